@@ -1,0 +1,88 @@
+"""A TOML table into a stage's frozen dataclass; an unknown dial is refused."""
+
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from quorum.errors import BadInput
+
+Dials = TypeVar("Dials")
+
+
+def read_config(kind: type[Dials], path: Path, overrides: Sequence[str] = ()) -> Dials:
+    """The dials of `path`, a TOML file, as a `kind`; each of `overrides` is one `dial=value` that wins over the file.
+
+    Raises:
+        BadInput: the file is not TOML, a dial is unknown, missing or of the wrong type.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not a TOML file: {error}") from None
+    table |= dict(_override(text) for text in overrides)
+    return dials(kind, table, str(path))
+
+
+def dials(kind: type[Dials], table: Mapping[str, Any], where: str) -> Dials:
+    """The dataclass `kind` filled from `table`; `where` is what an error message names.
+
+    Field types may be str, int, float, bool, Path, Literal, tuple[str, ...], Mapping[str, str] and any of them or None.
+
+    Raises:
+        BadInput: a dial is unknown, missing or of the wrong type.
+    """
+    hints = typing.get_type_hints(kind)
+    allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    for name in table:
+        if name not in allowed:
+            raise BadInput(f"{where}: unknown dial {name!r}; allowed are {', '.join(allowed)}")
+    values = {name: _value(hints[name], given, f"{where}: dial {name!r}") for name, given in table.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:  # a dial without a default that the table lacks
+        raise BadInput(f"{where}: {error}".replace(f"{kind.__name__}.__init__()", "the table")) from None
+
+
+def _override(text: str) -> tuple[str, Any]:
+    name, equals, given = text.partition("=")
+    if not equals:
+        raise BadInput(f"{text!r} is not a dial=value")
+    try:
+        return name, tomllib.loads(f"value = {given}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, given  # a bare word is a string: out=answers.parquet
+
+
+def _value(hint: Any, given: Any, where: str) -> Any:
+    """`given` as the type `hint`, or BadInput."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        # no dial can be null in TOML; an empty string stands for None where None is allowed
+        return None if given == "" else _value(next(h for h in inner if h is not type(None)), given, where)
+    if origin is typing.Literal:
+        if given in inner:
+            return given
+        raise BadInput(f"{where} is {given!r}; allowed are {', '.join(map(str, inner))}")
+    if origin is tuple:
+        if isinstance(given, list):
+            return tuple(_value(inner[0], item, where) for item in given)
+    elif origin is not None:
+        if isinstance(given, dict):
+            return {key: _value(inner[1], item, where) for key, item in given.items()}
+    elif hint is Path and isinstance(given, str):
+        return Path(given)
+    elif hint is float and isinstance(given, int | float) and not isinstance(given, bool):
+        return float(given)
+    elif isinstance(given, hint) and not (isinstance(given, bool) and hint is not bool):
+        return given
+    raise BadInput(f"{where} is {given!r}, which is no {_named(hint)}")
+
+
+def _named(hint: Any) -> str:
+    return {"str": "text", "int": "whole number", "float": "number", "Path": "path"}.get(
+        getattr(hint, "__name__", ""), str(hint)
+    )

@@ -1,0 +1,55 @@
+"""A program's door: where a kernel or a script meets its user. The only module that prints."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from quorum.errors import BadInput
+
+DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
+
+# How far a stage is: called with what is done and what there is in all.
+Progress = Callable[[int, int], None]
+
+
+def enter(main: Callable[[], int]) -> None:
+    """Runs a program and exits with its code: bad input ends in one clear line and code 2, never in a traceback."""
+    try:
+        code = main()
+    except (BadInput, FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        print(f"error: {_line(error)}", file=sys.stderr)
+        code = BAD_INPUT
+    except BrokenPipeError:  # `| head` closed the pipe: nothing to tell anybody
+        sys.stderr.close()
+        code = DONE
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on standard output, for machines."""
+    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+@contextmanager
+def progress_bar(caption: str) -> Iterator[Progress]:
+    """A progress bar on standard error, with rate and time left; silent where nobody looks (not a terminal)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(caption, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

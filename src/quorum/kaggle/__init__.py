@@ -1,0 +1,1 @@
+"""One file a kernel, pushed and read back."""

@@ -1,0 +1,60 @@
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from quorum.config import read_config
+from quorum.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Dials:
+    out: Path
+    backend: Literal["fake", "encoder"] = "fake"
+    rate: float = 0.5
+    count: int = 3
+    names: tuple[str, ...] = ()
+    model: str | None = None
+    on: bool = False
+
+
+def read(tmp_path, text, *overrides):
+    path = tmp_path / "dials.toml"
+    path.write_text(text)
+    return read_config(Dials, path, overrides)
+
+
+def test_a_table_becomes_the_dataclass(tmp_path):
+    dials = read(tmp_path, 'out = "x.csv"\nbackend = "encoder"\nrate = 1\nnames = ["a"]\nmodel = ""')
+    assert dials == Dials(Path("x.csv"), "encoder", 1.0, 3, ("a",), None)
+
+
+def test_an_override_wins_over_the_file_and_a_bare_word_is_text(tmp_path):
+    dials = read(tmp_path, 'out = "x.csv"\ncount = 1', "count=7", "out=runs/y.csv", "on=true")
+    assert (dials.count, dials.out, dials.on) == (7, Path("runs/y.csv"), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('out = "x"\nrat = 1', "unknown dial 'rat'; allowed are out, backend, rate"),
+        ('out = "x"\nbackend = "vlm"', "dial 'backend' is 'vlm'; allowed are fake, encoder"),
+        ('out = "x"\ncount = "3"', "dial 'count' is '3', which is no whole number"),
+        ('out = "x"\ncount = true', "dial 'count' is True, which is no whole number"),
+        ('out = "x"\non = 1', "dial 'on' is 1, which is no"),
+        ('out = "x"\nnames = "a"', "dial 'names' is 'a', which is no"),
+        ("count = 1", "missing 1 required positional argument: 'out'"),
+        ("out = ", "not a TOML file"),
+    ],
+)
+def test_a_wrong_table_says_where_what_and_what_is_allowed(tmp_path, text, message):
+    with pytest.raises(BadInput) as error:
+        read(tmp_path, text)
+    assert message in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "dials.toml"))
+
+
+def test_an_override_without_an_equals_sign_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="'count' is not a dial=value"):
+        read(tmp_path, 'out = "x"', "count")

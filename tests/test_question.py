@@ -1,0 +1,40 @@
+import pytest
+
+from quorum.errors import BadInput
+from quorum.question import Prompt, Question, letters, same_text
+
+
+def test_labels_are_as_many_letters_as_there_are_choices():
+    assert Question("q", "?", ("x", "y")).labels == ("A", "B")
+    assert Question("q", "?", tuple("abcdefg")).labels == tuple("ABCDEFG")
+    assert letters(26)[-1] == "Z"
+
+
+def test_a_question_without_choices_is_open_and_takes_a_number():
+    assert Question("q", "How many?", answer="72").labels == ()
+
+
+@pytest.mark.parametrize("count", [1, 27])
+def test_one_choice_or_more_than_26_are_refused(count):
+    with pytest.raises(BadInput, match=f"question q: {count} choices"):
+        Question("q", "?", ("x",) * count)
+
+
+def test_an_answer_outside_the_labels_is_refused_with_the_labels():
+    with pytest.raises(BadInput, match="question k1: answer 'C' is not among A, B"):
+        Question("k1", "?", ("x", "y"), answer="C")
+
+
+@pytest.mark.parametrize(("id", "text"), [("", "?"), ("q", " \n")])
+def test_an_empty_id_or_text_is_refused(id, text):
+    with pytest.raises(BadInput):
+        Question(id, text, ("x", "y"))
+
+
+def test_same_text_sees_through_case_space_and_width():
+    assert same_text(" Ａ\r\n b ") == same_text("a B")
+
+
+def test_a_prompt_has_an_option_for_each_label_or_none():
+    with pytest.raises(BadInput, match="1 options for 2 labels"):
+        Prompt("q", "?", ("A", "B"), ("x",))
