@@ -4,7 +4,7 @@ from typing import Literal
 
 import pytest
 
-from quorum.config import read_config
+from quorum.config import dials, read_config
 from quorum.errors import BadInput
 
 
@@ -44,7 +44,7 @@ def test_an_override_wins_over_the_file_and_a_bare_word_is_text(tmp_path):
         ('out = "x"\ncount = true', "dial 'count' is True, which is no whole number"),
         ('out = "x"\non = 1', "dial 'on' is 1, which is no"),
         ('out = "x"\nnames = "a"', "dial 'names' is 'a', which is no"),
-        ("count = 1", "missing 1 required positional argument: 'out'"),
+        ("count = 1", "dial 'out' is missing"),
         ("out = ", "not a TOML file"),
     ],
 )
@@ -58,3 +58,14 @@ def test_a_wrong_table_says_where_what_and_what_is_allowed(tmp_path, text, messa
 def test_an_override_without_an_equals_sign_is_refused(tmp_path):
     with pytest.raises(BadInput, match="'count' is not a dial=value"):
         read(tmp_path, 'out = "x"', "count")
+
+
+class Model:
+    def __init__(self, *, path: str, rate: float = 1.0, solved: list[str] | None = None) -> None:
+        self.made = (path, rate, solved)
+
+
+def test_any_constructor_takes_its_dials_from_a_table_and_the_rest_from_the_program():
+    assert dials(Model, {"path": "x", "rate": 2}, "here", solved=["q"]).made == ("x", 2.0, ["q"])
+    with pytest.raises(BadInput, match="unknown dial 'solved'; allowed are path, rate"):
+        dials(Model, {"path": "x", "solved": 1}, "here", solved=[])

@@ -1,10 +1,10 @@
 """A TOML table into a stage's frozen dataclass; an unknown dial is refused."""
 
+import inspect
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from quorum.errors import BadInput
 Dials = TypeVar("Dials")
 
 
-def read_config(kind: type[Dials], path: Path, overrides: Sequence[str] = ()) -> Dials:
+def read_config(kind: Callable[..., Dials], path: Path, overrides: Sequence[str] = ()) -> Dials:
     """The dials of `path`, a TOML file, as a `kind`; each of `overrides` is one `dial=value` that wins over the file.
 
     Raises:
@@ -27,24 +27,27 @@ def read_config(kind: type[Dials], path: Path, overrides: Sequence[str] = ()) ->
     return dials(kind, table, str(path))
 
 
-def dials(kind: type[Dials], table: Mapping[str, Any], where: str) -> Dials:
-    """The dataclass `kind` filled from `table`; `where` is what an error message names.
+def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **given: Any) -> Dials:
+    """What `kind`, a dataclass or any other constructor, makes of `table`; `where` is what an error message names.
 
-    Field types may be str, int, float, bool, Path, Literal, tuple[str, ...], Mapping[str, str] and any of them or None.
+    `given` are arguments that are no dials: they come from the program, not from its user.
+    Dials may be str, int, float, bool, Path, Literal, tuple[str, ...], Mapping[str, ...] and any of them or None.
 
     Raises:
         BadInput: a dial is unknown, missing or of the wrong type.
     """
-    hints = typing.get_type_hints(kind)
-    allowed = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    parameters = inspect.signature(kind).parameters
+    hints = typing.get_type_hints(kind.__init__ if isinstance(kind, type) else kind)
+    allowed = [name for name in parameters if name not in given]
     for name in table:
         if name not in allowed:
             raise BadInput(f"{where}: unknown dial {name!r}; allowed are {', '.join(allowed)}")
-    values = {name: _value(hints[name], given, f"{where}: dial {name!r}") for name, given in table.items()}
-    try:
-        return kind(**values)
-    except TypeError as error:  # a dial without a default that the table lacks
-        raise BadInput(f"{where}: {error}".replace(f"{kind.__name__}.__init__()", "the table")) from None
+    for name in allowed:
+        if name not in table and parameters[name].default is inspect.Parameter.empty:
+            raise BadInput(f"{where}: dial {name!r} is missing")
+    return kind(
+        **{name: _value(hints[name], value, f"{where}: dial {name!r}") for name, value in table.items()}, **given
+    )
 
 
 def _override(text: str) -> tuple[str, Any]:
@@ -60,6 +63,8 @@ def _override(text: str) -> tuple[str, Any]:
 def _value(hint: Any, given: Any, where: str) -> Any:
     """`given` as the type `hint`, or BadInput."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return given
     if origin in (types.UnionType, typing.Union):
         # no dial can be null in TOML; an empty string stands for None where None is allowed
         return None if given == "" else _value(next(h for h in inner if h is not type(None)), given, where)

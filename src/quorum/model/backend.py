@@ -1,9 +1,11 @@
 """The one door to a model: a batch of prompts in, as many replies out."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
-from quorum.question import Prompt, Reply
+from quorum.config import dials
+from quorum.errors import BadInput
+from quorum.question import Prompt, Question, Reply
 
 
 class Backend(Protocol):
@@ -15,3 +17,34 @@ class Backend(Protocol):
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
         ...
+
+
+def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> Backend:
+    """The backend that a TOML table names, loaded; the rest of the table are its dials.
+
+    `solved` are questions of the training folds, for the backends that answer from them.
+
+    Raises:
+        BadInput: no such backend, or one of its dials is unknown, missing or of the wrong type.
+    """
+    rest = {name: value for name, value in table.items() if name != "name"}
+    where = f"backend {table.get('name')!r}"
+    match table.get("name"):
+        case "fake":
+            from quorum.model.fake import Believer
+
+            return dials(Believer, rest, where, solved=solved)
+        case "encoder":
+            from quorum.model.encoder import Encoder
+
+            return dials(Encoder, rest, where)
+        case "neighbour":
+            from quorum.model.neighbour import Neighbour
+
+            return dials(Neighbour, rest, where, solved=solved)
+        case "transformers":
+            from quorum.model.transformers import Transformers
+
+            return dials(Transformers, rest, where)
+        case _:
+            raise BadInput(f"{where} is unknown; allowed are fake, encoder, neighbour, transformers")

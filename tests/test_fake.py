@@ -1,0 +1,63 @@
+import math
+from collections import Counter
+
+import pytest
+
+from quorum.errors import BadInput
+from quorum.model.backend import open_backend
+from quorum.model.fake import Believer, Fake
+from quorum.question import Prompt, Question, Reply
+
+N = 2000
+QUESTIONS = [Question(f"q{i}", "?", (f"a{i}", f"b{i}", f"c{i}", f"d{i}"), answer="ABCD"[i % 4]) for i in range(N)]
+PROMPTS = [Prompt(q.id, q.text, q.labels, q.choices) for q in QUESTIONS]
+
+
+def accuracy(replies, questions=QUESTIONS):
+    return sum(reply.text == q.answer for reply, q in zip(replies, questions, strict=True)) / len(questions)
+
+
+def test_a_fake_answers_by_its_function_in_order():
+    fake = Fake(lambda prompt: Reply(prompt.question_id))
+    assert [reply.text for reply in fake.answer(PROMPTS[:3])] == ["q0", "q1", "q2"]
+
+
+def test_the_accuracy_dial_is_kept_within_its_error():
+    found = accuracy(Believer(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS))
+    assert abs(found - 0.7) < 4 * math.sqrt(0.7 * 0.3 / N)
+
+
+def test_a_letter_bias_shifts_answers_to_that_letter_and_costs_accuracy():
+    fair = Believer(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS)
+    biased = Believer(solved=QUESTIONS, accuracy=0.7, bias={"A": 2.0}).answer(PROMPTS)
+    assert Counter(r.text for r in biased)["A"] > 1.5 * Counter(r.text for r in fair)["A"]
+    assert accuracy(biased) < accuracy(fair) - 0.1
+
+
+def test_a_belief_hangs_on_the_text_and_survives_a_shuffle():
+    fake = Believer(solved=QUESTIONS, accuracy=0.5)
+    turned = [Prompt(p.question_id, p.content, p.labels, p.options[::-1]) for p in PROMPTS]
+    for before, after, prompt in zip(fake.answer(PROMPTS), fake.answer(turned), PROMPTS, strict=True):
+        place = prompt.labels.index(before.text)
+        assert after.text == prompt.labels[::-1][place]
+
+
+def test_replies_are_the_same_every_time_and_their_probabilities_sum_to_one():
+    first, again = (Believer(accuracy=0.5, seed=1).answer(PROMPTS[:50]) for _ in range(2))
+    assert first == again
+    assert all(math.isclose(sum(map(math.exp, r.label_logprobs.values())), 1) for r in first)
+
+
+def test_questions_without_labels_or_gold_get_a_reply_all_the_same():
+    replies = Believer().answer([Prompt("open", "?", ()), Prompt("q", "?", ("A", "B"))])
+    assert replies[0] == Reply("")
+    assert replies[1].text in "AB"
+
+
+def test_an_accuracy_outside_its_range_and_an_unknown_backend_are_refused():
+    with pytest.raises(BadInput, match="accuracy is 1.5"):
+        open_backend({"name": "fake", "accuracy": 1.5})
+    with pytest.raises(BadInput, match="backend 'vlm' is unknown; allowed are fake, encoder"):
+        open_backend({"name": "vlm"})
+    with pytest.raises(BadInput, match="unknown dial 'acuracy'; allowed are accuracy, bias, sureness, seed"):
+        open_backend({"name": "fake", "acuracy": 0.5})
