@@ -35,7 +35,7 @@ def shown(prompt: Prompt) -> str:
         ("letter_hostile", render(HOSTILE, "letter")),
         ("open", render(OPEN, "letter")),
         ("open_examples", render(Question("k5", "And five?"), "letter", [OPEN])),
-        ("option", render(CODE, "option", [PASSAGE.__class__("k6", "Up?", ("no", "yes"), answer="B")])),
+        ("option", render(CODE, "option", [Question("k6", "Up?", ("no", "yes"), answer="B")])),
         ("bare", render(PASSAGE, "bare")),
     ],
 )

@@ -36,8 +36,7 @@ def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **gi
     Raises:
         BadInput: a dial is unknown, missing or of the wrong type.
     """
-    parameters = inspect.signature(kind).parameters
-    hints = typing.get_type_hints(kind.__init__ if isinstance(kind, type) else kind)
+    parameters = inspect.signature(kind, eval_str=True).parameters
     allowed = [name for name in parameters if name not in given]
     for name in table:
         if name not in allowed:
@@ -45,9 +44,10 @@ def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **gi
     for name in allowed:
         if name not in table and parameters[name].default is inspect.Parameter.empty:
             raise BadInput(f"{where}: dial {name!r} is missing")
-    return kind(
-        **{name: _value(hints[name], value, f"{where}: dial {name!r}") for name, value in table.items()}, **given
-    )
+    values = {
+        name: _value(parameters[name].annotation, value, f"{where}: dial {name!r}") for name, value in table.items()
+    }
+    return kind(**values, **given)
 
 
 def _override(text: str) -> tuple[str, Any]:

@@ -19,7 +19,7 @@ class Fake:
         return [self.reply(prompt) for prompt in prompts]
 
 
-class Believer(Fake):
+class Believer:
     """A fake model of known accuracy and letter bias.
 
     It believes in one choice of each question, the right one with probability `accuracy` and another one otherwise (any
@@ -41,7 +41,10 @@ class Believer(Fake):
             raise BadInput(f"fake backend: accuracy is {accuracy}; allowed is 0 to 1")
         self.solved = {question.id: question for question in solved}
         self.accuracy, self.bias, self.sureness, self.seed = accuracy, bias or {}, sureness, seed
-        super().__init__(self._believe)
+
+    def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        """Each prompt's likeliest label, and the probability of each."""
+        return [self._believe(prompt) for prompt in prompts]
 
     def _believe(self, prompt: Prompt) -> Reply:
         chance = random.Random(f"{self.seed}/{prompt.question_id}")
