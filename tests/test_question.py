@@ -1,7 +1,7 @@
 import pytest
 
 from quorum.errors import BadInput
-from quorum.question import Prompt, Question, letters, same_text
+from quorum.question import Prompt, Question, label_prior, letters, same_text
 
 
 def test_labels_are_as_many_letters_as_there_are_choices():
@@ -38,3 +38,12 @@ def test_same_text_sees_through_case_space_and_width():
 def test_a_prompt_has_an_option_for_each_label_or_none():
     with pytest.raises(BadInput, match="1 options for 2 labels"):
         Prompt("q", "?", ("A", "B"), ("x",))
+
+
+def test_the_prior_counts_solved_questions_with_choices_alone():
+    solved = [Question(str(i), "?", ("x", "y", "z"), answer=letter) for i, letter in enumerate("ABBB")]
+    assert label_prior([*solved, Question("u", "?", ("x", "y")), Question("o", "?", answer="7")]) == {
+        "A": 0.25,
+        "B": 0.75,
+    }
+    assert label_prior([]) == {}

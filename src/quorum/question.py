@@ -1,7 +1,8 @@
 """The nouns: a question, its labels, what is asked of a model and what it said."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
 
@@ -65,6 +66,12 @@ class Question:
     def choice(self, label: str) -> str:
         """The text of the choice that `label` stands for."""
         return self.choices[self.labels.index(label)]
+
+
+def label_prior(questions: Iterable[Question]) -> dict[str, float]:
+    """How often each label is the answer among the solved of `questions`, as shares; empty where none is solved."""
+    counts = Counter(question.answer for question in questions if question.choices and question.answer)
+    return {label: counts[label] / counts.total() for label in sorted(counts)}
 
 
 @dataclass(frozen=True, slots=True)

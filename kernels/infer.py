@@ -1,0 +1,78 @@
+"""Questions in, answers out: one model over one or more question files, with a legal submission on disk at every moment.
+
+python kernels/infer.py kernels/encoder.toml [dial=value ...]
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quorum.data.doctor import repaired
+from quorum.data.read import Layout, read_questions, read_records
+from quorum.files.submission import read_sample, write_submission
+
+from quorum.ask.prompt import Style, render
+from quorum.ask.reply import ballot_of
+from quorum.config import dials, read_config
+from quorum.door import DONE, enter, progress_bar
+from quorum.files.answers import answers_frame, write_answers
+from quorum.model.backend import open_backend
+from quorum.question import Ballot, Question, label_prior
+
+
+@dataclass(frozen=True)
+class Infer:
+    """The dials of one run."""
+
+    run: str  # what its answers are called
+    questions: tuple[str, ...]  # question files; the first is the one to submit
+    out: Path  # folder: answers go to OUT/<question file>.parquet
+    backend: Mapping[str, Any]  # its name and its dials
+    train: Path | None = None  # solved questions of the training folds
+    sample: Path | None = None  # the competition's sample submission; with it, OUT/submission.csv is written
+    prompt: Style = "letter"
+    batch: int = 256  # questions between two writes
+    layout: Mapping[str, Any] = field(default_factory=dict)  # column mapping, where detection needs help
+
+
+def main(config: Infer) -> None:
+    """Answers every question file of `config`."""
+    layout = dials(Layout, config.layout, "layout")
+    solved = read_questions(config.train) if config.train else []
+    files = {path.stem: repaired(read_records(path, layout)).questions for path in map(Path, config.questions)}
+    for stem, questions in files.items():
+        save(config, stem, questions, {}, solved)
+
+    backend = open_backend(config.backend, solved)
+    for stem, questions in files.items():
+        ballots: dict[str, Ballot] = {}
+        with progress_bar(f"{config.run}: {stem}") as progress:
+            for start in range(0, len(questions), config.batch):
+                prompts = [render(question, config.prompt) for question in questions[start : start + config.batch]]
+                for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
+                    ballots[prompt.question_id] = ballot_of(reply, prompt)
+                save(config, stem, questions, ballots, solved)
+                progress(len(ballots), len(questions))
+
+
+def save(
+    config: Infer, stem: str, questions: list[Question], ballots: dict[str, Ballot], solved: list[Question]
+) -> None:
+    """Writes what is known so far: what has not been asked yet is unread, and a submission fills it from the prior."""
+    answers = {question.id: ballots.get(question.id, {}) for question in questions}
+    write_answers(answers_frame(config.run, answers), config.out / f"{stem}.parquet")
+    if config.sample and stem == Path(config.questions[0]).stem:
+        labels = {question.id: question.labels for question in questions}
+        sample = read_sample(config.sample)
+        write_submission(config.out / "submission.csv", answers, labels, sample, label_prior(solved))
+
+
+def run() -> int:
+    main(read_config(Infer, Path(sys.argv[1]), sys.argv[2:]))
+    return DONE
+
+
+if __name__ == "__main__":
+    enter(run)
