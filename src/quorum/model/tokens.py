@@ -1,0 +1,134 @@
+"""A prompt in a model's own tokens: what it reads, and what may follow."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from quorum.errors import BadInput
+from quorum.question import Message
+
+# A prompt that is too long keeps its beginning (the instruction) in this share of its room, and its end in the rest.
+_HEAD_SHARE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Token ids: the context that a model has read, and what may follow it; neither is empty."""
+
+    context: tuple[int, ...]
+    following: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """A prompt as one text.
+
+    `templated`: a chat template wrote it, special tokens included. `glue` stands between it and an answer: nothing
+    after a generation prompt or white space, a blank after any other text.
+    """
+
+    text: str
+    templated: bool
+    glue: str
+
+
+class Tokens:
+    """A tokenizer, and what Quorum asks of it."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        # what it puts before every text (a BOS, or nothing); what it may put behind one has no place before an answer
+        bare, whole = tokenizer("a", add_special_tokens=False).input_ids, tokenizer("a").input_ids
+        self._opening = tuple(whole[: whole.index(bare[0])])
+        known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, 0)
+        self.start = next(id for id in known if id is not None)  # what stands before a text that has nothing before it
+        special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        longest_first = sorted((text for text in special if len(text) > 1), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    def rendering(self, content: str | tuple[Message, ...], thinking: bool = False) -> Rendering:
+        """`content` through the chat template; the text itself (turns joined by blank lines) where there is none.
+
+        Text that spells one of the tokenizer's special tokens ("<|im_end|>", "<s>") gets a blank after its first
+        character: a question can neither end its turn nor open another. A last turn by the assistant is continued.
+        Where the template refuses the system role, its text opens the next turn.
+
+        Raises:
+            BadInput: the template refuses the turns.
+        """
+        turns = (Message("user", content),) if isinstance(content, str) else content
+        turns = tuple(Message(turn.role, self.harmless(turn.content)) for turn in turns)
+        if self.tokenizer.chat_template is None:
+            text = "\n\n".join(turn.content for turn in turns)
+            return Rendering(text, False, "" if text[-1:].isspace() or not text else " ")
+        text = self._templated(turns, thinking)
+        continued = turns[-1].role == "assistant" and not text[-1:].isspace()
+        return Rendering(text, True, " " if continued else "")
+
+    def ids(self, rendered: Rendering, answer: str | None = None) -> tuple[int, ...]:
+        """A rendering, and an answer glued to it, tokenised together: merges over the seam are the model's own."""
+        text = rendered.text if answer is None else rendered.text + rendered.glue + self.harmless(answer)
+        ids = tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+        return ids if rendered.templated else self._opening + ids
+
+    def labels(self, rendered: Rendering, labels: Sequence[str]) -> list[Continuation]:
+        """One continuation a label: the one token at which the labels part, after all that they have in common.
+
+        Where two labels share that token too (10 and 11, beside 2), every label's whole rest is taken.
+        """
+        whole = [self.ids(rendered, label) for label in labels]
+        parted = self._parted(whole, _common(whole))
+        one_each = len({each.following[0] for each in parted}) == len(labels)
+        return [Continuation(each.context, each.following[:1]) for each in parted] if one_each else parted
+
+    def options(self, rendered: Rendering, options: Sequence[str]) -> list[Continuation]:
+        """One continuation an option: all its tokens, after those of the prompt."""
+        whole = [self.ids(rendered, option) for option in options]
+        return self._parted(whole, _common([*whole, self.ids(rendered)]))
+
+    def harmless(self, text: str) -> str:
+        """`text` with a blank inside whatever spells a special token."""
+        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    def _parted(self, whole: Sequence[tuple[int, ...]], common: int) -> list[Continuation]:
+        # something must follow, even for an empty option, and something stand before: nothing predicts the first token
+        while min(map(len, whole)) < 2:
+            whole, common = [(self.start, *ids) for ids in whole], common + 1
+        common = max(1, min(common, *(len(ids) - 1 for ids in whole)))
+        return [Continuation(ids[:common], ids[common:]) for ids in whole]
+
+    def _templated(self, turns: tuple[Message, ...], thinking: bool) -> str:
+        from jinja2 import TemplateError
+
+        continued = turns[-1].role == "assistant"
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                [{"role": turn.role, "content": turn.content} for turn in turns],
+                tokenize=False,
+                add_generation_prompt=not continued,
+                continue_final_message=continued,
+                enable_thinking=thinking,  # a template that knows no thinking ignores it
+            )
+        except TemplateError as error:
+            if len(turns) < 2 or turns[0].role != "system":
+                roles = ", ".join(turn.role for turn in turns)
+                raise BadInput(f"the model's chat template refuses the turns {roles}: {error}") from None
+            system, first, *rest = turns
+            return self._templated((Message(first.role, f"{system.content}\n\n{first.content}"), *rest), thinking)
+        return text
+
+
+def fitted(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
+    """`tokens`, or where they are more than `room`, their beginning and their end: the middle is left out."""
+    if len(tokens) <= room:
+        return tokens
+    head = int(room * _HEAD_SHARE)
+    return tokens[:head] + tokens[len(tokens) - (room - head) :]
+
+
+def _common(sequences: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens all sequences begin with."""
+    pairs = zip(min(sequences), max(sequences), strict=False)  # the first and last in order differ earliest
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,0 +1,270 @@
+"""A causal language model through the transformers library: any hub id or folder, on a CPU or a GPU."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from quorum.door import Progress
+from quorum.errors import BadInput
+from quorum.model.likelihood import plain_logprobs
+from quorum.model.tokens import Continuation, Rendering, Tokens, fitted
+from quorum.question import Prompt, Reply
+
+_WAY_OUT = (
+    "name a folder that holds config.json, tokenizer.json and the weights, or a model of the hub (owner/name): a gated "
+    "one needs its terms accepted and `hf auth login`, and without a network it must have been downloaded before"
+)
+METHODS = ("letter", "option", "generate")
+NORMALISATIONS = ("sum", "token", "byte", "pmi")
+# What stands before an option when its unconditional likelihood is asked: Holtzman et al. 2021, arXiv:2104.08315.
+BARE_CUE = "Answer:"
+
+
+class Transformers:
+    """A backend: letters or options scored by their log-likelihood, or text generated, by a model held in memory.
+
+    `method`: *letter* scores the prompt's labels at the next token; *option* scores the text of each option after the
+    prompt, `normalise`d to its sum, its mean a token or a byte (UTF-8), or minus its likelihood after a bare cue
+    (pmi); *generate* writes up to `max_new_tokens`, greedily where `temperature` is 0. With letter and option a reply's
+    text is the best label (a tie goes to the first), with generate what the model wrote.
+
+    `context_tokens` is the longest prompt, answer included; the model's own limit where None. Of a longer one the
+    middle is left out, so that instruction, question and cue survive; `shortened` counts them. `batch_tokens` bounds
+    memory: at most so many tokens are in work at once (a single longer prompt excepted).
+
+    Raises:
+        BadInput: the model or its adapter cannot be loaded, a prompt lacks the labels or options that are to be scored.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        method: Literal["letter", "option", "generate"] = "letter",
+        normalise: Literal["sum", "token", "byte", "pmi"] = "sum",
+        dtype: str = "auto",
+        device: str = "auto",
+        adapter: str | None = None,
+        revision: str | None = None,
+        trust_remote_code: bool = False,
+        batch_tokens: int = 4096,
+        context_tokens: int | None = None,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        if method not in METHODS:
+            raise BadInput(f"method {method!r}; allowed are {', '.join(METHODS)}")
+        if normalise not in NORMALISATIONS:
+            raise BadInput(f"normalise {normalise!r}; allowed are {', '.join(NORMALISATIONS)}")
+        self.method, self.normalise = method, normalise
+        self.batch_tokens, self.max_new_tokens = batch_tokens, max_new_tokens
+        self.temperature, self.top_p, self.seed = temperature, top_p, seed
+        self.shortened = 0
+        self._progress = progress
+        device = _device() if device == "auto" else device
+        dtype = _dtype(device) if dtype == "auto" else dtype
+        tokenizer, self.model = _loaded(model, adapter, revision, trust_remote_code, dtype, device)
+        self.tokens = Tokens(tokenizer)
+        self.context_tokens = _room(self.model, tokenizer, context_tokens)
+
+    def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        """One reply for each prompt, in the same order."""
+        match self.method:
+            case "letter":
+                return self._scored(prompts, [self._by_letter(prompt) for prompt in prompts])
+            case "option":
+                return self._scored(prompts, [self._by_option(prompt) for prompt in prompts])
+            case "generate":
+                return self._generated(prompts)
+
+    def logprobs(self, continuations: Sequence[Continuation]) -> list[list[float]]:
+        """For each continuation, the log-probability of each of its following tokens."""
+        return plain_logprobs(self.model, continuations, self._progress)
+
+    def _by_letter(self, prompt: Prompt) -> list[Continuation]:
+        if not prompt.labels:
+            raise BadInput(f"question {prompt.question_id}: no labels to score; an open question needs method generate")
+        return self._within_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
+
+    def _by_option(self, prompt: Prompt) -> list[Continuation]:
+        if not prompt.options:
+            raise BadInput(f"question {prompt.question_id}: no options to score; method letter scores labels alone")
+        return self._within_context(self.tokens.options(self.tokens.rendering(prompt.content), prompt.options))
+
+    def _within_context(self, continuations: list[Continuation]) -> list[Continuation]:
+        """The continuations of one prompt with the middle of their context left out where they are too long."""
+        most = self.context_tokens // 2
+        following = [each.following[:most] for each in continuations]
+        context = fitted(continuations[0].context, self.context_tokens - max(map(len, following)))
+        if len(context) < len(continuations[0].context) or any(len(each.following) > most for each in continuations):
+            self.shortened += 1
+        return [Continuation(context, each) for each in following]
+
+    def _scored(self, prompts: Sequence[Prompt], asked: Sequence[list[Continuation]]) -> list[Reply]:
+        logprobs = iter(self.logprobs([each for continuations in asked for each in continuations]))
+        per_label = [[next(logprobs) for _ in continuations] for continuations in asked]
+        if self.method == "letter":
+            scores = [[sum(tokens) for tokens in labels] for labels in per_label]
+        else:
+            scores = self._normalised(prompts, per_label)
+        return [_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
+
+    def _normalised(self, prompts: Sequence[Prompt], per_label: list[list[list[float]]]) -> list[list[float]]:
+        sums = [[sum(tokens) for tokens in labels] for labels in per_label]
+        match self.normalise:
+            case "sum":
+                return sums
+            case "token":
+                return [[sum(tokens) / len(tokens) for tokens in labels] for labels in per_label]
+            case "byte":
+                return [
+                    [value / max(1, len(option.encode())) for value, option in zip(values, prompt.options, strict=True)]
+                    for values, prompt in zip(sums, prompts, strict=True)
+                ]
+            case "pmi":
+                alone = self._unconditional({option for prompt in prompts for option in prompt.options})
+                return [
+                    [value - alone[option] for value, option in zip(values, prompt.options, strict=True)]
+                    for values, prompt in zip(sums, prompts, strict=True)
+                ]
+
+    def _unconditional(self, options: set[str]) -> dict[str, float]:
+        cue = Rendering(BARE_CUE, False, " ")
+        ordered = sorted(options)
+        shortened = self.shortened  # the bare cue is not a prompt of the user's
+        asked = [self._within_context(self.tokens.options(cue, [option]))[0] for option in ordered]
+        self.shortened = shortened
+        return {option: sum(tokens) for option, tokens in zip(ordered, self.logprobs(asked), strict=True)}
+
+    def _generated(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        room = self.context_tokens - self.max_new_tokens
+        if room < 1:
+            raise BadInput(f"max_new_tokens {self.max_new_tokens} leaves no room in {self.context_tokens} of context")
+        whole = [
+            self.tokens.ids(self.tokens.rendering(prompt.content, thinking=True)) or (self.tokens.start,)
+            for prompt in prompts
+        ]
+        self.shortened += sum(len(ids) > room for ids in whole)
+        contexts = [fitted(ids, room) for ids in whole]
+        texts = [""] * len(prompts)
+        done = 0
+        for batch in _batches([len(ids) + self.max_new_tokens for ids in contexts], self.batch_tokens):
+            for index, text in zip(batch, self._continued([contexts[index] for index in batch]), strict=True):
+                texts[index] = text
+            done += len(batch)
+            if self._progress is not None:
+                self._progress(done, len(prompts))
+        return [Reply(text) for text in texts]
+
+    def _continued(self, contexts: Sequence[tuple[int, ...]]) -> list[str]:
+        """What the model writes after each context: one batch, padded on the left."""
+        import torch
+
+        tokenizer, width = self.tokens.tokenizer, max(map(len, contexts))
+        pad = next((id for id in (tokenizer.pad_token_id, tokenizer.eos_token_id) if id is not None), 0)
+        ids = torch.tensor([[pad] * (width - len(each)) + list(each) for each in contexts], device=self.model.device)
+        mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in contexts], device=ids.device)
+        sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if self.temperature > 0:
+            sampling = {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
+        with torch.inference_mode(), torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            written = self.model.generate(
+                ids, attention_mask=mask, max_new_tokens=self.max_new_tokens, pad_token_id=pad, **sampling
+            )
+        return list(tokenizer.batch_decode(written[:, width:], skip_special_tokens=True))
+
+
+def _reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
+    """The best label and every label's log-probability: scores less the log of the sum of their exponentials."""
+    top = max(scores)
+    log_sum = top + math.log(sum(math.exp(score - top) for score in scores))
+    logprobs = {label: score - log_sum for label, score in zip(labels, scores, strict=True)}
+    return Reply(max(labels, key=lambda label: logprobs[label]), logprobs)
+
+
+def _batches(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Indices in batches, longest first, so that a padded batch holds at most `most` tokens or a single index."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= most:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _dtype(device: str) -> str:
+    """bfloat16 where the GPU computes in it, half on an older one (T4: capability 7.5), float32 on a CPU."""
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    return "float16" if device == "mps" else "float32"
+
+
+def _room(model: Any, tokenizer: Any, asked: int | None) -> int:
+    """The longest sequence in tokens: what is asked, at most what model and tokenizer say they take."""
+    config = model.config.get_text_config()
+    said = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, asked]
+    room = min(int(limit) for limit in [*said, 2**30] if limit)
+    if room < 4:
+        raise BadInput(f"a context of {room} tokens; at least 4 are needed")
+    return room
+
+
+def _loaded(
+    model: str, adapter: str | None, revision: str | None, trust_remote_code: bool, dtype: str, device: str
+) -> tuple[Any, Any]:
+    """The tokenizer, and the model ready to answer."""
+    import torch
+    import transformers
+
+    if not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise BadInput(f"dtype {dtype!r}; allowed are auto, float32, float16, bfloat16")
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is one callback
+    origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
+    placed: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
+    with _told(model):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model, **origin)
+        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(model, **origin, **placed)
+    if adapter is not None:
+        loaded = _adapted(loaded, adapter)
+    return tokenizer, loaded.eval()
+
+
+def _adapted(model: Any, adapter: str) -> Any:
+    """The model with a PEFT adapter merged into its weights (beside them where they are quantised)."""
+    try:
+        peft = import_module("peft")
+    except ImportError:
+        raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft") from None
+    with _told(adapter):
+        adapted = peft.PeftModel.from_pretrained(model, adapter)
+    return adapted if getattr(model, "is_quantized", False) else adapted.merge_and_unload()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Whatever hinders loading `name`, told with the way out."""
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise BadInput(f"{name}: no such folder; {_WAY_OUT}")
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BadInput(f"{name} cannot be loaded: {found.rstrip('.')}; {_WAY_OUT}") from None

@@ -1,0 +1,230 @@
+"""The transformers backend, on tiny real models."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorum.errors import BadInput
+from quorum.model.tokens import Rendering, Tokens, fitted
+from quorum.model.transformers import Transformers
+from quorum.question import Message, Prompt, letters
+from tests.tiny import KINDS, tiny_model, tiny_tokenizer
+
+PROMPT = Prompt("q1", "def f(x): return x\nAnswer:", ("A", "B", "C"), ("a value", "an error", "a value"))
+torch.set_num_threads(2)
+
+
+def by_hand(folder: Path, ids: tuple[int, ...]) -> torch.Tensor:
+    """Log-probabilities of every next token, by one forward of the unchanged library."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        return model(torch.tensor([ids])).logits[0].log_softmax(-1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_letters_carry_the_models_next_token_probabilities_masked_to_the_labels(kind: str) -> None:
+    backend = Transformers(str(tiny_model(kind)))
+    tokenizer = backend.tokens.tokenizer
+    (reply,) = backend.answer([PROMPT])
+    ids = tuple(tokenizer("def f(x): return x\nAnswer:").input_ids)
+    asked = [tokenizer(f" {label}", add_special_tokens=False).input_ids[0] for label in "ABC"]
+    expected = by_hand(tiny_model(kind), ids)[-1, asked].log_softmax(-1)
+    assert list(reply.label_logprobs.values()) == pytest.approx(expected.tolist(), abs=1e-4)
+    assert reply.text == "ABC"[int(expected.argmax())]
+
+
+def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
+    backend = Transformers(str(tiny_model("llama")), method="option")
+    tokenizer = backend.tokens.tokenizer
+    prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "nothing at all"))
+    sums = []
+    for option in prompt.options:
+        ids = tokenizer(f"import os\nAnswer: {option}").input_ids
+        start = len(tokenizer("import os\nAnswer:").input_ids)
+        logprobs = by_hand(tiny_model("llama"), tuple(ids))
+        sums.append(sum(float(logprobs[at - 1, ids[at]]) for at in range(start, len(ids))))
+    (reply,) = backend.answer([prompt])
+    expected = torch.tensor(sums).log_softmax(-1).tolist()
+    assert list(reply.label_logprobs.values()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_normalisations_divide_by_tokens_by_bytes_and_subtract_what_the_option_is_worth_alone() -> None:
+    backend = Transformers(str(tiny_model("llama")), method="option")
+    prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "naïve 文"))
+    rendered = backend.tokens.rendering(prompt.content)
+    tokens = backend.logprobs(backend.tokens.options(rendered, prompt.options))
+    alone = backend.logprobs(
+        [backend.tokens.options(Rendering("Answer:", False, " "), [option])[0] for option in prompt.options]
+    )
+    scores = {
+        "token": [sum(each) / len(each) for each in tokens],
+        "byte": [sum(tokens[0]) / 8, sum(tokens[1]) / 10],
+        "pmi": [sum(each) - sum(bare) for each, bare in zip(tokens, alone, strict=True)],
+    }
+    for normalise, expected in scores.items():
+        (reply,) = Transformers(str(tiny_model("llama")), method="option", normalise=normalise).answer([prompt])
+        assert list(reply.label_logprobs.values()) == pytest.approx(
+            torch.tensor(expected).log_softmax(-1).tolist(), abs=1e-3
+        )
+
+
+def test_equal_options_tie_exactly_and_the_first_is_taken() -> None:
+    (reply,) = Transformers(str(tiny_model("qwen3")), method="option").answer([PROMPT])
+    assert reply.label_logprobs["A"] == reply.label_logprobs["C"]
+    assert reply.text != "C"
+
+
+@pytest.mark.parametrize("count", [2, 26])
+def test_every_label_of_a_question_is_weighed(count: int) -> None:
+    (reply,) = Transformers(str(tiny_model("llama"))).answer([Prompt("q", "Answer:", letters(count))])
+    assert tuple(reply.label_logprobs) == letters(count)
+    assert torch.tensor(list(reply.label_logprobs.values())).exp().sum() == pytest.approx(1)
+
+
+def test_replies_keep_the_order_of_their_prompts() -> None:
+    backend = Transformers(str(tiny_model("llama")))
+    prompts = [Prompt(str(n), "x" * n + "\nAnswer:", ("A", "B")) for n in (30, 1, 60)]
+    assert backend.answer(prompts) == [backend.answer([prompt])[0] for prompt in prompts]
+
+
+def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
+    backend = Transformers(str(tiny_model("llama")))
+    assert backend.answer([]) == []
+    assert len(backend.answer([Prompt("q", "", ("A", "B"))])) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "chat", "token"),
+    [("Answer:", False, "ĠA"), ("Answer:\n", False, "A"), ("", False, "A"), ("Answer:", True, "A")],
+)
+def test_a_letter_is_written_as_the_model_would_write_it_there(content: str, chat: bool, token: str) -> None:
+    tokens = Tokens(tiny_tokenizer(chat))
+    first, _ = tokens.labels(tokens.rendering(content), ("A", "B"))
+    assert tokens.tokenizer.convert_ids_to_tokens(list(first.following)) == [token]
+
+
+def test_a_turn_that_the_assistant_began_is_continued() -> None:
+    tokens = Tokens(tiny_tokenizer(chat=True))
+    rendered = tokens.rendering((Message("user", "2+2?"), Message("assistant", "The answer is")))
+    assert rendered.text.endswith("assistant\nThe answer is")
+    assert rendered.glue == " "
+
+
+def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
+    tokens = Tokens(tiny_tokenizer())
+    rendered = tokens.rendering("Answer:\n")
+    assert [len(each.following) for each in tokens.labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
+    assert [len(each.following) for each in tokens.labels(rendered, ("TRUE", "FALSE"))] == [1, 1]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.text(max_size=40), st.lists(st.text(max_size=12), min_size=2, max_size=5))
+def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(text: str, options: list[str]) -> None:
+    tokens = Tokens(tiny_tokenizer())
+    rendered = tokens.rendering(text)
+    for option, each in zip(options, tokens.options(rendered, options), strict=True):
+        whole = tokens.ids(rendered, option)
+        assert each.context
+        assert each.following
+        assert (each.context + each.following)[-len(whole) :] == whole or not whole
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.sampled_from(["<s>", "</s>", "<pad>", "<|im_end|>", "<|im_start|>", "<", "s>", "\n", "a"]), max_size=6)
+)
+def test_no_question_can_write_a_special_token(pieces: list[str]) -> None:
+    tokens = Tokens(tiny_tokenizer(chat=True))
+    rendered = tokens.rendering("".join(pieces))
+    special = [id for id in tokens.ids(rendered, "".join(pieces)) if id in tokens.tokenizer.all_special_ids]
+    assert tokens.tokenizer.convert_ids_to_tokens(special) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
+
+
+def test_a_template_without_a_system_role_reads_its_text_in_the_users_turn() -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_model("llama", chat=True))
+    tokenizer.chat_template = (
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+        "{% for message in messages %}[{{ message.role }}] {{ message.content }}{% endfor %}"
+    )
+    turns = (Message("system", "Be brief."), Message("user", "2+2?"))
+    assert Tokens(tokenizer).rendering(turns).text == "[user] Be brief.\n\n2+2?"
+    with pytest.raises(BadInput, match="refuses the turns system: no system role"):
+        Tokens(tokenizer).rendering(turns[:1])
+
+
+def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
+    backend = Transformers(str(tiny_model("llama")), context_tokens=40)
+    short = Prompt("s", "fits\nAnswer:", ("A", "B"))
+    long = Prompt("l", "instruction " + "filler " * 90 + "the question\nAnswer:", ("A", "B"))
+    context = backend.tokens.labels(backend.tokens.rendering(long.content), long.labels)[0].context
+    kept = fitted(context, 39)
+    assert len(kept) == 39
+    assert kept[:9] == context[:9]
+    assert kept[9:] == context[-30:]
+    assert len(backend.answer([short, long])) == 2
+    assert backend.shortened == 1
+
+
+def test_an_option_longer_than_the_context_does_not_end_the_run() -> None:
+    backend = Transformers(str(tiny_model("llama")), method="option", context_tokens=16)
+    (reply,) = backend.answer([Prompt("q", "word " * 50, ("A", "B"), ("other " * 50, "x"))])
+    assert set(reply.label_logprobs) == {"A", "B"}
+    assert backend.shortened == 1
+
+
+def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
+    backend = Transformers(str(tiny_model("qwen3")), method="generate", max_new_tokens=8)
+    prompts = [Prompt(str(n), "import sys\n" * n, ()) for n in (1, 9, 3)]
+    together = [reply.text for reply in backend.answer(prompts)]
+    assert together == [backend.answer([prompt])[0].text for prompt in prompts]
+    assert all(reply.label_logprobs is None for reply in backend.answer(prompts))
+
+
+def test_sampling_is_repeatable_by_its_seed_and_leaves_the_callers_chance_alone() -> None:
+    dials = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0}
+    prompts = [Prompt("q", "import", ())] * 3
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    first = Transformers(str(tiny_model("llama")), seed=1, **dials).answer(prompts)
+    assert torch.equal(before, torch.get_rng_state())
+    assert first == Transformers(str(tiny_model("llama")), seed=1, **dials).answer(prompts)
+    assert first != Transformers(str(tiny_model("llama")), seed=2, **dials).answer(prompts)
+    assert len({reply.text for reply in first}) == 3
+
+
+def test_progress_ends_with_everything_done() -> None:
+    seen: list[tuple[int, int]] = []
+    backend = Transformers(str(tiny_model("llama")), progress=lambda done, total: seen.append((done, total)))
+    backend.answer([PROMPT, PROMPT])
+    assert seen[-1] == (6, 6)
+
+
+@pytest.mark.parametrize(
+    ("dials", "message"),
+    [
+        ({"model": "/no/such/model"}, "/no/such/model: no such folder; name a folder that holds config.json"),
+        ({"dtype": "float7"}, "dtype 'float7'; allowed are auto, float32"),
+        ({"context_tokens": 2}, "a context of 2 tokens"),
+        ({"method": "guess"}, "method 'guess'; allowed are letter, option, generate"),
+        ({"normalise": "mean"}, "normalise 'mean'; allowed are sum, token, byte, pmi"),
+    ],
+)
+def test_a_wrong_dial_is_told_before_anything_runs(dials: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        Transformers(**({"model": str(tiny_model("llama"))} | dials))
+
+
+def test_a_folder_without_a_model_is_told_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be loaded: .*; name a folder that holds config.json"):
+        Transformers(str(tmp_path))
+
+
+def test_a_prompt_without_what_is_to_be_scored_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="question open: no labels to score"):
+        Transformers(str(tiny_model("llama"))).answer([Prompt("open", "2+2?", ())])
+    with pytest.raises(BadInput, match="question bare: no options to score"):
+        Transformers(str(tiny_model("llama")), method="option").answer([Prompt("bare", "2+2?", ("A", "B"))])
