@@ -1,0 +1,182 @@
+"""The official Kaggle client, signed in: each request ends in an answer or in one clear line."""
+
+import contextlib
+import importlib
+import io
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from quorum.errors import BadInput
+
+T = TypeVar("T")
+
+KAGGLE_SITE = "https://www.kaggle.com"
+
+_NO_CREDENTIALS = (
+    "no valid Kaggle credentials: make a token at https://www.kaggle.com/settings/api "
+    "and put it into KAGGLE_API_TOKEN or ~/.kaggle/access_token"
+)
+
+
+class KaggleRefused(BadInput):
+    """Kaggle said no, failed, or did not answer; `status` is the HTTP status, None where no whole answer came back."""
+
+    def __init__(self, message: str, status: int | None) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether the request may have been carried out all the same."""
+        return self.status is None or self.status >= 500
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same question may be answered later."""
+        return self.ambiguous or self.status == 429
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for Kaggle, in seconds; the clock and the sleep come from the program.
+
+    Waits between polls grow by half from `first_wait` to `longest_wait`; `answer` is the limit of one request, `upload`
+    that of a folder's bytes, `whole` that of one thing waited for; `tries` is how often a harmless question is put.
+    """
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    first_wait: float = 10.0
+    longest_wait: float = 120.0
+    answer: float = 60.0
+    upload: float = 7200.0
+    whole: float = 13 * 3600.0
+    tries: int = 5
+
+    def waits(self) -> Iterator[bool]:
+        """Sleeps a while before each step, and stops when `whole` is over."""
+        end, wait = self.clock() + self.whole, self.first_wait
+        while (left := end - self.clock()) > 0:
+            self.sleep(min(wait, left))
+            yield True
+            wait = min(wait * 1.5, self.longest_wait)
+
+
+@dataclass(frozen=True)
+class Kaggle:
+    """The official client, signed in as `user`."""
+
+    api: Any
+    user: str
+
+
+def sign_in(patience: Patience) -> Kaggle:
+    """The official client with the credentials that it finds by itself (environment, ~/.kaggle).
+
+    Raises:
+        BadInput: the client is not installed, or there are no valid credentials.
+        KaggleRefused: Kaggle could not be reached to check a token.
+    """
+    api = _client_class()()
+    try:
+        ask_kaggle("signing in", api.authenticate, patience)
+    except SystemExit:
+        raise BadInput(_NO_CREDENTIALS) from None
+    return Kaggle(api, api.config_values["username"])
+
+
+def ask_kaggle(what: str, call: Callable[[], T], patience: Patience, tries: int = 1, limit: float | None = None) -> T:
+    """What `call`, one request by the official client, returns; `what` names it in an error message.
+
+    A question that changes nothing may have `tries`: it is repeated after a passing failure. The client's own prints
+    are swallowed, for they may hold signed addresses.
+
+    Raises:
+        KaggleRefused: an HTTP error, no answer in time, a connection that broke.
+    """
+    waits = patience.waits()
+    for left in range(tries - 1, -1, -1):
+        try:
+            return _translated(what, call, limit or patience.answer)
+        except KaggleRefused as refused:
+            if not left or not refused.passing or not next(waits, False):
+                raise
+    raise AssertionError("tries is at least 1")
+
+
+def ask_service(
+    kaggle: Kaggle, what: str, service: str, method: str, patience: Patience, tries: int = 1, **fields: Any
+) -> Any:
+    """The answer to one typed request of the client's: `method` of its kernels, competitions, datasets or models.
+
+    Raises:
+        KaggleRefused: as `ask_kaggle`.
+    """
+    api = {"competitions": "competition_api", "datasets": "dataset_api", "models": "model_api"}.get(
+        service, "kernels_api"
+    )
+    name = "".join(word.capitalize() for word in method.split("_"))
+    request = getattr(importlib.import_module(f"kagglesdk.{service}.types.{api}_service"), f"Api{name}Request")()
+    for field, value in fields.items():
+        setattr(request, field, value)
+    client = getattr(getattr(kaggle.api.build_kaggle_client(), service), f"{api}_client")
+    return ask_kaggle(what, lambda: getattr(client, method)(request), patience, tries)
+
+
+def _client_class() -> Any:
+    """The official client's class. Importing it signs in at once and prints help, hence the silence."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            client_class = importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi
+        except ModuleNotFoundError as error:
+            raise BadInput(f"no module {error.name}: pip install -r requirements-kaggle.txt") from None
+    # its verbose mode, which VERBOSE=1 turns on, prints the Authorization header
+    client_class.args = [argument for argument in client_class.args if argument != "--verbose"]
+    return client_class
+
+
+def _translated(what: str, call: Callable[[], T], limit: float) -> T:
+    from requests import HTTPError, RequestException
+
+    try:
+        return _within(limit, call)
+    except HTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        raise KaggleRefused(f"{what}: Kaggle answered {status or 'nothing'}: {_said(error)}", status) from None
+    except TimeoutError:
+        raise KaggleRefused(f"{what}: no answer within {limit:g} s", None) from None
+    except (RequestException, ConnectionError) as error:  # its text holds addresses, which may be signed
+        raise KaggleRefused(f"{what}: the connection failed ({type(error).__name__})", None) from None
+    except KeyError as error:  # the client maps states by name, and Kaggle adds new ones
+        raise KaggleRefused(f"{what}: the official client does not know Kaggle's answer {error}", None) from None
+    except ValueError as error:  # what the client itself refuses
+        raise BadInput(f"{what}: {error}") from None
+
+
+def _said(error: Exception) -> str:
+    """Kaggle's words, on one line."""
+    return " ".join(str(error).split()) or "no reason given"
+
+
+def _within(limit: float, call: Callable[[], T]) -> T:
+    """What `call` returns. The client sets no time limit of its own, so it runs in a thread that is left behind."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # noqa: BLE001 (raised again below, where somebody hears it)
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        thread.start()
+        thread.join(limit)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]

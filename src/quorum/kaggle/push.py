@@ -1,0 +1,250 @@
+"""A built kernel pushed, waited for and read back."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from quorum.disk import whole_file
+from quorum.door import Progress
+from quorum.errors import BadInput, some
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service
+from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
+
+_INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
+_BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
+_ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
+
+# What a kernel's last lines often mean: a pattern, and what to do.
+_CAUSES = (
+    (r"CUDA out of memory|OutOfMemoryError", "GPU memory: a smaller model, batch or context length"),
+    (r"allocate more memory than is available|exit code 137|\bKilled\b", "main memory: load one model at a time"),
+    (r"No space left on device", "disk: write less to /kaggle/working"),
+    (r"Bfloat16 is only supported", "the T4 has no bfloat16: set the type to float16"),
+    (r"no kernel image is available", "another GPU than the wheels were built for: check machine_shape"),
+    (r"No module named|ModuleNotFoundError", "a package is neither in the image nor in the wheels"),
+    (r"No matching distribution found", "the wheels lack a package: make wheels checks the closure"),
+    (
+        r"name resolution|Max retries exceeded|NewConnectionError",
+        "it wants the network, which is off: mount what it loads",
+    ),
+    (
+        r"/kaggle/input.*(No such file|not found)|FileNotFoundError",
+        "an input is missing: compare the mounts in the log",
+    ),
+    (r"[Tt]imed? ?out|exceeded the maximum (run)?time", "time: a nearer deadline, fewer samples or a smaller model"),
+)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """One version of a kernel at Kaggle."""
+
+    id: str  # owner/slug
+    version: int
+
+    @property
+    def url(self) -> str:
+        return f"{KAGGLE_SITE}/code/{self.id}"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a kernel left: its output files, and the lines it printed."""
+
+    files: tuple[Path, ...]
+    lines: tuple[str, ...]
+
+
+def push_kernel(kaggle: Kaggle, folder: Path, patience: Patience, session: float | None = None) -> Pushed:
+    """Saves the built kernel in `folder` as a new version and starts it, for at most `session` seconds.
+
+    A push that failed half-way is looked up and never repeated: two sessions would run. A push that Kaggle turned
+    away for now (too many requests, too many sessions) is repeated `patience.tries` times.
+
+    Raises:
+        BadInput: the metadata is wrong, belongs to another user, or names sources that Kaggle does not know.
+        KaggleRefused: Kaggle refused the push, or nobody knows whether it took it.
+    """
+    metadata = read_kernel_metadata(folder)
+    if metadata.owner.lower() != kaggle.user.lower():
+        raise BadInput(f"{folder}: kernel {metadata.id} is not yours: you are signed in as {kaggle.user}")
+    before = latest_version(kaggle, metadata, patience)
+    source = (folder / metadata.code_file).read_text(encoding="utf-8")
+    waits = patience.waits()
+    for left in range(patience.tries - 1, -1, -1):
+        try:
+            return _saved(kaggle, folder, metadata, patience, session)
+        except KaggleRefused as refused:
+            if refused.ambiguous:
+                return _looked_up(kaggle, metadata, before, source, patience, refused)
+            if not left or not refused.passing or not next(waits, False):
+                raise
+    raise AssertionError("tries is at least 1")
+
+
+def latest_version(kaggle: Kaggle, metadata: KernelMetadata, patience: Patience) -> int:
+    """The number of the kernel's newest version; 0 where Kaggle shows none."""
+    kernel = _kernel(kaggle, metadata, patience)
+    return kernel.metadata.current_version_number if kernel else 0
+
+
+def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress: Progress | None = None) -> str:
+    """Waits until the version has ended; what comes out is why it failed, empty where it completed.
+
+    Raises:
+        KaggleRefused: it still runs when `patience.whole` is over, or Kaggle does not tell.
+    """
+    state = "not asked"
+    for polls, _ in enumerate(patience.waits(), 1):
+        state, reason = _session(kaggle, pushed, patience)
+        if state in _ENDED:
+            return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
+        if progress:
+            progress(polls, 0)
+    raise KaggleRefused(
+        f"{pushed.url} version {pushed.version}: {state} when the wait was over; it goes on there", None
+    )
+
+
+def fetch_kernel(kaggle: Kaggle, pushed: Pushed, folder: Path, patience: Patience) -> Fetched:
+    """Downloads the version's output files into `folder`, and its log beside them as SLUG.log.
+
+    Raises:
+        BadInput: a file's name leads out of the folder, or stands there twice.
+        KaggleRefused: Kaggle does not answer, or a download keeps breaking.
+    """
+    pages = list(_output_pages(kaggle, pushed, patience))
+    listed = [(_safe_path(folder, file.file_name), file.url) for page in pages for file in page.files or []]
+    lines = log_lines(next((page.log for page in pages if page.log), ""))
+    log = _safe_path(folder, f"{pushed.id.split('/')[1]}.log")
+    paths = [path for path, _ in listed]
+    if twice := sorted({path.name for path in [*paths, log] if [*paths, log].count(path) > 1}):
+        raise BadInput(f"{pushed.url}: its outputs have the same name twice: {some(twice)}")
+    for path, address in listed:
+        download = partial(_download, path, address, patience.answer)
+        ask_kaggle(f"downloading {path.name}", download, patience, patience.tries, patience.upload)
+    with whole_file(log) as part:
+        part.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return Fetched(tuple(paths), tuple(lines))
+
+
+def log_lines(log: str) -> list[str]:
+    """The lines that a kernel printed, out of Kaggle's log (a JSON list of pieces, or plain text where it is none)."""
+    try:
+        text = "".join(str(piece["data"]) for piece in json.loads(log))
+    except (ValueError, TypeError, KeyError):
+        text = log
+    return text.splitlines()
+
+
+def likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
+    """What to do about a failed kernel, from its last lines and Kaggle's reason; the cause seen last wins."""
+    for line in reversed([*lines, reason]):
+        for pattern, cause in _CAUSES:
+            if re.search(pattern, line):
+                return cause
+    return None
+
+
+def _saved(kaggle: Kaggle, folder: Path, metadata: KernelMetadata, patience: Patience, session: float | None) -> Pushed:
+    timeout = None if session is None else str(int(session))
+    what = f"pushing {metadata.id}"
+    answer = ask_kaggle(what, lambda: kaggle.api.kernels_push(str(folder), timeout=timeout), patience)
+    if answer.error:  # said in a body that comes with 200
+        raise KaggleRefused(f"{what}: Kaggle answered: {answer.error}", 429 if _BUSY in answer.error else 400)
+    if not answer.version_number:
+        raise KaggleRefused(f"{what}: Kaggle gave it no version", None)
+    pushed = Pushed(metadata.id, answer.version_number)
+    unknown = {name: list(getattr(answer, f"invalid_{name}") or []) for name in _INVALID}
+    if any(unknown.values()):
+        listed = "; ".join(f"{name} {', '.join(found)}" for name, found in unknown.items() if found)
+        raise BadInput(
+            f"{pushed.url} version {pushed.version} was saved and runs WITHOUT what Kaggle does not know or does "
+            f"not show you: {listed}. Stop it there, mend the sources and push again"
+        )
+    return pushed
+
+
+def _looked_up(
+    kaggle: Kaggle, metadata: KernelMetadata, before: int, source: str, patience: Patience, refused: KaggleRefused
+) -> Pushed:
+    """The version that a push of unknown outcome made, known by its source.
+
+    Raises:
+        KaggleRefused: none has appeared.
+    """
+    waits = patience.waits()
+    for _ in range(patience.tries):
+        if not next(waits, False):
+            break
+        kernel = _kernel(kaggle, metadata, patience)
+        if kernel and kernel.metadata.current_version_number > before and _same_source(kernel.blob.source, source):
+            return Pushed(metadata.id, kernel.metadata.current_version_number)
+    url = Pushed(metadata.id, before).url
+    raise KaggleRefused(
+        f"{refused}; no new version shows at {url}: look there before you push again", None
+    ) from refused
+
+
+def _same_source(theirs: str | None, ours: str) -> bool:
+    digests = {hashlib.sha256(text.strip().encode()).digest() for text in (theirs or "", ours)}
+    return len(digests) == 1
+
+
+def _kernel(kaggle: Kaggle, metadata: KernelMetadata, patience: Patience) -> Any | None:
+    """The kernel as Kaggle has it; None where it shows none (its answer is 403 for a kernel that does not exist)."""
+    what, owner_slug = f"looking up {metadata.id}", {"user_name": metadata.owner, "kernel_slug": metadata.slug}
+    try:
+        return ask_service(kaggle, what, "kernels", "get_kernel", patience, patience.tries, **owner_slug)
+    except KaggleRefused as refused:
+        if refused.status in (403, 404):
+            return None
+        raise
+
+
+def _session(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> tuple[str, str]:
+    """The state of the version's session, and Kaggle's reason where it failed."""
+    answer = _asked_of(kaggle, pushed, "get_kernel_session_status", patience)
+    return answer.status.name, answer.failure_message or ""
+
+
+def _output_pages(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> Iterator[Any]:
+    token: str | None = ""
+    while token is not None:
+        page = _asked_of(kaggle, pushed, "list_kernel_session_output", patience, page_size=100, page_token=token)
+        yield page
+        token = page.next_page_token or None
+
+
+def _asked_of(kaggle: Kaggle, pushed: Pushed, method: str, patience: Patience, **fields: Any) -> Any:
+    """The answer to a question about this very version: without its label Kaggle tells of the newest one."""
+    owner, slug = pushed.id.split("/")
+    fields |= {"user_name": owner, "kernel_slug": slug, "version_label": f"v{pushed.version}"}
+    return ask_service(kaggle, f"{method} {pushed.id}", "kernels", method, patience, patience.tries, **fields)
+
+
+def _safe_path(folder: Path, name: str) -> Path:
+    """Where the output `name` belongs; one that leads out of the folder is refused, as is one with a backslash."""
+    parts = PurePosixPath(name).parts
+    path = folder.joinpath(*parts)
+    inside = path.resolve().is_relative_to(folder.resolve()) and path.resolve() != folder.resolve()
+    if not parts or name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable() or not inside:
+        raise BadInput(f"an output is named {name!r}, which leads out of {folder}; nothing was downloaded")
+    return path
+
+
+def _download(path: Path, address: str, timeout: float) -> None:
+    """The bytes at `address`, which is signed: it stands in no message."""
+    import requests
+
+    with requests.get(address, stream=True, timeout=timeout) as answer:
+        if answer.status_code != 200:
+            raise requests.HTTPError(answer.reason, response=answer)
+        with whole_file(path) as part, part.open("wb") as file:
+            for piece in answer.iter_content(1 << 20):
+                file.write(piece)

@@ -1,0 +1,231 @@
+import json
+
+import pytest
+
+from quorum.errors import BadInput
+from quorum.kaggle.client import KaggleRefused, Patience, sign_in
+from quorum.kaggle.metadata import KernelMetadata, write_kernel_metadata
+from quorum.kaggle.push import Pushed, fetch_kernel, likely_cause, log_lines, push_kernel, wait_for_kernel
+from tests.kaggle_stub import USER, Clock, KaggleStub, Trouble, patient
+
+pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
+
+
+def built(folder, **told):
+    folder.mkdir()
+    (folder / "answer.py").write_text("print('hello')\n")
+    defaults = {"id": f"{USER}/answer-letters", "title": "Answer letters", "code_file": "answer.py"}
+    write_kernel_metadata(KernelMetadata(**(defaults | told)), folder)
+    return folder
+
+
+def test_a_push_sends_every_switch_and_gives_the_version(stub: KaggleStub, kaggle, tmp_path):
+    stub.datasets["ada/wheels-312"] = {}
+    stub.models["ada/qwen/transformers/7b-awq"] = []
+    folder = built(
+        tmp_path / "k",
+        machine_shape="NvidiaTeslaT4",
+        dataset_sources=("ada/wheels-312",),
+        competition_sources=("letters",),
+        model_sources=("ada/qwen/transformers/7b-awq/1",),
+    )
+    assert push_kernel(kaggle, folder, patient(), session=3600) == Pushed("ada/answer-letters", 1)
+    sent = stub.last("SaveKernel")
+    assert sent["text"] == "print('hello')\n"
+    assert (sent["machineShape"], sent["enableGpu"], sent["enableInternet"], sent["isPrivate"]) == (
+        "NvidiaTeslaT4",
+        True,
+        False,
+        True,
+    )
+    assert sent["sessionTimeoutSeconds"] == 3600
+
+
+def test_an_error_in_a_body_that_comes_with_200_is_an_error(stub, kaggle, tmp_path):
+    stub.save_error = "Something is off."
+    with pytest.raises(KaggleRefused, match=r"pushing ada/answer-letters: Kaggle answered: Something is off\."):
+        push_kernel(kaggle, built(tmp_path / "k"), patient())
+    assert stub.count("SaveKernel") == 1
+
+
+def test_a_model_that_kaggle_does_not_know_is_told_though_its_client_hides_it(stub, kaggle, tmp_path):
+    folder = built(tmp_path / "k", model_sources=("bob/qwen/transformers/7b/3",))
+    with pytest.raises(
+        BadInput, match=r"version 1 was saved and runs WITHOUT .*model_sources bob/qwen/transformers/7b/3"
+    ):
+        push_kernel(kaggle, folder, patient())
+
+
+def test_another_users_kernel_is_refused_before_anything_is_sent(stub, kaggle, tmp_path):
+    with pytest.raises(BadInput, match="kernel eve/answer-letters is not yours: you are signed in as ada"):
+        push_kernel(kaggle, built(tmp_path / "k", id="eve/answer-letters"), patient())
+    assert stub.asked == []
+
+
+@pytest.mark.parametrize(
+    "trouble", [Trouble(503, done=True), Trouble(0, done=True), Trouble(504, done=True, seconds=1.5)]
+)
+def test_a_push_whose_answer_is_lost_is_looked_up_and_not_repeated(stub, kaggle, tmp_path, trouble):
+    stub.troubles["SaveKernel"] = [trouble]
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient(answer=1.0))
+    assert (pushed.version, stub.count("SaveKernel")) == (1, 1)
+
+
+@pytest.mark.parametrize("trouble", [Trouble(500), Trouble(0)])
+def test_a_push_that_came_to_nothing_is_not_repeated_either(stub, kaggle, tmp_path, trouble):
+    stub.troubles["SaveKernel"] = [trouble]
+    with pytest.raises(KaggleRefused, match="no new version shows at .*/code/ada/answer-letters: look there before"):
+        push_kernel(kaggle, built(tmp_path / "k"), patient())
+    assert stub.count("SaveKernel") == 1
+
+
+def test_a_version_that_another_hand_pushed_meanwhile_is_not_taken_for_ours(stub, kaggle, tmp_path):
+    folder = built(tmp_path / "k")
+    push_kernel(kaggle, folder, patient())
+    (folder / "answer.py").write_text("print('another')\n")
+    stub.troubles["SaveKernel"] = [Trouble(502)]
+    with pytest.raises(KaggleRefused, match="no new version"):
+        push_kernel(kaggle, folder, patient())
+
+
+def test_a_conflict_is_final(stub, kaggle, tmp_path):
+    stub.troubles["SaveKernel"] = [Trouble(409, "title already in use")]
+    with pytest.raises(KaggleRefused, match="Kaggle answered 409: title already in use"):
+        push_kernel(kaggle, built(tmp_path / "k"), patient())
+    assert stub.count("SaveKernel") == 1
+
+
+def test_too_many_requests_are_waited_out(stub, kaggle, tmp_path):
+    stub.troubles["SaveKernel"] = [Trouble(429, "slow down"), Trouble(429, "slow down")]
+    patience = patient()
+    assert push_kernel(kaggle, built(tmp_path / "k"), patience).version == 1
+    assert patience.clock() == 10 + 15
+
+
+def test_a_full_house_is_waited_for_and_then_told(stub, kaggle, tmp_path):
+    stub.save_error = "Maximum batch GPU session count of 2 reached."
+    with pytest.raises(KaggleRefused, match="Maximum batch GPU session count of 2 reached"):
+        push_kernel(kaggle, built(tmp_path / "k"), patient(tries=3))
+    assert stub.count("SaveKernel") == 3
+
+
+def test_a_kernel_is_waited_for_by_its_version(stub, kaggle, tmp_path):
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    stub.troubles["GetKernelSessionStatus"] = [Trouble(503), Trouble(0), Trouble(429)]
+    patience = patient()
+    assert wait_for_kernel(kaggle, pushed, patience) == ""
+    assert stub.last("GetKernelSessionStatus")["versionLabel"] == "v1"
+
+
+def test_waits_grow_up_to_two_minutes(stub, kaggle, tmp_path):
+    stub.states = ["RUNNING"] * 12 + ["COMPLETE"]
+    clock = Clock()
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    wait_for_kernel(kaggle, pushed, Patience(clock=lambda: clock.now, sleep=clock.sleep))
+    assert clock.slept[:3] == [10, 15, 22.5]
+    assert clock.slept[-1] == 120
+
+
+def test_a_session_that_never_ends_is_left_when_the_wait_is_over(stub, kaggle, tmp_path):
+    stub.states = ["RUNNING"]
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    with pytest.raises(KaggleRefused, match="version 1: RUNNING when the wait was over"):
+        wait_for_kernel(kaggle, pushed, patient(whole=600))
+
+
+def test_a_state_that_is_never_told_is_left_too(stub, kaggle, tmp_path):
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    stub.troubles["GetKernelSessionStatus"] = [Trouble(seconds=1)] * 3
+    with pytest.raises(KaggleRefused, match=r"no answer within 0\.2 s"):
+        wait_for_kernel(kaggle, pushed, patient(answer=0.2, tries=2))
+
+
+def test_a_failed_kernel_says_why(stub, kaggle, tmp_path):
+    stub.states, stub.failure = ["ERROR"], "Your notebook tried to allocate more memory than is available."
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    reason = wait_for_kernel(kaggle, pushed, patient())
+    assert reason.startswith("ERROR: Your notebook")
+    assert likely_cause([], reason) == "main memory: load one model at a time"
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "GPU memory"),
+        ("ModuleNotFoundError: No module named 'vllm'", "neither in the image nor in the wheels"),
+        ("ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0", "float16"),
+        ("socket.gaierror: [Errno -3] Temporary failure in name resolution", "wants the network"),
+        ("OSError: [Errno 28] No space left on device", "disk"),
+        ("FileNotFoundError: [Errno 2] /kaggle/input/x/test.csv: No such file", "an input is missing"),
+    ],
+)
+def test_last_lines_name_a_likely_cause(line, cause):
+    assert cause in (likely_cause(["loading", line, "exit 1"]) or "")
+
+
+def test_lines_without_a_known_pattern_name_no_cause():
+    assert likely_cause(["Traceback (most recent call last):", "ZeroDivisionError"]) is None
+
+
+def test_outputs_and_log_are_read_back_over_all_pages(stub, kaggle, tmp_path):
+    stub.outputs = {"submission.csv": b"id,answer\n1,A\n", "sub/metrics.json": b"{}", "z.bin": bytes(range(256))}
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    fetched = fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert {path.relative_to(tmp_path / "out").as_posix(): path.read_bytes() for path in fetched.files} == stub.outputs
+    assert fetched.lines == ("2 x Tesla T4", "done")
+    assert (tmp_path / "out" / "answer-letters.log").read_text() == "2 x Tesla T4\ndone\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.py", "/etc/evil", "a/../../evil", "..\\evil", "", ".", "a\nb", "link/evil", "answer-letters.log"]
+)
+def test_a_name_that_leads_astray_is_refused_and_nothing_is_downloaded(stub, kaggle, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path)
+    stub.outputs = {"fine.csv": b"1", name: b"evil"}
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    with pytest.raises(BadInput, match="leads out of|same name twice"):
+        fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["link"]
+
+
+def test_a_download_that_is_cut_is_fetched_again_and_never_left_half(stub, kaggle, tmp_path):
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    stub.troubles["GET"] = [Trouble(), Trouble()]
+    fetched = fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert fetched.files[0].read_bytes() == b"id,answer\n1,A\n"
+
+
+def test_a_log_that_is_no_json_is_shown_as_it_is():
+    assert log_lines("plain\ntext") == ["plain", "text"]
+    assert log_lines("") == []
+
+
+def test_without_credentials_there_is_one_clear_line_and_no_request(stub, monkeypatch, capfd):
+    monkeypatch.delenv("KAGGLE_KEY")
+    with pytest.raises(
+        BadInput, match=r"no valid Kaggle credentials: make a token at \S+ and put it into KAGGLE_API_TOKEN"
+    ):
+        sign_in(patient())
+    assert capfd.readouterr() == ("", "")
+    assert stub.asked == []
+
+
+def test_a_token_is_checked_and_never_shown(stub, monkeypatch, capfd):
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "a-good-token")
+    monkeypatch.setenv("VERBOSE", "1")  # the client would print its Authorization header
+    assert sign_in(patient()).user == USER
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "a-bad-token")
+    monkeypatch.delenv("KAGGLE_KEY")
+    with pytest.raises(BadInput, match="no valid Kaggle credentials") as refused:
+        sign_in(patient())
+    assert "a-bad-token" not in str(refused.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
+    folder = built(tmp_path / "k")
+    path = folder / "kernel-metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"enable_internet": True}))
+    with pytest.raises(BadInput, match="enable_internet is true; allowed is false"):
+        push_kernel(None, folder, patient())
