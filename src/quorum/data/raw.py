@@ -1,0 +1,164 @@
+"""A file as it stands: its columns and rows, each cell as found, before anybody asks what it means."""
+
+import codecs
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from quorum.errors import BadInput, some
+
+# text, or what JSON and Parquet nest: lists and dicts; numbers of CSV and JSON are the text that stands in the file
+Cell = Any
+Line = tuple[str | None, ...]  # of a CSV file; None is an empty cell
+
+FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell one, UTF-8 can not
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """`rows[0]` is row 1, the first below the header; a cell that a row lacks is not in its dict. `header` is
+    false where a CSV file has none: its columns are column_1, column_2 …"""
+
+    columns: tuple[str, ...]
+    rows: list[dict[str, Cell]]
+    header: bool = True
+
+
+def read_sheet(path: Path, has_header: Callable[[Sequence[Line]], bool] = lambda lines: True) -> Sheet:
+    """The columns and rows of a CSV, TSV, JSON, JSON lines or Parquet file, by its suffix.
+
+    `has_header` is shown the lines of a CSV file, blank ones left out, and says whether the first is a header.
+
+    Raises:
+        BadInput: an unknown suffix, an empty file, or bytes that are not of this format.
+    """
+    match path.suffix.lower():
+        case ".csv":
+            return _csv_sheet(path, ",", has_header)
+        case ".tsv":
+            return _csv_sheet(path, "\t", has_header)
+        case ".jsonl" | ".ndjson":
+            return _json_sheet(list(_json_lines(path)), path)
+        case ".json":
+            return _json_sheet(_json_rows(path), path)
+        case ".parquet":
+            return _parquet_sheet(path)
+    raise BadInput(f"{path}: unknown format {path.suffix!r}; allowed are {', '.join(FORMATS)}")
+
+
+def cell_at(row: Mapping[str, Cell], column: str) -> Cell:
+    """The cell of a column; `question.stem` is the entry `stem` of the dict in column `question`."""
+    if column in row:
+        return row[column]
+    outer, dot, inner = column.partition(".")
+    nested = row.get(outer) if dot else None
+    return nested.get(inner) if isinstance(nested, dict) else None
+
+
+def cell_text(cell: Cell) -> str:
+    """A cell as text: empty where there is nothing, or a list or dict. Half a surrogate pair becomes U+FFFD."""
+    if cell is None or isinstance(cell, list | dict) or cell != cell:  # NaN is not itself
+        return ""
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return _LONE_SURROGATE.sub("\ufffd", str(cell))
+
+
+def parsed_json(text: str) -> Cell:
+    """JSON with each number as the text that stands there ("1.10" stays), NaN as nothing.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text, parse_int=str, parse_float=str, parse_constant=lambda _: None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _file_text(path: Path) -> str:
+    raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BadInput(f"{path}: the file is UTF-16; save it as UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{path}, line {line}: byte {raw[error.start]:#04x} is not UTF-8; save it as UTF-8") from None
+    if not text.strip():
+        raise BadInput(f"{path}: the file is empty")
+    return text
+
+
+def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]], bool]) -> Sheet:
+    """Everything is text. Polars keeps CR, CRLF and CRCRLF inside quotes as they are (tested against Python's csv)."""
+    raw = _file_text(path).encode()
+    try:
+        frame = pl.read_csv(io.BytesIO(raw), has_header=False, infer_schema=False, separator=separator)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        if "more fields" in reason:
+            reason = "a row has more cells than the first line"
+        raise BadInput(f"{path}: not a CSV file: {reason}") from None
+    lines = [line for line in frame.iter_rows() if any(cell is not None for cell in line)]
+    if not lines:
+        raise BadInput(f"{path}: the file is empty")
+    header = has_header(lines)
+    columns = [cell.strip() if header and cell else "" for cell in lines[0]]
+    # a blank name first is a data frame's index; elsewhere, and without a header, a column goes by its number
+    columns[header:] = [name or f"column_{number}" for number, name in enumerate(columns[header:], header + 1)]
+    twice = [repr(name) for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise BadInput(f"{path}: column {some(twice)} stands more than once")
+    rows = [dict(zip(columns, line, strict=True)) for line in lines[header:]]
+    return Sheet(tuple(columns), rows, header)
+
+
+def _json_lines(path: Path) -> Iterator[Cell]:
+    # not splitlines(): U+2028 and U+0085 may stand inside a JSON text
+    for number, line in enumerate(_file_text(path).split("\n"), 1):
+        if line.strip():
+            try:
+                yield parsed_json(line)
+            except ValueError as error:
+                raise BadInput(f"{path}, line {number}: not JSON: {error}") from None
+
+
+def _json_rows(path: Path) -> list[Cell]:
+    """The rows of a JSON file: an array of them, or an object id -> row (the id goes into column "id")."""
+    try:
+        document = parsed_json(_file_text(path))
+    except ValueError:
+        return list(_json_lines(path))  # many a .json holds JSON lines
+    if isinstance(document, dict) and document and all(isinstance(row, dict) for row in document.values()):
+        return [{"id": id} | row for id, row in document.items()]
+    if not isinstance(document, list):
+        raise BadInput(f"{path}: neither an array of rows nor an object of id -> row")
+    return document
+
+
+def _json_sheet(rows: Sequence[Cell], path: Path) -> Sheet:
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise BadInput(f"{path}, row {number}: found {_short(row)}, where an object is expected")
+    return Sheet(tuple(dict.fromkeys(name for row in rows for name in row)), list(rows))
+
+
+def _parquet_sheet(path: Path) -> Sheet:
+    try:
+        frame = pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        raise BadInput(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
+    return Sheet(tuple(frame.columns), frame.to_dicts())
+
+
+def _short(value: Cell) -> str:
+    return some([repr(value)[:40]])

@@ -1,0 +1,258 @@
+"""Questions in: a file in one of the layouts met in the wild becomes records, and records become questions."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from quorum.data.answer import Key, answer_kind, answer_label, is_yes_or_no
+from quorum.data.choices import Choices, choices_in, own_letters_stripped
+from quorum.data.layout import CHOICE_LISTS, AnswerKind, Layout, find_layout, looks_headerless, subject_of_file
+from quorum.data.raw import Cell, Line, Sheet, cell_at, cell_text, read_sheet
+from quorum.disk import whole_file
+from quorum.errors import BadInput, some
+from quorum.number import canonical_number
+from quorum.question import Question, letters
+
+# Our own layout, which `write_questions` writes and which is read back without a question.
+QUESTIONS = pl.Schema(
+    [
+        ("id", pl.String),
+        ("question", pl.String),
+        ("choices", pl.List(pl.String)),
+        ("answer", pl.String),
+        ("subject", pl.String),
+        ("group", pl.String),
+        ("context", pl.String),
+        ("rationale", pl.String),
+    ]
+)
+_YES_NO_CHOICES = ("yes", "no")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row as it was read, not validated; `row` counts data rows from 1.
+
+    `answer` is a canonical label (or number, where the question is open), None where `raw_answer` (the cell's text) is
+    none of the row's. `problem` says what the reader could not make sense of.
+    """
+
+    row: int
+    id: str
+    text: str
+    choices: tuple[str, ...] = ()
+    answer: str | None = None
+    raw_answer: str | None = None
+    subject: str | None = None
+    group: str | None = None
+    context: str | None = None
+    rationale: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The rows of a file; `labelled` says whether it has answers, `open` whether none of its questions has choices."""
+
+    path: Path
+    records: tuple[Record, ...]
+    labelled: bool
+    columns: tuple[str, ...]
+    layout: Layout
+
+    @property
+    def open(self) -> bool:
+        return not any(record.choices for record in self.records)
+
+
+def read_records(path: Path, layout: Layout | None = None) -> Table:
+    """The rows of a CSV, TSV, JSON, JSON lines or Parquet file, by `layout` and, where that is silent, as found.
+
+    Raises:
+        BadInput: the file can not be read, or its layout or its kind of answers can not be told without a guess.
+    """
+    given = layout or Layout()
+
+    def has_header(lines: Sequence[Line]) -> bool:
+        return given.header if given.header is not None else not looks_headerless(lines)
+
+    sheet = read_sheet(path, has_header)
+    if not sheet.rows:
+        raise BadInput(f"{path}: the file has no rows")
+    ours = sheet.columns == tuple(QUESTIONS)
+    found = _OURS if ours else find_layout(given, sheet, str(path))
+    choices = [_choices_of(row, found, strip=not ours) for row in sheet.rows]
+    raws = [_cell_or_none(row, found.answer) for row in sheet.rows]
+    _refuse_unread_choices(path, given, sheet, found, choices, raws)
+    found = replace(found, answer_kind=found.answer_kind or _kind_of_answers(path, found, choices, raws))
+    records = [
+        _record(number, row, found, chosen, raw)
+        for number, (row, chosen, raw) in enumerate(zip(sheet.rows, choices, raws, strict=True), 1)
+    ]
+    if not sheet.header and found.subject is None:
+        records = [replace(record, subject=subject_of_file(path.stem)) for record in records]
+    return Table(path, tuple(records), any(raws), sheet.columns, found)
+
+
+def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
+    """The questions of a clean file, in order; each has an answer, or none has.
+
+    Raises:
+        BadInput: what `read_records` refuses, or rows that are no questions: the first five are named.
+    """
+    table = read_records(path, layout)
+    questions, problems, seen = [], [], set()
+    for record in table.records:
+        try:
+            if record.id in seen:
+                raise BadInput("the id stands more than once")
+            seen.add(record.id)
+            questions.append(question_of(record, table.labelled))
+        except BadInput as error:
+            problems.append(f"row {record.row} ({record.id}): {error}")
+    if problems:
+        raise BadInput(f"{path}: {len(problems)} of {len(table.records)} rows are no questions: {some(problems)}")
+    return questions
+
+
+def question_of(record: Record, labelled: bool) -> Question:
+    """A record as a question; `labelled` says whether its file has answers.
+
+    Raises:
+        BadInput: it is not a valid question, or it has no answer though its file has answers.
+    """
+    if record.problem is not None:
+        raise BadInput(record.problem)
+    if labelled and record.answer is None:
+        among = f"is not among {', '.join(letters(len(record.choices))) or 'any choices'}"
+        found = record.raw_answer
+        raise BadInput("it has no answer" if found is None else f"answer {found[:40]!r} {among}")
+    return Question(
+        record.id,
+        record.text,
+        record.choices,
+        record.answer,
+        record.subject,
+        record.group,
+        record.context,
+        record.rationale,
+    )
+
+
+def write_questions(questions: Sequence[Question], path: Path) -> None:
+    """Writes questions in our own layout, as CSV or Parquet by the suffix; `read_questions` gives the same back.
+
+    Raises:
+        BadInput: another suffix.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise BadInput(f"{path}: questions are written as .csv or .parquet")
+    names = ["id", "text", *list(QUESTIONS)[2:]]
+    columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
+    frame = pl.DataFrame(columns, schema=QUESTIONS)
+    with whole_file(path) as part:
+        if path.suffix == ".parquet":
+            frame.write_parquet(part)
+        else:
+            texts = [json.dumps(question.choices, ensure_ascii=False) for question in questions]
+            frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(part)
+
+
+_OURS = Layout(
+    choices=("choices",),
+    answer_kind="letter",
+    **{column: column for column in QUESTIONS if column != "choices"},  # type: ignore[arg-type]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A row's choices, or why they can not be read."""
+
+    choices: Choices
+    problem: str | None = None
+
+
+def _choices_of(row: Mapping[str, Cell], layout: Layout, strip: bool) -> _Chosen:
+    columns = layout.choices or ()
+    try:
+        if len(columns) == 1:
+            choices = choices_in(cell_at(row, columns[0]))
+        else:
+            texts = [cell_text(cell_at(row, column)) for column in columns]
+            while texts and not texts[-1].strip():  # a row with fewer choices leaves its last cells empty
+                texts.pop()
+            choices = Choices(tuple(texts))
+    except ValueError as error:
+        return _Chosen(Choices(), f"choices: {error}")
+    return _Chosen(replace(choices, texts=own_letters_stripped(choices.texts)) if strip else choices)
+
+
+def _cell_or_none(row: Mapping[str, Cell], column: str | None) -> str | None:
+    text = "" if column is None else cell_text(cell_at(row, column))
+    return text if text.strip() else None
+
+
+def _refuse_unread_choices(
+    path: Path, given: Layout, sheet: Sheet, found: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
+) -> None:
+    """Raises BadInput where a file seems to have choices, and not one could be read."""
+    if all(chosen.problem is not None for chosen in choices):
+        raise BadInput(f"{path}: no row's choices can be read; row 1, column {found.choices}: {choices[0].problem}")
+    if found.choices or given.choices is not None or found.answer_kind == "boolean":
+        return
+    answers = [raw for raw in raws if raw is not None]
+    known = {found.id, found.question, found.answer, found.subject, found.group, found.context, found.rationale}
+    lost = [column for column in sheet.columns if column not in known]
+    if all(re.fullmatch(r"\s*[A-Za-z]\s*", raw) for raw in answers) and (answers or lost):
+        raise BadInput(
+            f"{path}: no choices among the columns {', '.join(map(repr, sheet.columns))}; looked for a list in "
+            f"{', '.join(CHOICE_LISTS)}, or for columns like A, B, C; option_a, option_b; choice1, choice2. "
+            'Name them in the layout: choices = ["…", "…"], or choices = [] where the questions are open'
+        )
+
+
+def _kind_of_answers(
+    path: Path, layout: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
+) -> AnswerKind | None:
+    answers = [raw for raw in raws if raw is not None]
+    if not layout.choices:
+        return "boolean" if answers and all(map(is_yes_or_no, answers)) else None
+    keys = [_key(chosen, raw) for chosen, raw in zip(choices, raws, strict=True) if raw is not None]
+    return answer_kind(keys, f"{path}, column {layout.answer!r}") if keys else None
+
+
+def _key(chosen: _Chosen, raw: str) -> Key:
+    return Key(raw, chosen.choices.texts, chosen.choices.labels)
+
+
+def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chosen, raw: str | None) -> Record:
+    if layout.answer_kind == "boolean" and not layout.choices:
+        chosen = _Chosen(Choices(_YES_NO_CHOICES))
+    rationale = _cell_or_none(row, layout.rationale)
+    answer = None
+    if raw is not None and chosen.choices.texts:
+        answer = answer_label(layout.answer_kind or "letter", _key(chosen, raw))
+    elif raw is not None and layout == _OURS:
+        answer = raw
+    elif raw is not None and not layout.choices:
+        solution, marked, number_text = raw.rpartition("####")
+        answer = canonical_number(number_text) or number_text.strip() or None
+        rationale = rationale or (solution.strip() if marked else None) or None
+    return Record(
+        row=number,
+        id=str(number) if layout.id is None else cell_text(cell_at(row, layout.id)),
+        text=cell_text(cell_at(row, layout.question or "")),
+        choices=chosen.choices.texts,
+        answer=answer,
+        raw_answer=raw,
+        subject=_cell_or_none(row, layout.subject),
+        group=_cell_or_none(row, layout.group),
+        context=_cell_or_none(row, layout.context),
+        rationale=rationale,
+        problem=chosen.problem,
+    )
