@@ -1,23 +1,16 @@
-"""Questions in, answers out: one model over one or more question files, with a legal submission on disk at every moment.
+"""Questions in, answers out: one model over question files, with a legal submission on disk at every moment.
 
 python kernels/infer.py kernels/encoder.toml [dial=value ...]
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quorum.data.doctor import repaired
-from quorum.data.read import Layout, read_questions, read_records
-from quorum.files.submission import read_sample, write_submission
-
 from quorum.ask.prompt import Style, render
-from quorum.ask.reply import ballot_of
-from quorum.config import dials, read_config
-from quorum.door import DONE, enter, progress_bar
-from quorum.files.answers import answers_frame, write_answers
+from quorum.config import dials
+from quorum.door import enter_kernel, progress_bar
 from quorum.model.backend import open_backend
 from quorum.question import Ballot, Question, label_prior
 
@@ -39,11 +32,15 @@ class Infer:
 
 def main(config: Infer) -> None:
     """Answers every question file of `config`."""
+    from quorum.ask.reply import ballot_of
+    from quorum.data.layout import Layout
+    from quorum.data.repair import usable_questions
+
     layout = dials(Layout, config.layout, "layout")
-    solved = read_questions(config.train) if config.train else []
-    files = {path.stem: repaired(read_records(path, layout)).questions for path in map(Path, config.questions)}
+    solved = usable_questions(config.train, layout) if config.train else []
+    files = {path.stem: usable_questions(path, layout) for path in map(Path, config.questions)}
     for stem, questions in files.items():
-        save(config, stem, questions, {}, solved)
+        save(config, stem, questions, {}, solved)  # legal from here on, whatever happens
 
     backend = open_backend(config.backend, solved)
     for stem, questions in files.items():
@@ -61,6 +58,9 @@ def save(
     config: Infer, stem: str, questions: list[Question], ballots: dict[str, Ballot], solved: list[Question]
 ) -> None:
     """Writes what is known so far: what has not been asked yet is unread, and a submission fills it from the prior."""
+    from quorum.files.answers import answers_frame, write_answers
+    from quorum.files.submission import read_sample, write_submission
+
     answers = {question.id: ballots.get(question.id, {}) for question in questions}
     write_answers(answers_frame(config.run, answers), config.out / f"{stem}.parquet")
     if config.sample and stem == Path(config.questions[0]).stem:
@@ -69,10 +69,5 @@ def save(
         write_submission(config.out / "submission.csv", answers, labels, sample, label_prior(solved))
 
 
-def run() -> int:
-    main(read_config(Infer, Path(sys.argv[1]), sys.argv[2:]))
-    return DONE
-
-
 if __name__ == "__main__":
-    enter(run)
+    enter_kernel(Infer, main, __doc__)

@@ -3,21 +3,13 @@
 python kernels/vote.py kernels/vote.toml [dial=value ...]
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import polars as pl
-from quorum.data.doctor import repaired
-from quorum.data.read import Layout, read_questions, read_records
-from quorum.files.submission import read_sample, write_submission
-
-from quorum.config import dials, read_config
-from quorum.door import DONE, enter
-from quorum.files.answers import ballots_of, read_answers, write_answers
-from quorum.judge.vote import majority, mean_probability
+from quorum.config import dials
+from quorum.door import enter_kernel
 from quorum.question import label_prior
 
 
@@ -37,10 +29,19 @@ class Vote:
 
 def main(config: Vote) -> None:
     """Votes, and writes the answers and the submission."""
-    questions = repaired(read_records(config.questions, dials(Layout, config.layout, "layout"))).questions
-    solved = read_questions(config.train) if config.train else []
+    import polars as pl
+
+    from quorum.data.layout import Layout
+    from quorum.data.repair import usable_questions
+    from quorum.files.answers import ballots_of, read_answers, write_answers
+    from quorum.files.submission import read_sample, write_submission
+    from quorum.judge.vote import majority, mean_probability
+
+    layout = dials(Layout, config.layout, "layout")
+    questions = usable_questions(config.questions, layout)
+    solved = usable_questions(config.train, layout) if config.train else []
     answers = pl.concat([read_answers(Path(path)) for path in config.runs])
-    voted = (mean_probability if config.method == "mean" else majority)(answers).with_columns(run=pl.lit(config.run))
+    voted = (mean_probability if config.method == "mean" else majority)(answers, run=config.run)
     write_answers(voted, config.out / f"{config.questions.stem}.parquet")
     if config.sample:
         labels = {question.id: question.labels for question in questions}
@@ -48,10 +49,5 @@ def main(config: Vote) -> None:
         write_submission(config.out / "submission.csv", ballots_of(voted), labels, sample, label_prior(solved))
 
 
-def run() -> int:
-    main(read_config(Vote, Path(sys.argv[1]), sys.argv[2:]))
-    return DONE
-
-
 if __name__ == "__main__":
-    enter(run)
+    enter_kernel(Vote, main, __doc__)

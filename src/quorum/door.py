@@ -1,11 +1,15 @@
 """A program's door: where a kernel or a script meets its user. The only module that prints."""
 
+import argparse
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from quorum.config import Dials, read_config
 from quorum.errors import BadInput
 
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
@@ -28,6 +32,20 @@ def enter(main: Callable[[], int]) -> None:
         print("stopped", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def enter_kernel(kind: Callable[..., Dials], story: Callable[[Dials], None], caption: str) -> None:
+    """A kernel's door: `python kernel.py DIALS.toml [dial=value ...]` runs `story` with the dials as a `kind`."""
+    parser = argparse.ArgumentParser(description=caption, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("toml", type=Path, help="the dials: " + ", ".join(inspect.signature(kind).parameters))
+    parser.add_argument("overrides", nargs="*", metavar="dial=value", help="a dial that wins over the file")
+
+    def main() -> int:
+        args = parser.parse_args()
+        story(read_config(kind, args.toml, args.overrides))
+        return DONE
+
+    enter(main)
 
 
 def show_json(value: Any) -> None:

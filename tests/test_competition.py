@@ -1,0 +1,60 @@
+import pytest
+
+from quorum.data.competition import find_competition
+from quorum.errors import BadInput
+
+
+def folder(tmp_path, *names, description=None):
+    for name in names:
+        path = tmp_path / "my-competition" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("id\n")
+    if description is not None:
+        (tmp_path / "my-competition" / "quorum.toml").write_text(description)
+    return tmp_path / "my-competition"
+
+
+def test_files_are_found_by_their_names(tmp_path):
+    found = find_competition(
+        folder(tmp_path, "b6_train_data.csv", "b6_test_data.csv", "sample_submission.csv", "x.txt")
+    )
+    assert found.name == "my-competition"
+    assert [p.name for p in (found.train, found.test, found.sample)] == [
+        "b6_train_data.csv",
+        "b6_test_data.csv",
+        "sample_submission.csv",
+    ]
+    assert (found.metric, found.solution) == ("accuracy", None)
+
+
+def test_a_sample_submission_is_not_taken_for_the_test_file(tmp_path):
+    found = find_competition(folder(tmp_path, "train.csv", "test.csv", "test_submission_sample.csv"))
+    assert (found.test.name, found.sample.name) == ("test.csv", "test_submission_sample.csv")
+
+
+def test_the_description_wins_over_names(tmp_path):
+    text = 'name = "c"\ntrain = "old/a.jsonl"\nmetric = "map@3"\n[layout]\nid = "key"\n'
+    found = find_competition(folder(tmp_path, "train1.csv", "train2.csv", "test.csv", "old/a.jsonl", description=text))
+    assert (found.name, found.train.name, found.metric, found.layout.id) == ("c", "a.jsonl", "map@3", "key")
+    assert found.sample is None
+
+
+@pytest.mark.parametrize(
+    ("names", "description", "message"),
+    [
+        (["train.csv"], None, "no file with 'test' in its name among train.csv; name it in quorum.toml"),
+        (["train1.csv", "train2.csv", "test.csv"], None, "train1.csv, train2.csv could each be the train file"),
+        (["train.csv", "test.csv"], 'test = "nope.csv"', "file 'nope.csv' does not exist"),
+        (["train.csv", "test.csv"], 'metric = "f2"', "dial 'metric' is 'f2'; allowed are accuracy, map@3"),
+        (["train.csv", "test.csv"], "[layout]\nanswr = 'x'", "unknown dial 'answr'; allowed are"),
+    ],
+)
+def test_what_can_not_be_found_is_said_with_what_is_there(tmp_path, names, description, message):
+    with pytest.raises(BadInput) as error:
+        find_competition(folder(tmp_path, *names, description=description))
+    assert message in str(error.value)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="no such folder"):
+        find_competition(tmp_path / "none")

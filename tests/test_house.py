@@ -1,0 +1,92 @@
+"""The rules that keep the house standing (docs/architecture.md), checked over the source as it is."""
+
+import ast
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "quorum"
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+PROGRAMS = [*sorted((ROOT / "scripts").glob("*.py")), *sorted((ROOT / "kernels").glob("*.py"))]
+WINGS = ("", "data", "ask", "model", "train", "judge", "files", "score", "kaggle")  # the ground floor, then the flow
+HEAVY = {"torch", "transformers", "vllm", "unsloth", "trl", "peft", "faiss", "sentence_transformers", "datasets"}
+NOT_FOR_HELP = HEAVY | {"polars", "numpy", "scipy", "sklearn", "datasketch", "rich", "pandas", "statsmodels", "kaggle"}
+
+
+def wing(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0] if path.parent != SOURCE else ""
+
+
+def imports(tree: ast.AST, top_only: bool = False) -> list[str]:
+    nodes = tree.body if top_only else ast.walk(tree)
+    found = []
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found.append("." * node.level + (node.module or ""))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_down(path):
+    here = WINGS.index(wing(path))
+    for name in imports(ast.parse(path.read_text())):
+        assert not name.startswith("."), f"{name}: a relative import"
+        if name.startswith("quorum."):
+            parts = name.split(".")
+            there = WINGS.index(parts[1] if len(parts) > 2 else "")
+            assert there <= here, f"{name} stands after {path.relative_to(SOURCE)} in the flow"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_heavy_imports_stand_inside_functions(path):
+    assert not {name.split(".")[0] for name in imports(ast.parse(path.read_text()), top_only=True)} & HEAVY
+
+
+def test_no_name_stands_for_two_things():
+    owners = defaultdict(set)
+    for path in MODULES:
+        for node in ast.parse(path.read_text()).body:
+            names = []
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+                names = [node.name]
+            elif isinstance(node, ast.Assign):
+                names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                names = [node.target.id]
+            for name in names:
+                owners[name].add(str(path.relative_to(SOURCE)))
+    assert {name: paths for name, paths in owners.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_every_module_has_a_caption_and_only_the_door_prints(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree)
+    prints = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "input")]
+    assert not prints or path.name == "door.py"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_help_answers_without_a_heavy_import(program):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", str(program), "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    assert done.stdout.strip()
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & NOT_FOR_HELP
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
+def test_a_wrong_argument_ends_with_code_2_and_no_traceback(program):
+    done = subprocess.run(
+        [sys.executable, str(program), "--no-such-dial", "x"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr[-500:]
+    assert "Traceback" not in done.stderr
