@@ -1,0 +1,223 @@
+from collections import Counter
+from hashlib import sha256
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorum.data.duplicates import clusters
+from quorum.data.split import (
+    HELD_OUT,
+    SPLIT,
+    Split,
+    TrainingFolds,
+    expected_leak,
+    held_out,
+    out_of_fold,
+    read_split,
+    split,
+    training,
+    write_split,
+)
+from quorum.errors import BadInput
+from quorum.question import Question
+from tests.real import real_data
+
+WORDS = ("amber", "birch", "cobalt", "dahlia", "ember", "fennel", "garnet", "hazel", "indigo", "juniper")
+
+
+def _questions(count=200, subjects=("law", "physics")):
+    """Questions that share next to nothing."""
+    return [
+        Question(
+            f"q{n:04}",
+            f"{WORDS[n % 10]}{n * 7919 % 10007} {WORDS[n // 10 % 10]}{n * 104729 % 10009} at {n * 31337}?",
+            (f"x{n * 3}", f"y{n * 5}", f"z{n * 7}"),
+            "ABC"[n % 3],
+            subject=subjects[n % len(subjects)],
+        )
+        for n in range(count)
+    ]
+
+
+def _shares(drawn, questions):
+    """fold -> label -> how many."""
+    label = {question.id: question.answer for question in questions}
+    return {fold: Counter(label[id] for id, f in drawn.fold_of.items() if f == fold) for fold in [0, *drawn.folds]}
+
+
+def test_every_question_stands_in_one_fold_and_sizes_are_as_asked():
+    drawn = split(_questions(200))
+    sizes = Counter(drawn.frame["fold"].to_list())
+    assert drawn.frame["id"].to_list() == [f"q{n:04}" for n in range(200)]
+    assert sizes[HELD_OUT] == 40
+    assert [sizes[fold] for fold in drawn.folds] == [32] * 5
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.25, 1 / 3, 0.45, 0.5])
+def test_the_held_out_share_is_near_what_was_asked(share):
+    drawn = split(_questions(300), held_out=share)
+    assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(share, abs=0.02)
+
+
+def test_folds_are_alike_in_answers_and_subjects():
+    questions = _questions(240)
+    for labels in _shares(split(questions), questions).values():
+        assert max(labels.values()) - min(labels.values()) <= 3
+
+
+def test_the_seed_alone_draws_whatever_the_order_of_rows():
+    questions = _questions(100)
+    assert split(questions).fingerprint == split(questions[::-1]).fingerprint
+    assert split(questions, seed=1).fingerprint != split(questions, seed=2).fingerprint
+
+
+def test_the_same_split_is_drawn_on_every_machine():
+    assert split(_questions(60)).fingerprint == "704bb1ff605dff86b9c96bbeb9df3e15b37e0f3ea744955ae75bc1e46f10087a"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_never_torn(seed):
+    questions = [Question(q.id, q.text, q.choices, q.answer, group=f"g{n // 4}") for n, q in enumerate(_questions(120))]
+    drawn = split(questions, seed=seed)
+    assert all(len({drawn.fold_of[f"q{n:04}"] for n in range(start, start + 4)}) == 1 for start in range(0, 120, 4))
+
+
+# few enough texts that some come twice, with a word more or less
+texts = st.tuples(st.integers(0, 60), st.sampled_from(("", " now", " then"))).map(
+    lambda drawn: sha256(bytes(drawn[:1])).hexdigest() + drawn[1]
+)
+rows = st.tuples(texts, st.sampled_from(("A", "B", None)), st.sampled_from((None, "law", "rare")), st.integers(0, 9))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(rows, min_size=3, max_size=60), st.integers(2, 4), st.floats(0.05, 0.5), st.integers(0, 2**32 - 1))
+def test_no_cluster_straddles_and_no_question_is_lost(rows, folds, share, seed):
+    questions = [
+        Question(f"{n}", text, ("yes", "no"), answer, subject, group=f"g{group}" if group < 3 else None)
+        for n, (text, answer, subject, group) in enumerate(rows)
+    ]
+    numbers = clusters(questions)
+    try:
+        drawn = split(questions, share, folds, seed)
+    except BadInput:
+        assert len(set(numbers)) < 20  # only few clusters are a reason to refuse
+        return
+    assert sorted(drawn.fold_of) == sorted(question.id for question in questions)
+    assert drawn.folds == list(range(1, folds + 1))
+    assert held_out(drawn, questions)
+    together = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
+    assert len(together) == len(set(numbers))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 12), min_size=25, max_size=60), st.floats(0.1, 0.5), st.integers(0, 99))
+def test_sizes_miss_what_was_asked_by_no_more_than_a_cluster(sizes, share, seed):
+    groups = [f"g{group}" for group, size in enumerate(sizes) for _ in range(size)]
+    questions = [
+        Question(question.id, question.text, question.choices, question.answer, group=group)
+        for question, group in zip(_questions(len(groups)), groups, strict=True)
+    ]
+    drawn = split(questions, share, 2, seed)
+    counts = Counter(drawn.fold_of.values())
+    slack = max(sizes) + 0.03 * len(groups)  # the share is rounded to twentieths at the finest
+    assert abs(counts[HELD_OUT] - share * len(groups)) <= slack
+    assert abs(counts[1] - counts[2]) <= slack
+
+
+def test_training_folds_refuse_a_held_out_question():
+    questions = _questions(50)
+    drawn = split(questions)
+    held = held_out(drawn, questions)
+    with pytest.raises(BadInput, match=f"1 questions are held out, nothing may learn from them: {held[0].id}"):
+        TrainingFolds(drawn, (*training(drawn, questions).questions, held[0]))
+
+
+def test_training_folds_refuse_a_question_that_the_split_does_not_know():
+    with pytest.raises(BadInput, match="question new is unknown to the split of 50"):
+        TrainingFolds(split(_questions(50)), (Question("new", "?"),))
+
+
+def test_held_out_and_training_are_all_questions_in_order():
+    questions = _questions(50)[::-1]
+    drawn = split(questions)
+    both = held_out(drawn, questions) + list(training(drawn, questions).questions)
+    assert sorted(both, key=questions.index) == questions
+
+
+def test_out_of_fold_asks_each_training_question_once_and_never_learns_from_it():
+    questions = _questions(80)
+    known = training(split(questions, folds=4), questions)
+    rounds = list(out_of_fold(known))
+    assert sorted(q.id for _, asked in rounds for q in asked) == sorted(q.id for q in known.questions)
+    assert all({*others.questions, *asked} == {*known.questions} for others, asked in rounds)
+    assert all(not {*others.questions} & {*asked} for others, asked in rounds)
+
+
+@pytest.mark.parametrize(
+    ("dials", "message"),
+    [
+        ({"held_out": 0.0}, "held-out share is 0.0"),
+        ({"held_out": 0.6}, "more than 0 and at most 0.5"),
+        ({"folds": 1}, "1 folds; allowed are 2 to 250"),
+    ],
+)
+def test_a_dial_out_of_range_is_refused(dials, message):
+    with pytest.raises(BadInput, match=message):
+        split(_questions(20), **dials)
+
+
+def test_fewer_clusters_than_folds_are_refused_with_their_number():
+    same = [Question(f"{n}", "Who is X?", ("a", "b"), "A") for n in range(30)]
+    with pytest.raises(BadInput, match="30 questions fall into 1 clusters.* at least 6"):
+        split(same)
+
+
+def test_an_id_twice_is_refused():
+    with pytest.raises(BadInput, match="not so q0001"):
+        split([*_questions(20), _questions(2)[1]])
+
+
+def test_unsolved_open_and_rare_questions_are_split_too():
+    open_ones = [Question(f"open{n}", f"{q.text} how many?", answer=str(n)) for n, q in enumerate(_questions(30))]
+    rare = Question("rare", "Which one of these seven is so?", tuple("abcdefg"), "G", subject="alone")
+    drawn = split([*open_ones, rare, *_questions(30)])
+    assert len(drawn.frame) == 61
+
+
+def test_a_random_split_is_known_to_leak_a_pair_as_often_as_chance_tears_it():
+    frame = pl.DataFrame({"id": list("abcd"), "cluster": [0, 0, 1, 2], "fold": [1, 1, 0, 0]}, schema=SPLIT)
+    # 2 of 4 are held out: each of the pair with chance 1/2, and then the other is in training with chance 2/3
+    assert expected_leak(Split(frame)) == pytest.approx(2 * 1 / 2 * 2 / 3)
+
+
+def test_a_cluster_in_two_folds_is_no_split():
+    frame = pl.DataFrame({"id": ["a", "b"], "cluster": [7, 7], "fold": [0, 1]}, schema=SPLIT)
+    with pytest.raises(BadInput, match="not so cluster 7"):
+        Split(frame)
+
+
+def test_a_written_split_is_read_back_with_its_fingerprint(tmp_path):
+    drawn = split(_questions(50))
+    write_split(drawn, tmp_path / "new" / "split.parquet")
+    assert read_split(tmp_path / "new" / "split.parquet").fingerprint == drawn.fingerprint
+
+
+def test_a_file_that_is_no_split_is_named(tmp_path):
+    (tmp_path / "a.parquet").write_text("id,fold")
+    pl.DataFrame({"id": ["a"]}).write_parquet(tmp_path / "b.parquet")
+    for name in ("a", "b"):
+        with pytest.raises(BadInput, match=f"{name}.parquet"):
+            read_split(tmp_path / f"{name}.parquet")
+
+
+def test_no_cluster_straddles_the_real_file():
+    frame = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv").select("task_id", "question", "choices")
+    questions = [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
+    drawn = split(questions)
+    numbers = clusters(questions)
+    folds_of = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
+    assert len(folds_of) == len(set(numbers))
+    assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(0.2, abs=0.005)
+    assert expected_leak(drawn) > 70
