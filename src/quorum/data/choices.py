@@ -16,12 +16,13 @@ MOST_CHARACTERS = 200_000
 MOST_ITEMS = 1_000
 
 _ALL_OR_NONE = re.compile(
-    r"\b(all|none)( of)?( the)? (above|these|those|mentioned|given|other|following|options|choices)\b"
+    r"\W*(?:all|none|both|neither|any)\b(?: \w+){0,3}? "
+    r"(?:above|these|those|them|mentioned|listed|following|others?|options?|choices|answers)\b"
 )
 _GLUED = re.compile(r"""['"]\s+['"]""")
 _LETTER = r"\(?([a-z])\)?"
 _CITES = re.compile(
-    r"\W*(?:(?:both|only|neither|either|all of|options?|choices?|answers?|statements?) )*"
+    r"[\s\"'(]*(?:(?:both|only|neither|either|all of|options?|choices?|answers?|statements?) )*"
     rf"{_LETTER}(?:(?: ?, ?| ?& ?| and | or | nor )+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?\W*"
 )
 
@@ -71,8 +72,8 @@ def own_letters_stripped(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_all_or_none(choice: str) -> bool:
-    """Whether a choice is like "all of the above", "none of these": it says something of the others, and stays last."""
-    return _ALL_OR_NONE.search(same_text(choice)) is not None
+    """Whether a choice is like "all of the above" or "none of these": it speaks of the others, and has to stay last."""
+    return _ALL_OR_NONE.match(same_text(choice)) is not None
 
 
 def cites_letters(choice: str, labels: Sequence[str]) -> bool:
