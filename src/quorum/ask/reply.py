@@ -1,24 +1,43 @@
 """What a model's reply says: from free text to a ballot over the prompt's own labels."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 
+from quorum.ask.claim import NO_LABEL, Claim, LabelPatterns, announced, chosen, label_patterns, last_claim
+from quorum.ask.plain import plain, spoken
+from quorum.ask.quantity import number_of_phrase, numbers_announced
+from quorum.ask.words import DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
 from quorum.question import Ballot, Prompt, Reply
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text was read as: one of the labels (or a canonical number), or None; `reason` is the rule or why not."""
+    """What a text was read as: one of the labels, or a canonical number, or None; `reason` is the rule, or why not."""
 
     label: str | None
     reason: str
 
 
+# A rule: a text -> the claims of one kind in it
+Rule = Callable[[str], list[Claim]]
+
+_NEXT = re.compile(f"(?i){NEXT_QUESTION}")
+_DENIED = re.compile(f"(?i){DENYING_WORDS}")
+_REFUSED = re.compile(f"(?i){REFUSING_WORDS}")
+_BOTH_WORDS = re.compile(r"(?i)\btrue(?:\s?/\s?|\s(?:or|and)\s)false\b")
+_NOT_TRUE = re.compile(r"(?i)(?:\bnot|n['’]t)\s(?:actually |really )?(true|false)\b")
+_SENTENCE = re.compile(r"(?:[.!?。]\s|\n)\s*(?=\S)")
+_LINE = re.compile(r"[^\n]*\S[^\n]*")
+_TAIL = 300  # the last characters, in which the last sentence is looked for
+_ONE_LINE = 400  # a reply of one line up to this long may begin with its letter
+
+
 def ballot_of(reply: Reply, prompt: Prompt) -> Ballot:
-    """The reply as a ballot over the prompt's labels: the model's own probabilities where it gives them, else the
-    one label that its text clearly claims, with weight 1; empty where neither is there."""
+    """The reply as a ballot over the prompt's labels: the model's own probabilities where it gives them, else the one
+    label that its text clearly claims, with weight 1; empty where it claims none."""
     if reply.label_logprobs is not None:
         return {label: exp(reply.label_logprobs[label]) for label in prompt.labels if label in reply.label_logprobs}
     label = read_reply(reply.text, prompt.labels, prompt.options).label
@@ -26,12 +45,104 @@ def ballot_of(reply: Reply, prompt: Prompt) -> Ballot:
 
 
 def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) -> Reading:
-    """The one label that `text` clearly claims; never a guess."""
-    any_label = "|".join(map(re.escape, labels))
+    """The one label that `text` clearly claims, or the canonical number where there are no labels; never a guess.
+
+    Rules are tried from strict to lenient, and within a rule the last clear claim counts. Thinking blocks, and questions
+    that a model goes on to ask itself, are left out. `options` are the texts that the labels stand for, if known.
+    Reasons of what is read: answer, choice, letter, line, end, option; of what is not: empty, cut off, two claims,
+    none of these, refused, no claim.
+    """
+    said = spoken(text)
+    if said is None:
+        return Reading(None, "cut off")
+    said = plain(said)
+    if not said.strip():
+        return Reading(None, "empty")
+    if {label.casefold() for label in labels} == {"true", "false"}:
+        said = _NOT_TRUE.sub(_opposite, _BOTH_WORDS.sub("", said))
+    why = "refused" if _REFUSED.search(said) else "no claim"
+    for reason, rule in _rules(tuple(labels)):
+        claims = rule(said)
+        if claims and (asked := _NEXT.search(said, claims[0].end)):
+            said = said[: asked.start()]
+            claims = [claim for claim in claims if claim.end <= len(said)]
+        claim = last_claim(claims, said)
+        if claim is None:
+            continue
+        if len(claim.labels) > 1:
+            return Reading(None, "two claims")
+        if claim.labels != (NO_LABEL,):
+            return Reading(claim.labels[0], reason)
+        why, said = "none of these", said[claim.end :]
+    return Reading(None, why)
+
+
+def _opposite(found: re.Match[str]) -> str:
+    return "false" if found[1].casefold() == "true" else "true"
+
+
+def _rules(labels: tuple[str, ...]) -> list[tuple[str, Rule]]:
+    """The rules from strict to lenient, each with its name."""
     if not labels:
-        numbers = re.findall(r"(?:####|answer is) ?\$?(-?\d[\d,]{0,20}(?:\.\d{1,20})?)", text)
-        return Reading(numbers[-1].replace(",", ""), "claim") if numbers else Reading(None, "no claim")
-    if whole := re.fullmatch(rf"\W{{0,9}}({any_label})\W{{0,9}}", text):
-        return Reading(whole[1], "whole reply")
-    claims = re.findall(rf"(?i:answer(?: is)?\W{{1,9}})({any_label})\b", text)
-    return Reading(claims[-1], "claim") if claims else Reading(None, "no claim")
+        return [("answer", numbers_announced), ("end", _last_number)]
+    patterns = label_patterns(labels)
+    return [
+        ("answer", partial(announced, patterns=patterns)),
+        ("line", partial(_on_a_line, patterns=patterns)),
+        ("choice", partial(chosen, patterns=patterns)),
+        ("start", partial(_at_the_start, patterns=patterns)),
+        ("end", partial(_at_the_end, patterns=patterns)),
+    ]
+
+
+def _on_a_line(text: str, patterns: LabelPatterns) -> list[Claim]:
+    """A label that has the first or the last line of the reply for itself."""
+    lines = list(_LINE.finditer(text))
+    claims = []
+    for place in dict.fromkeys((0, len(lines) - 1)) if lines else ():
+        head = patterns.line.match(lines[place][0])
+        if head and not re.search(r"\w", lines[place][0][head.end() :]) and not _listed(lines, place, patterns):
+            claims.append(Claim((patterns.label(head),), lines[place].start(), lines[place].end()))
+    return claims
+
+
+def _listed(lines: Sequence[re.Match[str]], place: int, patterns: LabelPatterns) -> bool:
+    """Whether a line goes on with a list or a table, cut off, of the lines before it."""
+    before = lines[place - 1] if place else None
+    return before is not None and (lines[place].start() - before.end() < 2 and before[0].rstrip()[-1] not in ".:!?)")
+
+
+def _at_the_start(text: str, patterns: LabelPatterns) -> list[Claim]:
+    """The label with which a reply of one short line begins: "B, because …"."""
+    text = text.strip()
+    if len(text) > _ONE_LINE or "\n" in text or not (found := patterns.value.match(text)):
+        return []
+    named = {patterns.label(other) for other in patterns.named.finditer(text)} | {patterns.label(found)}
+    return [Claim(tuple(named), 0, found.end())] if len(named) == 1 else []
+
+
+def _at_the_end(text: str, patterns: LabelPatterns) -> list[Claim]:
+    """The only label, in brackets, of the last sentence, where it ends the reply: "… is $1,400 (C)"."""
+    start, sentence = _last_sentence(text)
+    found = list(patterns.named.finditer(sentence))
+    if (
+        len(found) != 1
+        or re.search(r"\w", sentence[found[0].end() :])
+        or not re.search(r"\w", sentence[: found[0].start()])
+    ):
+        return []
+    return [] if _DENIED.search(sentence) else [Claim((patterns.label(found[0]),), start, start + found[0].end())]
+
+
+def _last_number(text: str) -> list[Claim]:
+    """The one number of the last sentence."""
+    start, sentence = _last_sentence(text)
+    return [] if _DENIED.search(sentence) else list(number_of_phrase(text, start, start + len(sentence)))
+
+
+def _last_sentence(text: str) -> tuple[int, str]:
+    end = len(text.rstrip())
+    begin = max(0, end - _TAIL)
+    starts = [found.end() for found in _SENTENCE.finditer(text, begin, end)]
+    start = starts[-1] if starts else begin
+    return start, text[start:end]
