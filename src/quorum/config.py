@@ -23,7 +23,7 @@ def read_config(kind: Callable[..., Dials], path: Path, overrides: Sequence[str]
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
-    table |= dict(_override(text) for text in overrides)
+    table |= dict(override(text) for text in overrides)
     return dials(kind, table, str(path))
 
 
@@ -50,7 +50,12 @@ def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **gi
     return kind(**values, **given)
 
 
-def _override(text: str) -> tuple[str, Any]:
+def override(text: str) -> tuple[str, Any]:
+    """The dial and its value in "dial=value"; a value that is no TOML is text.
+
+    Raises:
+        BadInput: there is no "=".
+    """
     name, equals, given = text.partition("=")
     if not equals:
         raise BadInput(f"{text!r} is not a dial=value")
