@@ -1,0 +1,115 @@
+from math import exp
+
+import numpy as np
+import pytest
+
+from quorum.ask.prompt import render
+from quorum.ask.reply import ballot_of
+from quorum.errors import BadInput
+from quorum.files.answers import ranked
+from quorum.model.backend import open_backend
+from quorum.model.neighbour import Neighbour
+from quorum.question import Message, Prompt, Question
+
+SKY = Question("sky", "What colour is the sky at noon?", ("Blue", "green", "red"), "A")
+SUM = Question("sum", "How much is seven and five?", ("ten", "eleven", "twelve"), "C")
+SOLVED = [SKY, SUM]
+
+
+def _ballot(question, **dials):
+    prompt = render(question, "bare")
+    (reply,) = Neighbour(solved=SOLVED, **dials).answer([prompt])
+    return ballot_of(reply, prompt)
+
+
+def test_the_answer_is_copied_by_what_the_option_says_not_by_its_letter():
+    asked = Question("q", "What colour is the sky at dawn?", ("red", "grey", "BLUE "))
+    assert ranked(_ballot(asked))[0] == "C"
+    assert ranked(_ballot(asked, by="letter"))[0] == "A"
+
+
+@pytest.mark.parametrize("choices", [("red", "green"), ("blue", "Blue", "red")])
+def test_an_answer_that_no_one_option_repeats_leaves_the_ballot_even(choices):
+    ballot = _ballot(Question("q", "What colour is the sky at dawn?", choices))
+    assert list(ballot.values()) == pytest.approx([1 / len(choices)] * len(choices))
+
+
+def test_a_letter_that_the_prompt_does_not_have_leaves_the_ballot_even():
+    ballot = _ballot(Question("q", "How much is seven and six?", ("twelve", "thirteen")), by="letter")
+    assert ballot == pytest.approx({"A": 0.5, "B": 0.5})
+
+
+def test_the_nearer_the_question_the_surer_the_copy_but_never_certain():
+    far, near, same = (
+        _ballot(Question("q", text, ("red", "blue")))["B"]
+        for text in ("Is the sky here?", "What colour is the sky at dawn?", SKY.text.upper())
+    )
+    assert 0.5 < far < near < same
+    assert same == pytest.approx(0.97 + 0.03 / 2, abs=1e-4)
+
+
+def test_nothing_alike_leaves_the_ballot_even():
+    assert _ballot(Question("q", "@@@@@@@@", ("blue", "red"))) == pytest.approx({"A": 0.5, "B": 0.5})
+
+
+def test_probabilities_sum_to_one_for_2_and_26_choices():
+    for count in (2, 26):
+        asked = Question("q", "What colour is the sky?", ("blue", *(f"no {n}" for n in range(count - 1))))
+        (reply,) = Neighbour(solved=SOLVED).answer([render(asked, "bare")])
+        assert sum(map(exp, reply.label_logprobs.values())) == pytest.approx(1)
+
+
+def test_replies_keep_the_order_of_a_batch_of_any_length():
+    backend = Neighbour(solved=SOLVED)
+    prompts = [render(question, "bare") for question in SOLVED * 100]
+    assert [reply.text for reply in backend.answer(prompts)] == ["A", "C"] * 100
+    assert backend.answer([]) == []
+
+
+def test_the_last_turn_of_the_user_is_what_is_asked():
+    turns = (Message("user", SKY.text), Message("assistant", "A"), Message("user", SUM.text))
+    (reply,) = Neighbour(solved=SOLVED).answer([Prompt("q", turns, ("A", "B"), ("Twelve", "blue"))])
+    assert reply.text == "A"
+
+
+def test_labels_without_options_leave_the_ballot_even():
+    (reply,) = Neighbour(solved=SOLVED).answer([Prompt("q", SKY.text, ("TRUE", "FALSE"))])
+    assert exp(reply.label_logprobs["TRUE"]) == pytest.approx(0.5)
+
+
+def test_an_open_question_is_given_the_number_of_its_neighbour():
+    solved = [Question("a", "How many legs have two cats?", answer="8"), SKY]
+    backend = Neighbour(solved=solved)
+    prompt = Prompt("q", "How many legs have three cats?", ())
+    assert ballot_of(backend.answer([prompt])[0], prompt) == {"8": 1.0}
+    assert backend.answer([Prompt("q", SKY.text, ())])[0].text == ""
+
+
+def test_a_tie_goes_to_the_first_solved_question():
+    twin = Question("twin", SKY.text, SKY.choices, "B")
+    (reply,) = Neighbour(solved=[twin, SKY]).answer([render(SKY, "bare")])
+    assert reply.text == "B"
+
+
+def test_unsolved_questions_are_nobodys_neighbour():
+    unsolved = Question("u", "What colour is the sky at dawn?", ("red", "blue"))
+    (reply,) = Neighbour(solved=[unsolved, *SOLVED]).answer([render(unsolved, "bare")])
+    assert reply.text == "B"
+    with pytest.raises(BadInput, match="none of 1 questions has an answer"):
+        Neighbour(solved=[unsolved])
+
+
+def test_an_unknown_way_to_copy_is_refused_with_the_allowed_ones():
+    with pytest.raises(BadInput, match="text, letter"):
+        open_backend({"name": "neighbour", "by": "colour"}, SOLVED)
+
+
+def test_the_door_opens_it_on_the_solved_questions():
+    backend = open_backend({"name": "neighbour", "by": "letter"}, SOLVED)
+    assert backend.answer([render(SUM, "bare")])[0].text == "C"
+
+
+@pytest.mark.parametrize("text", ["?", "\x00", "٣", "e\u0301" * 3000])
+def test_any_text_can_be_asked(text):
+    (reply,) = Neighbour(solved=SOLVED).answer([Prompt("q", text, ("A", "B"), ("blue", "red"))])
+    assert np.isfinite(list(reply.label_logprobs.values())).all()
