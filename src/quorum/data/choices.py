@@ -109,7 +109,7 @@ def _texts(items: Sequence[Cell]) -> tuple[str, ...]:
 
 def _literal(text: str) -> Cell:
     """A list or dict from its text: JSON, or else a Python literal."""
-    if text[0] not in "[({" or len(text) > MOST_CHARACTERS:
+    if not text.startswith(("[", "(", "{", "array(")) or len(text) > MOST_CHARACTERS:
         raise ValueError(f"{text[:40]!r} is no list of choices")
     try:
         return parsed_json(text)

@@ -78,12 +78,12 @@ def find_layout(given: Layout, sheet: Sheet, where: str) -> Layout:
         if wanted is not None and wanted not in columns:
             raise BadInput(f"{where}: the layout's {role} column {wanted!r} is not among {_shown(columns)}")
         roles[role] = wanted or next((by_name[name] for name in names if name in by_name), None)
-    roles["id"] = roles["id"] or _other_id(columns)
     if roles["question"] is None:
         raise BadInput(
             f"{where}: no column holds the question; found {_shown(columns)}; looked for "
             f'{", ".join(COLUMN_NAMES["question"])}; name it in the layout: question = "…"'
         )
+    roles["id"] = roles["id"] or _other_id(columns)
     choices = _choice_columns(given, columns, by_name, {name for name in roles.values() if name}, where)
     return Layout(**roles, choices=choices, answer_kind=given.answer_kind, header=True)
 

@@ -188,7 +188,7 @@ def _choices_of(row: Mapping[str, Cell], layout: Layout, strip: bool) -> _Chosen
                 texts.pop()
             choices = Choices(tuple(texts))
     except ValueError as error:
-        return _Chosen(Choices(), f"choices: {error}")
+        return _Chosen(Choices(), f"column {columns[0]!r}: {error}")
     return _Chosen(replace(choices, texts=own_letters_stripped(choices.texts)) if strip else choices)
 
 
@@ -202,7 +202,7 @@ def _refuse_unread_choices(
 ) -> None:
     """Raises BadInput where a file seems to have choices, and not one could be read."""
     if all(chosen.problem is not None for chosen in choices):
-        raise BadInput(f"{path}: no row's choices can be read; row 1, column {found.choices}: {choices[0].problem}")
+        raise BadInput(f"{path}: no row's choices can be read; row 1: {choices[0].problem}")
     if found.choices or given.choices is not None or found.answer_kind == "boolean":
         return
     answers = [raw for raw in raws if raw is not None]
