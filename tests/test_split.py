@@ -18,6 +18,7 @@ from quorum.data.split import (
     read_split,
     split,
     training,
+    without_answers,
     write_split,
 )
 from quorum.errors import BadInput
@@ -184,6 +185,11 @@ def test_unsolved_open_and_rare_questions_are_split_too():
     rare = Question("rare", "Which one of these seven is so?", tuple("abcdefg"), "G", subject="alone")
     drawn = split([*open_ones, rare, *_questions(30)])
     assert len(drawn.frame) == 61
+
+
+def test_a_question_without_its_answer_has_no_rationale_either():
+    solved = Question("q", "?", ("a", "b"), "A", rationale="It is A.")
+    assert without_answers([solved]) == [Question("q", "?", ("a", "b"))]
 
 
 def test_a_random_split_is_known_to_leak_a_pair_as_often_as_chance_tears_it():

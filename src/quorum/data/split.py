@@ -5,7 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -143,6 +143,11 @@ def out_of_fold(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Q
         asked = [question for question in training.questions if _fold_of(training.split, question) == fold]
         others = tuple(question for question in training.questions if _fold_of(training.split, question) != fold)
         yield TrainingFolds(training.split, others), asked
+
+
+def without_answers(questions: Sequence[Question]) -> list[Question]:
+    """The same questions as a model may see them: no answers, and no rationales that give them away."""
+    return [replace(question, answer=None, rationale=None) for question in questions]
 
 
 def expected_leak(split: Split) -> float:
