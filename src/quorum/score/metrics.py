@@ -1,0 +1,302 @@
+"""How good, how sure: a metric over ballots, with its standard error and 95 % interval."""
+
+import hashlib
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quorum.errors import BadInput, some
+from quorum.files.answers import ranked
+from quorum.question import Ballot, Question
+
+Usage = Literal["Public", "Private", "Ignored"]
+
+Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
+PUBLIC_SHARE = 0.3  # of a simulated leaderboard
+RESAMPLES = 1000
+SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # the clip of scikit-learn's log_loss
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric's value over n questions, its standard error and 95 % interval (None: too few questions to know).
+
+    `unread` of the n have no answer; they count, as wrong.
+    """
+
+    value: float
+    error: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unread: int
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """One row of a solution: the answer that counts, and what the question belongs to."""
+
+    id: str
+    answer: str
+    usage: Usage | None = None
+    subject: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectScore:
+    """The score of one subject; `shrunk` is its value drawn towards the mean of all, the more so the fewer questions.
+
+    It is None for macro-F1, which is no mean over questions.
+    """
+
+    subject: str
+    score: Score
+    shrunk: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A submission's score: in all, a subject, and on the public and private part.
+
+    `simulated` says that the parts are a seeded 30/70 draw, not the solution's own Usage column.
+    """
+
+    metric: str
+    interval: str
+    overall: Score
+    subjects: tuple[SubjectScore, ...]
+    public: Score | None
+    private: Score | None
+    simulated: bool
+
+
+def solution_of(questions: Sequence[Question]) -> list[Solved]:
+    """The solution that labelled questions carry.
+
+    Raises:
+        BadInput: a question has no answer.
+    """
+    unknown = [question.id for question in questions if question.answer is None]
+    if unknown:
+        raise BadInput(f"{len(unknown)} questions have no answer to score against: {some(unknown)}")
+    return [Solved(q.id, q.answer or "", None, q.subject, q.group) for q in questions]
+
+
+def score_answers(
+    ballots: Mapping[str, Ballot], solution: Sequence[Solved], metric: str = "accuracy", seed: int = 42
+) -> Scores:
+    """The score of ballots (question id -> ballot) against a solution, over every question that is not Ignored.
+
+    Metrics: "accuracy"; "map@K" (mean of 1/rank of the answer, 0 below rank K); "macro-f1" (over the labels that occur
+    as answers or predictions); "log-loss" (natural log, clipped like scikit-learn's). A tie goes to the first label in
+    the alphabet. A question without a ballot, or with one that has no weight, is unread and wrong.
+
+    The standard error of a mean is the sample's, sd / sqrt(n), or clustered where questions share a group (Miller,
+    "Adding Error Bars to Evals", arXiv 2411.00640); macro-F1's is a bootstrap over groups, 1,000 resamples, seeded.
+
+    Raises:
+        BadInput: an unknown metric, an empty solution, an id twice in it, a ballot for an id that it lacks.
+    """
+    check_metric(metric)
+    counts = Counter(row.id for row in solution)
+    twice = [repr(id) for id, count in counts.items() if count > 1]
+    if twice:
+        raise BadInput(f"the solution has {some(twice)} more than once")
+    strange = sorted(map(repr, ballots.keys() - counts.keys()))
+    if strange:
+        raise BadInput(f"answers to {some(strange)}, which the solution does not have")
+    rows = [row for row in solution if row.usage != "Ignored"]
+    if not rows:
+        raise BadInput("the solution has no rows to score")
+    simulated = all(row.usage is None for row in rows)
+    if simulated:
+        rows = _simulated_usage(rows, seed)
+
+    def score_of(part: Sequence[Solved]) -> Score | None:
+        return _score(ballots, part, metric, seed) if part else None
+
+    subjects: dict[str, list[Solved]] = {}
+    for row in rows:
+        if row.subject is not None:
+            subjects.setdefault(row.subject, []).append(row)
+    return Scores(
+        metric,
+        _INTERVALS[metric if metric in _INTERVALS else "mean"],
+        _score(ballots, rows, metric, seed),
+        _by_subject(ballots, subjects, metric, seed),
+        score_of([row for row in rows if row.usage == "Public"]),
+        score_of([row for row in rows if row.usage == "Private"]),
+        simulated,
+    )
+
+
+def check_metric(metric: str) -> None:
+    """Raises BadInput unless `metric` is one that Quorum computes."""
+    if metric not in ("accuracy", "macro-f1", "log-loss") and not re.fullmatch(r"map@[1-9][0-9]?", metric):
+        raise BadInput(f"metric {metric!r} is not among accuracy, map@K (such as map@3), macro-f1, log-loss")
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a smaller value of this metric is the better one."""
+    return metric == "log-loss"
+
+
+def question_value(ballot: Ballot, answer: str, metric: str) -> float:
+    """What one question adds to the mean; for macro-F1, whether it is right."""
+    if not any(ballot.values()):
+        ballot = {}
+    if metric == "log-loss":
+        most = max(ballot.values(), default=1.0)  # weights may be so large that their sum is not finite
+        share = ballot.get(answer, 0.0) / most / sum(w / most for w in ballot.values()) if ballot else 0.0
+        return -math.log(min(max(share, SMALLEST_PROBABILITY), 1 - SMALLEST_PROBABILITY))
+    order = ranked(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
+    return 1 / (order.index(answer) + 1) if answer in order else 0.0
+
+
+def standard_error(values: Values, groups: Sequence[str | None]) -> float | None:
+    """The standard error of a mean, clustered by group; None where there are fewer than two groups.
+
+    sqrt(G/(G-1) * sum over groups of (sum of deviations)^2) / n, with G groups: sd / sqrt(n) where every question is
+    its own group (None), and unchanged when every question is written down twice within its group.
+    """
+    codes = _cluster_codes(groups)
+    clusters = int(codes.max()) + 1
+    if clusters < 2:
+        return None
+    sums = np.bincount(codes, weights=values - values.mean())
+    return float(math.sqrt(clusters / (clusters - 1) * float(np.square(sums).sum())) / len(values))
+
+
+def shrunken_means(values: Sequence[Values]) -> list[float]:
+    """Each subject's mean, drawn towards the mean of all: Morris (1983), "Parametric Empirical Bayes Inference".
+
+    The variance within subjects (pooled) and between them (by moments, one-way random effects) say how much a subject's
+    own mean is to be believed: weight between / (between + within / n_subject), never negative.
+    """
+    sizes = np.array([len(v) for v in values], dtype=np.float64)
+    means = np.array([v.mean() for v in values])
+    total, subjects = sizes.sum(), len(values)
+    overall = float((sizes * means).sum() / total)
+    if subjects < 2 or total <= subjects:
+        return [overall] * subjects
+    within = sum(float(np.square(v - v.mean()).sum()) for v in values) / (total - subjects)
+    spread = float((sizes * np.square(means - overall)).sum()) - (subjects - 1) * within
+    between = max(0.0, spread / (total - float(np.square(sizes).sum()) / total))
+    noise = within / sizes
+    weight = np.divide(between, between + noise, out=np.zeros(subjects), where=between + noise > 0)
+    return [float(mean) for mean in overall + weight * (means - overall)]
+
+
+_INTERVALS = {
+    "accuracy": "95 % Wilson interval on the effective n",
+    "macro-f1": "95 % normal interval, bootstrap standard error",
+    "mean": "95 % normal interval",
+}
+
+
+def _score(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str, seed: int) -> Score:
+    unread = sum(not any(ballots.get(row.id, {}).values()) for row in rows)
+    groups = [row.group for row in rows]
+    if metric == "macro-f1":
+        value, error = _macro_f1(ballots, rows, groups, seed)
+    else:
+        values = _values(ballots, rows, metric)
+        value, error = float(values.mean()), standard_error(values, groups)
+    if metric == "accuracy":
+        low, high = _wilson(value, error, groups)
+        return Score(value, error, low, high, len(rows), unread)
+    if error is None:
+        return Score(value, None, None, None, len(rows), unread)
+    most = math.inf if metric == "log-loss" else 1.0
+    return Score(value, error, max(0.0, value - Z95 * error), min(most, value + Z95 * error), len(rows), unread)
+
+
+def _values(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str) -> Values:
+    return np.array([question_value(ballots.get(row.id, {}), row.answer, metric) for row in rows])
+
+
+def _cluster_codes(groups: Sequence[str | None]) -> NDArray[np.intp]:
+    """The number of each question's cluster; a question without a group is its own."""
+    codes: dict[object, int] = {}
+    keys = [number if group is None else group for number, group in enumerate(groups)]
+    return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.intp)
+
+
+def _wilson(value: float, error: float | None, groups: Sequence[str | None]) -> tuple[float, float]:
+    """Wilson's interval on the effective n: n over the design effect, never more than n.
+
+    Where all are right, or all wrong, no variance tells the design effect, and the number of groups stands for it.
+    """
+    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
+
+    n = len(groups)
+    plain = value * (1 - value) / (n - 1) if n > 1 else 0.0
+    known = error is not None and error > 0 and plain > 0
+    effective = min(float(n), n * plain / error**2) if known and error else float(_cluster_codes(groups).max() + 1)
+    low, high = proportion_confint(value * effective, effective, alpha=0.05, method="wilson")
+    return min(value, max(0.0, float(low))), max(value, min(1.0, float(high)))  # rounding at 0 and 1
+
+
+def _macro_f1(
+    ballots: Mapping[str, Ballot], rows: Sequence[Solved], groups: Sequence[str | None], seed: int
+) -> tuple[float, float | None]:
+    """Macro-F1 and its bootstrap error: whole clusters are drawn, the labels stay those of all rows."""
+    from sklearn.metrics import f1_score  # type: ignore[import-untyped]
+
+    answers = [row.answer for row in rows]
+    given = [_first_label(ballots.get(row.id, {})) for row in rows]
+    names = sorted(set(answers) | {label for label in given if label is not None})
+    # an unread question misses its answer and claims no label
+    filled = ["" if label is None else label for label in given]
+    value = float(f1_score(answers, filled, labels=names, average="macro", zero_division=0.0))
+    codes = _cluster_codes(groups)
+    clusters = int(codes.max()) + 1
+    if clusters < 2:
+        return value, None
+    number = {name: code for code, name in enumerate(names)}
+    truth = np.array([number[answer] for answer in answers])
+    claim = np.array([number.get(label, len(names)) for label in filled])
+    random = np.random.default_rng(seed)
+    drawn = (np.bincount(random.integers(clusters, size=clusters), minlength=clusters) for _ in range(RESAMPLES))
+    return value, float(np.std([_weighted_f1(truth, claim, counts[codes], len(names)) for counts in drawn], ddof=1))
+
+
+def _weighted_f1(truth: NDArray[np.intp], claim: NDArray[np.intp], weights: NDArray[np.intp], labels: int) -> float:
+    """Macro-F1 over labels 0 … labels-1 where row i counts weights[i] times; label `labels` is no claim."""
+    right = np.bincount(truth[truth == claim], weights=weights[truth == claim], minlength=labels)
+    both = (
+        np.bincount(truth, weights=weights, minlength=labels)
+        + np.bincount(claim, weights=weights, minlength=labels + 1)[:labels]
+    )
+    return float(np.divide(2 * right, both, out=np.zeros(labels), where=both > 0).mean())
+
+
+def _first_label(ballot: Ballot) -> str | None:
+    return ranked(ballot)[0] if any(ballot.values()) else None
+
+
+def _by_subject(
+    ballots: Mapping[str, Ballot], subjects: Mapping[str, Sequence[Solved]], metric: str, seed: int
+) -> tuple[SubjectScore, ...]:
+    names = sorted(subjects)
+    scores = [_score(ballots, subjects[name], metric, seed) for name in names]
+    shrunk: Sequence[float | None] = [None] * len(names)
+    if metric != "macro-f1" and names:
+        shrunk = shrunken_means([_values(ballots, subjects[name], metric) for name in names])
+    return tuple(SubjectScore(*row) for row in zip(names, scores, shrunk, strict=True))
+
+
+def _simulated_usage(rows: Sequence[Solved], seed: int) -> list[Solved]:
+    """The rows with a Usage: the 30 % whose id has the smallest seeded hash are Public, the same on every machine."""
+    order = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
+    public = {row.id for row in order[: round(PUBLIC_SHARE * len(rows))]}
+    return [replace(row, usage="Public" if row.id in public else "Private") for row in rows]
