@@ -34,11 +34,12 @@ def main(config: Infer) -> None:
     """Answers every question file of `config`."""
     from quorum.ask.reply import ballot_of
     from quorum.data.layout import Layout
-    from quorum.data.repair import usable_questions
+    from quorum.data.read import read_records
+    from quorum.data.repair import repaired
 
     layout = dials(Layout, config.layout, "layout")
-    solved = usable_questions(config.train, layout) if config.train else []
-    files = {path.stem: usable_questions(path, layout) for path in map(Path, config.questions)}
+    solved = repaired(read_records(config.train, layout)).questions if config.train else []
+    files = {path.stem: repaired(read_records(path, layout)).questions for path in map(Path, config.questions)}
     for stem, questions in files.items():
         save(config, stem, questions, {}, solved)  # legal from here on, whatever happens
 

@@ -32,14 +32,15 @@ def main(config: Vote) -> None:
     import polars as pl
 
     from quorum.data.layout import Layout
-    from quorum.data.repair import usable_questions
+    from quorum.data.read import read_records
+    from quorum.data.repair import repaired
     from quorum.files.answers import ballots_of, read_answers, write_answers
     from quorum.files.submission import read_sample, write_submission
     from quorum.judge.vote import majority, mean_probability
 
     layout = dials(Layout, config.layout, "layout")
-    questions = usable_questions(config.questions, layout)
-    solved = usable_questions(config.train, layout) if config.train else []
+    questions = repaired(read_records(config.questions, layout)).questions
+    solved = repaired(read_records(config.train, layout)).questions if config.train else []
     answers = pl.concat([read_answers(Path(path)) for path in config.runs])
     voted = (mean_probability if config.method == "mean" else majority)(answers, run=config.run)
     write_answers(voted, config.out / f"{config.questions.stem}.parquet")

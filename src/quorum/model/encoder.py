@@ -39,7 +39,9 @@ class Encoder:
         batch: int = 64,
     ) -> None:
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # of the weights' loading, a fraction of a second
         path = str(packaged_weights()) if model == PACKAGED else model
         try:
             self.model = SentenceTransformer(path, device=device)

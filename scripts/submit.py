@@ -1,0 +1,262 @@
+"""The main job: a competition's folder in, checked and scored submissions out, and the local leaderboard."""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quorum.door import DONE, FOUND, enter, show_json
+
+if TYPE_CHECKING:
+    from quorum.data.competition import Competition
+    from quorum.data.read import Table
+    from quorum.data.split import Split
+    from quorum.files.submission import Sample
+    from quorum.question import Question
+    from quorum.score.ledger import Entry
+
+MEMBERS = (Path("kernels/encoder.toml"), Path("kernels/neighbour.toml"))
+VOTE = Path("kernels/vote.toml")
+
+
+def main() -> int:
+    args = arguments()
+    from quorum.data.competition import find_competition
+    from quorum.score.ledger import append_entry
+
+    ground = prepare(find_competition(args.folder), args.held_out, args.seed)
+    members = [answer(ground, toml) for toml in args.members]
+    runs = [prior(ground), *members, *([vote(ground, members)] if len(members) > 1 else [])]
+    entries = [record(ground, run, args.submissions) for run in runs]
+    for entry in entries:
+        append_entry(args.submissions / "ledger.jsonl", entry)
+    return show(ground, entries, args.submissions, args.json)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="exit code: 0 done, 1 a submission is wrong, 2 bad input"
+    )
+    parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission")
+    parser.add_argument("--members", type=Path, nargs="+", default=MEMBERS, help="a TOML of kernels/infer.py for each")
+    parser.add_argument("--held-out", type=float, default=0.25, help="share of train to score on (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=42, help="of the split (default %(default)s)")
+    parser.add_argument("--submissions", type=Path, default=Path("submissions"), help="folder (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the new ledger entries as one JSON document")
+    return parser.parse_args()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every run of one competition stands on: its questions, cleaned and split, and their files."""
+
+    competition: "Competition"
+    sample: "Sample"
+    split: "Split"
+    held_out: "list[Question]"
+    test: "list[Question]"
+    prior: Mapping[str, float]  # of the training folds
+    data: str  # fingerprint of the train and the test file
+    folder: Path  # train.parquet, heldout.parquet (no answers), test.parquet
+
+
+@dataclass(frozen=True)
+class Run:
+    """One member, or the vote, over the held-out and the test questions: answers in `out`."""
+
+    name: str
+    out: Path
+    config: Mapping[str, Any]
+    members: tuple[str, ...]
+    seconds: float
+
+
+def prepare(competition: "Competition", share: float, seed: int) -> Ground:
+    """Reads, examines, cleans and splits; no held-out answer is in a file that a kernel reads."""
+    import hashlib
+
+    from quorum.data.read import read_records, write_questions
+    from quorum.data.repair import repaired
+    from quorum.data.split import held_out, split, training, write_split
+    from quorum.disk import fingerprint
+    from quorum.files.submission import read_sample, sample_for, write_submission
+    from quorum.question import label_prior
+
+    folder = Path("data/split") / competition.name
+    train, test = (read_records(path, competition.layout) for path in (competition.train, competition.test))
+    say(f"{competition.name}: {len(train.records)} questions to learn from, {len(test.records)} to answer")
+    examined(train)
+    examined(test, train)
+    solved, asked = repaired(train).questions, repaired(test).questions
+    parts = split(solved, share, seed=seed)
+    learnt, held = list(training(parts, solved).questions), held_out(parts, solved)
+    say(f"split: {len(learnt)} in training folds, {len(held)} held out; no near-duplicate straddles; seed {seed}")
+    write_split(parts, folder / "split.parquet")
+    write_questions(learnt, folder / "train.parquet")
+    write_questions([replace(question, answer=None, rationale=None) for question in held], folder / "heldout.parquet")
+    write_questions(asked, folder / "test.parquet")
+    law = competition.sample or folder / "sample_submission.csv"
+    if competition.sample is None:  # then a letter is asked for, for every test question
+        write_submission(law, {}, {}, sample_for([question.id for question in asked]), label_prior(learnt))
+    data = hashlib.sha256((fingerprint(competition.train) + fingerprint(competition.test)).encode()).hexdigest()
+    return Ground(
+        replace(competition, sample=law), read_sample(law), parts, held, asked, label_prior(learnt), data, folder
+    )
+
+
+def examined(table: "Table", train: "Table | None" = None) -> None:
+    """Tells what the doctor found and what is done about it."""
+    from quorum.data.doctor import examine
+    from quorum.data.repair import repaired
+
+    mended = repaired(table)
+    say(f"{table.path.name}: {len(mended.questions)} questions, {len(mended.dropped)} rows left out")
+    for finding in examine(table, train).findings:
+        places = ", ".join(place.id for place in finding.places[:3])
+        say(f"  {finding.severity:8}{finding.count:5} {finding.what} ({places}{' …' if finding.count > 3 else ''})")
+
+
+def prior(ground: Ground) -> Run:
+    """The baseline that asks nobody: every answer is unread, and filled from the prior."""
+    from quorum.files.answers import answers_frame, write_answers
+
+    out = Path("runs") / ground.competition.name / "prior"
+    for part, questions in (("test", ground.test), ("heldout", ground.held_out)):
+        write_answers(answers_frame("prior", {question.id: {} for question in questions}), out / f"{part}.parquet")
+    return Run("prior", out, {}, (), 0.0)
+
+
+def answer(ground: Ground, toml: Path) -> Run:
+    """One member answers the test and the held-out questions, in a process of its own."""
+    import tomllib
+
+    config = tomllib.loads(toml.read_text(encoding="utf-8"))
+    out = Path("runs") / ground.competition.name / toml.stem
+    dials = {"questions": [str(ground.folder / "test.parquet"), str(ground.folder / "heldout.parquet")]}
+    given = {**dials, **common(ground, out)}
+    seconds = kernel("infer", toml, given)
+    return Run(toml.stem, out, config | given, (), seconds)
+
+
+def vote(ground: Ground, runs: list[Run]) -> Run:
+    """The members vote, over the test and over the held-out questions."""
+    out = Path("runs") / ground.competition.name / VOTE.stem
+    seconds = 0.0
+    for part in ("heldout", "test"):
+        files = {"runs": [str(run.out / f"{part}.parquet") for run in runs]}
+        given = {**files, "questions": str(ground.folder / f"{part}.parquet"), **common(ground, out)}
+        if part == "heldout":
+            given["sample"] = ""
+        seconds += kernel("vote", VOTE, given)
+    return Run(VOTE.stem, out, given, tuple(run.name for run in runs), seconds + sum(run.seconds for run in runs))
+
+
+def common(ground: Ground, out: Path) -> dict[str, Any]:
+    """The dials that the competition decides for every kernel."""
+    files = {"train": str(ground.folder / "train.parquet"), "sample": str(ground.competition.sample)}
+    return {**files, "out": str(out)}
+
+
+def kernel(story: str, toml: Path, dials: Mapping[str, Any]) -> float:
+    """Runs one kernel as it runs on Kaggle, a process of its own; returns its wall seconds."""
+    import json
+
+    overrides = [f"{name}={json.dumps(value)}" for name, value in dials.items()]  # JSON text and lists are TOML too
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, f"kernels/{story}.py", str(toml), *overrides], check=False)
+    if done.returncode:
+        sys.exit(done.returncode)  # it has said why
+    return time.monotonic() - start
+
+
+def record(ground: Ground, run: Run, submissions: Path) -> "Entry":
+    """Writes the run's submission, and scores its twin over the held-out questions, filled by the same rule."""
+    from datetime import UTC, datetime
+
+    from quorum.disk import fingerprint
+    from quorum.files.answers import ballots_of, read_answers
+    from quorum.files.submission import sample_for, write_submission
+    from quorum.score.ledger import Entry
+    from quorum.score.metrics import score_answers, solution_of
+    from quorum.score.solution import read_ballots, read_solution
+
+    sample, metric = ground.sample, ground.competition.metric
+    path = submissions / f"{ground.competition.name}-{run.name}.csv"
+    twin = run.out / "heldout.csv"
+    form = "letter" if sample.form.startswith("index") else sample.form
+    held = sample_for([question.id for question in ground.held_out], form, sample.k, sample.labels)
+    unread = []
+    for file, part, questions, law in ((path, "test", ground.test, sample), (twin, "heldout", ground.held_out, held)):
+        ballots = ballots_of(read_answers(run.out / f"{part}.parquet"))
+        labels = {question.id: question.labels for question in questions}
+        unread.append(len(write_submission(file, ballots, labels, law, ground.prior).unread))
+    score = score_answers(read_ballots(twin), solution_of(ground.held_out), metric).overall
+    public = private = None
+    if ground.competition.solution:
+        hidden = score_answers(read_ballots(path), read_solution(ground.competition.solution), metric)
+        public, private = (part.value if part else None for part in (hidden.public, hidden.private))
+    return Entry(
+        name=run.name,
+        submission=path.name,
+        sha256=fingerprint(path),
+        config=run.config,
+        commit=commit(),
+        data=ground.data,
+        split=ground.split.fingerprint,
+        metric=metric,
+        held_out=replace(score, unread=unread[1]),
+        members=run.members,
+        unread_test=unread[0],
+        seconds=round(run.seconds, 1),
+        when=datetime.now(UTC).isoformat(timespec="seconds"),
+        public=public,
+        private=private,
+    )
+
+
+def commit() -> str:
+    """The commit that stands here, "+" behind it where the work tree differs; empty outside git."""
+    done = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def show(ground: Ground, entries: "list[Entry]", submissions: Path, as_json: bool) -> int:
+    """The leaderboard, and which file to send; FOUND if a submission is not what the competition takes."""
+    from leaderboard import show_boards
+    from quorum.files.check import check_submission
+    from quorum.score.ledger import leaderboard, read_ledger
+    from quorum.score.metrics import lower_is_better
+
+    boards = leaderboard(read_ledger(submissions / "ledger.jsonl", say))
+    mine = [board for board in boards if board.data == ground.data and board.split == ground.split.fingerprint]
+    if as_json:
+        show_json([asdict(entry) for entry in entries])
+    else:
+        show_boards(mine)
+    labels = {question.id: question.labels for question in ground.test}
+    wrong = 0
+    for entry in entries:
+        for problem in check_submission(submissions / entry.submission, ground.sample, labels):
+            say(f"{entry.submission}: {problem.message}")
+            wrong += 1
+    sign = -1 if lower_is_better(ground.competition.metric) else 1
+    best = max(entries, key=lambda entry: sign * entry.held_out.value)
+    error = f" ± {best.held_out.error:.3f}" if best.held_out.error is not None else ""
+    say(f"checked against the sample submission: {len(entries)} files, {wrong} problems")
+    say(
+        f"best: {submissions / best.submission}, held-out {best.metric} {best.held_out.value:.3f}{error} "
+        f"(n = {best.held_out.n}), {best.unread_test} answers filled from the prior"
+    )
+    return FOUND if wrong else DONE
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    enter(main)
