@@ -39,9 +39,11 @@ def show_boards(boards: "list[Board]") -> None:
 
     console = Console()
     if len(boards) > 1:
-        console.print(f"{len(boards)} boards: runs scored on different questions, or by another metric, do not compare")
+        console.print(f"{len(boards)} boards: scores on different questions, or of different metrics, do not compare\n")
     for board in boards:
         show_board(board, console)
+    console.print("score: held-out   unread: held-out + test   look: of this held-out set")
+    console.print("≈ not told from the best: within 1.96 standard errors, as if unpaired")
 
 
 def show_board(board: "Board", console: "Console") -> None:
@@ -50,43 +52,46 @@ def show_board(board: "Board", console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    looks = len(board.standings)
+    entries = [standing.entry for standing in board.standings]
+    sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
     table = Table(
-        title=Text(f"{board.metric} · data {board.data[:8]} · split {board.split[:8]} · looked at {looks} times"),
-        caption="≈ not told from the best: within 1.96 standard errors, as if unpaired · unread: held-out+test",
-        box=box.SIMPLE,
-        padding=(0, 1, 0, 0),
+        title=Text(f"{board.metric} · n {sizes} · data {board.data[:8]} · split {board.split[:8]} · {looked(board)}"),
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=0,
     )
-    public = any(standing.entry.public is not None for standing in board.standings)
-    table.add_column("#", justify="right", no_wrap=True)
+    public = any(entry.public is not None for entry in entries)
+    table.add_column("#", no_wrap=True)
     table.add_column("run", overflow="fold")
-    for heading in ("held-out ± error", "95 %", "n", "unread", *(["public"] if public else []), "look"):
+    for heading in ("score ± error", "95 %", "unread", *(["public"] if public else []), "look", "when", "commit"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("when", no_wrap=True)
-    table.add_column("commit", no_wrap=True)
     for standing in board.standings:
-        table.add_row(*cells(standing, public))
+        table.add_row(*map(Text, cells(standing, public)))
     console.print(table)
+    console.print()
+
+
+def looked(board: "Board") -> str:
+    looks = len(board.standings)
+    return "looked at once" if looks == 1 else f"looked at {looks} times"
 
 
 def cells(standing: "Standing", public: bool) -> list[str]:
-    """A standing as the cells of its row; unread is held-out + test."""
-    from rich.markup import escape
-
+    """A standing as the cells of its row."""
     entry, score = standing.entry, standing.entry.held_out
     error = "?" if score.error is None else f"{score.error:.3f}"
     seen = "" if entry.public is None else f"{entry.public:.3f}"
     return [
-        f"{standing.rank}{' ≈' if standing.tied else '  '}",
-        escape(entry.name),
+        f"{standing.rank}{'≈' if standing.tied else ''}",
+        entry.name,
         f"{score.value:.3f} ± {error}",
         "?" if score.low is None else f"{score.low:.3f}–{score.high:.3f}",
-        str(score.n),
         f"{score.unread}+{entry.unread_test}",
         *([seen] if public else []),
         str(standing.look),
-        escape(entry.when[5:16].replace("T", " ")),
-        escape(entry.commit[:7]),
+        entry.when[5:10],
+        entry.commit[:7],
     ]
 
 

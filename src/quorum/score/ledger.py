@@ -160,9 +160,9 @@ def _entry_of(table: Any, where: str) -> Entry:
     if not isinstance(table, dict) or not isinstance(table.get("held_out"), dict):
         raise BadInput(f"{where}: no ledger entry: an object with a held_out score is expected")
     try:
-        score = dials(Score, _blank_for_null(table.pop("held_out")), f"{where}, held_out")
-        return dials(Entry, _blank_for_null(table), where, held_out=score)
-    except OverflowError as error:
+        score = dials(Score, _blank_for_null(table.pop("held_out")), "held_out")
+        return dials(Entry, _blank_for_null(table), "entry", held_out=score)
+    except (BadInput, OverflowError) as error:
         raise BadInput(f"{where}: {error}") from None
 
 
