@@ -19,7 +19,9 @@ def show_report(report: "Report", places: int, console: "Console") -> None:
     from rich.table import Table
 
     colours = {"error": "red", "warning": "yellow", "note": "cyan"}
-    table = Table(title=escape(f"{report.path}: {report.statistics.rows} rows, {report.errors} errors"))
+    like = report.statistics
+    console.print(escape(f"{report.path}: {like.rows} rows, {report.errors} errors"), soft_wrap=True)
+    table = Table()
     table.add_column("severity")
     table.add_column("count", justify="right")
     table.add_column("what")
@@ -34,8 +36,8 @@ def show_report(report: "Report", places: int, console: "Console") -> None:
             f"{finding.what}{groups}",
             escape("\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])),
         )
-    console.print(table)
-    like = report.statistics
+    if report.findings:
+        console.print(table)
     if like.letter_prior:
         prior = ", ".join(f"{label} {share:.3f}" for label, share in like.letter_prior.items())
         console.print(f"letter prior over {like.answered} answers: {prior}")

@@ -54,9 +54,9 @@ def answer_label(kind: AnswerKind, key: Key) -> str | None:
 
 def spoken_label(raw: str, texts: Sequence[str]) -> str | None:
     """The label that an answer plainly means though it is written otherwise: "ANSWER: C", "(c)", or a choice's text."""
-    match = _SPOKEN_LETTER.fullmatch(raw.strip()[:100])
-    key = Key(match[1].upper() if match else raw, tuple(texts))
-    return answer_label("letter" if match else "text", key)
+    match = _SPOKEN_LETTER.fullmatch(raw.strip()) if len(raw) < 100 else None
+    label = answer_label("letter", Key(match[1], tuple(texts))) if match else None
+    return label or answer_label("text", Key(raw, tuple(texts)))
 
 
 def is_yes_or_no(raw: str) -> bool:
@@ -85,7 +85,7 @@ def _place_from(first: int) -> Callable[[Key], int | None]:
 
 def _text_place(key: Key) -> int | None:
     """The choice with this very text (the first of equal ones), else the only one but for case and blanks."""
-    if key.raw in key.texts:
+    if key.raw.strip() and key.raw in key.texts:
         return key.texts.index(key.raw)
     same = [place for place, text in enumerate(key.texts) if text and same_text(text) == same_text(key.raw)]
     return same[0] if len(same) == 1 else None

@@ -6,10 +6,9 @@ import re
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
-from string import ascii_uppercase
 
 from quorum.data.raw import Cell, cell_text, parsed_json
-from quorum.question import same_text
+from quorum.question import MOST_CHOICES, letters, same_text
 
 # of a list literal; hostile input ends here
 MOST_CHARACTERS = 200_000
@@ -23,7 +22,7 @@ _GLUED = re.compile(r"""['"]\s+['"]""")
 _LETTER = r"\(?([a-z])\)?"
 _CITES = re.compile(
     r"[\s\"'(]*(?:(?:both|only|neither|either|all of|options?|choices?|answers?|statements?) )*"
-    rf"{_LETTER}(?:(?: ?, ?| ?& ?| and | or | nor )+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?\W*"
+    rf"{_LETTER}(?:(?: ?, ?| ?& ?| and | or | nor )+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?[\s\"').!]*"
 )
 
 
@@ -61,14 +60,14 @@ def choices_in(cell: Cell) -> Choices:
 
 
 def own_letters_stripped(texts: Sequence[str]) -> tuple[str, ...]:
-    """The texts without "A)", "B)" … where each of them begins with its own letter; else as they are."""
-    found = [
-        re.match(rf"\s*(?:\({letter}\)|{letter}[).:])\s*(?=\S)", text)
-        for letter, text in zip(ascii_uppercase, texts, strict=False)
-    ]
-    if len(texts) < 2 or len(texts) > len(found) or None in found:
+    """The texts without "A)", "B)" … (even twice) where each of them begins with its own letter; else as they are."""
+    if not 2 <= len(texts) <= MOST_CHOICES:
         return tuple(texts)
-    return tuple(text[match.end() :] for text, match in zip(texts, found, strict=True) if match)
+    pairs = zip(letters(len(texts)), texts, strict=True)
+    found = [re.match(rf"\s*(?:\({letter}\)|{letter}[).:])\s*(?=\S)", text) for letter, text in pairs]
+    if None in found:
+        return tuple(texts)
+    return own_letters_stripped([text[match.end() :] for text, match in zip(texts, found, strict=True) if match])
 
 
 def is_all_or_none(choice: str) -> bool:

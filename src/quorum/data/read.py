@@ -113,7 +113,8 @@ def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
             seen.add(record.id)
             questions.append(question_of(record, table.labelled))
         except BadInput as error:
-            problems.append(f"row {record.row} ({record.id}): {error}")
+            what = str(error).removeprefix(f"question {record.id}: ")
+            problems.append(f"row {record.row} ({record.id}): {what}")
     if problems:
         raise BadInput(f"{path}: {len(problems)} of {len(table.records)} rows are no questions: {some(problems)}")
     return questions

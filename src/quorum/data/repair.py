@@ -93,13 +93,16 @@ def unusable(record: Record, open: bool) -> str | None:
 def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
     """The record as a valid question's, and what was done to it."""
     told = []
+    if table.labelled and record.answer is None:
+        record = replace(record, answer=label_of(record))
+        told.append(f"answer {record.raw_answer!r}: now {record.answer}")
     if not record.id:
         record = replace(record, id=str(record.row))
         told.append(f"it has no id: now {record.id}")
     if not record.text.strip():
         record = replace(record, text=NO_TEXT)
         told.append(f"its text is empty: now {NO_TEXT}")
-    if not table.open and (record.problem or not 2 <= len(record.choices) <= MOST_CHOICES):
+    if record.problem or not (table.open or 2 <= len(record.choices) <= MOST_CHOICES):
         told.append(f"{record.problem or count_of_choices(record)}: now an open question")
         record = replace(record, choices=(), problem=None)
     missing = [place for place, choice in enumerate(record.choices) if not choice.strip()]
@@ -107,9 +110,6 @@ def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
         choices = tuple(NO_CHOICE if place in missing else choice for place, choice in enumerate(record.choices))
         record = replace(record, choices=choices)
         told.append(f"choice {', '.join(chr(ord('A') + place) for place in missing)} is missing: now {NO_CHOICE}")
-    if table.labelled and record.answer is None:
-        record = replace(record, answer=label_of(record))
-        told.append(f"answer {record.raw_answer!r}: now {record.answer}")
     return record, told
 
 
