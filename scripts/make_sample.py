@@ -1,0 +1,31 @@
+"""Makes the sample competition: the same bytes for the same seed."""
+
+import argparse
+from pathlib import Path
+
+from quorum.door import DONE, enter, show_json
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where its files go, such as data/sample")
+    parser.add_argument("--seed", type=int, default=42, help="another seed is another world (default 42)")
+    parser.add_argument("--json", action="store_true", help="print the files and their sizes in bytes as JSON")
+    args = parser.parse_args()
+
+    from sample.files import sample_files
+
+    sizes = {}
+    for name, text in sample_files(args.seed).items():
+        path = args.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sizes[name] = path.write_bytes(text.encode("utf-8"))
+    if args.json:
+        show_json(sizes)
+    else:
+        print(f"{args.folder}: {len(sizes)} files, {sum(sizes.values()):,} bytes")
+    return DONE
+
+
+if __name__ == "__main__":
+    enter(main)

@@ -1,0 +1,200 @@
+"""The files of the sample competition, as text: the same bytes for the same seed."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+from sample import dirt
+from sample.dirt import Row, dirtied
+from sample.everyday import everyday_items
+from sample.facts import Fact, Paragraph, fact_items, language_items, made_world
+from sample.item import ALL, NONE, Item
+from sample.numbers import number_items
+from sample.passages import passage_items
+from sample.snippets import snippet_items
+
+FACT_SUBJECTS = ("geography", "biology", "history", "engineering")
+# Rows of train and of test, before dirt.
+FACTS, TRANSLATED = (108, 56), (6, 3)  # a subject; of these, how many are asked in four more languages
+NUMBERS, EVERYDAY, SNIPPETS, PASSAGES = (300, 80), (130, 60), (92, 46), (50, 25)
+PUBLIC_SHARE = 0.3
+
+_DESCRIPTION = """\
+# The competition as its own page would tell it; files and columns are found by their names.
+name = "sample"
+metric = "accuracy"
+solution = "hidden/solution.csv"
+"""
+
+_README = """\
+# The sample competition
+
+A multiple-choice competition of our own making, laid out as Kaggle lays its own out. Everything in it is invented: its rivers,
+beasts, queens and machines are in no book, so no model knows them, and what `background/` says is the only way to find out.
+Licence: CC0 1.0 (public domain). `make sample` makes it again, the same bytes every time (`scripts/make_sample.py`).
+
+| file | what |
+|---|---|
+| `train.csv` | {train} questions with answers |
+| `test.csv` | {test} questions without |
+| `sample_submission.csv` | the ids of the test, in another order |
+| `hidden/solution.csv` | the answers of the test, which Kaggle would keep: only scoring may read them |
+| `background/` | {paragraphs} paragraphs about the invented world |
+| `quorum.toml` | what the competition's page would tell: its metric, and where the solution lies |
+
+Columns: `id`, `question`, `choices` (a Python list of 2 to 6), `answer` (a letter), `subject`, `group` (one question in five
+languages, or the questions about one passage), `context` (that passage).
+
+| subject | train | test |
+|---|---|---|
+{counts}
+
+Geography, biology, history and engineering ask for facts of the background, in English and some also in Spanish, German,
+Vietnamese and Korean. Every choice of theirs stands in the background equally often. Reading asks about its passage,
+common sense about everyday things, numbers for the largest of four, code for what a snippet prints.
+
+## Planted dirt
+
+What real files have, in known numbers; in train unless said otherwise:
+
+* {dirt.PREFIXED_ANSWERS} answers like `ANSWER: C`, {dirt.MISSING_ANSWERS} missing, {dirt.OUT_OF_RANGE_ANSWERS} that is not among its row's letters;
+* {duplicates} duplicates: {dirt.EXACT_DUPLICATES} exact, {dirt.REORDERED_DUPLICATES} with the choices in another order, {dirt.NEAR_DUPLICATES} with another beginning,
+  {dirt.CONFLICTING_DUPLICATES} whose answer contradicts the first;
+* {twins} questions of the test with their answer: {dirt.EXACT_TWINS} exact, {dirt.REORDERED_TWINS} with the choices in another order;
+* equal choices in {dirt.EQUAL_CHOICES[train]} rows (test: {dirt.EQUAL_CHOICES[test]}); CRLF inside {dirt.CRLF_CELLS[train]} cells (test: {dirt.CRLF_CELLS[test]}); no choices at all in {dirt.NO_CHOICES_IN_TEST} rows of the test;
+* "None of the above" or "All of the above" in {above[0]} rows (test: {above[1]}), sometimes right; "A and B" in {citing[0]} (test: {citing[1]}).
+"""
+
+
+def sample_files(seed: int) -> dict[str, str]:
+    """The text of every file of the competition by its path."""
+    rng = Random(seed)
+    facts, paragraphs = made_world(rng)
+    train, test = dirtied(rng, *_items(rng, facts))
+    ids = [f"q{number:04}" for number in rng.sample(range(10_000), k=len(train) + len(test))]
+    train, test = _numbered(rng, train, ids[: len(train)]), _numbered(rng, test, ids[len(train) :])
+    return {
+        "README.md": _readme(train, test, paragraphs),
+        "quorum.toml": _DESCRIPTION,
+        "train.csv": _questions(train, answers=True),
+        "test.csv": _questions(test, answers=False),
+        "sample_submission.csv": _table(("id", "answer"), [(row.id, "A") for row in rng.sample(test, k=len(test))]),
+        "hidden/solution.csv": _solution(rng, test),
+        **_background(paragraphs),
+    }
+
+
+def _items(rng: Random, facts: Sequence[Fact]) -> tuple[list[Item], list[Item]]:
+    """The questions of train and of test; those of one group stand together."""
+    sides: tuple[list[list[Item]], list[list[Item]]] = ([], [])
+    for subject in FACT_SUBJECTS:
+        items = fact_items(rng, facts, subject, sum(FACTS))
+        for side, part, wanted in zip(sides, _parted(items, FACTS), TRANSLATED, strict=True):
+            groups = language_items(rng, facts, part)[:wanted]
+            asked = {group[0] for group in groups}
+            side += [*groups, *([item] for item in part if item not in asked)]
+    for made, counts in ((number_items, NUMBERS), (everyday_items, EVERYDAY), (snippet_items, SNIPPETS)):
+        for side, part in zip(sides, _parted(made(rng, sum(counts)), counts), strict=True):
+            side += [[item] for item in part]
+    for side, part in zip(sides, _parted(passage_items(rng, sum(PASSAGES)), PASSAGES), strict=True):
+        side += part
+    names = iter(rng.sample(range(1000), k=sum(len(group) > 1 for side in sides for group in side)))
+    train, test = ([item for group in side for item in _named(group, names)] for side in sides)
+    return train, test
+
+
+def _parted(items: Sequence[Any], counts: tuple[int, int]) -> tuple[Sequence[Any], Sequence[Any]]:
+    if len(items) != sum(counts):
+        raise AssertionError(f"{len(items)} questions were made, {sum(counts)} are needed")
+    return items[: counts[0]], items[counts[0] :]
+
+
+def _named(group: list[Item], names: Iterator[int]) -> list[Item]:
+    """The items of a group with a name for it, where there is more than one."""
+    if len(group) == 1:
+        return group
+    name = f"g{next(names):03}"
+    return [replace(item, group=name) for item in group]
+
+
+def _numbered(rng: Random, rows: Sequence[Row], ids: Sequence[str]) -> list[Row]:
+    """The rows in another order, each with its id."""
+    return [replace(row, id=id) for row, id in zip(rng.sample(rows, k=len(rows)), ids, strict=True)]
+
+
+def _questions(rows: Sequence[Row], answers: bool) -> str:
+    columns = ("id", "question", "choices", *(("answer",) if answers else ()), "subject", "group", "context")
+    return _table(
+        columns,
+        [
+            (
+                row.id,
+                row.text,
+                repr(list(row.choices)),
+                *((row.answer,) if answers else ()),
+                row.item.subject,
+                row.item.group,
+                row.item.context,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _solution(rng: Random, rows: Sequence[Row]) -> str:
+    public = {row.id for row in rng.sample(rows, k=round(PUBLIC_SHARE * len(rows)))}
+    return _table(
+        ("id", "answer", "Usage"), [(row.id, row.answer, "Public" if row.id in public else "Private") for row in rows]
+    )
+
+
+def _table(columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A CSV file with LF line ends, whatever line ends its cells have."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _background(paragraphs: Sequence[Paragraph]) -> dict[str, str]:
+    """One file a subject, in the forms that people keep text in: JSON lines, Markdown, plain text."""
+    by_subject = {subject: [p for p in paragraphs if p.subject == subject] for subject in FACT_SUBJECTS}
+    geography, biology, history, engineering = by_subject.values()
+    return {
+        "background/geography.jsonl": _json_lines(geography),
+        "background/biology.jsonl": _json_lines(biology),
+        "background/history.md": "\n".join(f"## {p.title}\n\n{p.text}\n" for p in history),
+        "background/engineering.txt": "\n".join(f"{p.text}\n" for p in engineering),
+    }
+
+
+def _json_lines(paragraphs: Iterable[Paragraph]) -> str:
+    return "".join(json.dumps({"title": p.title, "text": p.text}, ensure_ascii=False) + "\n" for p in paragraphs)
+
+
+def _readme(train: Sequence[Row], test: Sequence[Row], paragraphs: Sequence[Paragraph]) -> str:
+    subjects = sorted({row.item.subject for row in train})
+    counts = "\n".join(
+        f"| {subject} | {sum(row.item.subject == subject for row in train)} "
+        f"| {sum(row.item.subject == subject for row in test)} |"
+        for subject in subjects
+    )
+    return _README.format(
+        train=len(train),
+        test=len(test),
+        paragraphs=len(paragraphs),
+        counts=counts,
+        dirt=dirt,
+        duplicates=dirt.EXACT_DUPLICATES
+        + dirt.REORDERED_DUPLICATES
+        + dirt.NEAR_DUPLICATES
+        + dirt.CONFLICTING_DUPLICATES,
+        twins=dirt.EXACT_TWINS + dirt.REORDERED_TWINS,
+        above=[sum(row.choices[-1:] in ((NONE,), (ALL,)) for row in side) for side in (train, test)],
+        citing=[sum(row.choices[-1:] == ("A and B",) for row in side) for side in (train, test)],
+    )
