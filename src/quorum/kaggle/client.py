@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +18,21 @@ _NO_CREDENTIALS = (
     "no valid Kaggle credentials: make a token at https://www.kaggle.com/settings/api "
     "and put it into KAGGLE_API_TOKEN or ~/.kaggle/access_token"
 )
+
+
+# What a rehearsal is answered, in the service's own terms; to anything else, nothing.
+_ALL_WELL: dict[str, dict[str, Any]] = {
+    "GetKernel": {"metadata": {"currentVersionNumber": 0}, "blob": {"source": ""}},
+    "SaveKernel": {"versionNumber": 1},
+    "GetKernelSessionStatus": {"status": "COMPLETE"},
+    "GetDatasetStatus": {"status": "READY"},
+    "StartBlobUpload": {"token": "token", "createUrl": "address"},
+    "StartSubmissionUpload": {"token": "token", "createUrl": "address"},
+    "GetSubmissionLimits": {"numAllowedNow": 1},
+    "CreateSubmission": {"ref": 1},
+    "CreateCodeSubmission": {"ref": 1},
+    "GetSubmission": {"status": "COMPLETE"},
+}
 
 
 class KaggleRefused(BadInput):
@@ -85,6 +100,34 @@ def sign_in(patience: Patience) -> Kaggle:
     except SystemExit:
         raise BadInput(_NO_CREDENTIALS) from None
     return Kaggle(api, api.config_values["username"])
+
+
+def rehearsal(user: str, show: Callable[[str, Mapping[str, Any]], None]) -> Kaggle:
+    """A client for `user` that sends nothing: each request goes to `show`, and is answered as if all went well.
+
+    Raises:
+        BadInput: the client is not installed.
+    """
+    api = _client_class()()
+    api.config_values = {"username": user}
+    client = api.build_kaggle_client()
+    uploaded: list[dict[str, str]] = []
+
+    def answer(_service: str, method: str, request: Any, kind: Any) -> Any:
+        told = request.to_dict(request)
+        show(method, told)
+        if method == "StartBlobUpload":
+            uploaded.append({"name": told["name"]})
+        return kind.from_dict(_ALL_WELL.get(method, {}) | {"datasetFiles": uploaded})
+
+    def put(path: str, *_: Any, **__: Any) -> Any:
+        show("PUT", {"file": path})
+        return importlib.import_module("kaggle.api.kaggle_api_extended").ResumableUploadResult.COMPLETE
+
+    client.http_client().call = answer
+    api.build_kaggle_client = lambda: client
+    api.upload_complete = put
+    return Kaggle(api, user)
 
 
 def ask_kaggle(what: str, call: Callable[[], T], patience: Patience, tries: int = 1, limit: float | None = None) -> T:

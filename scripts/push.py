@@ -1,0 +1,101 @@
+"""Pushes a built kernel, waits for it and reads it back; or uploads a folder of wheels, an adapter or a model.
+
+python scripts/push.py build/kernels/NAME        needs requirements-kaggle.txt and Kaggle credentials
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from quorum.door import DONE, FOUND, enter, progress_bar, show_json
+from quorum.errors import BadInput
+
+LAST_LINES = 20
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a built kernel, or a folder with dataset or model metadata")
+    parser.add_argument("--out", type=Path, default=Path("runs/kaggle"), help="outputs go to OUT/SLUG/vN (%(default)s)")
+    parser.add_argument("--session", type=float, metavar="HOURS", help="Kaggle stops the kernel after this time")
+    parser.add_argument("--wait", type=float, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
+    parser.add_argument("--notes", default="from Quorum", help="what is new in a dataset's or model's version")
+    parser.add_argument("--dry-run", action="store_true", help="show every request, send none")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    arguments = parser.parse_args()
+
+    from quorum.kaggle.client import Patience, rehearsal, sign_in
+    from quorum.kaggle.metadata import METADATA_FILE
+    from quorum.kaggle.upload import DATASET_FILE, VARIATION_FILE, upload_dataset, upload_model
+
+    patience = Patience(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
+    kinds = [name for name in (METADATA_FILE, DATASET_FILE, VARIATION_FILE) if (arguments.folder / name).is_file()]
+    if len(kinds) != 1:
+        raise BadInput(
+            f"{arguments.folder}: holds {', '.join(kinds) or 'no metadata'}; "
+            f"needed is one of {METADATA_FILE} (make kernels), {DATASET_FILE} (make wheels), {VARIATION_FILE}"
+        )
+    if arguments.dry_run:
+        patience = Patience(clock=time.monotonic, sleep=lambda _: None)
+        kaggle = rehearsal(owner(arguments.folder / kinds[0]), show_request)
+    else:
+        kaggle = sign_in(patience)
+
+    if kinds == [METADATA_FILE]:
+        return run_kernel(kaggle, patience, arguments)
+    upload = upload_dataset if kinds == [DATASET_FILE] else upload_model
+    id = upload(kaggle, arguments.folder, arguments.notes, patience)
+    if arguments.json:
+        show_json({"id": id})
+    elif not arguments.dry_run:
+        print(f"{id} is ready")
+    return DONE
+
+
+def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int:
+    """Pushes, waits and reads back."""
+    from quorum.disk import whole_file
+    from quorum.kaggle.push import fetch_kernel, likely_cause, push_kernel, wait_for_kernel
+
+    session = arguments.session * 3600 if arguments.session else None
+    pushed = push_kernel(kaggle, arguments.folder, patience, session)
+    if not arguments.json and not arguments.dry_run:
+        print(f"version {pushed.version} runs at {pushed.url}", flush=True)
+    with progress_bar("Kaggle runs it") as progress:
+        failure = wait_for_kernel(kaggle, pushed, patience, progress)
+    folder = arguments.out / pushed.id.split("/")[1] / f"v{pushed.version}"
+    if arguments.dry_run:
+        return DONE
+    fetched = fetch_kernel(kaggle, pushed, folder, patience)
+    told = {"id": pushed.id, "version": pushed.version, "url": pushed.url, "failure": failure or None}
+    with whole_file(folder / "pushed.json") as part:
+        part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    cause = likely_cause(fetched.lines, failure) if failure else None
+    if arguments.json:
+        show_json(told | {"cause": cause, "files": [str(path) for path in fetched.files]})
+        return FOUND if failure else DONE
+    for path in fetched.files:
+        print(path)
+    if failure:
+        print("\n".join(fetched.lines[-LAST_LINES:]))
+        print(f"{failure}\nlikely cause: {cause or 'not one of those known; read the log'} ({folder})")
+    return FOUND if failure else DONE
+
+
+def owner(path: Path) -> str:
+    """Whose the folder says it is."""
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return str(table.get("ownerSlug") or table.get("id")).split("/")[0]
+
+
+def show_request(method: str, body: Any) -> None:
+    """One request as it would be sent; a kernel's source by its size."""
+    if "text" in body:
+        body = body | {"text": f"({len(body['text'].encode())} bytes)"}
+    print(method, json.dumps(body, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    enter(main)

@@ -1,0 +1,114 @@
+"""What a kernel finds at Kaggle: its inputs, its wheels, its machine. Needs nothing but Python itself."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from quorum.errors import BadInput, some
+
+_PACKAGES = ("numpy", "polars", "torch", "transformers", "vllm", "unsloth", "trl", "peft")
+_DEEPEST = 4  # folders between /kaggle/input and a source: none, its owner, "datasets" and its owner, a model's parts
+
+
+def mounted(value: Any, root: Path) -> Any:
+    """`value` with each path under /kaggle, however deep in lists and tables, as the path that it is under `root`.
+
+    Inputs are looked for by their source's name and what follows it, since Kaggle puts sources into /kaggle/input,
+    /kaggle/input/OWNER, /kaggle/input/datasets/OWNER, /kaggle/input/competitions and so on.
+
+    Raises:
+        BadInput: an input is not mounted, or is twice.
+    """
+    if isinstance(value, Mapping):
+        return {key: mounted(item, root) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mounted(item, root) for item in value]
+    if not isinstance(value, str) or not value.startswith("/kaggle/"):
+        return value
+    _, _, place, *parts = value.split("/")
+    if place != "input" or not parts:
+        return str(root.joinpath(place, *parts))
+    return str(_found_input(root / "input", parts))
+
+
+def preflight(root: Path) -> list[str]:
+    """What somebody who reads the log wants to know first: the machine, its GPUs, the versions, the mounts."""
+    disk = shutil.disk_usage(root if root.exists() else Path.cwd())
+    folders = sorted(path.relative_to(root).as_posix() for path in (root / "input").glob("*/*"))
+    return [
+        f"python {platform.python_version()}, glibc {platform.libc_ver()[1] or 'unknown'}, {os.cpu_count()} CPUs, "
+        f"{_memory_gb()} GB memory, {disk.free / 1e9:.0f} GB disk free",
+        *_gpus(),
+        "versions: " + (", ".join(filter(None, map(_version, _PACKAGES))) or "none of the packages it knows"),
+        "mounts: " + (some(folders, 40) if folders else "none"),
+    ]
+
+
+def enter_with_wheels(
+    pins: Sequence[str], wheels: str, argv: Sequence[str], environment: Mapping[str, str], show: Callable[[str], None]
+) -> None:
+    """Installs `pins` from the mounted folder `wheels`, without a network, and starts the program `argv` anew.
+
+    They go into a folder of their own outside the outputs: the image's packages stay as they are, and worker processes
+    find the same ones. Returns where that has happened already.
+
+    Raises:
+        BadInput: the wheels are not mounted, or one is missing.
+    """
+    if environment.get("QUORUM_WHEELS") == wheels:
+        return
+    root = Path(next((text.partition("=")[2] for text in argv[1:] if text.startswith("kaggle=")), "/kaggle"))
+    site = root / "temp" / "wheels"
+    source = mounted(wheels, root)
+    show(f"installing {len(pins)} wheels from {source}")
+    pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*pip, f"--find-links={source}", f"--target={site}", *pins], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BadInput(f"{source}: {(done.stderr or done.stdout).strip()[-2000:]}")
+    path = os.pathsep.join(filter(None, [str(site), environment.get("PYTHONPATH")]))
+    environment = {**environment, "PYTHONPATH": path, "QUORUM_WHEELS": wheels}
+    os.execve(sys.executable, [sys.executable, *argv], environment)
+
+
+def _found_input(inputs: Path, parts: Sequence[str]) -> Path:
+    source, *rest = parts
+    places = [path for depth in range(_DEEPEST) for path in inputs.glob("*/" * depth + source)]
+    found = sorted(place.joinpath(*rest) for place in places if place.joinpath(*rest).exists())
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise BadInput(f"{inputs}: {'/'.join(parts)} is there twice: {some([str(path) for path in found])}")
+    there = sorted(path.relative_to(inputs).as_posix() for path in [*inputs.glob("*"), *inputs.glob("*/*")])
+    raise BadInput(f"{inputs}: {'/'.join(parts)} is not mounted; there are {some(there, 20) or 'no inputs'}")
+
+
+def _gpus() -> list[str]:
+    query = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total", "--format=csv,noheader"]
+    if shutil.which(query[0]) is None:
+        return ["no GPU"]
+    listed = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [f"GPU {line}" for line in listed] or ["no GPU"]
+
+
+def _memory_gb() -> str:
+    """The main memory; unknown where there is no /proc."""
+    try:
+        first = Path("/proc/meminfo").read_text(encoding="ascii").split("\n", 1)[0]
+    except OSError:
+        return "unknown"
+    return f"{int(first.split()[1]) / 1e6:.0f}"
+
+
+def _version(package: str) -> str:
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,182 @@
+"""A folder of wheels, an adapter or a model, uploaded to Kaggle and waited for."""
+
+import importlib
+import json
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from quorum.disk import whole_file
+from quorum.errors import BadInput, some
+from quorum.kaggle.client import Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service
+from quorum.kaggle.metadata import kaggle_limits, kaggle_slug
+
+DATASET_FILE = "dataset-metadata.json"
+MODEL_FILE, VARIATION_FILE = "model-metadata.json", "model-instance-metadata.json"
+
+
+def write_dataset_metadata(folder: Path, id: str, title: str, licence: str) -> None:
+    """Writes dataset-metadata.json into `folder`: what Kaggle needs to know of a dataset.
+
+    Raises:
+        BadInput: Kaggle's client would refuse the title or the slug.
+    """
+    _check_dataset_name(id, title, str(folder))
+    told = {"title": title, "id": id, "licenses": [{"name": licence}]}
+    with whole_file(folder / DATASET_FILE) as part:
+        part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -> str:
+    """Uploads `folder` as a private dataset, or as its next version, and waits until Kaggle has all of it; its id.
+
+    Raises:
+        BadInput: the metadata is wrong, belongs to another user, or the folder has folders inside (the client would
+            leave them out).
+        KaggleRefused: Kaggle refused it, lacks a file, or is not ready when `patience.whole` is over.
+    """
+    table = _read_table(folder / DATASET_FILE)
+    id = str(table.get("id"))
+    _check_dataset_name(id, str(table.get("title")), str(folder / DATASET_FILE))
+    _check_owner(id, kaggle, folder)
+    names = _files_of(folder, DATASET_FILE)
+    if _dataset_state(kaggle, id, patience) is None:
+        send = partial(kaggle.api.dataset_create_new, str(folder), quiet=True)
+    else:
+        send = partial(kaggle.api.dataset_create_version, str(folder), notes, quiet=True)
+    _sent(f"uploading {id}", send, patience)
+    _wait_for_dataset(kaggle, id, patience)
+    _check_arrived(kaggle, id, names, patience)
+    return id
+
+
+def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -> str:
+    """Uploads `folder` as a variation of a model, or as its next version; owner/model/framework/variation/version.
+
+    The folder holds model-instance-metadata.json, and model-metadata.json where the model is new.
+
+    Raises:
+        BadInput: the metadata is wrong, belongs to another user, or the folder has folders inside.
+        KaggleRefused: Kaggle refused it, or the version does not show when `patience.whole` is over.
+    """
+    table = _read_table(folder / VARIATION_FILE)
+    owner, model, framework, variation = (
+        str(table.get(name)) for name in ("ownerSlug", "modelSlug", "framework", "instanceSlug")
+    )
+    id = f"{owner}/{model}/{framework}/{variation}"
+    _check_owner(id, kaggle, folder)
+    _files_of(folder, VARIATION_FILE, MODEL_FILE)
+    before = _variation_version(kaggle, id, patience)
+    if before is None:
+        if not _known(kaggle, id, "get_model", patience, owner_slug=owner, model_slug=model):
+            _sent(f"creating {owner}/{model}", lambda: kaggle.api.model_create_new(str(folder)), patience)
+        send = partial(kaggle.api.model_instance_create, str(folder), quiet=True)
+    else:
+        send = partial(kaggle.api.model_instance_version_create, id, str(folder), notes, quiet=True)
+    _sent(f"uploading {id}", send, patience)
+    for _ in patience.waits():
+        version = _variation_version(kaggle, id, patience)
+        if version is not None and version > (before or 0):
+            return f"{id}/{version}"
+    raise KaggleRefused(f"{id}: its new version does not show yet", None)
+
+
+def _check_dataset_name(id: str, title: str, where: str) -> None:
+    limits = kaggle_limits()["dataset"]
+    slug = id.partition("/")[2]
+    if not re.fullmatch(r"[\w-]+/[a-z0-9-]+", id) or not limits["shortest_slug"] <= len(slug) <= limits["longest_slug"]:
+        raise BadInput(
+            f"{where}: dataset id {id!r} is no owner/slug with {limits['shortest_slug']} to {limits['longest_slug']} "
+            f"small letters, digits and dashes"
+        )
+    if kaggle_slug(title) != slug or not limits["shortest_title"] <= len(title) <= limits["longest_title"]:
+        raise BadInput(f"{where}: title {title!r} makes the slug {kaggle_slug(title)!r}, not {slug!r}")
+
+
+def _check_owner(id: str, kaggle: Kaggle, folder: Path) -> None:
+    if id.split("/")[0].lower() != kaggle.user.lower():
+        raise BadInput(f"{folder}: {id} is not yours: you are signed in as {kaggle.user}")
+
+
+def _read_table(path: Path) -> dict[str, Any]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path}: not JSON: {error}") from None
+    if not isinstance(table, dict):
+        raise BadInput(f"{path}: no JSON object")
+    return table
+
+
+def _files_of(folder: Path, *metadata: str) -> list[str]:
+    inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if inner:
+        raise BadInput(
+            f"{folder}: holds the folders {some(inner)}, which the client leaves out: put their files beside"
+        )
+    names = sorted(path.name for path in folder.iterdir() if path.name not in metadata)
+    if not names:
+        raise BadInput(f"{folder}: holds no file to upload")
+    return names
+
+
+def _sent(what: str, send: Callable[[], Any], patience: Patience) -> None:
+    answer = ask_kaggle(what, send, patience, limit=patience.upload)
+    if answer.error:  # said in a body that comes with 200
+        raise KaggleRefused(f"{what}: Kaggle answered: {answer.error}", 400)
+
+
+def _dataset_state(kaggle: Kaggle, id: str, patience: Patience) -> str | None:
+    owner, slug = id.split("/")
+    answer = _known(kaggle, id, "get_dataset_status", patience, owner_slug=owner, dataset_slug=slug)
+    return answer.status.name if answer else None
+
+
+def _wait_for_dataset(kaggle: Kaggle, id: str, patience: Patience) -> None:
+    """A kernel that starts earlier would mount the version before, or nothing."""
+    state = None
+    for _ in patience.waits():
+        state = _dataset_state(kaggle, id, patience)
+        if state == "READY":
+            return
+        if state in ("FAILED", "DELETED"):
+            raise KaggleRefused(f"dataset {id}: Kaggle says {state}", 400)
+    raise KaggleRefused(f"dataset {id}: {state} when the wait was over", None)
+
+
+def _check_arrived(kaggle: Kaggle, id: str, names: list[str], patience: Patience) -> None:
+    """The client drops a file that it could not upload, and goes on."""
+    owner, slug = id.split("/")
+    arrived: set[str] = set()
+    token: str | None = ""
+    while token is not None:
+        fields = {"owner_slug": owner, "dataset_slug": slug, "page_size": 200, "page_token": token}
+        page = ask_service(
+            kaggle, f"the files of {id}", "datasets", "list_dataset_files", patience, patience.tries, **fields
+        )
+        arrived |= {file.name for file in page.dataset_files or []}
+        token = page.next_page_token or None
+    if missing := sorted(set(names) - arrived):
+        raise KaggleRefused(f"dataset {id}: Kaggle lacks {some(missing)}: upload it again", None)
+
+
+def _variation_version(kaggle: Kaggle, id: str, patience: Patience) -> int | None:
+    owner, model, framework, variation = id.split("/")
+    fields = {"owner_slug": owner, "model_slug": model, "instance_slug": variation}
+    names = importlib.import_module("kagglesdk.models.types.model_enums").ModelFramework
+    named = kaggle.api.lookup_enum(names, names.MODEL_FRAMEWORK_UNSPECIFIED, framework)
+    answer = _known(kaggle, id, "get_model_instance", patience, framework=named, **fields)
+    return answer.version_number if answer else None
+
+
+def _known(kaggle: Kaggle, id: str, method: str, patience: Patience, **fields: Any) -> Any | None:
+    """The answer to a question about `id`; None where Kaggle shows nothing of that name."""
+    service = "datasets" if "dataset" in method else "models"
+    try:
+        return ask_service(kaggle, f"looking up {id}", service, method, patience, patience.tries, **fields)
+    except KaggleRefused as refused:
+        if refused.status in (403, 404):
+            return None
+        raise

@@ -1,0 +1,160 @@
+import hashlib
+import json
+
+import pytest
+
+from quorum.errors import BadInput
+from quorum.kaggle.client import KaggleRefused
+from quorum.kaggle.push import Pushed
+from quorum.kaggle.submit import Submitted, submit_file, submit_kernel
+from quorum.kaggle.upload import upload_dataset, upload_model, write_dataset_metadata
+from tests.kaggle_stub import USER, KaggleStub, Trouble, patient
+
+pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
+
+ROWS = b"id,answer\n1,A\n2,B\n"
+SHA = hashlib.sha256(ROWS).hexdigest()
+
+
+@pytest.fixture
+def submission(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_bytes(ROWS)
+    return path
+
+
+def test_a_file_is_submitted_and_its_score_comes_back(stub: KaggleStub, kaggle, submission):
+    stub.score = lambda data: "0.5" if data == ROWS else "wrong bytes"
+    assert submit_file(kaggle, "letters", submission, SHA, "first", patient()) == Submitted(
+        "letters", 1, SHA, 0.5, None
+    )
+    assert stub.last("CreateSubmission")["submissionDescription"] == f"first [{SHA[:12]}]"
+
+
+def test_bytes_that_were_not_checked_here_are_not_sent(stub, kaggle, submission):
+    submission.write_bytes(ROWS + b"3,C\n")
+    with pytest.raises(BadInput, match=rf"its SHA-256 is \w+…, but {SHA[:12]}… was checked and scored here"):
+        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+    assert stub.asked == []
+
+
+def test_nothing_is_uploaded_when_no_submission_is_left_today(stub, kaggle, submission):
+    stub.daily = 0
+    stub.submissions = [{"ref": 1}]
+    with pytest.raises(BadInput, match=r"letters takes no more of your submissions today \(1 made today\)"):
+        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+    assert stub.count("StartSubmissionUpload") == 0
+
+
+def test_somebody_who_has_not_joined_is_told_where_the_rules_are(stub, kaggle, submission):
+    stub.joined = False
+    with pytest.raises(
+        BadInput, match="you have not joined letters: accept its rules at .*/competitions/letters/rules"
+    ):
+        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+
+
+@pytest.mark.parametrize("trouble", [Trouble(503, done=True), Trouble(0, done=True)])
+def test_a_submission_whose_answer_is_lost_is_found_again_and_not_repeated(stub, kaggle, submission, trouble):
+    submit_file(kaggle, "letters", submission, SHA, "same words", patient())
+    stub.troubles["CreateSubmission"] = [trouble]
+    assert submit_file(kaggle, "letters", submission, SHA, "same words", patient()).ref == 2
+    assert stub.count("CreateSubmission") == 2
+
+
+def test_a_submission_that_came_to_nothing_is_not_repeated_either(stub, kaggle, submission):
+    stub.troubles["CreateSubmission"] = [Trouble(500)]
+    with pytest.raises(KaggleRefused, match="no new submission shows at .*letters/submissions: look there before"):
+        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+    assert stub.count("CreateSubmission") == 1
+
+
+def test_an_upload_that_is_refused_is_no_submission(stub, kaggle, submission):
+    stub.troubles["PUT"] = [Trouble(403)]
+    with pytest.raises(KaggleRefused, match="Could not submit"):
+        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+    assert stub.count("CreateSubmission") == 0
+
+
+def test_a_submission_that_cannot_be_scored_says_why(stub, kaggle, submission):
+    stub.submission_states, stub.failure = ["PENDING", "ERROR"], "Submission must have 1253 rows"
+    with pytest.raises(
+        KaggleRefused, match="submission 1 to letters: Kaggle could not score it: Submission must have 1253"
+    ):
+        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+
+
+def test_a_score_that_does_not_come_is_unknown(stub, kaggle, submission):
+    stub.submission_states = ["PENDING"]
+    assert submit_file(kaggle, "letters", submission, SHA, "first", patient(whole=900)).public_score is None
+
+
+def test_a_kernels_output_is_submitted_by_its_version(stub, kaggle, submission):
+    stub.outputs = {"submission.csv": ROWS}
+    submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+    sent = stub.last("CreateCodeSubmission")
+    assert (sent["kernelOwner"], sent["kernelSlug"], sent["kernelVersion"]) == ("ada", "answer-letters", 3)
+
+
+def test_a_403_for_a_code_competition_names_the_page_with_the_button(stub, kaggle, submission):
+    stub.troubles["CreateCodeSubmission"] = [Trouble(403, "Permission 'kernelSessions.get' was denied")]
+    with pytest.raises(
+        KaggleRefused, match=r"403.*open https://\S+/code/ada/answer-letters, choose version 3 and press"
+    ):
+        submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+
+
+def dataset(folder, *names):
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    write_dataset_metadata(folder, f"{USER}/wheels-312", "Wheels 312", "other")
+    return folder
+
+
+def test_a_new_dataset_is_waited_for_until_all_of_it_is_there(stub, kaggle, tmp_path):
+    folder = dataset(tmp_path / "w", "a.whl", "b.whl")
+    assert upload_dataset(kaggle, folder, "first", patient()) == "ada/wheels-312"
+    assert stub.datasets["ada/wheels-312"] == {"a.whl": b"a.whl", "b.whl": b"b.whl"}
+    assert stub.count("CreateDataset") == 1
+    assert stub.dataset_states == ["READY"]
+
+
+def test_a_dataset_that_is_there_gets_a_new_version(stub, kaggle, tmp_path):
+    stub.datasets["ada/wheels-312"] = {}
+    upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "second", patient())
+    assert stub.last("CreateDatasetVersion")["body"]["versionNotes"] == "second"
+
+
+def test_a_file_that_was_dropped_on_the_way_is_missed(stub, kaggle, tmp_path):
+    stub.troubles["PUT"] = [Trouble(403)]  # the client goes on without the file
+    with pytest.raises(KaggleRefused, match=r"dataset ada/wheels-312: Kaggle lacks [ab]\.whl: upload it again"):
+        upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl", "b.whl"), "first", patient())
+
+
+def test_a_folder_in_a_dataset_is_refused_since_the_client_leaves_it_out(stub, kaggle, tmp_path):
+    folder = dataset(tmp_path / "w", "a.whl")
+    (folder / "more").mkdir()
+    with pytest.raises(BadInput, match="holds the folders more, which the client leaves out"):
+        upload_dataset(kaggle, folder, "first", patient())
+
+
+def test_a_dataset_that_kaggle_cannot_read_is_told(stub, kaggle, tmp_path):
+    stub.datasets["ada/wheels-312"] = {}
+    stub.dataset_states = ["READY", "FAILED"]
+    with pytest.raises(KaggleRefused, match="dataset ada/wheels-312: Kaggle says FAILED"):
+        upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patient())
+
+
+def test_an_adapter_becomes_a_models_variation_and_then_its_next_version(stub, kaggle, tmp_path):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    told = {"ownerSlug": USER, "modelSlug": "letters", "framework": "transformers", "instanceSlug": "lora"}
+    (folder / "model-instance-metadata.json").write_text(json.dumps(told | {"licenseName": "Apache 2.0"}))
+    model = {"ownerSlug": USER, "slug": "letters", "title": "Letters", "isPrivate": True, "description": ""}
+    (folder / "model-metadata.json").write_text(json.dumps(model))
+    assert upload_model(kaggle, folder, "first", patient()) == "ada/letters/transformers/lora/1"
+    assert upload_model(kaggle, folder, "second", patient()) == "ada/letters/transformers/lora/2"
+    assert (stub.count("CreateModel"), stub.count("CreateModelInstance")) == (1, 1)
+    assert stub.models["ada/letters/transformers/lora"][1] == {"adapter_model.safetensors": b"weights"}
