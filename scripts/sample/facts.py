@@ -72,7 +72,7 @@ def fact_items(rng: Random, facts: Sequence[Fact], subject: str, count: int) -> 
 
 
 def language_items(rng: Random, facts: Sequence[Fact], items: Sequence[Item]) -> list[list[Item]]:
-    """For every item that can be asked in other languages: the item and its translations, options in orders of their own."""
+    """Every item that can be asked in other languages, with its translations, their choices in other orders."""
     asked = {
         wording.format(e=fact.thing): fact
         for fact in facts

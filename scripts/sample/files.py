@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -30,44 +31,7 @@ metric = "accuracy"
 solution = "hidden/solution.csv"
 """
 
-_README = """\
-# The sample competition
-
-A multiple-choice competition of our own making, laid out as Kaggle lays its own out. Everything in it is invented: its rivers,
-beasts, queens and machines are in no book, so no model knows them, and what `background/` says is the only way to find out.
-Licence: CC0 1.0 (public domain). `make sample` makes it again, the same bytes every time (`scripts/make_sample.py`).
-
-| file | what |
-|---|---|
-| `train.csv` | {train} questions with answers |
-| `test.csv` | {test} questions without |
-| `sample_submission.csv` | the ids of the test, in another order |
-| `hidden/solution.csv` | the answers of the test, which Kaggle would keep: only scoring may read them |
-| `background/` | {paragraphs} paragraphs about the invented world |
-| `quorum.toml` | what the competition's page would tell: its metric, and where the solution lies |
-
-Columns: `id`, `question`, `choices` (a Python list of 2 to 6), `answer` (a letter), `subject`, `group` (one question in five
-languages, or the questions about one passage), `context` (that passage).
-
-| subject | train | test |
-|---|---|---|
-{counts}
-
-Geography, biology, history and engineering ask for facts of the background, in English and some also in Spanish, German,
-Vietnamese and Korean. Every choice of theirs stands in the background equally often. Reading asks about its passage,
-common sense about everyday things, numbers for the largest of four, code for what a snippet prints.
-
-## Planted dirt
-
-What real files have, in known numbers; in train unless said otherwise:
-
-* {dirt.PREFIXED_ANSWERS} answers like `ANSWER: C`, {dirt.MISSING_ANSWERS} missing, {dirt.OUT_OF_RANGE_ANSWERS} that is not among its row's letters;
-* {duplicates} duplicates: {dirt.EXACT_DUPLICATES} exact, {dirt.REORDERED_DUPLICATES} with the choices in another order, {dirt.NEAR_DUPLICATES} with another beginning,
-  {dirt.CONFLICTING_DUPLICATES} whose answer contradicts the first;
-* {twins} questions of the test with their answer: {dirt.EXACT_TWINS} exact, {dirt.REORDERED_TWINS} with the choices in another order;
-* equal choices in {dirt.EQUAL_CHOICES[train]} rows (test: {dirt.EQUAL_CHOICES[test]}); CRLF inside {dirt.CRLF_CELLS[train]} cells (test: {dirt.CRLF_CELLS[test]}); no choices at all in {dirt.NO_CHOICES_IN_TEST} rows of the test;
-* "None of the above" or "All of the above" in {above[0]} rows (test: {above[1]}), sometimes right; "A and B" in {citing[0]} (test: {citing[1]}).
-"""
+_README = Path(__file__).with_name("readme.md")
 
 
 def sample_files(seed: int) -> dict[str, str]:
@@ -184,7 +148,7 @@ def _readme(train: Sequence[Row], test: Sequence[Row], paragraphs: Sequence[Para
         f"| {sum(row.item.subject == subject for row in test)} |"
         for subject in subjects
     )
-    return _README.format(
+    return _README.read_text(encoding="utf-8").format(
         train=len(train),
         test=len(test),
         paragraphs=len(paragraphs),

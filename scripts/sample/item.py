@@ -12,7 +12,7 @@ NONE, ALL = "None of the above", "All of the above"
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A question with its key; `right` is an index into `choices`, `source` the title of the paragraph that tells it."""
+    """A question with its key; `right` is a place in `choices`, `source` the title of the paragraph that tells it."""
 
     subject: str
     text: str
