@@ -1,0 +1,96 @@
+"""How a label looks where a text names it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from quorum.ask.words import (
+    AFTER_WORD,
+    AND_WORDS,
+    ANSWER_WORDS,
+    BECAUSE_WORDS,
+    BEFORE_WORD,
+    CHOICE_WORDS,
+    FILLING_WORDS,
+    GOOD_AFTER,
+    GOOD_WORDS,
+    THEREFORE_WORDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPatterns:
+    """The patterns of one set of labels; the groups of each hold the label."""
+
+    value: re.Pattern[str]  # after a word that announces it: " is clearly option (D) because"
+    more: re.Pattern[str]  # after another label: " and (C)"
+    firm: re.Pattern[str]  # in brackets, or with nothing after it
+    judged: re.Pattern[str]  # "(C) is the correct answer"
+    concluded: re.Pattern[str]  # "… is (C) because": the end of a sentence that leads to a label
+    line: re.Pattern[str]  # at the start of a line: "C. text"
+    named: re.Pattern[str]  # in brackets, or after the word option
+    canonical: Mapping[str, str]
+
+    def label(self, found: re.Match[str]) -> str:
+        """The label in a match of one of the patterns."""
+        return self.canonical[next(group for group in found.groups() if group).casefold()]
+
+
+_EAST = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+_CLOSED = rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\.(?!\d)|:(?!\w)|['’](?![a-z])|</)|\s?[{_EAST}])"
+_GOES_ON = (
+    rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
+)
+
+
+@lru_cache(maxsize=64)
+def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
+    """The patterns for `labels`: letters stand in capitals or in brackets, words (TRUE, FALSE) as they like."""
+    single = all(len(label) == 1 for label in labels)
+    one = "|".join(re.escape(label.upper()) for label in labels)
+    one = one if single else f"(?i:{one})"
+    # "(b)" may be part (b) of a question: in small letters a label needs the end of its phrase after it
+    small = rf"(?i:{one})(?=[\"']?\s?[)\]}}>」】]{_CLOSED})" if single else "(?!)"
+    bracketed = rf"[(\[{{「【<]\s?(?i:option\s|choice\s)?[\"']?((?:{one})|{small})[\"']?\s?[)\]}}>」】]"
+    opening = r"(?<![A-Za-zÀ-ỹ0-9_\\^])"
+    if single:
+        # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
+        titled = "|".join(re.escape(label.upper()) for label in labels if label.upper() not in {"A", "I"}) or "(?!)"
+        bare = (
+            rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
+            rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$)"
+        )
+        alone = rf"({one})(?={_CLOSED})"
+    else:
+        bare = alone = rf"({one})(?!\w)"
+    skip = r"[\s:=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({]{0,16}"
+    but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
+    placed = (
+        rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
+        rf"|{BEFORE_WORD}(?:that|think|believe|only){AFTER_WORD}),?\s{{0,2}})"
+    )
+    good = (
+        rf"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)(?:\s(?:the|a|an|most|only|clearly"
+        rf"|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very|correct|best|right)){{0,6}}"
+        rf"\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
+    )
+    return LabelPatterns(
+        value=re.compile(rf"{skip}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),
+        more=re.compile(
+            rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|possibly|maybe|options?|perhaps)\s){{0,3}})"
+            rf"[\"'(\[]{{0,2}}(?:{bracketed}|{opening}{alone})"
+        ),
+        firm=re.compile(
+            rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
+            rf"(?:{bracketed}|{opening}({one})(?=[.!\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s))"
+        ),
+        judged=re.compile(rf"(?:{bracketed}|{placed}({one}))(?i:{good})"),
+        concluded=re.compile(
+            rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
+            rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s))"
+        ),
+        line=re.compile(rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s))[.):]?"),
+        named=re.compile(rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"),
+        canonical={label.casefold(): label for label in labels},
+    )
