@@ -1,5 +1,9 @@
+import json
+import subprocess
+import sys
 from collections import Counter
 from hashlib import sha256
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -7,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.data.duplicates import clusters
+from quorum.data.read import read_questions, write_questions
 from quorum.data.split import (
     HELD_OUT,
     SPLIT,
@@ -227,3 +232,34 @@ def test_no_cluster_straddles_the_real_file():
     assert len(folds_of) == len(set(numbers))
     assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(0.2, abs=0.005)
     assert expected_leak(drawn) > 70
+
+
+def _run(*arguments):
+    script = Path(__file__).parents[1] / "scripts" / "split.py"
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_the_script_writes_no_held_out_answer_but_into_the_solution(tmp_path):
+    questions = _questions(60)
+    write_questions(questions, tmp_path / "all.csv")
+    done = _run(tmp_path / "all.csv", "--out", tmp_path / "out", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    asked, learnt = (read_questions(tmp_path / "out" / f"{name}.parquet") for name in ("heldout", "train"))
+    assert [question.answer for question in asked] == [None] * 12
+    assert len(learnt) == 48
+    solution = pl.read_csv(tmp_path / "out" / "heldout_solution.csv")
+    answers = {question.id: question.answer for question in questions}
+    assert solution.rows() == [(question.id, answers[question.id]) for question in asked]
+    drawn = read_split(tmp_path / "out" / "split.parquet")
+    assert json.loads(done.stdout)["fingerprint"] == drawn.fingerprint
+    assert held_out(drawn, asked) == asked
+    assert training(drawn, learnt).questions == tuple(learnt)
+
+
+def test_the_script_refuses_bad_input_in_one_line(tmp_path):
+    write_questions(without_answers(_questions(30)), tmp_path / "unsolved.parquet")
+    done = _run(tmp_path / "unsolved.parquet", "--out", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "none of its 30 questions has an answer" in done.stderr
+    assert not (tmp_path / "train.parquet").exists()

@@ -5,7 +5,7 @@ choice sets ("Which statement is true?"): then its choices decide. Nearly the sa
 (runs of five characters of text and sorted choices) have a Jaccard similarity of at least the threshold. Shingles that
 stand in very many questions are left out first: boilerplate says nothing about which question it is, and would chain
 all that share it into one monster. MinHash-LSH proposes pairs and the exact Jaccard similarity decides, so that only
-a missed proposal is left to chance: at similarity .5 one pair in 270, at .7 one in ten million.
+a missed proposal is left to chance: at similarity .5 one pair in 270, at .7 one in 40 million.
 """
 
 from collections.abc import Iterator, Sequence

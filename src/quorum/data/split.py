@@ -112,7 +112,7 @@ def split(
         )
     fold = _held_out_drawn(ordered, cluster, held_out, seed)
     rest = [place for place, held in enumerate(fold) if held != HELD_OUT]
-    parts = _parts([ordered[place] for place in rest], [cluster[place] for place in rest], folds, seed)
+    parts = _stratified_parts([ordered[place] for place in rest], [cluster[place] for place in rest], folds, seed)
     for place, part in zip(rest, parts, strict=True):
         fold[place] = part + 1
     ids = [question.id for question in ordered]
@@ -193,11 +193,11 @@ def _held_out_drawn(questions: Sequence[Question], cluster: Sequence[int], share
     pieces = min(_MOST_PIECES, len(set(cluster)))
     part = Fraction(share).limit_denominator(pieces) or Fraction(1, min(round(1 / share), len(set(cluster))))
     chosen = random.Random(seed).sample(range(part.denominator), part.numerator)
-    pieces_of = _parts(questions, cluster, part.denominator, seed)
+    pieces_of = _stratified_parts(questions, cluster, part.denominator, seed)
     return [HELD_OUT if piece in chosen else 1 for piece in pieces_of]
 
 
-def _parts(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
+def _stratified_parts(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
     """The part of each question, 0 to parts - 1: stratified, clusters whole, none empty."""
     from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
