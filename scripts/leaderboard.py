@@ -10,7 +10,7 @@ from quorum.door import DONE, enter, show_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from quorum.score.ledger import Board, Standing
+    from quorum.score.ledger import Board, BoardRow
 
 
 def main() -> int:
@@ -77,7 +77,7 @@ def looked(board: "Board") -> str:
     return "looked at once" if looks == 1 else f"looked at {looks} times"
 
 
-def cells(standing: "Standing", public: bool) -> list[str]:
+def cells(standing: "BoardRow", public: bool) -> list[str]:
     """A standing as the cells of its row."""
     entry, score = standing.entry, standing.entry.held_out
     error = "?" if score.error is None else f"{score.error:.3f}"

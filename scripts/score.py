@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.door import DONE, enter, show_json
+from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     from quorum.score.metrics import Score, Scores, Solved
@@ -33,7 +34,7 @@ def main() -> int:
 
     check_metric(given.metric)
     solution = read_solution(given.solution, given.answer_column)
-    if given.questions:
+    if given.questions and solution:
         solution = with_subjects(solution, given.questions)
     scores = score_answers(read_ballots(given.submission), solution, given.metric, given.seed)
     if given.json:
@@ -48,6 +49,8 @@ def with_subjects(solution: "list[Solved]", questions: Path) -> "list[Solved]":
     from quorum.data.read import read_records
 
     known = {record.id: record for record in read_records(questions).records}
+    if not any(row.id in known for row in solution):
+        raise BadInput(f"{questions}: it has none of the solution's ids, such as {solution[0].id!r}")
     return [
         replace(row, subject=known[row.id].subject, group=known[row.id].group) if row.id in known else row
         for row in solution
@@ -61,7 +64,7 @@ def show_scores(scores: "Scores", name: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(f"{scores.metric} of {name}"), caption=scores.interval, box=box.SIMPLE)
+    table = Table(title=Text(f"{scores.metric} of {name}"), caption=scores.interval, box=box.SIMPLE_HEAD, padding=0)
     table.add_column("")
     for heading in ("score ± error", "95 %", "n", "unread", "shrunk"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -74,8 +77,9 @@ def show_scores(scores: "Scores", name: str) -> None:
             table.add_row(Text(caption), *cells, "" if shrunk is None else f"{shrunk:.3f}")
 
     row("all", scores.overall)
-    row(f"public{' (simulated)' if scores.simulated else ''}", scores.public)
-    row(f"private{' (simulated)' if scores.simulated else ''}", scores.private)
+    drawn = "simulated " if scores.simulated else ""
+    row(f"{drawn}public", scores.public)
+    row(f"{drawn}private", scores.private)
     table.add_section()
     for subject in scores.subjects:
         row(subject.subject, subject.score, subject.shrunk)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.files.check import PROBLEMS, Place, check_submission
+from quorum.files.check import PROBLEMS, FaultyPlace, check_submission
 from quorum.files.submission import sample_for
 
 LETTERS = sample_for(["q1", "q2", "q3"])
@@ -93,7 +93,7 @@ def test_the_first_five_places_are_named_and_all_are_counted(tmp_path):
     path.write_text("id,answer\n" + "".join(f"q{n},{'A' if n < 3 else '?'}\n" for n in range(10)))
     (problem,) = check_submission(path, sample_for([f"q{n}" for n in range(10)]))
     assert (problem.code, problem.count) == ("label-unknown", 7)
-    assert problem.places == tuple(Place(n + 1, f"q{n}", "'?'") for n in range(3, 8))
+    assert problem.places == tuple(FaultyPlace(n + 1, f"q{n}", "'?'") for n in range(3, 8))
 
 
 @settings(deadline=None, max_examples=150)

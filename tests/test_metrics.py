@@ -13,7 +13,8 @@ from statsmodels.stats.proportion import proportion_confint
 
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.score.metrics import Solved, score_answers, shrunken_means, solution_of, standard_error
+from quorum.score.certainty import shrunken_means, standard_error, wilson_interval
+from quorum.score.metrics import Solved, score_answers, solution_of
 from quorum.score.solution import ballot_of_cell, read_ballots, read_solution
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
@@ -138,6 +139,18 @@ def test_the_interval_of_accuracy_is_wilsons_and_widens_with_groups():
     assert (free.low, free.high) == pytest.approx(proportion_confint(20, 40, method="wilson"))
     tied = scored(pairs, groups=[f"g{n // 2}" for n in range(40)]).overall
     assert tied.low < free.low < free.high < tied.high
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_the_interval_covers_the_truth_19_times_in_20_whether_questions_come_in_groups_or_not(size):
+    random, runs, clusters = np.random.default_rng(1), 400, 60
+    groups = [f"g{n // size}" for n in range(clusters * size)]
+    covered = 0
+    for _ in range(runs):
+        right = np.repeat(random.random(clusters) < 0.7, size).astype(float)  # a whole group is right or wrong
+        low, high = wilson_interval(right.mean(), standard_error(right, groups), groups)
+        covered += low <= 0.7 <= high
+    assert 0.92 <= covered / runs <= 0.98
 
 
 def test_all_right_is_still_uncertain():
@@ -299,6 +312,9 @@ def test_the_script_scores_and_refuses_without_a_traceback(tmp_path):
     assert [subject["subject"] for subject in told["subjects"]] == ["[law]", "art"]
     shown = run(tmp_path / "s.csv", tmp_path / "solution.csv", "--questions", tmp_path / "q.csv")
     assert "[law]" in shown.stdout
+    (tmp_path / "other.csv").write_text(questions.replace("\n1,", "\n7,").replace("\n2,", "\n8,"))
+    strange = run(tmp_path / "s.csv", tmp_path / "solution.csv", "--questions", tmp_path / "other.csv")
+    assert "none of the solution's ids" in strange.stderr
     refused = run(tmp_path / "s.csv", tmp_path / "solution.csv", "--metric", "bleu")
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "Traceback" not in refused.stderr

@@ -34,7 +34,7 @@ PROBLEMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FaultyPlace:
     """Where a problem stands and what was found; row 1 is the first below the header, None the file as a whole."""
 
     row: int | None
@@ -49,10 +49,10 @@ class Problem:
     code: str
     message: str
     count: int
-    places: tuple[Place, ...]
+    places: tuple[FaultyPlace, ...]
 
 
-Found = tuple[str, Place]
+Found = tuple[str, FaultyPlace]
 
 
 def check_submission(path: Path, sample: Sample, labels: Mapping[str, tuple[str, ...]] | None = None) -> list[Problem]:
@@ -67,13 +67,13 @@ def check_submission(path: Path, sample: Sample, labels: Mapping[str, tuple[str,
     try:
         table = read_cells(path)
     except BadInput as error:
-        return _problems(iter([("unreadable", Place(None, None, str(error)))]))
+        return _problems(iter([("unreadable", FaultyPlace(None, None, str(error)))]))
     return _problems(_walk(table, sample, labels or {}))
 
 
 def _problems(found: Iterator[Found]) -> list[Problem]:
     counts: Counter[str] = Counter()
-    places: dict[str, list[Place]] = {}
+    places: dict[str, list[FaultyPlace]] = {}
     for code, place in found:
         counts[code] += 1
         if counts[code] <= PLACES_SHOWN:
@@ -83,42 +83,42 @@ def _problems(found: Iterator[Found]) -> list[Problem]:
 
 def _walk(table: Cells, sample: Sample, labels: Mapping[str, tuple[str, ...]]) -> Iterator[Found]:
     if table.has_bom:
-        yield "bom", Place(None, None, "EF BB BF")
+        yield "bom", FaultyPlace(None, None, "EF BB BF")
     yield from _wrong_columns(table.header, sample)
     column = {name: number for number, name in enumerate(table.header)}
     answers_stand = all(name in column for name in sample.answer_columns)
     known, seen = set(sample.ids), set[str]()
     for number, row in enumerate(table.rows, 1):
         if len(row) != len(table.header):
-            yield "ragged", Place(number, None, f"{len(row)} cells, header {len(table.header)}")
+            yield "ragged", FaultyPlace(number, None, f"{len(row)} cells, header {len(table.header)}")
             if sample.id_column not in column or len(row) <= column[sample.id_column]:
                 continue
         id = row[column[sample.id_column]] if sample.id_column in column else None
         if id is not None:
             if id not in known:
-                yield "id-unknown", Place(number, id, repr(id))
+                yield "id-unknown", FaultyPlace(number, id, repr(id))
             if id in seen:
-                yield "id-twice", Place(number, id, repr(id))
+                yield "id-twice", FaultyPlace(number, id, repr(id))
             seen.add(id)
         if answers_stand and len(row) == len(table.header):
             cells = [row[column[name]] for name in sample.answer_columns]
             for code, what in _wrong_answer(cells, labels.get(id or "", ()), sample):
-                yield code, Place(number, id, what)
+                yield code, FaultyPlace(number, id, what)
     if sample.id_column in column:
         for id in sample.ids:
             if id not in seen:
-                yield "id-missing", Place(None, id, "no row")
+                yield "id-missing", FaultyPlace(None, id, "no row")
 
 
 def _wrong_columns(header: tuple[str, ...], sample: Sample) -> Iterator[Found]:
     for name in sample.columns:
         if name not in header:
-            yield "columns-missing", Place(None, None, repr(name))
+            yield "columns-missing", FaultyPlace(None, None, repr(name))
     for name, count in Counter(header).items():
         if name not in sample.columns:
-            yield "columns-extra", Place(None, None, repr(name))
+            yield "columns-extra", FaultyPlace(None, None, repr(name))
         if count > 1:
-            yield "columns-twice", Place(None, None, repr(name))
+            yield "columns-twice", FaultyPlace(None, None, repr(name))
 
 
 def _wrong_answer(cells: list[str], labels: tuple[str, ...], sample: Sample) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from quorum.config import dials
 from quorum.errors import BadInput
-from quorum.score.metrics import Z95, Score, check_metric, lower_is_better
+from quorum.score.certainty import Z95
+from quorum.score.metrics import Score, check_metric, lower_is_better
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class BoardRow:
     """An entry's place on its board.
 
     `tied` says that its score and the best are no further apart than 1.96 standard errors of their difference, taken as
@@ -62,7 +63,7 @@ class Board:
     data: str
     split: str
     metric: str
-    standings: tuple[Standing, ...]
+    standings: tuple[BoardRow, ...]
 
 
 def append_entry(path: Path, entry: Entry) -> None:
@@ -134,13 +135,13 @@ def leaderboard(entries: Iterable[Entry]) -> list[Board]:
     return [Board(*key, _standings(list(latest.values()))) for key, latest in reversed(boards.items())]
 
 
-def _standings(entries: list[Entry]) -> tuple[Standing, ...]:
+def _standings(entries: list[Entry]) -> tuple[BoardRow, ...]:
     sign = 1 if lower_is_better(entries[0].metric) else -1
     order = sorted(range(len(entries)), key=lambda number: sign * entries[number].held_out.value)
     best = entries[order[0]].held_out
     values = [sign * entry.held_out.value for entry in entries]
     return tuple(
-        Standing(
+        BoardRow(
             rank=1 + sum(value < values[number] for value in values),
             tied=place > 0 and _within_error(best, entries[number].held_out),
             look=number + 1,

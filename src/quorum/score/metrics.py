@@ -6,23 +6,19 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quorum.errors import BadInput, some
 from quorum.files.answers import ranked
 from quorum.question import Ballot, Question
+from quorum.score.certainty import Z95, Values, macro_f1_error, shrunken_means, standard_error, wilson_interval
 
 Usage = Literal["Public", "Private", "Ignored"]
 
-Z95 = 1.959963984540054  # the normal distribution's 97.5 % point
 PUBLIC_SHARE = 0.3  # of a simulated leaderboard
-RESAMPLES = 1000
-SMALLEST_PROBABILITY = float(np.finfo(np.float64).eps)  # the clip of scikit-learn's log_loss
-
-Values = NDArray[np.float64]
+_LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,43 +153,9 @@ def question_value(ballot: Ballot, answer: str, metric: str) -> float:
     if metric == "log-loss":
         most = max(ballot.values(), default=1.0)  # weights may be so large that their sum is not finite
         share = ballot.get(answer, 0.0) / most / sum(w / most for w in ballot.values()) if ballot else 0.0
-        return -math.log(min(max(share, SMALLEST_PROBABILITY), 1 - SMALLEST_PROBABILITY))
+        return -math.log(min(max(share, _LOG_LOSS_CLIP), 1 - _LOG_LOSS_CLIP))
     order = ranked(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
     return 1 / (order.index(answer) + 1) if answer in order else 0.0
-
-
-def standard_error(values: Values, groups: Sequence[str | None]) -> float | None:
-    """The standard error of a mean, clustered by group; None where there are fewer than two groups.
-
-    sqrt(G/(G-1) * sum over groups of (sum of deviations)^2) / n, with G groups: sd / sqrt(n) where every question is
-    its own group (None), and unchanged when every question is written down twice within its group.
-    """
-    codes = _cluster_codes(groups)
-    clusters = int(codes.max()) + 1
-    if clusters < 2:
-        return None
-    sums = np.bincount(codes, weights=values - values.mean())
-    return float(math.sqrt(clusters / (clusters - 1) * float(np.square(sums).sum())) / len(values))
-
-
-def shrunken_means(values: Sequence[Values]) -> list[float]:
-    """Each subject's mean, drawn towards the mean of all: Morris (1983), "Parametric Empirical Bayes Inference".
-
-    The variance within subjects (pooled) and between them (by moments, one-way random effects) say how much a subject's
-    own mean is to be believed: weight between / (between + within / n_subject), never negative.
-    """
-    sizes = np.array([len(v) for v in values], dtype=np.float64)
-    means = np.array([v.mean() for v in values])
-    total, subjects = sizes.sum(), len(values)
-    overall = float((sizes * means).sum() / total)
-    if subjects < 2 or total <= subjects:
-        return [overall] * subjects
-    within = sum(float(np.square(v - v.mean()).sum()) for v in values) / (total - subjects)
-    spread = float((sizes * np.square(means - overall)).sum()) - (subjects - 1) * within
-    between = max(0.0, spread / (total - float(np.square(sizes).sum()) / total))
-    noise = within / sizes
-    weight = np.divide(between, between + noise, out=np.zeros(subjects), where=between + noise > 0)
-    return [float(mean) for mean in overall + weight * (means - overall)]
 
 
 _INTERVALS = {
@@ -212,7 +174,7 @@ def _score(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str, s
         values = _values(ballots, rows, metric)
         value, error = float(values.mean()), standard_error(values, groups)
     if metric == "accuracy":
-        low, high = _wilson(value, error, groups)
+        low, high = wilson_interval(value, error, groups)
         return Score(value, error, low, high, len(rows), unread)
     if error is None:
         return Score(value, None, None, None, len(rows), unread)
@@ -222,28 +184,6 @@ def _score(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str, s
 
 def _values(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str) -> Values:
     return np.array([question_value(ballots.get(row.id, {}), row.answer, metric) for row in rows])
-
-
-def _cluster_codes(groups: Sequence[str | None]) -> NDArray[np.intp]:
-    """The number of each question's cluster; a question without a group is its own."""
-    codes: dict[object, int] = {}
-    keys = [number if group is None else group for number, group in enumerate(groups)]
-    return np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.intp)
-
-
-def _wilson(value: float, error: float | None, groups: Sequence[str | None]) -> tuple[float, float]:
-    """Wilson's interval on the effective n: n over the design effect, never more than n.
-
-    Where all are right, or all wrong, no variance tells the design effect, and the number of groups stands for it.
-    """
-    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
-
-    n = len(groups)
-    plain = value * (1 - value) / (n - 1) if n > 1 else 0.0
-    known = error is not None and error > 0 and plain > 0
-    effective = min(float(n), n * plain / error**2) if known and error else float(_cluster_codes(groups).max() + 1)
-    low, high = proportion_confint(value * effective, effective, alpha=0.05, method="wilson")
-    return min(value, max(0.0, float(low))), max(value, min(1.0, float(high)))  # rounding at 0 and 1
 
 
 def _macro_f1(
@@ -258,33 +198,7 @@ def _macro_f1(
     # an unread question misses its answer and claims no label
     filled = ["" if label is None else label for label in given]
     value = float(f1_score(answers, filled, labels=names, average="macro", zero_division=0.0))
-    return value, _macro_f1_error(answers, filled, names, _cluster_codes(groups), seed)
-
-
-def _macro_f1_error(
-    answers: Sequence[str], given: Sequence[str], names: Sequence[str], codes: NDArray[np.intp], seed: int
-) -> float | None:
-    """The standard deviation of macro-F1 over resamples of whole clusters; F1 is 2 right / (true + claimed)."""
-    from scipy.sparse import coo_array  # type: ignore[import-untyped]
-
-    clusters = int(codes.max()) + 1
-    if clusters < 2:
-        return None
-    number = {name: code for code, name in enumerate(names)}
-
-    def counts(labels: Sequence[str], counted: Sequence[bool]) -> Any:  # (clusters, labels)
-        kept = [at for at, yes in enumerate(counted) if yes]
-        cells = codes[kept], np.array([number[labels[at]] for at in kept], dtype=np.intp)
-        return coo_array((np.ones(len(kept)), cells), shape=(clusters, len(names))).tocsr()
-
-    right = counts(answers, [one == other for one, other in zip(answers, given, strict=True)])
-    either = counts(answers, [True] * len(answers)) + counts(given, [label in number for label in given])
-    random, values = np.random.default_rng(seed), []
-    for _ in range(RESAMPLES):
-        drawn = np.bincount(random.integers(clusters, size=clusters), minlength=clusters)
-        hits, total = 2 * (drawn @ right), drawn @ either
-        values.append(np.divide(hits, total, out=np.zeros(len(names)), where=total > 0).mean())
-    return float(np.std(values, ddof=1))
+    return value, macro_f1_error(answers, filled, names, groups, seed)
 
 
 def _first_label(ballot: Ballot) -> str | None:

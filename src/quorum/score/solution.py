@@ -33,7 +33,7 @@ def read_ballots(path: Path) -> dict[str, Ballot]:
         where = f"{path}, row {number} ({id})"
         if id in ballots:
             raise BadInput(f"{where}: the id stands more than once")
-        ballots[id] = _shares(cells, labels, where) if labels else ballot_of_cell(cells[0])
+        ballots[id] = _probability_ballot(cells, labels, where) if labels else ballot_of_cell(cells[0])
     return ballots
 
 
@@ -60,7 +60,7 @@ def read_solution(path: Path, answer_column: str | None = None) -> list[Solved]:
     id_at, usage_at = _id_at(table), _usage_at(table)
     answer_at = _answer_at(table, answer_column, {id_at, usage_at})
     return [
-        Solved(row[id_at], _key(row[answer_at], usage, where), usage)
+        Solved(row[id_at], _solved_answer(row[answer_at], usage, where), usage)
         for where, row in ((f"{path}, row {number} ({row[id_at]})", row) for number, row in enumerate(rows, 1))
         for usage in [None if usage_at is None else _usage(row[usage_at], where)]
     ]
@@ -92,13 +92,13 @@ def _usage(cell: str, where: str) -> Usage:
     return cast(Usage, cell)
 
 
-def _key(cell: str, usage: Usage | None, where: str) -> str:
+def _solved_answer(cell: str, usage: Usage | None, where: str) -> str:
     if is_null(cell) and usage != "Ignored":
         raise BadInput(f"{where}: the solution has no answer (found {cell!r})")
     return cell.strip()
 
 
-def _shares(cells: list[str], labels: tuple[str, ...], where: str) -> Ballot:
+def _probability_ballot(cells: list[str], labels: tuple[str, ...], where: str) -> Ballot:
     if all(is_null(cell) for cell in cells):
         return {}
     ballot = {}
