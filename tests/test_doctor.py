@@ -1,6 +1,8 @@
 import json
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,8 @@ from quorum.data.choices import cites_letters, is_all_or_none
 from quorum.data.doctor import examine
 from quorum.data.layout import Layout
 from quorum.data.read import Record, Table, question_of, read_questions, read_records, write_questions
-from quorum.data.repair import Place, repaired, usable_questions
-from quorum.question import letters
+from quorum.data.repair import Remark, repaired
+from quorum.question import letters, same_text
 from tests.real import real_data
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "doctor.py"
@@ -163,6 +165,7 @@ def test_what_counts_as_all_or_none(choice, expected):
         ("A and E", False),  # the question has no E
         ("+,-,*,a,b,c", False),
         ("Vitamin A and B", False),
+        ("a" + ", " * 5_000 + "!", False),
     ],
 )
 def test_what_counts_as_citing_letters(choice, expected):
@@ -200,10 +203,10 @@ def test_rows_that_can_not_be_learnt_from_are_left_out_of_train_and_listed():
     repair = repaired(table(fine(), {}, fine(text=""), fine(choices=("x",)), {"raw_answer": "D"}))
     assert [question.id for question in repair.questions] == ["q1"]
     assert repair.dropped == [
-        Place(2, "q2", "no answer"),
-        Place(3, "q3", "its text is empty"),
-        Place(4, "q4", "1 choice"),
-        Place(5, "q5", "answer 'D' with 3 choices"),
+        Remark(2, "q2", "no answer"),
+        Remark(3, "q3", "its text is empty"),
+        Remark(4, "q4", "1 choice"),
+        Remark(5, "q5", "answer 'D' with 3 choices"),
     ]
 
 
@@ -368,23 +371,19 @@ def test_all_and_none_of_the_above_stand_last_in_codemmlu(code):
 
 
 def test_without_punctuation_codemmlus_duplicates_are_those_counted_by_hand(code):
-    import re
-
-    from quorum.question import same_text
-
     def words(text):
         return " ".join(re.findall(r"\w+", same_text(text).removeprefix("question:")))
 
     train, test = ([(words(r.text), (words(r.text), *sorted(map(words, r.choices)))) for r in t.records] for t in code)
     for which, repeated, groups, in_train in ((0, 147, 115, 63), (1, 113, 87, 50)):
         keys = [key[which] for key in train]
-        assert len(keys) - len(set(keys)) == repeated
-        assert sum(keys.count(key) > 1 for key in set(keys)) == groups
-        assert sum(key[which] in set(keys) for key in test) == in_train
+        rows = Counter(keys)
+        assert len(keys) - len(rows) == repeated
+        assert sum(count > 1 for count in rows.values()) == groups
+        assert sum(key[which] in rows for key in test) == in_train
 
 
 def test_codemmlus_files_become_questions(code):
     repair = repaired(code[0])
     assert (len(repair.questions), len(repair.dropped)) == (3947, 16)
-    path = real_data("codemmlu_kaggle/b6_test_data.csv")
-    assert [question.id for question in usable_questions(path)] == [record.id for record in code[1].records]
+    assert [question.id for question in repaired(code[1]).questions] == [record.id for record in code[1].records]

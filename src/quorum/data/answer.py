@@ -9,7 +9,7 @@ from quorum.errors import BadInput
 from quorum.question import MOST_CHOICES, letters, same_text
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
-_PLACE = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 where a cell of the column is empty
+_INDEX = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 where a cell of the column is empty
 _SPOKEN_LETTER = re.compile(
     r"\W*(?:(?:the )?(?:correct |right )?(?:answer|ans|option|choice|label|key)(?: is)?[\s:=.-]*)?\W*([A-Z])\W*",
     re.IGNORECASE,
@@ -76,7 +76,7 @@ def _labelled_place(key: Key) -> int | None:
 
 def _place_from(first: int) -> Callable[[Key], int | None]:
     def place(key: Key) -> int | None:
-        match = _PLACE.match(key.raw.strip())
+        match = _INDEX.match(key.raw.strip())
         number = int(match[0]) - first if match else -1
         return number if 0 <= number < len(key.texts) else None
 

@@ -22,7 +22,7 @@ _GLUED = re.compile(r"""['"]\s+['"]""")
 _LETTER = r"\(?([a-z])\)?"
 _CITES = re.compile(
     r"[\s\"'(]*(?:(?:both|only|neither|either|all of|options?|choices?|answers?|statements?) )*"
-    rf"{_LETTER}(?:(?: ?, ?| ?& ?| and | or | nor )+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?[\s\"').!]*"
+    rf"{_LETTER}(?: *(?:(?:,|&|and |or |nor ) *)+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?[\s\"').!]*"
 )
 
 
@@ -49,7 +49,7 @@ def choices_in(cell: Cell) -> Choices:
         case None:
             return Choices()
         case list():
-            return _listed(cell)
+            return _choices_listed(cell)
         case {"text": list(texts), **rest}:
             labels = rest.get("label")
             return _labelled(_texts(texts), _texts(labels) if isinstance(labels, list) else ())
@@ -83,7 +83,7 @@ def cites_letters(choice: str, labels: Sequence[str]) -> bool:
     return {letter.upper() for letter in re.findall(r"(?<![a-z'])[a-z](?![a-z'])", text)} <= set(labels)
 
 
-def _listed(items: list[Cell]) -> Choices:
+def _choices_listed(items: list[Cell]) -> Choices:
     if items and all(isinstance(item, dict) and "text" in item for item in items):
         labels = tuple(cell_text(item.get("label")) for item in items)
         return _labelled(_texts([item["text"] for item in items]), labels if all(labels) else ())

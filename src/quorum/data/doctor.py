@@ -9,7 +9,7 @@ from typing import Literal
 from quorum.data.choices import cites_letters, is_all_or_none
 from quorum.data.duplicates import exact_key, text_key, twins
 from quorum.data.read import Record, Table
-from quorum.data.repair import Place, count_of_choices, label_of
+from quorum.data.repair import Remark, count_of_choices, label_of
 from quorum.door import Progress
 from quorum.question import MOST_CHOICES, Question, letters, same_text
 
@@ -27,7 +27,7 @@ class Finding:
     code: str
     severity: Severity
     what: str
-    places: tuple[Place, ...]
+    places: tuple[Remark, ...]
     groups: int | None = None
 
     @property
@@ -121,8 +121,8 @@ def _row_findings(table: Table) -> list[Finding]:
     ]
 
 
-def _place(record: Record, what: str) -> Place:
-    return Place(record.row, record.id, what)
+def _place(record: Record, what: str) -> Remark:
+    return Remark(record.row, record.id, what)
 
 
 def _bad_count(table: Table) -> Callable[[Record], str | None]:
@@ -230,7 +230,7 @@ def _in_train(table: Table, train: Table, progress: Progress | None) -> list[Fin
     here = [record for record in table.records if record.text.strip()]
     there = [record for record in train.records if record.text.strip()]
     found = twins([_as_question(r) for r in here], [_as_question(r) for r in there], progress=progress)
-    kinds: Mapping[tuple[bool, bool], list[Place]] = {(True, True): [], (True, False): [], (False, False): []}
+    kinds: Mapping[tuple[bool, bool], list[Remark]] = {(True, True): [], (True, False): [], (False, False): []}
     for twin in found:
         other = there[twin.other]
         told = f"row {other.row} ({other.id}) of train, similarity {twin.similarity:.2f}"
@@ -250,12 +250,12 @@ def _statistics(table: Table) -> Statistics:
         answered=answered,
         letter_prior={label: count / labels.total() for label, count in sorted(labels.items())},
         choices=dict(sorted(Counter(len(record.choices) for record in table.records).items())),
-        text_length=_spread([len(record.text) for record in table.records]),
-        choice_length=_spread([len(choice) for record in table.records for choice in record.choices]),
+        text_length=_lengths([len(record.text) for record in table.records]),
+        choice_length=_lengths([len(choice) for record in table.records for choice in record.choices]),
     )
 
 
-def _spread(lengths: Sequence[int]) -> Spread:
+def _lengths(lengths: Sequence[int]) -> Spread:
     if not lengths:
         return Spread(0, 0, 0, 0)
     ordered = sorted(lengths)

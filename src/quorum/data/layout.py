@@ -28,7 +28,7 @@ COLUMN_NAMES = {
     ),
     "subject": _names("subject info.subject subjectname category topic domain"),
     "group": _names("group groupid cluster"),
-    "context": _names("context passage article paragraph background support"),
+    "context": _names("context premise passage article paragraph background support"),
     "rationale": _names("rationale explanation exp solution reasoning cotcontent"),
 }
 CHOICE_LISTS = _names("question.choices choices options answerchoices endings candidates alternatives")
@@ -67,6 +67,10 @@ def find_layout(given: Layout, sheet: Sheet, where: str) -> Layout:
         BadInput: a named column does not exist, no column is a question's, the choices' columns can not be told.
     """
     columns = _all_columns(sheet)
+    named = (given.id, given.question, given.answer, given.subject, given.group, given.context, given.rationale)
+    for name in (*named, *(given.choices or ())):
+        if name is not None and name not in columns:
+            raise BadInput(f"{where}: the layout's column {name!r} is not among {_shown(columns)}")
     if not sheet.header:
         return _headerless(given, columns, where)
     by_name: dict[str, str] = {}
@@ -74,10 +78,7 @@ def find_layout(given: Layout, sheet: Sheet, where: str) -> Layout:
         by_name.setdefault(_plain_name(column), column)
     roles: dict[str, Any] = {}
     for role, names in COLUMN_NAMES.items():
-        wanted: str | None = getattr(given, role)
-        if wanted is not None and wanted not in columns:
-            raise BadInput(f"{where}: the layout's {role} column {wanted!r} is not among {_shown(columns)}")
-        roles[role] = wanted or next((by_name[name] for name in names if name in by_name), None)
+        roles[role] = getattr(given, role) or next((by_name[name] for name in names if name in by_name), None)
     if roles["question"] is None:
         raise BadInput(
             f"{where}: no column holds the question; found {_shown(columns)}; looked for "
@@ -135,16 +136,12 @@ def _headerless(given: Layout, columns: list[str], where: str) -> Layout:
     """Question, choices, answer, by position."""
     if len(columns) < 3:
         raise BadInput(f"{where}: {len(columns)} columns without a header; expected are question, choices, answer")
-    found = replace(
+    return replace(
         given,
         question=given.question or columns[0],
         choices=given.choices if given.choices is not None else tuple(columns[1:-1]),
         answer=given.answer or columns[-1],
     )
-    for name in (found.question, found.answer, *(found.choices or ())):
-        if name not in columns:
-            raise BadInput(f"{where}: the layout's column {name!r} is not among {_shown(columns)}")
-    return found
 
 
 def _choice_columns(
@@ -152,9 +149,6 @@ def _choice_columns(
 ) -> tuple[str, ...]:
     """One column that holds lists, or the columns of A, B, C … in this order; empty for open questions."""
     if given.choices is not None:
-        for name in given.choices:
-            if name not in columns:
-                raise BadInput(f"{where}: the layout's choices column {name!r} is not among {_shown(columns)}")
         return given.choices
     lists = [by_name[name] for name in CHOICE_LISTS if name in by_name and by_name[name] not in taken]
     if lists:

@@ -100,9 +100,12 @@ def _file_text(path: Path) -> str:
 
 def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]], bool]) -> Sheet:
     """Everything is text. Polars keeps CR, CRLF and CRCRLF inside quotes as they are (tested against Python's csv)."""
-    raw = _file_text(path).encode()
+    text = _file_text(path)
+    eol = "\n" if "\n" in text else "\r"  # lines of an old Mac end in CR alone
     try:
-        frame = pl.read_csv(io.BytesIO(raw), has_header=False, infer_schema=False, separator=separator)
+        frame = pl.read_csv(
+            io.BytesIO(text.encode()), has_header=False, infer_schema=False, separator=separator, eol_char=eol
+        )
     except pl.exceptions.PolarsError as error:
         reason = str(error).splitlines()[0]
         if "more fields" in reason:
@@ -134,10 +137,13 @@ def _json_lines(path: Path) -> Iterator[Cell]:
 
 def _json_rows(path: Path) -> list[Cell]:
     """The rows of a JSON file: an array of them, or an object id -> row (the id goes into column "id")."""
+    text = _file_text(path)
     try:
-        document = parsed_json(_file_text(path))
-    except ValueError:
-        return list(_json_lines(path))  # many a .json holds JSON lines
+        document = parsed_json(text)
+    except ValueError as error:
+        if text.lstrip().startswith("{"):
+            return list(_json_lines(path))  # many a .json holds JSON lines
+        raise BadInput(f"{path}: not JSON: {error}") from None
     if isinstance(document, dict) and document and all(isinstance(row, dict) for row in document.values()):
         return [{"id": id} | row for id, row in document.items()]
     if not isinstance(document, list):
@@ -148,7 +154,7 @@ def _json_rows(path: Path) -> list[Cell]:
 def _json_sheet(rows: Sequence[Cell], path: Path) -> Sheet:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise BadInput(f"{path}, row {number}: found {_short(row)}, where an object is expected")
+            raise BadInput(f"{path}, row {number}: found {str(row)[:40]!r}, where an object is expected")
     return Sheet(tuple(dict.fromkeys(name for row in rows for name in row)), list(rows))
 
 
@@ -158,7 +164,3 @@ def _parquet_sheet(path: Path) -> Sheet:
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
     return Sheet(tuple(frame.columns), frame.to_dicts())
-
-
-def _short(value: Cell) -> str:
-    return some([repr(value)[:40]])

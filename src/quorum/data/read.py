@@ -30,6 +30,7 @@ QUESTIONS = pl.Schema(
         ("rationale", pl.String),
     ]
 )
+_HIDDEN = {"-1", "?"}
 _YES_NO_CHOICES = ("yes", "no")
 
 
@@ -72,6 +73,9 @@ class Table:
 def read_records(path: Path, layout: Layout | None = None) -> Table:
     """The rows of a CSV, TSV, JSON, JSON lines or Parquet file, by `layout` and, where that is silent, as found.
 
+    A file of `write_questions` is known by its columns, whatever `layout` says. Answers that are all "-1" or "?" are
+    none: that is how test files hide them.
+
     Raises:
         BadInput: the file can not be read, or its layout or its kind of answers can not be told without a guess.
     """
@@ -87,6 +91,8 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
     found = _OURS if ours else find_layout(given, sheet, str(path))
     choices = [_choices_of(row, found, strip=not ours) for row in sheet.rows]
     raws = [_cell_or_none(row, found.answer) for row in sheet.rows]
+    if {raw for raw in raws if raw is not None} <= _HIDDEN:
+        raws = [None] * len(raws)
     _refuse_unread_choices(path, given, sheet, found, choices, raws)
     found = replace(found, answer_kind=found.answer_kind or _kind_of_answers(path, found, choices, raws))
     records = [
@@ -213,7 +219,8 @@ def _refuse_unread_choices(
         raise BadInput(
             f"{path}: no choices among the columns {', '.join(map(repr, sheet.columns))}; looked for a list in "
             f"{', '.join(CHOICE_LISTS)}, or for columns like A, B, C; option_a, option_b; choice1, choice2. "
-            'Name them in the layout: choices = ["…", "…"], or choices = [] where the questions are open'
+            'Name them in the layout: choices = ["…", "…"], or choices = [] where the questions are open; '
+            'answer_kind = "boolean" gives them yes and no'
         )
 
 
@@ -223,11 +230,11 @@ def _kind_of_answers(
     answers = [raw for raw in raws if raw is not None]
     if not layout.choices:
         return "boolean" if answers and all(map(is_yes_or_no, answers)) else None
-    keys = [_key(chosen, raw) for chosen, raw in zip(choices, raws, strict=True) if raw is not None]
+    keys = [_answer_key(chosen, raw) for chosen, raw in zip(choices, raws, strict=True) if raw is not None]
     return answer_kind(keys, f"{path}, column {layout.answer!r}") if keys else None
 
 
-def _key(chosen: _Chosen, raw: str) -> Key:
+def _answer_key(chosen: _Chosen, raw: str) -> Key:
     return Key(raw, chosen.choices.texts, chosen.choices.labels)
 
 
@@ -237,7 +244,7 @@ def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chose
     rationale = _cell_or_none(row, layout.rationale)
     answer = None
     if raw is not None and chosen.choices.texts:
-        answer = answer_label(layout.answer_kind or "letter", _key(chosen, raw))
+        answer = answer_label(layout.answer_kind or "letter", _answer_key(chosen, raw))
     elif raw is not None and layout == _OURS:
         answer = raw
     elif raw is not None and not layout.choices:

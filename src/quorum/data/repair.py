@@ -1,11 +1,9 @@
 """A clean list of questions out of a table as it was found; nothing is changed in silence."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from quorum.data.answer import spoken_label
-from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, question_of, read_records
+from quorum.data.read import Record, Table, question_of
 from quorum.question import MOST_CHOICES, Question
 
 NO_CHOICE = "(missing choice)"
@@ -13,7 +11,7 @@ NO_TEXT = "(missing text)"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Remark:
     """A row of a file, and what is to be said of it."""
 
     row: int
@@ -26,8 +24,8 @@ class Repaired:
     """The questions of a table, in order; what was changed in some of them, and which rows were left out and why."""
 
     questions: list[Question]
-    changes: list[Place]
-    dropped: list[Place]
+    changes: list[Remark]
+    dropped: list[Remark]
 
 
 def repaired(table: Table) -> Repaired:
@@ -43,7 +41,7 @@ def repaired(table: Table) -> Repaired:
     for record in table.records:
         reason = unusable(record, table.open) if table.labelled else None
         if reason is not None:
-            dropped.append(Place(record.row, record.id, reason))
+            dropped.append(Remark(record.row, record.id, reason))
             continue
         mended, told = _mended(record, table)
         if table.labelled and mended.id in seen:
@@ -51,17 +49,8 @@ def repaired(table: Table) -> Repaired:
             told.append(f"its id stands more than once: now {mended.id}")
         seen.add(mended.id)
         questions.append(question_of(mended, table.labelled))
-        changes += [Place(record.row, record.id, what) for what in told]
+        changes += [Remark(record.row, record.id, what) for what in told]
     return Repaired(questions, changes, dropped)
-
-
-def usable_questions(path: Path, layout: Layout | None = None) -> list[Question]:
-    """The questions of a file as it was found, mended as `repaired` does.
-
-    Raises:
-        BadInput: what `read_records` refuses.
-    """
-    return repaired(read_records(path, layout)).questions
 
 
 def label_of(record: Record) -> str | None:
