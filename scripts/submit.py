@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from quorum.question import Question
     from quorum.score.ledger import Entry
 
-MEMBERS = (Path("kernels/encoder.toml"), Path("kernels/neighbour.toml"))
-VOTE = Path("kernels/vote.toml")
+KERNELS = Path(__file__).parents[1] / "kernels"
+MEMBERS = (KERNELS / "encoder.toml", KERNELS / "neighbour.toml")
+VOTE = KERNELS / "vote.toml"
 
 
 def main() -> int:
@@ -167,7 +168,7 @@ def kernel(story: str, toml: Path, dials: Mapping[str, Any]) -> float:
 
     overrides = [f"{name}={json.dumps(value)}" for name, value in dials.items()]  # JSON text and lists are TOML too
     start = time.monotonic()
-    done = subprocess.run([sys.executable, f"kernels/{story}.py", str(toml), *overrides], check=False)
+    done = subprocess.run([sys.executable, str(KERNELS / f"{story}.py"), str(toml), *overrides], check=False)
     if done.returncode:
         sys.exit(done.returncode)  # it has said why
     return time.monotonic() - start

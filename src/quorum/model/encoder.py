@@ -41,7 +41,7 @@ class Encoder:
         from sentence_transformers import SentenceTransformer
         from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # of the weights' loading, a fraction of a second
+        disable_progress_bar()  # type: ignore[no-untyped-call]  # of the weights' loading, a fraction of a second
         path = str(packaged_weights()) if model == PACKAGED else model
         try:
             self.model = SentenceTransformer(path, device=device)

@@ -1,0 +1,94 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quorum.files.answers import ballots_of, read_answers
+
+ROOT = Path(__file__).parents[1]
+TRAIN = "id,question,choices,answer\n" + "".join(
+    f"t{i},Which is item {i} of the list?,\"['a{i}', 'b{i}', 'c{i}']\",{'AAB'[i % 3]}\n" for i in range(9)
+)
+TEST = (
+    "id,question,choices\n"
+    "q1,Which is a fruit?,\"['brick', 'apple']\"\n"
+    "q2,Solve it.,[]\n"
+    "q3,Which barks?,\"['dog', 'cup']\"\n"
+)
+SAMPLE = "id,answer\nq3,A\nq1,A\nq2,A\n"
+DIALS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, text in (("train.csv", TRAIN), ("test.csv", TEST), ("sample.csv", SAMPLE)):
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def run(folder, story, toml, *overrides):
+    (folder / "dials.toml").write_text(toml)
+    command = [sys.executable, str(ROOT / "kernels" / f"{story}.py"), "dials.toml", *overrides]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_infer_answers_every_question_and_fills_the_unread_from_the_prior(folder):
+    done = run(folder, "infer", DIALS + 'prompt = "bare"\n[backend]\nname = "encoder"\n')
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,B\nq2,A\n"
+    ballots = ballots_of(read_answers(folder / "out" / "test.parquet"))
+    assert set(ballots) == {"q1", "q2", "q3"}
+    assert ballots["q2"] == {}
+
+
+def test_a_legal_submission_lies_there_before_a_model_that_can_not_load(folder):
+    done = run(folder, "infer", DIALS + '[backend]\nname = "encoder"\nmodel = "./none"\n')
+    assert done.returncode == 2
+    assert "can't be loaded" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,A\nq2,A\n"
+
+
+def test_several_question_files_are_answered_in_one_run_and_the_first_is_submitted(folder):
+    questions = 'questions=["test.csv", "train.csv"]'
+    done = run(folder, "infer", DIALS + '[backend]\nname = "fake"\naccuracy = 1.0\n', questions)
+    assert done.returncode == 0, done.stderr
+    answers = ballots_of(read_answers(folder / "out" / "train.parquet"))
+    assert [max(ballot, key=ballot.get) for ballot in answers.values()] == list("AABAABAAB")
+    assert (folder / "out" / "submission.csv").read_text().splitlines()[0] == "id,answer"
+
+
+def test_a_dial_that_is_not_there_is_refused(folder):
+    done = run(folder, "infer", DIALS + '[backend]\nname = "fake"\n', "bach=3")
+    assert done.returncode == 2
+    assert "unknown dial 'bach'; allowed are run, questions, out" in done.stderr
+
+
+def vote_dials(*runs):
+    files = ", ".join(f'"{name}"' for name in runs)
+    rest = 'questions = "test.csv"\nsample = "sample.csv"\ntrain = "train.csv"\nout = "voted"\n'
+    return f'run = "v"\nruns = [{files}]\n{rest}'
+
+
+def write_run(folder, name, rows):
+    schema = {"run": pl.String, "id": pl.String, "label": pl.String, "weight": pl.Float64}
+    pl.DataFrame([(name, *row) for row in rows], schema=schema, orient="row").write_parquet(folder / f"{name}.parquet")
+
+
+def test_one_run_is_a_vote_of_one(folder):
+    write_run(folder, "a", [("q1", "B", 0.9), ("q1", "A", 0.1), ("q2", None, 0.0), ("q3", "A", 1.0)])
+    done = run(folder, "vote", vote_dials("a.parquet"))
+    assert done.returncode == 0, done.stderr
+    assert (folder / "voted" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,B\nq2,A\n"
+
+
+def test_the_surer_run_wins_the_mean_and_loses_the_majority(folder):
+    for name, weight in (("a", 0.95), ("b", 0.4), ("c", 0.4)):
+        rest = [("q2", None, 0.0), ("q3", "A", 1.0)]
+        write_run(folder, name, [("q1", "A", weight), ("q1", "B", 1 - weight), *rest])
+    runs = ("a.parquet", "b.parquet", "c.parquet")
+    for method, answer in (("mean", "A"), ("majority", "B")):
+        assert run(folder, "vote", vote_dials(*runs), f"method={method}").returncode == 0
+        assert f"q1,{answer}" in (folder / "voted" / "submission.csv").read_text()
