@@ -223,6 +223,7 @@ def test_a_file_that_is_no_split_is_named(tmp_path):
             read_split(tmp_path / f"{name}.parquet")
 
 
+@pytest.mark.slow
 def test_no_cluster_straddles_the_real_file():
     frame = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv").select("task_id", "question", "choices")
     questions = [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
