@@ -133,6 +133,7 @@ def test_an_open_answer_stands_as_it_is_and_one_that_reads_as_null_is_unread(tmp
     filled, text = written(tmp_path, {"q1": {"-1.5": 1.0}, "q2": {"NaN": 1.0}}, {"q1": (), "q2": ()}, sample, {"42": 1})
     assert text == "id,answer\nq1,-1.5\nq2,42\n"
     assert filled.unread == ("q2",)
+    assert written(tmp_path, {}, {}, sample, {})[1] == "id,answer\nq1,0\nq2,0\n"
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_what_is_written_passes_the_check_and_reads_back(tmp_path_factory, data)
         if data.draw(st.booleans())
     }
     known = {id: own for id, own in labels.items() if data.draw(st.booleans()) or id in answers}
-    prior = data.draw(st.dictionaries(st.sampled_from(ascii_uppercase), weights, min_size=form == "text"))
+    prior = data.draw(st.dictionaries(st.sampled_from(ascii_uppercase), weights))
     filled = write_submission(path, answers, known, sample, prior)
     assert check_submission(path, sample, known) == []
     assert [row[0] for row in read_cells(path).rows] == ids

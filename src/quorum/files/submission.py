@@ -15,6 +15,7 @@ from quorum.question import MOST_CHOICES, Ballot, letters
 
 # letter: B; ranked: B A C; probabilities: a column a label; index0, index1: B is 1 or 2; text: the answer as it stands
 Form = Literal["letter", "ranked", "probabilities", "index0", "index1", "text"]
+NO_ANSWER = "0"  # to an open question of which nothing is known: legal, and counted as unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,8 @@ def write_submission(
 
     Unread is a question without a ballot, with a ballot that has no weight, or with a text that reads as null. The one
     rule for it: it gets the train prior (label -> share) among its own labels, or over the whole prior where its
-    labels are not known. Ranked answers are filled up in the order of the prior. A tie goes to the first label in the
-    alphabet.
+    labels are not known (an open question without a prior: `NO_ANSWER`). Ranked answers are filled up in the order of
+    the prior. A tie goes to the first label in the alphabet.
 
     Args:
         answers: question id -> ballot; ids that it lacks are unread.
@@ -204,12 +205,10 @@ def _legal_ballot(id: str, ballot: Ballot, own: tuple[str, ...], sample: Sample)
 def _prior_among(own: tuple[str, ...], prior: Mapping[str, float], sample: Sample) -> Ballot:
     """The prior among a question's own labels, or whole where they are not known; all alike where it is silent."""
     if sample.form == "text":
-        labels = own or tuple(prior)
+        labels = own or tuple(prior) or (NO_ANSWER,)
     else:
         allowed = _labels_of_form(sample)
         labels = own or tuple(label for label in prior if label in allowed) or allowed
-    if not labels:
-        raise BadInput("an open question is unread, and the prior is empty")
     among = {label: prior.get(label, 0.0) for label in labels}
     return among if any(among.values()) else dict.fromkeys(labels, 1.0)
 
