@@ -1,0 +1,190 @@
+"""Runs in, one submission out: an ensemble's vote, chosen and measured on labelled questions.
+
+scripts/vote.py RUNS [--gold DEV] --out SUBMISSION [--json]
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quorum.door import DONE, enter, show_json
+from quorum.errors import BadInput
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from quorum.judge.elect import Election
+
+EPILOG = """\
+RUNS are answers files (.parquet), CSVs of id and one label column a run, or CSVs of id and a probability column a
+choice (A, B …). An empty cell is unread. DEV is a CSV of id,answer: questions whose answers may be used, which no
+member was trained on and which are not scored. OUT is a CSV of id,answer for every id of the runs; a question that no
+run read gets an empty answer.
+
+methods: auto (with DEV: the blend of a stack and weighted votes, unless another method is clearly better out of fold,
+and never below the best member; without DEV: agreement), majority, agreement, dawid-skene; with DEV also best member,
+top 3, weighted, weighted top 3, weighted top 5, greedy, stack, blend, mean, weighted mean, geometric mean,
+weighted geometric mean, stacked votes."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description="Runs vote on one submission.", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUNS", help="files of one or more runs")
+    parser.add_argument("--gold", type=Path, metavar="DEV", help="CSV of id,answer: labelled questions to fit on")
+    parser.add_argument("--out", type=Path, required=True, metavar="SUBMISSION", help="CSV to write: id,answer")
+    parser.add_argument("--method", default="auto", help="how to vote (default: auto)")
+    parser.add_argument("--questions", type=Path, help="questions file: a label that a question lacks is no vote")
+    parser.add_argument("--explain", metavar="ID", help="show which members made this question's answer")
+    parser.add_argument("--json", action="store_true", help="tell the result as one JSON document")
+    arguments = parser.parse_args()
+
+    from quorum.files.cells import write_cells
+    from quorum.files.runs import read_runs
+
+    answers, warnings = _trusted(read_runs(arguments.runs), arguments.questions)
+    gold = _gold(arguments.gold) if arguments.gold else None
+    votes, election = _vote(answers, gold, arguments.method, warnings)
+    first = votes.unique("id", keep="first", maintain_order=True)
+    write_cells(
+        arguments.out, ("id", "answer"), [(id, label or "") for id, label in first.select("id", "label").rows()]
+    )
+    told = _told(answers, election, warnings, len(first), first["label"].null_count())
+    if arguments.explain is not None:
+        told["explain"] = _explained(answers, election, arguments.explain)
+    if arguments.json:
+        show_json(told)
+    else:
+        _print(told)
+    return DONE
+
+
+def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataFrame", list[str]]:
+    """The answers without copied runs and without labels that a question lacks, and what there is to warn of."""
+    import polars as pl
+
+    from quorum.errors import some
+    from quorum.judge.doubts import copied_runs, near_copies
+
+    copies = copied_runs(answers)
+    warnings = [f"run {copy!r} is a copy of {original!r} and has no vote" for copy, original in copies.items()]
+    answers = answers.filter(~pl.col("run").is_in(list(copies)))
+    for first, second, share in near_copies(answers):
+        warnings.append(f"runs {first!r} and {second!r} agree on {share:.1%}: one model may be voting twice")
+    ids = answers["id"].n_unique()
+    for name, own in answers.group_by("run", maintain_order=True).agg(pl.col("id").n_unique()).rows():
+        if own < ids:
+            warnings.append(f"run {name!r} lacks {ids - own} of {ids} questions; they are unread there")
+    if questions is not None:
+        from quorum.data.read import read_questions
+
+        labels = {question.id: question.labels for question in read_questions(questions) if question.choices}
+        pairs = pl.DataFrame(
+            [(id, label) for id, own_labels in labels.items() for label in own_labels],
+            schema={"id": pl.String, "label": pl.String},
+            orient="row",
+        )
+        closed = pl.col("id").is_in(list(labels)) & pl.col("label").is_not_null()
+        strange = answers.filter(closed).join(pairs, on=["id", "label"], how="anti")
+        if len(strange):
+            shown = some(
+                [f"{run}/{id}: {label}" for run, id, label in strange.select("run", "id", "label").rows()[:20]]
+            )
+            warnings.append(f"{len(strange)} votes are for labels that the question lacks and do not count: {shown}")
+            answers = answers.join(
+                strange.select("run", "id", "label", strange=pl.lit(True)),
+                on=["run", "id", "label"],
+                how="left",
+                maintain_order="left",
+            ).select("run", "id", "label", pl.when("strange").then(0.0).otherwise("weight").alias("weight"))
+    return answers, warnings
+
+
+def _gold(path: Path) -> "pl.DataFrame":
+    import polars as pl
+
+    from quorum.files.runs import read_labels
+
+    labels = read_labels(path, "answer")
+    return pl.DataFrame(
+        {"id": list(labels), "answer": list(labels.values())}, schema={"id": pl.String, "answer": pl.String}
+    )
+
+
+def _vote(
+    answers: "pl.DataFrame", gold: "pl.DataFrame | None", method: str, warnings: list[str]
+) -> tuple["pl.DataFrame", "Election"]:
+    """The votes, a ballot a question, and how they came about."""
+    from quorum.judge.crowd import agreement, dawid_skene
+    from quorum.judge.elect import Election, cast, elect
+    from quorum.judge.vote import majority
+    from quorum.judge.weigh import labelled_ballots
+
+    ones = dict.fromkeys(answers["run"].unique(maintain_order=True), 1.0)
+    if method == "dawid-skene":
+        return dawid_skene(answers), Election("dawid-skene", "votes", ones)
+    if method == "agreement" or (gold is None and method == "auto"):
+        election = agreement(answers) if len(ones) > 2 else Election("majority", "votes", ones)
+    elif gold is None and method == "majority":
+        return majority(answers), Election("majority", "votes", ones)
+    elif gold is None:
+        raise BadInput(
+            f"--method {method!r} needs --gold DEV; without it, majority, agreement or dawid-skene are allowed"
+        )
+    else:
+        from quorum.judge.doubts import worse_than_chance
+
+        ballots = labelled_ballots(answers, gold)
+        for member, share in worse_than_chance(ballots):
+            warnings.append(f"run {member!r} is right on {share:.1%} of what it read: worse than chance")
+        election = elect(ballots, None if method == "auto" else method)
+    return cast(answers, election), election
+
+
+def _told(
+    answers: "pl.DataFrame", election: "Election", warnings: list[str], questions: int, unread: int
+) -> dict[str, Any]:
+    """What a machine is told; `out_of_fold` and `best_single` are null without labelled questions."""
+    return {
+        "method": election.method,
+        "members": list(election.weights),
+        "weights": dict(election.weights),
+        "left_out": [run for run in answers["run"].unique(maintain_order=True) if run not in election.weights],
+        "out_of_fold": asdict(election.out_of_fold) | {"n": election.labelled} if election.out_of_fold else None,
+        "best_single": asdict(election.best_member) if election.best_member else None,
+        "methods": [asdict(standing) for standing in election.standings],
+        "questions": questions,
+        "unread": unread,
+        "warnings": warnings,
+    }
+
+
+def _explained(answers: "pl.DataFrame", election: "Election", id: str) -> list[dict[str, Any]]:
+    from quorum.judge.elect import explain
+
+    rows = explain(answers, election, id).to_dicts()
+    if not rows:
+        raise BadInput(f"--explain {id!r}: no run has this id")
+    return rows
+
+
+def _print(told: dict[str, Any]) -> None:
+    for warning in told["warnings"]:
+        print(f"warning: {warning}")
+    print(f"{told['method']}: {told['questions']} questions, {len(told['members'])} members, {told['unread']} unread")
+    for member, weight in told["weights"].items():
+        print(f"  {weight:7.3f}  {member}")
+    if told["out_of_fold"]:
+        measured, best = told["out_of_fold"], told["best_single"]
+        print(f"out of fold {measured['accuracy']:.4f} ± {measured['error']:.4f} (n = {measured['n']})")
+        print(f"best member {best['accuracy']:.4f} ± {best['error']:.4f} ({best['name']})")
+        for standing in told["methods"]:
+            print(f"  {standing['accuracy']:.4f} ± {standing['error']:.4f}  {standing['name']}")
+    for row in told.get("explain", []):
+        print(f"  {row['label'] or 'unread':6} {row['weight']:.3f} x {row['voice']:.3f}  {row['run']}")
+
+
+if __name__ == "__main__":
+    enter(main)

@@ -1,0 +1,157 @@
+"""Runs from any tool, as answers: our Parquet, or a CSV of letters or of probabilities."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from quorum.errors import BadInput, some
+from quorum.files.answers import ANSWERS, checked_answers, read_answers
+from quorum.files.cells import cell_number, find_id_column, is_null, read_cells
+from quorum.question import letters
+
+_PROBABILITY_COLUMN = re.compile(r"(?:(?:p|prob|probability|score)[_\s-]?)?([A-Za-z])", re.ASCII)
+
+
+def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
+    """The answers in all files, runs and ids in the order in which they stand there.
+
+    A file is an answers file (`.parquet`); or a CSV of ids and one column of labels (one run, called as the file), of
+    ids and several columns of labels (a run a column, called as the column), or of ids and a column of probabilities a
+    choice ("A", "prob_a"; one run). An empty cell is unread. A label that is one letter is read in upper case.
+
+    Raises:
+        BadInput: a file is none of these, an id is empty or stands twice, a run has no answer at all, two runs have the
+            same name, or runs share less than half of their questions.
+    """
+    runs: list[pl.DataFrame] = []
+    for path in paths:
+        runs += _parquet_runs(path) if path.suffix == ".parquet" else _csv_runs(path)
+    _check_names(runs, paths)
+    _check_ids(runs)
+    return pl.concat(runs)
+
+
+def read_labels(path: Path, column: str) -> dict[str, str]:
+    """id -> label in a CSV file of ids and `column`; ids whose cell is empty are left out.
+
+    Raises:
+        BadInput: no such column, an id that is empty or stands twice.
+    """
+    header, ids, columns = _csv_columns(path)
+    if column not in header:
+        raise BadInput(f"{path}: no column {column!r}; the columns are {', '.join(header)}")
+    return {id: label for id, cell in zip(ids, columns[column], strict=True) if (label := _label(cell)) is not None}
+
+
+def same_file_twice(fingerprints: Mapping[Path, str]) -> list[tuple[Path, Path]]:
+    """Pairs of files with the same bytes."""
+    first: dict[str, Path] = {}
+    return [(first[mark], path) for path, mark in fingerprints.items() if first.setdefault(mark, path) != path]
+
+
+def _parquet_runs(path: Path) -> list[pl.DataFrame]:
+    return read_answers(path).partition_by("run", maintain_order=True)
+
+
+def _csv_runs(path: Path) -> list[pl.DataFrame]:
+    _, ids, columns = _csv_columns(path)
+    if not columns:
+        raise BadInput(f"{path}: only ids, where a column of labels is expected beside them")
+    probabilities = _probability_columns(path, columns)
+    if probabilities:
+        return [_probability_run(path, ids, probabilities)]
+    names = list(columns) if len(columns) > 1 else [path.stem]
+    return [_letter_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
+
+
+def _csv_columns(path: Path) -> tuple[tuple[str, ...], list[str], dict[str, tuple[str, ...]]]:
+    """The header, the ids and the other columns of a CSV file."""
+    table = read_cells(path)
+    rows = table.whole_rows()
+    if not rows:
+        raise BadInput(f"{path}: no rows below the header")
+    columns = dict(zip(table.header, zip(*rows, strict=True), strict=True))
+    ids = list(columns.pop(find_id_column(table.header)))
+    seen: set[str] = set()
+    for number, id in enumerate(ids, 1):
+        if not id.strip() or id in seen:
+            raise BadInput(f"{path}, row {number}: id {id!r}, where each must be filled and stand once")
+        seen.add(id)
+    return table.header, ids, columns
+
+
+def _label(cell: str) -> str | None:
+    text = cell.strip()
+    if is_null(text):
+        return None
+    return text.upper() if len(text) == 1 else text
+
+
+def _probability_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Label -> cells, where the columns are named after letters and hold numbers; else none."""
+    found = {
+        match[1].upper(): cells
+        for name, cells in columns.items()
+        if (match := _PROBABILITY_COLUMN.fullmatch(name.strip())) and _starts_with_a_number(cells)
+    }
+    if len(found) < 2:
+        return {}
+    if len(found) < len(columns) or set(found) != set(letters(len(found))):
+        raise BadInput(
+            f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other"
+        )
+    return found
+
+
+def _starts_with_a_number(cells: Sequence[str]) -> bool:
+    return cell_number(next((cell.strip() for cell in cells if not is_null(cell)), "")) is not None
+
+
+def _letter_run(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
+    labels = [_label(cell) for cell in cells]
+    weights = [0.0 if label is None else 1.0 for label in labels]
+    columns = {"run": [name] * len(ids), "id": ids, "label": labels, "weight": weights}
+    return pl.DataFrame(columns, schema=ANSWERS)
+
+
+def _probability_run(path: Path, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """One ballot a row; labels of weight 0 have no row, and a ballot without weight is unread."""
+    rows: list[tuple[str, str, str | None, float]] = []
+    for number, (id, *cells) in enumerate(zip(ids, *columns.values(), strict=True), 1):
+        read = len(rows)
+        for label, cell in zip(columns, cells, strict=True):
+            weight = 0.0 if is_null(cell) else cell_number(cell.strip())
+            if weight is None or weight < 0:
+                raise BadInput(f"{path}, row {number} ({id}): {cell!r} for {label}, where a number from 0 is expected")
+            if weight > 0:
+                rows.append((path.stem, id, label, weight))
+        if len(rows) == read:
+            rows.append((path.stem, id, None, 0.0))
+    return checked_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
+
+
+def _check_names(runs: Sequence[pl.DataFrame], paths: Sequence[Path]) -> None:
+    names = [run["run"][0] for run in runs]
+    twice = sorted({repr(name) for name in names if names.count(name) > 1})
+    if twice or not names:
+        raise BadInput(
+            f"{some([str(path) for path in paths])}: each run needs a name of its own; found {some(twice) or 'no run'}"
+        )
+    for run, name in zip(runs, names, strict=True):
+        if run["label"].is_null().all():
+            raise BadInput(f"run {name!r}: all {len(run)} answers are unread")
+
+
+def _check_ids(runs: Sequence[pl.DataFrame]) -> None:
+    """Runs may lack some questions (they are unread there); runs that share few were made from different files."""
+    ids = set(runs[0]["id"])
+    for run in runs[1:]:
+        own = set(run["id"])
+        if len(own & ids) * 2 < max(len(own), len(ids)):
+            names = f"runs {runs[0]['run'][0]!r} and {run['run'][0]!r}"
+            found = some([*(repr(id) for id in sorted(own ^ ids)[:5])])
+            raise BadInput(
+                f"{names} share {len(own & ids)} of {len(own | ids)} questions; only one of them has {found}"
+            )

@@ -1,0 +1,189 @@
+"""Which way of voting stands: chosen and measured on labelled questions that it was not fitted on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from quorum.errors import BadInput
+from quorum.judge.vote import log_pool, majority, mean_probability
+from quorum.judge.weigh import (
+    BEST,
+    BLEND,
+    METHODS,
+    PROBABILITY_METHODS,
+    Floats,
+    Labelled,
+    Method,
+    Pool,
+    Whole,
+    from_the_best,
+)
+
+FOLDS = 10
+NESTED_FOLDS = 5
+FEWEST_LABELLED = 10
+MOST_LABELLED = 6000  # weights do not get better from more, only slower
+CLEARLY_BETTER = 2.0  # standard errors of the paired difference
+
+Hits = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The accuracy of one way of voting (or of one member) on labelled questions, and its standard error."""
+
+    name: str
+    accuracy: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class Election:
+    """How a vote is counted, and what is known about it.
+
+    `weights` are what members' ballots weigh, above 0, the best member first (which also wins a tie). `out_of_fold` is
+    the accuracy of choosing and fitting on questions that neither has seen, `standings` that of each method alone, and
+    `best_member` that of the member with most right answers.
+    """
+
+    method: str
+    pool: Pool
+    weights: Mapping[str, float]
+    labelled: int = 0
+    out_of_fold: Standing | None = None
+    best_member: Standing | None = None
+    standings: Sequence[Standing] = field(default=())
+
+
+def elect(ballots: Labelled, method: str | None = None) -> Election:
+    """The best way to vote, by nested cross-fitting; or the named one, measured out of fold.
+
+    The blend stands unless another method beats it clearly (by two standard errors) out of fold. Folds inside folds
+    measure that choice; where it comes out below the member with most right answers, that member stands alone. Folds
+    are drawn with a fixed seed.
+
+    Raises:
+        BadInput: fewer than 10 labelled questions, or no such method.
+    """
+    if len(ballots.gold) < FEWEST_LABELLED:
+        raise BadInput(f"{len(ballots.gold)} labelled questions among the runs; at least {FEWEST_LABELLED} are needed")
+    ballots = ballots.only(np.random.default_rng(0).permutation(len(ballots.gold))[:MOST_LABELLED])
+    methods = _candidates(ballots, method)
+    hits = _cross_fitted(ballots, methods, FOLDS)
+    best = int(from_the_best(ballots)[0])
+    if method is not None:
+        chosen, measured = methods[0], hits[:, 0]
+    else:
+        chosen, measured = choose(hits, methods), _nested(ballots, methods)
+        if measured.mean() < ballots.right[:, best].mean():
+            chosen, measured = BEST, ballots.right[:, best]
+    fitted = chosen.fit(ballots)
+    order = [int(place) for place in from_the_best(ballots) if fitted[place] > 0]
+    return Election(
+        chosen.name,
+        chosen.pool,
+        {ballots.members[place]: float(fitted[place]) for place in order},
+        len(ballots.gold),
+        _standing(chosen.name, measured),
+        _standing(ballots.members[best], ballots.right[:, best]),
+        [_standing(one.name, hits[:, number]) for number, one in enumerate(methods)],
+    )
+
+
+def cast(answers: pl.DataFrame, election: Election, run: str = "vote") -> pl.DataFrame:
+    """The election's ballot for every question of `answers`, as a frame of run, id, label, weight.
+
+    Where no member that has a weight read the question, the majority of the others stands.
+    """
+    match election.pool:
+        case "votes":
+            votes = majority(answers, election.weights, run)
+        case "mean":
+            votes = mean_probability(answers, election.weights, run)
+        case "log":
+            votes = log_pool(answers, election.weights, run)
+    unread = votes.filter(pl.col("label").is_null()).select("id")
+    if unread.is_empty():
+        return votes
+    others = majority(answers.join(unread, on="id", how="semi", maintain_order="left"), run=run)
+    order = answers.select(pl.col("id").unique(maintain_order=True))
+    both = pl.concat([votes.filter(pl.col("label").is_not_null()), others])
+    return order.join(both, on="id", maintain_order="left_right").select(votes.columns)
+
+
+def explain(answers: pl.DataFrame, election: Election, id: str) -> pl.DataFrame:
+    """Who made the answer to one question: run, label, the ballot's weight for it and what the run's voice is worth."""
+    voices = pl.DataFrame(
+        {"run": list(election.weights), "voice": list(election.weights.values())},
+        schema={"run": pl.String, "voice": pl.Float64},
+    )
+    own = answers.filter(pl.col("id") == id).join(voices, on="run", how="left", maintain_order="left")
+    return own.select("run", "label", "weight", pl.col("voice").fill_null(0.0)).sort(
+        "voice", "weight", descending=True, maintain_order=True
+    )
+
+
+def choose(hits: Hits, methods: Sequence[Method]) -> Method:
+    """The method that stands, by its hits out of fold, [question, method]: see `elect`."""
+    blend = [method.name for method in methods].index(BLEND.name)
+    gain = hits.astype(np.float64) - hits[:, [blend]]
+    clear = gain.mean(axis=0) > CLEARLY_BETTER * gain.std(axis=0) / np.sqrt(len(hits))
+    return methods[int(np.where(clear, gain.mean(axis=0), -1.0).argmax()) if clear.any() else blend]
+
+
+def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> Whole:
+    """The label that wins each question, as a place in `labels`; a tie goes to the earliest member in `order`."""
+    evidence = ballots.evidence(pool)
+    first = np.zeros(len(weights))
+    first[order] = 1e-7 / 2.0 ** np.arange(len(order))
+    first[weights <= 0] = 0.0
+    return np.asarray(np.einsum("qmk,m->qk", evidence, weights + first).argmax(axis=1))
+
+
+def _candidates(ballots: Labelled, method: str | None) -> Sequence[Method]:
+    letters_only = bool(((ballots.probability > 0).sum(axis=2) <= 1).all())
+    methods = [*METHODS, *(() if letters_only and method is None else PROBABILITY_METHODS)]
+    if method is None:
+        return methods
+    named = [one for one in methods if one.name == method]
+    if not named:
+        raise BadInput(f"method {method!r} is not among auto, {', '.join(one.name for one in methods)}")
+    return named
+
+
+def _cross_fitted(ballots: Labelled, methods: Sequence[Method], folds: int) -> Hits:
+    """Whether each method answers each question right when fitted on the other folds, [question, method]."""
+    hits = np.zeros((len(ballots.gold), len(methods)), dtype=np.bool_)
+    for one in range(folds):
+        rest, held = _split(ballots, one, folds)
+        for number, method in enumerate(methods):
+            hits[one::folds, number] = _fitted_hits(rest, held, method)
+    return hits
+
+
+def _nested(ballots: Labelled, methods: Sequence[Method]) -> Hits:
+    """Whether each question is answered right by the method that the other folds alone choose and fit."""
+    hits = np.zeros(len(ballots.gold), dtype=np.bool_)
+    for one in range(NESTED_FOLDS):
+        rest, held = _split(ballots, one, NESTED_FOLDS)
+        stands = choose(_cross_fitted(rest, methods, NESTED_FOLDS), methods)
+        hits[one::NESTED_FOLDS] = _fitted_hits(rest, held, stands)
+    return hits
+
+
+def _split(ballots: Labelled, one: int, folds: int) -> tuple[Labelled, Labelled]:
+    """All questions but every `folds`-th from `one` on, and those."""
+    held = np.arange(len(ballots.gold)) % folds == one
+    return ballots.only(np.flatnonzero(~held)), ballots.only(np.flatnonzero(held))
+
+
+def _fitted_hits(rest: Labelled, held: Labelled, method: Method) -> Hits:
+    return np.asarray(predicted(held, method.pool, method.fit(rest), from_the_best(rest)) == held.gold)
+
+
+def _standing(name: str, hits: Hits) -> Standing:
+    share = float(hits.mean())
+    return Standing(name, share, float(np.sqrt(share * (1 - share) / len(hits))))
