@@ -29,6 +29,7 @@ class LabelPatterns:
     judged: re.Pattern[str]  # "(C) is the correct answer"
     concluded: re.Pattern[str]  # "… is (C) because": the end of a sentence that leads to a label
     line: re.Pattern[str]  # at the start of a line: "C. text"
+    listed: re.Pattern[str]  # as in a list: "C." or "C:"
     named: re.Pattern[str]  # in brackets, or after the word option
     canonical: Mapping[str, str]
 
@@ -38,7 +39,7 @@ class LabelPatterns:
 
 
 _EAST = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-_CLOSED = rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\.(?!\d)|:(?!\w)|['’](?![a-z])|</)|\s?[{_EAST}])"
+_CLOSED = rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d)|:(?!\w)|['’](?![a-z])|</)|\s?[{_EAST}])"
 _GOES_ON = (
     rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
 )
@@ -61,10 +62,10 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
             rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
             rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$)"
         )
-        alone = rf"({one})(?={_CLOSED})"
+        alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD})"
     else:
         bare = alone = rf"({one})(?!\w)"
-    skip = r"[\s:=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({]{0,16}"
+    skip = r"(?:[\s:=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
     but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
     placed = (
         rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
@@ -83,14 +84,17 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         firm=re.compile(
             rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
-            rf"(?:{bracketed}|{opening}({one})(?=[.!\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s))"
+            rf"(?:{bracketed}|{opening}({one})(?=[.!。\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s|。))"
         ),
         judged=re.compile(rf"(?:{bracketed}|{placed}({one}))(?i:{good})"),
         concluded=re.compile(
             rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
             rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s))"
         ),
-        line=re.compile(rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s))[.):]?"),
+        line=re.compile(
+            rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
+        ),
+        listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
         named=re.compile(rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"),
         canonical={label.casefold(): label for label in labels},
     )

@@ -8,7 +8,7 @@ from quorum.ask.claim import NO_LABEL, Claim
 from quorum.ask.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
 from quorum.number import NUMBER, canonical_match
 
-_LONE_NUMBER = re.compile(rf"(?<![\w.,])(?:{NUMBER})(?![:/]\d|,\d)")
+_LONE_NUMBER = re.compile(rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?:{NUMBER})(?!\d|[:/.,]\d)")
 _PLACE = re.compile(rf"(?i)(?P<box>\\f?boxed\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}")
 _WORTH = re.compile(rf"(?i){LINK_WORDS}")
 _BEFORE, _LINKED = re.compile(f"(?i){NOT_BEFORE}"), re.compile(f"(?i){NOT_LINKED}")
@@ -26,12 +26,15 @@ def numbers_announced(text: str) -> list[Claim]:
     return [claim for place in _PLACE.finditer(text) for claim in _numbers_at(text, place)]
 
 
-def number_of_phrase(text: str, start: int, end: int) -> Iterator[Claim]:
-    """The number of text[start:end]: what comes after its last "=", the first thing it says, or the only one in it."""
+def number_of_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
+    """The number of text[start:end]: what comes after its last "=", the first thing it says, or the only one in it.
+
+    `lone`: after a last "=", if there is one, no other number may stand in it.
+    """
     signs = list(_EQUALS.finditer(text, start, end))
     begin = signs[-1].end() if signs else start
     numbers = list(islice(_LONE_NUMBER.finditer(text, begin, end), 2))
-    at_once = bool(numbers) and not re.search(r"\w", text[begin : numbers[0].start()])
+    at_once = bool(numbers) and not signs and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
     if not numbers or (len(numbers) == 2 and not at_once):
         return
     several = len(numbers) == 2 and _OR_ANOTHER.match(text, numbers[0].end())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from math import exp
 
 from quorum.ask.claim import NO_LABEL, Answerable, Claim, announced, chosen, last_claim, whole_claim
@@ -11,7 +12,7 @@ from quorum.ask.label import label_patterns
 from quorum.ask.option import option_of_line, option_texts
 from quorum.ask.plain import plain, spoken
 from quorum.ask.quantity import number_of_phrase, numbers_announced
-from quorum.ask.words import DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
+from quorum.ask.words import CONDITION_WORDS, DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
 from quorum.question import MOST_CHOICES, Ballot, Prompt, Reply, letters
 
 
@@ -28,14 +29,18 @@ Rule = Callable[[str], list[Claim]]
 
 _NEXT = re.compile(f"(?i){NEXT_QUESTION}")
 _DENIED = re.compile(f"(?i){DENYING_WORDS}")
+_CONDITION = re.compile(f"(?i){CONDITION_WORDS}")
 _REFUSED = re.compile(f"(?i){REFUSING_WORDS}")
 _BOTH_WORDS = re.compile(r"(?i)\btrue(?:\s?/\s?|\s(?:or|and)\s)false\b")
 _NOT_TRUE = re.compile(r"(?i)(?:\bnot|n['’]t)\s(?:actually |really )?(true|false)\b")
 _SENTENCE = re.compile(r"(?:[.!?]\s|[。\n])\s{0,9}(?=\S)")
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 _UNSAID = re.compile(r"(?i)(?:final answer|the (?:final |correct )?answer is)[\s.:…]{0,9}$")
+_COUNTED = re.compile(r"(?i)(?<![a-z])(?:step|part|question|equation|case|line|figure|table|page|problem)\s\d")
+_WHOLE = re.compile(r"(?:[.!。)}]|\d\D{0,12})$")
+_QUESTIONS = 3  # places where a reply may end and another question begin
 _TAIL = 400  # the last characters, in which the last sentence is looked for
-_ONE_LINE = 400  # a reply of one line up to this long may begin with its letter
+_FIRST_LINE = 300  # a first line up to this long may begin with its letter
 
 
 def ballot_of(reply: Reply, prompt: Prompt) -> Ballot:
@@ -63,13 +68,20 @@ def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) ->
         return Reading(None, "empty")
     if {label.casefold() for label in labels} == {"true", "false"}:
         said = _NOT_TRUE.sub(_opposite, _BOTH_WORDS.sub("", said))
-    why = "refused" if _REFUSED.search(said) else "no claim"
-    for reason, rule in _rules(labels, options):
-        claims = rule(said)
-        if claims and (asked := _NEXT.search(said, claims[0].end)):
-            said = said[: asked.start()]
-            claims = [claim for claim in claims if claim.end <= len(said)]
-        claim = last_claim(claims, said)
+    rules = _rules(labels, options)
+    # a base model goes on and asks itself another question: what it answered first counts
+    ends = [asked.start() for asked in islice(_NEXT.finditer(said), _QUESTIONS)] + [len(said)]
+    for end in ends:
+        reading = _read(said[:end], rules)
+        if reading.label is not None or reading.reason == "two claims":
+            return reading
+    return reading if reading.reason != "no claim" else Reading(None, _why_unread(said, labels))
+
+
+def _read(said: str, rules: Sequence[tuple[str, Rule]]) -> Reading:
+    why = "no claim"
+    for reason, rule in rules:
+        claim = last_claim(rule(said), said)
         if claim is None:
             continue
         if len(claim.labels) > 1:
@@ -77,9 +89,15 @@ def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) ->
         if claim.labels != (NO_LABEL,):
             return Reading(claim.labels[0], reason)
         why, said = "none of these", said[claim.end :]
-    if why == "no claim" and labels and announced(said, Answerable(label_patterns(letters(MOST_CHOICES)), {})):
-        why = "no such label"
     return Reading(None, why)
+
+
+def _why_unread(said: str, labels: Sequence[str]) -> str:
+    if _REFUSED.search(said):
+        return "refused"
+    if labels and announced(said, Answerable(label_patterns(letters(MOST_CHOICES)), {})):
+        return "no such label"
+    return "no claim"
 
 
 def _rules(labels: Sequence[str], options: Sequence[str]) -> list[tuple[str, Rule]]:
@@ -99,31 +117,38 @@ def _opposite(found: re.Match[str]) -> str:
 def _on_a_line(text: str, answerable: Answerable) -> list[Claim]:
     """A label, or an option's text, that has the first or the last line of the reply for itself."""
     lines = list(_LINE.finditer(text))
+    if not lines or _listed(lines):
+        return []
     claims = []
-    for place in dict.fromkeys((0, len(lines) - 1)) if lines else ():
-        line = lines[place][0]
-        head = answerable.labels.line.match(line)
-        alone = head is not None and not re.search(r"\w", line[head.end() :])
-        label = answerable.labels.label(head) if head and alone else option_of_line(line, answerable.options)
-        if label is not None and not _listed(lines, place):
-            claims.append(Claim((label,), lines[place].start(), lines[place].end()))
+    for line in dict.fromkeys((lines[0], lines[-1])):
+        head = answerable.labels.line.match(line[0])
+        alone = head is not None and not re.search(r"\w", line[0][head.end() :])
+        label = answerable.labels.label(head) if head and alone else option_of_line(line[0], answerable.options)
+        if label is not None:
+            claims.append(Claim((label,), line.start(), line.end()))
     return claims
 
 
-def _listed(lines: Sequence[re.Match[str]], place: int) -> bool:
-    """Whether a line goes on with a list or a table, perhaps cut off, of the lines before it."""
-    before = lines[place - 1] if place else None
-    return before is not None and lines[place].start() - before.end() < 2 and before[0].rstrip()[-1] not in ".:!?)"
+def _listed(lines: Sequence[re.Match[str]]) -> bool:
+    """Whether the last line, a short one, goes on with a list or a table, perhaps cut off."""
+    if len(lines) < 2 or len(lines[-1][0].strip()) > 4:
+        return False
+    return lines[-1].start() - lines[-2].end() < 2 and lines[-2][0].rstrip()[-1] not in ".:!?)"
 
 
 def _at_the_start(text: str, answerable: Answerable) -> list[Claim]:
-    """The label with which a reply of one short line begins: "B, because …"."""
+    """The only label of a short reply, or of its first line, that begins it: "B, because …", "C. Rome"."""
     text = text.strip()
-    if len(text) > _ONE_LINE or "\n" in text or not (found := answerable.labels.value.match(text)):
+    first, _, rest = text.partition("\n")
+    labels = answerable.labels
+    found = labels.value.match(text)
+    if found is None or len(first) > _FIRST_LINE or (rest and not (rest.startswith("\n") and labels.line.match(first))):
         return []
+    if labels.label(found) == "I" and text[found.end() :].startswith("."):
+        return []  # "I." numbers a chapter
     claims = list(whole_claim(text, 0, found, answerable))
-    others = [answerable.labels.label(other) for other in answerable.labels.named.finditer(text)]
-    return claims if all(claim.labels == (other,) for claim in claims for other in others) else []
+    others = {labels.label(other) for pattern in (labels.named, labels.listed) for other in pattern.finditer(text)}
+    return [claim for claim in claims if others <= set(claim.labels)]
 
 
 def _at_the_end(text: str, answerable: Answerable) -> list[Claim]:
@@ -134,6 +159,8 @@ def _at_the_end(text: str, answerable: Answerable) -> list[Claim]:
     start, sentence = _last_sentence(text)
     found = list(answerable.labels.named.finditer(sentence))
     named = {answerable.labels.label(other) for other in found}
+    if _CONDITION.search(sentence):
+        return []
     if concluded := answerable.labels.concluded.search(text, start, start + len(sentence)):
         return (
             []
@@ -147,9 +174,11 @@ def _at_the_end(text: str, answerable: Answerable) -> list[Claim]:
 
 
 def _last_number(text: str) -> list[Claim]:
-    """The one number of the last sentence."""
+    """The one number of the last sentence, if that sentence is whole."""
     start, sentence = _last_sentence(text)
-    return [] if _DENIED.search(sentence) else list(number_of_phrase(text, start, start + len(sentence)))
+    if _DENIED.search(sentence) or _COUNTED.search(sentence) or not _WHOLE.search(sentence):
+        return []
+    return list(number_of_phrase(text, start, start + len(sentence), lone=True))
 
 
 def _last_sentence(text: str) -> tuple[int, str]:

@@ -13,7 +13,7 @@ def _either(latin: str, east: str = "") -> str:
 
 
 ANSWER_WORDS = _either(
-    "(?<!/)(?:answers?|ans|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời)",
+    "(?<!/)(?:answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời)",
     r"정답|답변|해답|답(?=[은:이\s(])|答案|答え|正解|解答|回答|答(?=[:是为為はえ])|正确选项|正確選項",
 )
 CHOICE_WORDS = _either(
@@ -48,7 +48,7 @@ FILLING_WORDS = (
     "|el|réponse|respuesta|opción|option|lettre|letra|buchstabe|lựa chọn|đáp án|phương án|câu|选项|選項|보기|選択肢"
     rf"){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
 )
-AND_WORDS = rf"(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc|和|或者|或|及|또는|と|または|와|과){AFTER_WORD})"
+AND_WORDS = rf"(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc){AFTER_WORD}|和|或者|或|及|또는|または|と|와|과)"
 BECAUSE_WORDS = (
     "because|since|due|given|which|with|and|or|but|not|rather|instead|based|porque|ya que|parce|car|puisque|weil|denn|da|vì"
     "|bởi|et|ou|und|oder|y|o|và|hoặc"
@@ -60,9 +60,10 @@ NONE_OF_THESE = (
 
 # --- what takes a claim back -----------------------------------------------------------------------------------------
 
+CONDITION_WORDS = _either("if|whether|suppose|assume|assuming|unless|imagine|wenn|falls|nếu")
 NOT_BEFORE = (  # "the wrong answer is", "if the answer is", "I do not think the answer is"
     rf"(?:{BEFORE_WORD}(?:wrong|incorrect|false|not (?:the|an?)|isn['’]t (?:the|an?)|falsche|mauvaise|incorrecta)\s"
-    rf"|{BEFORE_WORD}(?:if|whether|suppose|assume|assuming|unless|imagine|wenn|falls|nếu)\s[^.\n,;:]{{0,25}}"
+    rf"|{CONDITION_WORDS}\s[^.\n,;:]{{0,25}}"
     rf"|(?:n['’]t|{BEFORE_WORD}(?:not|never|doubt|cannot|neither))\s[^.\n,;:]{{0,25}})$"
 )
 NOT_LINKED = rf"(?:n['’]t\s|{BEFORE_WORD}(?:not|never|cannot|no|nicht)\s|không\s|không phải\s|不|并非|並非)$"
