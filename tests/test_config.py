@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -53,6 +53,20 @@ def test_a_wrong_table_says_where_what_and_what_is_allowed(tmp_path, text, messa
         read(tmp_path, text)
     assert message in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "dials.toml"))
+
+
+@dataclass(frozen=True)
+class Kernel:
+    backend: dict[str, Any]
+    run: str = "r"
+
+
+def test_an_override_reaches_into_a_table(tmp_path):
+    path = tmp_path / "kernel.toml"
+    path.write_text('[backend]\nname = "encoder"\n')
+    assert read_config(Kernel, path, ["backend.model=m", "run=x"]) == Kernel({"name": "encoder", "model": "m"}, "x")
+    with pytest.raises(BadInput, match="'run.x' can't be set: 'run' is no table"):
+        read_config(Kernel, path, ["run=x", "run.x=1"])
 
 
 def test_an_override_without_an_equals_sign_is_refused(tmp_path):

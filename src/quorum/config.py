@@ -23,7 +23,14 @@ def read_config(kind: Callable[..., Dials], path: Path, overrides: Sequence[str]
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
-    table |= dict(override(text) for text in overrides)
+    for name, value in map(override, overrides):
+        *outer, last = name.split(".")
+        inner = table
+        for key in outer:  # backend.model=… is the dial `model` of the table [backend]
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise BadInput(f"{path}: {name!r} can't be set: {key!r} is no table")
+        inner[last] = value
     return dials(kind, table, str(path))
 
 
