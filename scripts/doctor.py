@@ -40,7 +40,7 @@ def show_report(report: "Report", places: int, console: "Console") -> None:
         console.print(table)
     if like.letter_prior:
         prior = ", ".join(f"{label} {share:.3f}" for label, share in like.letter_prior.items())
-        console.print(f"letter prior over {like.answered} answers: {prior}")
+        console.print(f"letter prior over {like.answered} answers: {prior}", soft_wrap=True)
     console.print("choices a question: " + ", ".join(f"{size}: {count}" for size, count in like.choices.items()))
     for what, spread in (("question", like.text_length), ("choice", like.choice_length)):
         console.print(

@@ -122,6 +122,12 @@ def test_an_unlabelled_table_lacks_no_answers():
     assert examine(test_table({}, {})).findings == ()
 
 
+def test_a_row_of_test_without_choices_is_an_open_question_and_no_error():
+    report = examine(test_table({}, {"choices": ()}, {"choices": ("x",)}))
+    assert found(report) == {"no_choices": [2], "choice_count": [3]}
+    assert report.errors == 1
+
+
 def test_an_open_table_lacks_no_choices():
     assert examine(table(fine("72", choices=()))).findings == ()
 
@@ -262,10 +268,15 @@ def test_every_table_gets_a_report_and_valid_questions(rows, labelled):
         assert len({question.id for question in repair.questions}) == len(repair.questions)
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.lists(records.map(read_as_letters), min_size=1, max_size=4))
-def test_what_was_repaired_is_read_strictly_and_has_no_errors(tmp_path_factory, rows):
-    questions = repaired(table(*rows)).questions
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(records.map(read_as_letters), min_size=1, max_size=4, unique_by=lambda row: row["id"] or "1"),
+    st.booleans(),
+)
+def test_what_was_repaired_is_read_strictly_and_has_no_errors(tmp_path_factory, rows, labelled):
+    if not labelled:
+        rows = [row | {"answer": None, "raw_answer": None} for row in rows]
+    questions = repaired(table(*rows, labelled=labelled)).questions
     if questions:
         path = tmp_path_factory.mktemp("repaired") / "q.parquet"
         write_questions(questions, path)

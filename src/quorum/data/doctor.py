@@ -105,6 +105,12 @@ def _row_findings(table: Table) -> list[Finding]:
         finding("missing_text", "error", "questions without a text", lambda r: None if r.text.strip() else "no text"),
         finding("unreadable", "error", "rows that can not be read", lambda r: r.problem),
         finding("choice_count", "error", f"questions without 2 to {MOST_CHOICES} choices", _bad_count(table)),
+        finding(
+            "no_choices",
+            "warning",
+            "rows without choices among others that have them: asked as open questions",
+            lambda r: None if table.labelled or table.open or r.problem or r.choices else "0 choices",
+        ),
         finding("missing_choice", "error", "questions with an empty choice", _missing_choices),
         finding(
             "missing_answer",
@@ -127,7 +133,8 @@ def _place(record: Record, what: str) -> Remark:
 
 def _bad_count(table: Table) -> Callable[[Record], str | None]:
     def told(record: Record) -> str | None:
-        fine = table.open or record.problem is not None or 2 <= len(record.choices) <= MOST_CHOICES
+        open_question = table.open or not (table.labelled or record.choices)
+        fine = open_question or record.problem or 2 <= len(record.choices) <= MOST_CHOICES
         return None if fine else count_of_choices(record)
 
     return told
@@ -191,14 +198,14 @@ def _duplicates(table: Table) -> list[Finding]:
             tuple(_place(r, f"with row {_others(r, rows)}: {r.raw_answer!r}") for rows in conflicting for r in rows),
             len(conflicting),
         ),
-        _repeated("duplicate_question", "rows that repeat a question and its choices", alike),
-        _repeated("duplicate_text", "rows that repeat a question's text, with whatever choices", texts),
+        _repeated("duplicate_question", "warning", "rows that repeat a question and its choices", alike),
+        _repeated("duplicate_text", "note", "rows that repeat a question's text, with whatever choices", texts),
     ]
 
 
-def _repeated(code: str, what: str, groups: Sequence[Sequence[Record]]) -> Finding:
+def _repeated(code: str, severity: Severity, what: str, groups: Sequence[Sequence[Record]]) -> Finding:
     places = (_place(r, f"repeats row {rows[0].row} ({rows[0].id})") for rows in groups for r in rows[1:])
-    return Finding(code, "warning", what, tuple(sorted(places, key=lambda place: place.row)), len(groups))
+    return Finding(code, severity, what, tuple(sorted(places, key=lambda place: place.row)), len(groups))
 
 
 def _same(table: Table, key: Callable[[Question], str]) -> list[list[Record]]:
