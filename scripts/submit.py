@@ -82,7 +82,7 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
 
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repaired
-    from quorum.data.split import held_out, split, training, write_split
+    from quorum.data.split import held_out, split, training, without_answers, write_split
     from quorum.disk import fingerprint
     from quorum.files.submission import read_sample, sample_for, write_submission
     from quorum.question import label_prior
@@ -98,7 +98,7 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
     say(f"split: {len(learnt)} in training folds, {len(held)} held out; no near-duplicate straddles; seed {seed}")
     write_split(parts, folder / "split.parquet")
     write_questions(learnt, folder / "train.parquet")
-    write_questions([replace(question, answer=None, rationale=None) for question in held], folder / "heldout.parquet")
+    write_questions(without_answers(held), folder / "heldout.parquet")
     write_questions(asked, folder / "test.parquet")
     law = competition.sample or folder / "sample_submission.csv"
     if competition.sample is None:  # then a letter is asked for, for every test question
