@@ -34,21 +34,16 @@ def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
 
 
 def read_labels(path: Path, column: str) -> dict[str, str]:
-    """id -> label in a CSV file of ids and `column`; ids whose cell is empty are left out.
+    """id -> label in a CSV file of ids and `column` (upper or lower case); ids whose cell is empty are left out.
 
     Raises:
         BadInput: no such column, an id that is empty or stands twice.
     """
-    header, ids, columns = _csv_columns(path)
-    if column not in header:
-        raise BadInput(f"{path}: no column {column!r}; the columns are {', '.join(header)}")
-    return {id: label for id, cell in zip(ids, columns[column], strict=True) if (label := _label(cell)) is not None}
-
-
-def same_file_twice(fingerprints: Mapping[Path, str]) -> list[tuple[Path, Path]]:
-    """Pairs of files with the same bytes."""
-    first: dict[str, Path] = {}
-    return [(first[mark], path) for path, mark in fingerprints.items() if first.setdefault(mark, path) != path]
+    ids, columns = _csv_columns(path)
+    cells = next((cells for name, cells in columns.items() if name.strip().casefold() == column), None)
+    if cells is None:
+        raise BadInput(f"{path}: no column {column!r} beside the ids; the others are {', '.join(columns) or 'none'}")
+    return {id: label for id, cell in zip(ids, cells, strict=True) if (label := _run_label(cell)) is not None}
 
 
 def _parquet_runs(path: Path) -> list[pl.DataFrame]:
@@ -56,7 +51,7 @@ def _parquet_runs(path: Path) -> list[pl.DataFrame]:
 
 
 def _csv_runs(path: Path) -> list[pl.DataFrame]:
-    _, ids, columns = _csv_columns(path)
+    ids, columns = _csv_columns(path)
     if not columns:
         raise BadInput(f"{path}: only ids, where a column of labels is expected beside them")
     probabilities = _probability_columns(path, columns)
@@ -66,8 +61,8 @@ def _csv_runs(path: Path) -> list[pl.DataFrame]:
     return [_letter_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
 
 
-def _csv_columns(path: Path) -> tuple[tuple[str, ...], list[str], dict[str, tuple[str, ...]]]:
-    """The header, the ids and the other columns of a CSV file."""
+def _csv_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """The ids and the other columns of a CSV file."""
     table = read_cells(path)
     rows = table.whole_rows()
     if not rows:
@@ -79,10 +74,10 @@ def _csv_columns(path: Path) -> tuple[tuple[str, ...], list[str], dict[str, tupl
         if not id.strip() or id in seen:
             raise BadInput(f"{path}, row {number}: id {id!r}, where each must be filled and stand once")
         seen.add(id)
-    return table.header, ids, columns
+    return ids, columns
 
 
-def _label(cell: str) -> str | None:
+def _run_label(cell: str) -> str | None:
     text = cell.strip()
     if is_null(text):
         return None
@@ -90,19 +85,19 @@ def _label(cell: str) -> str | None:
 
 
 def _probability_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Label -> cells, where the columns are named after letters and hold numbers; else none."""
-    found = {
+    """Label -> cells, where columns are named after A, B … and hold numbers; else none."""
+    named = {
         match[1].upper(): cells
         for name, cells in columns.items()
-        if (match := _PROBABILITY_COLUMN.fullmatch(name.strip())) and _starts_with_a_number(cells)
+        if (match := _PROBABILITY_COLUMN.fullmatch(name.strip()))
     }
-    if len(found) < 2:
+    if not {"A", "B"} & set(named) or not any(map(_starts_with_a_number, named.values())):
         return {}
-    if len(found) < len(columns) or set(found) != set(letters(len(found))):
+    if len(named) < max(2, len(columns)) or set(named) != set(letters(len(named))):
         raise BadInput(
             f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other"
         )
-    return found
+    return named
 
 
 def _starts_with_a_number(cells: Sequence[str]) -> bool:
@@ -110,7 +105,7 @@ def _starts_with_a_number(cells: Sequence[str]) -> bool:
 
 
 def _letter_run(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
-    labels = [_label(cell) for cell in cells]
+    labels = [_run_label(cell) for cell in cells]
     weights = [0.0 if label is None else 1.0 for label in labels]
     columns = {"run": [name] * len(ids), "id": ids, "label": labels, "weight": weights}
     return pl.DataFrame(columns, schema=ANSWERS)

@@ -96,7 +96,8 @@ def ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], 
     weight = np.zeros((len(ids), len(members), len(labels)))
     weight[rows["id_place"], rows["run_place"], rows["label_place"]] = rows["weight"]
     total = weight.sum(axis=2, keepdims=True)
-    return np.divide(weight, total, out=weight, where=total > 0)
+    weight /= np.where(total > 0, total, 1.0)
+    return weight
 
 
 @dataclass(frozen=True, slots=True)

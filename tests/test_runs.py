@@ -1,0 +1,99 @@
+import pytest
+
+from quorum.errors import BadInput
+from quorum.files.answers import answers_frame, ballots_of, write_answers
+from quorum.files.runs import read_labels, read_runs
+
+
+def written(path, text):
+    path.write_bytes(text.encode())
+    return path
+
+
+def runs_of(*paths):
+    frames = read_runs(paths).partition_by("run", maintain_order=True)
+    return {frame["run"][0]: ballots_of(frame) for frame in frames}
+
+
+def test_one_label_column_is_one_run_called_as_its_file(tmp_path):
+    path = written(tmp_path / "mine.csv", "\ufeffid,label\r\n007,b\r\nq2, A \r\nq3,\r\n")
+    assert runs_of(path) == {"mine": {"007": {"B": 1.0}, "q2": {"A": 1.0}, "q3": {}}}
+
+
+def test_several_label_columns_are_a_run_each(tmp_path):
+    path = written(tmp_path / "all.csv", "question_id,x,y\nq1,A,\nq2,B,Z\n")
+    assert runs_of(path) == {"x": {"q1": {"A": 1.0}, "q2": {"B": 1.0}}, "y": {"q1": {}, "q2": {"Z": 1.0}}}
+
+
+@pytest.mark.parametrize("header", ["A,B,C", "prob_a,prob_b,prob_c", "p_C,p_B,p_A"])
+def test_a_probability_column_a_choice_is_one_run(tmp_path, header):
+    path = written(tmp_path / "p.csv", f"id,{header}\nq1,0.2,0.3,0.5\nq2,,,\nq3,0,1,0\n")
+    last = "A" if header.startswith("p_C") else "C"
+    ballots = runs_of(path)["p"]
+    assert ballots["q1"][last] == 0.5
+    assert (ballots["q2"], ballots["q3"]) == ({}, {"B": 1.0})
+
+
+def test_twenty_six_choices_are_read(tmp_path):
+    letters = [chr(65 + number) for number in range(26)]
+    path = written(tmp_path / "p.csv", f"id,{','.join(letters)}\nq1,{','.join(['0'] * 25 + ['1'])}\n")
+    assert runs_of(path) == {"p": {"q1": {"Z": 1.0}}}
+
+
+def test_runs_called_a_and_b_that_hold_letters_are_no_probabilities(tmp_path):
+    path = written(tmp_path / "two.csv", "id,A,B\nq1,C,D\n")
+    assert runs_of(path) == {"A": {"q1": {"C": 1.0}}, "B": {"q1": {"D": 1.0}}}
+
+
+def test_numbers_are_labels_of_open_questions(tmp_path):
+    path = written(tmp_path / "open.csv", "id,x,y\nq1,42,7\n")
+    assert runs_of(path) == {"x": {"q1": {"42": 1.0}}, "y": {"q1": {"7": 1.0}}}
+
+
+def test_an_answers_file_and_a_csv_may_stand_together(tmp_path):
+    write_answers(answers_frame("ours", {"q1": {"A": 0.6, "B": 0.4}}), tmp_path / "a.parquet")
+    path = written(tmp_path / "theirs.csv", "id,answer\nq1,B\n")
+    assert runs_of(tmp_path / "a.parquet", path) == {"ours": {"q1": {"A": 0.6, "B": 0.4}}, "theirs": {"q1": {"B": 1.0}}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id\nq1\n", "only ids"),
+        ("id,x\n", "no rows"),
+        ("id,x\nq1,A\nq1,B\n", "row 2: id 'q1'"),
+        ("id,x\n ,A\n", "row 1: id ' '"),
+        ("id,x\nq1,\n", "all 1 answers are unread"),
+        ("id,A,B\nq1,0.5,-1\n", r"row 1 \(q1\): '-1' for B"),
+        ("id,A,B\nq1,0.5,x\n", "'x' for B"),
+        ("id,answer,A,B\nq1,A,0.5,0.5\n", "no other"),
+        ("id,A,C\nq1,0.5,0.5\n", "for each of A, B"),
+    ],
+)
+def test_a_file_that_is_no_run_is_refused(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message):
+        read_runs([written(tmp_path / "x.csv", text)])
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path):
+    (tmp_path / "deep").mkdir()
+    first, second = (written(folder / "r.csv", "id,x\nq1,A\n") for folder in (tmp_path, tmp_path / "deep"))
+    with pytest.raises(BadInput, match="found 'r'"):
+        read_runs([first, second])
+
+
+def test_runs_over_other_questions_are_refused_and_a_lost_question_is_not(tmp_path):
+    first = written(tmp_path / "a.csv", "id,x\nq1,A\nq2,B\nq3,C\n")
+    lost = written(tmp_path / "b.csv", "id,x\nq1,A\nq2,B\n")
+    other = written(tmp_path / "c.csv", "id,x\nq3,A\nq4,B\nq5,B\n")
+    assert set(runs_of(first, lost)) == {"a", "b"}
+    with pytest.raises(BadInput, match="share 1 of 5 questions"):
+        read_runs([first, other])
+
+
+def test_labels_are_read_by_their_column(tmp_path):
+    path = written(tmp_path / "dev.csv", "id,subject,Answer\nq1,law,a\nq2,,\n")
+    assert read_labels(path, "answer") == {"q1": "A"}
+    assert read_labels(path, "subject") == {"q1": "law"}
+    with pytest.raises(BadInput, match="no column 'group'"):
+        read_labels(path, "group")
