@@ -15,7 +15,7 @@ from quorum.question import Message, Prompt, letters
 from tests.tiny import KINDS, tiny_model, tiny_tokenizer
 
 PROMPT = Prompt("q1", "def f(x): return x\nAnswer:", ("A", "B", "C"), ("a value", "an error", "a value"))
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 def by_hand(folder: Path, ids: tuple[int, ...]) -> torch.Tensor:

@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from quorum.door import Progress
 from quorum.errors import BadInput
+from quorum.model.cascade import shared_logprobs
 from quorum.model.likelihood import plain_logprobs
+from quorum.model.probe import why_plain
 from quorum.model.tokens import Continuation, Rendering, Tokens, fitted
 from quorum.question import Prompt, Reply
 
@@ -33,7 +35,8 @@ class Transformers:
 
     `context_tokens` is the longest prompt, answer included; the model's own limit where None. Of a longer one the
     middle is left out, so that instruction, question and cue survive; `shortened` counts them. `batch_tokens` bounds
-    memory: at most so many tokens are in work at once (a single longer prompt excepted).
+    memory: at most so many tokens are in work at once. Beginnings that prompts share are read once; a model that cannot
+    be read so is read plainly, one sequence at a time, and `why_plain` says why (None otherwise).
 
     Raises:
         BadInput: the model or its adapter cannot be loaded, a prompt lacks the labels or options that are to be scored.
@@ -72,6 +75,7 @@ class Transformers:
         tokenizer, self.model = _loaded(model, adapter, revision, trust_remote_code, dtype, device)
         self.tokens = Tokens(tokenizer)
         self.context_tokens = _room(self.model, tokenizer, context_tokens)
+        self.why_plain = why_plain(self.model) if method != "generate" else None
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
@@ -85,6 +89,8 @@ class Transformers:
 
     def logprobs(self, continuations: Sequence[Continuation]) -> list[list[float]]:
         """For each continuation, the log-probability of each of its following tokens."""
+        if self.why_plain is None:
+            return shared_logprobs(self.model, continuations, self.batch_tokens, self._progress)
         return plain_logprobs(self.model, continuations, self._progress)
 
     def _by_letter(self, prompt: Prompt) -> list[Continuation]:

@@ -1,0 +1,295 @@
+"""Letter scoring: Quorum's transformers backend against EleutherAI's lm-evaluation-harness, in CPU seconds.
+
+One model (random weights, Llama architecture, made on the spot), the same questions, the same letters asked; each side
+in a process of its own with the same number of threads. Time is what the process's threads spent between prompts and
+letters, tokenising included, loading excluded. lm-eval runs its hf backend at the best of the batch sizes 1, 8 and 32,
+found on the first questions. lm-eval is optional: `pip install lm-eval` into this environment, or into another one
+that --lm-eval-python names. Where it is absent the ratios are null, and the program says so.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from quorum.door import BAD_INPUT, DONE, enter, show_json
+from quorum.errors import BadInput
+
+LETTERS = ("A", "B", "C", "D")
+BATCH_SIZES = (1, 8, 32)
+TRIAL = 32  # questions that decide lm-eval's batch size
+
+
+def main() -> int:
+    """Runs the comparison, or one side of it in a process of its own."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--n", type=int, default=500, help="questions (500)")
+    parser.add_argument(
+        "--shots", type=int, nargs="+", default=[5, 0], help="how many examples stand before each (5 0)"
+    )
+    parser.add_argument(
+        "--words", type=int, default=55, help="words a question, choices included (55: some 100 tokens)"
+    )
+    parser.add_argument("--hidden", type=int, default=512, help="width of the model (512: 35M parameters)")
+    parser.add_argument("--layers", type=int, default=8, help="its layers (8)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of each side (2)")
+    parser.add_argument("--rounds", type=int, default=3, help="how often Quorum runs; the median counts (3)")
+    parser.add_argument("--batch-tokens", type=int, default=None, help="Quorum's dial of the same name")
+    parser.add_argument(
+        "--plain", action="store_true", help="also time plain transformers, batched and sorted by length"
+    )
+    parser.add_argument("--lm-eval-python", default=sys.executable, help="a Python that has lm-eval (this one)")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--side", choices=list(SIDES), help=argparse.SUPPRESS)
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.side:
+        print(json.dumps(SIDES[arguments.side](json.loads(arguments.work.read_text(encoding="utf-8")))))
+        return DONE
+    if arguments.n < 1:
+        raise BadInput(f"--n {arguments.n}; at least 1 question is needed")
+    found = compared(arguments)
+    show_json(found) if arguments.json else show_table(found)
+    return DONE if found["lm_eval"] else BAD_INPUT
+
+
+def compared(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Both sides at each number of shots, and what follows from them."""
+    python = arguments.lm_eval_python
+    there = subprocess.run([python, "-c", "import lm_eval"], capture_output=True, check=False).returncode == 0
+    if not there:
+        print("lm-eval is not installed (pip install lm-eval): Quorum is timed alone", file=sys.stderr)
+    found: dict[str, Any] = {"n": arguments.n, "threads": arguments.threads, "lm_eval": there}
+    with tempfile.TemporaryDirectory() as folder:
+        model = made_model(Path(folder) / "model", arguments.hidden, arguments.layers)
+        found["parameters"] = model["parameters"]
+        for shots in arguments.shots:
+            work = {
+                "model": str(Path(folder) / "model"),
+                "prompts": made_prompts(arguments.n, shots, arguments.words),
+                "threads": arguments.threads,
+                "rounds": arguments.rounds,
+                "batch_tokens": arguments.batch_tokens,
+            }
+            found |= one_comparison(work, shots, python if there else None, arguments.plain, Path(folder))
+    return found
+
+
+def one_comparison(work: dict[str, Any], shots: int, peer: str | None, plain: bool, folder: Path) -> dict[str, Any]:
+    """The figures at one number of shots, their names ending in `_{shots}shot`."""
+
+    def side(name: str, python: str = sys.executable, **changed: Any) -> dict[str, Any]:
+        path = folder / "work.json"
+        path.write_text(json.dumps(work | changed), encoding="utf-8")
+        command = [python, __file__, "--side", name, "--work", str(path)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+        return result
+
+    ours = side("quorum")
+    n = len(work["prompts"])
+    found = {"seconds_a_question": ours["seconds"] / n, "gemm_fraction": ours["gemm_fraction"]}
+    found |= {name: ours[name] for name in ("tokens_a_question", "peak_gflops", "memory_mb")}
+    if peer is not None:
+        trials = {size: side("lm-eval", peer, prompts=work["prompts"][:TRIAL], batch_size=size) for size in BATCH_SIZES}
+        best = min(trials, key=lambda size: trials[size]["seconds"])
+        theirs = side("lm-eval", peer, batch_size=best)
+        found |= {"ratio": theirs["seconds"] / ours["seconds"], "lm_eval_batch_size": best}
+        found |= {"lm_eval_seconds_a_question": theirs["seconds"] / n, "lm_eval_memory_mb": theirs["memory_mb"]}
+        found["letters_equal"] = sum(a == b for a, b in zip(ours["letters"], theirs["letters"], strict=True)) / n
+    if plain:
+        found["plain_ratio"] = side("plain", batch_size=8)["seconds"] / ours["seconds"]
+    return {f"{name}_{shots}shot": value for name, value in found.items()}
+
+
+def made_model(folder: Path, hidden: int, layers: int) -> dict[str, int]:
+    """Writes a Llama with random weights and a byte-level BPE of 8,000 tokens trained on Python's own sources."""
+    import sysconfig
+
+    import torch
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=8000, special_tokens=["<s>", "</s>"], show_progress=False)
+    sources = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[:80]
+    bpe.train([str(path) for path in sources], trainer)
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", pad_token="</s>"
+    ).save_pretrained(folder)
+    config = transformers.LlamaConfig(
+        hidden_size=hidden, intermediate_size=3 * hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
+        num_key_value_heads=hidden // 64, vocab_size=bpe.get_vocab_size(), max_position_embeddings=4096,
+        initializer_range=0.05, tie_word_embeddings=False, bos_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    return {"parameters": sum(weights.numel() for weights in model.parameters())}
+
+
+def made_prompts(n: int, shots: int, words: int) -> list[str]:
+    """Questions of `words` words, drawn from Python's own documentation, behind the same `shots` answered ones."""
+    import pydoc_data.topics
+    import random
+
+    chance = random.Random(0)
+    known = [word for text in pydoc_data.topics.topics.values() for word in text.split() if word.isalpha()]
+
+    def question() -> str:
+        drawn = [chance.choice(known) for _ in range(chance.randint(words - 10, words + 10))]
+        stem, choices = " ".join(drawn[:-16]), [" ".join(drawn[4 * at - 16 : 4 * at - 12 or None]) for at in range(4)]
+        lines = "\n".join(f"{letter}. {text}" for letter, text in zip(LETTERS, choices, strict=True))
+        return f"Question: {stem}?\n{lines}\nAnswer:"
+
+    head = "The following are multiple choice questions (with answers).\n\n" if shots else ""
+    head += "".join(f"{question()} {chance.choice(LETTERS)}\n\n" for _ in range(shots))
+    return [head + question() for _ in range(n)]
+
+
+def quorum_side(work: dict[str, Any]) -> dict[str, Any]:
+    """Quorum's letters, its CPU seconds (median of the rounds) and its share of the machine's own GEMM rate."""
+    import statistics
+    import time
+
+    import torch
+
+    from quorum.model.transformers import Transformers
+    from quorum.question import Prompt
+
+    torch.set_num_threads(work["threads"])
+    dials = {"batch_tokens": work["batch_tokens"]} if work["batch_tokens"] else {}
+    backend = Transformers(work["model"], **dials)
+    prompts = [Prompt(str(at), text, LETTERS) for at, text in enumerate(work["prompts"])]
+    backend.answer(prompts[:2])  # the first call of anything is slow
+    seconds, peaks = [], [gemm_rate()]
+    for _ in range(work["rounds"]):
+        before = time.process_time()
+        replies = backend.answer(prompts)
+        seconds.append(time.process_time() - before)
+        peaks.append(gemm_rate())
+    needed, tokens = needed_work(backend, work["prompts"])
+    took, peak = statistics.median(seconds), statistics.median(peaks)
+    return {
+        "letters": [reply.text for reply in replies],
+        "seconds": took,
+        "gemm_fraction": needed / took / peak,
+        "peak_gflops": peak / 1e9,
+        "tokens_a_question": tokens / len(prompts),
+        "memory_mb": memory_mb(),
+    }
+
+
+def needed_work(backend: Any, texts: list[str]) -> tuple[float, int]:
+    """The floating-point operations that the letters cannot do without, and the tokens that are not shared.
+
+    Every distinct token goes once through every matrix (2 operations a weight) and attends to what is before it
+    (4 operations a position and unit of width); of the last layer only keys and values, but for each prompt's last
+    token, which alone sees the vocabulary.
+    """
+    from itertools import pairwise
+
+    from quorum.model.prefixes import shared_length
+
+    config = backend.model.config
+    runs = sorted({tuple(backend.tokens.tokenizer(text).input_ids) for text in texts})
+    shared = [0, *(shared_length(one, other) for one, other in pairwise(runs))]
+    fresh = [(common, len(run)) for common, run in zip(shared, runs, strict=True)]
+    tokens = sum(end - start for start, end in fresh)
+    attended = sum(end * (end + 1) // 2 - start * (start + 1) // 2 for start, end in fresh)
+    width, layers = config.hidden_size, config.num_hidden_layers
+    rows = 2 * (4 * width**2 + 3 * width * config.intermediate_size)
+    total = (layers - 1) * (tokens * rows + 4 * width * attended) + tokens * 2 * 2 * width**2
+    total += len(runs) * (rows - 2 * 2 * width**2 + 2 * width * config.vocab_size)
+    return float(total + sum(4 * width * end for _, end in fresh)), tokens
+
+
+def gemm_rate() -> float:
+    """Floating-point operations a CPU second in a large float32 matrix product: the best of a few."""
+    import time
+
+    import torch
+
+    left, right = torch.randn(1024, 1024), torch.randn(1024, 4096)
+    best = 0.0
+    for _ in range(5):
+        before = time.process_time()
+        for _ in range(4):
+            left @ right
+        best = max(best, 4 * 2 * left.numel() * right.shape[1] / (time.process_time() - before))
+    return best
+
+
+def lm_eval_side(work: dict[str, Any]) -> dict[str, Any]:
+    """lm-eval's letters and its CPU seconds at one batch size."""
+    import time
+
+    import torch
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    torch.set_num_threads(work["threads"])
+    model = HFLM(pretrained=work["model"], batch_size=work["batch_size"], dtype="float32", device="cpu")
+
+    def likelihoods(prompts: list[str]) -> list[float]:
+        asked = [(prompt, f" {letter}") for prompt in prompts for letter in LETTERS]
+        requests = [
+            Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=at) for at, pair in enumerate(asked)
+        ]
+        return [value for value, _ in model.loglikelihood(requests, disable_tqdm=True)]
+
+    likelihoods(work["prompts"][:2])
+    before = time.process_time()
+    values = likelihoods(work["prompts"])
+    seconds = time.process_time() - before
+    rows = [values[at : at + len(LETTERS)] for at in range(0, len(values), len(LETTERS))]
+    letters = [LETTERS[max(range(len(row)), key=row.__getitem__)] for row in rows]
+    return {"letters": letters, "seconds": seconds, "memory_mb": memory_mb()}
+
+
+def plain_side(work: dict[str, Any]) -> dict[str, Any]:
+    """Plain transformers: batches padded on the left, sorted by length, logits of the last position alone."""
+    import time
+
+    import torch
+    import transformers
+
+    torch.set_num_threads(work["threads"])
+    tokenizer = transformers.AutoTokenizer.from_pretrained(work["model"], padding_side="left")
+    model = transformers.AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.float32)
+    letters = [tokenizer(f" {letter}").input_ids[0] for letter in LETTERS]
+
+    def answered(prompts: list[str]) -> None:
+        for at in range(0, len(prompts), work["batch_size"]):
+            batch = tokenizer(prompts[at : at + work["batch_size"]], padding=True, return_tensors="pt")
+            with torch.inference_mode():
+                model(**batch, logits_to_keep=1, use_cache=False).logits[:, -1, letters].argmax(-1).tolist()
+
+    answered(work["prompts"][:2])
+    before = time.process_time()
+    answered(sorted(work["prompts"], key=len))
+    return {"seconds": time.process_time() - before, "memory_mb": memory_mb()}
+
+
+def memory_mb() -> float:
+    """The most memory this process has held, in megabytes."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
+
+
+def show_table(found: dict[str, Any]) -> None:
+    """A line a figure."""
+    for name, value in found.items():
+        print(f"{name:34}{value:.4g}" if isinstance(value, float) else f"{name:34}{value}")
+
+
+SIDES = {"quorum": quorum_side, "lm-eval": lm_eval_side, "plain": plain_side}
+
+if __name__ == "__main__":
+    enter(main)

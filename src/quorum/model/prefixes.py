@@ -1,0 +1,150 @@
+"""Which beginnings token sequences share, and how to run each of them once.
+
+Sorted, sequences that begin alike stand together: the lengths that neighbours share are the whole trie. It is cut in
+two. A beginning that saves enough work becomes a `Head`: run once, kept. What is left below is cut into `Block`s: small
+trees that run in one go, many of them side by side in a pack.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+# Attention inside a block is dense: siblings waste work on each other. A block of so many tokens costs twice its tokens.
+_DENSE_TOKENS = 2048
+# A block of several runs has at most so many tokens, which bounds its mask.
+_BLOCK_TOKENS = 512
+# A head must save at least this many tokens: it costs a run of its own.
+_WORTH_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Run:
+    """A token sequence to be read; `wanted` is the first position whose prediction is wanted, and all after it are."""
+
+    tokens: tuple[int, ...]
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """Tokens that several runs have in common, from position `start` on, after those of `parent`."""
+
+    parent: "Head | None"
+    start: int
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Rows `start` to `end` of a block: each attends to those before it in the branch, and all to the rows `above`."""
+
+    start: int
+    end: int
+    above: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Runs that are read together after `head`, what they share standing once.
+
+    Row i is `tokens[i]` at position `positions[i]`. `wanted[j]` are the rows whose predictions run `first + j` wants.
+    """
+
+    head: Head | None
+    first: int
+    tokens: tuple[int, ...]
+    positions: tuple[int, ...]
+    branches: tuple[Branch, ...]
+    wanted: tuple[tuple[int, ...], ...]
+
+
+def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens both begin with (by bisection: slices compare fast)."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def blocks_of(runs: Sequence[Run], most: int) -> list[Block]:
+    """The sorted, distinct `runs` as blocks below shared heads, in their order; each run is in one block.
+
+    No head, and no block of several runs, has more than `most` tokens. The rows that a run wants are all in its block.
+    """
+    shared = [0, *(shared_length(one.tokens, other.tokens) for one, other in pairwise(runs))]
+    fresh = [0, *accumulate(len(run.tokens) - common for run, common in zip(runs, shared, strict=True))]
+
+    def below(low: int, high: int, depth: int) -> int:
+        """The tokens of the trie of these runs from `depth` on."""
+        return len(runs[low].tokens) - depth + fresh[high] - fresh[low + 1]
+
+    blocks: list[Block] = []
+    todo: list[tuple[int, int, int, Head | None]] = [(0, len(runs), 0, None)] if runs else []
+    while todo:
+        low, high, depth, head = todo.pop()
+        common = min(shared[low + 1 : high], default=len(runs[low].tokens))
+        cuts = [low, *(at for at in range(low + 1, high) if shared[at] == common), high]
+        end = min(common, *(run.wanted for run in runs[low:high]))  # of what may become a head
+        tokens, alone = below(low, high, depth), high - low == 1
+        apart = sum(_dense_cost(below(start, stop, depth)) for start, stop in pairwise(cuts))
+        together = tokens <= min(most, _BLOCK_TOKENS) and _dense_cost(tokens) <= apart
+        if together or (alone and (tokens <= most or end <= depth)):
+            blocks.append(_block(runs[low:high], shared[low:high], low, depth, head))
+            continue
+        if alone:
+            end = min(end, depth + most)
+        if alone or (end - depth) * (len(cuts) - 2) >= _WORTH_TOKENS:
+            for start in range(depth, end, most):
+                head = Head(head, start, runs[low].tokens[start : min(start + most, end)])
+            depth = end
+        todo += [(start, stop, depth, head) for start, stop in reversed(list(pairwise(cuts)))]
+    return blocks
+
+
+def packs_of(blocks: Sequence[Block], most: int, most_wanted: int) -> Iterator[list[Block]]:
+    """`blocks` in order, each time as many as have `most` tokens and want `most_wanted` rows; a larger one alone."""
+    pack: list[Block] = []
+    tokens = wanted = 0
+    for block in blocks:
+        wants = sum(map(len, block.wanted))
+        if pack and (tokens + len(block.tokens) > most or wanted + wants > most_wanted):
+            yield pack
+            pack, tokens, wanted = [], 0, 0
+        pack.append(block)
+        tokens, wanted = tokens + len(block.tokens), wanted + wants
+    if pack:
+        yield pack
+
+
+def lineage(head: Head | None) -> list[Head]:
+    """A head and what stands before it, first things first."""
+    line: list[Head] = []
+    while head is not None:
+        line.append(head)
+        head = head.parent
+    return line[::-1]
+
+
+def _dense_cost(tokens: int) -> float:
+    return tokens * (1 + tokens / _DENSE_TOKENS)
+
+
+def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, head: Head | None) -> Block:
+    tokens: list[int] = []
+    positions: list[int] = []
+    branches: list[Branch] = []
+    wanted: list[tuple[int, ...]] = []
+    path: list[int] = []  # the rows of the run at hand, from depth on
+    for run, common in zip(runs, shared, strict=True):
+        del path[common - depth if tokens else 0 :]
+        at, start = depth + len(path), len(tokens)
+        tokens += run.tokens[at:]
+        positions += range(at, len(run.tokens))
+        branches.append(Branch(start, len(tokens), tuple(path)))
+        path += range(start, len(tokens))
+        wanted.append(tuple(path[run.wanted - depth :]))
+    return Block(head, first, tuple(tokens), tuple(positions), tuple(branches), tuple(wanted))

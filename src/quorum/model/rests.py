@@ -1,0 +1,194 @@
+"""Attention of many rests at once: each within itself, and all to the heads above them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from quorum.model.prefixes import Block, Head, lineage
+
+# Blocks are padded to one length for the attention within them: by at most this factor.
+_MOST_PADDING = 1.25
+# Where a fused kernel gives the log-sum-exp too; elsewhere scores are written out.
+_FUSED_ON = ("cpu",)
+
+# Of every layer, the keys and values of a head: (1, key-value heads, tokens, width).
+HeadMemory = dict[int, tuple[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Span:
+    """Rows `start` to `stop` of the pack, which stand below `head`, and what the head remembers."""
+
+    start: int
+    stop: int
+    head: Head
+    memory: HeadMemory
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """Blocks of about one length: `index` (blocks, length) are their rows in the pack, padded on the right.
+
+    `real` (blocks, length) tells rows from padding, and `tree` (blocks, length, length) who attends to whom; it is None
+    where every block is one sequence, and `real` where nothing is padded.
+    """
+
+    index: Any
+    real: Any
+    tree: Any
+
+
+class RestAttention:
+    """What the attention of one pack needs in every layer.
+
+    With `keep`, `memory` holds the pack's own keys and values once the model has read it.
+    """
+
+    def __init__(
+        self, pack: Sequence[Block], memories: Mapping[Head, HeadMemory], device: Any, keep: bool = False
+    ) -> None:
+        import torch
+
+        self.memory: HeadMemory = {}
+        self._keep = keep
+        self.positions = torch.tensor([at for block in pack for at in block.positions], device=device)
+        starts = list(accumulate((len(block.tokens) for block in pack), initial=0))
+        self._spans = _spans(pack, starts, memories)
+        self._groups = [_group([pack[n] for n in alike], [starts[n] for n in alike], device) for alike in _alike(pack)]
+        self._masks: dict[Any, Any] = {}
+
+    def attend(self, layer: int, query: Any, key: Any, value: Any, scaling: float, window: int | None) -> Any:
+        """One layer's attention (1, tokens, heads, width) of query, key and value (1, heads, tokens, width).
+
+        A `window` of w lets a token attend to itself and the w - 1 positions before it.
+        """
+        if self._keep:
+            self.memory[layer] = key.contiguous(), value.contiguous()
+        out, log_sum = self._within(query, key, value, scaling, window)
+        for span in self._spans:
+            rows = slice(span.start, span.stop)
+            mask = self._span_mask(span, window, query.dtype)
+            above, above_sum = _attention(query[:, :, rows], *span.memory[layer], scaling, mask)
+            # one softmax over both would have weighed them as the exponentials of their log-sums
+            share = (above_sum[0].T - log_sum[rows]).sigmoid()
+            out[rows] = out[rows].lerp(above[0].transpose(0, 1).float(), share[..., None])
+            log_sum[rows] = log_sum[rows].logaddexp(above_sum[0].T)
+        return out.to(query.dtype)[None]
+
+    def _within(self, query: Any, key: Any, value: Any, scaling: float, window: int | None) -> tuple[Any, Any]:
+        """The attention of every row within its block (tokens, heads, width), and its log-sum-exp (tokens, heads)."""
+        import torch
+
+        _, heads, count, width = query.shape
+        out = query.new_empty(count, heads, width, dtype=torch.float32)
+        log_sum = query.new_empty(count, heads, dtype=torch.float32)
+        for number, group in enumerate(self._groups):
+            # (heads, tokens, width) at (blocks, length) -> (blocks, heads, length, width)
+            q, k, v = (each[0][:, group.index].transpose(0, 1) for each in (query, key, value))
+            mask = self._group_mask(number, window, query.dtype)
+            inner, inner_sum = _attention(q, k, v, scaling, mask, causal=mask is None)
+            inner, inner_sum = inner.transpose(1, 2), inner_sum.transpose(1, 2)
+            if group.real is None:
+                rows, inner, inner_sum = group.index.flatten(), inner.flatten(0, 1), inner_sum.flatten(0, 1)
+            else:
+                rows, inner, inner_sum = group.index[group.real], inner[group.real], inner_sum[group.real]
+            out[rows], log_sum[rows] = inner.float(), inner_sum
+        return out, log_sum
+
+    def _group_mask(self, number: int, window: int | None, dtype: Any) -> Any:
+        """What is added to the scores within a group (blocks, 1, length, length); None where they are just causal."""
+        import torch
+
+        group = self._groups[number]
+        length = group.index.shape[1]
+        if group.tree is None and (window is None or length <= window):
+            return None
+        if (number, window) not in self._masks:
+            allowed = torch.ones(length, length, dtype=torch.bool, device=group.index.device).tril()
+            allowed = allowed[None] if group.tree is None else group.tree
+            if window is not None:
+                at = self.positions[group.index]
+                allowed = allowed & (at[:, :, None] - at[:, None, :] < window)
+            self._masks[number, window] = _added(allowed[:, None], dtype)
+        return self._masks[number, window]
+
+    def _span_mask(self, span: _Span, window: int | None, dtype: Any) -> Any:
+        """What is added to the scores of a span's rows and its head (1, 1, rows, tokens); None where all see all."""
+        import torch
+
+        if window is None:
+            return None
+        if (span.head, window) not in self._masks:
+            at = self.positions[span.start : span.stop, None]
+            above = torch.arange(span.head.start, span.head.start + len(span.head.tokens), device=at.device)
+            allowed = at - above < window
+            self._masks[span.head, window] = None if bool(allowed.all()) else _added(allowed[None, None], dtype)
+        return self._masks[span.head, window]
+
+
+def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, causal: bool = False) -> tuple[Any, Any]:
+    """Attention (blocks, heads, rows, width) and the log-sum-exp of its scores (blocks, heads, rows) in float32."""
+    import torch
+
+    if query.device.type in _FUSED_ON and query.shape[-1] == value.shape[-1]:
+        # the kernel behind scaled_dot_product_attention, called by its own name because that keeps the log-sum-exp
+        fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        out, log_sum = fused(query, key, value, 0.0, causal, attn_mask=mask, scale=scaling)
+        return out, log_sum
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    scores = (query @ key.transpose(2, 3)).float() * scaling
+    if causal:
+        scores = scores + _added(torch.ones_like(scores[0, 0], dtype=torch.bool).tril(), scores.dtype)
+    if mask is not None:
+        scores = scores + mask
+    return scores.softmax(-1).to(value.dtype) @ value, scores.logsumexp(-1)
+
+
+def _added(allowed: Any, dtype: Any) -> Any:
+    """0 where attention is allowed, elsewhere so low a number that its exponential is 0 (finite: no row gets NaN)."""
+    import torch
+
+    return torch.where(allowed, 0.0, torch.finfo(dtype).min / 2).to(dtype)
+
+
+def _spans(pack: Sequence[Block], starts: Sequence[int], memories: Mapping[Head, HeadMemory]) -> list[_Span]:
+    rows: dict[Head, tuple[int, int]] = {}
+    for block, start in zip(pack, starts, strict=False):
+        for head in lineage(block.head):  # blocks stand in the trie's order: those below a head stand together
+            rows[head] = rows.get(head, (start, start))[0], start + len(block.tokens)
+    return [_Span(start, stop, head, memories[head]) for head, (start, stop) in rows.items()]
+
+
+def _alike(pack: Sequence[Block]) -> Iterator[list[int]]:
+    """The pack's blocks (their numbers) in groups of about one length, trees and plain sequences apart."""
+    group: list[int] = []
+    for number in sorted(range(len(pack)), key=lambda n: (len(pack[n].branches) > 1, -len(pack[n].tokens))):
+        if group:
+            longest, block = pack[group[0]], pack[number]
+            same_kind = (len(longest.branches) > 1) == (len(block.branches) > 1)
+            if not same_kind or len(longest.tokens) > _MOST_PADDING * len(block.tokens):
+                yield group
+                group = []
+        group.append(number)
+    yield group
+
+
+def _group(blocks: Sequence[Block], starts: Sequence[int], device: Any) -> _Group:
+    import torch
+
+    lengths = torch.tensor([len(block.tokens) for block in blocks])
+    column = torch.arange(int(lengths.max()))
+    real = column < lengths[:, None]
+    index = torch.tensor(starts)[:, None] + torch.where(real, column, 0)
+    tree = None
+    if len(blocks[0].branches) > 1:
+        tree = torch.zeros(len(blocks), len(column), len(column), dtype=torch.bool)
+        for allowed, block in zip(tree, blocks, strict=True):
+            for branch in block.branches:
+                allowed[branch.start : branch.end, list(branch.above)] = True
+                own = allowed[branch.start : branch.end, branch.start : branch.end]
+                own |= torch.ones_like(own).tril()
+        tree = tree.to(device)
+    return _Group(index.to(device), None if bool(real.all()) else real.to(device), tree)

@@ -1,0 +1,212 @@
+"""Reading what sequences share once gives the same numbers as reading each sequence whole and alone."""
+
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import quorum.model.prefixes
+from quorum.model.cascade import shared_logprobs
+from quorum.model.likelihood import plain_logprobs
+from quorum.model.prefixes import Run, blocks_of, lineage, packs_of, shared_length
+from quorum.model.probe import why_plain
+from quorum.model.tokens import Continuation
+from quorum.model.transformers import Transformers
+from quorum.question import Prompt, letters
+from tests.tiny import KINDS, tiny_model
+
+# float32: absolute, on log-probabilities. The models' logits reach about 30, where float32 resolves 2e-6.
+ROUNDING = 1e-4
+torch.set_num_threads(1)
+
+
+@cache
+def model(kind: str, dtype: torch.dtype = torch.float32) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(tiny_model(kind), dtype=dtype).eval()
+
+
+@pytest.fixture(autouse=True)
+def heads_of_a_few_tokens_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small batches then have every shape that large ones have: heads below heads, and trees below them."""
+    monkeypatch.setattr(quorum.model.prefixes, "_WORTH_TOKENS", 8)
+    monkeypatch.setattr(quorum.model.prefixes, "_BLOCK_TOKENS", 48)
+
+
+def furthest(one: list[list[float]], other: list[list[float]]) -> float:
+    pairs = [pair for a, b in zip(one, other, strict=True) for pair in zip(a, b, strict=True)]
+    return max((abs(a - b) for a, b in pairs), default=0.0)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Continuation]:
+    """Subjects with a head each, questions below them, options below those; lengths and tokens by chance."""
+
+    def tokens(most: int, least: int = 0) -> tuple[int, ...]:
+        seed = draw(st.integers(0, 3))  # few seeds: beginnings come again by chance
+        return tuple((37 * at * (seed + 1) + seed) % 600 for at in range(draw(st.integers(least, most))))
+
+    continuations = []
+    opening = tokens(30)
+    for _ in range(draw(st.integers(1, 3))):
+        subject = opening + tokens(40)
+        for _ in range(draw(st.integers(1, 4))):
+            context = subject + tokens(20, 1)
+            continuations += [Continuation(context, tokens(4, 1)) for _ in range(draw(st.integers(1, 4)))]
+    return continuations
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=12)
+@given(batch=batches(), most=st.sampled_from([5, 32, 100, 4096]))
+def test_shared_and_plain_reading_agree_on_every_architecture(kind: str, batch: list[Continuation], most: int) -> None:
+    shared = shared_logprobs(model(kind), batch, most)
+    assert furthest(shared, plain_logprobs(model(kind), batch)) < ROUNDING
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma3"])
+@settings(deadline=None, max_examples=8)
+@given(batch=batches(), most=st.sampled_from([32, 4096]))
+def test_in_bfloat16_the_shared_way_is_as_near_to_the_truth_as_the_plain_way(
+    kind: str, batch: list[Continuation], most: int
+) -> None:
+    narrow = model(kind, torch.bfloat16)
+    truth = plain_logprobs(model_of_rounded_weights(kind), batch)
+    off = furthest(shared_logprobs(narrow, batch, most), truth)
+    assert off < 2 * furthest(plain_logprobs(narrow, batch), truth) + 0.2  # logits near 30 are 0.125 apart in bfloat16
+
+
+@cache
+def model_of_rounded_weights(kind: str) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(tiny_model(kind), dtype=torch.bfloat16).float().eval()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_continuations_tie_exactly(kind: str) -> None:
+    context = tuple(range(10, 60))
+    batch = [Continuation(context[:at], (7, 8)) for at in (20, 50, 20, 35, 50)]
+    scores = shared_logprobs(model(kind), batch, 32)
+    assert scores[0] == scores[2]
+    assert scores[1] == scores[4]
+    assert scores[0] != scores[3]
+
+
+def test_a_continuation_that_is_the_beginning_of_another_context_is_scored_too() -> None:
+    context = tuple(range(10, 60))
+    batch = [Continuation(context[:at], context[at : at + 5]) for at in (1, 7, 20, 44)] * 2
+    for most in (3, 16, 4096):
+        assert furthest(shared_logprobs(model("llama"), batch, most), plain_logprobs(model("llama"), batch)) < ROUNDING
+
+
+def test_heads_longer_than_a_sliding_window_are_read_in_pieces() -> None:
+    head = tuple(range(200))
+    batch = [Continuation(head + (at,) * (at % 40 + 1), (at, 3)) for at in range(30)]
+    for most in (16, 64, 4096):
+        shared = shared_logprobs(model("gemma3"), batch, most)
+        assert furthest(shared, plain_logprobs(model("gemma3"), batch)) < ROUNDING
+
+
+def test_the_way_of_a_gpu_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = tuple(range(100))
+    batch = [Continuation(head + (at,) * (at % 20 + 1), (at, 3)) for at in range(12)]
+    with monkeypatch.context() as patched:
+        patched.setattr(quorum.model.rests, "_FUSED_ON", ())
+        for kind in KINDS:
+            shared = shared_logprobs(model(kind), batch, 64)
+            assert furthest(shared, plain_logprobs(model(kind), batch)) < ROUNDING
+
+
+sequences = st.lists(
+    st.lists(st.integers(0, 2), min_size=1, max_size=30).map(tuple), min_size=1, max_size=25, unique=True
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(sequences, st.integers(1, 40), st.randoms(use_true_random=False))
+def test_every_run_can_be_read_off_the_plan(tokens: list[tuple[int, ...]], most: int, chance: Any) -> None:
+    runs = sorted(Run(each, chance.randrange(len(each))) for each in tokens)
+    blocks = blocks_of(runs, most)
+    assert [at for block in blocks for at in range(block.first, block.first + len(block.wanted))] == [*range(len(runs))]
+    for block in blocks:
+        line = lineage(block.head)
+        above = tuple(token for head in line for token in head.tokens)
+        assert [head.start for head in line] == [sum(len(head.tokens) for head in line[:at]) for at in range(len(line))]
+        assert all(0 < len(head.tokens) <= most for head in line)
+        assert len(block.wanted) == 1 or len(block.tokens) <= most
+        for number, (branch, wanted) in enumerate(zip(block.branches, block.wanted, strict=True)):
+            run = runs[block.first + number]
+            rows = (*branch.above, *range(branch.start, branch.end))
+            assert above + tuple(block.tokens[row] for row in rows) == run.tokens
+            assert tuple(block.positions[row] for row in rows) == tuple(range(len(above), len(run.tokens)))
+            assert wanted == rows[run.wanted - len(above) :]
+
+
+@given(sequences)
+def test_a_shared_length_is_where_two_sequences_part(tokens: list[tuple[int, ...]]) -> None:
+    for one, other in pairwise(tokens):
+        length = shared_length(one, other)
+        assert one[:length] == other[:length]
+        assert one[length : length + 1] != other[length : length + 1] or min(len(one), len(other)) == length
+
+
+def test_packs_keep_to_both_bounds_but_for_a_block_that_is_larger_alone() -> None:
+    runs = sorted(Run((at, *range(at)), max(0, at - 3)) for at in range(30))
+    blocks = blocks_of(runs, 20)
+    packs = list(packs_of(blocks, 20, 6))
+    assert [block for pack in packs for block in pack] == blocks
+    for pack in packs:
+        assert len(pack) == 1 or sum(len(block.tokens) for block in pack) <= 20
+        assert len(pack) == 1 or sum(len(wanted) for block in pack for wanted in block.wanted) <= 6
+
+
+def test_what_prompts_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = tuple(range(400))
+    runs = sorted(Run((*head, at, at + 1), 401) for at in range(100))
+    heads = {head for block in blocks_of(runs, 4096) for head in lineage(block.head)}
+    assert sum(len(head.tokens) for head in heads) == 400
+    assert sum(len(block.tokens) for block in blocks_of(runs, 4096)) == 200
+
+
+@pytest.mark.parametrize("method", ["letter", "option"])
+@pytest.mark.parametrize("count", [2, 26])
+def test_the_backend_answers_alike_either_way(method: Any, count: int) -> None:
+    head = "The following are questions about Python.\n\n" * 3
+    options = tuple(f"def f{n % 3}(self)" for n in range(count))
+    prompts = [Prompt(str(n), f"{head}What does argument {n} do?\nAnswer:", letters(count), options) for n in range(8)]
+    backend = Transformers(str(tiny_model("qwen3")), method=method, batch_tokens=64)
+    assert backend.why_plain is None
+    shared = backend.answer(prompts)
+    backend.why_plain = "a test"
+    plain = backend.answer(prompts)
+    for one, other in zip(shared, plain, strict=True):
+        assert one.text == other.text
+        assert one.label_logprobs == pytest.approx(other.label_logprobs, abs=1e-3)
+
+
+def test_a_model_that_cannot_be_read_so_is_read_plainly_and_says_why() -> None:
+    sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    capped = transformers.Gemma2Config(**sizes, **known, intermediate_size=64, num_key_value_heads=2, head_dim=8)
+    assert "softcap" in str(why_plain(transformers.AutoModelForCausalLM.from_config(capped).eval()))
+    alibi = transformers.BloomConfig(**sizes, **known)
+    assert "register" in str(why_plain(transformers.AutoModelForCausalLM.from_config(alibi).eval()))
+    recurrent = transformers.MambaConfig(vocab_size=600, hidden_size=32, num_hidden_layers=2, **known)
+    assert "layers are" in str(why_plain(transformers.AutoModelForCausalLM.from_config(recurrent).eval()))
+    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    dynamic = transformers.LlamaConfig(**sizes, **known, intermediate_size=64, rope_parameters=rope)
+    assert "dynamic" in str(why_plain(transformers.AutoModelForCausalLM.from_config(dynamic).eval()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_is_left_as_it_was(kind: str) -> None:
+    fresh = transformers.AutoModelForCausalLM.from_pretrained(tiny_model(kind)).eval()
+    before = fresh.config._attn_implementation
+    tokens = torch.arange(40)[None]
+    expected = fresh(tokens).logits
+    shared_logprobs(fresh, [Continuation((1, 2, 3), (4,)), Continuation((1, 2, 5), (4,))], 4096)
+    assert fresh.config._attn_implementation == before
+    assert torch.equal(fresh(tokens).logits, expected)
