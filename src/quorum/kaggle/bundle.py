@@ -3,9 +3,11 @@
 import ast
 import builtins
 import hashlib
+import json
 import symtable
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -14,8 +16,18 @@ from quorum.errors import BadInput, some
 from quorum.kaggle.metadata import kaggle_limits
 from quorum.kaggle.secret import find_secrets
 
-_FIRST = ("quorum.kaggle.mount",)  # what the head runs before the rest is imported
-_FOOT = ("quorum.config", "quorum.door")  # what the foot needs besides the story
+# What every built file needs besides its story; these need nothing but Python itself, so that the wheels can come next.
+_GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.door")
+
+# What the built file itself brings, and what it means there.
+_BUILT_IN = {
+    "os": "import os",
+    "sys": "import sys",
+    "Path": "from pathlib import Path",
+    "PINS": "what the wheels are",
+    "DIALS": "the dials",
+    "run_kernel": "what runs the story",
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Module:
     text: str
     tree: ast.Module
 
-    @property
+    @cached_property
     def imports(self) -> list[ast.ImportFrom]:
         """Its imports from the package, those inside functions too."""
         found = (node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom))
@@ -56,10 +68,10 @@ def built_kernel(
         BadInput: a circle, a name that stands twice, an import that cannot be printed into one file, a requirement
             without its version, what looks like a secret, more bytes than Kaggle takes.
     """
-    head = _needed(_FIRST, src)
-    whole = _needed((*_FIRST, *_FOOT, *_read_module(str(story), story).needs), src)
-    body = [module for module in whole if module not in head]
     last = _read_module(str(story), story)
+    whole = _needed((*_GROUND, *last.needs), src)
+    head = whole[: len(_needed(_GROUND, src))]
+    body = whole[len(head) :]
     config = _config_name(last)
     _check_unique([*whole, last])
     pinned = _pinned(pins, wheels)
@@ -151,7 +163,7 @@ def _scopes(table: symtable.SymbolTable) -> list[symtable.SymbolTable]:
 
 def _check_unique(modules: Sequence[Module]) -> None:
     """Refuses a top-level name with two meanings: in one file the later would take the place of the earlier."""
-    meanings: dict[str, tuple[str, str]] = {}  # name -> what it means, where
+    meanings = {name: (meaning, "the built file") for name, meaning in _BUILT_IN.items()}
     for module in modules:
         outside = _imported_from_outside(module)
         for symbol in symtable.symtable(module.text, module.name, "exec").get_symbols():
@@ -187,27 +199,39 @@ def _imported_from_outside(module: Module) -> dict[str, str]:
 
 def _section(module: Module) -> str:
     """A module as it stands, without its imports from the package and without what runs it as a program."""
-    lines = module.text.splitlines()
-    blocks = [getattr(node, field) for node in ast.walk(module.tree) for field in ("body", "orelse", "finalbody")
-              if isinstance(getattr(node, field, None), list)]  # fmt: skip
-    for block in blocks:
+    lines: list[str | None] = list(module.text.splitlines())
+    for block in _blocks(module.tree):
         gone = [node for node in block if node in module.imports or _is_door(node)]
         for node in gone:
-            start, end = node.lineno - 1, node.end_lineno or node.lineno
-            lines[start:end] = [""] * (end - start)
+            lines[node.lineno - 1 : node.end_lineno] = [None] * ((node.end_lineno or node.lineno) - node.lineno + 1)
         if gone and len(gone) == len(block) and block is not module.tree.body:
             lines[gone[0].lineno - 1] = " " * gone[0].col_offset + "pass"
     title = module.name if module.name.startswith("quorum.") else Path(module.name).name
-    return f"# {'-' * 4} {title} {'-' * (113 - len(title))}\n\n{_without_gaps(lines)}\n"
+    return f"# {'-' * 4} {title} {'-' * (112 - len(title))}\n\n{_closed(lines)}\n"
+
+
+def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:
+    """Every list of statements in a module."""
+    fields = ("body", "orelse", "finalbody", "handlers")
+    found = (getattr(node, field, None) for node in ast.walk(tree) for field in fields)
+    return [block for block in found if isinstance(block, list)]
 
 
 def _is_door(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
-def _without_gaps(lines: Sequence[str]) -> str:
-    """The lines without blank ones at both ends."""
-    return "\n".join(lines).strip("\n")
+def _closed(lines: Sequence[str | None]) -> str:
+    """The lines without those that are gone (None), and without the second blank line beside such a hole."""
+    kept: list[str] = []
+    hole = False
+    for line in lines:
+        if line is None:
+            hole = True
+        elif line or not hole or (kept and kept[-1]):
+            kept.append(line)
+            hole = hole and not line
+    return "\n".join(kept).strip("\n")
 
 
 def _config_name(story: Module) -> str:
@@ -232,20 +256,23 @@ def _pinned(pins: Sequence[str], wheels: str) -> list[str]:
 
 
 def _wheels_step(pins: Sequence[str], wheels: str) -> str:
-    return (
-        f"# Nothing above needs more than Python itself; what follows may need the wheels.\n"
-        f"PINS = {pformat(list(pins), width=100)}\n\n"
-        f'if __name__ == "__main__":\n'
-        f"    enter_with_wheels(PINS, {wheels!r}, sys.argv, os.environ, print)\n"
-    )
+    return f"""# What follows may need the wheels: they are installed, and the program starts anew with them.
+PINS = {pformat(list(pins), width=100)}
+
+if __name__ == "__main__" and os.environ.get("QUORUM_WHEELS") != {wheels!r}:
+    enter(lambda: enter_with_wheels(PINS, {wheels!r}, sys.argv, os.environ, print))
+"""
 
 
 def _foot(table: Mapping[str, Any], config: str, name: str) -> str:
-    dials = pformat(dict(table), width=100, sort_dicts=False)
-    return f"""# ---- the dials of {name} {"-" * (104 - len(name))}
+    lines = (
+        f"    {json.dumps(dial)}: {pformat(value, width=100, sort_dicts=False)},\n" for dial, value in table.items()
+    )
+    return f"""# ---- the dials of {name} {"-" * (99 - len(name))}
 
 # On the command line dial=value wins over these, and kaggle=FOLDER stands for /kaggle in every path.
-DIALS = {dials}
+DIALS = {{
+{"".join(lines)}}}
 
 
 def run_kernel() -> int:

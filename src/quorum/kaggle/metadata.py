@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -112,18 +112,28 @@ def check_kernel_dials(metadata: KernelMetadata, table: Mapping[str, Any]) -> No
         BadInput: a type that the machine's GPUs lack, or a path under /kaggle/input that no source brings.
     """
     machine = kaggle_limits()["machine"].get(metadata.machine_shape)
-    for name, value in table.items():
-        if machine and not machine["bfloat16"] and str(value).lower() in ("bfloat16", "bf16"):
+    for name, value in _leaves(table):
+        if machine and not machine["bfloat16"] and value.lower() in ("bfloat16", "bf16"):
             raise BadInput(
                 f"kernel {metadata.id}: dial {name!r} is {value!r}, which {metadata.machine_shape} lacks: float16"
             )
-        for path in re.findall(r"/kaggle/input/([^\s,;:]+)", str(value)):
-            parts = path.strip("'\")]}").split("/")
-            if not metadata.mounts & set(parts):
-                raise BadInput(
-                    f"kernel {metadata.id}: dial {name!r} reads /kaggle/input/{'/'.join(parts)}, but its sources bring "
-                    f"only {', '.join(sorted(metadata.mounts)) or 'nothing'}"
-                )
+        if value.startswith("/kaggle/input/") and value.split("/")[3] not in metadata.mounts:
+            raise BadInput(
+                f"kernel {metadata.id}: dial {name!r} reads {value}, but its sources bring only "
+                f"{', '.join(sorted(metadata.mounts)) or 'nothing'}"
+            )
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Each text in a table, however deep, with the name of the dial that it belongs to."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}.{key}" if name else key)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item, name)
+    elif isinstance(value, str):
+        yield name, value
 
 
 def write_kernel_metadata(metadata: KernelMetadata, folder: Path) -> None:

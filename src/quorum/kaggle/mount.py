@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from quorum.errors import BadInput, some
 
@@ -52,17 +52,15 @@ def preflight(root: Path) -> list[str]:
 
 def enter_with_wheels(
     pins: Sequence[str], wheels: str, argv: Sequence[str], environment: Mapping[str, str], show: Callable[[str], None]
-) -> None:
+) -> NoReturn:
     """Installs `pins` from the mounted folder `wheels`, without a network, and starts the program `argv` anew.
 
     They go into a folder of their own outside the outputs: the image's packages stay as they are, and worker processes
-    find the same ones. Returns where that has happened already.
+    find the same ones. The program knows by QUORUM_WHEELS in its environment that they are there.
 
     Raises:
         BadInput: the wheels are not mounted, or one is missing.
     """
-    if environment.get("QUORUM_WHEELS") == wheels:
-        return
     root = Path(next((text.partition("=")[2] for text in argv[1:] if text.startswith("kaggle=")), "/kaggle"))
     site = root / "temp" / "wheels"
     source = mounted(wheels, root)

@@ -1,0 +1,123 @@
+"""Builds every kernel that kernels/kaggle.toml names into build/kernels/NAME/: one script and its metadata."""
+
+import argparse
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from quorum.door import DONE, enter, show_json
+from quorum.errors import BadInput
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One kernel as kernels/kaggle.toml describes it."""
+
+    story: str  # kernels/STORY.py
+    dials: str  # kernels/DIALS.toml
+    title: str
+    machine_shape: str | None = None  # a CPU where it is not given
+    dataset_sources: tuple[str, ...] = ()
+    competition_sources: tuple[str, ...] = ()
+    kernel_sources: tuple[str, ...] = ()
+    model_sources: tuple[str, ...] = ()
+    docker_image: str | None = None
+    requirements: str | None = None  # pinned, from the project's folder; installed from `wheels`
+    wheels: str = ""  # /kaggle/input/NAME of the dataset that make wheels made
+    kaggle: Mapping[str, Any] = field(default_factory=dict)  # dials that differ there
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="kernels to build (default: all)")
+    parser.add_argument("--kernels", type=Path, default=ROOT / "kernels", help="stories, dials and kaggle.toml")
+    parser.add_argument("--out", type=Path, default=ROOT / "build" / "kernels", help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    arguments = parser.parse_args()
+
+    owner, plans = read_plans(arguments.kernels / "kaggle.toml")
+    if unknown := sorted(set(arguments.names) - set(plans)):
+        raise BadInput(
+            f"no kernel {', '.join(unknown)} in {arguments.kernels}/kaggle.toml; there are {', '.join(plans)}"
+        )
+    commit = current_commit()
+    sizes = {
+        name: build(name, plans[name], owner, arguments.kernels, arguments.out / name, commit)
+        for name in arguments.names or plans
+    }
+    if arguments.json:
+        show_json([{"name": name, "folder": str(arguments.out / name), "bytes": size} for name, size in sizes.items()])
+    else:
+        for name, size in sizes.items():
+            print(f"{arguments.out / name / name}.py  {size} bytes")
+    return DONE
+
+
+def read_plans(path: Path) -> tuple[str, dict[str, Plan]]:
+    """The owner, and the kernels by name."""
+    from quorum.config import dials
+
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path}: not a TOML file: {error}") from None
+    owner = table.pop("owner", None)
+    if not isinstance(owner, str):
+        raise BadInput(f"{path}: owner is missing: your name at Kaggle")
+    return owner, {name: dials(Plan, plan, f"{path}, [{name}]") for name, plan in table.items()}
+
+
+def build(name: str, plan: Plan, owner: str, kernels: Path, folder: Path, commit: str) -> int:
+    """Writes one kernel's script and metadata, and gives the script's size in bytes."""
+    from quorum.disk import whole_file
+    from quorum.kaggle.bundle import built_kernel
+    from quorum.kaggle.metadata import KernelMetadata, check_kernel_dials, kaggle_slug, write_kernel_metadata
+
+    table = tomllib.loads((kernels / f"{plan.dials}.toml").read_text(encoding="utf-8")) | dict(plan.kaggle)
+    metadata = KernelMetadata(
+        id=f"{owner}/{kaggle_slug(plan.title)}",
+        title=plan.title,
+        code_file=f"{name}.py",
+        machine_shape=plan.machine_shape,
+        dataset_sources=plan.dataset_sources,
+        competition_sources=plan.competition_sources,
+        kernel_sources=plan.kernel_sources,
+        model_sources=plan.model_sources,
+        docker_image=plan.docker_image,
+    )
+    check_kernel_dials(metadata, table | {"wheels": plan.wheels})
+    pins = read_pins(ROOT / plan.requirements) if plan.requirements else []
+    text = built_kernel(kernels / f"{plan.story}.py", table, ROOT / "src", name, commit, pins, plan.wheels)
+    with whole_file(folder / f"{name}.py") as part:
+        part.write_text(text, encoding="utf-8")
+    write_kernel_metadata(metadata, folder)
+    return len(text.encode())
+
+
+def read_pins(path: Path) -> list[str]:
+    """The requirements of a file without its comments; other options than -r are refused."""
+    pins = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        pin = line.split("#")[0].strip()
+        if pin.startswith("-r "):
+            pins += read_pins(path.parent / pin[3:].strip())
+        elif pin:
+            pins.append(pin)
+    return pins
+
+
+def current_commit() -> str:
+    """What the working tree is: its commit, and whether it has been changed since; unknown outside git."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "src", "kernels"], capture_output=True, check=False).stdout
+    return (commit or "unknown") + (" and changes since" if changed else "")
+
+
+if __name__ == "__main__":
+    enter(main)
