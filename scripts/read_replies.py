@@ -1,7 +1,8 @@
 """Reads the answers out of models' replies: JSON lines in, a CSV with `answer` and `reason` out.
 
-Each line of FILE holds `id`, `text`, `labels` (an empty list: an open, numeric question) and any other fields, which
-OUT has too; `answer` is empty where a reply is unread. Where a field `options` (or `choices`) lists the text of each label, those texts are read as well.
+Each line of FILE holds `id`, `text`, `labels` (an empty list: an open, numeric question) and any other fields. OUT has
+those other fields, `id`, `answer` (empty where a reply is unread) and `reason`. Where a field `options` or `choices`
+lists the text of each label, those texts are read as well.
 """
 
 import argparse

@@ -51,10 +51,12 @@ _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
 _NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
 _REVISED = re.compile(f"(?i){REVISING_WORDS}")
-_ASIDE = re.compile(r"(?i)^\s?(?:choices|options|key|sheet)|n['’]t|\bnot\b|incorrect|wrong")
+_ASIDE = re.compile(
+    r"(?i)^\s?(?:choices|options|key|sheet|[(\[]?(?-i:[A-Z])[)\]]?(?![a-z]))|n['’]t|\bnot\b|incorrect|wrong"
+)
 _JOINED_BEFORE = re.compile(r"(?i)(?:and|or|nor|&|than|not|neither|und|oder|et|ou)\s{1,2}(?:option\s|choice\s)?$")
 _SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
-_SEPARATED = re.compile(r"[)\]}.:\s\"'\-–—]{0,8}")
+_SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
 
 _WINDOW = 110  # characters after an announcing word in which its claim may start
 _LINKS = 4  # places in a window that are looked at
@@ -104,12 +106,20 @@ def whole_claim(text: str, start: int, value: re.Match[str], answerable: Answera
     while more := answerable.labels.more.match(text, end):
         labels.append(answerable.labels.label(more))
         end = more.end()
-    separated = _SEPARATED.match(text, end)
-    told = option_at(text, separated.end(), answerable.options) if separated and len(labels) == 1 else None
+    told = _told_after(text, end, answerable.options) if len(labels) == 1 else None
     if told is not None:
         labels.append(told[0])
     if not _NOT_AFTER.match(text, end):
         yield Claim(tuple(dict.fromkeys(labels)), start, told[1] if told else end)
+
+
+def _told_after(text: str, end: int, options: OptionTexts) -> tuple[str, int] | None:
+    """The option whose text follows a label; a dash between them may be a minus."""
+    separated = _SEPARATED.match(text, end)
+    if separated is None or not options:
+        return None
+    with_minus = option_at(text, separated.start("dash"), options) if separated["dash"] else None
+    return with_minus or option_at(text, separated.end(), options)
 
 
 def _goes_with(one: Claim, next: Claim, text: str) -> bool:

@@ -72,14 +72,18 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         rf"|{BEFORE_WORD}(?:that|think|believe|only){AFTER_WORD}),?\s{{0,2}})"
     )
     good = (
-        rf"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)(?:\s(?:the|a|an|most|only|clearly"
-        rf"|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very|correct|best|right)){{0,6}}"
-        rf"\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
+        rf"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)(?:\s(?:the|a|an"
+        rf"|most|only|clearly"
+        rf"|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very|correct|best"
+        rf"|right)){{0,6}}"
+        rf"\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
+        rf"|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
     )
     return LabelPatterns(
         value=re.compile(rf"{skip}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),
         more=re.compile(
-            rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|possibly|maybe|options?|perhaps)\s){{0,3}})"
+            rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|possibly|maybe|options?"
+            rf"|perhaps)\s){{0,3}})"
             rf"[\"'(\[]{{0,2}}(?:{bracketed}|{opening}{alone})"
         ),
         firm=re.compile(
@@ -92,7 +96,8 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
             rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s))"
         ),
         line=re.compile(
-            rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
+            rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
+            rf"|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
         ),
         listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
         named=re.compile(rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"),

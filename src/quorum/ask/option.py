@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 from quorum.ask.plain import plain
 from quorum.ask.words import AND_WORDS, FILLING_WORDS
@@ -9,8 +10,8 @@ from quorum.ask.words import AND_WORDS, FILLING_WORDS
 # an option as the words, numbers and signs it is made of -> its label
 OptionTexts = Mapping[tuple[str, ...], str]
 
-_PIECE = re.compile(r"\d{1,30}(?:[.,]\d{1,30})*|[^\W\d_]+|[-+/%^=<>!|&~*]")
-_FILLING = re.compile(rf"(?i)[\s:\"'“”‘’=~$≈]{{0,8}}{FILLING_WORDS}[\s\"'“”‘’~≈]{{0,4}}")
+_PIECE = re.compile(r"\d{1,30}(?:[.,]\d{1,30})*|[^\W\d_]+|[^\w\s.,;:!?\"'()\[\]{}$\\“”‘’]")
+_FILLING = re.compile(rf"(?i)[\s:\"'“”‘’=$≈]{{0,8}}{FILLING_WORDS}[\s\"'“”‘’≈]{{0,4}}")
 _UNIT_AND_END = re.compile(r"\s?(?:[^\W\d_]{1,12}\s?)?(?:[.,;:!?)\]}\"'\n]|$)")
 _JOINED = re.compile(rf"(?i)\s?{AND_WORDS}\s")
 _PIECES = 60  # of an option, after which it counts as known
@@ -36,7 +37,10 @@ def option_at(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | No
 def _option_here(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
     if texts and (filling := _FILLING.match(text, place)):
         place = filling.end()
-    found = list(_PIECE.finditer(text, place, min(len(text), place + 1000)))[:_PIECES] if texts else []
+    first = _PIECE.search(text, place, place + 20) if texts else None
+    if first is None or not any(option[0] == _piece(first[0]) for option in texts):
+        return None
+    found = list(islice(_PIECE.finditer(text, place), _PIECES))
     said = tuple(_piece(piece[0]) for piece in found)
     best = max((option for option in texts if option == said[: len(option)]), key=len, default=None)
     if best is None or re.search(r"\w", text[place : found[0].start()]):

@@ -35,6 +35,8 @@ _BOTH_WORDS = re.compile(r"(?i)\btrue(?:\s?/\s?|\s(?:or|and)\s)false\b")
 _NOT_TRUE = re.compile(r"(?i)(?:\bnot|n['’]t)\s(?:actually |really )?(true|false)\b")
 _SENTENCE = re.compile(r"(?:[.!?]\s|[。\n])\s{0,9}(?=\S)")
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
+_BREAK_BEFORE = re.compile(r"(?:\n\s{0,9}|:\s{0,9})\n\Z|\A\s*\Z")
+_BREAK_AFTER = re.compile(r"\n\s{0,9}\n|\s{0,9}\Z")
 _UNSAID = re.compile(r"(?i)(?:final answer|the (?:final |correct )?answer is)[\s.:…]{0,9}$")
 _COUNTED = re.compile(r"(?i)(?<![a-z])(?:step|part|question|equation|case|line|figure|table|page|problem)\s\d")
 _WHOLE = re.compile(r"(?:[.!。)}]|\d\D{0,12})$")
@@ -55,8 +57,8 @@ def ballot_of(reply: Reply, prompt: Prompt) -> Ballot:
 def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) -> Reading:
     """The one label that `text` clearly claims, or the canonical number where there are no labels; never a guess.
 
-    Rules are tried from strict to lenient, and within a rule the last clear claim counts. Thinking blocks, and questions
-    that a model goes on to ask itself, are left out. `options` are the texts that the labels stand for, if known.
+    Rules are tried from strict to lenient, and within a rule the last clear claim counts. Thinking blocks are left out,
+    and so are questions that a model goes on to ask itself. `options` are the texts that the labels stand for, if known.
     Reasons for a reading: answer, line, choice, start, end. For none: empty, cut off (in thought), two claims, none of
     these, no such label, refused, no claim.
     """
@@ -122,11 +124,18 @@ def _on_a_line(text: str, answerable: Answerable) -> list[Claim]:
     claims = []
     for line in dict.fromkeys((lines[0], lines[-1])):
         head = answerable.labels.line.match(line[0])
-        alone = head is not None and not re.search(r"\w", line[0][head.end() :])
-        label = answerable.labels.label(head) if head and alone else option_of_line(line[0], answerable.options)
-        if label is not None:
-            claims.append(Claim((label,), line.start(), line.end()))
+        if head and not re.search(r"[\w=]", line[0][head.end() :]):
+            claims.append(Claim((answerable.labels.label(head),), line.start(), line.end()))
+        elif (len(lines) == 1 or _apart(line, text)) and (option := option_of_line(line[0], answerable.options)):
+            claims.append(Claim((option,), line.start(), line.end()))
     return claims
+
+
+def _apart(line: re.Match[str], text: str) -> bool:
+    """Whether a line stands after an empty line, or after a colon, and before an empty line or the end."""
+    return bool(
+        _BREAK_BEFORE.search(text[max(0, line.start() - 20) : line.start()]) and _BREAK_AFTER.match(text, line.end())
+    )
 
 
 def _listed(lines: Sequence[re.Match[str]]) -> bool:

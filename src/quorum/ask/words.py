@@ -1,7 +1,7 @@
 """The words, in eight languages, with which a reply says what its answer is.
 
-English, German, French, Spanish, Vietnamese, Korean, Chinese and Japanese. Each constant is the inside of a pattern that
-ignores case; no repetition in any of them is without bound.
+English, German, French, Spanish, Vietnamese, Korean, Chinese and Japanese. Each constant is the inside of a pattern
+that ignores case; no repetition in any of them is without bound.
 """
 
 # a Latin letter on either side would make it another word; Chinese, Japanese and Korean words stand without blanks
@@ -13,11 +13,12 @@ def _either(latin: str, east: str = "") -> str:
 
 
 ANSWER_WORDS = _either(
-    "(?<!/)(?:answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời)",
+    r"(?<!/)(?:answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời)",
     r"정답|답변|해답|답(?=[은:이\s(])|答案|答え|正解|解答|回答|答(?=[:是为為はえ])|正确选项|正確選項",
 )
 CHOICE_WORDS = _either(
-    "options?|choice|selection|statement|assertion|alternative|letter|conclusion|response|solution|claim|judge?ment|pick|label"
+    "options?|choice|selection|statement|assertion|alternative|letter|conclusion|response|solution|claim"
+    "|judge?ment|pick|label"
     "|prediction|opción|opcion|aussage|proposition|afirmación|lựa chọn|phương án",
     "选项|選項|보기|선택지|選択肢|选择|選擇",
 )
@@ -26,8 +27,10 @@ LINK_WORDS = _either(
     r":|=|->|→|⇒|(?<!=)>|은|는|이(?=\s)|(?:应该|應該|应|應|就)?(?:是|为|為)|は|が",
 )
 CHOOSE_WORDS = _either(
-    "choose|chose|choosing|pick|select|selected|selecting|go(?:ing)? with|opt(?:ing)? for|vote for|settle on|answer with"
-    "|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which|it) is|that['’]s|namely|supports?|makes?|making|points? to|leads? (?:us )?to"
+    "choose|chose|choosing|pick|select|selected|selecting|go(?:ing)? with|opt(?:ing)? for|vote for|settle on"
+    "|answer with"
+    "|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which|it) is|that['’]s|namely|supports?"
+    "|makes?|making|points? to|leads? (?:us )?to"
     "|wähle|choisis|elijo|escojo|chọn",
     "故选|故選|应选|應選|选择|選擇|选|選",
 )
@@ -43,18 +46,22 @@ GOOD_AFTER = (
 )
 # what may stand between the announcing word and the label: "the answer is clearly option (D)"
 FILLING_WORDS = (
-    r"(?:(?:the|an|either|both|clearly|simply|therefore|thus|then|most likely|likely|probably|approximately|about|definitely"
-    "|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter|number|statement|label|die|der|das|le|la"
+    r"(?:(?:the|an|either|both|clearly|simply|therefore|thus|then|most likely|likely|probably|approximately"
+    r"|about|definitely"
+    "|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter|number|statement|label|die"
+    "|der|das|le|la"
     "|el|réponse|respuesta|opción|option|lettre|letra|buchstabe|lựa chọn|đáp án|phương án|câu|选项|選項|보기|選択肢"
     rf"){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
 )
 AND_WORDS = rf"(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc){AFTER_WORD}|和|或者|或|及|또는|または|と|와|과)"
 BECAUSE_WORDS = (
-    "because|since|due|given|which|with|and|or|but|not|rather|instead|based|porque|ya que|parce|car|puisque|weil|denn|da|vì"
+    "because|since|due|given|which|with|and|or|but|not|rather|instead|based|porque|ya que|parce|car|puisque"
+    "|weil|denn|da|vì"
     "|bởi|et|ou|und|oder|y|o|và|hoặc"
 )
 NONE_OF_THESE = (
-    "none|not (?:listed|provided|given|available|present|included|among|in|on|one of|clear|possible)|cannot be|can['’]t be"
+    "none|not (?:listed|provided|given|available|present|included|among|in|on|one of|clear|possible)|cannot be"
+    "|can['’]t be"
     rf"|no correct|undetermined|undefined|unknown|impossible|unclear|N/?A{AFTER_WORD}|neither|missing|null"
 )
 
@@ -68,27 +75,32 @@ NOT_BEFORE = (  # "the wrong answer is", "if the answer is", "I do not think the
 )
 NOT_LINKED = rf"(?:n['’]t\s|{BEFORE_WORD}(?:not|never|cannot|no|nicht)\s|không\s|không phải\s|不|并非|並非)$"
 NOT_AFTER = (  # "the answer is (A) is wrong", "정답은 B가 아닙니다"
-    r"[)\]\"'}]{0,2}\s?(?:(?:is|are|was|can|could|would|should)(?:\s(?:not|never|wrong|false|in(?:correct|accurate|valid)"
+    r"[)\]\"'}]{0,2}\s?(?:(?:is|are|was|can|could|would|should)(?:\s(?:not|never|wrong|false|in(?:correct"
+    r"|accurate|valid)"
     r"|eliminated|ruled out|also)|n['’]t)\b|(?:가|이|은|는)\s?아[니닙]|ではな|ではあり|じゃな|nicht)"
 )
 REVISING_WORDS = _either(
-    r"wait|actually|however|but|no|sorry|correction|corrected|mistake|mistaken|instead|re-?check\w{0,4}|reconsider\w{0,4}"
+    r"wait|actually|however|but|no|sorry|correction|corrected|mistake|mistaken|instead|re-?check\w{0,4}"
+    r"|reconsider\w{0,4}"
     r"|second thought|oops|hmm|rather|revis\w{1,5}|let me|moment|doch|mais|pero|nhưng",
     "不对|不對|等等|아니|잠깐|いや|待って",
 )
 DENYING_WORDS = _either(
-    r"not|never|wrong|incorrect|false|except|unlike|neither|nor|none|cannot|eliminat\w{1,5}|rul(?:e|es|ed|ing) out|than",
+    r"not|never|wrong|incorrect|false|except|unlike|neither|nor|none|cannot|eliminat\w{1,5}|rul(?:e|es|ed"
+    r"|ing) out|than",
     r"n['’]t|不|아니|ない|ません",
 )
 
 # --- what is no answer -----------------------------------------------------------------------------------------------
 
 NEXT_QUESTION = (  # a base model goes on and asks itself another one
-    r"\n[\s>*#\-]{0,6}(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|câu hỏi|câu|质问|问题|問題|문제"
+    r"\n[\s>*#\-]{0,6}(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|câu hỏi|câu"
+    r"|质问|问题|問題|문제"
     r"|질문)\s{0,2}(?:\d{1,3}|no\.?\s?\d{1,3})?\s{0,2}[:.\n]"
 )
 REFUSING_WORDS = (
-    r"(?:can(?:not|['’]t|no)|unable to|won['’]t|not able to|will not) (?:\w{1,12} ){0,3}?(?:answer|provide|assist|help|determine"
-    r"|choose|comply|select|give)|i['’]m sorry|as an ai|not enough information|insufficient information|无法|无法回答|抱歉|죄송|"
-    r"申し訳|không thể|lo siento|leider|désolé"
+    r"(?:can(?:not|['’]t|no)|unable to|won['’]t|not able to|will not) (?:\w{1,12} ){0,3}?(?:answer|provide"
+    r"|assist|help|determine"
+    r"|choose|comply|select|give)|i['’]m sorry|as an ai|not enough information|insufficient information"
+    r"|无法|抱歉|죄송|申し訳|không thể|lo siento|leider|désolé"
 )
