@@ -1,0 +1,99 @@
+"""Downloads pinned wheels for Kaggle's Python into a folder for a dataset, and checks that they suffice.
+
+python scripts/wheels.py requirements-kaggle-gpu.txt --id NAME/quorum-wheels
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from quorum.door import DONE, enter, show_json
+from quorum.errors import BadInput
+
+MARKER = "wheels.json"  # what is in the folder; its path tells that the dataset is mounted whole
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("requirements", type=Path, help="every package with its version, dependencies included")
+    parser.add_argument("--id", required=True, help="owner/slug of the dataset")
+    parser.add_argument("--out", type=Path, default=Path("build/wheels"), help="the folder (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    arguments = parser.parse_args()
+
+    from quorum.disk import fingerprint, whole_file
+    from quorum.kaggle.metadata import kaggle_limits
+    from quorum.kaggle.upload import write_dataset_metadata
+
+    image = kaggle_limits()["image"]
+    target = target_options(image["python"], image["glibc"])
+    check_pins(arguments.requirements)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    pip("download", "--no-deps", *target, f"--dest={arguments.out}", f"--requirement={arguments.requirements}")
+    with tempfile.TemporaryDirectory() as nowhere:  # pip takes another machine's wheels only for a folder of their own
+        offline = ("--isolated", "--no-index", f"--find-links={arguments.out}", "--dry-run", f"--target={nowhere}")
+        pip("install", *offline, *target, f"--requirement={arguments.requirements}")
+
+    wheels = sorted(arguments.out.glob("*.whl"))
+    listed = [{"name": path.name, "bytes": path.stat().st_size, "sha256": fingerprint(path)} for path in wheels]
+    with whole_file(arguments.out / MARKER) as part:
+        part.write_text(json.dumps({**image, "wheels": listed}, indent=1) + "\n", encoding="utf-8")
+    title = arguments.id.partition("/")[2].replace("-", " ").capitalize()
+    write_dataset_metadata(arguments.out, arguments.id, title, "other")
+    report(arguments.out, listed, arguments.json)
+    return DONE
+
+
+def target_options(python: str, glibc: str) -> list[str]:
+    """What tells pip to take wheels for Kaggle's image instead of for this machine."""
+    major, minor = map(int, glibc.split("."))
+    abi = f"cp{python.replace('.', '')}"
+    platforms = [f"manylinux_{major}_{level}_x86_64" for level in range(minor, 4, -1)]
+    return [
+        "--only-binary=:all:",
+        f"--python-version={python}",
+        "--implementation=cp",
+        *(f"--abi={name}" for name in (abi, "abi3", "none")),
+        *(f"--platform={name}" for name in (*platforms, "manylinux2014_x86_64", "linux_x86_64")),
+    ]
+
+
+def check_pins(path: Path) -> None:
+    """Refuses a requirement without its version: a later download would bring other bytes."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        pin = line.split("#")[0].strip()
+        if pin and ("==" not in pin or "*" in pin):
+            raise BadInput(f"{path}, line {number}: {pin!r} has no version of its own: name==version is allowed")
+
+
+def pip(*arguments: str) -> None:
+    """Runs pip.
+
+    Raises:
+        BadInput: it fails; the message is its last line of error.
+    """
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise BadInput(f"pip {arguments[0]}: {' '.join(errors) or done.stderr.strip()[-500:]}")
+
+
+def report(folder: Path, listed: Sequence[dict[str, Any]], as_json: bool) -> None:
+    """The whole size, and the largest wheels."""
+    whole = sum(wheel["bytes"] for wheel in listed)
+    if as_json:
+        show_json({"folder": str(folder), "bytes": whole, "wheels": listed})
+        return
+    for wheel in sorted(listed, key=lambda wheel: -wheel["bytes"])[:5]:
+        print(f"{wheel['bytes'] / 1e6:10.1f} MB  {wheel['name']}")
+    print(f"{whole / 1e6:10.1f} MB  in all, {len(listed)} wheels in {folder}; next: make push WHAT={folder}")
+
+
+if __name__ == "__main__":
+    enter(main)

@@ -1,0 +1,71 @@
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def wheel(folder, name, tag="py3-none-any", needs=""):
+    """A wheel with one module and, where told, one dependency."""
+    info = f"{name}-1.0.dist-info"
+    requires = f"Requires-Dist: {needs}\n" if needs else ""
+    with zipfile.ZipFile(folder / f"{name}-1.0-{tag}.whl", "w") as archive:
+        archive.writestr(f"{name}.py", f"NAME = '{name}'\n")
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        archive.writestr(f"{info}/RECORD", "")
+
+
+@pytest.fixture
+def index(tmp_path):
+    """A folder of wheels that stands for the package index."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    wheel(folder, "alpha", needs="beta")
+    wheel(folder, "beta", tag="cp312-cp312-manylinux_2_28_x86_64")
+    wheel(folder, "gamma", tag="cp311-cp311-manylinux_2_28_x86_64")
+    return folder
+
+
+def run(tmp_path, index, requirements):
+    (tmp_path / "pins.txt").write_text(requirements)
+    command = [sys.executable, str(ROOT / "scripts" / "wheels.py"), "pins.txt", "--id=ada/quorum-wheels", "--out=w"]
+    env = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
+    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+
+def test_wheels_for_kaggles_python_are_gathered_with_a_marker_and_metadata(tmp_path, index):
+    done = run(tmp_path, index, "alpha==1.0\nbeta==1.0  # compiled\n")
+    assert done.returncode == 0, done.stderr
+    assert "in all, 2 wheels in w; next: make push WHAT=w" in done.stdout
+    marker = json.loads((tmp_path / "w" / "wheels.json").read_text())
+    assert [entry["name"] for entry in marker["wheels"]] == [
+        "alpha-1.0-py3-none-any.whl",
+        "beta-1.0-cp312-cp312-manylinux_2_28_x86_64.whl",
+    ]
+    told = json.loads((tmp_path / "w" / "dataset-metadata.json").read_text())
+    assert (told["id"], told["title"]) == ("ada/quorum-wheels", "Quorum wheels")
+
+
+def test_a_missing_dependency_is_found_before_kaggle_finds_it(tmp_path, index):
+    done = run(tmp_path, index, "alpha==1.0\n")
+    assert done.returncode == 2
+    assert "pip install: ERROR" in done.stderr
+    assert "beta" in done.stderr
+
+
+def test_a_wheel_for_another_python_is_not_taken(tmp_path, index):
+    done = run(tmp_path, index, "gamma==1.0\n")
+    assert done.returncode == 2
+    assert "gamma==1.0" in done.stderr
+
+
+def test_a_requirement_without_a_version_is_refused(tmp_path, index):
+    done = run(tmp_path, index, "alpha==1.0\nbeta>=1\n")
+    assert done.returncode == 2
+    assert "pins.txt, line 2: 'beta>=1' has no version of its own" in done.stderr
