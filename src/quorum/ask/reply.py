@@ -58,7 +58,7 @@ def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) ->
     """The one label that `text` clearly claims, or the canonical number where there are no labels; never a guess.
 
     Rules are tried from strict to lenient, and within a rule the last clear claim counts. Thinking blocks are left out,
-    and so are questions that a model goes on to ask itself. `options` are the texts that the labels stand for, if known.
+    and so is what follows where a model goes on to another question. `options` are the labels' texts, if known.
     Reasons for a reading: answer, line, choice, start, end. For none: empty, cut off (in thought), two claims, none of
     these, no such label, refused, no claim.
     """
@@ -71,7 +71,6 @@ def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) ->
     if {label.casefold() for label in labels} == {"true", "false"}:
         said = _NOT_TRUE.sub(_opposite, _BOTH_WORDS.sub("", said))
     rules = _rules(labels, options)
-    # a base model goes on and asks itself another question: what it answered first counts
     ends = [asked.start() for asked in islice(_NEXT.finditer(said), _QUESTIONS)] + [len(said)]
     for end in ends:
         reading = _read(said[:end], rules)

@@ -93,10 +93,10 @@ DENYING_WORDS = _either(
 
 # --- what is no answer -----------------------------------------------------------------------------------------------
 
-NEXT_QUESTION = (  # a base model goes on and asks itself another one
-    r"\n[\s>*#\-]{0,6}(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|câu hỏi|câu"
-    r"|质问|问题|問題|문제"
-    r"|질문)\s{0,2}(?:\d{1,3}|no\.?\s?\d{1,3})?\s{0,2}[:.\n]"
+NEXT_QUESTION = (  # a model goes on and asks itself another one, or lists its answers to several
+    r"\n[\s>*#\-]{0,6}(?:(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|câu hỏi|câu|问题"
+    r"|問題|문제|질문)\s{0,2}(?:\d{1,3}|no\.?\s?\d{1,3})?\s{0,2}[:.\n]"
+    r"|(?:now|so),?\s[^\n]{0,60}\ball (?:the |of the |these )?(?:answers|questions)|[^\n]{0,30}总结[^\n]{0,12}答案)"
 )
 REFUSING_WORDS = (
     r"(?:can(?:not|['’]t|no)|unable to|won['’]t|not able to|will not) (?:\w{1,12} ){0,3}?(?:answer|provide"

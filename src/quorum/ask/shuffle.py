@@ -1,0 +1,107 @@
+"""A question asked in several orders of its options, and its answers put back in order."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import factorial
+
+from quorum.errors import BadInput
+from quorum.question import Ballot, Question
+
+# "all of the above" speaks of the options before it: it stays last
+_OF_ALL = re.compile(
+    r"(?i)\b(?:all|none|both|neither|no one)\b.{0,20}\b(?:above|these|those|foregoing|following|options|answers|choices"
+    r"|previous|mentioned|listed)\b|tất cả|(?:cả|không) .{0,20}(?:trên|đúng|sai)|以上|上記|위의? (?:모두|모든|보기)"
+    r"|모두 (?:맞|옳|정답)|해당 ?없음|정답 ?없음|(?:alle|keine)\b.{0,20}(?:oben|genannt|antworten)"
+    r"|(?:toutes|aucune)\b.{0,20}(?:réponses|dessus|précédent)|(?:todas|ninguna)\b.{0,20}(?:anteriores|respuestas)"
+)
+_BARE_ALL = re.compile(r"(?i)\W{0,3}(?:all|none|both|neither)\W{0,3}")  # at the end; elsewhere None may be Python's
+_JOINING = r"(?:\s?(?:,|&|/|and|or|nor|und|oder|et|ou|y|o|và|hoặc|和|与|或|と|와|과|및)\s?)"
+_CITING = r"(?i:both|neither|either|only|options?|answers?|choices?|all but|all except|cả|chỉ|nur|seulement|solo)"
+_CITED = r"(?i:only|both|are (?:correct|true|right))"
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """A question, and the orders in which its options are shown: `orders[i][place]` is the choice that stands there."""
+
+    question: Question
+    orders: tuple[tuple[int, ...], ...]
+
+    def asked(self) -> list[Question]:
+        """The question once for each order, its answer's letter moved with its choice."""
+        return [self._in_order(order) for order in self.orders]
+
+    def undo(self, ballots: Sequence[Ballot]) -> list[Ballot]:
+        """Ballots over the letters that were shown, one for each order, as ballots over the question's own letters."""
+        labels = self.question.labels
+        return [
+            {labels[order[labels.index(label)]]: weight for label, weight in ballot.items()}
+            for order, ballot in zip(self.orders, ballots, strict=True)
+        ]
+
+    def _in_order(self, order: Sequence[int]) -> Question:
+        question = self.question
+        answer = question.answer
+        if answer is not None and question.choices:
+            answer = question.labels[order.index(question.labels.index(answer))]
+        return replace(question, choices=tuple(question.choices[place] for place in order), answer=answer)
+
+
+def cyclic(question: Question) -> Shuffled:
+    """Every rotation of the options: each stands in each place once (but for those that may not move)."""
+    free = movable(question)
+    ring = range(free) if free else range(1)
+    return Shuffled(
+        question, tuple(_moved(question, [(place + step) % free for place in range(free)]) for step in ring)
+    )
+
+
+def random_orders(question: Question, count: int, seed: int = 42) -> Shuffled:
+    """The given order, and others drawn by chance, `count` different ones in all (fewer where there are not so many).
+
+    Raises:
+        BadInput: `count` is below 1.
+    """
+    if count < 1:
+        raise BadInput(f"{count} orders of the options, where at least 1 is needed")
+    free = movable(question)
+    chance = random.Random(f"{seed}/{question.id}")
+    orders = {tuple(range(free)): None}
+    while len(orders) < min(count, factorial(free)):
+        orders[tuple(chance.sample(range(free), free))] = None
+    return Shuffled(question, tuple(_moved(question, order) for order in orders))
+
+
+def movable(question: Question) -> int:
+    """How many options, from the first on, may change places: all but "all of the above" and its like at the end.
+
+    None may where an option cites letters ("A and C"), or where "none of the above" has options below it.
+    """
+    count = len(question.choices)
+    if any(cites_letters(choice, question.labels) for choice in question.choices):
+        return 0
+    while count and (speaks_of_others(last := question.choices[count - 1]) or _BARE_ALL.fullmatch(last)):
+        count -= 1
+    return 0 if any(map(speaks_of_others, question.choices[:count])) else count
+
+
+def speaks_of_others(choice: str) -> bool:
+    """Whether an option is "all of the above", "none of these" or the like."""
+    return len(choice) <= 80 and _OF_ALL.search(choice) is not None
+
+
+def cites_letters(choice: str, labels: Sequence[str]) -> bool:
+    """Whether an option is made of other options' letters: "A and B", "Both (a) and (c)", "Only D"."""
+    letters_there = "".join(labels)
+    one = rf"(?:[(\[]?['\"]?[{letters_there}]['\"]?[)\]]?|\([{letters_there.lower()}]\))"
+    several = rf"{one}(?:{_JOINING}{{1,2}}{one}){{1,25}}"
+    small = rf"[{letters_there.lower()}]"
+    cited = rf"(?:{_CITING}\s{small}{_JOINING}{small}|(?:{_CITING}\s){{0,2}}{several}|(?:{_CITING}\s){{1,2}}{one})(?:\s{_CITED})?\.?"
+    return re.fullmatch(cited, choice.strip()) is not None
+
+
+def _moved(question: Question, order: Sequence[int]) -> tuple[int, ...]:
+    """An order of the first options, and the rest as they stand."""
+    return (*order, *range(len(order), len(question.choices)))

@@ -1,0 +1,153 @@
+"""Options in other orders, and answers put back in order."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorum.ask.shuffle import cites_letters, cyclic, movable, random_orders, speaks_of_others
+from quorum.errors import BadInput
+from quorum.question import Question, letters
+
+QUESTION = Question("q", "Which?", ("iron", "gold", "zinc", "none of the above"), answer="B")
+
+some_questions = st.integers(2, 26).flatmap(
+    lambda count: st.builds(
+        Question,
+        id=st.just("q"),
+        text=st.just("Which?"),
+        choices=st.just(tuple(f"choice {n}" for n in range(count))),
+        answer=st.sampled_from(letters(count)),
+    )
+)
+
+
+def test_each_option_stands_once_in_each_place() -> None:
+    asked = cyclic(Question("q", "Which?", ("w", "x", "y", "z"))).asked()
+    assert [question.choices for question in asked] == [
+        ("w", "x", "y", "z"),
+        ("x", "y", "z", "w"),
+        ("y", "z", "w", "x"),
+        ("z", "w", "x", "y"),
+    ]
+
+
+@given(some_questions, st.integers(1, 6))
+@settings(deadline=None)
+def test_the_answers_letter_moves_with_its_choice_and_back(question: Question, count: int) -> None:
+    for shuffled in (cyclic(question), random_orders(question, count)):
+        asked = shuffled.asked()
+        assert all(one.choice(one.answer or "") == question.choice(question.answer or "") for one in asked)
+        assert shuffled.undo([{one.answer or "": 1.0} for one in asked]) == [{question.answer: 1.0}] * len(asked)
+
+
+@given(some_questions, st.integers(1, 30))
+@settings(deadline=None)
+def test_random_orders_are_different_and_the_first_is_the_given_one(question: Question, count: int) -> None:
+    orders = random_orders(question, count).orders
+    assert orders[0] == tuple(range(len(question.choices)))
+    assert (
+        len(set(orders))
+        == len(orders)
+        == min(
+            count,
+            2 if len(question.choices) == 2 else count,
+            6 if len(question.choices) == 3 else count,
+            24 if len(question.choices) == 4 else count,
+        )
+    )
+
+
+def test_orders_are_the_same_every_time() -> None:
+    assert random_orders(QUESTION, 4, seed=1) == random_orders(QUESTION, 4, seed=1)
+    assert random_orders(QUESTION, 4, seed=1) != random_orders(QUESTION, 4, seed=2)
+
+
+def test_none_of_the_above_stays_last() -> None:
+    assert {question.choices[3] for question in cyclic(QUESTION).asked()} == {"none of the above"}
+    assert len(cyclic(QUESTION).orders) == 3
+
+
+def test_an_option_that_cites_letters_holds_all_in_place() -> None:
+    question = Question("q", "Which?", ("iron", "gold", "zinc", "Both A and C"))
+    assert cyclic(question).asked() == [question]
+    assert random_orders(question, 5).asked() == [question]
+
+
+def test_none_of_the_above_in_the_middle_holds_all_in_place() -> None:
+    assert movable(Question("q", "Which?", ("iron", "none of the above", "zinc"))) == 0
+
+
+def test_an_open_question_has_one_order() -> None:
+    question = Question("q", "How many?", answer="3")
+    assert cyclic(question).asked() == [question]
+
+
+def test_unread_stays_unread() -> None:
+    assert cyclic(QUESTION).undo([{}, {"A": 1.0}, {"D": 0.5, "C": 0.5}]) == [{}, {"B": 1.0}, {"D": 0.5, "B": 0.5}]
+
+
+def test_no_order_at_all_is_refused() -> None:
+    with pytest.raises(BadInput, match="at least 1"):
+        random_orders(QUESTION, 0)
+
+
+def test_every_place_is_equally_likely() -> None:
+    question = Question("q", "Which?", ("w", "x", "y", "z"))
+    first = Counter(random_orders(question, 2, seed).orders[1][0] for seed in range(600))
+    assert all(abs(first[place] - expected) < 60 for place, expected in {0: 130, 1: 157, 2: 157, 3: 157}.items())
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "A and B",
+        "Both (a) and (c)",
+        "(a), (b), and (d)",
+        "Only D",
+        "A & B",
+        "Neither A nor B",
+        "A, B and C",
+        "B和C",
+        "A và B",
+        "Both A and D.",
+    ],
+)
+def test_options_made_of_letters_are_known(choice: str) -> None:
+    assert cites_letters(choice, "ABCD")
+
+
+@pytest.mark.parametrize(
+    "choice", ["A", "a and b", "Vitamin A and D", "E and F", "iron and gold", "A car and a bus", "I and II", ""]
+)
+def test_other_options_are_not_taken_for_letters(choice: str) -> None:
+    assert not cites_letters(choice, "ABCD")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "All of the above",
+        "None of these.",
+        "none of the mentioned",
+        "Both of the above",
+        "以上都是",
+        "Tất cả đều đúng",
+        "Keine der genannten",
+        "Toutes les réponses",
+        "모두 맞다",
+    ],
+)
+def test_options_that_speak_of_all_others_are_known(choice: str) -> None:
+    assert speaks_of_others(choice)
+
+
+@pytest.mark.parametrize("choice", ["none", "All"])
+def test_a_bare_none_speaks_of_the_others(choice: str) -> None:
+    assert speaks_of_others(choice)
+
+
+@pytest.mark.parametrize("choice", ["All mammals", "It allocates memory", "nothing", "the abovementioned law"])
+def test_other_options_are_free(choice: str) -> None:
+    assert not speaks_of_others(choice)
