@@ -3,6 +3,7 @@
 python kernels/infer.py kernels/encoder.toml [dial=value ...]
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 
 from quorum.ask.prompt import Style, render
 from quorum.config import dials
-from quorum.door import enter_kernel, progress_bar
+from quorum.door import enter_kernel, progress_bar, tell
 from quorum.model.backend import open_backend
+from quorum.model.deadline import Deadline
+from quorum.model.journal import Journal, journal_name
 from quorum.question import Ballot, Question, label_prior
 
 
@@ -27,11 +30,14 @@ class Infer:
     sample: Path | None = None  # the competition's sample submission; with it, OUT/submission.csv is written
     prompt: Style = "letter"
     batch: int = 256  # questions between two writes
+    journal: Path | None = None  # a file that remembers replies: a killed run goes on where it stood
+    deadline: float | None = None  # minutes from the start after which no more is asked
     layout: Mapping[str, Any] = field(default_factory=dict)  # column mapping, where detection needs help
 
 
 def main(config: Infer) -> None:
     """Answers every question file of `config`."""
+    start = time.monotonic()
     from quorum.ask.reply import ballot_of
     from quorum.data.layout import Layout
     from quorum.data.read import read_records
@@ -43,7 +49,14 @@ def main(config: Infer) -> None:
     for stem, questions in files.items():
         save(config, stem, questions, {}, solved)  # legal from here on, whatever happens
 
-    backend = open_backend(config.backend, solved)
+    backend, deadline = open_backend(config.backend, solved), None
+    if config.deadline is not None:
+        backend = deadline = Deadline(backend, start + 60 * config.deadline, time.monotonic, config.batch)
+    if config.journal:  # around the deadline: what is remembered costs no time
+        asked_of = journal_name(config.backend, *([config.train] if config.train else []))
+        backend = journal = Journal(backend, config.journal, asked_of)
+        if journal.dropped:
+            tell(f"{config.journal} is broken; it lies in {journal.dropped} now, and all is asked again")
     for stem, questions in files.items():
         ballots: dict[str, Ballot] = {}
         with progress_bar(f"{config.run}: {stem}") as progress:
@@ -53,6 +66,10 @@ def main(config: Infer) -> None:
                     ballots[prompt.question_id] = ballot_of(reply, prompt)
                 save(config, stem, questions, ballots, solved)
                 progress(len(ballots), len(questions))
+        if unread := list(ballots.values()).count({}):
+            tell(f"{stem}: {unread} of {len(questions)} questions stay unread")
+    if deadline and deadline.unasked:
+        tell(f"the deadline of {config.deadline:g} minutes came before {deadline.unasked} questions were asked")
 
 
 def save(

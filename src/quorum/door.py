@@ -3,6 +3,8 @@
 import argparse
 import inspect
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +53,27 @@ def enter_kernel(kind: Callable[..., Dials], story: Callable[[Dials], None], cap
 def show_json(value: Any) -> None:
     """One JSON document on standard output, for machines."""
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def tell(text: str) -> None:
+    """One line on standard error, for whoever watches."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def environment_key(variable: str) -> str:
+    """The key in the environment variable of that name; it is for a server alone and never written anywhere.
+
+    Raises:
+        BadInput: that is no name (perhaps the key itself: so it is not repeated here), or what it holds is no key.
+    """
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", variable):
+        raise BadInput("a key's dial is the NAME of an environment variable, in capitals, never the key itself")
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise BadInput(f"the environment variable {variable} holds no key")
+    if not (key.isascii() and key.isprintable()):
+        raise BadInput(f"the environment variable {variable} holds more than a key: signs that no header takes")
+    return key
 
 
 @contextmanager

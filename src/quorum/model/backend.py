@@ -1,5 +1,6 @@
 """The one door to a model: a batch of prompts in, as many replies out."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -46,5 +47,9 @@ def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> B
             from quorum.model.transformers import Transformers
 
             return dials(Transformers, rest, where)
+        case "endpoint":
+            from quorum.model.endpoint import Endpoint
+
+            return dials(Endpoint, rest, where, sleep=time.sleep)
         case _:
-            raise BadInput(f"{where} is unknown; allowed are fake, encoder, neighbour, transformers")
+            raise BadInput(f"{where} is unknown; allowed are fake, encoder, neighbour, transformers, endpoint")
