@@ -9,6 +9,7 @@ that --lm-eval-python names. Where it is absent the ratios are null, and the pro
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from quorum.errors import BadInput
 
 LETTERS = ("A", "B", "C", "D")
 BATCH_SIZES = (1, 8, 32)
-TRIAL = 32  # questions that decide lm-eval's batch size
+TRIAL = 16  # questions that decide lm-eval's batch size
 
 
 def main() -> int:
@@ -85,7 +86,10 @@ def one_comparison(work: dict[str, Any], shots: int, peer: str | None, plain: bo
         path = folder / "work.json"
         path.write_text(json.dumps(work | changed), encoding="utf-8")
         command = [python, __file__, "--side", name, "--work", str(path)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found_there = os.environ | {
+            "PYTHONPATH": str(Path(__file__).parents[1] / "src")
+        }  # another Python has no Quorum
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=found_there)
         result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
         return result
 

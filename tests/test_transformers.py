@@ -88,7 +88,8 @@ def test_every_label_of_a_question_is_weighed(count: int) -> None:
 def test_replies_keep_the_order_of_their_prompts() -> None:
     backend = Transformers(str(tiny_model("llama")))
     prompts = [Prompt(str(n), "x" * n + "\nAnswer:", ("A", "B")) for n in (30, 1, 60)]
-    assert backend.answer(prompts) == [backend.answer([prompt])[0] for prompt in prompts]
+    for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
+        assert reply.label_logprobs == pytest.approx(backend.answer([prompt])[0].label_logprobs, abs=1e-4)
 
 
 def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
@@ -131,6 +132,20 @@ def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(t
         assert each.context
         assert each.following
         assert (each.context + each.following)[-len(whole) :] == whole or not whole
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.text(max_size=300),
+    st.sampled_from(["import os ", "    ", "\n", "x", ""]),
+    st.lists(st.text(max_size=9), min_size=2),
+)
+def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, filler: str, options: list[str]) -> None:
+    tokens = Tokens(tiny_tokenizer())
+    rendered = tokens.rendering(filler * 30 + text)
+    whole = [tokens.ids(rendered, option) for option in options]
+    for ids, each in zip(whole, tokens.options(rendered, options), strict=True):
+        assert (each.context + each.following)[-len(ids) :] == ids or not ids
 
 
 @settings(deadline=None, max_examples=50)

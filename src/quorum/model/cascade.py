@@ -86,7 +86,7 @@ def _packs_read(model: Any, blocks: Sequence[Block], batch_tokens: int) -> Itera
                 memories[head] = _head_read(model, head, memories)
         starts = [0, *accumulate(len(block.tokens) for block in pack)]
         wanted = [start + row for start, block in zip(starts, pack, strict=False) for row in _rows_wanted(block)]
-        logits = _forward(model, pack, RestAttention(pack, memories, model.device), wanted)
+        logits = _forward(model, pack, RestAttention(model, pack, memories, wanted))
         yield pack, logits.float().log_softmax(-1)
         for head in [head for head in memories if last_use[head] == index]:
             del memories[head]
@@ -95,18 +95,19 @@ def _packs_read(model: Any, blocks: Sequence[Block], batch_tokens: int) -> Itera
 def _head_read(model: Any, head: Head, memories: dict[Head, HeadMemory]) -> HeadMemory:
     end = head.start + len(head.tokens)
     block = Block(head.parent, 0, head.tokens, tuple(range(head.start, end)), (Branch(0, len(head.tokens), ()),), ())
-    attention = RestAttention([block], memories, model.device, keep=True)
-    _forward(model, [block], attention, [0])
+    attention = RestAttention(
+        model, [block], memories, [0], keep=True
+    )  # its logits are not asked for; one row is least
+    _forward(model, [block], attention)
     return attention.memory
 
 
-def _forward(model: Any, pack: Sequence[Block], attention: RestAttention, wanted: list[int]) -> Any:
+def _forward(model: Any, pack: Sequence[Block], attention: RestAttention) -> Any:
     """The logits (rows, vocabulary) of the wanted rows."""
     import torch
 
     tokens = torch.tensor([[token for block in pack for token in block.tokens]], device=model.device)
-    rows = torch.tensor(wanted, device=model.device)
-    with _last_layer_at(model, rows, tokens.shape[1]):
+    with _last_layer_at(model, attention.wanted, tokens.shape[1]):
         return model(
             tokens,
             position_ids=attention.positions[None],
@@ -114,7 +115,7 @@ def _forward(model: Any, pack: Sequence[Block], attention: RestAttention, wanted
                 1, 1, 1, 1
             ),  # taken for a finished mask: none is made, ours is in the cascade
             use_cache=False,
-            logits_to_keep=rows,
+            logits_to_keep=attention.wanted,
             cascade=attention,
         ).logits[0]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-# Attention inside a block is dense: siblings waste work on each other. A block of so many tokens costs twice its tokens.
+# Attention inside a block is dense: siblings waste work on each other. A block of so many tokens takes twice its work.
 _DENSE_TOKENS = 2048
 # A block of several runs has at most so many tokens, which bounds its mask.
 _BLOCK_TOKENS = 512
@@ -75,6 +75,8 @@ def blocks_of(runs: Sequence[Run], most: int) -> list[Block]:
 
     No head, and no block of several runs, has more than `most` tokens. The rows that a run wants are all in its block.
     """
+    if not runs:
+        return []
     shared = [0, *(shared_length(one.tokens, other.tokens) for one, other in pairwise(runs))]
     fresh = [0, *accumulate(len(run.tokens) - common for run, common in zip(runs, shared, strict=True))]
 
@@ -83,7 +85,7 @@ def blocks_of(runs: Sequence[Run], most: int) -> list[Block]:
         return len(runs[low].tokens) - depth + fresh[high] - fresh[low + 1]
 
     blocks: list[Block] = []
-    todo: list[tuple[int, int, int, Head | None]] = [(0, len(runs), 0, None)] if runs else []
+    todo: list[tuple[int, int, int, Head | None]] = [(0, len(runs), 0, None)]
     while todo:
         low, high, depth, head = todo.pop()
         common = min(shared[low + 1 : high], default=len(runs[low].tokens))

@@ -40,18 +40,27 @@ class _Group:
 
 
 class RestAttention:
-    """What the attention of one pack needs in every layer.
+    """What the attention of one pack needs in every layer of a model.
 
-    With `keep`, `memory` holds the pack's own keys and values once the model has read it.
+    `wanted` are the rows whose predictions are wanted: of others, the last layer's attention is left unfinished. With
+    `keep`, `memory` holds the pack's own keys and values once the model has read it.
     """
 
     def __init__(
-        self, pack: Sequence[Block], memories: Mapping[Head, HeadMemory], device: Any, keep: bool = False
+        self,
+        model: Any,
+        pack: Sequence[Block],
+        memories: Mapping[Head, HeadMemory],
+        wanted: Sequence[int],
+        keep: bool = False,
     ) -> None:
         import torch
 
+        device = model.device
+        self.wanted = torch.tensor(wanted, device=device)
         self.memory: HeadMemory = {}
         self._keep = keep
+        self._last_layer = model.config.get_text_config().num_hidden_layers - 1
         self.positions = torch.tensor([at for block in pack for at in block.positions], device=device)
         starts = list(accumulate((len(block.tokens) for block in pack), initial=0))
         self._spans = _spans(pack, starts, memories)
@@ -67,8 +76,8 @@ class RestAttention:
             self.memory[layer] = key.contiguous(), value.contiguous()
         out, log_sum = self._within(query, key, value, scaling, window)
         for span in self._spans:
-            rows = slice(span.start, span.stop)
-            mask = self._span_mask(span, window, query.dtype)
+            rows = self._rows(span, layer)
+            mask = self._span_mask(span.head, rows, window, query.dtype)
             above, above_sum = _attention(query[:, :, rows], *span.memory[layer], scaling, mask)
             # one softmax over both would have weighed them as the exponentials of their log-sums
             share = (above_sum[0].T - log_sum[rows]).sigmoid()
@@ -113,18 +122,24 @@ class RestAttention:
             self._masks[number, window] = _added(allowed[:, None], dtype)
         return self._masks[number, window]
 
-    def _span_mask(self, span: _Span, window: int | None, dtype: Any) -> Any:
-        """What is added to the scores of a span's rows and its head (1, 1, rows, tokens); None where all see all."""
+    def _rows(self, span: _Span, layer: int) -> Any:
+        """The rows whose attention to a span's head is needed: all, but in the last layer only the wanted ones."""
+        if layer != self._last_layer:
+            return slice(span.start, span.stop)
+        return self.wanted[(self.wanted >= span.start) & (self.wanted < span.stop)]
+
+    def _span_mask(self, head: Head, rows: Any, window: int | None, dtype: Any) -> Any:
+        """What is added to the scores of these rows and a head (1, 1, rows, tokens); None where all see all."""
         import torch
 
         if window is None:
             return None
-        if (span.head, window) not in self._masks:
-            at = self.positions[span.start : span.stop, None]
-            above = torch.arange(span.head.start, span.head.start + len(span.head.tokens), device=at.device)
-            allowed = at - above < window
-            self._masks[span.head, window] = None if bool(allowed.all()) else _added(allowed[None, None], dtype)
-        return self._masks[span.head, window]
+        key = (head, window, isinstance(rows, slice))
+        if key not in self._masks:
+            above = torch.arange(head.start, head.start + len(head.tokens), device=self.positions.device)
+            allowed = self.positions[rows, None] - above < window
+            self._masks[key] = None if bool(allowed.all()) else _added(allowed[None, None], dtype)
+        return self._masks[key]
 
 
 def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, causal: bool = False) -> tuple[Any, Any]:

@@ -3,14 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 from quorum.errors import BadInput
+from quorum.model.prefixes import shared_length
 from quorum.question import Message
 
 # A prompt that is too long keeps its beginning (the instruction) in this share of its room, and its end in the rest.
 _HEAD_SHARE = 0.25
+# So many characters of a long text are tokenised again for a second answer; so many tokens must come out the same.
+_TAIL, _SEAM = 120, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +72,48 @@ class Tokens:
     def ids(self, rendered: Rendering, answer: str | None = None) -> tuple[int, ...]:
         """A rendering, and an answer glued to it, tokenised together: merges over the seam are the model's own."""
         text = rendered.text if answer is None else rendered.text + rendered.glue + self.harmless(answer)
-        ids = tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
-        return ids if rendered.templated else self._opening + ids
+        return self._pieces(text) if rendered.templated else self._opening + self._pieces(text)
 
     def labels(self, rendered: Rendering, labels: Sequence[str]) -> list[Continuation]:
         """One continuation a label: the one token at which the labels part, after all that they have in common.
 
         Where two labels share that token too (10 and 11, beside 2), every label's whole rest is taken.
         """
-        whole = [self.ids(rendered, label) for label in labels]
+        whole = self._whole(rendered, labels)
         parted = self._parted(whole, _common(whole))
         one_each = len({each.following[0] for each in parted}) == len(labels)
         return [Continuation(each.context, each.following[:1]) for each in parted] if one_each else parted
 
     def options(self, rendered: Rendering, options: Sequence[str]) -> list[Continuation]:
         """One continuation an option: all its tokens, after those of the prompt."""
-        whole = [self.ids(rendered, option) for option in options]
+        whole = self._whole(rendered, options)
         return self._parted(whole, _common([*whole, self.ids(rendered)]))
 
     def harmless(self, text: str) -> str:
         """`text` with a blank inside whatever spells a special token."""
         return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+
+    def _whole(self, rendered: Rendering, answers: Sequence[str]) -> list[tuple[int, ...]]:
+        """`ids` with each answer; of a long text only the tail is tokenised again after the first.
+
+        That is taken where the tail's tokens were the whole's, and some of them stand before the place of difference.
+        """
+        whole = [self.ids(rendered, answers[0])]
+        if len(rendered.text) <= _TAIL:
+            return whole + [self.ids(rendered, answer) for answer in answers[1:]]
+        tail = rendered.text[-_TAIL:] + rendered.glue
+        first, *others = (self._pieces(tail + self.harmless(answer)) for answer in answers)
+        for answer, pieces in zip(answers[1:], others, strict=True):
+            common = shared_length(first, pieces)
+            known = first[max(0, common - _SEAM) :]
+            if common >= _SEAM and whole[0][-len(known) :] == known:
+                whole.append(whole[0][: len(whole[0]) - (len(first) - common)] + pieces[common:])
+            else:
+                whole.append(self.ids(rendered, answer))
+        return whole
+
+    def _pieces(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def _parted(self, whole: Sequence[tuple[int, ...]], common: int) -> list[Continuation]:
         # something must follow, even for an empty option, and something stand before: nothing predicts the first token
@@ -130,5 +153,4 @@ def fitted(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
 
 def _common(sequences: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all sequences begin with."""
-    pairs = zip(min(sequences), max(sequences), strict=False)  # the first and last in order differ earliest
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return shared_length(min(sequences), max(sequences))  # the first and the last in order differ earliest
