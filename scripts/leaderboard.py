@@ -73,7 +73,7 @@ def show_board(board: "Board", console: "Console") -> None:
 
 
 def looked(board: "Board") -> str:
-    looks = len(board.standings)
+    looks = max(standing.look for standing in board.standings)
     return "looked at once" if looks == 1 else f"looked at {looks} times"
 
 

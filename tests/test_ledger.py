@@ -184,6 +184,13 @@ def test_the_same_submission_stands_once_with_its_latest_entry_and_its_known_pub
     assert (board.standings[0].entry.when, board.standings[0].entry.public) == ("later", 0.45)
 
 
+def test_two_runs_with_the_same_file_both_stand_and_share_a_look():
+    board = leaderboard([entry("one", 0.5, sha256="1"), entry("two", 0.5, sha256="1"), entry("one", 0.5, sha256="1")])[
+        0
+    ]
+    assert [(s.entry.name, s.look) for s in board.standings] == [("one", 1), ("two", 1)]
+
+
 def test_looks_count_the_different_submissions_of_a_held_out_set():
     board = leaderboard([entry("a", 0.3), entry("b", 0.5), entry("a", 0.3), entry("c", 0.4)])[0]
     assert [(s.entry.name, s.look) for s in board.standings] == [("b", 2), ("c", 3), ("a", 1)]

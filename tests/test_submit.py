@@ -10,7 +10,6 @@ from tests.real import real_data
 
 ROOT = Path(__file__).parents[1]
 THINGS = {"fruit": ["apple", "pear", "plum", "fig"], "tool": ["hammer", "saw", "drill", "file"]}
-SAMPLE = ROOT / "data" / "sample"
 
 
 def submit(folder, cwd, *more):
@@ -86,14 +85,16 @@ def test_a_folder_without_a_test_file_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_the_real_competition_goes_through_untouched(tmp_path):
-    """Against the baselines of field research: a constant letter 27.7 %, the nearest question's letter 31.6 %."""
+    """From the raw files; with the member that takes seconds (the encoder takes minutes: docs/results.md)."""
     folder = real_data("codemmlu_kaggle")
-    done = submit(folder, tmp_path, "--json")
+    done = submit(folder, tmp_path, "--members", str(ROOT / "kernels" / "neighbour.toml"), "--json")
     assert done.returncode == 0, done.stderr
     entries = {entry["name"]: entry for entry in json.loads(done.stdout)}
-    assert abs(entries["prior"]["held_out"]["value"] - 0.277) < 0.04
-    assert entries["encoder"]["held_out"]["n"] > 900
-    assert entries["encoder"]["unread_test"] == 0
-    lines = (tmp_path / "submissions" / "codemmlu_kaggle-vote.csv").read_text().splitlines()
+    for name, known in (("prior", 0.277), ("neighbour", 0.316)):  # on another grouped split, the notes say
+        held_out = entries[name]["held_out"]
+        assert held_out["n"] > 900
+        assert abs(held_out["value"] - known) < 3 * held_out["error"]
+    assert entries["neighbour"]["unread_test"] == 0
+    lines = (tmp_path / "submissions" / "codemmlu_kaggle-neighbour.csv").read_text().splitlines()
     sample = (folder / "sample_submission.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == [line.split(",")[0] for line in sample]

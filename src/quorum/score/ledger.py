@@ -118,16 +118,17 @@ def read_ledger(path: Path, report: Callable[[str], None] | None = None) -> list
 def leaderboard(entries: Iterable[Entry]) -> list[Board]:
     """One board for each held-out set and metric, the most recently used first; runs on different questions never meet.
 
-    Of entries with the same submission file on the same board the latest stands, with the public and private score of
-    an earlier one where it has none. Equal scores share a rank, and stand in the order of the ledger.
+    Of a run's entries with the same submission file on the same board the latest stands, with the public and private
+    score of an earlier one where it has none. Equal scores share a rank, and stand in the order of the ledger.
     """
-    boards: dict[tuple[str, str, str], dict[str, Entry]] = {}
+    boards: dict[tuple[str, str, str], dict[tuple[str, str], Entry]] = {}
     for entry in entries:
         key = (entry.data, entry.split, entry.metric)
         latest = boards.pop(key, {})
         boards[key] = latest  # to the end: most recently used
-        before = latest.get(entry.sha256, entry)
-        latest[entry.sha256] = replace(
+        file = (entry.name, entry.sha256)
+        before = latest.get(file, entry)
+        latest[file] = replace(
             entry,
             public=before.public if entry.public is None else entry.public,
             private=before.private if entry.private is None else entry.private,
@@ -144,7 +145,7 @@ def _standings(entries: list[Entry]) -> tuple[BoardRow, ...]:
         BoardRow(
             rank=1 + sum(value < values[number] for value in values),
             tied=place > 0 and _within_error(best, entries[number].held_out),
-            look=number + 1,
+            look=len({entry.sha256 for entry in entries[: number + 1]}),
             entry=entries[number],
         )
         for place, number in enumerate(order)
