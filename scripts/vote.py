@@ -25,7 +25,7 @@ run read gets an empty answer.
 methods: auto (with DEV: the blend of a stack and weighted votes, unless another method is clearly better out of fold,
 and never below the best member; without DEV: agreement), majority, agreement, dawid-skene; with DEV also best member,
 top 3, weighted, weighted top 3, weighted top 5, greedy, stack, blend, mean, weighted mean, geometric mean,
-weighted geometric mean, stacked votes."""
+weighted geometric mean, stacked votes, and with --subjects blend by subject."""
 
 
 def main() -> int:
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="SUBMISSION", help="CSV to write: id,answer")
     parser.add_argument("--method", default="auto", help="how to vote (default: auto)")
     parser.add_argument("--questions", type=Path, help="questions file: a label that a question lacks is no vote")
+    parser.add_argument("--subjects", type=Path, help="CSV of id,subject: weights may then differ by subject")
     parser.add_argument("--explain", metavar="ID", help="show which members made this question's answer")
     parser.add_argument("--json", action="store_true", help="tell the result as one JSON document")
     arguments = parser.parse_args()
@@ -45,8 +46,9 @@ def main() -> int:
     from quorum.files.runs import read_runs
 
     answers, warnings = _trusted(read_runs(arguments.runs), arguments.questions)
-    gold = _gold(arguments.gold) if arguments.gold else None
-    votes, election = _vote(answers, gold, arguments.method, warnings)
+    gold = _labels(arguments.gold, "answer") if arguments.gold else None
+    subjects = _labels(arguments.subjects, "subject") if arguments.subjects else None
+    votes, election = _vote(answers, gold, subjects, arguments.method, warnings)
     first = votes.unique("id", keep="first", maintain_order=True)
     write_cells(
         arguments.out, ("id", "answer"), [(id, label or "") for id, label in first.select("id", "label").rows()]
@@ -102,19 +104,21 @@ def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataF
     return answers, warnings
 
 
-def _gold(path: Path) -> "pl.DataFrame":
+def _labels(path: Path, column: str) -> "pl.DataFrame":
     import polars as pl
 
     from quorum.files.runs import read_labels
 
-    labels = read_labels(path, "answer")
-    return pl.DataFrame(
-        {"id": list(labels), "answer": list(labels.values())}, schema={"id": pl.String, "answer": pl.String}
-    )
+    labels = read_labels(path, column)
+    return pl.DataFrame(list(labels.items()), schema={"id": pl.String, column: pl.String}, orient="row")
 
 
 def _vote(
-    answers: "pl.DataFrame", gold: "pl.DataFrame | None", method: str, warnings: list[str]
+    answers: "pl.DataFrame",
+    gold: "pl.DataFrame | None",
+    subjects: "pl.DataFrame | None",
+    method: str,
+    warnings: list[str],
 ) -> tuple["pl.DataFrame", "Election"]:
     """The votes, a ballot a question, and how they came about."""
     from quorum.judge.crowd import agreement, dawid_skene
@@ -136,11 +140,11 @@ def _vote(
     else:
         from quorum.judge.doubts import worse_than_chance
 
-        ballots = labelled_ballots(answers, gold)
+        ballots = labelled_ballots(answers, gold if subjects is None else gold.join(subjects, on="id", how="left"))
         for member, share in worse_than_chance(ballots):
             warnings.append(f"run {member!r} is right on {share:.1%} of what it read: worse than chance")
         election = elect(ballots, None if method == "auto" else method)
-    return cast(answers, election), election
+    return cast(answers, election, subjects), election
 
 
 def _told(
@@ -151,6 +155,7 @@ def _told(
         "method": election.method,
         "members": list(election.weights),
         "weights": dict(election.weights),
+        "subject_weights": {subject: dict(weights) for subject, weights in election.subject_weights.items()},
         "left_out": [run for run in answers["run"].unique(maintain_order=True) if run not in election.weights],
         "out_of_fold": asdict(election.out_of_fold) | {"n": election.labelled} if election.out_of_fold else None,
         "best_single": asdict(election.best_member) if election.best_member else None,

@@ -12,6 +12,7 @@ from quorum.judge.vote import log_pool, majority, mean_probability
 from quorum.judge.weigh import (
     BEST,
     BLEND,
+    BY_SUBJECT,
     METHODS,
     PROBABILITY_METHODS,
     Floats,
@@ -44,7 +45,8 @@ class Standing:
 class Election:
     """How a vote is counted, and what is known about it.
 
-    `weights` are what members' ballots weigh, above 0, the best member first (which also wins a tie). `out_of_fold` is
+    `weights` are what members' ballots weigh, above 0, the best member first (which also wins a tie); `subject_weights`
+    stand in their place for questions of those subjects. `out_of_fold` is
     the accuracy of choosing and fitting on questions that neither has seen, `standings` that of each method alone, and
     `best_member` that of the member with most right answers.
     """
@@ -52,6 +54,7 @@ class Election:
     method: str
     pool: Pool
     weights: Mapping[str, float]
+    subject_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     labelled: int = 0
     out_of_fold: Standing | None = None
     best_member: Standing | None = None
@@ -71,21 +74,28 @@ def elect(ballots: Labelled, method: str | None = None) -> Election:
     if len(ballots.gold) < FEWEST_LABELLED:
         raise BadInput(f"{len(ballots.gold)} labelled questions among the runs; at least {FEWEST_LABELLED} are needed")
     ballots = ballots.only(np.random.default_rng(0).permutation(len(ballots.gold))[:MOST_LABELLED])
-    methods = _candidates(ballots, method)
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
+
+    with threadpool_limits(1):  # the matrices are small: more threads only wait for each other
+        return _elect(ballots, _candidates(ballots, method), automatic=method is None)
+
+
+def _elect(ballots: Labelled, methods: Sequence[Method], automatic: bool) -> Election:
     hits = _cross_fitted(ballots, methods, FOLDS)
     best = int(from_the_best(ballots)[0])
-    if method is not None:
-        chosen, measured = methods[0], hits[:, 0]
-    else:
+    chosen, measured = methods[0], hits[:, 0]
+    if automatic:
         chosen, measured = choose(hits, methods), _nested(ballots, methods)
         if measured.mean() < ballots.right[:, best].mean():
             chosen, measured = BEST, ballots.right[:, best]
     fitted = chosen.fit(ballots)
-    order = [int(place) for place in from_the_best(ballots) if fitted[place] > 0]
+    overall = fitted if fitted.ndim == 1 else BLEND.fit(ballots)
+    by_subject = zip(ballots.subjects, fitted, strict=True) if fitted.ndim == 2 else ()
     return Election(
         chosen.name,
         chosen.pool,
-        {ballots.members[place]: float(fitted[place]) for place in order},
+        _named_weights(ballots, overall),
+        {subject: _named_weights(ballots, own) for subject, own in by_subject},
         len(ballots.gold),
         _standing(chosen.name, measured),
         _standing(ballots.members[best], ballots.right[:, best]),
@@ -93,25 +103,36 @@ def elect(ballots: Labelled, method: str | None = None) -> Election:
     )
 
 
-def cast(answers: pl.DataFrame, election: Election, run: str = "vote") -> pl.DataFrame:
+def cast(
+    answers: pl.DataFrame, election: Election, subjects: pl.DataFrame | None = None, run: str = "vote"
+) -> pl.DataFrame:
     """The election's ballot for every question of `answers`, as a frame of run, id, label, weight.
 
-    Where no member that has a weight read the question, the majority of the others stands.
+    `subjects` (columns id, subject) says whose weights count, where subjects have their own. Where no member that has a
+    weight read the question, the majority of the others stands.
     """
-    match election.pool:
-        case "votes":
-            votes = majority(answers, election.weights, run)
-        case "mean":
-            votes = mean_probability(answers, election.weights, run)
-        case "log":
-            votes = log_pool(answers, election.weights, run)
+    parts, rest = [], answers
+    if subjects is not None:
+        for subject, weights in election.subject_weights.items():
+            own = subjects.filter(pl.col("subject") == subject).select("id")
+            parts.append(_pooled(answers.join(own, on="id", how="semi"), election.pool, weights, run))
+            rest = rest.join(own, on="id", how="anti")
+    votes = pl.concat([*parts, _pooled(rest, election.pool, election.weights, run)])
     unread = votes.filter(pl.col("label").is_null()).select("id")
-    if unread.is_empty():
-        return votes
-    others = majority(answers.join(unread, on="id", how="semi", maintain_order="left"), run=run)
-    order = answers.select(pl.col("id").unique(maintain_order=True))
+    others = majority(answers.join(unread, on="id", how="semi"), run=run)
     both = pl.concat([votes.filter(pl.col("label").is_not_null()), others])
-    return order.join(both, on="id", maintain_order="left_right").select(votes.columns)
+    order = answers.select(pl.col("id").unique(maintain_order=True))
+    return order.join(both, on="id", maintain_order="left_right").select("run", "id", "label", "weight")
+
+
+def _pooled(answers: pl.DataFrame, pool: Pool, weights: Mapping[str, float], run: str) -> pl.DataFrame:
+    match pool:
+        case "votes":
+            return majority(answers, weights, run)
+        case "mean":
+            return mean_probability(answers, weights, run)
+        case "log":
+            return log_pool(answers, weights, run)
 
 
 def explain(answers: pl.DataFrame, election: Election, id: str) -> pl.DataFrame:
@@ -136,16 +157,21 @@ def choose(hits: Hits, methods: Sequence[Method]) -> Method:
 
 def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> Whole:
     """The label that wins each question, as a place in `labels`; a tie goes to the earliest member in `order`."""
-    evidence = ballots.evidence(pool)
-    first = np.zeros(len(weights))
+    first = np.zeros(len(order))
     first[order] = 1e-7 / 2.0 ** np.arange(len(order))
-    first[weights <= 0] = 0.0
-    return np.asarray(np.einsum("qmk,m->qk", evidence, weights + first).argmax(axis=1))
+    voices = weights + np.where(weights > 0, first, 0.0)
+    if voices.ndim == 2:
+        scores = np.einsum("qmk,qm->qk", ballots.evidence(pool), voices[ballots.subject])
+    else:
+        scores = np.einsum("qmk,m->qk", ballots.evidence(pool), voices)
+    return np.asarray(scores.argmax(axis=1))
 
 
 def _candidates(ballots: Labelled, method: str | None) -> Sequence[Method]:
     letters_only = bool(((ballots.probability > 0).sum(axis=2) <= 1).all())
     methods = [*METHODS, *(() if letters_only and method is None else PROBABILITY_METHODS)]
+    if len(ballots.subjects) > 1:
+        methods.append(BY_SUBJECT)
     if method is None:
         return methods
     named = [one for one in methods if one.name == method]
@@ -182,6 +208,11 @@ def _split(ballots: Labelled, one: int, folds: int) -> tuple[Labelled, Labelled]
 
 def _fitted_hits(rest: Labelled, held: Labelled, method: Method) -> Hits:
     return np.asarray(predicted(held, method.pool, method.fit(rest), from_the_best(rest)) == held.gold)
+
+
+def _named_weights(ballots: Labelled, weights: Floats) -> dict[str, float]:
+    """Member -> weight, the best member first; members without weight are left out."""
+    return {ballots.members[place]: float(weights[place]) for place in from_the_best(ballots) if weights[place] > 0}
 
 
 def _standing(name: str, hits: Hits) -> Standing:

@@ -1,7 +1,7 @@
 """What each member's voice is worth, fitted on questions whose answers are known."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,19 +28,23 @@ class Labelled:
     """Members' ballots on questions whose answers are known.
 
     `probability[question, member, label]` sums to 1 over the labels, or is 0 throughout where the member is unread;
-    `gold[question]` and `subject[question]` are places in `labels` and in the sorted subjects (all 0 where not known).
+    `gold[question]` and `subject[question]` are places in `labels` and in `subjects` (one, "", where none is known).
     """
 
     members: tuple[str, ...]
     labels: tuple[str, ...]
+    subjects: tuple[str, ...]
     probability: Floats
     gold: Whole
     subject: Whole
 
     def only(self, questions: Whole) -> "Labelled":
         """The same members on some of the questions."""
-        return Labelled(
-            self.members, self.labels, self.probability[questions], self.gold[questions], self.subject[questions]
+        return replace(
+            self,
+            probability=self.probability[questions],
+            gold=self.gold[questions],
+            subject=self.subject[questions],
         )
 
     def evidence(self, pool: Pool) -> Floats:
@@ -76,15 +80,21 @@ def labelled_ballots(answers: pl.DataFrame, gold: pl.DataFrame) -> Labelled:
     voted = answers.join(known, on="id", how="semi")["label"].drop_nulls().unique()
     labels = tuple(sorted({*voted, *known["answer"]}))
     members = tuple(answers["run"].unique(maintain_order=True))
-    subject = known["subject"].rank("dense").to_numpy() - 1 if "subject" in known.columns else np.zeros(len(known))
-    place = {label: number for number, label in enumerate(labels)}
+    subject = known["subject"].fill_null("") if "subject" in known.columns else pl.Series([""] * len(known))
+    subjects = tuple(subject.unique().sort())
     return Labelled(
         members,
         labels,
+        subjects,
         ballot_array(answers, known["id"], members, labels),
-        np.array([place[answer] for answer in known["answer"]], dtype=np.intp),
-        subject.astype(np.intp),
+        _places(known["answer"], labels),
+        _places(subject, subjects),
     )
+
+
+def _places(values: pl.Series, names: Sequence[str]) -> Whole:
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([place[value] for value in values], dtype=np.intp)
 
 
 def ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], labels: Sequence[str]) -> Floats:
@@ -102,7 +112,10 @@ def ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way to vote: its name, how ballots are added up and how a weight a member is found (none is negative)."""
+    """One way to vote: its name, how ballots are added up, and how weights are found.
+
+    Weights are one a member, [member], or one a subject and member, [subject, member]; none is negative.
+    """
 
     name: str
     pool: Pool
@@ -212,12 +225,15 @@ def _shares(weights: Floats) -> Floats:
     return weights / (weights.sum() or 1.0)
 
 
-def subject_weights(ballots: Labelled, pool: Pool, overall: Floats) -> Floats:
-    """`overall`, bent towards each subject's own questions, [subject, member]: the ridge holds it to `overall`."""
-    weights = np.tile(overall, (int(ballots.subject.max(initial=0)) + 1, 1))
+def subject_weights(ballots: Labelled) -> Floats:
+    """The blend's weights, bent to each subject's questions, [subject, member]: a ridge holds them to the blend's."""
+    overall = blend_weights(ballots)
+    weights = np.tile(overall, (len(ballots.subjects), 1))
     for subject in np.unique(ballots.subject):
         own = ballots.only(np.flatnonzero(ballots.subject == subject))
-        weights[subject] = _conditional_logit(own.evidence(pool), own.gold, SUBJECT_PENALTY, overall)
+        voiced = np.flatnonzero(overall)
+        evidence = own.evidence("log")[:, voiced]
+        weights[subject, voiced] = _conditional_logit(evidence, own.gold, SUBJECT_PENALTY, overall[voiced])
     return weights
 
 
@@ -260,6 +276,7 @@ METHODS: Sequence[Method] = (
     Method("stack", "log", stack_weights("log")),
     BLEND,
 )
+BY_SUBJECT = Method("blend by subject", "log", subject_weights)
 # Only where some ballot holds more than one label; else they are what the methods above are.
 PROBABILITY_METHODS: Sequence[Method] = (
     Method("mean", "mean", equal_weights),

@@ -1,0 +1,230 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from quorum.errors import BadInput
+from quorum.files.answers import answers_frame, checked_answers
+from quorum.judge.crowd import agreement, dawid_skene
+from quorum.judge.doubts import copied_runs, near_copies, worse_than_chance
+from quorum.judge.elect import cast, elect, explain, predicted
+from quorum.judge.weigh import (
+    METHODS,
+    PROBABILITY_METHODS,
+    from_the_best,
+    labelled_ballots,
+    log_odds,
+    stack_weights,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def pool_of(accuracies, n=300, labels="ABCD", seed=0, unread=0.05):
+    """Members that err independently, and the gold: frames of answers and of id, answer."""
+    random = np.random.default_rng(seed)
+    gold = random.choice(list(labels), n)
+    frames = []
+    for number, accuracy in enumerate(accuracies):
+        given = np.where(random.random(n) < accuracy, gold, random.choice(list(labels), n))
+        ballots = {f"q{q}": {} if random.random() < unread else {given[q]: 1.0} for q in range(n)}
+        frames.append(answers_frame(f"m{number}", ballots))
+    return pl.concat(frames), pl.DataFrame({"id": [f"q{q}" for q in range(n)], "answer": gold})
+
+
+def accuracy(votes, gold):
+    first = votes.unique("id", keep="first", maintain_order=True)
+    return first.join(gold, on="id").select((pl.col("label") == pl.col("answer")).fill_null(False).mean()).item()
+
+
+def probabilities(n=60, seed=1):
+    random = np.random.default_rng(seed)
+    runs = {
+        f"p{m}": {f"q{q}": dict(zip("ABC", random.dirichlet([1, 1, 1]), strict=True)) for q in range(n)}
+        for m in range(4)
+    }
+    gold = pl.DataFrame({"id": [f"q{q}" for q in range(n)], "answer": random.choice(list("ABC"), n)})
+    return pl.concat([answers_frame(name, ballots) for name, ballots in runs.items()]), gold
+
+
+@pytest.mark.parametrize("method", [*METHODS, *PROBABILITY_METHODS], ids=lambda method: method.name)
+@pytest.mark.parametrize("make", [probabilities, lambda: pool_of([0.7, 0.5, 0.4, 0.3], 60)], ids=["shares", "letters"])
+def test_what_is_measured_is_what_is_cast(method, make):
+    answers, gold = make()
+    ballots = labelled_ballots(answers, gold)
+    election = elect(ballots, method.name)
+    assert election.method == method.name
+    weights = np.array([election.weights.get(member, 0.0) for member in ballots.members])
+    places = predicted(ballots, method.pool, weights, from_the_best(ballots))
+    voiced = ballots.evidence("votes")[:, weights > 0].any(axis=(1, 2))
+    votes = cast(answers, election).unique("id", keep="first", maintain_order=True)
+    foreseen = pl.DataFrame({"id": gold["id"], "place": [ballots.labels[place] for place in places]})
+    both = votes.join(foreseen.filter(pl.Series(voiced)), on="id")
+    assert both["label"].to_list() == both["place"].to_list()
+
+
+def test_independent_strong_members_beat_the_best_and_weak_ones_do_not_drown_them():
+    answers, gold = pool_of([0.6, 0.6, 0.6, 0.55, *[0.05] * 12], 400)
+    dev, rest = gold.head(200), gold.tail(200)
+    votes = cast(answers, elect(labelled_ballots(answers, dev)))
+    single = max(accuracy(run, rest) for run in answers.partition_by("run"))
+    assert accuracy(votes, rest) > single + 0.05
+
+
+def test_auto_is_never_below_the_best_member_out_of_fold():
+    for seed in range(4):
+        answers, gold = pool_of([0.8, *[0.3] * 5], 40, seed=seed)
+        election = elect(labelled_ballots(answers, gold))
+        assert election.out_of_fold.accuracy >= election.best_member.accuracy
+
+
+def test_answers_of_unlabelled_questions_do_not_move_the_weights():
+    answers, gold = pool_of([0.7, 0.5, 0.4], 100)
+    shuffled = answers.with_columns(
+        label=pl.when(pl.col("id").is_in(gold["id"].tail(50).implode())).then(pl.lit("A")).otherwise("label")
+    )
+    first, second = (elect(labelled_ballots(frame, gold.head(50))) for frame in (answers, shuffled))
+    assert first == second
+
+
+def test_two_halves_of_one_opinion_weigh_less_than_two_opinions():
+    answers, gold = pool_of([0.6, 0.6, 0.6], 600, unread=0)
+    copy = answers.filter(pl.col("run") == "m0").with_columns(run=pl.lit("m0 again"))
+    ballots = labelled_ballots(pl.concat([answers, copy]), gold)
+    stack, odds = stack_weights("log")(ballots), log_odds(ballots)
+    assert odds[0] == odds[3]
+    assert stack[0] + stack[3] < 1.3 * stack[1]
+
+
+def test_a_question_that_only_a_member_without_weight_read_gets_that_member_s_answer():
+    answers = pl.concat(
+        [
+            answers_frame("good", {"p": {"A": 1.0}, "q": {}, "r": {}}),
+            answers_frame("bad", {"p": {}, "q": {"B": 1.0}, "r": {}}),
+        ]
+    )
+    labelled, gold = pool_of([0.9, 0.1], 60)
+    election = elect(
+        labelled_ballots(labelled.with_columns(pl.col("run").replace({"m0": "good", "m1": "bad"})), gold), "best member"
+    )
+    votes = cast(answers, election)
+    assert votes.select("id", "label").rows() == [("p", "A"), ("q", "B"), ("r", None)]
+    assert checked_answers(votes, "votes") is votes
+
+
+def test_subjects_get_their_own_weights():
+    law, law_gold = pool_of([0.95, 0.25, 0.25], 150, seed=1)
+    art, art_gold = pool_of([0.25, 0.95, 0.25], 150, seed=2)
+    art, art_gold = (frame.with_columns(id=pl.col("id") + "a") for frame in (art, art_gold))
+    answers, gold = pl.concat([law, art]), pl.concat([law_gold, art_gold])
+    subjects = gold.select(
+        "id", subject=pl.when(pl.col("id").str.ends_with("a")).then(pl.lit("art")).otherwise(pl.lit("law"))
+    )
+    election = elect(labelled_ballots(answers, gold.join(subjects, on="id")))
+    assert election.method == "blend by subject"
+    assert election.subject_weights["law"]["m0"] > election.weights["m0"] > election.subject_weights["art"]["m0"]
+    assert accuracy(cast(answers, election, subjects), gold) > accuracy(cast(answers, election), gold)
+
+
+def test_explain_shows_whose_ballots_made_an_answer():
+    answers, gold = pool_of([0.9, 0.6, 0.1], 100, unread=0)
+    election = elect(labelled_ballots(answers, gold), "weighted top 3")
+    told = explain(answers, election, "q7")
+    assert told.columns == ["run", "label", "weight", "voice"]
+    assert told["run"].to_list()[0] == next(iter(election.weights))
+    assert told["voice"].is_sorted(descending=True)
+
+
+def test_few_labelled_questions_and_unknown_methods_are_refused():
+    answers, gold = pool_of([0.7, 0.6], 40)
+    with pytest.raises(BadInput, match="9 labelled questions"):
+        elect(labelled_ballots(answers, gold.head(9)))
+    with pytest.raises(BadInput, match="'magic' is not among auto, best member"):
+        elect(labelled_ballots(answers, gold), "magic")
+
+
+def test_without_gold_strong_members_are_found_by_agreement():
+    answers, gold = pool_of([0.8, 0.75, 0.7, *[0.1] * 6], 500)
+    election = agreement(answers)
+    assert list(election.weights)[:3] == ["m0", "m1", "m2"]
+    plain = cast(answers, elect(labelled_ballots(answers, gold), "majority"))
+    assert accuracy(cast(answers, election), gold) > accuracy(plain, gold) + 0.05
+    assert accuracy(dawid_skene(answers), gold) > accuracy(plain, gold) + 0.05
+
+
+def test_dawid_skene_learns_that_a_member_swaps_two_labels():
+    answers, gold = pool_of([0.8, 0.8, 0.8], 400, unread=0)
+    swapped = gold.select(
+        run=pl.lit("swaps"), id="id", label=pl.col("answer").replace({"A": "B", "B": "A"}), weight=1.0
+    )
+    votes = dawid_skene(pl.concat([answers, swapped]))
+    assert checked_answers(votes, "votes") is votes
+    assert accuracy(votes, gold) > 0.97
+
+
+def test_a_copied_run_is_found_and_an_agreeing_one_is_named():
+    answers, _ = pool_of([0.7, 0.5], 100, unread=0)
+    copy = answers.filter(pl.col("run") == "m0").reverse().with_columns(run=pl.lit("copy"))
+    near = copy.with_columns(
+        run=pl.lit("near"), label=pl.when(pl.col("id") == "q5").then(pl.lit("D")).otherwise("label")
+    )
+    assert copied_runs(pl.concat([answers, copy])) == {"copy": "m0"}
+    assert [pair[:2] for pair in near_copies(pl.concat([answers, near]))] == [("m0", "near")]
+    few = pl.concat([answers, copy]).filter(pl.col("id").is_in(["q1", "q2"]))
+    assert (copied_runs(few), near_copies(few)) == ({}, [])
+
+
+def test_a_member_worse_than_chance_is_named():
+    answers, gold = pool_of([0.7, 0.0], 200)
+    wrong = gold.select(
+        run=pl.lit("wrong"),
+        id="id",
+        label=pl.col("answer").replace({"A": "B", "B": "C", "C": "D", "D": "A"}),
+        weight=1.0,
+    )
+    ballots = labelled_ballots(pl.concat([answers, wrong]), gold)
+    assert [name for name, _ in worse_than_chance(ballots)] == ["wrong"]
+
+
+def vote(folder, *options):
+    command = [sys.executable, "scripts/vote.py", *options, "--out", str(folder / "out.csv")]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_script_writes_every_id_and_tells_what_it_did(tmp_path):
+    answers, gold = pool_of([0.8, 0.6, 0.4], 80)
+    wide = answers.pivot("run", index="id", values="label", maintain_order=True).with_columns(copy="m0")
+    wide.write_csv(tmp_path / "runs.csv")
+    gold.head(40).write_csv(tmp_path / "dev.csv")
+    done = vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "dev.csv"), "--json", "--explain", "q3")
+    told = json.loads(done.stdout)
+    assert {"method", "members", "weights", "out_of_fold"} <= told.keys()
+    assert told["out_of_fold"]["n"] == 40
+    assert told["warnings"][0] == "run 'copy' is a copy of 'm0' and has no vote"
+    assert len(told["explain"]) == 3
+    written = pl.read_csv(tmp_path / "out.csv")
+    assert written["id"].to_list() == wide["id"].to_list()
+    assert written.columns == ["id", "answer"]
+
+
+def test_the_script_says_what_it_chose_without_gold_and_refuses_a_method_that_needs_it(tmp_path):
+    answers, _ = pool_of([0.8, 0.6, 0.4], 50)
+    answers.pivot("run", index="id", values="label", maintain_order=True).write_csv(tmp_path / "runs.csv")
+    told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--json").stdout)
+    assert (told["method"], told["out_of_fold"]) == ("agreement", None)
+    bad = vote(tmp_path, str(tmp_path / "runs.csv"), "--method", "stack")
+    assert bad.returncode == 2
+    assert "needs --gold" in bad.stderr
+    assert "Traceback" not in bad.stderr
+
+
+def test_a_label_that_a_question_lacks_is_no_vote(tmp_path):
+    (tmp_path / "questions.csv").write_text("id,question,A,B\nq1,one?,yes,no\nq2,two?,yes,no\n")
+    (tmp_path / "runs.csv").write_text("id,x,y\nq1,C,B\nq2,A,A\n")
+    done = vote(tmp_path, str(tmp_path / "runs.csv"), "--questions", str(tmp_path / "questions.csv"), "--json")
+    assert "x/q1: C" in json.loads(done.stdout)["warnings"][0]
+    assert (tmp_path / "out.csv").read_text() == "id,answer\nq1,B\nq2,A\n"
