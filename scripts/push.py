@@ -5,7 +5,9 @@ python scripts/push.py build/kernels/NAME        needs requirements-kaggle.txt a
 
 import argparse
 import json
+import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/kaggle"), help="outputs go to OUT/SLUG/vN (%(default)s)")
     parser.add_argument("--session", type=float, metavar="HOURS", help="Kaggle stops the kernel after this time")
     parser.add_argument("--wait", type=float, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
+    parser.add_argument("--version", type=int, help="push nothing: wait for this version and read it back")
     parser.add_argument("--notes", default="from Quorum", help="what is new in a dataset's or model's version")
     parser.add_argument("--dry-run", action="store_true", help="show every request, send none")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -39,7 +42,7 @@ def main() -> int:
         )
     if arguments.dry_run:
         patience = Patience(clock=time.monotonic, sleep=lambda _: None)
-        kaggle = rehearsal(owner(arguments.folder / kinds[0]), show_request)
+        kaggle = rehearsal(owner(arguments.folder / kinds[0]), partial(print, file=sys.stdout, flush=True))
     else:
         kaggle = sign_in(patience)
 
@@ -57,10 +60,14 @@ def main() -> int:
 def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int:
     """Pushes, waits and reads back."""
     from quorum.disk import whole_file
-    from quorum.kaggle.push import fetch_kernel, likely_cause, push_kernel, wait_for_kernel
+    from quorum.kaggle.metadata import read_kernel_metadata
+    from quorum.kaggle.push import Pushed, fetch_kernel, likely_cause, push_kernel, wait_for_kernel
 
-    session = arguments.session * 3600 if arguments.session else None
-    pushed = push_kernel(kaggle, arguments.folder, patience, session)
+    if arguments.version:
+        pushed = Pushed(read_kernel_metadata(arguments.folder).id, arguments.version)
+    else:
+        session = arguments.session * 3600 if arguments.session else None
+        pushed = push_kernel(kaggle, arguments.folder, patience, session)
     if not arguments.json and not arguments.dry_run:
         print(f"version {pushed.version} runs at {pushed.url}", flush=True)
     with progress_bar("Kaggle runs it") as progress:
@@ -88,13 +95,6 @@ def owner(path: Path) -> str:
     """Whose the folder says it is."""
     table = json.loads(path.read_text(encoding="utf-8"))
     return str(table.get("ownerSlug") or table.get("id")).split("/")[0]
-
-
-def show_request(method: str, body: Any) -> None:
-    """One request as it would be sent; a kernel's source by its size."""
-    if "text" in body:
-        body = body | {"text": f"({len(body['text'].encode())} bytes)"}
-    print(method, json.dumps(body, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def target_options(python: str, glibc: str) -> list[str]:
     platforms = [f"manylinux_{major}_{level}_x86_64" for level in range(minor, 4, -1)]
     return [
         "--only-binary=:all:",
+        "--ignore-requires-python",  # pip would compare it with the Python that runs here; versions are pinned
         f"--python-version={python}",
         "--implementation=cp",
         *(f"--abi={name}" for name in (abi, "abi3", "none")),

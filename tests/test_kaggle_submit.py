@@ -1,5 +1,8 @@
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,10 +11,13 @@ from quorum.kaggle.client import KaggleRefused
 from quorum.kaggle.push import Pushed
 from quorum.kaggle.submit import Submitted, submit_file, submit_kernel
 from quorum.kaggle.upload import upload_dataset, upload_model, write_dataset_metadata
+from quorum.score.ledger import Entry, append_entry, read_ledger
+from quorum.score.metrics import Score
 from tests.kaggle_stub import USER, KaggleStub, Trouble, patient
 
 pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
 
+ROOT = Path(__file__).parents[1]
 ROWS = b"id,answer\n1,A\n2,B\n"
 SHA = hashlib.sha256(ROWS).hexdigest()
 
@@ -158,3 +164,73 @@ def test_an_adapter_becomes_a_models_variation_and_then_its_next_version(stub, k
     assert upload_model(kaggle, folder, "second", patient()) == "ada/letters/transformers/lora/2"
     assert (stub.count("CreateModel"), stub.count("CreateModelInstance")) == (1, 1)
     assert stub.models["ada/letters/transformers/lora"][1] == {"adapter_model.safetensors": b"weights"}
+
+
+def ledger_of(tmp_path, *shas):
+    """A ledger with one entry for each hash, best last."""
+    path = tmp_path / "submissions" / "ledger.jsonl"
+    for number, sha in enumerate(shas):
+        entry = Entry(
+            name=f"run{number}",
+            submission="submission.csv",
+            sha256=sha,
+            config={},
+            commit="c",
+            data="d",
+            split="s",
+            metric="accuracy",
+            held_out=Score(0.5 + number / 10, 0.05, None, None, 100, 0),
+            members=(),
+            unread_test=0,
+            seconds=1.0,
+            when="2026-11-20T00:00:00+00:00",
+        )
+        append_entry(path, entry)
+    return path
+
+
+def run_submit(stub, tmp_path, *arguments):
+    command = [sys.executable, str(ROOT / "scripts" / "kaggle_submit.py"), *map(str, arguments)]
+    env = stub.environment(tmp_path / "home")
+    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_best_of_the_leaderboard_is_submitted_and_its_score_stands_in_the_ledger(stub, submission, tmp_path):
+    ledger = ledger_of(tmp_path, "0" * 64, SHA)
+    stub.submission_states = ["COMPLETE"]
+    done = run_submit(stub, tmp_path, "letters")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "submission 1 to letters: public score 0.7125 (held out: 0.6000)\n"
+    assert [(entry.name, entry.public) for entry in read_ledger(ledger)] == [
+        ("run0", None),
+        ("run1", None),
+        ("run1", 0.7125),
+    ]
+
+
+def test_a_file_that_the_ledger_does_not_know_is_not_sent(stub, submission, tmp_path):
+    ledger_of(tmp_path, "0" * 64)
+    done = run_submit(stub, tmp_path, "letters", submission)
+    assert done.returncode == 2
+    assert "has no submission with its SHA-256" in done.stderr
+    assert stub.asked == []
+
+
+def test_a_pushed_kernels_output_is_submitted_by_the_script(stub, submission, tmp_path):
+    ledger_of(tmp_path, SHA)
+    stub.submission_states, stub.outputs = ["COMPLETE"], {"submission.csv": ROWS}
+    (tmp_path / "pushed.json").write_text(json.dumps({"id": "ada/answer-letters", "version": 3, "failure": None}))
+    done = run_submit(stub, tmp_path, "letters", "--kernel", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert stub.last("CreateCodeSubmission")["kernelVersion"] == 3
+
+
+def test_a_dry_run_shows_every_request_of_a_submission_and_sends_none(stub, submission, tmp_path):
+    ledger = ledger_of(tmp_path, SHA)
+    done = run_submit(stub, tmp_path, "letters", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert [line.split(" ")[0] for line in done.stdout.splitlines()] == [
+        "GetSubmissionLimits", "ListSubmissions", "StartSubmissionUpload", "PUT", "CreateSubmission", "GetSubmission",
+    ]  # fmt: skip
+    assert stub.asked == []
+    assert len(read_ledger(ledger)) == 1

@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,9 @@ from quorum.kaggle.push import Pushed, fetch_kernel, likely_cause, log_lines, pu
 from tests.kaggle_stub import USER, Clock, KaggleStub, Trouble, patient
 
 pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
+
+
+ROOT = Path(__file__).parents[1]
 
 
 def built(folder, **told):
@@ -99,7 +105,7 @@ def test_too_many_requests_are_waited_out(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(429, "slow down"), Trouble(429, "slow down")]
     patience = patient()
     assert push_kernel(kaggle, built(tmp_path / "k"), patience).version == 1
-    assert patience.clock() == 10 + 15
+    assert patience.clock() == 5 + 7.5
 
 
 def test_a_full_house_is_waited_for_and_then_told(stub, kaggle, tmp_path):
@@ -122,7 +128,7 @@ def test_waits_grow_up_to_two_minutes(stub, kaggle, tmp_path):
     clock = Clock()
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     wait_for_kernel(kaggle, pushed, Patience(clock=lambda: clock.now, sleep=clock.sleep))
-    assert clock.slept[:3] == [10, 15, 22.5]
+    assert clock.slept[:3] == [5, 7.5, 11.25]
     assert clock.slept[-1] == 120
 
 
@@ -229,3 +235,54 @@ def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"enable_internet": True}))
     with pytest.raises(BadInput, match="enable_internet is true; allowed is false"):
         push_kernel(None, folder, patient())
+
+
+def run_push(stub, tmp_path, *arguments):
+    """The script in a process of its own, with the stub for Kaggle."""
+    command = [sys.executable, str(ROOT / "scripts" / "push.py"), *map(str, arguments)]
+    env = stub.environment(tmp_path / "home")
+    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+
+def test_the_script_pushes_waits_and_reads_back(stub, tmp_path):
+    stub.states = ["COMPLETE"]
+    done = run_push(stub, tmp_path, built(tmp_path / "k"))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("version 1 runs at https://www.kaggle.com/code/ada/answer-letters\n")
+    folder = tmp_path / "runs" / "kaggle" / "answer-letters" / "v1"
+    assert (folder / "submission.csv").read_bytes() == stub.outputs["submission.csv"]
+    assert json.loads((folder / "pushed.json").read_text())["version"] == 1
+
+
+def test_the_script_shows_a_failed_kernels_last_lines_and_likely_cause(stub, tmp_path):
+    stub.states = ["ERROR"]
+    stub.log = json.dumps(
+        [{"stream_name": "stderr", "time": 1, "data": "torch.OutOfMemoryError: CUDA out of memory.\n"}]
+    )
+    done = run_push(stub, tmp_path, built(tmp_path / "k"))
+    assert done.returncode == 1
+    assert "CUDA out of memory.\nERROR: Kaggle gives no reason\nlikely cause: GPU memory" in done.stdout
+
+
+def test_a_dry_run_shows_every_request_and_sends_none(stub, tmp_path):
+    done = run_push(stub, tmp_path, built(tmp_path / "k", competition_sources=("letters",)), "--dry-run")
+    assert done.returncode == 0, done.stderr
+    methods = [line.split(" ")[0] for line in done.stdout.splitlines()]
+    assert methods == ["GetKernel", "SaveKernel", "GetKernelSessionStatus"]
+    assert '"competitionDataSources": ["letters"]' in done.stdout
+    assert stub.asked == []
+
+
+def test_the_script_without_credentials_ends_in_one_line(stub, tmp_path):
+    folder = built(tmp_path / "k")
+    env = {name: value for name, value in stub.environment(tmp_path / "home").items() if name != "KAGGLE_KEY"}
+    command = [sys.executable, str(ROOT / "scripts" / "push.py"), str(folder)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "no valid Kaggle credentials" in done.stderr
+
+
+def test_a_folder_without_metadata_is_told_what_it_needs(stub, tmp_path):
+    done = run_push(stub, tmp_path, tmp_path)
+    assert done.returncode == 2
+    assert "holds no metadata; needed is one of kernel-metadata.json (make kernels)" in done.stderr

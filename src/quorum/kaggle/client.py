@@ -3,8 +3,9 @@
 import contextlib
 import importlib
 import io
+import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -63,7 +64,7 @@ class Patience:
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    first_wait: float = 10.0
+    first_wait: float = 5.0
     longest_wait: float = 120.0
     answer: float = 60.0
     upload: float = 7200.0
@@ -102,8 +103,10 @@ def sign_in(patience: Patience) -> Kaggle:
     return Kaggle(api, api.config_values["username"])
 
 
-def rehearsal(user: str, show: Callable[[str, Mapping[str, Any]], None]) -> Kaggle:
+def rehearsal(user: str, show: Callable[[str], None]) -> Kaggle:
     """A client for `user` that sends nothing: each request goes to `show`, and is answered as if all went well.
+
+    A request is one line: its name and its JSON, a kernel's source by its size.
 
     Raises:
         BadInput: the client is not installed.
@@ -115,13 +118,14 @@ def rehearsal(user: str, show: Callable[[str, Mapping[str, Any]], None]) -> Kagg
 
     def answer(_service: str, method: str, request: Any, kind: Any) -> Any:
         told = request.to_dict(request)
-        show(method, told)
+        shown = told | {"text": f"({len(told['text'].encode())} bytes)"} if "text" in told else told
+        show(f"{method} {json.dumps(shown, ensure_ascii=False)}")
         if method == "StartBlobUpload":
             uploaded.append({"name": told["name"]})
         return kind.from_dict(_ALL_WELL.get(method, {}) | {"datasetFiles": uploaded})
 
     def put(path: str, *_: Any, **__: Any) -> Any:
-        show("PUT", {"file": path})
+        show(f"PUT {json.dumps(path)}")
         return importlib.import_module("kaggle.api.kaggle_api_extended").ResumableUploadResult.COMPLETE
 
     client.http_client().call = answer

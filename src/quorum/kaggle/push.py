@@ -99,13 +99,13 @@ def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress
     Raises:
         KaggleRefused: it still runs when `patience.whole` is over, or Kaggle does not tell.
     """
-    state = "not asked"
-    for polls, _ in enumerate(patience.waits(), 1):
+    state, start = "not asked", patience.clock()
+    for _ in patience.waits():
         state, reason = _session(kaggle, pushed, patience)
         if state in _ENDED:
             return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
         if progress:
-            progress(polls, 0)
+            progress(int(patience.clock() - start), int(patience.whole))  # seconds waited, of those there are
     raise KaggleRefused(
         f"{pushed.url} version {pushed.version}: {state} when the wait was over; it goes on there", None
     )

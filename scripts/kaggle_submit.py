@@ -1,0 +1,102 @@
+"""Submits what stands in the ledger to a Kaggle competition, waits for the score and writes it to the ledger.
+
+python scripts/kaggle_submit.py COMPETITION                          the best of the latest local leaderboard
+python scripts/kaggle_submit.py COMPETITION FILE                     a submission file that the ledger knows by its hash
+python scripts/kaggle_submit.py COMPETITION --kernel runs/kaggle/…   a code competition: the output of a pushed version
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quorum.door import DONE, enter, show_json
+from quorum.errors import BadInput
+
+if TYPE_CHECKING:
+    from quorum.score.ledger import Entry
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("competition", help="its name in its address: kaggle.com/competitions/NAME")
+    parser.add_argument("file", type=Path, nargs="?", help="the submission; without it the best of the leaderboard")
+    parser.add_argument("--kernel", type=Path, help="a folder that make push left, with pushed.json in it")
+    parser.add_argument("--ledger", type=Path, default=Path("submissions/ledger.jsonl"), help="default: %(default)s")
+    parser.add_argument("--message", help="the submission's description (default: its name and held-out score)")
+    parser.add_argument("--wait", type=float, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="show every request, send none")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    arguments = parser.parse_args()
+
+    from quorum.kaggle.client import Patience, rehearsal, sign_in
+    from quorum.kaggle.submit import submit_file, submit_kernel
+    from quorum.score.ledger import append_entry, read_ledger
+
+    entries = read_ledger(arguments.ledger, lambda text: print(text, file=sys.stderr))
+    file = arguments.file or (arguments.kernel / "submission.csv" if arguments.kernel else best(entries))
+    entry = known(entries, file, arguments.ledger)
+    message = arguments.message or f"{entry.name} {entry.held_out.value:.4f} held out"
+    if arguments.dry_run:
+        patience = Patience(clock=time.monotonic, sleep=lambda _: None)
+        kaggle = rehearsal("you", partial(print, file=sys.stdout, flush=True))
+    else:
+        patience = Patience(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
+        kaggle = sign_in(patience)
+
+    if arguments.kernel:
+        pushed = pushed_version(arguments.kernel)
+        done = submit_kernel(kaggle, arguments.competition, pushed, file, entry.sha256, message, patience)
+    else:
+        done = submit_file(kaggle, arguments.competition, file, entry.sha256, message, patience)
+    if arguments.dry_run:
+        return DONE
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    append_entry(arguments.ledger, replace(entry, public=done.public_score, private=done.private_score, when=when))
+    if arguments.json:
+        show_json(asdict(done))
+    else:
+        shown = "not scored yet" if done.public_score is None else f"public score {done.public_score}"
+        print(f"submission {done.ref} to {done.competition}: {shown} (held out: {entry.held_out.value:.4f})")
+    return DONE
+
+
+def best(entries: "list[Entry]") -> Path:
+    """The submission file of the first on the latest leaderboard."""
+    from quorum.score.ledger import leaderboard
+
+    boards = leaderboard(entries)
+    if not boards:
+        raise BadInput("the ledger is empty: make submit checks and scores a submission first")
+    return Path(boards[0].standings[0].entry.submission)
+
+
+def known(entries: "list[Entry]", file: Path, ledger: Path) -> "Entry":
+    """The ledger's latest entry with the very bytes of `file`."""
+    from quorum.disk import fingerprint
+
+    sha256 = fingerprint(file)
+    for entry in reversed(entries):
+        if entry.sha256 == sha256:
+            return entry
+    raise BadInput(f"{file}: {ledger} has no submission with its SHA-256 {sha256[:12]}…: check and score it here first")
+
+
+def pushed_version(folder: Path) -> Any:
+    """The version that make push left word of."""
+    from quorum.kaggle.push import Pushed
+
+    path = folder / "pushed.json"
+    told = json.loads(path.read_text(encoding="utf-8"))
+    if told.get("failure"):
+        raise BadInput(f"{path}: this version failed ({told['failure']})")
+    return Pushed(told["id"], told["version"])
+
+
+if __name__ == "__main__":
+    enter(main)
