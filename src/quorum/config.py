@@ -23,15 +23,25 @@ def read_config(kind: Callable[..., Dials], path: Path, overrides: Sequence[str]
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
-    for name, value in map(override, overrides):
+    return dials(kind, overridden(table, overrides, str(path)), str(path))
+
+
+def overridden(table: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
+    """`table` with each `dial=value` in its place: backend.model=… is the dial `model` of the table [backend].
+
+    Raises:
+        BadInput: there is no "=", or a dial lies in what is no table.
+    """
+    changed = dict(table)
+    for name, value in map(_override, overrides):
         *outer, last = name.split(".")
-        inner = table
-        for key in outer:  # backend.model=… is the dial `model` of the table [backend]
-            inner = inner.setdefault(key, {})
-            if not isinstance(inner, dict):
-                raise BadInput(f"{path}: {name!r} can't be set: {key!r} is no table")
+        inner = changed
+        for key in outer:
+            if not isinstance(inner.setdefault(key, {}), Mapping):
+                raise BadInput(f"{where}: {name!r} can't be set: {key!r} is no table")
+            inner[key] = inner = dict(inner[key])
         inner[last] = value
-    return dials(kind, table, str(path))
+    return changed
 
 
 def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **given: Any) -> Dials:
@@ -57,12 +67,7 @@ def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **gi
     return kind(**values, **given)
 
 
-def override(text: str) -> tuple[str, Any]:
-    """The dial and its value in "dial=value"; a value that is no TOML is text.
-
-    Raises:
-        BadInput: there is no "=".
-    """
+def _override(text: str) -> tuple[str, Any]:
     name, equals, given = text.partition("=")
     if not equals:
         raise BadInput(f"{text!r} is not a dial=value")

@@ -276,7 +276,7 @@ DIALS = {{
 
 
 def run_kernel() -> int:
-    table = DIALS | dict(override(text) for text in sys.argv[1:])
+    table = overridden(DIALS, sys.argv[1:], "the dials")
     root = Path(table.pop("kaggle", "/kaggle"))
     for line in [*preflight(root), f"dials: {{table}}"]:
         print(line, flush=True)

@@ -12,7 +12,7 @@ from quorum.question import Message
 # A prompt that is too long keeps its beginning (the instruction) in this share of its room, and its end in the rest.
 _HEAD_SHARE = 0.25
 # So many characters of a long text are tokenised again for a second answer; so many tokens must come out the same.
-_TAIL, _SEAM = 120, 8
+_TEXT_TAIL, _SEAM = 120, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +99,9 @@ class Tokens:
         That is taken where the tail's tokens were the whole's, and some of them stand before the place of difference.
         """
         whole = [self.ids(rendered, answers[0])]
-        if len(rendered.text) <= _TAIL:
+        if len(rendered.text) <= _TEXT_TAIL:
             return whole + [self.ids(rendered, answer) for answer in answers[1:]]
-        tail = rendered.text[-_TAIL:] + rendered.glue
+        tail = rendered.text[-_TEXT_TAIL:] + rendered.glue
         first, *others = (self._pieces(tail + self.harmless(answer)) for answer in answers)
         for answer, pieces in zip(answers[1:], others, strict=True):
             common = shared_length(first, pieces)
