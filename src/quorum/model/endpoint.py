@@ -148,7 +148,7 @@ class Endpoint:
         return _reply_in(response.text, prompt.labels if letters_wanted else ())
 
     def _words(self, error: Exception) -> str:
-        """What an error says, in one line and without the key."""
+        """What an error says, in one line, without the key, and only then cut."""
         why = f"{error} {error.__cause__ or ''}" if error.__cause__ else str(error)
         return " ".join(why.replace(self._client.api_key, "[key]").split())[:_WORDS]
 
@@ -163,9 +163,9 @@ def _reply_in(body: str, labels: Sequence[str]) -> Reply:
         choice = json.loads(body)["choices"][0]
         text = choice["message"]["content"]
     except (ValueError, LookupError, TypeError):
-        raise BadInput(f"a reply of the wrong shape: {body[:_WORDS]!r}") from None
+        raise BadInput(f"a reply of the wrong shape: {body!r}") from None
     if text is not None and not isinstance(text, str):
-        raise BadInput(f"a reply of the wrong shape: its content is {str(text)[:_WORDS]!r}")
+        raise BadInput(f"a reply of the wrong shape: its content is {text!r}")
     return Reply(text or "", _first_token_logprobs(choice, labels))
 
 
