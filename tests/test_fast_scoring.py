@@ -187,6 +187,17 @@ def test_the_backend_answers_alike_either_way(method: Any, count: int) -> None:
         assert one.label_logprobs == pytest.approx(other.label_logprobs, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen3_moe", "gemma3"])
+def test_a_shared_beginning_changes_nothing_of_what_is_written(kind: str) -> None:
+    head = "import os\n" * 12
+    prompts = [Prompt(str(n), f"{head}class A{n}:\n" + "    def f(self):\n" * (n % 3), ()) for n in range(7)]
+    backend = Transformers(str(tiny_model(kind)), method="generate", max_new_tokens=6, batch_tokens=128)
+    shared = backend.answer([*prompts, prompts[0]])
+    assert shared[0] == shared[-1]
+    backend.why_plain = "a test"
+    assert shared[:-1] == [backend.answer([prompt])[0] for prompt in prompts]
+
+
 def test_a_model_that_cannot_be_read_so_is_read_plainly_and_says_why() -> None:
     sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}

@@ -1,5 +1,6 @@
 """The transformers backend, on tiny real models."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -199,16 +200,32 @@ def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
     assert all(reply.label_logprobs is None for reply in backend.answer(prompts))
 
 
-def test_sampling_is_repeatable_by_its_seed_and_leaves_the_callers_chance_alone() -> None:
-    dials = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0}
-    prompts = [Prompt("q", "import", ())] * 3
-    torch.manual_seed(7)
-    before = torch.get_rng_state()
-    first = Transformers(str(tiny_model("llama")), seed=1, **dials).answer(prompts)
-    assert torch.equal(before, torch.get_rng_state())
-    assert first == Transformers(str(tiny_model("llama")), seed=1, **dials).answer(prompts)
-    assert first != Transformers(str(tiny_model("llama")), seed=2, **dials).answer(prompts)
-    assert len({reply.text for reply in first}) == 3
+def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_batch() -> None:
+    def sampler(seed: int) -> Transformers:
+        dials = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
+        return Transformers(str(tiny_model("llama")), **dials)
+
+    prompt, other = Prompt("q", "import", ()), Prompt("r", "class A:\n" * 3, ())
+    once = sampler(1)
+    votes = [*once.answer([prompt, other, prompt]), *once.answer([prompt])]
+    assert len({votes[at].text for at in (0, 2, 3)}) == 3
+    assert sampler(1).answer([prompt] * 3) == [votes[0], votes[2], votes[3]]
+    assert sampler(2).answer([prompt]) != votes[:1]
+
+
+def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
+    dials = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
+    backend = Transformers(str(tiny_model("llama")), **dials)
+    drawn = [reply.text for reply in backend.answer([Prompt("q", "import", ())] * 1000)]
+    ids = tuple(backend.tokens.tokenizer("import").input_ids)
+    expected: Counter[str] = Counter()  # by text: the tokens of single bytes all read the same
+    for token, probability in enumerate((by_hand(tiny_model("llama"), ids)[-1] / 2).softmax(-1).tolist()):
+        expected[backend.tokens.tokenizer.decode([token], skip_special_tokens=True)] += probability
+    for text, probability in expected.most_common(5):
+        off = abs(drawn.count(text) / len(drawn) - probability)
+        assert off < 4 * (probability * (1 - probability) / len(drawn)) ** 0.5
+    narrow = Transformers(str(tiny_model("llama")), top_p=0.01, **dials)
+    assert len({reply.text for reply in narrow.answer([Prompt("q", "import", ())] * 20)}) == 1
 
 
 def test_progress_ends_with_everything_done() -> None:

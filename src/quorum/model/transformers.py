@@ -1,6 +1,8 @@
 """A causal language model through the transformers library: any hub id or folder, on a CPU or a GPU."""
 
+import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -13,6 +15,7 @@ from quorum.model.cascade import shared_logprobs
 from quorum.model.likelihood import plain_logprobs
 from quorum.model.probe import why_plain
 from quorum.model.tokens import Continuation, Rendering, Tokens, fitted
+from quorum.model.writing import Draft, Sampling, written_after
 from quorum.question import Prompt, Reply
 
 _WAY_OUT = (
@@ -69,13 +72,14 @@ class Transformers:
         self.batch_tokens, self.max_new_tokens = batch_tokens, max_new_tokens
         self.temperature, self.top_p, self.seed = temperature, top_p, seed
         self.shortened = 0
+        self._asked: Counter[tuple[int, ...]] = Counter()
         self._progress = progress
         device = _device() if device == "auto" else device
         dtype = _dtype(device) if dtype == "auto" else dtype
         tokenizer, self.model = _loaded(model, adapter, revision, trust_remote_code, dtype, device)
         self.tokens = Tokens(tokenizer)
         self.context_tokens = _room(self.model, tokenizer, context_tokens)
-        self.why_plain = why_plain(self.model) if method != "generate" else None
+        self.why_plain = why_plain(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
@@ -157,34 +161,27 @@ class Transformers:
             for prompt in prompts
         ]
         self.shortened += sum(len(ids) > room for ids in whole)
-        contexts = [fitted(ids, room) for ids in whole]
-        texts = [""] * len(prompts)
-        done = 0
-        for batch in _batches([len(ids) + self.max_new_tokens for ids in contexts], self.batch_tokens):
-            for index, text in zip(batch, self._continued([contexts[index] for index in batch]), strict=True):
-                texts[index] = text
-            done += len(batch)
-            if self._progress is not None:
-                self._progress(done, len(prompts))
-        return [Reply(text) for text in texts]
+        drafts = [self._draft(fitted(ids, room)) for ids in whole]
+        tokenizer, windowed = (
+            self.tokens.tokenizer,
+            getattr(self.model.config.get_text_config(), "sliding_window", None),
+        )
+        written = written_after(
+            self.model,
+            drafts,
+            next(id for id in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if id is not None),
+            Sampling(self.max_new_tokens, self.temperature, self.top_p),
+            self.batch_tokens,
+            share=self.why_plain is None and not windowed,  # a gap in the padding would count as distance in a window
+            progress=self._progress,
+        )
+        return [Reply(text) for text in tokenizer.batch_decode(written, skip_special_tokens=True)]
 
-    def _continued(self, contexts: Sequence[tuple[int, ...]]) -> list[str]:
-        """What the model writes after each context: one batch, padded on the left."""
-        import torch
-
-        tokenizer, width = self.tokens.tokenizer, max(map(len, contexts))
-        pad = next((id for id in (tokenizer.pad_token_id, tokenizer.eos_token_id) if id is not None), 0)
-        ids = torch.tensor([[pad] * (width - len(each)) + list(each) for each in contexts], device=self.model.device)
-        mask = torch.tensor([[0] * (width - len(each)) + [1] * len(each) for each in contexts], device=ids.device)
-        sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if self.temperature > 0:
-            sampling = {"do_sample": True, "temperature": self.temperature, "top_p": self.top_p, "top_k": 0}
-        with torch.inference_mode(), torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            written = self.model.generate(
-                ids, attention_mask=mask, max_new_tokens=self.max_new_tokens, pad_token_id=pad, **sampling
-            )
-        return list(tokenizer.batch_decode(written[:, width:], skip_special_tokens=True))
+    def _draft(self, context: tuple[int, ...]) -> Draft:
+        """The context with a seed of its own: asked again, even in a later call, a prompt gets another reply."""
+        self._asked[context] += 1
+        known = repr((self.seed, self._asked[context], context)).encode()
+        return Draft(context, int.from_bytes(hashlib.sha256(known).digest()[:7]))
 
 
 def _reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
@@ -193,17 +190,6 @@ def _reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
     log_sum = top + math.log(sum(math.exp(score - top) for score in scores))
     logprobs = {label: score - log_sum for label, score in zip(labels, scores, strict=True)}
     return Reply(max(labels, key=lambda label: logprobs[label]), logprobs)
-
-
-def _batches(lengths: Sequence[int], most: int) -> list[list[int]]:
-    """Indices in batches, longest first, so that a padded batch holds at most `most` tokens or a single index."""
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
-        if batches and lengths[batches[-1][0]] * (len(batches[-1]) + 1) <= most:
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
 
 
 def _device() -> str:
