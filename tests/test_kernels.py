@@ -66,6 +66,31 @@ def test_a_dial_that_is_not_there_is_refused(folder):
     assert "unknown dial 'bach'; allowed are run, questions, out" in done.stderr
 
 
+def test_the_kernel_tells_how_many_questions_the_deadline_left_unread_and_its_submission_is_whole(folder):
+    done = run(folder, "infer", DIALS + 'deadline = 0\n[backend]\nname = "fake"\n')
+    assert done.returncode == 0, done.stderr
+    assert "test: 3 of 3 questions stay unread" in done.stderr
+    assert "the deadline of 0 minutes came before 3 questions were asked" in done.stderr
+    assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,A\nq2,A\n"
+
+
+def test_with_minutes_enough_the_kernel_asks_all_that_it_asks_without_a_deadline(folder):
+    dials = DIALS + '[backend]\nname = "fake"\n'
+    for overrides in ((), ("deadline=60", "out=out60")):
+        assert run(folder, "infer", dials, *overrides).returncode == 0
+    assert (folder / "out" / "test.parquet").read_bytes() == (folder / "out60" / "test.parquet").read_bytes()
+
+
+def test_the_kernel_tells_of_a_broken_journal_and_goes_on(folder):
+    (folder / "j.sqlite").write_text("no database at all\n" * 100)
+    dials = DIALS + 'journal = "j.sqlite"\n[backend]\nname = "fake"\n'
+    for told in (True, False):
+        done = run(folder, "infer", dials)
+        assert done.returncode == 0, done.stderr
+        assert ("j.sqlite is broken; it lies in j.sqlite.broken now" in done.stderr) == told
+    assert len((folder / "out" / "submission.csv").read_text().splitlines()) == 4
+
+
 def vote_dials(*runs):
     files = ", ".join(f'"{name}"' for name in runs)
     rest = 'questions = "test.csv"\nsample = "sample.csv"\ntrain = "train.csv"\nout = "voted"\n'
