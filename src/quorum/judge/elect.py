@@ -48,7 +48,7 @@ class Election:
     `weights` are what members' ballots weigh, above 0, the best member first (which also wins a tie); `subject_weights`
     stand in their place for questions of those subjects. `out_of_fold` is
     the accuracy of choosing and fitting on questions that neither has seen, `standings` that of each method alone, and
-    `best_member` that of the member with most right answers.
+    `best_member` that of the member with most right answers, on the same questions that showed it to be the best.
     """
 
     method: str
@@ -65,8 +65,8 @@ def elect(ballots: Labelled, method: str | None = None) -> Election:
     """The best way to vote, by nested cross-fitting; or the named one, measured out of fold.
 
     The blend stands unless another method beats it clearly (by two standard errors) out of fold. Folds inside folds
-    measure that choice; where it comes out below the member with most right answers, that member stands alone. Folds
-    are drawn with a fixed seed.
+    measure that choice; where it comes out below the member with most right answers, that member stands alone. What is
+    then reported is how well picking the best member does out of fold. Folds are drawn with a fixed seed.
 
     Raises:
         BadInput: fewer than 10 labelled questions, or no such method.
@@ -87,7 +87,7 @@ def _elect(ballots: Labelled, methods: Sequence[Method], automatic: bool) -> Ele
     if automatic:
         chosen, measured = choose(hits, methods), _nested(ballots, methods)
         if measured.mean() < ballots.right[:, best].mean():
-            chosen, measured = BEST, ballots.right[:, best]
+            chosen, measured = BEST, hits[:, methods.index(BEST)]
     fitted = chosen.fit(ballots)
     overall = fitted if fitted.ndim == 1 else BLEND.fit(ballots)
     by_subject = zip(ballots.subjects, fitted, strict=True) if fitted.ndim == 2 else ()
