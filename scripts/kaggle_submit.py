@@ -39,7 +39,9 @@ def main() -> int:
     from quorum.score.ledger import append_entry, read_ledger
 
     entries = read_ledger(arguments.ledger, lambda text: print(text, file=sys.stderr))
-    file = arguments.file or (arguments.kernel / "submission.csv" if arguments.kernel else best(entries))
+    file = arguments.file or (
+        arguments.kernel / "submission.csv" if arguments.kernel else best(entries, arguments.ledger)
+    )
     entry = known(entries, file, arguments.ledger)
     message = arguments.message or f"{entry.name} {entry.held_out.value:.4f} held out"
     if arguments.dry_run:
@@ -66,14 +68,14 @@ def main() -> int:
     return DONE
 
 
-def best(entries: "list[Entry]") -> Path:
+def best(entries: "list[Entry]", ledger: Path) -> Path:
     """The submission file of the first on the latest leaderboard."""
     from quorum.score.ledger import leaderboard
 
     boards = leaderboard(entries)
     if not boards:
         raise BadInput("the ledger is empty: make submit checks and scores a submission first")
-    return Path(boards[0].standings[0].entry.submission)
+    return ledger.parent / boards[0].standings[0].entry.submission
 
 
 def known(entries: "list[Entry]", file: Path, ledger: Path) -> "Entry":

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from quorum.errors import BadInput
+from quorum.files.answers import answers_frame, write_answers
 from quorum.kaggle.client import KaggleRefused
 from quorum.kaggle.push import Pushed
 from quorum.kaggle.submit import Submitted, submit_file, submit_kernel
@@ -24,7 +25,8 @@ SHA = hashlib.sha256(ROWS).hexdigest()
 
 @pytest.fixture
 def submission(tmp_path):
-    path = tmp_path / "submission.csv"
+    path = tmp_path / "submissions" / "submission.csv"
+    path.parent.mkdir()
     path.write_bytes(ROWS)
     return path
 
@@ -219,8 +221,9 @@ def test_a_file_that_the_ledger_does_not_know_is_not_sent(stub, submission, tmp_
 def test_a_pushed_kernels_output_is_submitted_by_the_script(stub, submission, tmp_path):
     ledger_of(tmp_path, SHA)
     stub.submission_states, stub.outputs = ["COMPLETE"], {"submission.csv": ROWS}
-    (tmp_path / "pushed.json").write_text(json.dumps({"id": "ada/answer-letters", "version": 3, "failure": None}))
-    done = run_submit(stub, tmp_path, "letters", "--kernel", tmp_path)
+    told = {"id": "ada/answer-letters", "version": 3, "failure": None}
+    (submission.parent / "pushed.json").write_text(json.dumps(told))
+    done = run_submit(stub, tmp_path, "letters", "--kernel", submission.parent)
     assert done.returncode == 0, done.stderr
     assert stub.last("CreateCodeSubmission")["kernelVersion"] == 3
 
@@ -234,3 +237,38 @@ def test_a_dry_run_shows_every_request_of_a_submission_and_sends_none(stub, subm
     ]  # fmt: skip
     assert stub.asked == []
     assert len(read_ledger(ledger)) == 1
+
+
+def run_record(tmp_path, *arguments):
+    command = [sys.executable, str(ROOT / "scripts" / "record.py"), *arguments]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def letters(tmp_path):
+    """A small competition's folder."""
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    rows = [f"t{i},Which is thing number {i * 37}?,\"['x{i}', 'y{i}', 'z{i}']\",{'ABC'[i % 3]}" for i in range(40)]
+    (folder / "train.csv").write_text("\n".join(["id,question,choices,answer", *rows, ""]))
+    (folder / "test.csv").write_text("id,question,choices\nq1,Which is red?,\"['rose', 'sky']\"\n")
+    (folder / "sample_submission.csv").write_text("id,answer\nq1,A\n")
+    return folder
+
+
+def test_a_run_that_was_read_back_is_scored_and_stands_in_the_ledger(letters, tmp_path):
+    answers = {"test": {"q1": {"B": 1.0}}, "heldout": {f"t{i}": {"ABC"[i % 3]: 1.0} for i in range(40)}}
+    for part, ballots in answers.items():
+        write_answers(answers_frame("causal", ballots), tmp_path / "v1" / f"{part}.parquet")
+    done = run_record(tmp_path, "letters", "v1")
+    assert done.returncode == 0, done.stderr
+    entry = read_ledger(tmp_path / "submissions" / "ledger.jsonl")[0]
+    assert (entry.name, entry.held_out.value) == ("causal", 1.0)
+    assert (tmp_path / "submissions" / entry.submission).read_text() == "id,answer\nq1,B\n"
+
+
+def test_a_run_without_held_out_answers_cannot_be_scored(letters, tmp_path):
+    write_answers(answers_frame("causal", {"q1": {"B": 1.0}}), tmp_path / "v1" / "test.parquet")
+    done = run_record(tmp_path, "letters", "v1")
+    assert done.returncode == 2
+    assert "v1: heldout.parquet is missing: the kernel answers the held-out questions too" in done.stderr
