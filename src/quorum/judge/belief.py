@@ -1,0 +1,104 @@
+"""How far a verifier believes each option, joined with what the answerer says, where that helps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+from quorum.ask.reply import ballot_of
+from quorum.judge.calibrate import LEAST, heaviest, normalised
+from quorum.model.backend import Backend
+from quorum.question import Ballot, Prompt, Question
+
+# how it is asked whether a label answers a question; the prompt's labels are TRUE and FALSE
+AskVerdict = Callable[[Question, str], Prompt]
+
+WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the verifier that are tried
+
+
+def verdicts_on(verifier: Backend, prompts: Sequence[Prompt]) -> list[Ballot]:
+    """The verifier's ballots over TRUE and FALSE, one for each prompt; unread is empty."""
+    return [ballot_of(reply, prompt) for reply, prompt in zip(verifier.answer(prompts), prompts, strict=True)]
+
+
+def beliefs(questions: Sequence[Question], verifier: Backend, ask_verdict: AskVerdict) -> dict[str, Ballot]:
+    """P(TRUE) of every option, each asked about alone: question id -> label -> probability (they need not sum to 1).
+
+    A verdict that can't be read counts as one half: it speaks neither for the option nor against it.
+    """
+    asked = [(question, label) for question in questions for label in question.labels]
+    verdicts = verdicts_on(verifier, [ask_verdict(question, label) for question, label in asked])
+    found: dict[str, Ballot] = {question.id: {} for question in questions}
+    for (question, label), verdict in zip(asked, verdicts, strict=True):
+        found[question.id][label] = normalised(verdict).get("TRUE", 0.0) if verdict else 0.5
+    return found
+
+
+def join(ballot: Ballot, belief: Ballot, weight: float) -> Ballot:
+    """The answerer's probabilities times P(TRUE) to the power of `weight`, summing to 1; unread stays unread.
+
+    With weight 0 the ballot itself.
+    """
+    if weight == 0 or not ballot:
+        return dict(ballot)
+    heights = {
+        label: log(max(share, LEAST)) + weight * log(max(belief.get(label, 0.5), LEAST))
+        for label, share in normalised(ballot).items()
+    }
+    top = max(heights.values())
+    return normalised({label: exp(height - top) for label, height in heights.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierWeight:
+    """The weight to join a verifier with, 0 where it does not help; and the out-of-fold accuracies that say so.
+
+    `ballots` are the out-of-fold ballots under that decision: each question's weight is of the other folds.
+    """
+
+    weight: float
+    alone: float
+    joined: float
+    error: float
+    ballots: dict[str, Ballot]
+
+
+def weigh_verifier(
+    ballots: Mapping[str, Ballot],
+    belief: Mapping[str, Ballot],
+    answers: Mapping[str, str],
+    folds: Mapping[str, int],
+) -> VerifierWeight:
+    """Fits the verifier's weight on questions whose answers are known, each fold with a weight of the other folds.
+
+    It is turned on only if the joined ballots are right more often, out of fold, by more than the gain's paired error.
+    A tie between weights goes to the smallest. All mappings are by question id; `answers` says which count.
+    """
+    ids = [id for id in answers if id in ballots]
+    crossed: dict[str, Ballot] = {}
+    for fold in dict.fromkeys(folds[id] for id in ids):
+        rest = [id for id in ids if folds[id] != fold]
+        weight = _best_weight(rest, ballots, belief, answers)
+        crossed |= {id: join(ballots[id], belief[id], weight) for id in ids if folds[id] == fold}
+    plain = {id: ballots[id] for id in ids}
+    gains = [_right(crossed[id], answers[id]) - _right(plain[id], answers[id]) for id in ids]
+    alone, joined = (sum(_right(some[id], answers[id]) for id in ids) / max(1, len(ids)) for some in (plain, crossed))
+    gain = joined - alone
+    error = sqrt(sum((one - gain) ** 2 for one in gains)) / max(1, len(ids))
+    if gain <= error:
+        return VerifierWeight(0.0, alone, joined, error, plain)
+    return VerifierWeight(_best_weight(ids, ballots, belief, answers), alone, joined, error, crossed)
+
+
+def _best_weight(
+    ids: Sequence[str], ballots: Mapping[str, Ballot], belief: Mapping[str, Ballot], answers: Mapping[str, str]
+) -> float:
+    """The weight under which most answers are right; a tie goes to the smallest."""
+
+    def hits(weight: float) -> float:
+        return sum(_right(join(ballots[id], belief[id], weight), answers[id]) for id in ids)
+
+    return max((0.0, *WEIGHTS), key=lambda weight: (hits(weight), -weight))
+
+
+def _right(ballot: Ballot, answer: str) -> float:
+    return float(bool(ballot) and heaviest(ballot) == answer)

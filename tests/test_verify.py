@@ -1,0 +1,211 @@
+"""The verifying agent: its loop on scripted replies, and the soft verifier that may not do harm."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorum.ask.prompt import render
+from quorum.ask.reply import ballot_of
+from quorum.ask.verify_prompt import verdict_prompt
+from quorum.judge.belief import beliefs, join, weigh_verifier
+from quorum.judge.calibrate import heaviest, normalised
+from quorum.judge.verify import Verified, strike_false
+from quorum.model.backend import Backend
+from quorum.model.fake import Believer, Fake
+from quorum.question import Ballot, Prompt, Question, Reply, letters
+
+METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))
+
+
+class Counted:
+    """A backend that counts its batches."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.batches: list[int] = []
+
+    def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        self.batches.append(len(prompts))
+        return self.backend.answer(prompts)
+
+
+def ask(question: Question) -> Prompt:
+    return render(question, "letter")
+
+
+def likes(*order: str) -> Fake:
+    """A model that answers the first option of `order` that it is shown."""
+
+    def reply(prompt: Prompt) -> Reply:
+        first = next((option for option in order if option in prompt.options), None)
+        return Reply("No idea." if first is None else f"The answer is ({prompt.labels[prompt.options.index(first)]}).")
+
+    return Fake(reply)
+
+
+def believes(*options: str) -> Fake:
+    """A verifier that calls these options TRUE and others FALSE."""
+    return Fake(lambda prompt: Reply("TRUE" if proposed(prompt) in options else "This is FALSE."))
+
+
+def proposed(prompt: Prompt) -> str:
+    assert isinstance(prompt.content, str)
+    return prompt.content.split("Proposed answer: ")[1].split("\n")[0].partition(". ")[2]
+
+
+def run(answerer: Backend, verifier: Backend, question: Question = METALS, most_rounds: int = 25) -> Verified:
+    return strike_false([question], answerer, verifier, ask, verdict_prompt, most_rounds)
+
+
+def test_an_answer_called_true_stands() -> None:
+    done = run(likes("zinc"), believes("zinc"))
+    assert done.ballots == {"metals": {"B": 1.0}}
+    assert done.rounds == {"round 1 answer": {"metals": {"B": 1.0}}, "round 1 verdict": {"metals": {"TRUE": 1.0}}}
+
+
+def test_an_answer_called_false_is_struck_and_letters_are_the_questions_own() -> None:
+    done = run(likes("iron", "zinc", "gold"), believes("gold"))
+    assert done.ballots == {"metals": {"C": 1.0}}
+    assert [(name, ballots["metals"]) for name, ballots in done.rounds.items()] == [
+        ("round 1 answer", {"A": 1.0}),
+        ("round 1 verdict", {"FALSE": 1.0}),
+        ("round 2 answer", {"B": 1.0}),
+        ("round 2 verdict", {"FALSE": 1.0}),
+        ("round 3 answer", {"C": 1.0}),
+        ("round 3 verdict", {"TRUE": 1.0}),
+    ]
+
+
+def test_the_last_option_left_is_the_answer() -> None:
+    done = run(likes("iron", "zinc", "gold", "tin"), believes())
+    assert done.ballots == {"metals": {"D": 1.0}}
+    assert len(done.rounds) == 6
+
+
+def test_the_loop_is_bounded() -> None:
+    done = run(likes("iron", "zinc", "gold", "tin"), believes(), most_rounds=2)
+    assert done.ballots == {"metals": {"B": 1.0}}
+    assert list(done.rounds) == ["round 1 answer", "round 1 verdict", "round 2 answer"]
+
+
+def test_a_verdict_that_cannot_be_read_lets_the_answer_stand() -> None:
+    assert run(likes("zinc"), Fake(lambda prompt: Reply("Hard to say."))).ballots == {"metals": {"B": 1.0}}
+
+
+def test_an_answer_that_cannot_be_read_is_not_verified() -> None:
+    verifier = Counted(believes("gold"))
+    assert run(likes(), verifier).ballots == {"metals": {}}
+    assert verifier.batches == []
+
+
+def test_an_open_question_keeps_its_answer() -> None:
+    question = Question("sum", "2 + 2?")
+    assert run(Fake(lambda prompt: Reply("#### 4")), believes(), question).ballots == {"sum": {"4": 1.0}}
+
+
+def test_each_round_is_one_batch_to_each_model() -> None:
+    answerer, verifier = Counted(likes("iron", "zinc", "gold")), Counted(believes("gold"))
+    questions = [
+        METALS,
+        Question("other", "Which is dear?", ("gold", "salt")),
+        Question("third", "?", ("zinc", "gold")),
+    ]
+    done = strike_false(questions, answerer, verifier, ask, verdict_prompt)
+    assert done.ballots == {"metals": {"C": 1.0}, "other": {"A": 1.0}, "third": {"B": 1.0}}
+    assert answerer.batches == [3, 1, 1]
+    assert verifier.batches == [3, 1, 1]
+
+
+def test_a_verdict_prompt_shows_the_question_and_one_answer() -> None:
+    prompt = verdict_prompt(Question("q", "Is {this} it?", ("yes", "{no}"), context="A passage."), "B")
+    assert prompt == Prompt(
+        "q",
+        "Is the proposed answer to the question right? Answer TRUE or FALSE and nothing else.\n\n"
+        "A passage.\n\nQuestion: Is {this} it?\nA. yes\nB. {no}\nProposed answer: B. {no}\nTRUE or FALSE:",
+        ("TRUE", "FALSE"),
+    )
+
+
+def test_every_option_is_believed_on_its_own() -> None:
+    verifier = Counted(believes("zinc", "gold"))
+    assert beliefs([METALS], verifier, verdict_prompt) == {"metals": {"A": 0.0, "B": 1.0, "C": 1.0, "D": 0.0}}
+    assert verifier.batches == [4]
+
+
+def test_a_belief_that_cannot_be_read_speaks_neither_way() -> None:
+    found = beliefs([METALS], Fake(lambda prompt: Reply("Well.")), verdict_prompt)
+    assert found == {"metals": dict.fromkeys("ABCD", 0.5)}
+
+
+def test_joining_multiplies_and_weight_0_changes_nothing() -> None:
+    ballot, belief = {"A": 0.6, "B": 0.4}, {"A": 0.2, "B": 0.8}
+    assert join(ballot, belief, 0.0) == ballot
+    assert join(ballot, belief, 1.0) == pytest.approx({"A": 0.12 / 0.44, "B": 0.32 / 0.44})
+    assert join({}, belief, 1.0) == {}
+
+
+def simulated(
+    count: int, accuracy: float, skill: float, seed: int
+) -> tuple[dict[str, Ballot], dict[str, Ballot], dict[str, str], dict[str, int]]:
+    """An answerer's ballots, a verifier's beliefs (skill: -1 errs, 1 knows), the answers and the folds."""
+    chance = random.Random(seed)
+    solved = [Question(f"q{n}", "?", tuple(f"{n}{c}" for c in "wxyz"), chance.choice("ABCD")) for n in range(count)]
+    prompts = [ask(question) for question in solved]
+    model = Believer(solved=solved, accuracy=accuracy, seed=seed)
+    ballots = {p.question_id: ballot_of(r, p) for p, r in zip(prompts, model.answer(prompts), strict=True)}
+    belief = {
+        question.id: {
+            label: min(
+                0.99, max(0.01, 0.5 + skill * (0.4 if label == question.answer else -0.4) + chance.gauss(0, 0.2))
+            )
+            for label in letters(4)
+        }
+        for question in solved
+    }
+    return ballots, belief, {q.id: q.answer or "" for q in solved}, {q.id: n % 5 for n, q in enumerate(solved)}
+
+
+@given(st.integers(5, 120), st.floats(0, 1), st.floats(-1, 1), st.integers(0, 10**6))
+@settings(deadline=None, max_examples=40)
+def test_a_soft_verifier_never_lowers_out_of_fold_accuracy(
+    count: int, accuracy: float, skill: float, seed: int
+) -> None:
+    ballots, belief, answers, folds = simulated(count, accuracy, skill, seed)
+    found = weigh_verifier(ballots, belief, answers, folds)
+    before = sum(heaviest(ballots[id]) == answer for id, answer in answers.items())
+    after = sum(heaviest(found.ballots[id]) == answer for id, answer in answers.items())
+    assert after >= before
+    assert found.alone == pytest.approx(before / count)
+    assert (found.weight > 0) <= (found.joined > found.alone + found.error)
+
+
+def test_a_good_verifier_is_turned_on() -> None:
+    found = weigh_verifier(*simulated(400, 0.5, 0.8, 1))
+    assert found.weight > 0
+    assert found.joined > found.alone + 0.1
+
+
+@pytest.mark.parametrize("skill", [0.0, -0.8])
+def test_a_verifier_that_knows_nothing_or_errs_is_left_off(skill: float) -> None:
+    ballots, belief, answers, folds = simulated(400, 0.7, skill, 1)
+    found = weigh_verifier(ballots, belief, answers, folds)
+    assert found.weight == 0
+    assert found.ballots == ballots
+
+
+def test_a_folds_own_answers_do_not_choose_its_weight() -> None:
+    ballots, belief, answers, folds = simulated(200, 0.5, 0.8, 3)
+    lied = {id: "ABCD"["ABCD".index(answer) - 1] if folds[id] == 0 else answer for id, answer in answers.items()}
+    found, told = weigh_verifier(ballots, belief, answers, folds), weigh_verifier(ballots, belief, lied, folds)
+    assert found.weight > 0
+    assert told.weight > 0
+    held = [id for id in answers if folds[id] == 0]
+    assert [found.ballots[id] for id in held] == [told.ballots[id] for id in held]
+
+
+def test_no_question_at_all_leaves_it_off() -> None:
+    assert weigh_verifier({}, {}, {}, {}).weight == 0
+    assert normalised({"A": 0.0, "B": 0.0}) == {"A": 0.5, "B": 0.5}
