@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from quorum.errors import BadInput
@@ -257,7 +258,9 @@ def letters(tmp_path):
 
 
 def test_a_run_that_was_read_back_is_scored_and_stands_in_the_ledger(letters, tmp_path):
-    answers = {"test": {"q1": {"B": 1.0}}, "heldout": {f"t{i}": {"ABC"[i % 3]: 1.0} for i in range(40)}}
+    run_record(tmp_path, "letters", "v1")  # there is no run yet, but from here on there is a split
+    held = pl.read_parquet(tmp_path / "data" / "split" / "letters" / "heldout.parquet")["id"]
+    answers = {"test": {"q1": {"B": 1.0}}, "heldout": {id: {"ABC"[int(id[1:]) % 3]: 1.0} for id in held}}
     for part, ballots in answers.items():
         write_answers(answers_frame("causal", ballots), tmp_path / "v1" / f"{part}.parquet")
     done = run_record(tmp_path, "letters", "v1")
