@@ -179,6 +179,7 @@ def test_the_jitter_is_seeded():
 
 WRONG_SHAPES = [
     "torn json {",
+    "[" * 100_000,
     "<html>a proxy's page</html>",
     "null",
     [],
@@ -209,6 +210,14 @@ def test_a_question_that_fails_for_good_stays_unread_and_is_counted(fate, asked)
     assert server.attempts["text 1"] == asked
     assert len(backend.failures) == 1
     assert fate == "cut" or SERVER_WORDS in backend.failures[0]
+
+
+def test_a_text_that_can_not_be_sent_is_a_failure_of_its_question_alone():
+    with FlakyServer(echo) as server:
+        backend = endpoint(server, concurrency=1)
+        asked = [*prompts(1), Prompt("half", "\udc80", ABC)]
+        assert backend.answer(asked) == [Reply("to text 0"), Reply("")]
+    assert backend.failures[0].startswith("question half: ")
 
 
 def test_where_nothing_is_answered_the_server_s_words_are_told():

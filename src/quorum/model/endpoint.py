@@ -81,7 +81,7 @@ class Endpoint:
         self._extra = dict(extra or {})
         self.failures: list[str] = []
         self._patience = max(8, 2 * concurrency)
-        self._answered, self._lost_in_a_row, self._lock = 0, 0, Lock()
+        self._answered, self._lost_in_a_row, self._given_up, self._lock = 0, 0, False, Lock()
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order; empty where a question failed for good."""
@@ -90,15 +90,12 @@ class Endpoint:
             replies = list(pool.map(self._answer_one, prompts))
         finally:
             pool.shutdown(cancel_futures=True)  # a Ctrl-C does not wait for what was not begun
-        if prompts and (self._hopeless() or not self._answered):
+        if self._given_up or (prompts and not self._answered):
             raise BadInput(f"{self.base_url} does not answer; the last failure: {self.failures[-1]}")
         return replies
 
-    def _hopeless(self) -> bool:
-        return self._lost_in_a_row >= self._patience
-
     def _answer_one(self, prompt: Prompt) -> Reply:
-        if self._hopeless():
+        if self._given_up:
             return Reply("")
         found = self._asked(prompt)
         with self._lock:
@@ -107,6 +104,7 @@ class Endpoint:
                 self._lost_in_a_row = 0
                 return found
             self._lost_in_a_row += 1
+            self._given_up |= self._lost_in_a_row >= self._patience
             self.failures.append(f"question {prompt.question_id}: {found}")
         return Reply("")
 
@@ -122,7 +120,7 @@ class Endpoint:
                 words = self._words(error)
                 wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * (0.5 + 0.5 * chance.random())
                 wait = max(wait, _told_wait(error))
-            except (OpenAIError, BadInput) as error:
+            except (OpenAIError, BadInput, UnicodeEncodeError) as error:  # half a surrogate pair can't be sent
                 return self._words(error)
             if wait > _LONGEST_WAIT:
                 return f"{words} (wants {wait:.0f} seconds of patience; {_LONGEST_WAIT:.0f} is the most)"
@@ -149,8 +147,8 @@ class Endpoint:
 
     def _words(self, error: Exception) -> str:
         """What an error says, in one line, without the key, and only then cut."""
-        why = f"{error} {error.__cause__ or ''}" if error.__cause__ else str(error)
-        return " ".join(why.replace(self._client.api_key, "[key]").split())[:_WORDS]
+        why = f"{error} {error.__cause__ or ''}".replace(self._client.api_key, "[key]")
+        return " ".join(why.split())[:_WORDS]
 
 
 def _reply_in(body: str, labels: Sequence[str]) -> Reply:
@@ -162,7 +160,7 @@ def _reply_in(body: str, labels: Sequence[str]) -> Reply:
     try:
         choice = json.loads(body)["choices"][0]
         text = choice["message"]["content"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         raise BadInput(f"a reply of the wrong shape: {body!r}") from None
     if text is not None and not isinstance(text, str):
         raise BadInput(f"a reply of the wrong shape: its content is {text!r}")
