@@ -46,9 +46,9 @@ class Election:
     """How a vote is counted, and what is known about it.
 
     `weights` are what members' ballots weigh, above 0, the best member first (which also wins a tie); `subject_weights`
-    stand in their place for questions of those subjects. `out_of_fold` is
-    the accuracy of choosing and fitting on questions that neither has seen, `standings` that of each method alone, and
-    `best_member` that of the member with most right answers, on the same questions that showed it to be the best.
+    stand in their place for questions of those subjects. `out_of_fold` is the accuracy of choosing and fitting on
+    questions that neither has seen, `best_member` that of picking the member with most right answers (named as the one
+    picked on all labelled questions), both on the same folds; `standings` are each method's alone.
     """
 
     method: str
@@ -65,29 +65,28 @@ def elect(ballots: Labelled, method: str | None = None) -> Election:
     """The best way to vote, by nested cross-fitting; or the named one, measured out of fold.
 
     The blend stands unless another method beats it clearly (by two standard errors) out of fold. Folds inside folds
-    measure that choice; where it comes out below the member with most right answers, that member stands alone. What is
-    then reported is how well picking the best member does out of fold. Folds are drawn with a fixed seed.
+    measure that choice, and beside it the member that the other folds show to be the best; where the choice comes out
+    below, the best member stands alone. Folds are drawn with a fixed seed.
 
     Raises:
         BadInput: fewer than 10 labelled questions, or no such method.
     """
     if len(ballots.gold) < FEWEST_LABELLED:
         raise BadInput(f"{len(ballots.gold)} labelled questions among the runs; at least {FEWEST_LABELLED} are needed")
-    ballots = ballots.only(np.random.default_rng(0).permutation(len(ballots.gold))[:MOST_LABELLED])
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn brings it
 
+    ballots = ballots.only(np.random.default_rng(0).permutation(len(ballots.gold))[:MOST_LABELLED])
     with threadpool_limits(1):  # the matrices are small: more threads only wait for each other
         return _elect(ballots, _candidates(ballots, method), automatic=method is None)
 
 
 def _elect(ballots: Labelled, methods: Sequence[Method], automatic: bool) -> Election:
     hits = _cross_fitted(ballots, methods, FOLDS)
-    best = int(from_the_best(ballots)[0])
-    chosen, measured = methods[0], hits[:, 0]
+    chosen, measured, picked = methods[0], hits[:, 0], _cross_fitted(ballots, [BEST], FOLDS)[:, 0]
     if automatic:
-        chosen, measured = choose(hits, methods), _nested(ballots, methods)
-        if measured.mean() < ballots.right[:, best].mean():
-            chosen, measured = BEST, hits[:, methods.index(BEST)]
+        chosen, measured, picked = choose(hits, methods), *_nested(ballots, methods)
+        if measured.mean() < picked.mean():
+            chosen, measured = BEST, picked
     fitted = chosen.fit(ballots)
     overall = fitted if fitted.ndim == 1 else BLEND.fit(ballots)
     by_subject = zip(ballots.subjects, fitted, strict=True) if fitted.ndim == 2 else ()
@@ -98,7 +97,7 @@ def _elect(ballots: Labelled, methods: Sequence[Method], automatic: bool) -> Ele
         {subject: _named_weights(ballots, own) for subject, own in by_subject},
         len(ballots.gold),
         _standing(chosen.name, measured),
-        _standing(ballots.members[best], ballots.right[:, best]),
+        _standing(ballots.members[from_the_best(ballots)[0]], picked),
         [_standing(one.name, hits[:, number]) for number, one in enumerate(methods)],
     )
 
@@ -190,14 +189,15 @@ def _cross_fitted(ballots: Labelled, methods: Sequence[Method], folds: int) -> H
     return hits
 
 
-def _nested(ballots: Labelled, methods: Sequence[Method]) -> Hits:
-    """Whether each question is answered right by the method that the other folds alone choose and fit."""
-    hits = np.zeros(len(ballots.gold), dtype=np.bool_)
+def _nested(ballots: Labelled, methods: Sequence[Method]) -> tuple[Hits, Hits]:
+    """Whether each question is answered right by the method, and by the member, that the other folds choose and fit."""
+    hits, picked = np.zeros((2, len(ballots.gold)), dtype=np.bool_)
     for one in range(NESTED_FOLDS):
         rest, held = _split(ballots, one, NESTED_FOLDS)
         stands = choose(_cross_fitted(rest, methods, NESTED_FOLDS), methods)
         hits[one::NESTED_FOLDS] = _fitted_hits(rest, held, stands)
-    return hits
+        picked[one::NESTED_FOLDS] = _fitted_hits(rest, held, BEST)
+    return hits, picked
 
 
 def _split(ballots: Labelled, one: int, folds: int) -> tuple[Labelled, Labelled]:

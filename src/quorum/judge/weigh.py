@@ -17,7 +17,7 @@ Whole = npt.NDArray[np.intp]
 Pool = Literal["votes", "mean", "log"]
 
 PRIOR_RIGHT, PRIOR_ASKED = 1.0, 4.0  # accuracy of a member before anything is known: 1 right of 4
-STACK_PENALTY, STACK_MEMBERS = 1.0, 8
+STACK_PENALTY, STACK_MEMBERS = 3.0, 8
 BLEND_QUESTIONS, BLEND_COUNTS = 100, (3, 5, 7)
 SUBJECT_PENALTY = 30.0
 GREEDY_STEPS, GREEDY_BAGS, GREEDY_MEMBERS, GREEDY_QUESTIONS = 12, 8, 10, 1000
