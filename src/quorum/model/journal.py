@@ -36,7 +36,8 @@ class Journal:
     A reply is known by the SHA-256 of all that determines it: `asked_of`, the prompt's content, labels and options,
     and how often the same prompt came before in this run (sampled votes ask it again and want another reply). So a
     changed prompt, model or dial is asked anew. `asked_of` names the model and everything that it answers by; see
-    `journal_name`. An empty reply is not kept: that is what a question that failed or was not asked looks like.
+    `journal_name`. An empty reply is not kept: that is what a question that failed or was not asked looks like. Where
+    the model answers the same prompt the same way, the finished run equals an unbroken one.
 
     A file that is no sound database is set aside as `<name>.broken` and told in `dropped` (None otherwise); a record
     whose digest does not fit it is asked again. Use it on a local disk: WAL does not work over a network.
@@ -65,11 +66,13 @@ class Journal:
         replies = [self._find(key) for key in keys]
         missing = [place for place, reply in enumerate(replies) if reply is None]
         self.remembered += len(prompts) - len(missing)
-        if missing:
-            asked = self.inner.answer([prompts[place] for place in missing])
-            for place, reply in zip(missing, asked, strict=True):
-                replies[place] = reply
-            self._keep([(keys[place], prompts[place], replies[place]) for place in missing])
+        asked = self.inner.answer([prompts[place] for place in missing]) if missing else []
+        rows = []
+        for place, reply in zip(missing, asked, strict=True):
+            replies[place] = reply
+            if reply.text or reply.label_logprobs is not None:
+                rows.append(_row(keys[place], prompts[place], reply))
+        self._write(rows)
         return [reply for reply in replies if reply is not None]
 
     def close(self) -> None:
@@ -89,19 +92,19 @@ class Journal:
         kept = json.loads(row[0])
         return Reply(kept["text"], kept["label_logprobs"])
 
-    def _keep(self, asked: Sequence[tuple[bytes, Prompt, Reply | None]]) -> None:
-        rows = []
-        for key, prompt, reply in asked:
-            if reply is not None and (reply.text or reply.label_logprobs is not None):
-                logprobs = None if reply.label_logprobs is None else dict(reply.label_logprobs)
-                text = json.dumps({"text": reply.text, "label_logprobs": logprobs})
-                question = prompt.question_id.encode(errors="replace").decode()  # for the eye of a reader
-                rows.append((key, question, text, hashlib.sha256(key + text.encode()).digest()))
+    def _write(self, rows: Sequence[tuple[bytes, str, str, bytes]]) -> None:
         try:
             with self._store:  # one transaction
                 self._store.executemany(_KEEP, rows)
         except sqlite3.Error as error:
             raise BadInput(f"{self.path}: the journal can't be written: {error}") from None
+
+
+def _row(key: bytes, prompt: Prompt, reply: Reply) -> tuple[bytes, str, str, bytes]:
+    logprobs = None if reply.label_logprobs is None else dict(reply.label_logprobs)
+    text = json.dumps({"text": reply.text, "label_logprobs": logprobs})
+    question = prompt.question_id.encode(errors="replace").decode()  # for the eye of a reader
+    return key, question, text, hashlib.sha256(key + text.encode()).digest()
 
 
 def journal_name(table: Mapping[str, Any], *files: Path) -> str:
