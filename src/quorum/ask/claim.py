@@ -44,7 +44,7 @@ class Answerable:
 
 
 _ANNOUNCED = re.compile(rf"(?i)(?P<box>\\f?boxed\s?\{{)|{ANSWER_WORDS}")
-_CHOICE = re.compile(rf"(?i){CHOICE_WORDS}")
+_CHOICE_WORD = re.compile(rf"(?i){CHOICE_WORDS}")
 _LINK = re.compile(rf"(?i){LINK_WORDS}")
 _CHOSEN = re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?")
 _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
@@ -59,7 +59,7 @@ _SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
 _SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
 
 _WINDOW = 110  # characters after an announcing word in which its claim may start
-_LINKS = 4  # places in a window that are looked at
+_LINKS_TRIED = 4  # places in a window that are looked at
 _NEAR = 80  # claims with fewer characters between them, and no word of revision there, are one claim
 
 
@@ -73,7 +73,7 @@ def chosen(text: str, answerable: Answerable) -> list[Claim]:
     """What the text decides for in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
     found = [
         claim
-        for place in _CHOICE.finditer(text)
+        for place in _CHOICE_WORD.finditer(text)
         if not _taken_back(text, place.start())
         for claim in _linked(text, place.end(), answerable)
     ]
@@ -141,7 +141,7 @@ def _linked(text: str, start: int, answerable: Answerable) -> Iterator[Claim]:
     """The claim after the first link ("is", ":") that has one, in the same sentence as the announcing word."""
     stop = _SENTENCE_STOP.search(text, start, start + _WINDOW)
     limit = stop.start() if stop else start + _WINDOW
-    for link in islice(_LINK.finditer(text, start, limit), _LINKS):
+    for link in islice(_LINK.finditer(text, start, limit), _LINKS_TRIED):
         aside = text[start : link.start()]
         if _ASIDE.search(aside) or _NOT_LINKED.search(text, max(start, link.start() - 12), link.start()):
             return

@@ -38,8 +38,10 @@ class LabelPatterns:
         return self.canonical[next(group for group in found.groups() if group).casefold()]
 
 
-_EAST = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-_CLOSED = rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d)|:(?!\w)|['’](?![a-z])|</)|\s?[{_EAST}])"
+_EAST_SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+_CLOSED = (
+    rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d)|:(?!\w)|['’](?![a-z])|</)|\s?[{_EAST_SCRIPT}])"
+)
 _GOES_ON = (
     rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
 )

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import factorial
 
+from quorum.data.choices import cites_letters, is_all_or_none
 from quorum.errors import BadInput
 from quorum.question import Ballot, Question
 
-# "all of the above" speaks of the options before it: it stays last
+# "all of the above" and "A and C" in other languages than English
 _OF_ALL = re.compile(
-    r"(?i)\b(?:all|none|both|neither|no one)\b.{0,20}\b(?:above|these|those|foregoing|following|options|answers|choices"
-    r"|previous|mentioned|listed)\b|tất cả|(?:cả|không) .{0,20}(?:trên|đúng|sai)|以上|上記|위의? (?:모두|모든|보기)"
-    r"|모두 (?:맞|옳|정답)|해당 ?없음|정답 ?없음|(?:alle|keine)\b.{0,20}(?:oben|genannt|antworten)"
+    r"(?i)tất cả|(?:cả|không) .{0,20}(?:trên|đúng|sai)|以上|上記|위의? (?:모두|모든|보기)|모두 (?:맞|옳|정답)"
+    r"|해당 ?없음|정답 ?없음|(?:alle|keine)\b.{0,20}(?:oben|genannt|antworten)"
     r"|(?:toutes|aucune)\b.{0,20}(?:réponses|dessus|précédent)|(?:todas|ninguna)\b.{0,20}(?:anteriores|respuestas)"
 )
+_LETTERS_JOINED = re.compile(
+    r"(?:(?i:cả|chỉ|beide|sowohl|nur) )?[A-Z](?:\s?(?:,|und|et|y|và|hoặc|和|与|或|と|와|과|및)\s?[A-Z])+\W?"
+)
 _BARE_ALL = re.compile(r"(?i)\W{0,3}(?:all|none|both|neither)\W{0,3}")  # at the end; elsewhere None may be Python's
-_JOINING = r"(?:\s?(?:,|&|/|and|or|nor|und|oder|et|ou|y|o|và|hoặc|和|与|或|と|와|과|및)\s?)"
-_CITING = r"(?i:both|neither|either|only|options?|answers?|choices?|all but|all except|cả|chỉ|nur|seulement|solo)"
-_CITED = r"(?i:only|both|are (?:correct|true|right))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +80,15 @@ def movable(question: Question) -> int:
     None may where an option cites letters ("A and C"), or where "none of the above" has options below it.
     """
     count = len(question.choices)
-    if any(cites_letters(choice, question.labels) for choice in question.choices):
+    if any(cites_letters(choice, question.labels) or _LETTERS_JOINED.fullmatch(choice) for choice in question.choices):
         return 0
-    while count and (speaks_of_others(last := question.choices[count - 1]) or _BARE_ALL.fullmatch(last)):
+    while count and (_speaks_of_others(last := question.choices[count - 1]) or _BARE_ALL.fullmatch(last)):
         count -= 1
-    return 0 if any(map(speaks_of_others, question.choices[:count])) else count
+    return 0 if any(map(_speaks_of_others, question.choices[:count])) else count
 
 
-def speaks_of_others(choice: str) -> bool:
-    """Whether an option is "all of the above", "none of these" or the like."""
-    return len(choice) <= 80 and _OF_ALL.search(choice) is not None
-
-
-def cites_letters(choice: str, labels: Sequence[str]) -> bool:
-    """Whether an option is made of other options' letters: "A and B", "Both (a) and (c)", "Only D"."""
-    letters_there = "".join(labels)
-    one = rf"(?:[(\[]?['\"]?[{letters_there}]['\"]?[)\]]?|\([{letters_there.lower()}]\))"
-    several = rf"{one}(?:{_JOINING}{{1,2}}{one}){{1,25}}"
-    small = rf"[{letters_there.lower()}]"
-    cited = rf"(?:{_CITING}\s{small}{_JOINING}{small}|(?:{_CITING}\s){{0,2}}{several}|(?:{_CITING}\s){{1,2}}{one})(?:\s{_CITED})?\.?"
-    return re.fullmatch(cited, choice.strip()) is not None
+def _speaks_of_others(choice: str) -> bool:
+    return is_all_or_none(choice) or (len(choice) <= 80 and _OF_ALL.search(choice) is not None)
 
 
 def _moved(question: Question, order: Sequence[int]) -> tuple[int, ...]:
