@@ -23,7 +23,7 @@ MOST_CHOICE_SETS = 3  # a text that stands before more different choice sets tha
 
 _SHINGLE = 5  # characters
 _FEW_SHINGLES = 8  # with fewer rare shingles than this a question is known word for word only
-_BANDS, _ROWS = 42, 3  # of the MinHash: a pair of similarity s is proposed with probability 1 - (1 - s^3)^42
+_BANDS, _BAND_ROWS = 42, 3  # of the MinHash: a pair of similarity s is proposed with probability 1 - (1 - s^3)^42
 _ODD = np.array(  # any odd numbers do
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xFF51AFD7ED558CCD],
     dtype=np.uint64,
@@ -157,8 +157,10 @@ def _near(texts: Sequence[str], threshold: float, progress: Progress | None) -> 
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
     shingles = _rare([_shingles(text) for text in texts])
-    index = MinHashLSH(num_perm=_BANDS * _ROWS, params=(_BANDS, _ROWS))
-    sketches = MinHash.generator((each.tolist() for each in shingles), num_perm=_BANDS * _ROWS, seed=1, hashfunc=int)
+    index = MinHashLSH(num_perm=_BANDS * _BAND_ROWS, params=(_BANDS, _BAND_ROWS))
+    sketches = MinHash.generator(
+        (each.tolist() for each in shingles), num_perm=_BANDS * _BAND_ROWS, seed=1, hashfunc=int
+    )
     for two, sketch in enumerate(sketches):
         if len(shingles[two]) >= _FEW_SHINGLES:
             for one in sorted(index.query(sketch)):

@@ -9,7 +9,7 @@ from quorum.question import Prompt, Question, Reply, same_text
 
 _NGRAM = 5  # characters
 _COLUMNS = 2**20  # n-grams are hashed into so many columns, so that memory does not grow with the vocabulary
-_BATCH = 64  # prompts compared with all solved questions at a time: 64 x 100,000 similarities are 26 MB
+_NEIGHBOUR_BATCH = 64  # prompts compared with all solved questions at a time: 64 x 100,000 similarities are 26 MB
 _SURE = 0.97  # belief at similarity 1: of 180 pairs of one text in CodeMMLU whose answer can be copied, 97 % agree
 
 
@@ -58,8 +58,8 @@ class Neighbour:
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """The nearest question's answer to each prompt, with weights over the prompt's labels (see `_weighed`)."""
         replies: list[Reply] = []
-        for start in range(0, len(prompts), _BATCH):
-            batch = prompts[start : start + _BATCH]
+        for start in range(0, len(prompts), _NEIGHBOUR_BATCH):
+            batch = prompts[start : start + _NEIGHBOUR_BATCH]
             likeness = (self.vectors.transform([_asked(prompt) for prompt in batch]) @ self.known).toarray()
             nearest = likeness.argmax(axis=1)
             replies += [

@@ -49,7 +49,7 @@ def written_after(
         prefix = tuple(token for part in lineage(head) for token in part.tokens)
         memory = _prefix_read(model, prefix) if prefix else None
         rests = {index: len(drafts[index].context) - len(prefix) for index in indices}
-        for batch in _batches(rests, len(prefix), sampling, batch_tokens):
+        for batch in _write_batches(rests, len(prefix), sampling, batch_tokens):
             written = _batch_written(model, prefix, memory, [drafts[index] for index in batch], pad, sampling)
             for index, ids in zip(batch, written, strict=True):
                 texts[index] = ids
@@ -72,7 +72,7 @@ def _below_heads(drafts: Sequence[Draft], most: int | None) -> dict[Head | None,
     return below
 
 
-def _batches(rests: dict[int, int], prefix: int, sampling: Sampling, most: int) -> list[list[int]]:
+def _write_batches(rests: dict[int, int], prefix: int, sampling: Sampling, most: int) -> list[list[int]]:
     """The keys of `rests` (how much is to be read) in batches, longest first; a batch has at least one.
 
     Its padded tokens are at most `most`, and those of which keys and values are kept `_KEPT_TOKENS` times as many.
