@@ -32,6 +32,8 @@ class Infer:
     batch: int = 256  # questions between two writes
     journal: Path | None = None  # a file that remembers replies: a killed run goes on where it stood
     deadline: float | None = None  # minutes from the start after which no more is asked
+    retrieval: Mapping[str, Any] = field(default_factory=dict)  # what is shown beside a question; empty: nothing
+    transfer: bool = False  # copy the answers of questions that stand solved in train; no held-out question does
     layout: Mapping[str, Any] = field(default_factory=dict)  # column mapping, where detection needs help
 
 
@@ -39,9 +41,12 @@ def main(config: Infer) -> None:
     """Answers every question file of `config`."""
     start = time.monotonic()
     from quorum.ask.reply import ballot_of
+    from quorum.ask.retrieve import Retrieval, Retriever
+    from quorum.ask.transfer import transferred
     from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
+    from quorum.model.embed import load_embed, load_rerank
 
     layout = dials(Layout, config.layout, "layout")
     solved = repaired(read_records(config.train, layout)).questions if config.train else []
@@ -49,6 +54,7 @@ def main(config: Infer) -> None:
     for stem, questions in files.items():
         save(config, stem, questions, {}, solved)  # legal from here on, whatever happens
 
+    retriever = Retriever(dials(Retrieval, config.retrieval, "retrieval"), solved, load_embed, load_rerank)
     backend, deadline = open_backend(config.backend, solved), None
     if config.deadline is not None:
         backend = deadline = Deadline(backend, start + 60 * config.deadline, time.monotonic, config.batch)
@@ -59,13 +65,21 @@ def main(config: Infer) -> None:
             tell(f"{config.journal} is broken; it lies in {journal.dropped} now, and all is asked again")
     for stem, questions in files.items():
         ballots: dict[str, Ballot] = {}
+        beside = retriever.shown(questions)
         with progress_bar(f"{config.run}: {stem}") as progress:
             for start in range(0, len(questions), config.batch):
-                prompts = [render(question, config.prompt) for question in questions[start : start + config.batch]]
+                batch = slice(start, start + config.batch)
+                prompts = [
+                    render(question, config.prompt, shown.examples, [passage.text for passage in shown.passages])
+                    for question, shown in zip(questions[batch], beside[batch], strict=True)
+                ]
                 for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
                     ballots[prompt.question_id] = ballot_of(reply, prompt)
                 save(config, stem, questions, ballots, solved)
                 progress(len(ballots), len(questions))
+        if config.transfer and (known := transferred(questions, solved)):
+            save(config, stem, questions, ballots | known, solved)
+            tell(f"{stem}: {len(known)} of {len(questions)} answers are those of train, transferred by their text")
         if unread := list(ballots.values()).count({}):
             tell(f"{stem}: {unread} of {len(questions)} questions stay unread")
     if deadline and deadline.unasked:

