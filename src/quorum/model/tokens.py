@@ -46,6 +46,7 @@ class Tokens:
         self._opening = tuple(whole[: whole.index(bare[0])])
         known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, 0)
         self.start = next(id for id in known if id is not None)  # what stands before a text that has nothing before it
+        self.pad = next(id for id in (tokenizer.pad_token_id, *known[1:]) if id is not None)
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         longest_first = sorted((text for text in special if len(text) > 1), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
@@ -120,7 +121,8 @@ class Tokens:
         while min(map(len, whole)) < 2:
             whole, common = [(self.start, *ids) for ids in whole], common + 1
         common = max(1, min(common, *(len(ids) - 1 for ids in whole)))
-        return [Continuation(ids[:common], ids[common:]) for ids in whole]
+        context = whole[0][:common]  # one tuple for all: there may be millions
+        return [Continuation(context, ids[common:]) for ids in whole]
 
     def _templated(self, turns: tuple[Message, ...], thinking: bool) -> str:
         from jinja2 import TemplateError

@@ -3,25 +3,19 @@
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from quorum.door import Progress
 from quorum.errors import BadInput
 from quorum.model.cascade import shared_logprobs
+from quorum.model.checkpoint import Checkpoint, loaded, longest_sequence
 from quorum.model.likelihood import plain_logprobs
 from quorum.model.probe import why_plain
 from quorum.model.tokens import Continuation, Rendering, Tokens, fitted
 from quorum.model.writing import Draft, Sampling, written_after
 from quorum.question import Prompt, Reply
 
-_WAY_OUT = (
-    "name a folder that holds config.json, tokenizer.json and the weights, or a model of the hub (owner/name): a gated "
-    "one needs its terms accepted and `hf auth login`, and without a network it must have been downloaded before"
-)
 METHODS = ("letter", "option", "generate")
 NORMALISATIONS = ("sum", "token", "byte", "pmi")
 # What stands before an option when its unconditional likelihood is asked: Holtzman et al. 2021, arXiv:2104.08315.
@@ -56,7 +50,7 @@ class Transformers:
         adapter: str | None = None,
         revision: str | None = None,
         trust_remote_code: bool = False,
-        batch_tokens: int = 4096,
+        batch_tokens: int = 2048,
         context_tokens: int | None = None,
         max_new_tokens: int = 256,
         temperature: float = 0.0,
@@ -74,11 +68,10 @@ class Transformers:
         self.shortened = 0
         self._asked: Counter[tuple[int, ...]] = Counter()
         self._progress = progress
-        device = _device() if device == "auto" else device
-        dtype = _dtype(device) if dtype == "auto" else dtype
-        tokenizer, self.model = _loaded(model, adapter, revision, trust_remote_code, dtype, device)
+        checkpoint = Checkpoint(model, revision, adapter, trust_remote_code)
+        tokenizer, self.model = loaded(checkpoint, dtype, device)
         self.tokens = Tokens(tokenizer)
-        self.context_tokens = _room(self.model, tokenizer, context_tokens)
+        self.context_tokens = longest_sequence(self.model, tokenizer, context_tokens)
         self.why_plain = why_plain(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
@@ -162,20 +155,11 @@ class Transformers:
         ]
         self.shortened += sum(len(ids) > room for ids in whole)
         drafts = [self._draft(fitted(ids, room)) for ids in whole]
-        tokenizer, windowed = (
-            self.tokens.tokenizer,
-            getattr(self.model.config.get_text_config(), "sliding_window", None),
-        )
-        written = written_after(
-            self.model,
-            drafts,
-            next(id for id in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if id is not None),
-            Sampling(self.max_new_tokens, self.temperature, self.top_p),
-            self.batch_tokens,
-            share=self.why_plain is None and not windowed,  # a gap in the padding would count as distance in a window
-            progress=self._progress,
-        )
-        return [Reply(text) for text in tokenizer.batch_decode(written, skip_special_tokens=True)]
+        sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p)
+        # padding behind a shared beginning would count as distance in a sliding window
+        share = self.why_plain is None and not getattr(self.model.config.get_text_config(), "sliding_window", None)
+        written = written_after(self.model, drafts, self.tokens.pad, sampling, self.batch_tokens, share, self._progress)
+        return [Reply(text) for text in self.tokens.tokenizer.batch_decode(written, skip_special_tokens=True)]
 
     def _draft(self, context: tuple[int, ...]) -> Draft:
         """The context with a seed of its own: asked again, even in a later call, a prompt gets another reply."""
@@ -190,73 +174,3 @@ def _reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
     log_sum = top + math.log(sum(math.exp(score - top) for score in scores))
     logprobs = {label: score - log_sum for label, score in zip(labels, scores, strict=True)}
     return Reply(max(labels, key=lambda label: logprobs[label]), logprobs)
-
-
-def _device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def _dtype(device: str) -> str:
-    """bfloat16 where the GPU computes in it, half on an older one (T4: capability 7.5), float32 on a CPU."""
-    import torch
-
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
-    return "float16" if device == "mps" else "float32"
-
-
-def _room(model: Any, tokenizer: Any, asked: int | None) -> int:
-    """The longest sequence in tokens: what is asked, at most what model and tokenizer say they take."""
-    config = model.config.get_text_config()
-    said = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, asked]
-    room = min(int(limit) for limit in [*said, 2**30] if limit)
-    if room < 4:
-        raise BadInput(f"a context of {room} tokens; at least 4 are needed")
-    return room
-
-
-def _loaded(
-    model: str, adapter: str | None, revision: str | None, trust_remote_code: bool, dtype: str, device: str
-) -> tuple[Any, Any]:
-    """The tokenizer, and the model ready to answer."""
-    import torch
-    import transformers
-
-    if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise BadInput(f"dtype {dtype!r}; allowed are auto, float32, float16, bfloat16")
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is one callback
-    origin: dict[str, Any] = {"revision": revision, "trust_remote_code": trust_remote_code}
-    placed: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
-    with _told(model):
-        tokenizer = transformers.AutoTokenizer.from_pretrained(model, **origin)
-        loaded: Any = transformers.AutoModelForCausalLM.from_pretrained(model, **origin, **placed)
-    if adapter is not None:
-        loaded = _adapted(loaded, adapter)
-    return tokenizer, loaded.eval()
-
-
-def _adapted(model: Any, adapter: str) -> Any:
-    """The model with a PEFT adapter merged into its weights (beside them where they are quantised)."""
-    try:
-        peft = import_module("peft")
-    except ImportError:
-        raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft") from None
-    with _told(adapter):
-        adapted = peft.PeftModel.from_pretrained(model, adapter)
-    return adapted if getattr(model, "is_quantized", False) else adapted.merge_and_unload()
-
-
-@contextmanager
-def _told(name: str) -> Iterator[None]:
-    """Whatever hinders loading `name`, told with the way out."""
-    if Path(name).is_absolute() and not Path(name).is_dir():
-        raise BadInput(f"{name}: no such folder; {_WAY_OUT}")
-    try:
-        yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise BadInput(f"{name} cannot be loaded: {found.rstrip('.')}; {_WAY_OUT}") from None

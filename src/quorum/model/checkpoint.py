@@ -1,0 +1,105 @@
+"""A model and its tokenizer, from the hub or a folder, ready to answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from quorum.errors import BadInput
+
+_WAY_OUT = (
+    "name a folder that holds config.json, tokenizer.json and the weights, or a model of the hub (owner/name): a gated "
+    "one needs its terms accepted and `hf auth login`, and without a network it must have been downloaded before"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Which weights: a hub id or a folder, a revision of it, and a PEFT adapter (hub id or folder) to go on top."""
+
+    model: str
+    revision: str | None = None
+    adapter: str | None = None
+    trust_remote_code: bool = False
+
+
+def loaded(checkpoint: Checkpoint, dtype: str = "auto", device: str = "auto") -> tuple[Any, Any]:
+    """The tokenizer, and the model on its device.
+
+    `device` auto is a GPU where there is one; `dtype` auto is the type that the device is fast in.
+
+    Raises:
+        BadInput: there is no such model or adapter, it may not be read, no such dtype; with the way out.
+    """
+    import torch
+    import transformers
+
+    device = _device() if device == "auto" else device
+    dtype = _dtype(device) if dtype == "auto" else dtype
+    if not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise BadInput(f"dtype {dtype!r}; allowed are auto, float32, float16, bfloat16")
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is one callback
+    origin: dict[str, Any] = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
+    placed: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
+    with _told(checkpoint.model):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.model, **origin)
+        model: Any = transformers.AutoModelForCausalLM.from_pretrained(checkpoint.model, **origin, **placed)
+    if checkpoint.adapter is not None:
+        model = _adapted(model, checkpoint.adapter)
+    return tokenizer, model.eval()
+
+
+def longest_sequence(model: Any, tokenizer: Any, asked: int | None = None) -> int:
+    """How many tokens the model and its tokenizer say they take at most; fewer where fewer are `asked`.
+
+    Raises:
+        BadInput: that is less than four tokens.
+    """
+    config = model.config.get_text_config()
+    said = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, asked]
+    room = min(int(limit) for limit in [*said, 2**30] if limit)
+    if room < 4:
+        raise BadInput(f"a context of {room} tokens; at least 4 are needed")
+    return room
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _dtype(device: str) -> str:
+    """bfloat16 where the GPU computes in it, half on an older one (T4: capability 7.5), float32 on a CPU."""
+    import torch
+
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    return "float16" if device == "mps" else "float32"
+
+
+def _adapted(model: Any, adapter: str) -> Any:
+    """The model with a PEFT adapter merged into its weights (beside them where they are quantised)."""
+    try:
+        peft = import_module("peft")
+    except ImportError:
+        raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft") from None
+    with _told(adapter):
+        adapted = peft.PeftModel.from_pretrained(model, adapter)
+    return adapted if getattr(model, "is_quantized", False) else adapted.merge_and_unload()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Whatever hinders loading `name`, told with the way out."""
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise BadInput(f"{name}: no such folder; {_WAY_OUT}")
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BadInput(f"{name} cannot be loaded: {found.rstrip('.')}; {_WAY_OUT}") from None
