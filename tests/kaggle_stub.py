@@ -54,6 +54,7 @@ class KaggleStub:
     troubles: dict[str, list[Trouble]] = field(default_factory=lambda: defaultdict(list))
     competitions: set[str] = field(default_factory=lambda: {"letters"})
     outputs: dict[str, bytes] = field(default_factory=lambda: {"submission.csv": b"id,answer\n1,A\n"})
+    data: bytes = b""  # the competition's files, zipped
     log: str = '[{"stream_name":"stdout","time":0.1,"data":"2 x Tesla T4\\ndone\\n"}]'
     states: list[str] = field(default_factory=lambda: ["QUEUED", "RUNNING", "COMPLETE"])
     dataset_states: list[str] = field(default_factory=lambda: ["BLOBS_RECEIVED", "READY"])
@@ -262,6 +263,10 @@ class _Handler(BaseHTTPRequestHandler):
         if target.hostname not in (None, "localhost", "127.0.0.1"):
             self.service.strays.append(self.path)
         method = target.path.rsplit("/", 1)[-1]
+        if method == "DownloadDataFiles":  # answered with where the archive is
+            self._body()
+            self._reply(302, b"", location=f"http://127.0.0.1:{self.service.port}/data/letters.zip")
+            return
         body = json.loads(self._body() or b"{}")
         self.service.asked.append((method, body))
         trouble = self.service.troubles[method].pop(0) if self.service.troubles[method] else None
@@ -286,6 +291,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, b"{}")
 
     def do_GET(self) -> None:  # noqa: N802
+        if self.path.endswith("/data/letters.zip"):
+            self._reply(200, self.service.data)
+            return
         names = sorted(self.service.outputs)
         data = self.service.outputs[names[int(unquote(self.path).rsplit("/", 1)[-1])]]
         cut = self.service.troubles["GET"].pop(0) if self.service.troubles["GET"] else None
@@ -309,10 +317,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(pieces)
 
-    def _reply(self, status: int, data: bytes, length: int | None = None) -> None:
+    def _reply(self, status: int, data: bytes, length: int | None = None, location: str = "") -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/json" if data.startswith(b"{") else "application/octet-stream")
         self.send_header("Content-Length", str(len(data) if length is None else length))
+        if location:
+            self.send_header("Location", location)
         self.end_headers()
         self.wfile.write(data)
 
