@@ -399,6 +399,22 @@ def test_a_kernel_that_is_killed_leaves_a_legal_submission(kernels, fake_kaggle)
     assert submission.read_text() == SAMPLE
 
 
+def test_a_rerun_with_ten_times_the_questions_and_unseen_ids_is_answered(kernels, fake_kaggle, tmp_path):
+    inputs = fake_kaggle / "input" / "competitions" / "your-competition"
+    raw = tmp_path / "raw"
+    inputs.rename(raw)
+    command = [sys.executable, str(ROOT / "scripts" / "stress.py"), str(raw), str(inputs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    run_without_network(tmp_path / "alone", kernels, "neighbour", fake_kaggle)
+    rows = (fake_kaggle / "working" / "submission.csv").read_text().splitlines()
+    assert rows[0] == "id,answer"
+    assert [row.split(",")[0] for row in rows[1:]] == [
+        f"unseen{turn}-{id}" for turn in range(10) for id in ("q2", "q1")
+    ]
+    assert {row.split(",")[1] for row in rows[1:]} <= {"A", "B", "C"}
+
+
 @pytest.mark.slow
 def test_the_kernels_run_alone_and_chain_with_the_package_s_very_bytes(kernels, fake_kaggle, tmp_path):
     working = fake_kaggle / "working"
