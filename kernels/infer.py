@@ -70,7 +70,7 @@ def main(config: Infer) -> None:
             for start in range(0, len(questions), config.batch):
                 batch = slice(start, start + config.batch)
                 prompts = [
-                    render(question, config.prompt, shown.examples, [passage.text for passage in shown.passages])
+                    render(question, config.prompt, shown.examples, [passage.shown for passage in shown.passages])
                     for question, shown in zip(questions[batch], beside[batch], strict=True)
                 ]
                 for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):

@@ -102,7 +102,7 @@ class Retriever:
         embed = load_embed(dials.model) if dials.embeds else None
         self.rerank = load_rerank(dials.reranker) if dials.reranks else None
         self.example_shelf = self._shelf([_likeness(question) for question in self.solved], embed)
-        self.passage_shelf = self._shelf([passage.text for passage in self.background], embed)
+        self.passage_shelf = self._shelf([passage.searched for passage in self.background], embed)
 
     def shown(self, questions: Sequence[Question], progress: Progress | None = None) -> list[Shown]:
         """What is shown beside each question, in order; a question about a passage of its own gets no other."""
@@ -176,4 +176,4 @@ def _likeness(question: Question) -> str:
 
 def _tokens(examples: Sequence[tuple[Question, Hit]], passages: Sequence[tuple[Passage, Hit]]) -> int:
     written = sum(count_tokens(f"{_likeness(example)}\n{example.rationale or ''}") for example, _ in examples)
-    return written + sum(count_tokens(passage.text) for passage, _ in passages)
+    return written + sum(count_tokens(passage.shown) for passage, _ in passages)

@@ -27,6 +27,17 @@ class Passage:
 
     source: str
     text: str
+    title: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The text, under its title where it does not say that itself."""
+        return self.text if self.title in self.text else f"{self.title}\n{self.text}"
+
+    @property
+    def searched(self) -> str:
+        """Title and text: what stands in both counts twice, for that is what the text is about."""
+        return f"{self.title}\n{self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ def read_background(folder: Path, tokens: int = 200, overlap: int = 40) -> Itera
             for number, window in enumerate(_text_windows(paragraph.text, tokens, overlap), 1):
                 found = True
                 source = f"{name} {paragraph.place}" + (f".{number}" if window != paragraph.text else "")
-                yield Passage(source, f"{paragraph.title}\n{window}" if paragraph.title else window)
+                yield Passage(source, window, paragraph.title)
     if not found:
         raise BadInput(f"{folder}: no text in it; expected are {', '.join(BACKGROUND_SUFFIXES)} files")
 
@@ -132,9 +143,9 @@ def _of_parquet(path: Path) -> Iterator[_Paragraph]:
 
 
 def _of_row(place: int, title: object, text: str) -> Iterable[_Paragraph]:
-    """A row's paragraph, if it has text; a title that the text says itself would only be said twice."""
+    """A row's paragraph, if it has text."""
     named = title.strip() if isinstance(title, str) else ""
-    return [_Paragraph(place, "" if named in text else named, text.strip())] if text.strip() else []
+    return [_Paragraph(place, named, text.strip())] if text.strip() else []
 
 
 def _read_lines(path: Path) -> Iterator[str]:

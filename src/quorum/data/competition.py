@@ -11,6 +11,7 @@ from quorum.errors import BadInput
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 DESCRIPTION_FILE = "quorum.toml"
+BACKGROUND_FOLDER = "background"
 
 Metric = Literal["accuracy", "map@3", "macro-f1", "log-loss"]
 
@@ -30,7 +31,10 @@ class Description:
 
 @dataclass(frozen=True)
 class Competition:
-    """The files of one competition; `solution` is there only where the hidden answers are known (our own sample)."""
+    """The files of one competition; `solution` is there only where the hidden answers are known (our own sample).
+
+    `background` is the folder of texts that questions may be looked up in.
+    """
 
     name: str
     train: Path
@@ -39,6 +43,7 @@ class Competition:
     solution: Path | None
     metric: Metric
     layout: Layout
+    background: Path | None = None
 
 
 def find_competition(folder: Path) -> Competition:
@@ -68,6 +73,7 @@ def find_competition(folder: Path) -> Competition:
         _described(folder, said.solution),
         said.metric,
         dials(Layout, said.layout, f"{description} [layout]"),
+        folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
     )
 
 

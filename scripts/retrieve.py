@@ -1,0 +1,94 @@
+"""What is shown beside questions: which solved questions and which pieces of background, and how each was found."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quorum.door import DONE, enter, show_json
+
+if TYPE_CHECKING:
+    from quorum.ask.retrieve import Shown
+    from quorum.question import Question
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, epilog="exit code: 0 done, 2 bad input")
+    parser.add_argument(
+        "questions", type=Path, help="a question file; a solved one is never shown its own near-duplicates"
+    )
+    parser.add_argument("--question", metavar="ID", action="append", help="only this one; may be repeated")
+    parser.add_argument("--solved", type=Path, help="solved questions to show as examples")
+    parser.add_argument("--background", type=Path, help="folder of .txt, .md, .jsonl and .parquet")
+    parser.add_argument("--dials", type=Path, help="a kernel's TOML, for its [retrieval] table")
+    parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument(
+        "override", nargs="*", metavar="dial=value", help="a dial of retrieval: passages=3 search=hybrid"
+    )
+    args = parser.parse_args()
+
+    import tomllib
+
+    from quorum.ask.retrieve import Retrieval, Retriever
+    from quorum.config import dials, overridden
+    from quorum.data.read import read_records
+    from quorum.data.repair import repaired
+    from quorum.errors import BadInput, some
+    from quorum.model.embed import load_embed, load_rerank
+
+    table = tomllib.loads(args.dials.read_text(encoding="utf-8")).get("retrieval", {}) if args.dials else {}
+    if args.background:
+        table |= {"background": str(args.background), "passages": table.get("passages", 3)}
+    if args.solved:
+        table |= {"examples": table.get("examples") or 3}
+    table = overridden(table, args.override, "retrieval")
+    asked = {question.id: question for question in repaired(read_records(args.questions)).questions}
+    if lost := [id for id in args.question or [] if id not in asked]:
+        raise BadInput(f"{args.questions}: has no question {some(lost)}")
+    chosen = [asked[id] for id in args.question] if args.question else list(asked.values())
+    solved = repaired(read_records(args.solved)).questions if args.solved else []
+    shown = Retriever(dials(Retrieval, table, "retrieval"), solved, load_embed, load_rerank).shown(chosen)
+    found = [document(question, each) for question, each in zip(chosen, shown, strict=True)]
+    if args.json:
+        show_json(found)
+    else:
+        for each in found:
+            tell(each)
+    return DONE
+
+
+def document(question: "Question", shown: "Shown") -> dict[str, Any]:
+    """One question and what is shown beside it, the best first."""
+    examples = zip(reversed(shown.examples), reversed(shown.example_hits), strict=True)
+    passages = zip(reversed(shown.passages), reversed(shown.passage_hits), strict=True)
+    return {
+        "id": question.id,
+        "question": question.text,
+        "examples": [
+            {
+                "id": example.id,
+                "similarity": round(hit.similarity, 3),
+                "question": example.text,
+                "answer": example.choice(example.answer) if example.choices and example.answer else example.answer,
+            }
+            for example, hit in examples
+        ],
+        "passages": [
+            {"source": passage.source, "similarity": round(hit.similarity, 3), "text": passage.shown}
+            for passage, hit in passages
+        ],
+    }
+
+
+def tell(found: dict[str, Any]) -> None:
+    """The same in lines."""
+    print(f"{found['id']}: {found['question']}")
+    for example in found["examples"]:
+        print(f"  {example['similarity']:.3f} {example['id']}: {example['question']} -> {example['answer']}")
+    for passage in found["passages"]:
+        print(f"  {passage['similarity']:.3f} {passage['source']}: {passage['text']}")
+    if not found["examples"] and not found["passages"]:
+        print("  nothing is shown")
+
+
+if __name__ == "__main__":
+    enter(main)
