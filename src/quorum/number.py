@@ -3,7 +3,8 @@
 import re
 from fractions import Fraction
 
-_GROUPED = r"\d{1,3}(?:[,\u00a0\u2009\u202f ']\d{3}){1,9}(?!\d)(?:\.\d{1,20})?"
+_GROUPED = r"\d{1,3}(?:[,']\d{3}){1,9}(?!\d)(?:\.\d{1,20})?"
+_GROUPED_BY_BLANKS = r"\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3}){1,9}(?!\d)(?:[.,]\d{1,20})?"
 _GROUPED_BY_POINTS = r"\d{1,3}(?:\.\d{3}){1,9},\d{1,20}(?![\d,.])|\d{1,3}(?:\.\d{3}){2,9}(?![\d,.])"
 _PLAIN = r"\d{1,40}(?:\.\d{1,20})?|\.\d{1,20}"
 _DECIMAL_COMMA = r"\d{1,20},\d{1,20}(?![\d,]|\.\d)"
@@ -14,7 +15,7 @@ _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 
 NUMBER = (
     r"(?P<sign>[-+\u2212]\s?)?(?:[$€£¥₩₫]\s?)?(?P<sign_after>[-\u2212])?(?:"
     r"\\[dt]?frac\s?\{\s?(?P<top>\d{1,20})\s?\}\s?\{\s?(?P<bottom>\d{1,20})\s?\}"
-    rf"|(?P<amount>{_GROUPED_BY_POINTS}|{_GROUPED}|{_DECIMAL_COMMA}|{_PLAIN})"
+    rf"|(?P<amount>{_GROUPED_BY_POINTS}|{_GROUPED_BY_BLANKS}|{_GROUPED}|{_DECIMAL_COMMA}|{_PLAIN})"
     rf"(?:\s?/\s?(?P<over>\d{{1,20}})(?![\d/])|\s(?P<part>\d{{1,9}})\s?/\s?(?P<whole>\d{{1,9}})(?![\d/])|{_POWER})?)"
     rf"(?:\s(?P<scale>{'|'.join(_SCALES)})\b)?"
 )
@@ -62,6 +63,7 @@ def _amount(digits: str) -> Fraction:
         digits = digits.replace(".", "").replace(",", ".")
     elif re.fullmatch(_GROUPED, digits):
         digits = re.sub(r"[^\d.]", "", digits)
+    digits = re.sub(r"\s", "", digits)
     return Fraction(digits.replace(",", "."))
 
 

@@ -19,6 +19,7 @@ from quorum.ask.words import (
     NOT_AFTER,
     NOT_BEFORE,
     NOT_LINKED,
+    RETRACTING_WORDS,
     REVISING_WORDS,
     THEREFORE_WORDS,
 )
@@ -43,7 +44,7 @@ class Answerable:
     options: OptionTexts
 
 
-_ANNOUNCED = re.compile(rf"(?i)(?P<box>\\f?boxed\s?\{{)|{ANSWER_WORDS}")
+_ANNOUNCED = re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|{ANSWER_WORDS}")
 _CHOICE_WORD = re.compile(rf"(?i){CHOICE_WORDS}")
 _LINK = re.compile(rf"(?i){LINK_WORDS}")
 _CHOSEN = re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?")
@@ -51,6 +52,7 @@ _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
 _NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
 _REVISED = re.compile(f"(?i){REVISING_WORDS}")
+_RETRACTED = re.compile(rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?![\w'’])")
 _ASIDE = re.compile(
     r"(?i)^\s?(?:choices|options|key|sheet|[(\[]?(?-i:[A-Z])[)\]]?(?![a-z]))|n['’]t|\bnot\b|incorrect|wrong"
 )
@@ -95,6 +97,12 @@ def last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
         first -= 1
     labels = dict.fromkeys(label for claim in claims[first:] for label in claim.labels)
     return Claim(tuple(labels), claims[first].start, claims[-1].end)
+
+
+def retracted(text: str, claim: Claim) -> bool:
+    """Whether the text after a claim takes it back for another label: "… wait, it is C"."""
+    found = _RETRACTED.search(text, claim.end, claim.end + _WINDOW)
+    return found is not None and found["label"] not in claim.labels
 
 
 def whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:

@@ -39,8 +39,10 @@ class LabelPatterns:
 
 
 _EAST_SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+_SIGN = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
 _CLOSED = (
-    rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d)|:(?!\w)|['’](?![a-z])|</)|\s?[{_EAST_SCRIPT}])"
+    rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d)|:(?!\w)|['’](?![a-z])|</|{_SIGN})"
+    rf"|\s?[{_EAST_SCRIPT}])"
 )
 _GOES_ON = (
     rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
@@ -55,7 +57,9 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
     one = one if single else f"(?i:{one})"
     # "(b)" may be part (b) of a question: in small letters a label needs the end of its phrase after it
     small = rf"(?i:{one})(?=[\"']?\s?[)\]}}>」】]{_CLOSED})" if single else "(?!)"
-    bracketed = rf"[(\[{{「【<]\s?(?i:option\s|choice\s)?[\"']?((?:{one})|{small})[\"']?\s?[)\]}}>」】]"
+    bracketed = (
+        rf"(?<![A-Za-z0-9_])[(\[{{「【<]\s?(?i:option\s|choice\s)?[\"']?((?:{one})|{small})[\"']?\s?[)\]}}>」】]"
+    )
     opening = r"(?<![A-Za-zÀ-ỹ0-9_\\^])"
     if single:
         # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
@@ -81,10 +85,12 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         rf"\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
         rf"|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
     )
+    # "that is true, but": a word is a verdict only at the end of what is said
+    concluding = "" if single else "(?:because|since|as)\\s"
     return LabelPatterns(
         value=re.compile(rf"{skip}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),
         more=re.compile(
-            rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|possibly|maybe|options?"
+            rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|rather|possibly|maybe|options?"
             rf"|perhaps)\s){{0,3}})"
             rf"[\"'(\[]{{0,2}}(?:{bracketed}|{opening}{alone})"
         ),
@@ -95,13 +101,16 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         judged=re.compile(rf"(?:{bracketed}|{placed}({one}))(?i:{good})"),
         concluded=re.compile(
             rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
-            rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s))"
+            rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s{concluding}))"
         ),
         line=re.compile(
             rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
             rf"|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
         ),
         listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
-        named=re.compile(rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"),
+        named=re.compile(
+            rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"
+            rf"|\b(?:is|ist|est|es|là)\s(?i:{FILLING_WORDS})({one})(?=[.!]?\s{{0,3}}$)"
+        ),
         canonical={label.casefold(): label for label in labels},
     )

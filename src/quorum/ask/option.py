@@ -11,9 +11,10 @@ from quorum.ask.words import AND_WORDS, FILLING_WORDS
 OptionTexts = Mapping[tuple[str, ...], str]
 
 _PIECE = re.compile(r"\d{1,30}(?:[.,]\d{1,30})*|[^\W\d_]+|[^\w\s.,;:!?\"'()\[\]{}$\\“”‘’]")
-_FILLING = re.compile(rf"(?i)[\s:\"'“”‘’=$≈]{{0,8}}{FILLING_WORDS}[\s\"'“”‘’≈]{{0,4}}")
+_FILLING = re.compile(rf"(?i)[\s:\"'“”‘’=$≈]{{0,8}}({FILLING_WORDS})[\s\"'“”‘’≈]{{0,4}}")
 _UNIT_AND_END = re.compile(r"\s?(?:[^\W\d_]{1,12}\s?)?(?:[.,;:!?)\]}\"'\n]|$)")
 _JOINED = re.compile(rf"(?i)\s?{AND_WORDS}\s")
+_ARTICLES = {"the", "a", "an", "der", "die", "das", "le", "la", "les", "el", "los", "un", "une", "una", "ein", "eine"}
 _PIECES = 60  # of an option, after which it counts as known
 
 
@@ -35,10 +36,15 @@ def option_at(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | No
 
 
 def _option_here(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
-    if texts and (filling := _FILLING.match(text, place)):
-        place = filling.end()
-    first = _PIECE.search(text, place, place + 20) if texts else None
-    if first is None or not any(option[0] == _piece(first[0]) for option in texts):
+    filling = _FILLING.match(text, place) if texts else None
+    if filling is None:
+        return None
+    return _option_from(text, filling.start(1), texts) or _option_from(text, filling.end(), texts)
+
+
+def _option_from(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
+    first = _PIECE.search(text, place, place + 20)
+    if first is None or not any(_piece(first[0]) == option[0] for option in texts):
         return None
     found = list(islice(_PIECE.finditer(text, place), _PIECES))
     said = tuple(_piece(piece[0]) for piece in found)
@@ -56,7 +62,9 @@ def option_of_line(line: str, texts: OptionTexts) -> str | None:
 
 
 def _pieces(text: str) -> tuple[str, ...]:
-    return tuple(_piece(piece[0]) for piece in _PIECE.finditer(text))[:_PIECES]
+    """Without an article at the front: "the nucleus" is said as "nucleus" too."""
+    pieces = tuple(_piece(piece[0]) for piece in islice(_PIECE.finditer(text), _PIECES))
+    return pieces[1:] if len(pieces) > 1 and pieces[0] in _ARTICLES else pieces
 
 
 def _piece(text: str) -> str:

@@ -8,14 +8,18 @@ from quorum.ask.claim import NO_LABEL, Claim
 from quorum.ask.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
 from quorum.number import NUMBER, canonical_match
 
-_LONE_NUMBER = re.compile(rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?:{NUMBER})(?!\d|[:/.,]\d)")
-_PLACE = re.compile(rf"(?i)(?P<box>\\f?boxed\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}")
+_LONE_NUMBER = re.compile(
+    rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?<!\^)(?<!\^\{{)(?<!sqrt\{{)(?:{NUMBER})(?!\d|[:/.,]\d|\s?(?:\^|\\sqrt|\\pi|π|√)|\.\.|…)"
+)
+_PLACE = re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}")
 _WORTH = re.compile(rf"(?i){LINK_WORDS}")
 _BEFORE, _LINKED = re.compile(f"(?i){NOT_BEFORE}"), re.compile(f"(?i){NOT_LINKED}")
 _NO_NUMBER = re.compile(rf"(?i)[\s:\"'(]{{0,6}}(?:{NONE_OF_THESE})")
 _PHRASE_END = re.compile(r"[.!?](?=\s|$)|[\n<。]")
 _BOX_END = re.compile(r"\}(?!\s?[{}])")
-_OR_ANOTHER = re.compile(r"\s?%?\s?(?:-|–|~|(?:to|and|or|und|oder|et|ou|y|o|và|hoặc)\s|,\s)\s?[$€£]?\d")
+_ANOTHER = re.compile(r"(?:-|–|~|\b(?:to|and|or|und|oder|et|ou|y|o|và|hoặc)\s|,)\s?[$€£]?$")
+_OTHER_UNKNOWN = re.compile(r"(?:and|,|;)\s{0,3}[A-Za-z]\w{0,10}\s?=")
+_DENIED_FIRST = re.compile(r"(?i)\s{0,3}(?:not|n['’]t|nicht|pas|no)\b")
 _EQUALS = re.compile(r"[=≈]")
 
 _PHRASE = 160  # characters after an announcing word in which its number may stand
@@ -37,7 +41,9 @@ def number_of_phrase(text: str, start: int, end: int, *, lone: bool = False) -> 
     at_once = bool(numbers) and not signs and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
     if not numbers or (len(numbers) == 2 and not at_once):
         return
-    several = len(numbers) == 2 and _OR_ANOTHER.match(text, numbers[0].end())
+    if _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
+        return
+    several = len(numbers) == 2 and _ANOTHER.search(text[numbers[0].end() : numbers[1].start()])
     values = [canonical_match(number) for number in (numbers if several else numbers[:1])]
     labels = tuple(dict.fromkeys(value for value in values if value is not None))
     if labels:

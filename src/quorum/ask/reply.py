@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from math import exp
 
-from quorum.ask.claim import NO_LABEL, Answerable, Claim, announced, chosen, last_claim, whole_claim
+from quorum.ask.claim import NO_LABEL, Answerable, Claim, announced, chosen, last_claim, retracted, whole_claim
 from quorum.ask.label import label_patterns
 from quorum.ask.option import option_of_line, option_texts
 from quorum.ask.plain import plain, spoken
@@ -85,7 +85,7 @@ def _read(said: str, rules: Sequence[tuple[str, Rule]]) -> Reading:
         claim = last_claim(rule(said), said)
         if claim is None:
             continue
-        if len(claim.labels) > 1:
+        if len(claim.labels) > 1 or retracted(said, claim):
             return Reading(None, "two claims")
         if claim.labels != (NO_LABEL,):
             return Reading(claim.labels[0], reason)
@@ -169,12 +169,10 @@ def _at_the_end(text: str, answerable: Answerable) -> list[Claim]:
     named = {answerable.labels.label(other) for other in found}
     if _CONDITION.search(sentence):
         return []
-    if concluded := answerable.labels.concluded.search(text, start, start + len(sentence)):
-        return (
-            []
-            if named - {answerable.labels.label(concluded)}
-            else list(whole_claim(text, start, concluded, answerable))
-        )
+    concluded = list(answerable.labels.concluded.finditer(text, start, start + len(sentence)))
+    named |= {answerable.labels.label(one) for one in concluded}
+    if concluded:
+        return list(whole_claim(text, start, concluded[0], answerable)) if len(named) == 1 else []
     if len(found) != 1 or re.search(r"\w", sentence[found[0].end() :]) or _DENIED.search(sentence):
         return []
     begins = not re.search(r"\w", sentence[: found[0].start()])

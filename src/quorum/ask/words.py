@@ -24,13 +24,12 @@ CHOICE_WORDS = _either(
 )
 LINK_WORDS = _either(
     "is|are|be|was|ist|lautet|wäre|sind|est|serait|es|sería|son|là|seems|becomes",
-    r":|=|->|→|⇒|(?<!=)>|은|는|이(?=\s)|(?:应该|應該|应|應|就)?(?:是|为|為)|は|が",
+    r":|\||[\]】]|(?<=\s)[-–—](?=\s)|=|->|→|⇒|(?<!=)>|은|는|이(?=\s)|(?:应该|應該|应|應|就)?(?:是|为|為)|は|が",
 )
 CHOOSE_WORDS = _either(
     "choose|chose|choosing|pick|select|selected|selecting|go(?:ing)? with|opt(?:ing)? for|vote for|settle on"
-    "|answer with"
-    "|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which|it) is|that['’]s|namely|supports?"
-    "|makes?|making|points? to|leads? (?:us )?to"
+    "|answer with|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which|it) is|(?:that|it)['’]s"
+    "|would say|i['’]d say|namely|supports?|makes?|making|points? to|leads? (?:us )?to"
     "|wähle|choisis|elijo|escojo|chọn",
     "故选|故選|应选|應選|选择|選擇|选|選",
 )
@@ -46,12 +45,10 @@ GOOD_AFTER = (
 )
 # what may stand between the announcing word and the label: "the answer is clearly option (D)"
 FILLING_WORDS = (
-    r"(?:(?:the|an|either|both|clearly|simply|therefore|thus|then|most likely|likely|probably|approximately"
-    r"|about|definitely"
-    "|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter|number|statement|label|die"
-    "|der|das|le|la"
-    "|el|réponse|respuesta|opción|option|lettre|letra|buchstabe|lựa chọn|đáp án|phương án|câu|选项|選項|보기|選択肢"
-    rf"){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
+    "(?:(?:the|an|only|either|both|clearly|simply|therefore|thus|then|most likely|more likely|likely|probably|definitely"
+    "|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter|number|statement"
+    "|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn|đáp án|phương án|câu|选项|選項"
+    rf"|보기|選択肢){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
 )
 AND_WORDS = rf"(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc){AFTER_WORD}|和|或者|或|及|또는|または|と|와|과)"
 BECAUSE_WORDS = (
@@ -87,8 +84,13 @@ REVISING_WORDS = _either(
 )
 DENYING_WORDS = _either(
     r"not|never|wrong|incorrect|false|except|unlike|neither|nor|none|cannot|eliminat\w{1,5}|rul(?:e|es|ed"
-    r"|ing) out|than",
+    r"|ing) out|than|no|nicht|pas|không",
     r"n['’]t|不|아니|ない|ません",
+)
+
+RETRACTING_WORDS = _either(
+    "wait|actually|sorry|correction|on second thought|or rather|moment|doch|en fait|en realidad",
+    "不对|不對|아니|잠깐|いや|待って",
 )
 
 # --- what is no answer -----------------------------------------------------------------------------------------------
