@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorum.ask.judge_prompt import verdict_prompt
 from quorum.ask.prompt import render
 from quorum.ask.reply import ballot_of
-from quorum.ask.verify_prompt import verdict_prompt
 from quorum.judge.belief import beliefs, join, weigh_verifier
 from quorum.judge.calibrate import heaviest, normalised
 from quorum.judge.verify import Verified, strike_false

@@ -1,0 +1,46 @@
+"""What a judge is shown: an answer to be called TRUE or FALSE, or a reply to be read."""
+
+from quorum.question import MOST_CHOICES, Prompt, Question, letters
+
+VERDICTS = ("TRUE", "FALSE")
+VERDICT_INSTRUCTION = "Is the proposed answer to the question right? Answer TRUE or FALSE and nothing else."
+VERDICT_PROMPT = "{instruction}\n\n{context}Question: {text}\n{choices}Proposed answer: {proposed}\nTRUE or FALSE:"
+
+READING_INSTRUCTION = (
+    "Somebody replied to a multiple-choice question. Which choice does the reply settle on? "
+    "Do not judge whether it is right. Answer with one letter and nothing else."
+)
+READING_PROMPT = "{instruction}\n\nReply:\n{reply}\n\n{choices}Answer:"
+READING_CHOICE = "{label}. {choice}\n"
+NO_CHOICE = "none of these, several of these, or not clear"
+_LONGEST_REPLY = 8_000  # characters; of a longer reply the end is shown
+
+
+def verdict_prompt(question: Question, label: str) -> Prompt:
+    """Asks whether `label` answers `question`; a number stands for itself where there are no choices."""
+    choices = "".join(f"{letter}. {choice}\n" for letter, choice in zip(question.labels, question.choices, strict=True))
+    text = VERDICT_PROMPT.format(
+        instruction=VERDICT_INSTRUCTION,
+        context=f"{question.context}\n\n" if question.context else "",
+        text=question.text,
+        choices=choices,
+        proposed=f"{label}. {question.choice(label)}" if question.choices else label,
+    )
+    return Prompt(question.id, text, VERDICTS)
+
+
+def reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
+    """Asks which of the labels of `prompt` a reply to it chose: the last letter stands for none.
+
+    None where it can't be asked: the labels are not A, B …, or leave no letter for none.
+    """
+    count = len(prompt.labels)
+    if not 0 < count < MOST_CHOICES or prompt.labels != letters(count):
+        return None
+    labels = letters(count + 1)
+    texts = (*(prompt.options or [f"choice {label}" for label in prompt.labels]), NO_CHOICE)
+    lines = [READING_CHOICE.format(label=label, choice=text) for label, text in zip(labels, texts, strict=True)]
+    content = READING_PROMPT.format(
+        instruction=READING_INSTRUCTION, reply=reply[-_LONGEST_REPLY:], choices="".join(lines)
+    )
+    return Prompt(prompt.question_id, content, labels, texts)
