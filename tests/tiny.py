@@ -22,7 +22,6 @@ _SIZES: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "head_dim": 8,
     "initializer_range": 0.3,
     "max_position_embeddings": 512,
     "bos_token_id": 0,
@@ -33,14 +32,14 @@ _SIZES: dict[str, Any] = {
 
 
 @cache
-def tiny_model(kind: str, chat: bool = False) -> Path:
+def tiny_model(kind: str, chat: bool = False, head_dim: int = 8) -> Path:
     """A folder with a model of the kind and its tokenizer, with a ChatML template where `chat`."""
     import torch
     import transformers
 
-    folder = _scratch() / f"{kind}-{chat}"
+    folder = _scratch() / f"{kind}-{chat}-{head_dim}"
     tokenizer = tiny_tokenizer(chat)
-    config = _config(kind, len(tokenizer))
+    config = _config(kind, len(tokenizer), head_dim)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = transformers.AutoModelForCausalLM.from_config(config)
@@ -81,10 +80,10 @@ def tiny_tokenizer(chat: bool = False) -> Any:
     return tokenizer
 
 
-def _config(kind: str, vocabulary: int) -> Any:
+def _config(kind: str, vocabulary: int, head_dim: int) -> Any:
     import transformers
 
-    sizes = {**_SIZES, "vocab_size": vocabulary, "intermediate_size": 64}
+    sizes = {**_SIZES, "head_dim": head_dim, "vocab_size": vocabulary, "intermediate_size": 64}
     experts = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
     match kind:
         case "llama":

@@ -88,13 +88,15 @@ class Prompt:
 
     `content` is plain text, or the turns of a conversation. `labels` are what may be answered: the question's letters,
     or TRUE and FALSE for a verifier; empty for an open question. `options` is the text each label stands for, in the
-    order of `labels` (what option likelihood and encoders score), or empty where a prompt has none.
+    order of `labels` (what option likelihood and encoders score), or empty where a prompt has none. `repeat` tells
+    apart the same prompt asked again for another sampled vote.
     """
 
     question_id: str
     content: str | tuple[Message, ...]
     labels: tuple[str, ...]
     options: tuple[str, ...] = ()
+    repeat: int = 0
 
     def __post_init__(self) -> None:
         if self.options and len(self.options) != len(self.labels):

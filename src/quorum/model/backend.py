@@ -51,5 +51,9 @@ def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> B
             from quorum.model.endpoint import Endpoint
 
             return dials(Endpoint, rest, where, sleep=time.sleep)
+        case "vllm":
+            from quorum.model.vllm import Vllm
+
+            return dials(Vllm, rest, where)
         case _:
-            raise BadInput(f"{where} is unknown; allowed are fake, encoder, neighbour, transformers, endpoint")
+            raise BadInput(f"{where} is unknown; allowed are fake, encoder, neighbour, transformers, endpoint, vllm")
