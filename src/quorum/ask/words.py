@@ -46,9 +46,9 @@ GOOD_AFTER = (
 # what may stand between the announcing word and the label: "the answer is clearly option (D)"
 FILLING_WORDS = (
     "(?:(?:the|an|only|either|both|clearly|simply|therefore|thus|then|most likely|more likely|likely|probably"
-    "|definitely|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter|number"
-    "|statement|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn|đáp án|phương án|câu|选项"
-    rf"|選項|보기|選択肢){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
+    "|definitely|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter"
+    "|number|statement|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn|đáp án"
+    rf"|phương án|câu|选项|選項|보기|選択肢){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
 )
 AND_WORDS = rf"(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc){AFTER_WORD}|和|或者|或|及|또는|または|と|와|과)"
 BECAUSE_WORDS = (
