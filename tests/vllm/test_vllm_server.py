@@ -1,0 +1,115 @@
+"""The endpoint backend against vLLM's own server, on a tiny real model. Runs where vllm is (see test_vllm.py)."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+
+if find_spec("vllm") is None:
+    pytest.skip(
+        "vllm is not installed in this environment; `make test` runs this in .venv-vllm", allow_module_level=True
+    )
+
+from quorum.errors import BadInput
+from quorum.model.endpoint import Endpoint
+from quorum.model.transformers import Transformers
+from quorum.question import Message, Prompt, Reply, letters
+from tests.tiny import tiny_model
+
+KEY = "a-key-for-loopback-alone"
+PATIENCE = 300  # seconds for the server to load
+PROMPTS = [
+    Prompt(str(n), (Message("user", f"Question: {n} + {n} is\nA. {n}\nB. {2 * n}\nAnswer:"),), letters(2 + n % 5))
+    for n in range(24)
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    model = str(tiny_model("qwen3", chat=True, head_dim=32))
+    dials = {"model": model, "served-model-name": "tiny", "host": "127.0.0.1", "port": port, "api-key": KEY}
+    dials |= {"dtype": "float32", "max-model-len": 512, "max-num-seqs": 16, "block-size": 32}
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
+    command += [part for name, value in dials.items() for part in (f"--{name}", str(value))]
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
+    environment = {**os.environ, **settings, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not answers(f"http://127.0.0.1:{port}/health"):
+            assert process.poll() is None, "the server ended"
+            assert time.monotonic() < end, "the server does not come up"
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.fixture
+def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("TINY_KEY", KEY)
+
+    def asked(**dials: Any) -> list[Reply]:
+        return Endpoint(
+            **{
+                "model": "tiny",
+                "base_url": server,
+                "sleep": time.sleep,
+                "key_variable": "TINY_KEY",
+                "retries": 1,
+                **dials,
+            }
+        ).answer(PROMPTS)
+
+    return asked
+
+
+@pytest.mark.slow
+def test_structured_choices_have_the_letters_and_probabilities_of_the_transformers_backend(ask: Any) -> None:
+    expected = Transformers(str(tiny_model("qwen3", chat=True, head_dim=32))).answer(PROMPTS)
+    for found, right in zip(ask(structured=True), expected, strict=True):
+        assert found.text == right.text
+        assert found.label_logprobs == pytest.approx(right.label_logprobs, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_what_is_written_is_what_the_transformers_backend_writes(ask: Any) -> None:
+    model = Transformers(str(tiny_model("qwen3", chat=True, head_dim=32)), method="generate", max_new_tokens=16)
+    # where the last token ends within a character, the one shows it and the other does not
+    texts = [[reply.text.rstrip("\ufffd").strip() for reply in replies] for replies in (ask(), model.answer(PROMPTS))]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("dials", "words"),
+    [
+        ({"key_variable": None}, "401"),
+        ({"model": "huge"}, "404 - The model `huge` does not exist"),
+        ({"top_logprobs": 1000}, "400 - Requested sample logprobs of 1000"),
+    ],
+)
+def test_what_the_server_refuses_is_told_in_its_words(ask: Any, dials: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput, match=words):
+        ask(**dials)
