@@ -1,5 +1,6 @@
 """Reading what sequences share once gives the same numbers as reading each sequence whole and alone."""
 
+import re
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -163,7 +164,7 @@ def test_packs_keep_to_both_bounds_but_for_a_block_that_is_larger_alone() -> Non
         assert len(pack) == 1 or sum(len(wanted) for block in pack for wanted in block.wanted) <= 6
 
 
-def test_what_prompts_share_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_prompts_share_is_read_once() -> None:
     head = tuple(range(400))
     runs = sorted(Run((*head, at, at + 1), 401) for at in range(100))
     heads = {head for block in blocks_of(runs, 4096) for head in lineage(block.head)}
@@ -198,18 +199,31 @@ def test_a_shared_beginning_changes_nothing_of_what_is_written(kind: str) -> Non
     assert shared[:-1] == [backend.answer([prompt])[0] for prompt in prompts]
 
 
-def test_a_model_that_cannot_be_read_so_is_read_plainly_and_says_why() -> None:
+def blank(family: str, **dials: Any) -> Any:
+    """A model of the family with random weights."""
     sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
-    known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
-    capped = transformers.Gemma2Config(**sizes, **known, intermediate_size=64, num_key_value_heads=2, head_dim=8)
-    assert "softcap" in str(why_plain(transformers.AutoModelForCausalLM.from_config(capped).eval()))
-    alibi = transformers.BloomConfig(**sizes, **known)
-    assert "register" in str(why_plain(transformers.AutoModelForCausalLM.from_config(alibi).eval()))
-    recurrent = transformers.MambaConfig(vocab_size=600, hidden_size=32, num_hidden_layers=2, **known)
-    assert "layers are" in str(why_plain(transformers.AutoModelForCausalLM.from_config(recurrent).eval()))
-    rope = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
-    dynamic = transformers.LlamaConfig(**sizes, **known, intermediate_size=64, rope_parameters=rope)
-    assert "dynamic" in str(why_plain(transformers.AutoModelForCausalLM.from_config(dynamic).eval()))
+    known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "initializer_range": 0.3}
+    config = getattr(transformers, f"{family}Config")(**(sizes | known | dials))
+    return transformers.AutoModelForCausalLM.from_config(config).eval()
+
+
+@pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Phi3", "GPTNeoX", "GPT2", "Olmo2", "Cohere", "Granite"])
+def test_other_families_are_served_too(family: str) -> None:
+    wide = {"intermediate_size": 64, "num_key_value_heads": 2}
+    assert why_plain(blank(family, **({} if family.startswith("GPT") else wide))) is None
+
+
+@pytest.mark.parametrize(
+    ("family", "dials", "reason"),
+    [
+        ("Gemma2", {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}, "softcap"),
+        ("Bloom", {}, "register of attention functions"),
+        ("Mamba", {}, "its layers are linear_attention"),
+        ("Llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "rotary .* dynamic"),
+    ],
+)
+def test_a_model_that_cannot_be_read_so_says_why(family: str, dials: dict[str, Any], reason: str) -> None:
+    assert re.search(reason, str(why_plain(blank(family, **dials))))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,5 +1,6 @@
 """The transformers backend, on tiny real models."""
 
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -248,6 +249,27 @@ def test_progress_ends_with_everything_done() -> None:
 def test_a_wrong_dial_is_told_before_anything_runs(dials: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         Transformers(**({"model": str(tiny_model("llama"))} | dials))
+
+
+def test_an_adapter_without_its_package_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(BadInput, match="adapter mine: the package peft is not installed; pip install peft"):
+        Transformers(str(tiny_model("llama")), adapter="mine")
+
+
+def test_an_adapter_changes_the_answers_as_the_library_says(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", reason="the optional package peft is not installed")
+    folder = tiny_model("llama")
+    config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
+    adapted = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(folder), config).eval()
+    adapted.save_pretrained(tmp_path)
+    backend = Transformers(str(folder), adapter=str(tmp_path))
+    tokenizer = backend.tokens.tokenizer
+    asked = [tokenizer(f" {label}").input_ids[0] for label in PROMPT.labels]
+    logits = adapted(torch.tensor([tokenizer(PROMPT.content).input_ids])).logits[0, -1, asked]
+    (reply,) = backend.answer([PROMPT])
+    assert list(reply.label_logprobs.values()) == pytest.approx(logits.log_softmax(-1).tolist(), abs=1e-4)
+    assert reply != Transformers(str(folder)).answer([PROMPT])[0]
 
 
 def test_a_folder_without_a_model_is_told_with_the_way_out(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def shared_logprobs(
 
 def _packs_read(model: Any, blocks: Sequence[Block], batch_tokens: int) -> Iterator[tuple[list[Block], Any]]:
     """Each pack with the log-probabilities (rows, vocabulary) of its wanted rows, block by block in row order."""
-    vocabulary = model.get_output_embeddings().weight.shape[0]
+    vocabulary = model.config.get_text_config().vocab_size
     packs = list(packs_of(blocks, batch_tokens, _MOST_LOGITS // vocabulary))
     lines = [list(dict.fromkeys(head for block in pack for head in lineage(block.head))) for pack in packs]
     last_use = {head: index for index, line in enumerate(lines) for head in line}

@@ -146,12 +146,16 @@ def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, caus
     """Attention (blocks, heads, rows, width) and the log-sum-exp of its scores (blocks, heads, rows) in float32."""
     import torch
 
-    if query.device.type in _FUSED_ON and query.shape[-1] == value.shape[-1]:
+    groups = query.shape[1] // key.shape[1]
+    if (
+        query.device.type in _FUSED_ON
+        and query.shape[-1] == value.shape[-1]
+        and groups * key.shape[1] == query.shape[1]
+    ):
         # the kernel behind scaled_dot_product_attention, called by its own name because that keeps the log-sum-exp
         fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         out, log_sum = fused(query, key, value, 0.0, causal, attn_mask=mask, scale=scaling)
         return out, log_sum
-    groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = (query @ key.transpose(2, 3)).float() * scaling
     if causal:
