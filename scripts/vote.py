@@ -76,8 +76,11 @@ def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataF
     for first, second, share in near_copies(answers):
         warnings.append(f"runs {first!r} and {second!r} agree on {share:.1%}: one model may be voting twice")
     ids = answers["id"].n_unique()
-    for name, own in answers.group_by("run", maintain_order=True).agg(pl.col("id").n_unique()).rows():
-        if own < ids:
+    told = answers.group_by("run", maintain_order=True).agg(pl.col("id").n_unique(), read=pl.col("label").count())
+    for name, own, read in told.rows():
+        if not read:
+            warnings.append(f"run {name!r} has no answer at all")
+        elif own < ids:
             warnings.append(f"run {name!r} lacks {ids - own} of {ids} questions; they are unread there")
     if questions is not None:
         from quorum.data.read import read_questions

@@ -1,4 +1,5 @@
 import json
+import lzma
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from quorum.files.answers import answers_frame, checked_answers
 from quorum.judge.crowd import agreement, dawid_skene
 from quorum.judge.doubts import copied_runs, near_copies, worse_than_chance
 from quorum.judge.elect import cast, elect, explain, predicted
+from quorum.judge.vote import majority
 from quorum.judge.weigh import (
     METHODS,
     PROBABILITY_METHODS,
@@ -20,6 +22,7 @@ from quorum.judge.weigh import (
     log_odds,
     stack_weights,
 )
+from tests.real import real_data
 
 ROOT = Path(__file__).parents[1]
 
@@ -140,6 +143,19 @@ def test_subjects_get_their_own_weights():
     assert accuracy(cast(answers, election, subjects), gold) > accuracy(cast(answers, election), gold)
 
 
+def test_open_questions_vote_like_closed_ones():
+    numbers = [str(number) for number in range(1000)]
+    answers, gold = pool_of([0.7, 0.6, 0.6, 0.2], 200, labels=numbers)
+    ballots = labelled_ballots(answers, gold)
+    assert ballots.probability.shape[2] <= 5
+    single = max(accuracy(run, gold) for run in answers.partition_by("run"))
+    assert accuracy(cast(answers, elect(ballots)), gold) > single
+    assert near_copies(answers) == []
+    assert next(iter(agreement(answers).weights)) != "m3"
+    with pytest.raises(BadInput, match="at most 26"):
+        dawid_skene(answers)
+
+
 def test_explain_shows_whose_ballots_made_an_answer():
     answers, gold = pool_of([0.9, 0.6, 0.1], 100, unread=0)
     election = elect(labelled_ballots(answers, gold), "weighted top 3")
@@ -238,3 +254,27 @@ def test_a_label_that_a_question_lacks_is_no_vote(tmp_path):
     done = vote(tmp_path, str(tmp_path / "runs.csv"), "--questions", str(tmp_path / "questions.csv"), "--json")
     assert "x/q1: C" in json.loads(done.stdout)["warnings"][0]
     assert (tmp_path / "out.csv").read_text() == "id,answer\nq1,B\nq2,A\n"
+
+
+@pytest.mark.slow
+def test_on_real_models_auto_beats_the_best_member_where_plain_majority_loses():
+    folder = real_data("mmlu_pro_1k")
+    gold = pl.read_ndjson(folder / "questions.jsonl").select(
+        pl.col("question_id").cast(pl.String).alias("id"), "answer"
+    )
+    with lzma.open(folder / "model_texts.jsonl.xz") as lines:
+        told = pl.read_ndjson(lines.read()).select("model", "question_id", "pred")
+    label = pl.col("pred").replace("", None)
+    answers = told.select(
+        run="model", id=pl.col("question_id").cast(pl.String), label=label, weight=label.is_not_null().cast(pl.Float64)
+    )
+    gains = {"auto": [], "majority": []}
+    for seed in range(3):
+        mixed = gold.sample(fraction=1.0, shuffle=True, seed=seed)
+        dev, rest = mixed.head(500), mixed.tail(500)
+        ballots = labelled_ballots(answers, dev)
+        best = accuracy(cast(answers, elect(ballots, "best member")), rest)
+        gains["auto"].append(accuracy(cast(answers, elect(ballots)), rest) - best)
+        gains["majority"].append(accuracy(majority(answers), rest) - best)
+    assert np.mean(gains["auto"]) > 0.005
+    assert np.mean(gains["majority"]) < -0.05

@@ -63,7 +63,6 @@ def test_an_answers_file_and_a_csv_may_stand_together(tmp_path):
         ("id,x\n", "no rows"),
         ("id,x\nq1,A\nq1,B\n", "row 2: id 'q1'"),
         ("id,x\n ,A\n", "row 1: id ' '"),
-        ("id,x\nq1,\n", "all 1 answers are unread"),
         ("id,A,B\nq1,0.5,-1\n", r"row 1 \(q1\): '-1' for B"),
         ("id,A,B\nq1,0.5,x\n", "'x' for B"),
         ("id,answer,A,B\nq1,A,0.5,0.5\n", "no other"),
@@ -75,11 +74,17 @@ def test_a_file_that_is_no_run_is_refused(tmp_path, text, message):
         read_runs([written(tmp_path / "x.csv", text)])
 
 
+def test_two_files_of_one_name_are_called_with_their_folders(tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    paths = [written(tmp_path / folder / "r.csv", "id,x\nq1,A\n") for folder in ("one", "two")]
+    assert [name[-5:] for name in runs_of(*paths)] == ["one/r", "two/r"]
+
+
 def test_two_runs_of_one_name_are_refused(tmp_path):
-    (tmp_path / "deep").mkdir()
-    first, second = (written(folder / "r.csv", "id,x\nq1,A\n") for folder in (tmp_path, tmp_path / "deep"))
-    with pytest.raises(BadInput, match="found 'r'"):
-        read_runs([first, second])
+    path = written(tmp_path / "r.csv", "id,x,y\nq1,A,B\n")
+    with pytest.raises(BadInput, match="found 'x', 'y'"):
+        read_runs([path, path])
 
 
 def test_runs_over_other_questions_are_refused_and_a_lost_question_is_not(tmp_path):

@@ -17,17 +17,20 @@ _PROBABILITY_COLUMN = re.compile(r"(?:(?:p|prob|probability|score)[_\s-]?)?([A-Z
 def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
     """The answers in all files, runs and ids in the order in which they stand there.
 
-    A file is an answers file (`.parquet`); or a CSV of ids and one column of labels (one run, called as the file), of
-    ids and several columns of labels (a run a column, called as the column), or of ids and a column of probabilities a
-    choice ("A", "prob_a"; one run). An empty cell is unread. A label that is one letter is read in upper case.
+    A file is an answers file (`.parquet`); or a CSV of ids and one column of labels (one run, called as the file, with
+    its folder where two files share a name), of ids and several columns of labels (a run a column, called as the
+    column), or of ids and a column of probabilities a choice ("A", "prob_a"; one run). An empty cell is unread. A label
+    that is one letter is read in upper case.
 
     Raises:
-        BadInput: a file is none of these, an id is empty or stands twice, a run has no answer at all, two runs have the
-            same name, or runs share less than half of their questions.
+        BadInput: a file is none of these, an id is empty or stands twice, two runs have the same name,
+            or runs share less than half of their questions.
     """
     runs: list[pl.DataFrame] = []
     for path in paths:
-        runs += _parquet_runs(path) if path.suffix == ".parquet" else _csv_runs(path)
+        alone = [other.stem for other in paths].count(path.stem) == 1
+        name = path.stem if alone else str(path.with_suffix(""))
+        runs += _parquet_runs(path) if path.suffix == ".parquet" else _csv_runs(path, name)
     _check_names(runs, paths)
     _check_ids(runs)
     return pl.concat(runs)
@@ -50,14 +53,14 @@ def _parquet_runs(path: Path) -> list[pl.DataFrame]:
     return read_answers(path).partition_by("run", maintain_order=True)
 
 
-def _csv_runs(path: Path) -> list[pl.DataFrame]:
+def _csv_runs(path: Path, name: str) -> list[pl.DataFrame]:
     ids, columns = _csv_columns(path)
     if not columns:
         raise BadInput(f"{path}: only ids, where a column of labels is expected beside them")
     probabilities = _probability_columns(path, columns)
     if probabilities:
-        return [_probability_run(path, ids, probabilities)]
-    names = list(columns) if len(columns) > 1 else [path.stem]
+        return [_probability_run(path, name, ids, probabilities)]
+    names = list(columns) if len(columns) > 1 else [name]
     return [_letter_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
 
 
@@ -111,7 +114,7 @@ def _letter_run(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataF
     return pl.DataFrame(columns, schema=ANSWERS)
 
 
-def _probability_run(path: Path, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def _probability_run(path: Path, name: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """One ballot a row; labels of weight 0 have no row, and a ballot without weight is unread."""
     rows: list[tuple[str, str, str | None, float]] = []
     for number, (id, *cells) in enumerate(zip(ids, *columns.values(), strict=True), 1):
@@ -121,9 +124,9 @@ def _probability_run(path: Path, ids: Sequence[str], columns: Mapping[str, Seque
             if weight is None or weight < 0:
                 raise BadInput(f"{path}, row {number} ({id}): {cell!r} for {label}, where a number from 0 is expected")
             if weight > 0:
-                rows.append((path.stem, id, label, weight))
+                rows.append((name, id, label, weight))
         if len(rows) == read:
-            rows.append((path.stem, id, None, 0.0))
+            rows.append((name, id, None, 0.0))
     return checked_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
 
 
@@ -134,9 +137,6 @@ def _check_names(runs: Sequence[pl.DataFrame], paths: Sequence[Path]) -> None:
         raise BadInput(
             f"{some([str(path) for path in paths])}: each run needs a name of its own; found {some(twice) or 'no run'}"
         )
-    for run, name in zip(runs, names, strict=True):
-        if run["label"].is_null().all():
-            raise BadInput(f"run {name!r}: all {len(run)} answers are unread")
 
 
 def _check_ids(runs: Sequence[pl.DataFrame]) -> None:

@@ -3,8 +3,10 @@
 import numpy as np
 import polars as pl
 
+from quorum.errors import BadInput
 from quorum.judge.elect import Election
-from quorum.judge.weigh import PRIOR_ASKED, PRIOR_RIGHT, Floats, ballot_array
+from quorum.judge.weigh import PRIOR_ASKED, PRIOR_RIGHT, Floats, ballot_array, with_few_labels
+from quorum.question import MOST_CHOICES
 
 STEPS = 50
 QUESTIONS_JUDGED = 20_000
@@ -17,7 +19,7 @@ def agreement(answers: pl.DataFrame) -> Election:
     The accuracies are those of a Dawid-Skene model with one number a member, by expectation maximisation from the
     majority. Squaring is ours: members that err together are over-trusted by that model, strong ones under-trusted.
     """
-    members, labels, ballots = _all_ballots(answers, QUESTIONS_JUDGED)
+    members, labels, ballots = _all_ballots(with_few_labels(answers), QUESTIONS_JUDGED)
     read = ballots.any(axis=2).sum(axis=0)
     weights = np.ones(len(members))
     for _ in range(STEPS):
@@ -38,7 +40,12 @@ def dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame
     Starts from the majority; one hundredth of a vote for each pair of labels keeps rare ones finite. Out comes a frame
     of run, id, label, weight, one ballot a question; one that no run read is unread. Needs questions x members x labels
     numbers in memory.
+
+    Raises:
+        BadInput: more than 26 labels, as open questions have them.
     """
+    if answers["label"].n_unique() > MOST_CHOICES:
+        raise BadInput(f"{answers['label'].n_unique()} labels, where Dawid-Skene takes at most {MOST_CHOICES}")
     members, labels, ballots = _all_ballots(answers, None)
     truth = ballots.sum(axis=1) + 1e-9
     truth /= truth.sum(axis=1, keepdims=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quorum.judge.weigh import Labelled, ballot_array
+from quorum.judge.weigh import Labelled, ballot_array, with_few_labels
 
 QUESTIONS_COMPARED = 5000
 FEWEST_COMPARED = 20  # below this even honest runs may agree throughout
@@ -34,7 +34,7 @@ def near_copies(answers: pl.DataFrame) -> list[tuple[str, str, float]]:
     """
     ids = answers["id"].unique(maintain_order=True).head(QUESTIONS_COMPARED)
     members = list(answers["run"].unique(maintain_order=True))
-    some_answers = answers.filter(pl.col("id").is_in(ids.implode()))
+    some_answers = with_few_labels(answers.filter(pl.col("id").is_in(ids.implode())))
     ballots = ballot_array(some_answers, ids, members, list(some_answers["label"].drop_nulls().unique().sort()))
     chosen = np.where(ballots.any(axis=2), ballots.argmax(axis=2), -1)
     found = []

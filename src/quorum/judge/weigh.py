@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from quorum.judge.vote import LOG_DEPTH, SMALLEST_PROBABILITY
+from quorum.question import MOST_CHOICES
 
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.intp]
@@ -75,21 +76,33 @@ def log_heights(probability: Floats) -> Floats:
 
 
 def labelled_ballots(answers: pl.DataFrame, gold: pl.DataFrame) -> Labelled:
-    """The ballots of the questions in `gold` (columns id, answer and perhaps subject) that stand in `answers`."""
+    """The ballots of the questions in `gold` (columns id, answer and perhaps subject) that stand in `answers`.
+
+    Where there are more than 26 labels in all (numbers, texts), `labels` are places among those of each question alone.
+    """
     known = gold.filter(pl.col("id").is_in(answers["id"].unique().implode()))
-    voted = answers.join(known, on="id", how="semi")["label"].drop_nulls().unique()
-    labels = tuple(sorted({*voted, *known["answer"]}))
     members = tuple(answers["run"].unique(maintain_order=True))
+    truth = known.select(pl.lit("").alias("run"), "id", label="answer", weight=pl.lit(1.0))
+    own = with_few_labels(pl.concat([answers.join(known, on="id", how="semi").select(truth.columns), truth]))
+    labels = tuple(own["label"].drop_nulls().unique().sort())
     subject = known["subject"].fill_null("") if "subject" in known.columns else pl.Series([""] * len(known))
     subjects = tuple(subject.unique().sort())
     return Labelled(
         members,
         labels,
         subjects,
-        ballot_array(answers, known["id"], members, labels),
-        _places(known["answer"], labels),
+        ballot_array(own.head(-len(known)), known["id"], members, labels),
+        _places(own.tail(len(known))["label"], labels),
         _places(subject, subjects),
     )
+
+
+def with_few_labels(answers: pl.DataFrame) -> pl.DataFrame:
+    """The answers, their labels told apart within each question only where there are more than 26 of them in all."""
+    if answers["label"].n_unique() <= MOST_CHOICES:
+        return answers
+    place = pl.col("label").rank("dense").over("id").cast(pl.String).str.zfill(6)
+    return answers.with_columns(label=place)
 
 
 def _places(values: pl.Series, names: Sequence[str]) -> Whole:
