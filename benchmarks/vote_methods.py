@@ -85,7 +85,7 @@ def repeated(
     """Method -> accuracy a repeat; what auto chose; how often it was below the best member by 1.96 paired errors."""
     from quorum.judge.crowd import agreement, dawid_skene
     from quorum.judge.elect import cast, elect
-    from quorum.judge.weigh import METHODS, labelled_ballots
+    from quorum.judge.weigh import VOTE_METHODS, labelled_ballots
 
     blind = {
         "agreement (no labels)": cast(answers, agreement(answers)),
@@ -96,7 +96,7 @@ def repeated(
     for repeat in range(repeats):
         mixed = gold.sample(fraction=1.0, shuffle=True, seed=repeat)
         ballots, rest = labelled_ballots(answers, mixed.head(labelled).drop("subject")), mixed.tail(-labelled)
-        elections = {"auto": elect(ballots)} | {method.name: elect(ballots, method.name) for method in METHODS}
+        elections = {"auto": elect(ballots)} | {method.name: elect(ballots, method.name) for method in VOTE_METHODS}
         by_subject = elect(labelled_ballots(answers, mixed.head(labelled)), "blend by subject")
         votes = {name: cast(answers, election) for name, election in elections.items()}
         votes |= {"blend by subject": cast(answers, by_subject, gold.select("id", "subject"))} | blind

@@ -15,8 +15,8 @@ from quorum.judge.doubts import copied_runs, near_copies, worse_than_chance
 from quorum.judge.elect import cast, elect, explain, predicted
 from quorum.judge.vote import majority
 from quorum.judge.weigh import (
-    METHODS,
     PROBABILITY_METHODS,
+    VOTE_METHODS,
     from_the_best,
     labelled_ballots,
     log_odds,
@@ -54,7 +54,7 @@ def probabilities(n=60, seed=1):
     return pl.concat([answers_frame(name, ballots) for name, ballots in runs.items()]), gold
 
 
-@pytest.mark.parametrize("method", [*METHODS, *PROBABILITY_METHODS], ids=lambda method: method.name)
+@pytest.mark.parametrize("method", [*VOTE_METHODS, *PROBABILITY_METHODS], ids=lambda method: method.name)
 @pytest.mark.parametrize("make", [probabilities, lambda: pool_of([0.7, 0.5, 0.4, 0.3], 60)], ids=["shares", "letters"])
 def test_what_is_measured_is_what_is_cast(method, make):
     answers, gold = make()

@@ -13,8 +13,8 @@ from quorum.judge.weigh import (
     BEST,
     BLEND,
     BY_SUBJECT,
-    METHODS,
     PROBABILITY_METHODS,
+    VOTE_METHODS,
     Floats,
     Labelled,
     Method,
@@ -168,7 +168,7 @@ def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> W
 
 def _candidates(ballots: Labelled, method: str | None) -> Sequence[Method]:
     letters_only = bool(((ballots.probability > 0).sum(axis=2) <= 1).all())
-    methods = [*METHODS, *(() if letters_only and method is None else PROBABILITY_METHODS)]
+    methods = [*VOTE_METHODS, *(() if letters_only and method is None else PROBABILITY_METHODS)]
     if len(ballots.subjects) > 1:
         methods.append(BY_SUBJECT)
     if method is None:

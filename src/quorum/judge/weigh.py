@@ -278,7 +278,7 @@ def from_the_best(ballots: Labelled) -> Whole:
 
 BEST = Method("best member", "votes", best_weights(1))
 BLEND = Method("blend", "log", blend_weights)
-METHODS: Sequence[Method] = (
+VOTE_METHODS: Sequence[Method] = (
     BEST,
     Method("majority", "votes", equal_weights),
     Method("top 3", "votes", best_weights(3)),
