@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from quorum.data.split import Split
     from quorum.files.submission import Sample
     from quorum.question import Question
+    from quorum.score.compare import PairedDifference
     from quorum.score.ledger import Entry
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 MEMBERS = (KERNELS / "encoder.toml", KERNELS / "neighbour.toml")
+WITH_BACKGROUND = (KERNELS / "encoder-background.toml",)  # where the competition has a background folder
 VOTE = KERNELS / "vote.toml"
 
 
@@ -30,12 +32,15 @@ def main() -> int:
     from quorum.score.ledger import append_entry
 
     ground = prepare(find_competition(args.folder), args.held_out, args.seed)
-    members = [answer(ground, toml) for toml in args.members]
+    chosen = args.members or (*MEMBERS, *(WITH_BACKGROUND if ground.competition.background else ()))
+    members = [answer(ground, toml) for toml in chosen]
     runs = [prior(ground), *members, *([vote(ground, members)] if len(members) > 1 else [])]
     entries = [record(ground, run, args.submissions) for run in runs]
     for entry in entries:
         append_entry(args.submissions / "ledger.jsonl", entry)
-    return show(ground, entries, args.submissions, args.json)
+    code = show(ground, entries, args.submissions, args.json)
+    retrieval_paid(ground, members)
+    return code
 
 
 def arguments() -> argparse.Namespace:
@@ -43,7 +48,7 @@ def arguments() -> argparse.Namespace:
         description=__doc__, epilog="exit code: 0 done, 1 a submission is wrong, 2 bad input"
     )
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission")
-    parser.add_argument("--members", type=Path, nargs="+", default=MEMBERS, help="a TOML of kernels/infer.py for each")
+    parser.add_argument("--members", type=Path, nargs="+", help="a TOML of kernels/infer.py for each")
     parser.add_argument("--held-out", type=float, default=0.25, help="share of train to score on (default %(default)s)")
     parser.add_argument("--seed", type=int, default=42, help="of the split (default %(default)s)")
     parser.add_argument("--submissions", type=Path, default=Path("submissions"), help="folder (default %(default)s)")
@@ -139,6 +144,8 @@ def answer(ground: Ground, toml: Path) -> Run:
     out = Path("runs") / ground.competition.name / toml.stem
     dials = {"questions": [str(ground.folder / "test.parquet"), str(ground.folder / "heldout.parquet")]}
     given = {**dials, **common(ground, out)}
+    if "background" in config.get("retrieval", {}):
+        given["retrieval.background"] = str(ground.competition.background or "")
     seconds = kernel("infer", toml, given)
     return Run(toml.stem, out, config | given, (), seconds)
 
@@ -253,6 +260,39 @@ def show(ground: Ground, entries: "list[Entry]", submissions: Path, as_json: boo
         f"(n = {best.held_out.n}), {best.unread_test} answers filled from the prior"
     )
     return FOUND if wrong else DONE
+
+
+def retrieval_paid(ground: Ground, runs: list[Run]) -> None:
+    """Tells what retrieval did to every member that stands there with it and without."""
+    for run in (run for run in runs if "retrieval" in run.config):
+        for plain in (plain for plain in runs if "retrieval" not in plain.config):
+            if run.config["backend"] == plain.config["backend"]:
+                say(difference(ground, run, plain))
+
+
+def difference(ground: Ground, run: Run, other: Run) -> str:
+    """The paired difference of two runs on the held-out questions: with its error, who alone is right, and p."""
+    from quorum.files.answers import ballots_of, read_answers
+    from quorum.score.compare import compare_runs
+    from quorum.score.metrics import solution_of
+
+    ballots = {one.name: ballots_of(read_answers(one.out / "heldout.parquet")) for one in (run, other)}
+    found = compare_runs(ballots, solution_of(ground.held_out), ground.competition.metric)
+    pair = found.pairs[0]
+    return f"{run.name} - {other.name}: {pair_told(pair)} (n = {found.n}, {found.metric})"
+
+
+def pair_told(pair: "PairedDifference") -> str:
+    """A paired difference in words; McNemar's exact p stands beside a test that heeds groups."""
+    from scipy.stats import binomtest  # type: ignore[import-untyped]
+
+    told = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
+    if pair.only_first is None or pair.only_second is None:
+        return told
+    one, two = pair.only_first, pair.only_second
+    exact = binomtest(one, one + two).pvalue if one + two else 1.0
+    told += "" if pair.test == "exact McNemar" else f", exact McNemar p = {exact:.1g}"
+    return f"{told}, only one right {one} : {two}"
 
 
 def say(text: str) -> None:

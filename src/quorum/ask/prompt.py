@@ -16,6 +16,7 @@ CONTEXT_BLOCK = "{context}\n\n"
 CHOICE_LINE = "{label}. {choice}\n"
 EXAMPLE_BLOCK = "{question} {answer}\n{rationale}\n"
 RATIONALE_LINE = "Explanation: {rationale}\n"
+BARE_EXAMPLE = "{text} {answer}"
 PASSAGE_BLOCK = "{passage}\n\n"
 
 
@@ -24,11 +25,12 @@ def render(question: Question, style: Style, examples: Sequence[Question] = (), 
 
     Styles: `letter` lists the choices under their letters and asks for one of them, after any solved `examples`, then
     any `passages` of background; `option` shows the question alone and lets each choice's text stand as the answer;
-    `bare` is the question's own words, passages and its context as messages before it and no examples, for models that
-    compare texts and need no frame.
+    `bare` is the question's own words, and as messages before it examples with their answers, passages and its context,
+    for models that compare texts and need no frame.
     """
     if style == "bare":
-        before = (*passages, *([question.context] if question.context else []))
+        solved = (BARE_EXAMPLE.format(text=each.text, answer=_answer_text(each)) for each in examples)
+        before = (*solved, *passages, *([question.context] if question.context else []))
         turns = tuple(Message("system", text) for text in before)
         return Prompt(question.id, (*turns, Message("user", question.text)), question.labels, question.choices)
     shown = "".join(_example(example, style) for example in examples)
@@ -55,7 +57,11 @@ def _question_block(question: Question, style: Style) -> str:
 
 def _example(example: Question, style: Style) -> str:
     """A solved question as the prompt shows it: the answer stands where the model is to write."""
-    assert example.answer is not None, f"example {example.id} has no answer"
-    answer = example.choice(example.answer) if style == "option" and example.choices else example.answer
+    answer = _answer_text(example) if style == "option" else example.answer
     rationale = RATIONALE_LINE.format(rationale=example.rationale) if example.rationale else ""
     return EXAMPLE_BLOCK.format(question=_question_block(example, style), answer=answer, rationale=rationale)
+
+
+def _answer_text(example: Question) -> str:
+    assert example.answer is not None, f"example {example.id} has no answer"
+    return example.choice(example.answer) if example.choices else example.answer

