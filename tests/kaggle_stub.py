@@ -37,6 +37,7 @@ class Trouble:
     message: str = "try later"
     done: bool = False  # carried out all the same
     seconds: float = 0.0
+    instead: str = ""  # another hand saves this source at the same time
 
 
 @dataclass
@@ -270,6 +271,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self._body() or b"{}")
         self.service.asked.append((method, body))
         trouble = self.service.troubles[method].pop(0) if self.service.troubles[method] else None
+        if trouble and trouble.instead:
+            self._answer(method, body | {"text": trouble.instead})
         if trouble is None or trouble.done:
             status, answer = self._answer(method, body)
         if trouble:

@@ -72,10 +72,11 @@ def test_a_submission_whose_answer_is_lost_is_found_again_and_not_repeated(stub,
 
 
 def test_a_submission_that_came_to_nothing_is_not_repeated_either(stub, kaggle, submission):
+    submit_file(kaggle, "letters", submission, SHA, "first", patient())  # an older one with the same words
     stub.troubles["CreateSubmission"] = [Trouble(500)]
     with pytest.raises(KaggleRefused, match="no new submission shows at .*letters/submissions: look there before"):
         submit_file(kaggle, "letters", submission, SHA, "first", patient())
-    assert stub.count("CreateSubmission") == 1
+    assert (stub.count("CreateSubmission"), len(stub.submissions)) == (2, 1)
 
 
 def test_an_upload_that_is_refused_is_no_submission(stub, kaggle, submission):

@@ -86,12 +86,10 @@ def test_a_push_that_came_to_nothing_is_not_repeated_either(stub, kaggle, tmp_pa
 
 
 def test_a_version_that_another_hand_pushed_meanwhile_is_not_taken_for_ours(stub, kaggle, tmp_path):
-    folder = built(tmp_path / "k")
-    push_kernel(kaggle, folder, patient())
-    (folder / "answer.py").write_text("print('another')\n")
-    stub.troubles["SaveKernel"] = [Trouble(502)]
+    stub.troubles["SaveKernel"] = [Trouble(502, instead="print('another')")]
     with pytest.raises(KaggleRefused, match="no new version"):
-        push_kernel(kaggle, folder, patient())
+        push_kernel(kaggle, built(tmp_path / "k"), patient())
+    assert len(stub.kernels["ada/answer-letters"]) == 1
 
 
 def test_a_conflict_is_final(stub, kaggle, tmp_path):
@@ -183,7 +181,19 @@ def test_outputs_and_log_are_read_back_over_all_pages(stub, kaggle, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.py", "/etc/evil", "a/../../evil", "..\\evil", "", ".", "a\nb", "link/evil", "answer-letters.log"]
+    "name",
+    [
+        "../evil.py",
+        "/etc/evil",
+        "a/../../evil",
+        "a/../b.csv",
+        "..\\evil",
+        "",
+        ".",
+        "a\nb",
+        "link/evil",
+        "answer-letters.log",
+    ],
 )
 def test_a_name_that_leads_astray_is_refused_and_nothing_is_downloaded(stub, kaggle, tmp_path, name):
     (tmp_path / "out").mkdir()
@@ -221,6 +231,7 @@ def test_a_token_is_checked_and_never_shown(stub, monkeypatch, capfd):
     monkeypatch.setenv("KAGGLE_API_TOKEN", "a-good-token")
     monkeypatch.setenv("VERBOSE", "1")  # the client would print its Authorization header
     assert sign_in(patient()).user == USER
+    assert stub.count("IntrospectToken") == 1
     monkeypatch.setenv("KAGGLE_API_TOKEN", "a-bad-token")
     monkeypatch.delenv("KAGGLE_KEY")
     with pytest.raises(BadInput, match="no valid Kaggle credentials") as refused:
@@ -237,10 +248,10 @@ def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
         push_kernel(None, folder, patient())
 
 
-def run_push(stub, tmp_path, *arguments):
+def run_push(stub, tmp_path, *arguments, **variables):
     """The script in a process of its own, with the stub for Kaggle."""
     command = [sys.executable, str(ROOT / "scripts" / "push.py"), *map(str, arguments)]
-    env = stub.environment(tmp_path / "home")
+    env = stub.environment(tmp_path / "home") | variables
     return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
 
 
@@ -265,7 +276,8 @@ def test_the_script_shows_a_failed_kernels_last_lines_and_likely_cause(stub, tmp
 
 
 def test_a_dry_run_shows_every_request_and_sends_none(stub, tmp_path):
-    done = run_push(stub, tmp_path, built(tmp_path / "k", competition_sources=("letters",)), "--dry-run")
+    folder = built(tmp_path / "k", competition_sources=("letters",))
+    done = run_push(stub, tmp_path, folder, "--dry-run", KAGGLE_API_TOKEN="a-good-token")
     assert done.returncode == 0, done.stderr
     methods = [line.split(" ")[0] for line in done.stdout.splitlines()]
     assert methods == ["GetKernel", "SaveKernel", "GetKernelSessionStatus"]

@@ -138,7 +138,7 @@ def ask_kaggle(what: str, call: Callable[[], T], patience: Patience, tries: int 
     """What `call`, one request by the official client, returns; `what` names it in an error message.
 
     A question that changes nothing may have `tries`: it is repeated after a passing failure. The client's own prints
-    are swallowed, for they may hold signed addresses.
+    are swallowed: signed addresses may be among them, and with VERBOSE=1 the Authorization header.
 
     Raises:
         KaggleRefused: an HTTP error, no answer in time, a connection that broke.
@@ -173,15 +173,34 @@ def ask_service(
 
 
 def _client_class() -> Any:
-    """The official client's class. Importing it signs in at once and prints help, hence the silence."""
+    """The official client's class. Importing it signs in at once, over the network, and prints help: not here."""
+    try:
+        transport = importlib.import_module("kagglesdk.kaggle_http_client").KaggleHttpClient
+        with _nothing_sent(transport), _nothing_said():
+            return importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi
+    except ModuleNotFoundError as error:
+        raise BadInput(f"no module {error.name}: pip install -r requirements-kaggle.txt") from None
+
+
+@contextlib.contextmanager
+def _nothing_sent(transport: Any) -> Iterator[None]:
+    """While this holds, each request of the client's fails before it leaves."""
+
+    def refuse(*_: Any) -> None:
+        raise ConnectionError
+
+    call, transport.call = transport.call, refuse
+    try:
+        yield
+    finally:
+        transport.call = call
+
+
+@contextlib.contextmanager
+def _nothing_said() -> Iterator[None]:
+    """While this holds, nothing is printed."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            client_class = importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi
-        except ModuleNotFoundError as error:
-            raise BadInput(f"no module {error.name}: pip install -r requirements-kaggle.txt") from None
-    # its verbose mode, which VERBOSE=1 turns on, prints the Authorization header
-    client_class.args = [argument for argument in client_class.args if argument != "--verbose"]
-    return client_class
+        yield
 
 
 def _translated(what: str, call: Callable[[], T], limit: float) -> T:
@@ -219,7 +238,7 @@ def _within(limit: float, call: Callable[[], T]) -> T:
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with _nothing_said():
         thread.start()
         thread.join(limit)
     if errors:
