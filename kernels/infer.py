@@ -39,7 +39,7 @@ class Infer:
 
 def main(config: Infer) -> None:
     """Answers every question file of `config`."""
-    start = time.monotonic()
+    begun = time.monotonic()
     from quorum.ask.reply import ballot_of
     from quorum.ask.retrieve import Retrieval, Retriever
     from quorum.ask.transfer import transferred
@@ -57,7 +57,7 @@ def main(config: Infer) -> None:
     retriever = Retriever(dials(Retrieval, config.retrieval, "retrieval"), solved, load_embed, load_rerank)
     backend, deadline = open_backend(config.backend, solved), None
     if config.deadline is not None:
-        backend = deadline = Deadline(backend, start + 60 * config.deadline, time.monotonic, config.batch)
+        backend = deadline = Deadline(backend, begun + 60 * config.deadline, time.monotonic, config.batch)
     if config.journal:  # around the deadline: what is remembered costs no time
         asked_of = journal_name(config.backend, *([config.train] if config.train else []))
         backend = journal = Journal(backend, config.journal, asked_of)
