@@ -144,9 +144,9 @@ def _vote(
         from quorum.judge.doubts import worse_than_chance
 
         ballots = labelled_ballots(answers, gold if subjects is None else gold.join(subjects, on="id", how="left"))
+        election = elect(ballots, None if method == "auto" else method)
         for member, share in worse_than_chance(ballots):
             warnings.append(f"run {member!r} is right on {share:.1%} of what it read: worse than chance")
-        election = elect(ballots, None if method == "auto" else method)
     return cast(answers, election, subjects), election
 
 

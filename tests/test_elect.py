@@ -245,7 +245,9 @@ def test_the_script_says_what_it_chose_without_gold_and_refuses_a_method_that_ne
     bad = vote(tmp_path, str(tmp_path / "runs.csv"), "--method", "stack")
     assert bad.returncode == 2
     assert "needs --gold" in bad.stderr
-    assert "Traceback" not in bad.stderr
+    (tmp_path / "dev.csv").write_text("id,answer\nelsewhere,A\n")
+    none = vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "dev.csv"))
+    assert (none.returncode, none.stderr[:43]) == (2, "error: 0 labelled questions among the runs;")
 
 
 def test_a_label_that_a_question_lacks_is_no_vote(tmp_path):

@@ -114,7 +114,8 @@ def ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], 
     """The ballots of some questions, [question, member, label], each summing to 1 or, where unread, 0 throughout."""
     rows = answers.filter(pl.col("label").is_not_null(), pl.col("weight") > 0)
     for column, values in (("id", ids), ("run", members), ("label", labels)):
-        places = pl.DataFrame({column: values, f"{column}_place": range(len(values))})
+        names = pl.Series(column, values, dtype=pl.String)
+        places = pl.DataFrame([names, pl.Series(f"{column}_place", range(len(names)), dtype=pl.Int64)])
         rows = rows.join(places, on=column)
     weight = np.zeros((len(ids), len(members), len(labels)))
     weight[rows["id_place"], rows["run_place"], rows["label_place"]] = rows["weight"]
