@@ -52,7 +52,9 @@ _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
 _NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
 _REVISED = re.compile(f"(?i){REVISING_WORDS}")
-_RETRACTED = re.compile(rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?![\w'’])")
+_RETRACTED = re.compile(
+    rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?=[\s.!?)\"”]{{0,3}}(?:$|\n)|[.,;:)!])"
+)
 _ASIDE = re.compile(
     r"(?i)^\s?(?:choices|options|key|sheet|[(\[]?(?-i:[A-Z])[)\]]?(?![a-z]))|n['’]t|\bnot\b|incorrect|wrong"
 )
@@ -102,7 +104,7 @@ def last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
 def retracted(text: str, claim: Claim) -> bool:
     """Whether the text after a claim takes it back for another label: "… wait, it is C"."""
     found = _RETRACTED.search(text, claim.end, claim.end + _WINDOW)
-    return found is not None and found["label"] not in claim.labels
+    return found is not None and claim.labels[0].isalpha() and found["label"] not in claim.labels
 
 
 def whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:

@@ -47,6 +47,17 @@ _CLOSED = (
 _GOES_ON = (
     rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
 )
+_BEFORE_LABEL = r"(?:[\s:=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
+_PLACED = (  # where a letter without brackets may stand to be judged
+    rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
+    rf"|{BEFORE_WORD}(?:that|think|believe|only){AFTER_WORD}),?\s{{0,2}})"
+)
+_JUDGED_GOOD = (
+    r"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)"
+    r"(?:\s(?:the|a|an|most|only|clearly|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very"
+    rf"|correct|best|right)){{0,6}}\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
+    rf"|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
+)
 
 
 @lru_cache(maxsize=64)
@@ -71,24 +82,11 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD})"
     else:
         bare = alone = rf"({one})(?!\w)"
-    skip = r"(?:[\s:=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
     but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
-    placed = (
-        rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
-        rf"|{BEFORE_WORD}(?:that|think|believe|only){AFTER_WORD}),?\s{{0,2}})"
-    )
-    good = (
-        rf"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)(?:\s(?:the|a|an"
-        rf"|most|only|clearly"
-        rf"|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very|correct|best"
-        rf"|right)){{0,6}}"
-        rf"\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
-        rf"|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
-    )
     # "that is true, but": a word is a verdict only at the end of what is said
     concluding = "" if single else "(?:because|since|as)\\s"
     return LabelPatterns(
-        value=re.compile(rf"{skip}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),
+        value=re.compile(rf"{_BEFORE_LABEL}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),
         more=re.compile(
             rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|rather|possibly|maybe|options?"
             rf"|perhaps)\s){{0,3}})"
@@ -98,7 +96,7 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
             rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
             rf"(?:{bracketed}|{opening}({one})(?=[.!。\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s|。))"
         ),
-        judged=re.compile(rf"(?:{bracketed}|{placed}({one}))(?i:{good})"),
+        judged=re.compile(rf"(?:{bracketed}|{_PLACED}({one}))(?i:{_JUDGED_GOOD})"),
         concluded=re.compile(
             rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
             rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s{concluding}))"
