@@ -12,7 +12,7 @@ READING_INSTRUCTION = (
 )
 READING_PROMPT = "{instruction}\n\nReply:\n{reply}\n\n{choices}Answer:"
 READING_CHOICE = "{label}. {choice}\n"
-NO_CHOICE = "none of these, several of these, or not clear"
+NOTHING_CHOSEN = "none of these, several of these, or not clear"
 _LONGEST_REPLY = 8_000  # characters; of a longer reply the end is shown
 
 
@@ -38,7 +38,7 @@ def reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
     if not 0 < count < MOST_CHOICES or prompt.labels != letters(count):
         return None
     labels = letters(count + 1)
-    texts = (*(prompt.options or [f"choice {label}" for label in prompt.labels]), NO_CHOICE)
+    texts = (*(prompt.options or [f"choice {label}" for label in prompt.labels]), NOTHING_CHOSEN)
     lines = [READING_CHOICE.format(label=label, choice=text) for label, text in zip(labels, texts, strict=True)]
     content = READING_PROMPT.format(
         instruction=READING_INSTRUCTION, reply=reply[-_LONGEST_REPLY:], choices="".join(lines)
