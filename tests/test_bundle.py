@@ -205,6 +205,15 @@ def test_wheels_are_installed_before_anything_that_needs_them_is_imported(tale):
     assert (done.returncode, "wheels-312 is not mounted; there are no inputs" in done.stderr) == (2, True)
 
 
+def test_what_runs_before_the_wheels_are_there_needs_nothing_but_python(tale):
+    head = built(tale, pins=["polars==2.1.0"], wheels="/kaggle/input/wheels-312").split("PINS = ")[0]
+    nodes = ast.parse(head).body
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {"sys", "pathlib"} <= names
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
 SECRETS = [
     "ghp_" + "a1B2" * 9,
     "hf_" + "aB3" * 9,

@@ -1,13 +1,9 @@
 """A kernel in one file: the modules that its story needs, bottom up, as they stand, and its dials at the foot."""
 
 import ast
-import builtins
 import hashlib
 import json
-import symtable
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -15,6 +11,7 @@ from typing import Any
 from quorum.errors import BadInput, some
 from quorum.kaggle.metadata import kaggle_limits
 from quorum.kaggle.secret import find_secrets
+from quorum.kaggle.source import SourceModule, check_unique, needed_modules, read_module
 
 # What every built file needs besides its story; these need nothing but Python itself, so that the wheels can come next.
 _GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.door")
@@ -28,26 +25,6 @@ _BUILT_IN = {
     "DIALS": "the dials",
     "run_kernel": "what runs the story",
 }
-
-
-@dataclass(frozen=True)
-class Module:
-    """One file of the package, or the story itself."""
-
-    name: str  # quorum.judge.vote, kernels/vote.py
-    text: str
-    tree: ast.Module
-
-    @cached_property
-    def imports(self) -> list[ast.ImportFrom]:
-        """Its imports from the package, those inside functions too."""
-        found = (node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom))
-        return [node for node in found if node.module and node.module.split(".")[0] == "quorum"]
-
-    @property
-    def needs(self) -> list[str]:
-        """The modules that it imports from the package."""
-        return list(dict.fromkeys(str(node.module) for node in self.imports))
 
 
 def built_kernel(
@@ -68,12 +45,12 @@ def built_kernel(
         BadInput: a circle, a name that stands twice, an import that cannot be printed into one file, a requirement
             without its version, what looks like a secret, more bytes than Kaggle takes.
     """
-    last = _read_module(str(story), story)
-    whole = _needed((*_GROUND, *last.needs), src)
-    head = whole[: len(_needed(_GROUND, src))]
+    last = read_module(str(story), story)
+    whole = needed_modules((*_GROUND, *last.needs), src)
+    head = whole[: len(needed_modules(_GROUND, src))]
     body = whole[len(head) :]
     config = _config_name(last)
-    _check_unique([*whole, last])
+    check_unique([*whole, last], _BUILT_IN)
     pinned = _pinned(pins, wheels)
 
     code = "\n\n".join(
@@ -95,109 +72,7 @@ def built_kernel(
     return text
 
 
-def _needed(names: Sequence[str], src: Path) -> list[Module]:
-    """The modules called `names` and all that they need, each after what it needs itself.
-
-    Raises:
-        BadInput: a circle, or a module that is not there.
-    """
-    done: dict[str, Module] = {}
-
-    def visit(name: str, path: tuple[str, ...]) -> None:
-        if name in path:
-            raise BadInput(f"imports go round in a circle: {' -> '.join([*path[path.index(name) :], name])}")
-        if name in done:
-            return
-        file = src.joinpath(*name.split(".")).with_suffix(".py")
-        if not file.is_file():
-            raise BadInput(f"{path[-1] if path else 'the kernel'} imports from {name}, which is no module in {src}")
-        module = _read_module(name, file)
-        for need in module.needs:
-            visit(need, (*path, name))
-        done[name] = module
-
-    for name in names:
-        visit(name, ())
-    return list(done.values())
-
-
-def _read_module(name: str, path: Path) -> Module:
-    text = path.read_text(encoding="utf-8")
-    try:
-        tree = ast.parse(text, name)
-    except SyntaxError as error:
-        raise BadInput(f"{path}, line {error.lineno}: {error.msg}") from None
-    module = Module(name, text, tree)
-    _check_imports(module)
-    return module
-
-
-def _check_imports(module: Module) -> None:
-    """Refuses what would mean something else in one file."""
-    for node in ast.walk(module.tree):
-        where = f"{module.name}, line {getattr(node, 'lineno', 0)}"
-        if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "quorum" for alias in node.names):
-            raise BadInput(f"{where}: import quorum…; allowed is only: from quorum.wing.module import name")
-        if isinstance(node, ast.ImportFrom):
-            if node.level:
-                raise BadInput(f"{where}: a relative import; allowed is only: from quorum.wing.module import name")
-            if node.module == "__future__":
-                raise BadInput(f"{where}: from __future__ holds for a whole file; leave it out")
-        if isinstance(node, ast.Name) and node.id == "__file__":
-            raise BadInput(f"{where}: __file__, which at Kaggle is another file in another folder")
-    for node in module.imports:
-        for alias in node.names:
-            if alias.name == "*" or alias.asname:
-                raise BadInput(f"{module.name}, line {node.lineno}: import {alias.name} as {alias.asname or '*'}; "
-                               f"allowed is only the name itself")  # fmt: skip
-    own = {alias.name for node in module.imports for alias in node.names}
-    for scope in _scopes(symtable.symtable(module.text, module.name, "exec")):
-        for symbol in scope.get_symbols():
-            if symbol.get_name() in own and symbol.is_imported() and symbol.is_assigned():
-                raise BadInput(f"{module.name}: {symbol.get_name()} is imported and assigned in {scope.get_name()}")
-
-
-def _scopes(table: symtable.SymbolTable) -> list[symtable.SymbolTable]:
-    return [table, *(inner for child in table.get_children() for inner in _scopes(child))]
-
-
-def _check_unique(modules: Sequence[Module]) -> None:
-    """Refuses a top-level name with two meanings: in one file the later would take the place of the earlier."""
-    meanings = {name: (meaning, "the built file") for name, meaning in _BUILT_IN.items()}
-    for module in modules:
-        outside = _imported_from_outside(module)
-        for symbol in symtable.symtable(module.text, module.name, "exec").get_symbols():
-            name = symbol.get_name()
-            if symbol.is_imported() and name not in outside:
-                continue  # from the package: its meaning is noted where it is defined
-            if not (symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()):
-                continue
-            meaning = outside[name] if symbol.is_imported() else f"defined in {module.name}"
-            before, where = meanings.setdefault(name, (meaning, module.name))
-            if before != meaning:
-                raise BadInput(f"{name} has two meanings in one file: {before} ({where}) and {meaning} ({module.name})")
-            if hasattr(builtins, name):
-                raise BadInput(f"{name}, {meaning}, would take the place of Python's own in every module")
-
-
-def _imported_from_outside(module: Module) -> dict[str, str]:
-    """What each name means that the module imports at its top level from elsewhere than the package."""
-    meanings: dict[str, str] = {}
-    nodes: list[ast.AST] = list(module.tree.body)
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, ast.Import):
-            for alias in node.names:  # import a.b binds a
-                name = alias.asname or alias.name.split(".")[0]
-                meanings[name] = f"import {alias.name} as {name}" if alias.asname else f"import {name}"
-        elif isinstance(node, ast.ImportFrom) and node not in module.imports:
-            meanings |= {alias.asname or alias.name: f"from {node.module} import {alias.name}" for alias in node.names}
-        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            nodes += ast.iter_child_nodes(node)
-    return meanings
-
-
-def _section(module: Module) -> str:
+def _section(module: SourceModule) -> str:
     """A module as it stands, without its imports from the package and without what runs it as a program."""
     lines: list[str | None] = list(module.text.splitlines())
     for block in _blocks(module.tree):
@@ -234,7 +109,7 @@ def _closed(lines: Sequence[str | None]) -> str:
     return "\n".join(kept).strip("\n")
 
 
-def _config_name(story: Module) -> str:
+def _config_name(story: SourceModule) -> str:
     """The dataclass that the story's main takes."""
     mains = [node for node in story.tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
     classes = {node.name for node in story.tree.body if isinstance(node, ast.ClassDef)}
@@ -288,7 +163,7 @@ if __name__ == "__main__":
 """
 
 
-def _banner(name: str, story: Path, module: Module, commit: str, code: str) -> str:
+def _banner(name: str, story: Path, module: SourceModule, commit: str, code: str) -> str:
     doc = (ast.get_docstring(module.tree) or name).splitlines()[0]
     return f'''"""{doc}
 
