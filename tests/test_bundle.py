@@ -17,6 +17,7 @@ from quorum.kaggle.bundle import built_kernel
 from quorum.kaggle.metadata import KernelMetadata, check_kernel_dials, kaggle_slug, read_kernel_metadata
 from quorum.kaggle.mount import mounted
 from quorum.kaggle.secret import find_secrets
+from tests.test_wheels import wheel
 
 ROOT = Path(__file__).parents[1]
 STORY = '''"""Counts words."""
@@ -203,6 +204,24 @@ def test_wheels_are_installed_before_anything_that_needs_them_is_imported(tale):
     assert text.index("enter_with_wheels(PINS,") < text.index("quorum.tale.word")
     done = run_alone(tale, text, f"kaggle={tale / 'fake'}")
     assert (done.returncode, "wheels-312 is not mounted; there are no inputs" in done.stderr) == (2, True)
+
+
+def test_a_kernel_installs_its_wheels_from_the_mounted_dataset_without_a_network(tale):
+    write_module(
+        tale, "word", WORD.replace("\n\n\n", "\n\nimport alpha\n\n\n", 1).replace("text.split()", "[alpha.NAME]")
+    )
+    wheels = tale / "fake" / "input" / "datasets" / "ada" / "wheels-312"
+    wheels.mkdir(parents=True)
+    wheel(wheels, "alpha")
+    (tale / "fake" / "working").mkdir()
+    script = tale / "script.py"
+    script.write_text(built(tale, pins=["alpha==1.0"], wheels="/kaggle/input/wheels-312"))
+    env = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": os.devnull, "HTTPS_PROXY": "http://127.0.0.1:9"}
+    command = [sys.executable, str(script), f"kaggle={tale / 'fake'}"]
+    done = subprocess.run(command, cwd=tale, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"installing 1 wheels from {wheels}\npython ")
+    assert (tale / "fake" / "working" / "n.txt").read_text() == "2"
 
 
 def test_what_runs_before_the_wheels_are_there_needs_nothing_but_python(tale):

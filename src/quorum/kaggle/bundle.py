@@ -135,7 +135,7 @@ def _wheels_step(pins: Sequence[str], wheels: str) -> str:
 PINS = {pformat(list(pins), width=100)}
 
 if __name__ == "__main__" and os.environ.get("QUORUM_WHEELS") != {wheels!r}:
-    enter(lambda: enter_with_wheels(PINS, {wheels!r}, sys.argv, os.environ, print))
+    enter(lambda: enter_with_wheels(PINS, {wheels!r}, sys.argv, os.environ, lambda line: print(line, flush=True)))
 """
 
 
