@@ -62,7 +62,8 @@ class Lexical:
             self.index: Any = BM25.load(kept, mmap=True, allow_pickle=False)
             return
         self.index = BM25(method="lucene")
-        self.index.index((words, vocabulary), show_progress=False)
+        spoken = words if len(vocabulary) > 1 else [[0]]  # where no text has a word, bm25s would divide by 0
+        self.index.index((spoken, vocabulary), show_progress=False)
         if kept:
             part = kept.with_name(f"{kept.name}.part")
             shutil.rmtree(part, ignore_errors=True)
