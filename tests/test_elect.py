@@ -187,7 +187,9 @@ def test_dawid_skene_learns_that_a_member_swaps_two_labels():
     swapped = gold.select(
         run=pl.lit("swaps"), id="id", label=pl.col("answer").replace({"A": "B", "B": "A"}), weight=1.0
     )
-    votes = dawid_skene(pl.concat([answers, swapped]))
+    unread = answers_frame("m0", {"nobody": {}})
+    votes = dawid_skene(pl.concat([answers, swapped, unread]))
+    assert votes.tail(1).rows() == [("dawid-skene", "nobody", None, 0.0)]
     assert checked_answers(votes, "votes") is votes
     assert accuracy(votes, gold) > 0.97
 

@@ -18,6 +18,9 @@ def agreement(answers: pl.DataFrame) -> Election:
 
     The accuracies are those of a Dawid-Skene model with one number a member, by expectation maximisation from the
     majority. Squaring is ours: members that err together are over-trusted by that model, strong ones under-trusted.
+
+    Raises:
+        BadInput: no label at all.
     """
     members, labels, ballots = _all_ballots(with_few_labels(answers), QUESTIONS_JUDGED)
     read = ballots.any(axis=2).sum(axis=0)
@@ -42,7 +45,7 @@ def dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame
     numbers in memory.
 
     Raises:
-        BadInput: more than 26 labels, as open questions have them.
+        BadInput: no label at all, or more than 26, as open questions have them.
     """
     if answers["label"].n_unique() > MOST_CHOICES:
         raise BadInput(f"{answers['label'].n_unique()} labels, where Dawid-Skene takes at most {MOST_CHOICES}")
@@ -65,16 +68,17 @@ def _all_ballots(answers: pl.DataFrame, most: int | None) -> tuple[list[str], li
     if most is not None and len(ids) > most:
         ids = ids.sample(most, seed=0)
     labels = list(answers["label"].drop_nulls().unique().sort())
+    if not labels:
+        raise BadInput("no run has an answer to any question")
     return members, labels, ballot_array(answers, ids, members, labels)
 
 
 def _as_answers(run: str, ids: pl.Series, labels: list[str], truth: Floats) -> pl.DataFrame:
     wide = pl.DataFrame(truth, schema=labels).with_columns(id=ids, place=pl.int_range(len(ids)))
     long = wide.unpivot(labels, index=["place", "id"], variable_name="label", value_name="weight")
-    unread = (pl.col("weight").max().over("id") == 0) & (pl.col("label") == labels[0])
-    kept = long.with_columns(label=pl.when(unread).then(None).otherwise("label")).filter(
-        unread | (pl.col("weight") > 0)
-    )
+    nobody = pl.col("weight").max().over("id") == 0
+    kept = long.filter(pl.when(nobody).then(pl.col("label") == labels[0]).otherwise(pl.col("weight") > 0))
+    kept = kept.with_columns(label=pl.when(pl.col("weight") > 0).then("label"))
     ordered = kept.sort(["place", "weight", "label"], descending=[False, True, False])
     return ordered.select(pl.lit(run).alias("run"), "id", "label", "weight")
 

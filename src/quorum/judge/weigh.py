@@ -231,8 +231,8 @@ def blend_weights(ballots: Labelled) -> Floats:
     stack = stack_weights("log", STACK_MEMBERS)(ballots)
     plain = sum(_shares(best_log_odds(count)(ballots)) for count in BLEND_COUNTS) / len(BLEND_COUNTS)
     trust = len(ballots.gold) / (len(ballots.gold) + BLEND_QUESTIONS)
-    mixed = trust * _shares(stack) + (1 - trust) * plain
-    return np.asarray(mixed / mixed.sum() * (stack.sum() or 1.0))
+    mixed = np.asarray(trust * _shares(stack) + (1 - trust) * plain)
+    return _shares(mixed) * float(stack.sum() or 1.0)
 
 
 def _shares(weights: Floats) -> Floats:
