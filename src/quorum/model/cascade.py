@@ -20,14 +20,7 @@ _CASCADE = "quorum_cascade"
 # Logits in memory at once, as numbers: at a vocabulary of 150,000 some 440 rows.
 _MOST_LOGITS = 2**26
 # What an attention call may carry besides; with anything else the model is not served.
-_HARMLESS = {
-    "position_ids",
-    "use_cache",
-    "output_attentions",
-    "output_router_logits",
-    "is_causal",
-    "position_embeddings",
-}
+_HARMLESS = {"position_ids", "position_embeddings", "use_cache", "output_attentions", "output_router_logits"}
 
 
 def shared_logprobs(
@@ -59,7 +52,8 @@ def shared_logprobs(
             for block in pack:
                 rows = {at: row + n for n, at in enumerate(_rows_wanted(block))}
                 row += len(rows)
-                for run, wanted in zip(runs[block.first :], block.wanted, strict=False):
+                members = runs[block.first : block.first + len(block.wanted)]
+                for run, wanted in zip(members, block.wanted, strict=True):
                     for index in asked[run.tokens]:
                         following = continuations[index].following
                         at = wanted[-len(following) :]
@@ -95,9 +89,7 @@ def _packs_read(model: Any, blocks: Sequence[Block], batch_tokens: int) -> Itera
 def _head_read(model: Any, head: Head, memories: dict[Head, HeadMemory]) -> HeadMemory:
     end = head.start + len(head.tokens)
     block = Block(head.parent, 0, head.tokens, tuple(range(head.start, end)), (Branch(0, len(head.tokens), ()),), ())
-    attention = RestAttention(
-        model, [block], memories, [0], keep=True
-    )  # its logits are not asked for; one row is least
+    attention = RestAttention(model, [block], memories, wanted=[0], keep=True)  # no row is wanted, but one is the least
     _forward(model, [block], attention)
     return attention.memory
 
@@ -111,9 +103,7 @@ def _forward(model: Any, pack: Sequence[Block], attention: RestAttention) -> Any
         return model(
             tokens,
             position_ids=attention.positions[None],
-            attention_mask=tokens.new_zeros(
-                1, 1, 1, 1
-            ),  # taken for a finished mask: none is made, ours is in the cascade
+            attention_mask=tokens.new_zeros(1, 1, 1, 1),  # counts as a finished mask, so none is made
             use_cache=False,
             logits_to_keep=attention.wanted,
             cascade=attention,
@@ -174,10 +164,10 @@ def _last_layer_at(model: Any, rows: Any, count: int) -> Iterator[None]:
     with ExitStack() as hooks:
         for module in inner if len(rows) < count else []:
             if module is not None:
-                hooks.callback(
-                    module.register_forward_pre_hook(lambda _, given: (given[0][:, rows], *given[1:])).remove
-                )
-                hooks.callback(module.register_forward_hook(lambda _, given, out: _spread(out, rows, count)).remove)
+                before = module.register_forward_pre_hook(lambda _, given: (given[0][:, rows], *given[1:]))
+                after = module.register_forward_hook(lambda _, given, out: _spread(out, rows, count))
+                hooks.callback(before.remove)
+                hooks.callback(after.remove)
         yield
 
 
