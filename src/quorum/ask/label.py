@@ -47,7 +47,7 @@ _CLOSED = (
 _GOES_ON = (
     rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
 )
-_BEFORE_LABEL = r"(?:[\s:=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
+_BEFORE_LABEL = r"(?:[\s:,=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
 _PLACED = (  # where a letter without brackets may stand to be judged
     rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
     rf"|{BEFORE_WORD}(?:that|think|believe|only){AFTER_WORD}),?\s{{0,2}})"
@@ -102,7 +102,7 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
             rf"(?:{bracketed}|{opening}({one})(?=\.\s|,\s{concluding}))"
         ),
         line=re.compile(
-            rf"[\s>\-•#]{{0,6}}(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
+            rf"[\s>\-•#]{{0,6}}(?:(?i:option|choice|ans|answer)\s{{1,2}})?(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
             rf"|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
         ),
         listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),

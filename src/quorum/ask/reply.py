@@ -37,6 +37,8 @@ _SENTENCE = re.compile(r"(?:[.!?]\s|[。\n])\s{0,9}(?=\S)")
 _LINE = re.compile(r"[^\n]*\S[^\n]*")
 _BREAK_BEFORE = re.compile(r"(?:\n\s{0,9}|:\s{0,9})\n\Z|\A\s*\Z")
 _BREAK_AFTER = re.compile(r"\n\s{0,9}\n|\s{0,9}\Z")
+_TABLE_ROW = re.compile(r"(?:[\s|]{0,6}[A-Z](?=[\s|]|$)){2,26}[\s|]{0,6}")
+_PART = re.compile(r"\s{0,9}[a-z]\)\s{0,9}")  # part c) of an answer that was cut off
 _UNSAID = re.compile(r"(?i)(?:final answer|the (?:final |correct )?answer is)[\s.:…]{0,9}$")
 _COUNTED = re.compile(r"(?i)(?<![a-z])(?:step|part|question|equation|case|line|figure|table|page|problem)\s\d")
 _WHOLE = re.compile(r"(?:[.!。)}]|\d\D{0,12})$")
@@ -118,7 +120,7 @@ def _opposite(found: re.Match[str]) -> str:
 def _on_a_line(text: str, answerable: Answerable) -> list[Claim]:
     """A label, or an option's text, that has the first or the last line of the reply for itself."""
     lines = list(_LINE.finditer(text))
-    if not lines or _listed(lines):
+    if not lines or _listed(lines, answerable):
         return []
     claims = []
     for line in dict.fromkeys((lines[0], lines[-1])):
@@ -137,11 +139,12 @@ def _apart(line: re.Match[str], text: str) -> bool:
     )
 
 
-def _listed(lines: Sequence[re.Match[str]]) -> bool:
+def _listed(lines: Sequence[re.Match[str]], answerable: Answerable) -> bool:
     """Whether the last line, a short one, goes on with a list or a table, perhaps cut off."""
-    if len(lines) < 2 or len(lines[-1][0].strip()) > 4:
+    if len(lines) < 2 or len(lines[-1][0].strip()) > 4 or lines[-1].start() - lines[-2].end() > 1:
         return False
-    return lines[-1].start() - lines[-2].end() < 2 and lines[-2][0].rstrip()[-1] not in ".:!?)"
+    before, last = lines[-2][0], lines[-1][0]
+    return bool(answerable.labels.line.match(before) or _TABLE_ROW.fullmatch(before) or _PART.fullmatch(last))
 
 
 def _at_the_start(text: str, answerable: Answerable) -> list[Claim]:

@@ -68,9 +68,9 @@ CONDITION_WORDS = _either("if|whether|suppose|assume|assuming|unless|imagine|wen
 NOT_BEFORE = (  # "the wrong answer is", "if the answer is", "I do not think the answer is"
     rf"(?:{BEFORE_WORD}(?:wrong|incorrect|false|not (?:the|an?)|isn['’]t (?:the|an?)|falsche|mauvaise|incorrecta)\s"
     rf"|{CONDITION_WORDS}\s[^.\n,;:]{{0,25}}"
-    rf"|(?:n['’]t|{BEFORE_WORD}(?:not|never|doubt|cannot|neither))\s[^.\n,;:]{{0,25}})$"
+    rf"|(?:n['’]t|{BEFORE_WORD}(?:not|never|doubt|cannot|neither))\s[^.\n,;:]{{0,25}})\Z"
 )
-NOT_LINKED = rf"(?:n['’]t\s|{BEFORE_WORD}(?:not|never|cannot|no|nicht)\s|không\s|không phải\s|不|并非|並非)$"
+NOT_LINKED = rf"(?:n['’]t\s|{BEFORE_WORD}(?:not|never|cannot|no|nicht)\s|không\s|không phải\s|不|并非|並非)\Z"
 NOT_AFTER = (  # "the answer is (A) is wrong", "정답은 B가 아닙니다"
     r"[)\]\"'}]{0,2}\s?(?:(?:is|are|was|can|could|would|should)(?:\s(?:not|never|wrong|false|in(?:correct"
     r"|accurate|valid)"
