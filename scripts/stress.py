@@ -1,6 +1,6 @@
 """Repeats a competition's test and sample files with ids that nobody has seen, as a code competition's rerun does.
 
-python scripts/stress.py data/raw/NAME fake/input/NAME --times 10
+python scripts/stress.py data/raw/NAME build/fake/input/NAME --times 10
 """
 
 import argparse
