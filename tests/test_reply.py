@@ -266,3 +266,26 @@ def test_real_replies_are_read_where_they_claim_one_letter_and_not_where_they_cl
     assert len(plainly) > 1000
     assert all(reading.label in (row["text"].rstrip()[-3], None) for row, reading in plainly)
     assert 0.85 < sum(reading.label is not None for reading in readings) / len(readings) < 0.95
+
+
+def test_real_rationales_are_read_as_the_letter_they_were_written_for() -> None:
+    folder = real_data("aqua")
+    rows = [
+        json.loads(line)
+        for name in ("dev", "test")
+        for line in (folder / f"{name}.json").read_text("utf-8").splitlines()
+    ]
+    found = [(read_reply(row["rationale"], tuple("ABCDE")).label, row["correct"]) for row in rows]
+    assert [pair for pair in found if pair[0] not in (pair[1], None)] == []
+    assert sum(label is not None for label, _ in found) > 0.9 * len(found)
+
+
+def test_real_solutions_of_open_questions_are_read_as_their_number() -> None:
+    lines = (real_data("gsm8k") / "test.jsonl").read_text("utf-8").splitlines()
+    solutions = [json.loads(line)["answer"] for line in lines]
+    numbers = [canonical_number(solution.rpartition("####")[2]) for solution in solutions]
+    assert [read_reply(solution, ()).label for solution in solutions] == numbers
+    unmarked = [read_reply(solution.rpartition("\n####")[0], ()).label for solution in solutions]
+    wrong = [pair for pair in zip(unmarked, numbers, strict=True) if pair[0] not in (pair[1], None)]
+    assert len(wrong) <= 0.01 * len(solutions)
+    assert sum(number is not None for number in unmarked) > 0.7 * len(solutions)

@@ -24,6 +24,7 @@ _LATEX_MARKS = re.compile(
     r"\\[()\[\],;!: ]|\\(?:left|right|quad|qquad|displaystyle|bf|rm|Large|large)(?![A-Za-z])|\\\\"
 )
 _TAG = re.compile(r"</?(?:b|i|u|em|strong|p|div|span|code|pre|mark|h[1-6]|li|ul|ol|sub|center)(?:\s[^<>]{0,200})?>")
+_SUM = re.compile(r"<<[^<>\n]{1,100}>>")  # a calculator's note, as GSM8K writes it: 9 * 2 = <<9*2=18>>18
 _BREAK = re.compile(r"<br\s?/?>|\r\n?")
 # 3*4 and 2**3 are sums, not emphasis
 _EMPHASIS = re.compile(
@@ -70,4 +71,4 @@ def plain(text: str) -> str:
     )
     for _ in range(3):  # fonts nest: \textbf{\text{B}}
         text = _FONT.sub(r"\1", text)
-    return _EMPHASIS.sub("", _TAG.sub("", _LATEX_MARKS.sub(" ", text)))
+    return _EMPHASIS.sub("", _TAG.sub("", _LATEX_MARKS.sub(" ", _SUM.sub("", text))))
