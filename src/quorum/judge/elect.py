@@ -155,7 +155,7 @@ def choose(hits: Hits, methods: Sequence[Method]) -> Method:
 
 
 def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> Whole:
-    """The label that wins each question, as a place in `labels`; a tie goes to the earliest member in `order`."""
+    """The label that `cast` gives each question, as a place in `labels`, or -1; ties go by the members' `order`."""
     first = np.zeros(len(order))
     first[order] = 1e-7 / 2.0 ** np.arange(len(order))
     voices = weights + np.where(weights > 0, first, 0.0)
@@ -163,7 +163,10 @@ def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> W
         scores = np.einsum("qmk,qm->qk", ballots.evidence(pool), voices[ballots.subject])
     else:
         scores = np.einsum("qmk,m->qk", ballots.evidence(pool), voices)
-    return np.asarray(scores.argmax(axis=1))
+    silent = scores.max(axis=1) == 0
+    plain = 1 + 1e-7 / 2.0 ** np.arange(len(order))
+    scores[silent] = np.einsum("qmk,m->qk", ballots.evidence("votes")[silent], plain)
+    return np.where(scores.max(axis=1) > 0, scores.argmax(axis=1), -1)
 
 
 def _candidates(ballots: Labelled, method: str | None) -> Sequence[Method]:

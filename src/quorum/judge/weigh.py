@@ -255,6 +255,8 @@ def _conditional_logit(evidence: Floats, gold: Whole, penalty: float, prior: Flo
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
     questions, members, labels = evidence.shape
+    if members == 0:
+        return prior
     flat = np.ascontiguousarray(evidence.transpose(0, 2, 1)).reshape(-1, members)
     of_gold = evidence[np.arange(questions), :, gold].sum(axis=0)
 
