@@ -5,7 +5,7 @@ bin := .venv/bin
 pip := $(bin)/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help submit test check leaderboard sample clean
+.PHONY: help submit test check leaderboard kernels push wheels sample bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,16 +19,34 @@ help: ## list the targets
 	@$(pip) --no-deps --editable .
 	@touch $@
 
-.venv/.dev: .venv/.run requirements-dev.txt
+.venv/.kaggle: .venv/.run requirements-kaggle.txt
+	@$(pip) -r requirements-kaggle.txt
+	@touch $@
+
+.venv/.dev: .venv/.run requirements-dev.txt requirements-kaggle.txt
 	@echo "installing requirements-dev.txt into .venv (once)"
 	@$(pip) -r requirements-dev.txt
 	@touch $@
 
-submit: .venv/.run ## answer, check and score a submission (DATA=folder; the sample otherwise)
+ifdef COMPETITION
+submit: .venv/.kaggle
+	@$(bin)/python scripts/kaggle_submit.py $(COMPETITION)
+else
+submit: .venv/.run ## answer, check and score a submission (DATA=folder); COMPETITION=slug sends the best one to Kaggle
 	@$(bin)/python scripts/submit.py $(DATA)
+endif
 
 leaderboard: .venv/.run ## print the local leaderboard
 	@$(bin)/python scripts/leaderboard.py
+
+kernels: .venv/.run ## print each kernel into one file for Kaggle, in build/kernels
+	@$(bin)/python scripts/bundle.py
+
+push: .venv/.kaggle ## push a built kernel, wheels or an adapter to Kaggle and read it back (WHAT=folder)
+	@$(bin)/python scripts/push.py $(WHAT)
+
+wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/wheels (ID=owner/slug)
+	@$(bin)/python scripts/wheels.py requirements-kaggle-gpu.txt --id $(ID)
 
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample
