@@ -4,7 +4,8 @@ One model (random weights, Llama architecture, made on the spot), the same quest
 in a process of its own with the same number of threads. Time is what the process's threads spent between prompts and
 letters, tokenising included, loading excluded. lm-eval runs its hf backend at the best of the batch sizes 1, 8 and 32,
 found on the first questions; its time a question does not depend on how many there are, so --peer-n of them will do.
-The model's table has 32,000 tokens, as Llama's; of them the tokenizer uses 8,000.
+The model's table has 32,000 tokens, as Llama's; of them the tokenizer uses 8,000. The smaller the table, the less
+lm-eval wastes on computing all of it at every position.
 
 lm-eval is optional: `pip install lm-eval` into this environment, or into another one that --lm-eval-python names.
 Where it is absent Quorum is timed alone, the ratios are missing, and the program says so and exits with 2.
@@ -40,6 +41,7 @@ def main() -> int:
         "--example-words", type=int, default=96, help="words an example (96: five have some 700 tokens)"
     )
     parser.add_argument("--hidden", type=int, default=512, help="width of the model (512: 44M parameters)")
+    parser.add_argument("--vocabulary", type=int, default=32000, help="tokens in the model's table (32000, as Llama's)")
     parser.add_argument("--layers", type=int, default=8, help="its layers (8)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each side (2)")
     parser.add_argument("--rounds", type=int, default=3, help="how often Quorum runs; the median counts (3)")
@@ -70,7 +72,7 @@ def compared(arguments: argparse.Namespace) -> dict[str, Any]:
         print("lm-eval is not installed (pip install lm-eval): Quorum is timed alone", file=sys.stderr)
     found: dict[str, Any] = {"n": arguments.n, "threads": arguments.threads, "lm_eval": there}
     with tempfile.TemporaryDirectory() as folder:
-        model = made_model(Path(folder) / "model", arguments.hidden, arguments.layers)
+        model = made_model(Path(folder) / "model", arguments.hidden, arguments.layers, arguments.vocabulary)
         found["parameters"] = model["parameters"]
         for shots in arguments.shots:
             work = {
@@ -118,7 +120,7 @@ def one_comparison(work: dict[str, Any], shots: int, peer: str | None, plain: bo
     return {f"{name}_{shots}shot": value for name, value in found.items()}
 
 
-def made_model(folder: Path, hidden: int, layers: int) -> dict[str, int]:
+def made_model(folder: Path, hidden: int, layers: int, vocabulary: int) -> dict[str, int]:
     """Writes a Llama with random weights and a byte-level BPE of 8,000 tokens trained on Python's own sources."""
     import sysconfig
 
@@ -137,7 +139,7 @@ def made_model(folder: Path, hidden: int, layers: int) -> dict[str, int]:
     ).save_pretrained(folder)
     config = transformers.LlamaConfig(
         hidden_size=hidden, intermediate_size=3 * hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
-        num_key_value_heads=hidden // 64, vocab_size=32000, max_position_embeddings=4096,
+        num_key_value_heads=hidden // 64, vocab_size=vocabulary, max_position_embeddings=4096,
         initializer_range=0.05, tie_word_embeddings=True, bos_token_id=0, eos_token_id=1,
     )  # fmt: skip
     torch.manual_seed(0)
