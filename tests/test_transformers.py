@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
@@ -125,6 +125,7 @@ def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
 
 
 @settings(deadline=None, max_examples=50)
+@example("", ["\x80", "00"])  # nothing before, and nothing in common
 @given(st.text(max_size=40), st.lists(st.text(max_size=12), min_size=2, max_size=5))
 def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(text: str, options: list[str]) -> None:
     tokens = Tokens(tiny_tokenizer())

@@ -118,9 +118,9 @@ class Tokens:
 
     def _parted(self, whole: Sequence[tuple[int, ...]], common: int) -> list[Continuation]:
         # something must follow, even for an empty option, and something stand before: nothing predicts the first token
-        while min(map(len, whole)) < 2:
+        while common < 1 or min(map(len, whole)) < 2:
             whole, common = [(self.start, *ids) for ids in whole], common + 1
-        common = max(1, min(common, *(len(ids) - 1 for ids in whole)))
+        common = min(common, *(len(ids) - 1 for ids in whole))
         context = whole[0][:common]  # one tuple for all: there may be millions
         return [Continuation(context, ids[common:]) for ids in whole]
 
