@@ -56,6 +56,7 @@ def test_no_question_is_shown_itself_nor_one_of_its_cluster(solved):
         assert {example.id for example in shown.examples} <= others
 
 
+@pytest.mark.slow
 def test_no_question_of_codemmlu_is_shown_one_of_its_cluster():
     questions = repaired(read_records(real_data("codemmlu_kaggle") / "b6_train_data.csv")).questions
     drawn = random.Random(1).sample(questions, 1200)

@@ -1,0 +1,146 @@
+"""Retrieval where its users meet it: the kernel, the scripts and the main job."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from quorum.ask.retrieve import Retrieval, Retriever
+from quorum.data.competition import find_competition
+from quorum.errors import BadInput
+from quorum.files.answers import ballots_of, read_answers
+from quorum.model.embed import load_embed, load_rerank
+from quorum.question import Question
+
+ROOT = Path(__file__).parents[1]
+DIALS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nout = "out"\nprompt = "bare"\n'
+FACTS = "The Zukerask lives on crabs alone.\n\nThe Luzodrilk lives on reeds alone.\n"
+TRAIN = "id,question,choices,answer\n" + "".join(
+    f"t{i},What is thing number {i} of the {name}?,\"['a{i}', 'b{i}']\",{'AB'[i % 2]}\n"
+    for i, name in enumerate(["river", "house", "tree", "boat", "cloud", "street", "chair", "stone", "bird"])
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "background").mkdir()
+    (tmp_path / "background" / "world.txt").write_text(FACTS)
+    (tmp_path / "train.csv").write_text(TRAIN)
+    (tmp_path / "test.csv").write_text(
+        "id,question,choices\n"
+        "q1,On what does the Luzodrilk live?,\"['crabs', 'reeds']\"\n"
+        "q2,On what does the Zukerask live?,\"['crabs', 'reeds']\"\n"
+        "q3,What is thing number 3 of the boat?,\"['b3', 'a3']\"\n"
+    )
+    return tmp_path
+
+
+def run(folder, program, *arguments):
+    command = [sys.executable, str(ROOT / program), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_kernel_answers_from_the_background_and_transfers_only_where_it_is_told_to(folder):
+    (folder / "dials.toml").write_text(
+        DIALS + '[backend]\nname = "encoder"\n[retrieval]\nbackground = "background"\npassages = 1\n'
+    )
+    done = run(folder, "kernels/infer.py", "dials.toml", "transfer=true")
+    assert done.returncode == 0, done.stderr
+    ballots = ballots_of(read_answers(folder / "out" / "test.parquet"))
+    assert [max(ballots[id], key=ballots[id].get) for id in ("q1", "q2")] == ["B", "A"]
+    assert ballots["q3"] == {"A": 1.0}
+    assert "1 of 3 answers are those of train" in done.stderr
+    done = run(folder, "kernels/infer.py", "dials.toml")
+    assert "of train" not in done.stderr
+    assert len(ballots_of(read_answers(folder / "out" / "test.parquet"))["q3"]) == 2
+
+
+def test_an_unknown_dial_of_retrieval_is_refused(folder):
+    (folder / "dials.toml").write_text(DIALS + '[backend]\nname = "fake"\n[retrieval]\ntop_k = 1\n')
+    done = run(folder, "kernels/infer.py", "dials.toml")
+    assert (done.returncode, "unknown dial 'top_k'" in done.stderr) == (2, True)
+
+
+def test_the_script_tells_what_is_shown_and_where_it_stands(folder):
+    wanted = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
+    done = run(folder, "scripts/retrieve.py", *wanted, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert found["passages"][0]["source"] == "world.txt 1"
+    assert "Zukerask" in run(folder, "scripts/retrieve.py", *wanted).stdout
+    assert run(folder, "scripts/retrieve.py", *wanted, "--question", "q9").returncode == 2
+
+
+def test_a_competition_knows_its_background_by_the_folders_name(folder):
+    assert find_competition(folder).background == folder / "background"
+    (folder / "background").rename(folder / "texts")
+    assert find_competition(folder).background is None
+
+
+@pytest.mark.slow
+def test_meaning_finds_what_words_do_not():
+    solved = [
+        Question("s1", "Which animal barks?", ("dog", "cup"), answer="A"),
+        Question("s2", "What do people drink from?", ("dog", "cup"), answer="B"),
+    ]
+    asked = [Question("t1", "Name a puppy's parent", ("hound", "mug"))]
+    dials = Retrieval(examples=1, search="dense", floor=0.1)
+    (shown,) = Retriever(dials, solved, load_embed, load_rerank).shown(asked)
+    assert [example.id for example in shown.examples] == ["s1"]
+
+
+@pytest.mark.slow
+def test_a_cross_encoder_in_a_folder_reranks(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[SEP]", "sky", "sea", "blue"])}
+    plain = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    plain.pre_tokenizer = pre_tokenizers.Whitespace()
+    marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=plain, **marks).save_pretrained(tmp_path)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    BertForSequenceClassification(BertConfig(vocab_size=6, num_labels=1, **shape)).save_pretrained(tmp_path)
+    rerank = load_rerank(str(tmp_path))
+    scores = rerank("sky", ["sea blue", "blue"])
+    assert len(scores) == 2
+    solved = [Question("s1", "sky sea", answer="1"), Question("s2", "sky blue", answer="2")]
+    dials = Retrieval(examples=2, reranker=str(tmp_path))
+    (shown,) = Retriever(dials, solved, load_embed, load_rerank).shown([Question("t", "sky")])
+    best_last = sorted(solved, key=lambda question: rerank("sky", [question.text])[0])
+    assert [example.id for example in shown.examples] == [question.id for question in best_last]
+
+
+def test_a_model_that_is_not_there_is_refused_by_name():
+    with pytest.raises(BadInput, match="nowhere"):
+        load_rerank("./nowhere")
+
+
+@pytest.mark.slow
+def test_retrieval_over_the_background_pays_on_the_sample(tmp_path):
+    members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-background")]
+    done = run(tmp_path, "scripts/submit.py", ROOT / "data" / "sample", "--members", *members)
+    assert done.returncode == 0, done.stderr
+    told = next(line for line in done.stderr.splitlines() if line.startswith("encoder-background - encoder: +"))
+    assert float(told.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
+    assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-background.csv")) == 508
+
+
+@pytest.mark.slow
+def test_arms_of_any_stage_stand_in_one_table(folder):
+    test = "id,question,choices\nq1,Is it?,\"['x', 'y']\"\n"
+    (folder / "test.csv").write_text(test)
+    (folder / "plain.toml").write_text(DIALS + '[backend]\nname = "neighbour"\n')
+    arms = ("--arm", "by letter: backend.by=letter", "--arm", "perfect: fake.toml")
+    (folder / "fake.toml").write_text(DIALS + '[backend]\nname = "fake"\naccuracy = 1.0\n')
+    done = run(folder, "scripts/ablate.py", folder, "--member", "plain.toml", "--only", *arms, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [row["arm"] for row in found["arms"]] == ["as it stands", "by letter", "perfect"]
+    assert found["arms"][0]["difference"] is None
+    assert 0 <= found["arms"][1]["adjusted"] <= 1
+    assert run(folder, "scripts/ablate.py", folder, "--only", "--arm", "x y").returncode == 2
