@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from quorum.config import dials
@@ -55,5 +56,10 @@ def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> B
             from quorum.model.vllm import Vllm
 
             return dials(Vllm, rest, where)
+        case "ray":
+            from quorum.model.ray import RayPool
+
+            return dials(RayPool, rest, where, opened=partial(open_backend, solved=solved))
         case _:
-            raise BadInput(f"{where} is unknown; allowed are fake, encoder, neighbour, transformers, endpoint, vllm")
+            allowed = "fake, encoder, neighbour, transformers, endpoint, vllm, ray"
+            raise BadInput(f"{where} is unknown; allowed are {allowed}")
