@@ -6,13 +6,13 @@ costs seconds on a CPU: the baseline that a language model has to beat.
 
 import hashlib
 import importlib.util
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.errors import BadInput
+from quorum.model.scores import scored_reply
 from quorum.question import Message, Prompt, Reply
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ class Encoder:
                 claim = vectors[f"{question} {option}"]
                 score += max(float(vectors[window] @ claim) for window in windows)
             scores.append(self.scale * score)
-        total = math.log(sum(map(math.exp, scores)))
-        logprobs = {label: score - total for label, score in zip(prompt.labels, scores, strict=True)}
-        return Reply(max(logprobs, key=lambda label: logprobs[label]), logprobs)
+        return scored_reply(prompt.labels, scores)
 
     def _embed(self, texts: Sequence[str]) -> "dict[str, np.ndarray]":
         """Each distinct text's unit vector; texts of like length share a batch, so little is padded."""

@@ -1,7 +1,6 @@
 """A causal language model through the transformers library: any hub id or folder, on a CPU or a GPU."""
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
@@ -12,6 +11,7 @@ from quorum.model.cascade import shared_logprobs
 from quorum.model.checkpoint import Checkpoint, loaded, longest_sequence
 from quorum.model.likelihood import plain_logprobs
 from quorum.model.probe import why_plain
+from quorum.model.scores import scored_reply
 from quorum.model.tokens import Continuation, Rendering, Tokens, fitted
 from quorum.model.writing import Draft, Sampling, written_after
 from quorum.question import Prompt, Reply
@@ -116,7 +116,7 @@ class Transformers:
             scores = [[sum(tokens) for tokens in labels] for labels in per_label]
         else:
             scores = self._normalised(prompts, per_label)
-        return [_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
+        return [scored_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
 
     def _normalised(self, prompts: Sequence[Prompt], per_label: list[list[list[float]]]) -> list[list[float]]:
         sums = [[sum(tokens) for tokens in labels] for labels in per_label]
@@ -166,11 +166,3 @@ class Transformers:
         self._asked[context] += 1
         known = repr((self.seed, self._asked[context], context)).encode()
         return Draft(context, int.from_bytes(hashlib.sha256(known).digest()[:7]))
-
-
-def _reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
-    """The best label and every label's log-probability: scores less the log of the sum of their exponentials."""
-    top = max(scores)
-    log_sum = top + math.log(sum(math.exp(score - top) for score in scores))
-    logprobs = {label: score - log_sum for label, score in zip(labels, scores, strict=True)}
-    return Reply(max(labels, key=lambda label: logprobs[label]), logprobs)
