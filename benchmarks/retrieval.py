@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,19 +39,17 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
-    rows = [*index_rows(args.n, args.width, args.queries, args.kinds), *bm25_rows(args.n, args.queries)]
-    if args.sample:
-        rows += found_rows(args.sample)
+    measured = chain(
+        index_rows(args.n, args.width, args.queries, args.kinds),
+        bm25_rows(args.n, args.queries),
+        found_rows(args.sample) if args.sample else (),
+    )
     if args.json:
-        show_json(rows)
-    else:
-        for row in rows:
-            print(
-                " · ".join(
-                    f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
-                    for name, value in row.items()
-                )
-            )
+        show_json(list(measured))
+        return DONE
+    for row in measured:
+        told = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
+        print(" · ".join(told), flush=True)
     return DONE
 
 
