@@ -189,7 +189,7 @@ def _citing(record: Record) -> str | None:
 
 def _duplicates(table: Table) -> list[Finding]:
     texts, alike = _same(table, text_key), _same(table, exact_key)
-    conflicting = [rows for rows in alike if len({answer for r in rows if (answer := _answer_text(r))}) > 1]
+    conflicting = [rows for rows in alike if len({answer for r in rows if (answer := _text_of_answer(r))}) > 1]
     return [
         Finding(
             "conflicting_answers",
@@ -221,7 +221,7 @@ def _others(record: Record, rows: Iterable[Record]) -> str:
     return ", ".join(str(other.row) for other in rows if other is not record)
 
 
-def _answer_text(record: Record) -> str | None:
+def _text_of_answer(record: Record) -> str | None:
     """What the answer says, so that equal questions with their choices in another order can agree."""
     label = label_of(record)
     return label if label is None or not record.choices else same_text(record.choices[ord(label) - ord("A")])
