@@ -168,6 +168,8 @@ def test_a_model_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
         vllm(folder("llama"), adapter=str(tmp_path))
 
 
-def test_an_open_question_has_no_letters_to_score() -> None:
-    with pytest.raises(BadInput, match="question q: no labels to score"):
-        vllm(folder("llama")).answer([Prompt("q", "How many?", ())])
+def test_an_open_question_among_others_has_no_letters_to_score_and_stays_unread() -> None:
+    prompts = [PROMPTS[0], Prompt("q", "How many?", ()), PROMPTS[1]]
+    first, unread, last = vllm(folder("llama")).answer(prompts)
+    assert unread == Reply("")
+    assert_alike([first, last], vllm(folder("llama")).answer(PROMPTS[:2]))

@@ -41,7 +41,8 @@ class Vllm:
     `method`: *letter* takes the log-probabilities of exactly the prompt's labels at the next token; where two labels
     begin with the same token, each is read whole after the prompt, which the prefix cache can't help. *generate* writes
     up to `max_new_tokens`, greedily where `temperature` is 0; with `structured` the text is one of the prompt's labels
-    and nothing else (and the model is asked not to think). A tie of letters goes to the first.
+    and nothing else (and the model is asked not to think). A tie of letters goes to the first. An open question has no
+    letters: with method letter its reply is empty.
 
     A sampled vote is a prompt with a `repeat` of its own: its seed is made of `seed`, the repeat and the prompt's
     tokens, so it is the same in any batch, order or process; the prefix cache reads the prompt once for all of them.
@@ -63,7 +64,7 @@ class Vllm:
         distributed_executor_backend: mp, or ray for a model wider than a machine; vLLM's choice where None.
 
     Raises:
-        BadInput: vLLM is not installed or can't load the model, a prompt has no labels to score.
+        BadInput: vLLM is not installed or can't load the model or the adapter, a dial is out of range.
     """
 
     def __init__(
@@ -135,14 +136,14 @@ class Vllm:
                 return self._generated(prompts)
 
     def _scored(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        asked = [self._labels(prompt) for prompt in prompts]
-        outputs = iter(self._run([request for labels in asked for request in self._reading(labels)]))
-        scores = [_label_scores(labels, outputs) for labels in asked]
-        return [scored_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
+        asked = [self._labels(prompt) if prompt.labels else [] for prompt in prompts]
+        outputs = iter(self._run([request for labels in asked if labels for request in self._reading(labels)]))
+        return [
+            scored_reply(prompt.labels, _label_scores(labels, outputs)) if labels else Reply("")
+            for prompt, labels in zip(prompts, asked, strict=True)
+        ]
 
     def _labels(self, prompt: Prompt) -> list[Continuation]:
-        if not prompt.labels:
-            raise BadInput(f"question {prompt.question_id}: no labels to score; an open question needs method generate")
         labels = self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels)
         # room for the one token that vLLM always writes, behind labels that are read
         longest = max(len(each.following) for each in labels)
