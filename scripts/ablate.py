@@ -167,7 +167,7 @@ def show(ground: "Ground", rows: list[Row]) -> None:
     print("| arm | value | difference | only this : only plain | p | Holm | CPU s |")
     print("|---|---|---|---|---|---|---|")
     for row in rows:
-        pair, told = row.difference, "| | | |"
+        pair, told = row.difference, " | | | "
         if pair is not None:
             only = "" if pair.only_first is None else f"{pair.only_first} : {pair.only_second}"
             told = f"{pair.difference:+.3f} ± {pair.error:.3f} | {only} | {pair.p:.2g} | {row.adjusted:.2g}"
