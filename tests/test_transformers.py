@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from quorum.errors import BadInput
 from quorum.model.tokens import Rendering, Tokens, fitted
 from quorum.model.transformers import Transformers
-from quorum.question import Message, Prompt, letters
+from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import KINDS, tiny_model, tiny_tokenizer
 
 PROMPT = Prompt("q1", "def f(x): return x\nAnswer:", ("A", "B", "C"), ("a value", "an error", "a value"))
@@ -278,8 +278,8 @@ def test_a_folder_without_a_model_is_told_with_the_way_out(tmp_path: Path) -> No
         Transformers(str(tmp_path))
 
 
-def test_a_prompt_without_what_is_to_be_scored_is_refused_by_name() -> None:
-    with pytest.raises(BadInput, match="question open: no labels to score"):
-        Transformers(str(tiny_model("llama"))).answer([Prompt("open", "2+2?", ())])
-    with pytest.raises(BadInput, match="question bare: no options to score"):
-        Transformers(str(tiny_model("llama")), method="option").answer([Prompt("bare", "2+2?", ("A", "B"))])
+def test_a_prompt_without_what_is_to_be_scored_stays_unread_and_the_others_are_answered() -> None:
+    letter = Transformers(str(tiny_model("llama")))
+    assert letter.answer([Prompt("open", "2+2?", ()), PROMPT]) == [Reply(""), *letter.answer([PROMPT])]
+    option = Transformers(str(tiny_model("llama")), method="option")
+    assert option.answer([Prompt("bare", "2+2?", ("A", "B"))]) == [Reply("")]

@@ -36,7 +36,7 @@ class Transformers:
     be read so is read plainly, one sequence at a time, and `why_plain` says why (None otherwise).
 
     Raises:
-        BadInput: the model or its adapter cannot be loaded, a prompt lacks the labels or options that are to be scored.
+        BadInput: the model or its adapter cannot be loaded, a dial is none of those allowed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Transformers:
         self.batch_tokens, self.max_new_tokens = batch_tokens, max_new_tokens
         self.temperature, self.top_p, self.seed = temperature, top_p, seed
         self.shortened = 0
-        self._asked: Counter[tuple[int, ...]] = Counter()
+        self._asked: Counter[tuple[tuple[int, ...], int]] = Counter()
         self._progress = progress
         checkpoint = Checkpoint(model, revision, adapter, trust_remote_code)
         tokenizer, self.model = loaded(checkpoint, dtype, device)
@@ -75,14 +75,12 @@ class Transformers:
         self.why_plain = why_plain(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order."""
-        match self.method:
-            case "letter":
-                return self._scored(prompts, [self._by_letter(prompt) for prompt in prompts])
-            case "option":
-                return self._scored(prompts, [self._by_option(prompt) for prompt in prompts])
-            case "generate":
-                return self._generated(prompts)
+        """One reply for each prompt, in the same order; a prompt without labels, or options, to score stays unread."""
+        if self.method == "generate":
+            return self._generated(prompts)
+        scored = [bool(prompt.labels if self.method == "letter" else prompt.options) for prompt in prompts]
+        replies = iter(self._scored([prompt for prompt, has in zip(prompts, scored, strict=True) if has]))
+        return [next(replies) if has else Reply("") for has in scored]
 
     def logprobs(self, continuations: Sequence[Continuation]) -> list[list[float]]:
         """For each continuation, the log-probability of each of its following tokens."""
@@ -91,13 +89,9 @@ class Transformers:
         return plain_logprobs(self.model, continuations, self._progress)
 
     def _by_letter(self, prompt: Prompt) -> list[Continuation]:
-        if not prompt.labels:
-            raise BadInput(f"question {prompt.question_id}: no labels to score; an open question needs method generate")
         return self._within_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
 
     def _by_option(self, prompt: Prompt) -> list[Continuation]:
-        if not prompt.options:
-            raise BadInput(f"question {prompt.question_id}: no options to score; method letter scores labels alone")
         return self._within_context(self.tokens.options(self.tokens.rendering(prompt.content), prompt.options))
 
     def _within_context(self, continuations: list[Continuation]) -> list[Continuation]:
@@ -109,7 +103,8 @@ class Transformers:
             self.shortened += 1
         return [Continuation(context, each) for each in following]
 
-    def _scored(self, prompts: Sequence[Prompt], asked: Sequence[list[Continuation]]) -> list[Reply]:
+    def _scored(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        asked = [self._by_letter(prompt) if self.method == "letter" else self._by_option(prompt) for prompt in prompts]
         logprobs = iter(self.logprobs([each for continuations in asked for each in continuations]))
         per_label = [[next(logprobs) for _ in continuations] for continuations in asked]
         if self.method == "letter":
@@ -154,15 +149,15 @@ class Transformers:
             for prompt in prompts
         ]
         self.shortened += sum(len(ids) > room for ids in whole)
-        drafts = [self._draft(fitted(ids, room)) for ids in whole]
+        drafts = [self._draft(fitted(ids, room), prompt.repeat) for ids, prompt in zip(whole, prompts, strict=True)]
         sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p)
         # padding behind a shared beginning would count as distance in a sliding window
         share = self.why_plain is None and not getattr(self.model.config.get_text_config(), "sliding_window", None)
         written = written_after(self.model, drafts, self.tokens.pad, sampling, self.batch_tokens, share, self._progress)
         return [Reply(text) for text in self.tokens.tokenizer.batch_decode(written, skip_special_tokens=True)]
 
-    def _draft(self, context: tuple[int, ...]) -> Draft:
-        """The context with a seed of its own: asked again, even in a later call, a prompt gets another reply."""
-        self._asked[context] += 1
-        known = repr((self.seed, self._asked[context], context)).encode()
+    def _draft(self, context: tuple[int, ...], repeat: int) -> Draft:
+        """The context with a seed of its own, by its repeat: asked again, even in a later call, it is another one."""
+        self._asked[context, repeat] += 1
+        known = repr((self.seed, repeat, self._asked[context, repeat], context)).encode()
         return Draft(context, int.from_bytes(hashlib.sha256(known).digest()[:7]))
