@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from quorum.ask.search import Search
+    from quorum.retrieval.search import Search
 
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")
 
@@ -63,7 +63,7 @@ def index_rows(count: int, width: int, queries: int, kinds: tuple[str, ...]) -> 
     import faiss
     import numpy as np
 
-    from quorum.ask.index import SHARD_SIZE, VectorIndex, built_index
+    from quorum.retrieval.index import SHARD_SIZE, VectorIndex, built_index
 
     draw = np.random.default_rng(1)
     centres = draw.standard_normal((max(1, count // 64), width)).astype(np.float32)
@@ -110,8 +110,8 @@ def scattered(centres: "NDArray[np.float32]", count: int, draw: "np.random.Gener
 
 def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
     """Texts of 60 words, as frequent as words are (Zipf); queries of 8."""
-    from quorum.ask.search import Lexical
-    from quorum.ask.sources import search_words
+    from quorum.retrieval.search import Lexical
+    from quorum.retrieval.sources import search_words
 
     draw = random.Random(1)
     words = [f"w{number}" for number in range(30_000)]
@@ -141,14 +141,14 @@ def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
 
 def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
     """Embedding throughput; how often a passage with the answer's text, and a test question's exact twin, is found."""
-    from quorum.ask.index import vector_index
-    from quorum.ask.search import Dense, Lexical, Shelf
-    from quorum.ask.sources import read_background
     from quorum.data.competition import find_competition
     from quorum.data.duplicates import twins
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
     from quorum.model.embed import load_embed
+    from quorum.retrieval.index import vector_index
+    from quorum.retrieval.search import Dense, Lexical, Shelf
+    from quorum.retrieval.sources import read_background
 
     ground = find_competition(folder)
     assert ground.background is not None, f"{folder} has no background"

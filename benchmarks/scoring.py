@@ -209,7 +209,7 @@ def needed_work(backend: Any, texts: list[str]) -> tuple[float, int]:
     """
     from itertools import pairwise
 
-    from quorum.model.prefixes import shared_length
+    from quorum.engine.prefixes import shared_length
 
     config = backend.model.config
     runs = sorted({tuple(backend.tokens.tokenizer(text).input_ids) for text in texts})

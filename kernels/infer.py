@@ -43,10 +43,10 @@ def main(config: Infer) -> None:
     from quorum.ask.reply import ballot_of
     from quorum.ask.retrieve import Retrieval, Retriever
     from quorum.ask.transfer import transferred
-    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
     from quorum.model.embed import load_embed, load_rerank
+    from quorum.sheet.layout import Layout
 
     layout = dials(Layout, config.layout, "layout")
     solved = repaired(read_records(config.train, layout)).questions if config.train else []

@@ -31,12 +31,12 @@ def main(config: Vote) -> None:
     """Votes, and writes the answers and the submission."""
     import polars as pl
 
-    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
     from quorum.files.answers import ballots_of, read_answers, write_answers
     from quorum.files.submission import read_sample, write_submission
     from quorum.judge.vote import majority, mean_probability
+    from quorum.sheet.layout import Layout
 
     layout = dials(Layout, config.layout, "layout")
     questions = repaired(read_records(config.questions, layout)).questions

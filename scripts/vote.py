@@ -14,7 +14,7 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     import polars as pl
 
-    from quorum.judge.elect import Election
+    from quorum.ensemble.elect import Election
 
 EPILOG = """\
 RUNS are answers files (.parquet), CSVs of id and one label column a run, or CSVs of id and a probability column a
@@ -67,8 +67,8 @@ def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataF
     """The answers without copied runs and without labels that a question lacks, and what there is to warn of."""
     import polars as pl
 
+    from quorum.ensemble.doubts import copied_runs, near_copies
     from quorum.errors import some
-    from quorum.judge.doubts import copied_runs, near_copies
 
     copies = copied_runs(answers)
     warnings = [f"run {copy!r} is a copy of {original!r} and has no vote" for copy, original in copies.items()]
@@ -124,10 +124,10 @@ def _vote(
     warnings: list[str],
 ) -> tuple["pl.DataFrame", "Election"]:
     """The votes, a ballot a question, and how they came about."""
-    from quorum.judge.crowd import agreement, dawid_skene
-    from quorum.judge.elect import Election, cast, elect
+    from quorum.ensemble.crowd import agreement, dawid_skene
+    from quorum.ensemble.elect import Election, cast, elect
+    from quorum.ensemble.weigh import labelled_ballots
     from quorum.judge.vote import majority
-    from quorum.judge.weigh import labelled_ballots
 
     ones = dict.fromkeys(answers["run"].unique(maintain_order=True), 1.0)
     if method == "dawid-skene":
@@ -141,7 +141,7 @@ def _vote(
             f"--method {method!r} needs --gold DEV; without it, majority, agreement or dawid-skene are allowed"
         )
     else:
-        from quorum.judge.doubts import worse_than_chance
+        from quorum.ensemble.doubts import worse_than_chance
 
         ballots = labelled_ballots(answers, gold if subjects is None else gold.join(subjects, on="id", how="left"))
         election = elect(ballots, None if method == "auto" else method)
@@ -170,7 +170,7 @@ def _told(
 
 
 def _explained(answers: "pl.DataFrame", election: "Election", id: str) -> list[dict[str, Any]]:
-    from quorum.judge.elect import explain
+    from quorum.ensemble.elect import explain
 
     rows = explain(answers, election, id).to_dicts()
     if not rows:

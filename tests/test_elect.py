@@ -8,13 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from quorum.errors import BadInput
-from quorum.files.answers import answers_frame, checked_answers
-from quorum.judge.crowd import agreement, dawid_skene
-from quorum.judge.doubts import copied_runs, near_copies, worse_than_chance
-from quorum.judge.elect import cast, elect, explain, predicted
-from quorum.judge.vote import majority
-from quorum.judge.weigh import (
+from quorum.ensemble.crowd import agreement, dawid_skene
+from quorum.ensemble.doubts import copied_runs, near_copies, worse_than_chance
+from quorum.ensemble.elect import cast, elect, explain, predicted
+from quorum.ensemble.weigh import (
     PROBABILITY_METHODS,
     VOTE_METHODS,
     from_the_best,
@@ -22,6 +19,9 @@ from quorum.judge.weigh import (
     log_odds,
     stack_weights,
 )
+from quorum.errors import BadInput
+from quorum.files.answers import answers_frame, checked_answers
+from quorum.judge.vote import majority
 from tests.real import real_data
 
 ROOT = Path(__file__).parents[1]

@@ -11,12 +11,12 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import quorum.model.prefixes
-from quorum.model.cascade import shared_logprobs
-from quorum.model.likelihood import plain_logprobs
-from quorum.model.prefixes import Run, blocks_of, lineage, packs_of, shared_length
-from quorum.model.probe import why_plain
-from quorum.model.tokens import Continuation
+import quorum.engine.prefixes
+from quorum.engine.cascade import shared_logprobs
+from quorum.engine.likelihood import plain_logprobs
+from quorum.engine.prefixes import Run, blocks_of, lineage, packs_of, shared_length
+from quorum.engine.probe import why_plain
+from quorum.engine.tokens import Continuation
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt, letters
 from tests.tiny import KINDS, tiny_model
@@ -34,8 +34,8 @@ def model(kind: str, dtype: torch.dtype = torch.float32) -> Any:
 @pytest.fixture(autouse=True)
 def heads_of_a_few_tokens_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small batches then have every shape that large ones have: heads below heads, and trees below them."""
-    monkeypatch.setattr(quorum.model.prefixes, "_WORTH_TOKENS", 8)
-    monkeypatch.setattr(quorum.model.prefixes, "_BLOCK_TOKENS", 48)
+    monkeypatch.setattr(quorum.engine.prefixes, "_WORTH_TOKENS", 8)
+    monkeypatch.setattr(quorum.engine.prefixes, "_BLOCK_TOKENS", 48)
 
 
 def furthest(one: list[list[float]], other: list[list[float]]) -> float:
@@ -115,7 +115,7 @@ def test_the_way_of_a_gpu_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch
     head = tuple(range(100))
     batch = [Continuation(head + (at,) * (at % 20 + 1), (at, 3)) for at in range(12)]
     with monkeypatch.context() as patched:
-        patched.setattr(quorum.model.rests, "_FUSED_ON", ())
+        patched.setattr(quorum.engine.rests, "_FUSED_ON", ())
         for kind in KINDS:
             shared = shared_logprobs(model(kind), batch, 64)
             assert furthest(shared, plain_logprobs(model(kind), batch)) < ROUNDING

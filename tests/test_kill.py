@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import repaired
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
 from quorum.files.submission import read_sample
+from quorum.sheet.layout import Layout
 
 KILLS = 100
 QUESTIONS = 96

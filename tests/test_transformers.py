@@ -10,8 +10,8 @@ import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from quorum.engine.tokens import Rendering, Tokens, fitted
 from quorum.errors import BadInput
-from quorum.model.tokens import Rendering, Tokens, fitted
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import KINDS, tiny_model, tiny_tokenizer

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import factorial
 
-from quorum.data.choices import cites_letters, is_all_or_none
 from quorum.errors import BadInput
 from quorum.question import Ballot, Question
+from quorum.sheet.choices import cites_letters, is_all_or_none
 
 # "all of the above" and "A and C" in other languages than English
 _OF_ALL = re.compile(

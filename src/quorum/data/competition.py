@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quorum.config import dials, read_config
-from quorum.data.layout import Layout
 from quorum.errors import BadInput
+from quorum.sheet.layout import Layout
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 DESCRIPTION_FILE = "quorum.toml"

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from quorum.data.answer import spoken_label
 from quorum.data.read import Record, Table, question_of
 from quorum.question import MOST_CHOICES, Question
+from quorum.sheet.answer import spoken_label
 
 NO_CHOICE = "(missing choice)"
 NO_TEXT = "(missing text)"

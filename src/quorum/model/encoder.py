@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quorum.engine.scores import scored_reply
 from quorum.errors import BadInput
-from quorum.model.scores import scored_reply
 from quorum.question import Message, Prompt, Reply
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 from quorum.door import Progress
+from quorum.engine.cascade import shared_logprobs
+from quorum.engine.checkpoint import Checkpoint, loaded, longest_sequence
+from quorum.engine.likelihood import plain_logprobs
+from quorum.engine.probe import why_plain
+from quorum.engine.scores import scored_reply
+from quorum.engine.tokens import Continuation, Rendering, Tokens, fitted
+from quorum.engine.writing import Draft, Sampling, written_after
 from quorum.errors import BadInput
-from quorum.model.cascade import shared_logprobs
-from quorum.model.checkpoint import Checkpoint, loaded, longest_sequence
-from quorum.model.likelihood import plain_logprobs
-from quorum.model.probe import why_plain
-from quorum.model.scores import scored_reply
-from quorum.model.tokens import Continuation, Rendering, Tokens, fitted
-from quorum.model.writing import Draft, Sampling, written_after
 from quorum.question import Prompt, Reply
 
 METHODS = ("letter", "option", "generate")

@@ -13,9 +13,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from quorum.engine.scores import scored_reply
+from quorum.engine.tokens import Continuation, Tokens, fitted
 from quorum.errors import BadInput
-from quorum.model.scores import scored_reply
-from quorum.model.tokens import Continuation, Tokens, fitted
 from quorum.question import Prompt, Reply
 
 _SETTINGS = {

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from quorum.door import Progress
-from quorum.model.tokens import Continuation
+from quorum.engine.tokens import Continuation
 
 
 def plain_logprobs(

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from quorum.data.raw import Line, Sheet
 from quorum.errors import BadInput
+from quorum.sheet.raw import Line, Sheet
 
 AnswerKind = Literal["letter", "index0", "index1", "text", "boolean"]
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from quorum.ask.plain import plain
-from quorum.ask.words import AND_WORDS, FILLING_WORDS
+from quorum.reading.plain import plain
+from quorum.reading.words import AND_WORDS, FILLING_WORDS
 
 # an option as the words, numbers and signs it is made of -> its label
 OptionTexts = Mapping[tuple[str, ...], str]

@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quorum.errors import BadInput
-from quorum.judge.vote import log_pool, majority, mean_probability
-from quorum.judge.weigh import (
+from quorum.ensemble.weigh import (
     BEST,
     BLEND,
     BY_SUBJECT,
@@ -22,6 +20,8 @@ from quorum.judge.weigh import (
     Whole,
     from_the_best,
 )
+from quorum.errors import BadInput
+from quorum.judge.vote import log_pool, majority, mean_probability
 
 FOLDS = 10
 NESTED_FOLDS = 5

@@ -4,9 +4,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from quorum.data.layout import AnswerKind
 from quorum.errors import BadInput
 from quorum.question import MOST_CHOICES, letters, same_text
+from quorum.sheet.layout import AnswerKind
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _INDEX = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 where a cell of the column is empty

@@ -12,9 +12,9 @@ from itertools import accumulate
 from typing import Any
 
 from quorum.door import Progress
-from quorum.model.prefixes import Block, Branch, Head, Run, blocks_of, lineage, packs_of
-from quorum.model.rests import HeadMemory, RestAttention
-from quorum.model.tokens import Continuation
+from quorum.engine.prefixes import Block, Branch, Head, Run, blocks_of, lineage, packs_of
+from quorum.engine.rests import HeadMemory, RestAttention
+from quorum.engine.tokens import Continuation
 
 _CASCADE = "quorum_cascade"
 # Logits in memory at once, as numbers: at a vocabulary of 150,000 some 440 rows.

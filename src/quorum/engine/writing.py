@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorum.door import Progress
-from quorum.model.prefixes import Head, Run, blocks_of, lineage
+from quorum.engine.prefixes import Head, Run, blocks_of, lineage
 
 # Keys and values take far less room than a token in work: so many times more of them may be kept while writing.
 _KEPT_TOKENS = 8

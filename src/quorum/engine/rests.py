@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from quorum.model.prefixes import Block, Head, lineage
+from quorum.engine.prefixes import Block, Head, lineage
 
 # Blocks are padded to one length for the attention within them: by at most this factor.
 _MOST_PADDING = 1.25

@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
+from quorum.ensemble.elect import Election
+from quorum.ensemble.weigh import PRIOR_ASKED, PRIOR_RIGHT, Floats, ballot_array, with_few_labels
 from quorum.errors import BadInput
-from quorum.judge.elect import Election
-from quorum.judge.weigh import PRIOR_ASKED, PRIOR_RIGHT, Floats, ballot_array, with_few_labels
 from quorum.question import MOST_CHOICES
 
 STEPS = 50

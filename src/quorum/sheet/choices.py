@@ -7,8 +7,8 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quorum.data.raw import Cell, cell_text, parsed_json
 from quorum.question import MOST_CHOICES, letters, same_text
+from quorum.sheet.raw import Cell, cell_text, parsed_json
 
 # of a list literal; hostile input ends here
 MOST_CHARACTERS = 200_000

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from quorum.ask.claim import NO_LABEL, Claim
-from quorum.ask.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
 from quorum.number import NUMBER, canonical_match
+from quorum.reading.claim import NO_LABEL, Claim
+from quorum.reading.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
 
 _LONE_NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?<!\^)(?<!\^\{{)(?<!sqrt\{{)(?:{NUMBER})(?!\d|[:/.,]\d|\s?(?:\^|\\sqrt|\\pi|π|√)|\.\.|…)"

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from quorum.ask.index import Embed, VectorIndex
-from quorum.ask.sources import search_words
+from quorum.retrieval.index import Embed, VectorIndex
+from quorum.retrieval.sources import search_words
 
 RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
 POOL = 50  # hits of each search that are fused and reranked

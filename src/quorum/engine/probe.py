@@ -3,9 +3,9 @@
 from statistics import median
 from typing import Any
 
-from quorum.model.cascade import shared_logprobs
-from quorum.model.likelihood import plain_logprobs
-from quorum.model.tokens import Continuation
+from quorum.engine.cascade import shared_logprobs
+from quorum.engine.likelihood import plain_logprobs
+from quorum.engine.tokens import Continuation
 
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
 # Their rotary angles depend on the longest sequence in work, so that keys could not be kept.

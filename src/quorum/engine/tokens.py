@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quorum.engine.prefixes import shared_length
 from quorum.errors import BadInput
-from quorum.model.prefixes import shared_length
 from quorum.question import Message
 
 # A prompt that is too long keeps its beginning (the instruction) in this share of its room, and its end in the rest.

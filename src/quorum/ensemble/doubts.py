@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quorum.judge.weigh import Labelled, ballot_array, with_few_labels
+from quorum.ensemble.weigh import Labelled, ballot_array, with_few_labels
 
 QUESTIONS_COMPARED = 5000
 FEWEST_COMPARED = 20  # below this even honest runs may agree throughout

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from quorum.ask.words import (
+from quorum.reading.words import (
     AFTER_WORD,
     AND_WORDS,
     ANSWER_WORDS,

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from quorum.ask.label import LabelPatterns
-from quorum.ask.option import OptionTexts, option_at
-from quorum.ask.words import (
+from quorum.reading.label import LabelPatterns
+from quorum.reading.option import OptionTexts, option_at
+from quorum.reading.words import (
     ANSWER_WORDS,
     CHOICE_WORDS,
     CHOOSE_WORDS,

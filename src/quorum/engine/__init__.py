@@ -1,0 +1,1 @@
+"""Shared beginnings read once: how a causal model scores and writes fast."""

@@ -1,0 +1,1 @@
+"""Which runs vote, and with what weight."""

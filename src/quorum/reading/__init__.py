@@ -1,0 +1,1 @@
+"""The words, labels and numbers that a reply may hold."""
