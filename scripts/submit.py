@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 MEMBERS = (KERNELS / "encoder.toml", KERNELS / "neighbour.toml")
-WITH_BACKGROUND = (KERNELS / "encoder-background.toml",)  # where the competition has a background folder
+WITH_BACKGROUND = (KERNELS / "encoder-rag.toml",)  # where the competition has a background folder
 VOTE = KERNELS / "vote.toml"
 
 

@@ -122,12 +122,12 @@ def test_a_model_that_is_not_there_is_refused_by_name():
 
 @pytest.mark.slow
 def test_retrieval_over_the_background_pays_on_the_sample(tmp_path):
-    members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-background")]
+    members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-rag")]
     done = run(tmp_path, "scripts/submit.py", ROOT / "data" / "sample", "--members", *members)
     assert done.returncode == 0, done.stderr
-    told = next(line for line in done.stderr.splitlines() if line.startswith("encoder-background - encoder: +"))
+    told = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
     assert float(told.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
-    assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-background.csv")) == 508
+    assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-rag.csv")) == 508
 
 
 @pytest.mark.slow
