@@ -67,8 +67,8 @@ def main(config: Infer) -> None:
         ballots: dict[str, Ballot] = {}
         beside = retriever.shown(questions)
         with progress_bar(f"{config.run}: {stem}") as progress:
-            for start in range(0, len(questions), config.batch):
-                batch = slice(start, start + config.batch)
+            for first in range(0, len(questions), config.batch):
+                batch = slice(first, first + config.batch)
                 prompts = [
                     render(question, config.prompt, shown.examples, [passage.shown for passage in shown.passages])
                     for question, shown in zip(questions[batch], beside[batch], strict=True)
@@ -79,9 +79,11 @@ def main(config: Infer) -> None:
                 progress(len(ballots), len(questions))
         if config.transfer and (known := transferred(questions, solved)):
             save(config, stem, questions, ballots | known, solved)
-            tell(f"{stem}: {len(known)} of {len(questions)} answers are those of train, transferred by their text")
+            tell(
+                f"{config.run}, {stem}: {len(known)} of {len(questions)} answers are those of train, transferred by their text"
+            )
         if unread := list(ballots.values()).count({}):
-            tell(f"{stem}: {unread} of {len(questions)} questions stay unread")
+            tell(f"{config.run}, {stem}: {unread} of {len(questions)} questions stay unread")
     if deadline and deadline.unasked:
         tell(f"the deadline of {config.deadline:g} minutes came before {deadline.unasked} questions were asked")
 
