@@ -79,9 +79,7 @@ def main(config: Infer) -> None:
                 progress(len(ballots), len(questions))
         if config.transfer and (known := transferred(questions, solved)):
             save(config, stem, questions, ballots | known, solved)
-            tell(
-                f"{config.run}, {stem}: {len(known)} of {len(questions)} answers are those of train, transferred by their text"
-            )
+            tell(f"{config.run}, {stem}: {len(known)} of {len(questions)} answers copied from train by their text")
         if unread := list(ballots.values()).count({}):
             tell(f"{config.run}, {stem}: {unread} of {len(questions)} questions stay unread")
     if deadline and deadline.unasked:
