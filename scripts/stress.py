@@ -8,7 +8,7 @@ import csv
 import shutil
 from pathlib import Path
 
-from quorum.door import DONE, enter
+from quorum.door import DONE, enter, show_json
 from quorum.errors import BadInput
 
 
@@ -17,6 +17,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission, as CSV")
     parser.add_argument("out", type=Path, help="the folder to write")
     parser.add_argument("--times", type=int, default=10, help="how often each row stands there (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a line")
     arguments = parser.parse_args()
 
     from quorum.data.competition import find_competition
@@ -29,7 +30,11 @@ def main() -> int:
     id_column = read_rows(competition.sample)[0][0]
     for path in (competition.test, competition.sample):
         repeat_rows(path, arguments.out / path.name, id_column, arguments.times)
-    print(f"{arguments.out}: {competition.test.name} and {competition.sample.name}, each row {arguments.times} times")
+    if arguments.json:
+        files = [competition.train.name, competition.test.name, competition.sample.name]
+        show_json({"folder": str(arguments.out), "files": files, "times": arguments.times})
+    else:
+        print(f"{arguments.out}: {competition.test.name}, {competition.sample.name}, each row {arguments.times} times")
     return DONE
 
 

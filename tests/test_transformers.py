@@ -259,7 +259,8 @@ def test_an_adapter_without_its_package_is_told_with_the_way_out(monkeypatch: py
 
 
 def test_an_adapter_changes_the_answers_as_the_library_says(tmp_path: Path) -> None:
-    peft = pytest.importorskip("peft", reason="the optional package peft is not installed")
+    import peft
+
     folder = tiny_model("llama")
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(folder), config).eval()
