@@ -53,7 +53,7 @@ def test_the_kernel_answers_from_the_background_and_transfers_only_where_it_is_t
     ballots = ballots_of(read_answers(folder / "out" / "test.parquet"))
     assert [max(ballots[id], key=ballots[id].get) for id in ("q1", "q2")] == ["B", "A"]
     assert ballots["q3"] == {"A": 1.0}
-    assert "1 of 3 answers are those of train" in done.stderr
+    assert "1 of 3 answers copied from train" in done.stderr
     done = run(folder, "kernels/infer.py", "dials.toml")
     assert "of train" not in done.stderr
     assert len(ballots_of(read_answers(folder / "out" / "test.parquet"))["q3"]) == 2
