@@ -284,15 +284,14 @@ def difference(ground: Ground, run: Run, other: Run) -> str:
 
 def pair_told(pair: "PairedDifference") -> str:
     """A paired difference in words; McNemar's exact p stands beside a test that heeds groups."""
-    from scipy.stats import binomtest  # type: ignore[import-untyped]
+    from quorum.score.compare import exact_mcnemar
 
     told = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
     if pair.only_first is None or pair.only_second is None:
         return told
-    one, two = pair.only_first, pair.only_second
-    exact = binomtest(one, one + two).pvalue if one + two else 1.0
-    told += "" if pair.test == "exact McNemar" else f", exact McNemar p = {exact:.1g}"
-    return f"{told}, only one right {one} : {two}"
+    if pair.test != "exact McNemar":
+        told += f", exact McNemar p = {exact_mcnemar(pair.only_first, pair.only_second):.1g}"
+    return f"{told}, only one right {pair.only_first} : {pair.only_second}"
 
 
 def say(text: str) -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,6 @@ from quorum.model.ray import RayPool
 from quorum.question import Prompt, Reply
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-if find_spec("ray") is None:
-    pytest.skip("ray is not installed; pip install -r requirements-ray.txt", allow_module_level=True)
 PROMPTS = [Prompt(f"q{n}", f"Question {n}?", ("A", "B", "C")) for n in range(100)]
 FAKE = {"name": "fake", "accuracy": 0.7}
 

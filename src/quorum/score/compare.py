@@ -139,10 +139,11 @@ def _difference(
     only = int((gains > 0).sum()), int((gains < 0).sum())
     if len(set(groups) - {None}) < sum(group is not None for group in groups):
         return _Difference(value, error, only, "paired, clustered, normal", _normal_p(value, error))
-    return _Difference(value, error, only, "exact McNemar", _exact_mcnemar(*only))
+    return _Difference(value, error, only, "exact McNemar", exact_mcnemar(*only))
 
 
-def _exact_mcnemar(only_first: int, only_second: int) -> float:
+def exact_mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p of McNemar's exact test (1947): how likely the questions that one run alone has right split so."""
     from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]
 
     return float(min(1.0, mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue))
