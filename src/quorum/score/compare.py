@@ -143,7 +143,7 @@ def _difference(
 
 
 def exact_mcnemar(only_first: int, only_second: int) -> float:
-    """The two-sided p of McNemar's exact test (1947): how likely the questions that one run alone has right split so."""
+    """The two-sided p of McNemar's exact test (1947), from the questions that one run alone has right."""
     from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]
 
     return float(min(1.0, mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue))
