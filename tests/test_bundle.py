@@ -84,7 +84,7 @@ def write_module(tale, name, text):
     (tale / "src" / "quorum" / "tale" / f"{name}.py").write_text(text)
 
 
-def run_alone(folder, script, *overrides):
+def run_alone(folder, script, *overrides, path=""):
     """Runs a built file under another name, out of a read-only folder, in an empty one, without the package's path."""
     code, work = folder / "readonly", folder / "empty"
     code.mkdir()
@@ -93,7 +93,7 @@ def run_alone(folder, script, *overrides):
     code.chmod(0o555)
     return subprocess.run(
         [sys.executable, "-I", str(code / "other_name.py"), *overrides],
-        cwd=work, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
+        cwd=work, capture_output=True, text=True, check=False, env={"PATH": f"{path}:{os.environ['PATH']}"},
     )  # fmt: skip
 
 
@@ -242,6 +242,40 @@ def test_a_kernel_whose_wheels_are_missing_has_told_its_machine_and_left_the_sam
     assert first.startswith("python ")
     assert rest[-2:] == ["mounts: input/letters/sample.csv", "deadline: 9 minutes"]
     assert (tale / "fake" / "working" / "submission.csv").read_text() == "id,answer\nq1,A\n"
+
+
+@pytest.mark.parametrize(
+    ("driver", "overrides", "message"),
+    [
+        ("560.35.03", (), "NVIDIA driver 560.35.03, where the CUDA of the wheels needs 580 or newer: take a kernel"),
+        ("580.95.05", (), "wheels-312 is not mounted"),
+        ("560.35.03", ("driver=0",), "wheels-312 is not mounted"),
+    ],
+)
+def test_a_driver_too_old_for_the_wheels_is_told_before_they_are_installed(tale, driver, overrides, message):
+    tools = nvidia_smi(tale, f"echo '0, Tesla T4, 7.5, 15360 MiB, {driver}'")
+    (tale / "fake" / "working").mkdir(parents=True)
+    text = built(tale, pins=["alpha==1.0", "nvidia-cuda-runtime==13.0.96"], wheels="/kaggle/input/wheels-312", gpus=1)
+    done = run_alone(tale, text, f"kaggle={tale / 'fake'}", *overrides, path=tools)
+    assert (done.returncode, message in done.stderr) == (2, True), done.stderr
+    assert f"GPU 0, Tesla T4, 7.5, 15360 MiB, driver {driver}\n" in done.stdout
+
+
+def test_a_driver_that_does_not_answer_is_no_gpu(tale):
+    (tale / "fake" / "working").mkdir(parents=True)
+    tools = nvidia_smi(tale, "echo 'NVIDIA-SMI has failed.'; exit 9")
+    done = run_alone(tale, built(tale, gpus=1), f"kaggle={tale / 'fake'}", path=tools)
+    assert (done.returncode, "0 GPUs, where the kernel's machine_shape stands for 1" in done.stderr) == (2, True)
+    assert "no GPU: NVIDIA-SMI has failed.\n" in done.stdout
+
+
+def nvidia_smi(folder, script):
+    """A folder with a program of that name."""
+    tools = folder / "tools"
+    tools.mkdir()
+    (tools / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+    (tools / "nvidia-smi").chmod(0o755)
+    return tools
 
 
 def test_wheels_that_are_installed_in_those_very_versions_are_not_asked_for(tale):

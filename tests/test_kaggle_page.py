@@ -26,6 +26,7 @@ FILES = {
     "test.csv": "id,question,choices\nq1,Which is red?,\"['rose', 'sky']\"\n",
     "sample_submission.csv": "id,answer\nq1,A\n",
 }
+ADAPTER = {"adapter/adapter_config.json": b'{"r": 16}', "adapter/adapter_model.safetensors": b"weights"}
 
 
 def archive():
@@ -49,7 +50,8 @@ def checkout(tmp_path):
     (tmp_path / "index").mkdir()
     wheel(tmp_path / "index", "alpha")
     (tmp_path / "requirements-kaggle-gpu.txt").write_text("alpha==1.0\n")
-    shutil.copy(ROOT / "requirements-kaggle-light.txt", tmp_path)
+    for name in ("requirements-kaggle-light.txt", "requirements-kaggle.txt"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 
@@ -78,11 +80,15 @@ def test_every_command_of_the_page_runs_in_its_order(stub, checkout):
         if command.endswith("--session 11"):  # what the kernel leaves is what a run leaves here
             left = (checkout / "runs" / "letters" / "neighbour").iterdir()
             stub.outputs = {path.name: path.read_bytes() for path in left if path.suffix in (".csv", ".parquet")}
-        command = command.replace("NAME", "letters").replace("you/", f"{USER}/")
+            if "train-7b" in command:
+                stub.outputs |= ADAPTER
+        command = re.sub(r'(?<=")you(?=[/"])|(?<= )you(?=/)', USER, command.replace("NAME", "letters"))
         command = command.replace("make submit DATA=", ".venv/bin/python scripts/submit.py ")
         if "scripts/submit.py" in command:
             command += " --members kernels/neighbour.toml"
         done = subprocess.run(command, shell=True, cwd=checkout, env=environment, capture_output=True, text=True)  # noqa: S602
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert len(stub.submissions) == 3
+    (version,) = stub.models[f"{USER}/letters-7b/transformers/lora"]
+    assert version["adapter_model.safetensors"] == b"weights"
     assert stub.last("SaveKernel")["sessionTimeoutSeconds"] == 11 * 3600

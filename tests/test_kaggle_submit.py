@@ -187,6 +187,7 @@ def test_an_adapter_becomes_a_models_variation_and_then_its_next_version(stub, k
         ({"instanceSlug": None}, "model-instance-metadata.json: instanceSlug is None, where a name is expected"),
         ({"modelSlug": "a/b"}, "model-instance-metadata.json: modelSlug is 'a/b', where a name is expected"),
         ({"framework": "torch"}, "framework 'torch'; allowed are .*transformers"),
+        ({"licenseName": None}, "model-instance-metadata.json: licenseName is missing"),
     ],
 )
 def test_metadata_of_a_model_that_cannot_be_is_refused(stub, kaggle, tmp_path, told, error):
@@ -194,10 +195,35 @@ def test_metadata_of_a_model_that_cannot_be_is_refused(stub, kaggle, tmp_path, t
     folder.mkdir()
     (folder / "weights").write_bytes(b"weights")
     whole = {"ownerSlug": USER, "modelSlug": "letters", "framework": "transformers", "instanceSlug": "lora"}
+    whole["licenseName"] = "Apache 2.0"
     (folder / "model-instance-metadata.json").write_text(json.dumps(whole | told))
     with pytest.raises(BadInput, match=error):
         upload_model(kaggle, folder, "first", patient())
     assert stub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        (None, "adapter: ada/letters is new, and model-metadata.json is not there to say what it is"),
+        (
+            {"slug": "numbers"},
+            "slug is 'numbers', where model-instance-metadata.json says 'letters'",
+        ),
+        ({"ownerSlug": USER, "slug": "letters"}, "model-metadata.json: description, isPrivate, title is missing"),
+    ],
+)
+def test_a_new_model_that_is_not_described_is_refused_and_nothing_created(stub, kaggle, tmp_path, model, error):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"weights")
+    told = {"ownerSlug": USER, "modelSlug": "letters", "framework": "transformers", "instanceSlug": "lora"}
+    (folder / "model-instance-metadata.json").write_text(json.dumps(told | {"licenseName": "Apache 2.0"}))
+    if model is not None:
+        (folder / "model-metadata.json").write_text(json.dumps({"ownerSlug": USER} | model))
+    with pytest.raises(BadInput, match=error):
+        upload_model(kaggle, folder, "first", patient())
+    assert stub.count("CreateModel") == 0
 
 
 def ledger_of(tmp_path, *shas, competition="letters", submission="submission.csv"):

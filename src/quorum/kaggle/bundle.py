@@ -29,6 +29,7 @@ _BUILT_IN = {
     "FIRST": "the first dials",
     "DIALS": "the dials",
     "GPUS": "how many there have to be",
+    "DRIVER": "how new NVIDIA's has to be",
     "begin_kernel": "what comes before the wheels",
     "run_kernel": "what runs the story",
 }
@@ -152,6 +153,7 @@ def _beginning(table: Mapping[str, Any], pins: Sequence[str], wheels: str, gpus:
 PINS = {pformat(list(pins), width=100)}
 WHEELS = {wheels!r}
 GPUS = {gpus}
+DRIVER = {_least_driver(pins)}
 FIRST = {pformat(first, width=100, sort_dicts=False)}
 
 
@@ -164,6 +166,7 @@ def begin_kernel() -> int:
         copy_sample(table["sample"], table["out"], root)
     expect_gpus(table.get("gpus", GPUS))
     if missing := missing_pins(PINS):
+        expect_driver(table.get("driver", DRIVER))
         print(f"installing {{len(missing)}} wheels from {{found_wheels(WHEELS, root)}}", flush=True)
         enter_with_wheels(missing, WHEELS, root, sys.argv, os.environ)
     return DONE
@@ -174,6 +177,12 @@ if __name__ == "__main__" and os.environ.get("QUORUM_WHEELS") != WHEELS:
 """
 
 
+def _least_driver(pins: Sequence[str]) -> int:
+    """The oldest NVIDIA driver that runs the CUDA that is among the requirements; 0 where none is."""
+    versions = [pin.partition("==")[2] for pin in pins if pin.startswith("nvidia-cuda-runtime")]
+    return max((int(kaggle_limits()["driver"].get(version.split(".")[0], 0)) for version in versions), default=0)
+
+
 def _foot(table: Mapping[str, Any], config: str, name: str, submits: bool) -> str:
     lines = (
         f"    {json.dumps(dial)}: {pformat(value, width=100, sort_dicts=False)},\n" for dial, value in table.items()
@@ -182,7 +191,7 @@ def _foot(table: Mapping[str, Any], config: str, name: str, submits: bool) -> st
     return f"""# ---- the dials of {name} {"-" * (99 - len(name))}
 
 # On the command line dial=value wins over these; kaggle=FOLDER stands for /kaggle in every path, gpus=N for how many
-# GPUs there have to be.
+# GPUs there have to be, driver=N for the oldest NVIDIA driver that will do.
 DIALS = {{
 {"".join(lines)}}}
 
@@ -190,7 +199,8 @@ DIALS = {{
 def run_kernel() -> int:
     table = overridden(DIALS, sys.argv[1:], "the dials")
     root = Path(table.pop("kaggle", "/kaggle"))
-    table.pop("gpus", None)  # begin_kernel has counted them
+    for seen in ("gpus", "driver"):  # by begin_kernel
+        table.pop(seen, None)
     for line in (found_versions(), f"dials: {{table}}"):
         print(line, flush=True)
 {prior}    return main(dials({config}, mounted(table, root), "the dials")) or DONE

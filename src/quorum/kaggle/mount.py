@@ -83,6 +83,20 @@ def expect_gpus(count: int) -> None:
         )
 
 
+def expect_driver(least: int) -> None:
+    """Stops a kernel whose wheels are of a newer CUDA than the machine's driver can run, before they are installed.
+
+    Raises:
+        BadInput: the driver's version is below `least`, its first number.
+    """
+    found = [line.rpartition("driver ")[2] for line in _gpus() if "driver " in line]
+    if old := [version for version in found if version.split(".")[0].isdigit() and int(version.split(".")[0]) < least]:
+        raise BadInput(
+            f"NVIDIA driver {old[0]}, where the CUDA of the wheels needs {least} or newer: take a kernel that runs on "
+            "the image's own packages, as [causal] does, or try it all the same with driver=0"
+        )
+
+
 def missing_pins(pins: Sequence[str]) -> list[str]:
     """Those of `pins` (name==version) that are not installed here in that very version."""
     return [pin for pin in pins if _version(pin.split("==")[0]) != pin.replace("==", " ")]
@@ -136,11 +150,14 @@ def _found_input(inputs: Path, parts: Sequence[str]) -> Path:
 
 
 def _gpus() -> list[str]:
-    query = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total", "--format=csv,noheader"]
+    query = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total,driver_version", "--format=csv,noheader"]
     if shutil.which(query[0]) is None:
         return ["no GPU"]
-    listed = subprocess.run(query, capture_output=True, text=True, check=False).stdout.splitlines()
-    return [f"GPU {line}" for line in listed] or ["no GPU"]
+    done = subprocess.run(query, capture_output=True, text=True, check=False)
+    listed = done.stdout.splitlines()
+    if done.returncode or not listed:  # then it says why, where the GPUs would stand
+        return [" ".join(["no GPU:", *listed])]
+    return [f"GPU {', driver '.join(line.rsplit(', ', 1))}" for line in listed]
 
 
 def _memory_gb() -> str:

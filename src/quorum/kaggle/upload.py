@@ -65,6 +65,8 @@ def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -
     """
     table = read_json_object(folder / VARIATION_FILE)
     names = ("ownerSlug", "modelSlug", "framework", "instanceSlug")
+    if not table.get("licenseName"):
+        raise BadInput(f'{folder / VARIATION_FILE}: licenseName is missing, such as "Apache 2.0"')
     for name in names:
         if not re.fullmatch(r"[\w.-]+", str(table.get(name) or "")):
             raise BadInput(f"{folder / VARIATION_FILE}: {name} is {table.get(name)!r}, where a name is expected")
@@ -75,6 +77,7 @@ def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -
     before = _variation_version(kaggle, id, patience)
     if before is None:
         if not _known(kaggle, id, "get_model", patience, owner_slug=owner, model_slug=model):
+            _check_new_model(folder / MODEL_FILE, owner, model)
             _sent(f"creating {owner}/{model}", lambda: kaggle.api.model_create_new(str(folder)), patience)
         send = partial(kaggle.api.model_instance_create, str(folder), quiet=True)
     else:
@@ -85,6 +88,18 @@ def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -
         if version is not None and version > (before or 0):
             return f"{id}/{version}"
     raise KaggleRefused(f"{id}: its new version does not show yet", None)
+
+
+def _check_new_model(path: Path, owner: str, model: str) -> None:
+    """What the client would refuse without saying where, or would create under another name."""
+    if not path.exists():
+        raise BadInput(f"{path.parent}: {owner}/{model} is new, and {path.name} is not there to say what it is")
+    table = read_json_object(path)
+    for name, expected in (("ownerSlug", owner), ("slug", model)):
+        if table.get(name) != expected:
+            raise BadInput(f"{path}: {name} is {table.get(name)!r}, where {VARIATION_FILE} says {expected!r}")
+    if missing := {"title", "isPrivate", "description"} - table.keys():
+        raise BadInput(f"{path}: {some(sorted(missing))} is missing")
 
 
 def _check_dataset_name(id: str, title: str, where: str) -> None:
