@@ -46,7 +46,7 @@ def main(config: Vote) -> None:
     from quorum.ensemble.crossfit import FEWEST_TO_CROSS, cross_cast
     from quorum.ensemble.elect import cast, elect
     from quorum.ensemble.weigh import labelled_ballots
-    from quorum.files.answers import ballots_of, read_answers, write_answers
+    from quorum.files.answers import ballots_of, read_runs_answers, write_answers
     from quorum.files.submission import read_sample, write_submission
     from quorum.judge.vote import majority, mean_probability
     from quorum.sheet.layout import Layout
@@ -54,13 +54,13 @@ def main(config: Vote) -> None:
     layout = dials(Layout, config.layout, "layout")
     questions = repaired(read_records(config.questions, layout)).questions
     solved = repaired(read_records(config.train, layout)).questions if config.train else []
-    answers = pl.concat([read_answers(Path(path)) for path in config.runs])
+    answers = read_runs_answers([Path(path) for path in config.runs])
     plain = majority if config.method == "majority" else mean_probability
     voted = plain(answers, run=config.run)
     if config.gold:
         gold = repaired(read_records(config.gold, layout)).questions
         known = pl.DataFrame([(q.id, q.answer) for q in gold if q.answer], schema=["id", "answer"], orient="row")
-        labelled = pl.concat([read_answers(Path(path)) for path in config.labelled])
+        labelled = read_runs_answers([Path(path) for path in config.labelled])
         crossed = plain(labelled, run=config.run)
         if config.method == "auto" and len(known) >= FEWEST_TO_CROSS:
             cluster = held_out_clusters(config.split, known["id"].to_list()) if config.split else None
@@ -72,7 +72,7 @@ def main(config: Vote) -> None:
         write_answers(crossed, config.out / f"{config.gold.stem}.parquet")
     answered = config.out / f"{config.questions.stem}.parquet"
     write_answers(voted, answered)
-    tell(f"{config.run}: {len(config.runs)} runs over {len(questions)} questions: {answered}")
+    tell(f"{config.run}: {len(config.runs)} {"run" if len(config.runs) == 1 else "runs"} over {len(questions)} questions: {answered}")
     if config.sample:
         labels = {question.id: question.labels for question in questions}
         sample = read_sample(config.sample)

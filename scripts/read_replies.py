@@ -29,6 +29,8 @@ def main() -> int:
     from quorum.disk import whole_file
 
     rows = list(_rows(args.file))
+    if not rows:
+        raise BadInput(f"{args.file}: holds no reply")
     reasons: Counter[str] = Counter()
     read = 0
     others = list(dict.fromkeys(name for row in rows for name in row if name not in _OWN))
@@ -44,8 +46,7 @@ def main() -> int:
     if args.json:
         show_json({"replies": len(rows), "read": read, "reasons": dict(reasons.most_common()), "out": str(args.out)})
     else:
-        share = f" ({read / len(rows):.1%})" if rows else ""
-        print(f"{read} of {len(rows)} replies read{share}: {args.out}")
+        print(f"{read} of {len(rows)} replies read ({read / len(rows):.1%}): {args.out}")
         for reason, count in reasons.most_common():
             print(f"{count:8} {reason}")
     return DONE

@@ -217,6 +217,13 @@ def run_script(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
 
+def test_a_file_without_a_reply_is_told(tmp_path: Path) -> None:
+    (tmp_path / "replies.jsonl").write_text("\n\n")
+    done = run_script(tmp_path / "replies.jsonl", "--out", tmp_path / "out.csv")
+    assert (done.returncode, "replies.jsonl: holds no reply" in done.stderr) == (2, True)
+    assert not (tmp_path / "out.csv").exists()
+
+
 def test_the_script_writes_other_fields_answer_and_reason(tmp_path: Path) -> None:
     rows = [
         {"id": "q1", "text": "The answer is (B).", "labels": ["A", "B"], "model": "m, one", "n": 1},

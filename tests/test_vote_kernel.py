@@ -53,3 +53,17 @@ def test_a_vote_is_not_elected_on_questions_that_members_learnt_from(folder):
     done = run(folder, "vote", labelled_runs(folder, wrong_split=True))
     assert done.returncode == 2
     assert "1 labelled questions are not held out in split.parquet: h7" in done.stderr
+
+
+def test_a_run_that_is_named_twice_does_not_vote_twice(folder):
+    write_run(folder, "good", [(id, "A", 1.0) for id in ("q1", "q2", "q3")])
+    done = run(folder, "vote", vote_dials("good.parquet", "good.parquet"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "good.parquet and good.parquet: both hold answers of run good, which would vote twice" in done.stderr
+
+
+def test_one_run_s_answers_in_two_files_are_one_run(folder):
+    write_run(folder, "good", [("q1", "A", 1.0), ("q2", "B", 1.0)])
+    (folder / "good.parquet").rename(folder / "first.parquet")
+    write_run(folder, "good", [("q3", "A", 1.0)])
+    assert run(folder, "vote", vote_dials("first.parquet", "good.parquet")).returncode == 0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ def loaded(
     import torch
     import transformers
 
+    if checkpoint.adapter is not None:  # before minutes go into the model
+        _check_adapter(checkpoint.adapter)
     device = fast_device() if device == "auto" else device
     dtype = fast_dtype(device) if dtype == "auto" else dtype
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
@@ -95,14 +97,19 @@ def fast_dtype(device: str) -> str:
     return "float16" if device == "mps" else "float32"
 
 
+def _check_adapter(adapter: str) -> None:
+    """What can be known of an adapter before there is a model."""
+    if find_spec("peft") is None:
+        raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft")
+    with told_loading(adapter, _ADAPTER_WAY_OUT):
+        if Path(adapter).is_dir() and not (Path(adapter) / _ADAPTER_FILE).is_file():  # PEFT would ask the hub for it
+            raise BadInput(f"{adapter}: no {_ADAPTER_FILE} in that folder; {_ADAPTER_WAY_OUT}")
+
+
 def _adapted(model: Any, adapter: str) -> Any:
     """The model with a PEFT adapter merged into its weights (beside them where they are quantised)."""
-    try:
-        peft = import_module("peft")
-    except ImportError:
-        raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft") from None
-    if Path(adapter).is_dir() and not (Path(adapter) / _ADAPTER_FILE).is_file():  # PEFT would ask the hub for it
-        raise BadInput(f"{adapter}: no {_ADAPTER_FILE} in that folder; {_ADAPTER_WAY_OUT}")
+    import peft
+
     try:
         with told_loading(adapter, _ADAPTER_WAY_OUT):
             adapted = peft.PeftModel.from_pretrained(model, adapter)
