@@ -72,7 +72,8 @@ def main(config: Vote) -> None:
         write_answers(crossed, config.out / f"{config.gold.stem}.parquet")
     answered = config.out / f"{config.questions.stem}.parquet"
     write_answers(voted, answered)
-    tell(f"{config.run}: {len(config.runs)} {"run" if len(config.runs) == 1 else "runs"} over {len(questions)} questions: {answered}")
+    count = "1 run" if len(config.runs) == 1 else f"{len(config.runs)} runs"
+    tell(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         labels = {question.id: question.labels for question in questions}
         sample = read_sample(config.sample)
