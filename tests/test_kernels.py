@@ -108,7 +108,7 @@ def test_one_run_is_a_vote_of_one(folder):
     done = run(folder, "vote", vote_dials("a.parquet"))
     assert done.returncode == 0, done.stderr
     assert (folder / "voted" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,B\nq2,A\n"
-    assert "v: 1 runs over 3 questions: voted/test.parquet" in done.stderr
+    assert "v: 1 run over 3 questions: voted/test.parquet" in done.stderr
 
 
 @pytest.mark.parametrize(
