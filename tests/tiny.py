@@ -99,8 +99,15 @@ def _config(kind: str, vocabulary: int, head_dim: int) -> Any:
             return transformers.MixtralConfig(**sizes, num_local_experts=4, num_experts_per_tok=2, sliding_window=24)
         case "qwen3_moe":
             return transformers.Qwen3MoeConfig(**sizes, **experts, num_experts=4, decoder_sparse_step=1)
+        case "olmoe":
+            return transformers.OlmoeConfig(**sizes, num_experts=4, num_experts_per_tok=2)
+        case "deepseek_v2":  # a dense layer, then two with a shared expert
+            latent = {"kv_lora_rank": 16, "q_lora_rank": None, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8}
+            shared = {"n_shared_experts": 1, "first_k_dense_replace": 1, "n_routed_experts": 4, "v_head_dim": 8}
+            heads = {"num_key_value_heads": 4, "head_dim": 8}
+            return transformers.DeepseekV2Config(**(sizes | heads | experts | latent | shared))
         case _:
-            raise ValueError(f"{kind} is not among {', '.join(KINDS)}")
+            raise ValueError(f"{kind} is not among {', '.join(KINDS)}, olmoe, deepseek_v2")
 
 
 @cache

@@ -1,0 +1,235 @@
+"""Super experts of a mixture: profiled, pruned, and trained alone, each beside the controls that tell what it is worth.
+
+scripts/split.py solved.csv --out data/split/mine
+scripts/experts.py profile MODEL data/split/mine/train.parquet --split data/split/mine/split.parquet --out experts.json
+scripts/experts.py prune MODEL experts.json --out pruned [--what random]
+scripts/experts.py compare MODEL data/split/mine --experts experts.json --out runs/experts --learn trainer.steps=200
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from quorum.door import DONE, enter, progress_bar, show_json, tell
+from quorum.errors import BadInput
+
+if TYPE_CHECKING:
+    from quorum.data.split import TrainingFolds
+    from quorum.score.compare import PairedDifference
+    from quorum.score.metrics import Score
+
+# Each difference is told, the controls' always; Holm is over all of them.
+PAIRS = (
+    ("prune super", "base"),
+    ("prune random", "base"),
+    ("prune super", "prune random"),
+    ("LoRA super", "base"),
+    ("LoRA random", "base"),
+    ("LoRA attention", "base"),
+    ("LoRA super", "LoRA random"),
+    ("LoRA super", "LoRA attention"),
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Each arm's score on the same questions, and the differences of `PAIRS`, `adjusted` by Holm over them."""
+
+    scores: "Mapping[str, Score]"
+    pairs: "list[PairedDifference]"
+
+
+def main() -> int:
+    given = arguments()
+    match given.verb:
+        case "profile":
+            profile(given)
+        case "prune":
+            prune(given)
+        case _:
+            compare(given)
+    return DONE
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="exit code: 0 done, 2 bad input; each verb has --json",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    one = verbs.add_parser("profile", help="which experts write the largest activations")
+    one.add_argument("model", help="a mixture: hub id or folder")
+    one.add_argument("questions", type=Path, help="solved questions, of which the training folds are read")
+    one.add_argument("--out", type=Path, required=True, metavar="JSON", help="the profile")
+    one.add_argument("--split", type=Path, help="of scripts/split.py; without it one is made as kernels/train.py does")
+    one.add_argument("--held-out", type=float, default=0.25, help="share, where it is made (default %(default)s)")
+    one.add_argument("--limit", type=int, default=256, help="read so many questions (default %(default)s)")
+    one.add_argument("--seed", type=int, default=42, help="of the split and of which questions (default %(default)s)")
+    one.add_argument("--percentile", type=float, default=99.5, help="of all maxima (default %(default)s)")
+    one.add_argument("--share", type=float, default=0.1, help="of the largest (default %(default)s)")
+    one.add_argument("--depth", type=float, default=0.75, help="share of the layers (default %(default)s)")
+    one.add_argument("--dtype", default="auto", help="auto, bfloat16, float16 or float32")
+    one.add_argument("--batch-tokens", type=int, default=2048, help="tokens at once (default %(default)s)")
+    two = verbs.add_parser("prune", help="the model with chosen experts' output set to zero")
+    two.add_argument("model", help="a mixture: hub id or folder")
+    two.add_argument("experts", type=Path, help="a profile")
+    two.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="of the pruned model")
+    two.add_argument(
+        "--what", choices=["super", "random"], default="super", help="random: the control, as many a layer"
+    )
+    two.add_argument("--seed", type=int, default=3407, help="of the draw (default %(default)s, the trainer's)")
+    three = verbs.add_parser("compare", help="base, pruned and trained models on the same held-out questions")
+    three.add_argument("model", help="a mixture: hub id or folder")
+    three.add_argument("split", type=Path, help="folder of scripts/split.py")
+    three.add_argument("--experts", type=Path, required=True, help="a profile")
+    three.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="models and answers")
+    three.add_argument("--learn", action="append", default=[], metavar="dial=value", help="of kernels/train.py")
+    three.add_argument("--ask", action="append", default=[], metavar="dial=value", help="of kernels/infer.py")
+    three.add_argument("--seed", type=int, default=3407, help="of draws and trainings (default %(default)s)")
+    for verb in (one, two, three):
+        verb.add_argument("--json", action="store_true", help="one JSON document")
+    return parser.parse_args()
+
+
+def profile(given: argparse.Namespace) -> None:
+    """Measures, writes and tells the profile."""
+    import random
+
+    from quorum.ask.prompt import render
+    from quorum.engine.checkpoint import Checkpoint, loaded
+    from quorum.engine.tokens import Tokens
+    from quorum.train.experts import Criterion, profile_table, super_experts, write_profile
+    from quorum.train.profile import profile_experts
+
+    if given.limit < 1 or given.batch_tokens < 1:
+        raise BadInput(f"--limit {given.limit}, --batch-tokens {given.batch_tokens}; each is 1 or more")
+    criterion = Criterion(given.percentile, given.share, given.depth)
+    questions = training_folds(given).questions
+    drawn = random.Random(given.seed).sample(questions, min(given.limit, len(questions)))
+    prompts = [render(question, "letter" if question.choices else "cot") for question in drawn]
+    tokenizer, model = loaded(Checkpoint(given.model), given.dtype)
+    with progress_bar("reading") as progress:
+        found = profile_experts(
+            model, Tokens(tokenizer), prompts, criterion, batch_tokens=given.batch_tokens, progress=progress
+        )
+    write_profile(found, given.out)
+    if given.json:
+        show_json({"out": str(given.out), **asdict(found), "super_experts": list(map(asdict, super_experts(found)))})
+    else:
+        print(profile_table(found))
+
+
+def training_folds(given: argparse.Namespace) -> "TrainingFolds":
+    """What may be looked at: no held-out question."""
+    from quorum.data.read import read_records
+    from quorum.data.repair import repaired
+    from quorum.data.split import read_split, split, training
+
+    solved = repaired(read_records(given.questions)).questions
+    return training(read_split(given.split) if given.split else split(solved, given.held_out, seed=given.seed), solved)
+
+
+def prune(given: argparse.Namespace) -> None:
+    """Writes the pruned model and tells which experts are silent in it."""
+    from quorum.train.expert_weights import prune as pruned
+    from quorum.train.experts import chosen_experts, places_told, read_profile
+
+    places = chosen_experts(read_profile(given.experts), given.what, given.seed)
+    pruned(given.model, places, given.out)
+    if given.json:
+        show_json({"out": str(given.out), "what": given.what, "pruned": [asdict(place) for place in places]})
+    else:
+        print(f"{given.out}: {given.model} without {given.what} experts {places_told(places)}")
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Six arms on the same held-out questions: all asked alike, what can't be read is wrong, never left out."""
+    from quorum.data.read import read_questions
+    from quorum.train.expert_weights import prune as pruned
+    from quorum.train.experts import chosen_experts, read_profile
+    from submit import KERNELS, kernel
+
+    parts = {name: str(given.split / f"{name}.parquet") for name in ("train", "heldout", "split")}
+    found = read_profile(given.experts)
+    is_open = not any(question.choices for question in read_questions(Path(parts["heldout"])))
+    asked: dict[str, Any] = {"questions": [parts["heldout"]], "train": parts["train"], "sample": "", "journal": ""}
+    learnt: dict[str, Any] = {"train": parts["train"], "split": parts["split"], "trainer.model": given.model}
+    learnt |= {"trainer.experts": str(given.experts), "trainer.seed": given.seed}
+    if is_open:
+        asked |= {"prompt": "cot", "backend.method": "generate"}
+        learnt |= {"lesson.style": "cot", "lesson.target": "rationale"}
+    arms: dict[str, dict[str, str]] = {"base": {"backend.model": given.model}}
+    for what in ("super", "random"):
+        folder = given.out / f"prune-{what}" / "model"
+        if not folder.exists():
+            pruned(given.model, chosen_experts(found, what, given.seed), folder)
+        arms[f"prune {what}"] = {"backend.model": str(folder)}
+    for adapt in ("super", "random", "attention"):
+        out = given.out / f"lora-{adapt}"
+        run = {"run": out.name, "out": str(out), "trainer.adapt": adapt}
+        kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **dials_of(given.learn)})
+        arms[f"LoRA {adapt}"] = {"backend.model": given.model, "backend.adapter": str(out / "adapter")}
+    files = {}
+    for arm, model in arms.items():
+        out = given.out / arm.replace(" ", "-").lower()
+        run = {"run": arm, "out": str(out), **model}
+        kernel("infer", KERNELS / "causal.toml", {**asked, **run, **dials_of(given.ask)})
+        files[arm] = out / "heldout.parquet"
+    told = compared(files, given.split / "heldout_solution.csv")
+    if given.json:
+        show_json(asdict(told))
+    else:
+        show(told)
+
+
+def dials_of(texts: list[str]) -> dict[str, Any]:
+    """dial=value as the kernels take them."""
+    from ablate import json_or_text
+
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [dial for dial, equals, _ in pairs if not equals]:
+        raise BadInput(f"{wrong[0]!r} is not dial=value")
+    return {dial: json_or_text(value) for dial, _, value in pairs}
+
+
+def compared(files: Mapping[str, Path], solution: Path) -> Compared:
+    """The arms scored and paired, over every question of the solution."""
+    from dataclasses import replace
+
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+
+    from quorum.files.answers import ballots_of, read_answers
+    from quorum.score.compare import compare_runs
+    from quorum.score.metrics import score_answers
+    from quorum.score.solution import read_solution
+
+    gold = read_solution(solution)
+    ballots = {arm: ballots_of(read_answers(file)) for arm, file in files.items()}
+    pairs = [compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0] for first, second in PAIRS]
+    adjusted = multipletests([pair.p for pair in pairs], method="holm")[1]
+    scores = {arm: score_answers(own, gold).overall for arm, own in ballots.items()}
+    return Compared(scores, [replace(pair, adjusted=float(p)) for pair, p in zip(pairs, adjusted, strict=True)])
+
+
+def show(told: Compared) -> None:
+    """Both tables in Markdown."""
+    print(f"| arm | accuracy (n = {told.scores['base'].n}) | unread |\n|---|---|---|")
+    for arm, score in told.scores.items():
+        error = "" if score.error is None else f" ± {score.error:.3f}"
+        print(f"| {arm} | {score.value:.3f}{error} | {score.unread} |")
+    print("\n| difference | | only first : only second | exact McNemar p | Holm | could be seen |")
+    print("|---|---|---|---|---|---|")
+    for pair in told.pairs:
+        seen = f"{pair.smallest:.3f}" if pair.error else "unknown"  # they never differ
+        print(
+            f"| {pair.first} - {pair.second} | {pair.difference:+.3f} ± {pair.error:.3f} |"
+            f" {pair.only_first} : {pair.only_second} | {pair.p:.2g} | {pair.adjusted:.2g} | {seen} |"
+        )
+    tell("unread replies count as wrong; super experts are worth something where they beat random ones and attention")
+
+
+if __name__ == "__main__":
+    enter(main)
