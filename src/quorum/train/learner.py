@@ -11,6 +11,7 @@ from typing import Any, Literal
 from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded, told_loading
 from quorum.errors import BadInput
 from quorum.train.bounds import refuse_out_of_bounds
+from quorum.train.expert_weights import with_expert_adapter
 
 # The linear layers of attention and of the MLP, as most families call them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -32,6 +33,8 @@ class CausalTuning:
     alpha: int = 32
     dropout: float = 0.0
     targets: tuple[str, ...] = ()  # layers that get an adapter; empty: the seven projections, as far as there are
+    experts: str | None = None  # a profile of scripts/experts.py, for adapt
+    adapt: Literal["super", "random", "attention"] | None = None  # a mixture: those experts alone, or a control of them
     epochs: float = 1.0
     steps: int | None = None  # in place of epochs
     batch: int = 8  # rows (packed: sequences) on a device at once
@@ -54,6 +57,16 @@ class CausalTuning:
 
     def __post_init__(self) -> None:
         refuse_out_of_bounds("sft", self)
+        if (self.adapt is None) != (self.experts is None):
+            raise BadInput("trainer 'sft': experts, a profile of scripts/experts.py, and adapt go together")
+        if self.adapt is None:
+            return
+        allowed = {"engine": ("auto", "trl"), "method": ("lora",), "dropout": (0.0,), "targets": ((),)}
+        if wrong := [name for name, values in allowed.items() if getattr(self, name) not in values]:
+            raise BadInput(
+                f"trainer 'sft': adapt = {self.adapt!r} goes with engine auto or trl, method lora (bitsandbytes has no "
+                f"4 bits for fused experts), dropout 0 and no targets; not so {', '.join(wrong)}"
+            )
 
 
 def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
@@ -79,6 +92,13 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
     tokenizer, model = loaded(Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization)
     if tuning.method == "full":
         return tokenizer, model
+    if tuning.adapt is not None and tuning.experts is not None:
+        transformers.set_seed(tuning.seed)
+        adapted, told = with_expert_adapter(
+            model, Path(tuning.experts), tuning.adapt, seed=tuning.seed, rank=tuning.rank, alpha=tuning.alpha
+        )
+        say(told)
+        return tokenizer, adapted
     import peft
 
     targets = tuning.targets or found_targets(model)

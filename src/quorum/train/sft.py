@@ -18,6 +18,7 @@ from quorum.lesson.mask import MaskProof, prove_mask
 from quorum.lesson.row import Row
 from quorum.train.bounds import refuse_unknown_optimizer
 from quorum.train.card import write_card
+from quorum.train.expert_weights import check_others_still
 from quorum.train.learner import (
     CausalTuning,
     has_unsloth,
@@ -113,6 +114,8 @@ def _with_engine(
 def _with_unsloth(tuning: CausalTuning, out: Path, say: Callable[[str], None]) -> bool:
     """Whether Unsloth is the engine; it is imported then."""
     wanted = tuning.engine == "unsloth"
+    if tuning.adapt is not None:  # through PEFT's own wrapper of parameters
+        return False
     if not wanted and not (tuning.engine == "auto" and fast_device() == "cuda" and has_unsloth()):
         return False
     try:
@@ -206,6 +209,8 @@ def _ends(model: Any) -> list[int]:
 def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
     """The folder with the adapter, or the model and its tokenizer, as safetensors."""
     folder = out / ("model" if tuning.method == "full" else "adapter")
+    if tuning.adapt is not None and tuning.experts is not None:
+        check_others_still(trainer.model, Path(tuning.experts), tuning.adapt, tuning.seed)
     if tuning.method == "full":
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
