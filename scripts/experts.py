@@ -14,28 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from quorum.door import DONE, enter, progress_bar, show_json, tell
 from quorum.errors import BadInput
+from submit import KERNELS, kernel
 
 if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
     from quorum.score.compare import PairedDifference
     from quorum.score.metrics import Score
 
-# Each difference is told, the controls' always; Holm is over all of them.
-PAIRS = (
-    ("prune super", "base"),
-    ("prune random", "base"),
-    ("prune super", "prune random"),
-    ("LoRA super", "base"),
-    ("LoRA random", "base"),
-    ("LoRA attention", "base"),
-    ("LoRA super", "LoRA random"),
-    ("LoRA super", "LoRA attention"),
-)
-
 
 @dataclass(frozen=True)
 class Compared:
-    """Each arm's score on the same questions, and the differences of `PAIRS`, `adjusted` by Holm over them."""
+    """Each arm's score on the same questions, and the differences of `pairs_of`, `adjusted` by Holm over them."""
 
     scores: "Mapping[str, Score]"
     pairs: "list[PairedDifference]"
@@ -80,7 +69,7 @@ def arguments() -> argparse.Namespace:
     two.add_argument(
         "--what", choices=["super", "random"], default="super", help="random: the control, as many a layer"
     )
-    two.add_argument("--seed", type=int, default=3407, help="of the draw (default %(default)s, the trainer's)")
+    two.add_argument("--seed", type=int, default=3407, help="of the draw (default %(default)s)")
     three = verbs.add_parser("compare", help="base, pruned and trained models on the same held-out questions")
     three.add_argument("model", help="a mixture: hub id or folder")
     three.add_argument("split", type=Path, help="folder of scripts/split.py")
@@ -88,7 +77,8 @@ def arguments() -> argparse.Namespace:
     three.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="models and answers")
     three.add_argument("--learn", action="append", default=[], metavar="dial=value", help="of kernels/train.py")
     three.add_argument("--ask", action="append", default=[], metavar="dial=value", help="of kernels/infer.py")
-    three.add_argument("--seed", type=int, default=3407, help="of draws and trainings (default %(default)s)")
+    three.add_argument("--draws", type=int, default=1, help="of random experts, each an arm (default %(default)s)")
+    three.add_argument("--seed", type=int, default=3407, help="of the first draw (default %(default)s)")
     for verb in (one, two, three):
         verb.add_argument("--json", action="store_true", help="one JSON document")
     return parser.parse_args()
@@ -146,43 +136,95 @@ def prune(given: argparse.Namespace) -> None:
 
 
 def compare(given: argparse.Namespace) -> None:
-    """Six arms on the same held-out questions: all asked alike, what can't be read is wrong, never left out."""
+    """All arms on the same held-out questions, asked alike; what can't be read is wrong, never left out."""
     from quorum.data.read import read_questions
-    from quorum.train.expert_weights import prune as pruned
-    from quorum.train.experts import chosen_experts, read_profile
-    from submit import KERNELS, kernel
 
+    if given.draws < 1:
+        raise BadInput(f"--draws {given.draws}; at least one control is drawn")
+    keep_profile(given.experts, given.out / "experts.json")
     parts = {name: str(given.split / f"{name}.parquet") for name in ("train", "heldout", "split")}
-    found = read_profile(given.experts)
-    is_open = not any(question.choices for question in read_questions(Path(parts["heldout"])))
     asked: dict[str, Any] = {"questions": [parts["heldout"]], "train": parts["train"], "sample": "", "journal": ""}
     learnt: dict[str, Any] = {"train": parts["train"], "split": parts["split"], "trainer.model": given.model}
-    learnt |= {"trainer.experts": str(given.experts), "trainer.seed": given.seed}
-    if is_open:
+    if not any(question.choices for question in read_questions(Path(parts["heldout"]))):
         asked |= {"prompt": "cot", "backend.method": "generate"}
         learnt |= {"lesson.style": "cot", "lesson.target": "rationale"}
-    arms: dict[str, dict[str, str]] = {"base": {"backend.model": given.model}}
-    for what in ("super", "random"):
-        folder = given.out / f"prune-{what}" / "model"
-        if not folder.exists():
-            pruned(given.model, chosen_experts(found, what, given.seed), folder)
-        arms[f"prune {what}"] = {"backend.model": str(folder)}
-    for adapt in ("super", "random", "attention"):
-        out = given.out / f"lora-{adapt}"
-        run = {"run": out.name, "out": str(out), "trainer.adapt": adapt}
-        kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **dials_of(given.learn)})
-        arms[f"LoRA {adapt}"] = {"backend.model": given.model, "backend.adapter": str(out / "adapter")}
+    arms = {"base": {"backend.model": given.model}, **pruned_arms(given), **trained_arms(given, learnt)}
     files = {}
     for arm, model in arms.items():
-        out = given.out / arm.replace(" ", "-").lower()
-        run = {"run": arm, "out": str(out), **model}
+        files[arm] = folder_of(given, arm) / "heldout.parquet"
+        run = {"run": arm, "out": str(files[arm].parent), **model}
         kernel("infer", KERNELS / "causal.toml", {**asked, **run, **dials_of(given.ask)})
-        files[arm] = out / "heldout.parquet"
-    told = compared(files, given.split / "heldout_solution.csv")
+    told = compared(files, given.split / "heldout_solution.csv", given.draws)
     if given.json:
         show_json(asdict(told))
     else:
         show(told)
+
+
+def keep_profile(profile: Path, kept: Path) -> None:
+    """Keeps the profile with what is made by it: trainings that were killed go on by the same one.
+
+    Raises:
+        BadInput: it is no profile, or what lies there was made by another.
+    """
+    from quorum.train.experts import read_profile, write_profile
+
+    found = read_profile(profile)
+    if kept.exists() and read_profile(kept) != found:
+        raise BadInput(f"{kept.parent} was made by another profile than {profile}; name another folder, or delete it")
+    write_profile(found, kept)
+
+
+def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
+    """The dials that ask each pruned model."""
+    import shutil
+
+    from quorum.train.expert_weights import prune as pruned
+    from quorum.train.experts import Chosen, chosen_experts, read_profile
+
+    found, arms = read_profile(given.experts), {}
+    choices: list[tuple[str, Chosen, int]] = [("prune super", "super", given.seed)]
+    choices += [(arm, "random", given.seed + number) for number, arm in enumerate(randoms("prune", given.draws))]
+    for arm, what, seed in choices:
+        folder = folder_of(given, arm) / "model"
+        shutil.rmtree(folder, ignore_errors=True)  # what an earlier call left
+        pruned(given.model, chosen_experts(found, what, seed), folder)
+        arms[arm] = {"backend.model": str(folder)}
+    return arms
+
+
+def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """The dials that ask each adapter, after its training on the same rows with the same dials."""
+    arms = {}
+    choices = [("LoRA super", "super", given.seed)]
+    choices += [(arm, "random", given.seed + number) for number, arm in enumerate(randoms("LoRA", given.draws))]
+    for arm, adapt, draw in [*choices, ("LoRA attention", "attention", given.seed)]:
+        out = folder_of(given, arm)
+        run = {"run": arm, "out": str(out), "trainer.adapt": adapt, "trainer.draw": draw}
+        run["trainer.experts"] = str(given.experts)
+        kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **dials_of(given.learn)})
+        arms[arm] = {"backend.model": given.model, "backend.adapter": str(out / "adapter")}
+    return arms
+
+
+def folder_of(given: argparse.Namespace, arm: str) -> Path:
+    folder: Path = given.out / arm.replace(" ", "-").lower()
+    return folder
+
+
+def randoms(way: str, draws: int) -> list[str]:
+    """The arms of the random control, one a draw."""
+    return [f"{way} random" + (f" {number}" if number > 1 else "") for number in range(1, draws + 1)]
+
+
+def pairs_of(draws: int) -> list[tuple[str, str]]:
+    """The differences that are told: each arm against the base, and super experts against every control."""
+    prunes, trains = randoms("prune", draws), [*randoms("LoRA", draws), "LoRA attention"]
+    return [
+        *((arm, "base") for arm in ("prune super", *prunes, "LoRA super", *trains)),
+        *(("prune super", control) for control in prunes),
+        *(("LoRA super", control) for control in trains),
+    ]
 
 
 def dials_of(texts: list[str]) -> dict[str, Any]:
@@ -195,7 +237,7 @@ def dials_of(texts: list[str]) -> dict[str, Any]:
     return {dial: json_or_text(value) for dial, _, value in pairs}
 
 
-def compared(files: Mapping[str, Path], solution: Path) -> Compared:
+def compared(files: Mapping[str, Path], solution: Path, draws: int) -> Compared:
     """The arms scored and paired, over every question of the solution."""
     from dataclasses import replace
 
@@ -208,7 +250,10 @@ def compared(files: Mapping[str, Path], solution: Path) -> Compared:
 
     gold = read_solution(solution)
     ballots = {arm: ballots_of(read_answers(file)) for arm, file in files.items()}
-    pairs = [compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0] for first, second in PAIRS]
+    pairs = [
+        compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0]
+        for first, second in pairs_of(draws)
+    ]
     adjusted = multipletests([pair.p for pair in pairs], method="holm")[1]
     scores = {arm: score_answers(own, gold).overall for arm, own in ballots.items()}
     return Compared(scores, [replace(pair, adjusted=float(p)) for pair, p in zip(pairs, adjusted, strict=True)])
@@ -228,7 +273,10 @@ def show(told: Compared) -> None:
             f"| {pair.first} - {pair.second} | {pair.difference:+.3f} ± {pair.error:.3f} |"
             f" {pair.only_first} : {pair.only_second} | {pair.p:.2g} | {pair.adjusted:.2g} | {seen} |"
         )
-    tell("unread replies count as wrong; super experts are worth something where they beat random ones and attention")
+    tell(
+        "unread replies count as wrong; super experts are worth something where they beat every random draw and "
+        "attention; no test here knows how far draws differ: that is seen with --draws"
+    )
 
 
 if __name__ == "__main__":

@@ -440,14 +440,14 @@ def test_the_script_profiles_and_prunes(
 def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_tells_the_controls(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arms = dict.fromkeys([arm for pair in script.PAIRS for arm in pair])
+    arms = ["base", "prune super", "prune random", "LoRA super", "LoRA random", "LoRA attention"]
     (tmp_path / "gold.csv").write_text("id,answer\n" + "".join(f"q{number},A\n" for number in range(10)))
     files = {}
     for number, arm in enumerate(arms):
         ballots = {f"q{each}": {"A": 1.0} if each >= number else {} for each in range(10)}
         files[arm] = tmp_path / f"{number}.parquet"
         write_answers(answers_frame(arm, ballots), files[arm])
-    told = script.compared(files, tmp_path / "gold.csv")
+    told = script.compared(files, tmp_path / "gold.csv", draws=1)
     assert [score.n for score in told.scores.values()] == [10] * 6
     assert [score.unread for score in told.scores.values()] == list(range(6))
     assert [score.value for score in told.scores.values()] == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5])
@@ -456,6 +456,24 @@ def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_tells_the_con
     assert "| LoRA super - LoRA random |" in shown
     assert "| LoRA super - LoRA attention |" in shown
     assert "| prune super - prune random |" in shown
+    assert len(told.pairs) == 8
+
+
+def test_a_folder_of_another_profile_is_refused(folder: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        script.keep_profile(profile_of(folder, "mixtral"), tmp_path / "experts.json")
+    with pytest.raises(BadInput, match="was made by another profile"):
+        script.keep_profile(profile_of(folder, "qwen3_moe"), tmp_path / "experts.json")
+
+
+def test_every_draw_of_the_control_is_compared_with_the_super_experts() -> None:
+    pairs = script.pairs_of(3)
+    for way in ("prune", "LoRA"):
+        assert {second for first, second in pairs if first == f"{way} super" and "random" in second} == {
+            f"{way} random",
+            f"{way} random 2",
+            f"{way} random 3",
+        }
 
 
 VMLU = [  # the layout of the one benchmark of six that is not at hand; the questions are ours

@@ -52,11 +52,11 @@ def prune(model: str, places: Sequence[Expert], out: Path) -> None:
 
 
 def with_expert_adapter(
-    model: Any, experts: Path, adapt: Adapt, *, seed: int, rank: int, alpha: int
+    model: Any, experts: Path, adapt: Adapt, draw: int, *, rank: int, alpha: int
 ) -> tuple[Any, str]:
     """The model with a LoRA adapter that learns in chosen places alone, and a line about them.
 
-    *super* and *random*: the projections of those experts of the profile (`chosen_experts`, drawn by `seed`);
+    *super* and *random*: the projections of those experts of the profile (`chosen_experts`, the seed is `draw`);
     *attention*: the linear layers of attention in the layers that hold super experts. PEFT adapts the fused experts of
     a layer all together, so both factors of those that are not chosen begin at zero: neither ever has a gradient.
 
@@ -66,7 +66,7 @@ def with_expert_adapter(
     import peft
 
     routed, shared = fused_experts(model), shared_experts(model)
-    places = chosen_experts(read_profile(experts), "random" if adapt == "random" else "super", seed)
+    places = chosen_experts(read_profile(experts), "random" if adapt == "random" else "super", draw)
     for place in places:
         _check_place(place, model, routed, shared)
     names = {id(module): name for name, module in model.named_modules()}
@@ -96,7 +96,7 @@ def with_expert_adapter(
     return adapted, f"adapt {adapt}: {told}; {learns:,} numbers learn"
 
 
-def check_others_still(model: Any, experts: Path, adapt: Adapt, seed: int) -> None:
+def check_others_still(model: Any, experts: Path, adapt: Adapt, draw: int) -> None:
     """Nothing, where the experts that `with_expert_adapter` did not choose answer as they did before the training.
 
     Raises:
@@ -104,7 +104,7 @@ def check_others_still(model: Any, experts: Path, adapt: Adapt, seed: int) -> No
     """
     if adapt == "attention":
         return
-    places = chosen_experts(read_profile(experts), adapt, seed)
+    places = chosen_experts(read_profile(experts), adapt, draw)
     if any(bool(factor.any()) for factors in _factors_beside(model, places) for factor in factors):
         raise BadInput(
             "the optimizer moved experts that were not chosen, which have no gradient; "

@@ -15,7 +15,7 @@ from quorum.disk import whole_file
 from quorum.errors import BadInput
 
 Chosen = Literal["super", "random"]
-DRAW_SEED = 3407  # the trainer's own: what is pruned at random is what is adapted at random
+DRAW_SEED = 3407  # where none is given: what is pruned at random is what is adapted at random
 
 
 @dataclass(frozen=True, slots=True)

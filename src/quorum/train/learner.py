@@ -12,6 +12,7 @@ from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded
 from quorum.errors import BadInput
 from quorum.train.bounds import refuse_out_of_bounds
 from quorum.train.expert_weights import with_expert_adapter
+from quorum.train.experts import DRAW_SEED
 
 # The linear layers of attention and of the MLP, as most families call them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -35,6 +36,7 @@ class CausalTuning:
     targets: tuple[str, ...] = ()  # layers that get an adapter; empty: the seven projections, as far as there are
     experts: str | None = None  # a profile of scripts/experts.py, for adapt
     adapt: Literal["super", "random", "attention"] | None = None  # a mixture: those experts alone, or a control of them
+    draw: int | None = None  # the seed of adapt = "random"; that of scripts/experts.py prune where none is given
     epochs: float = 1.0
     steps: int | None = None  # in place of epochs
     batch: int = 8  # rows (packed: sequences) on a device at once
@@ -94,8 +96,9 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
         return tokenizer, model
     if tuning.adapt is not None and tuning.experts is not None:
         transformers.set_seed(tuning.seed)
+        draw = DRAW_SEED if tuning.draw is None else tuning.draw
         adapted, told = with_expert_adapter(
-            model, Path(tuning.experts), tuning.adapt, seed=tuning.seed, rank=tuning.rank, alpha=tuning.alpha
+            model, Path(tuning.experts), tuning.adapt, draw, rank=tuning.rank, alpha=tuning.alpha
         )
         say(told)
         return tokenizer, adapted
