@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
     from quorum.score.compare import PairedDifference
     from quorum.score.metrics import Score
+    from quorum.train.experts import Profile
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,8 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
 
     found, arms = read_profile(given.experts), {}
     choices: list[tuple[str, Chosen, int]] = [("prune super", "super", given.seed)]
-    choices += [(arm, "random", given.seed + number) for number, arm in enumerate(randoms("prune", given.draws))]
+    seeds = draw_seeds(found, given.seed, given.draws)
+    choices += [(arm, "random", seed) for arm, seed in zip(randoms("prune", given.draws), seeds, strict=True)]
     for arm, what, seed in choices:
         folder = folder_of(given, arm) / "model"
         shutil.rmtree(folder, ignore_errors=True)  # what an earlier call left
@@ -195,9 +197,12 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
 
 def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The dials that ask each adapter, after its training on the same rows with the same dials."""
+    from quorum.train.experts import read_profile
+
     arms = {}
     choices = [("LoRA super", "super", given.seed)]
-    choices += [(arm, "random", given.seed + number) for number, arm in enumerate(randoms("LoRA", given.draws))]
+    seeds = draw_seeds(read_profile(given.experts), given.seed, given.draws)
+    choices += [(arm, "random", seed) for arm, seed in zip(randoms("LoRA", given.draws), seeds, strict=True)]
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", given.seed)]:
         out = folder_of(given, arm)
         run = {"run": arm, "out": str(out), "trainer.adapt": adapt, "trainer.draw": draw}
@@ -205,6 +210,22 @@ def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[s
         kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **dials_of(given.learn)})
         arms[arm] = {"backend.model": given.model, "backend.adapter": str(out / "adapter")}
     return arms
+
+
+def draw_seeds(profile: "Profile", first: int, draws: int) -> list[int]:
+    """The first so many seeds, from `first` on, of which no two draw the same experts.
+
+    Raises:
+        BadInput: there are not so many different draws in a thousand.
+    """
+    from quorum.train.experts import chosen_experts
+
+    known: dict[frozenset[str], int] = {}
+    for seed in range(first, first + 1000):
+        known.setdefault(frozenset(place.name for place in chosen_experts(profile, "random", seed)), seed)
+        if len(known) == draws:
+            return list(known.values())
+    raise BadInput(f"--draws {draws}: the layers of the super experts have only {len(known)} different draws")
 
 
 def folder_of(given: argparse.Namespace, arm: str) -> Path:

@@ -466,6 +466,14 @@ def test_a_folder_of_another_profile_is_refused(folder: Path, tmp_path: Path) ->
         script.keep_profile(profile_of(folder, "qwen3_moe"), tmp_path / "experts.json")
 
 
+def test_no_two_draws_of_the_control_are_the_same(folder: Path) -> None:
+    profile = read_profile(profile_of(folder, "mixtral"))  # three experts beside the super one
+    drawn = [chosen_experts(profile, "random", seed) for seed in script.draw_seeds(profile, 3407, 3)]
+    assert sorted(place.name for (place,) in drawn) == ["1/0", "1/1", "1/3"]
+    with pytest.raises(BadInput, match="have only 3 different draws"):
+        script.draw_seeds(profile, 3407, 4)
+
+
 def test_every_draw_of_the_control_is_compared_with_the_super_experts() -> None:
     pairs = script.pairs_of(3)
     for way in ("prune", "LoRA"):
