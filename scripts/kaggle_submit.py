@@ -3,6 +3,7 @@
 python scripts/kaggle_submit.py COMPETITION                          the best of its latest local leaderboard
 python scripts/kaggle_submit.py COMPETITION FILE                     a submission file that the ledger knows by its hash
 python scripts/kaggle_submit.py COMPETITION --kernel runs/kaggle/…   a code competition: the output of a pushed version
+python scripts/kaggle_submit.py COMPETITION --ref NUMBER             nothing new: the score of a submission sent before
 
 Only what was made for COMPETITION is sent: for the folder of that name, the one whose quorum.toml says name =
 "COMPETITION", or the one that --data names.
@@ -34,6 +35,8 @@ def main() -> int:
         "--data", type=Path, help="the competition's folder, where it has another name than in its address"
     )
     parser.add_argument("--kernel", type=Path, help="a folder that make push left, with pushed.json in it")
+    parser.add_argument("--ref", type=int, metavar="NUMBER", help="of a submission whose score is to be read, no more")
+    parser.add_argument("--again", action="store_true", help="send bytes that were submitted before")
     parser.add_argument("--ledger", type=Path, default=Path("submissions/ledger.jsonl"), help="default: %(default)s")
     parser.add_argument("--message", help="the submission's description (default: its name and held-out score)")
     parser.add_argument("--wait", type=float, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
@@ -43,16 +46,19 @@ def main() -> int:
 
     from quorum.data.competition import find_competition
     from quorum.kaggle.client import Patience, rehearsal, rehearsal_patience, sign_in
-    from quorum.kaggle.submit import submit_file, submit_kernel
+    from quorum.kaggle.submit import read_score, submit_file, submit_kernel
     from quorum.score.ledger import append_entry, read_ledger
 
+    if not arguments.wait > 0:
+        raise BadInput(f"--wait {arguments.wait}: where hours above 0 are allowed")
+    if arguments.ref is not None and (arguments.file or arguments.kernel):
+        raise BadInput("--ref reads the score of a submission that was sent: it takes no FILE and no --kernel")
     entries = read_ledger(arguments.ledger, lambda text: print(text, file=sys.stderr))
     name = find_competition(arguments.data).name if arguments.data else arguments.competition
-    file = arguments.file or (
-        arguments.kernel / "submission.csv" if arguments.kernel else best(entries, name, arguments.ledger)
-    )
-    entry = known(entries, file, name, arguments.ledger)
-    message = arguments.message or f"{entry.name} {entry.held_out.value:.4f} held out"
+    entry = None
+    if arguments.ref is None:
+        file = chosen(arguments.file, arguments.kernel) or best(entries, name, arguments.ledger)
+        entry = known(entries, file, name, arguments.ledger)
     if arguments.dry_run:
         patience = rehearsal_patience()
         kaggle = rehearsal("you", partial(print, file=sys.stdout, flush=True))
@@ -60,21 +66,43 @@ def main() -> int:
         patience = Patience(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
         kaggle = sign_in(patience)
 
-    if arguments.kernel:
-        pushed = pushed_version(arguments.kernel)
-        done = submit_kernel(kaggle, arguments.competition, pushed, file, entry.sha256, message, patience)
-    else:
-        done = submit_file(kaggle, arguments.competition, file, entry.sha256, message, patience)
+    ref = arguments.ref
+    if entry is not None:
+        message = arguments.message or f"{entry.name} {entry.held_out.value:.4f} held out"
+        last = (file, entry.sha256, message, patience, arguments.again)
+        if arguments.kernel:
+            ref = submit_kernel(kaggle, arguments.competition, pushed_version(arguments.kernel), *last)
+        else:
+            ref = submit_file(kaggle, arguments.competition, *last)
+        if not arguments.dry_run:
+            print(f"submission {ref} is sent; if you stop waiting, --ref {ref} reads its score", file=sys.stderr)
+    done = read_score(kaggle, arguments.competition, ref, patience)
     if arguments.dry_run:
         return DONE
-    when = datetime.now(UTC).isoformat(timespec="seconds")
-    append_entry(arguments.ledger, replace(entry, public=done.public_score, private=done.private_score, when=when))
+    entry = entry or next((each for each in reversed(entries) if done.has_bytes(each.sha256)), None)
+    if entry is not None and done.public_score is not None:
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        append_entry(arguments.ledger, replace(entry, public=done.public_score, private=done.private_score, when=when))
     if arguments.json:
         show_json(asdict(done))
     else:
         shown = "not scored yet" if done.public_score is None else f"public score {done.public_score}"
-        print(f"submission {done.ref} to {done.competition}: {shown} (held out: {entry.held_out.value:.4f})")
+        here = f"held out: {entry.held_out.value:.4f}" if entry is not None else "its bytes are not in the ledger"
+        print(f"submission {done.ref} to {done.competition}: {shown} ({here})")
     return DONE
+
+
+def chosen(file: Path | None, kernel: Path | None) -> Path | None:
+    """The submission that the command line names, if it names one.
+
+    Raises:
+        BadInput: it is not the kernel's, whose version Kaggle would run.
+    """
+    if kernel is None or file is None:
+        return kernel / "submission.csv" if kernel else file
+    if file.resolve().parent != kernel.resolve():
+        raise BadInput(f"{file}: not in {kernel}, whose version Kaggle would run: name an output of it, or none")
+    return file
 
 
 def best(entries: "list[Entry]", competition: str, ledger: Path) -> Path:

@@ -12,7 +12,7 @@ from quorum.errors import BadInput
 from quorum.files.answers import answers_frame, write_answers
 from quorum.kaggle.client import KaggleRefused
 from quorum.kaggle.push import Pushed
-from quorum.kaggle.submit import Submitted, submit_file, submit_kernel
+from quorum.kaggle.submit import Submitted, read_score, submit_file, submit_kernel
 from quorum.kaggle.upload import upload_dataset, upload_model, write_dataset_metadata
 from quorum.score.ledger import Entry, append_entry, read_ledger
 from quorum.score.metrics import Score
@@ -33,12 +33,40 @@ def submission(tmp_path):
     return path
 
 
+def sent_and_scored(kaggle, submission, patience):
+    return read_score(kaggle, "letters", submit_file(kaggle, "letters", submission, SHA, "first", patience), patience)
+
+
 def test_a_file_is_submitted_and_its_score_comes_back(stub: KaggleStub, kaggle, submission):
     stub.score = lambda data: "0.5" if data == ROWS else "wrong bytes"
-    assert submit_file(kaggle, "letters", submission, SHA, "first", patient()) == Submitted(
-        "letters", 1, SHA, 0.5, None
-    )
+    done = sent_and_scored(kaggle, submission, patient())
+    assert done == Submitted("letters", 1, f"first [{SHA[:12]}]", 0.5, None)
+    assert done.has_bytes(SHA)
     assert stub.last("CreateSubmission")["submissionDescription"] == f"first [{SHA[:12]}]"
+
+
+@pytest.mark.parametrize("score", ["NaN", "inf", "1e400", "n/a", "0,71", ""])
+def test_a_score_that_is_no_number_is_unknown(stub, kaggle, submission, score):
+    stub.score = lambda data: score
+    assert sent_and_scored(kaggle, submission, patient()).public_score is None
+
+
+def test_an_outage_of_kaggle_while_it_scores_is_waited_out(stub, kaggle, submission):
+    stub.troubles["GetSubmission"] = [Trouble(503)] * 12
+    assert sent_and_scored(kaggle, submission, patient()).public_score == 0.7125
+
+
+def test_bytes_that_were_submitted_before_do_not_spend_another_place_unasked(stub, kaggle, submission):
+    submit_file(kaggle, "letters", submission, SHA, "first", patient())
+    with pytest.raises(BadInput, match="these very bytes are submission 1 already: --ref 1 reads its score"):
+        submit_file(kaggle, "letters", submission, SHA, "other words", patient())
+    assert submit_file(kaggle, "letters", submission, SHA, "first", patient(), again=True) == 2
+
+
+def test_a_long_message_is_cut_and_the_submission_known_all_the_same(stub, kaggle, submission):
+    stub.troubles["CreateSubmission"] = [Trouble(503, done=True)]
+    assert submit_file(kaggle, "letters", submission, SHA, " " + "word " * 200, patient()) == 1
+    assert len(stub.last("CreateSubmission")["submissionDescription"]) <= 415
 
 
 def test_bytes_that_were_not_checked_here_are_not_sent(stub, kaggle, submission):
@@ -68,7 +96,7 @@ def test_somebody_who_has_not_joined_is_told_where_the_rules_are(stub, kaggle, s
 def test_a_submission_whose_answer_is_lost_is_found_again_and_not_repeated(stub, kaggle, submission, trouble):
     submit_file(kaggle, "letters", submission, SHA, "same words", patient())
     stub.troubles["CreateSubmission"] = [trouble]
-    assert submit_file(kaggle, "letters", submission, SHA, "same words", patient()).ref == 2
+    assert submit_file(kaggle, "letters", submission, SHA, "same words", patient(), again=True) == 2
     assert stub.count("CreateSubmission") == 2
 
 
@@ -76,7 +104,7 @@ def test_a_submission_that_came_to_nothing_is_not_repeated_either(stub, kaggle, 
     submit_file(kaggle, "letters", submission, SHA, "first", patient())  # an older one with the same words
     stub.troubles["CreateSubmission"] = [Trouble(500)]
     with pytest.raises(KaggleRefused, match="no new submission shows at .*letters/submissions: look there before"):
-        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+        submit_file(kaggle, "letters", submission, SHA, "first", patient(), again=True)
     assert (stub.count("CreateSubmission"), len(stub.submissions)) == (2, 1)
 
 
@@ -92,12 +120,12 @@ def test_a_submission_that_cannot_be_scored_says_why(stub, kaggle, submission):
     with pytest.raises(
         KaggleRefused, match="submission 1 to letters: Kaggle could not score it: Submission must have 1253"
     ):
-        submit_file(kaggle, "letters", submission, SHA, "first", patient())
+        sent_and_scored(kaggle, submission, patient())
 
 
 def test_a_score_that_does_not_come_is_unknown(stub, kaggle, submission):
     stub.submission_states = ["PENDING"]
-    assert submit_file(kaggle, "letters", submission, SHA, "first", patient(whole=900)).public_score is None
+    assert sent_and_scored(kaggle, submission, patient(whole=900)).public_score is None
 
 
 def test_a_kernels_output_is_submitted_by_its_version(stub, kaggle, submission):
@@ -113,6 +141,13 @@ def test_a_403_for_a_code_competition_names_the_page_with_the_button(stub, kaggl
         KaggleRefused, match=r"403.*open https://\S+/code/ada/answer-letters, choose version 3 and press"
     ):
         submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+
+
+def test_a_403_before_anything_was_sent_names_no_button(stub, kaggle, submission):
+    stub.troubles["GetSubmissionLimits"] = [Trouble(403, "Permission 'competitions.get' was denied")]
+    with pytest.raises(KaggleRefused) as refused:
+        submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+    assert "Submit to competition" not in str(refused.value)
 
 
 def dataset(folder, *names):
@@ -342,6 +377,45 @@ def test_a_pushed_kernels_output_is_submitted_by_the_script(stub, submission, tm
     done = run_submit(stub, tmp_path, "letters", "--kernel", submission.parent)
     assert done.returncode == 0, done.stderr
     assert stub.last("CreateCodeSubmission")["kernelVersion"] == 3
+
+
+def test_a_file_from_elsewhere_is_not_sent_in_the_name_of_a_kernel(stub, submission, tmp_path):
+    ledger_of(tmp_path, SHA)
+    (tmp_path / "v3").mkdir()
+    (tmp_path / "v3" / "submission.csv").write_bytes(b"id,answer\n1,C\n2,C\n")
+    (tmp_path / "v3" / "pushed.json").write_text('{"id": "ada/answer-letters", "version": 3}')
+    done = run_submit(stub, tmp_path, "letters", submission, "--kernel", tmp_path / "v3")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "submission.csv: not in " in done.stderr
+    assert stub.asked == []
+
+
+def test_the_score_of_a_submission_sent_before_is_read_and_stands_in_the_ledger(stub, submission, tmp_path):
+    ledger = ledger_of(tmp_path, SHA, "0" * 64)
+    stub.submission_states = ["COMPLETE"]
+    stub.score = lambda data: "NaN"
+    done = run_submit(stub, tmp_path, "letters", submission)
+    assert (done.returncode, done.stdout) == (0, "submission 1 to letters: not scored yet (held out: 0.5000)\n")
+    assert "submission 1 is sent; if you stop waiting, --ref 1 reads its score" in done.stderr
+    stub.submissions[0]["publicScore"] = "0.61"
+    done = run_submit(stub, tmp_path, "letters", "--ref", 1)
+    assert done.stdout == "submission 1 to letters: public score 0.61 (held out: 0.5000)\n", done.stderr
+    assert [(entry.name, entry.public) for entry in read_ledger(ledger)][2:] == [("run0", 0.61)]
+    assert (stub.count("CreateSubmission"), stub.count("GetSubmissionLimits")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--wait", "0"), "--wait 0.0: where hours above 0"),
+        (("--wait", "nan"), "--wait nan: where hours"),
+        (("--ref", "1", "--kernel", "v3"), "it takes no FILE and no --kernel"),
+    ],
+)
+def test_arguments_that_can_not_be_are_refused_before_anything_is_sent(stub, submission, tmp_path, arguments, error):
+    ledger_of(tmp_path, SHA)
+    done = run_submit(stub, tmp_path, "letters", *arguments)
+    assert (done.returncode, error in done.stderr, stub.asked) == (2, True, [])
 
 
 @pytest.mark.parametrize("told", [{"version": 3}, {"id": "ada/answer-letters"}, {"id": "ada", "version": 3}])

@@ -1,5 +1,6 @@
-"""A submission sent to Kaggle, and its public score read back."""
+"""A submission sent to Kaggle once, and its public score read back."""
 
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from quorum.errors import BadInput
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service
 from quorum.kaggle.push import Pushed
 
+_LONGEST_MESSAGE = 400  # characters; what follows it, by which a submission is known, must not be cut off
+
 
 @dataclass(frozen=True)
 class Submitted:
@@ -19,19 +22,24 @@ class Submitted:
 
     competition: str
     ref: int
-    sha256: str
+    description: str
     public_score: float | None
     private_score: float | None
 
+    def has_bytes(self, sha256: str) -> bool:
+        """Whether it says of itself that it is of these bytes."""
+        return _mark(sha256) in self.description
+
 
 def submit_file(
-    kaggle: Kaggle, competition: str, path: Path, approved: str, message: str, patience: Patience
-) -> Submitted:
-    """Submits the file at `path`, whose bytes must be those with the SHA-256 `approved`, and waits for its score.
+    kaggle: Kaggle, competition: str, path: Path, approved: str, message: str, patience: Patience, again: bool = False
+) -> int:
+    """Submits the file at `path`, whose bytes must be those with the SHA-256 `approved`; the submission's number.
 
     Raises:
-        BadInput: other bytes than those approved, or no submission is left today.
-        KaggleRefused: Kaggle refused it, could not score it, or nobody knows whether it took it.
+        BadInput: other bytes than those approved, they were submitted before (and not `again`), or no submission is
+            left today.
+        KaggleRefused: Kaggle refused it, or nobody knows whether it took it.
     """
     with tempfile.TemporaryDirectory() as own:  # what was checked is what is sent, whatever happens to `path`
         copy = Path(own) / path.name
@@ -41,13 +49,21 @@ def submit_file(
         def send(text: str) -> Any:
             return kaggle.api.competition_submit(str(copy), text, competition, quiet=True)
 
-        return _submitted(kaggle, competition, send, approved, message, patience)
+        known = _known_before(kaggle, competition, approved, again, patience)
+        return _sent_once(kaggle, competition, send, approved, message, known, patience)
 
 
 def submit_kernel(
-    kaggle: Kaggle, competition: str, pushed: Pushed, path: Path, approved: str, message: str, patience: Patience
-) -> Submitted:
-    """Submits the output file of a pushed kernel's version to a code competition, and waits for its score.
+    kaggle: Kaggle,
+    competition: str,
+    pushed: Pushed,
+    path: Path,
+    approved: str,
+    message: str,
+    patience: Patience,
+    again: bool = False,
+) -> int:
+    """Submits the output file of a pushed kernel's version to a code competition; the submission's number.
 
     `path` is that output as it was read back: its bytes must be those with the SHA-256 `approved`. Kaggle runs the
     kernel anew on the hidden test file.
@@ -60,8 +76,9 @@ def submit_kernel(
     def send(text: str) -> Any:
         return kaggle.api.competition_submit_code(path.name, text, competition, pushed.id, pushed.version, quiet=True)
 
+    known = _known_before(kaggle, competition, approved, again, patience)
     try:
-        return _submitted(kaggle, competition, send, approved, message, patience)
+        return _sent_once(kaggle, competition, send, approved, message, known, patience)
     except KaggleRefused as refused:
         if refused.status != 403:
             raise
@@ -71,29 +88,76 @@ def submit_kernel(
         ) from None
 
 
+def read_score(kaggle: Kaggle, competition: str, ref: int, patience: Patience) -> Submitted:
+    """What became of submission `ref`, waited for; its scores are None where `patience.whole` is over first.
+
+    Raises:
+        KaggleRefused: Kaggle could not score it, or does not know it.
+    """
+    what = f"submission {ref} to {competition}"
+    description = ""
+    for _ in patience.waits():
+        try:
+            answer = ask_service(kaggle, what, "competitions", "get_submission", patience, patience.tries, ref=ref)
+        except KaggleRefused as refused:
+            if not refused.passing:
+                raise
+            continue  # Kaggle is out for a while; the submission is not
+        description = answer.description or ""
+        if answer.status.name == "ERROR":
+            raise KaggleRefused(
+                f"{what}: Kaggle could not score it: {answer.error_description or 'no reason given'}", 400
+            )
+        if answer.status.name == "COMPLETE":
+            scores = (_number(answer.public_score), _number(answer.private_score))
+            return Submitted(competition, ref, description, *scores)
+    return Submitted(competition, ref, description, None, None)
+
+
 def _check_bytes(path: Path, approved: str, shown: Path) -> None:
     found = fingerprint(path)
     if found != approved:
         raise BadInput(f"{shown}: its SHA-256 is {found[:12]}…, but {approved[:12]}… was checked and scored here")
 
 
-def _submitted(
-    kaggle: Kaggle, competition: str, send: Callable[[str], Any], sha256: str, message: str, patience: Patience
-) -> Submitted:
+def _mark(sha256: str) -> str:
+    """What a submission's description ends in, by which it is found again."""
+    return f"[{sha256[:12]}]"
+
+
+def _known_before(kaggle: Kaggle, competition: str, sha256: str, again: bool, patience: Patience) -> set[int]:
+    """The numbers of your submissions so far, once there may be one more."""
     _check_allowance(kaggle, competition, patience)
-    known = {submission.ref for submission in _submissions(kaggle, competition, patience)}
-    text = f"{message} [{sha256[:12]}]"  # by which a submission of unknown outcome is found again
+    before = _submissions(kaggle, competition, patience)
+    same = [submission.ref for submission in before if _mark(sha256) in (submission.description or "")]
+    if same and not again:
+        raise BadInput(
+            f"{competition}: these very bytes are submission {max(same)} already: --ref {max(same)} reads its score, "
+            "--again spends another place on them"
+        )
+    return {submission.ref for submission in before}
+
+
+def _sent_once(
+    kaggle: Kaggle,
+    competition: str,
+    send: Callable[[str], Any],
+    sha256: str,
+    message: str,
+    known: set[int],
+    patience: Patience,
+) -> int:
     what = f"submitting to {competition}"
+    text = f"{message.strip()[:_LONGEST_MESSAGE]} {_mark(sha256)}"
     try:
         answer = ask_kaggle(what, lambda: send(text), patience, limit=patience.upload)
-        ref = answer.ref
-        if not ref:  # the client says a failed upload in the message
+        if not answer.ref:  # the client says a failed upload in the message
             raise KaggleRefused(f"{what}: {answer.message or 'Kaggle gave it no number'}", None)
+        return int(answer.ref)
     except KaggleRefused as refused:
         if not refused.ambiguous:
             raise
-        ref = _found_again(kaggle, competition, text, known, patience, refused)
-    return _scored(kaggle, competition, ref, sha256, patience)
+        return _found_again(kaggle, competition, _mark(sha256), known, patience, refused)
 
 
 def _check_allowance(kaggle: Kaggle, competition: str, patience: Patience) -> None:
@@ -119,9 +183,9 @@ def _submissions(kaggle: Kaggle, competition: str, patience: Patience) -> list[A
 
 
 def _found_again(
-    kaggle: Kaggle, competition: str, text: str, known: set[int], patience: Patience, refused: KaggleRefused
+    kaggle: Kaggle, competition: str, mark: str, known: set[int], patience: Patience, refused: KaggleRefused
 ) -> int:
-    """The number of the new submission whose description is `text`: each one costs a place, so none is repeated.
+    """The number of the new submission whose description has the `mark`: each one costs a place, so none is repeated.
 
     Raises:
         KaggleRefused: there is none.
@@ -131,7 +195,7 @@ def _found_again(
         if not next(waits, False):
             break
         for submission in _submissions(kaggle, competition, patience):
-            if submission.ref not in known and submission.description == text:
+            if submission.ref not in known and mark in (submission.description or ""):
                 return int(submission.ref)
     raise KaggleRefused(
         f"{refused}; no new submission shows at {_page(competition)}/submissions: look there before you submit again",
@@ -139,22 +203,13 @@ def _found_again(
     ) from refused
 
 
-def _scored(kaggle: Kaggle, competition: str, ref: int, sha256: str, patience: Patience) -> Submitted:
-    what = f"submission {ref} to {competition}"
-    for _ in patience.waits():
-        answer = ask_service(kaggle, what, "competitions", "get_submission", patience, patience.tries, ref=ref)
-        if answer.status.name == "ERROR":
-            raise KaggleRefused(
-                f"{what}: Kaggle could not score it: {answer.error_description or 'no reason given'}", 400
-            )
-        if answer.status.name == "COMPLETE":
-            return Submitted(competition, ref, sha256, _number(answer.public_score), _number(answer.private_score))
-    return Submitted(competition, ref, sha256, None, None)
-
-
 def _number(score: str | None) -> float | None:
-    """A score as Kaggle writes it; empty where it is not shown."""
-    return float(score) if score else None
+    """A score as Kaggle writes it; None where it is not shown, or is no number."""
+    try:
+        value = float(score or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _page(competition: str) -> str:
