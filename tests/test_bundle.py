@@ -368,6 +368,24 @@ def test_an_input_that_is_not_there_or_twice_is_told(tmp_path):
         mounted("/kaggle/input/letters/test.csv", tmp_path)
 
 
+@pytest.mark.parametrize("link", ["letters", "competitions/alias/letters", "zoo/letters"])
+def test_an_input_under_two_names_is_one_input(tmp_path, link):
+    place = tmp_path / "input" / "competitions" / "letters"
+    place.mkdir(parents=True)
+    (place / "sample.csv").write_text("id,answer\n")
+    (tmp_path / "input" / link).parent.mkdir(exist_ok=True)
+    (tmp_path / "input" / link).symlink_to(place)
+    assert mounted("/kaggle/input/letters/sample.csv", tmp_path).endswith("letters/sample.csv")
+
+
+def test_a_dataset_that_holds_a_folder_of_that_name_does_not_hide_the_input(tmp_path):
+    for place in ("competitions/letters", "datasets/ada/backup/letters"):
+        (tmp_path / "input" / place).mkdir(parents=True)
+        (tmp_path / "input" / place / "sample.csv").write_text(place)
+    mounted_there = mounted("/kaggle/input/letters/sample.csv", tmp_path)
+    assert Path(mounted_there).read_text() == "competitions/letters"
+
+
 def told(**changes):
     return KernelMetadata(**({"id": "ada/answer-letters", "title": "Answer letters", "code_file": "a.py"} | changes))
 

@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,10 +23,10 @@ def mounted(value: Any, root: Path) -> Any:
     """`value` with each path under /kaggle, however deep in lists and tables, as the path that it is under `root`.
 
     Inputs are looked for by their source's name and what follows it, since Kaggle puts sources into /kaggle/input,
-    /kaggle/input/OWNER, /kaggle/input/datasets/OWNER, /kaggle/input/competitions and so on.
+    /kaggle/input/OWNER, /kaggle/input/datasets/OWNER, /kaggle/input/competitions and so on. The shallowest counts.
 
     Raises:
-        BadInput: an input is not mounted, or is twice.
+        BadInput: an input is not mounted, or is twice at the same depth.
     """
     if isinstance(value, Mapping):
         return {key: mounted(item, root) for key, item in value.items()}
@@ -133,20 +133,29 @@ def found_wheels(wheels: str, root: Path) -> Path:
         BadInput: it is not mounted, or is twice.
     """
     inputs = root / "input"
-    marked = [path.parent for depth in range(1, _DEEPEST + 1) for path in inputs.glob("*/" * depth + WHEELS_MARKER)]
+    depths = range(1, _DEEPEST + 1)
+    marked = _distinct(path.parent for depth in depths for path in inputs.glob("*/" * depth + WHEELS_MARKER))
     return marked[0] if len(marked) == 1 else Path(mounted(wheels, root))
 
 
 def _found_input(inputs: Path, parts: Sequence[str]) -> Path:
     source, *rest = parts
-    places = [path for depth in range(_DEEPEST) for path in inputs.glob("*/" * depth + source)]
-    found = sorted(place.joinpath(*rest) for place in places if place.joinpath(*rest).exists())
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise BadInput(f"{inputs}: {'/'.join(parts)} is there twice: {some([str(path) for path in found])}")
+    for depth in range(_DEEPEST):  # the shallowest is the mount: a source may hold a folder with another one's name
+        found = _distinct(place.joinpath(*rest) for place in inputs.glob("*/" * depth + source))
+        if len(found) > 1:
+            raise BadInput(f"{inputs}: {'/'.join(parts)} is there twice: {some([str(path) for path in found])}")
+        if found:
+            return found[0]
     there = sorted(path.relative_to(inputs).as_posix() for path in [*inputs.glob("*"), *inputs.glob("*/*")])
     raise BadInput(f"{inputs}: {'/'.join(parts)} is not mounted; there are {some(there, 20) or 'no inputs'}")
+
+
+def _distinct(paths: Iterable[Path]) -> list[Path]:
+    """Those that exist, each once, though links lead to it under several names."""
+    there: dict[Path, Path] = {}
+    for path in sorted(filter(Path.exists, paths)):
+        there.setdefault(path.resolve(), path)
+    return list(there.values())
 
 
 def _gpus() -> list[str]:
