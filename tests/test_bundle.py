@@ -1,8 +1,10 @@
 import ast
+import math
 import os
 import random
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from quorum.errors import BadInput
 from quorum.kaggle.bundle import built_kernel
 from quorum.kaggle.metadata import KernelMetadata, check_kernel_dials, kaggle_slug
-from quorum.kaggle.mount import found_wheels, missing_pins, mounted
+from quorum.kaggle.mount import first_dials, found_wheels, missing_pins, mounted
 from quorum.kaggle.secret import find_secrets
 from tests.test_wheels import wheel
 
@@ -32,6 +34,8 @@ class Count:
     text: str
     out: Path
     times: int = 1
+    sample: Path | None = None
+    deadline: float | None = None
 
 
 def main(config: Count) -> None:
@@ -75,8 +79,8 @@ def tale(tmp_path):
     return tmp_path
 
 
-def built(tale, **options):
-    table = {"text": "one two three", "out": "/kaggle/working/n.txt", "times": 2}
+def built(tale, dials=None, **options):
+    table = {"text": "one two three", "out": "/kaggle/working/n.txt", "times": 2} | (dials or {})
     return built_kernel(tale / "count.py", table, tale / "src", "count", "0123abc", **options)
 
 
@@ -125,6 +129,49 @@ def test_an_unknown_dial_ends_in_one_line_and_code_2(tale):
     done = run_alone(tale, built(tale), "tmies=5")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "unknown dial 'tmies'; allowed are text, out, times" in done.stderr
+
+
+def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
+    done = run_alone(tale, built(tale), "deadline=nan")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "deadline is nan; allowed are minutes, 0 or more" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("dial", "value", "message"),
+    [
+        ("deadline", "soon", "which is no number"),
+        ("gpus", "soon", "which is no whole number"),
+        ("driver", True, "which is no whole number"),
+        ("kaggle", 5, "which is no path"),
+        ("sample", 5, "which is no text"),
+    ],
+)
+def test_a_first_dial_of_another_type_is_refused(dial, value, message):
+    with pytest.raises(BadInput, match=f"the dials: dial '{dial}' is {value!r}, {message}"):
+        first_dials({dial: value, "times": 3}, "the dials")
+
+
+@pytest.mark.parametrize(
+    ("dials", "message"),
+    [
+        ({"tmies": 3}, "count: unknown dial 'tmies'; allowed are text, out, times, sample, deadline"),
+        ({"times": math.nan}, "count: dial 'times' is nan; allowed are texts, finite numbers"),
+        ({"deadline": math.inf}, "count: dial 'deadline' is inf; allowed are texts, finite numbers"),
+        ({"text": [{"a": -math.inf}]}, "count: dial 'text' is -inf"),
+        ({"text": date(2026, 11, 21)}, "count: dial 'text' is 2026-11-21; allowed are texts"),
+        ({"deadline": "soon"}, "count: dial 'deadline' is 'soon', which is no number"),
+        ({"deadline": -1}, r"deadline is -1\.0; allowed are minutes"),
+    ],
+)
+def test_dials_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, dials, message):
+    with pytest.raises(BadInput, match=message):
+        built(tale, dials)
+
+
+def test_a_dial_that_the_story_needs_is_missed_here(tale):
+    with pytest.raises(BadInput, match="count: dial 'text' is missing"):
+        built_kernel(tale / "count.py", {"out": "n.txt"}, tale / "src", "count", "0123abc")
 
 
 def test_the_same_sources_give_the_same_bytes(tale):
@@ -233,8 +280,7 @@ def test_a_kernel_whose_wheels_are_missing_has_told_its_machine_and_left_the_sam
     inputs.mkdir(parents=True)
     (inputs / "sample.csv").write_text("id,answer\nq1,A\n")
     table = {"sample": "/kaggle/input/letters/sample.csv", "out": "/kaggle/working", "deadline": 660.0}
-    wheels = {"pins": ["alpha==1.0"], "wheels": "/kaggle/input/wheels-312"}
-    text = built_kernel(tale / "count.py", table, tale / "src", "count", "0123abc", **wheels)
+    text = built(tale, table, pins=["alpha==1.0"], wheels="/kaggle/input/wheels-312")
     assert text.index("enter_first(begin_kernel)") < text.index("quorum.tale.word")
     done = run_alone(tale, text, f"kaggle={tale / 'fake'}", "deadline=9")
     assert (done.returncode, "wheels-312 is not mounted; there are letters" in done.stderr) == (2, True)

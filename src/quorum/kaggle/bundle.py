@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pprint import pformat
@@ -10,6 +11,7 @@ from typing import Any
 
 from quorum.errors import BadInput, some
 from quorum.kaggle.metadata import kaggle_limits
+from quorum.kaggle.mount import first_dials
 from quorum.kaggle.secret import find_secrets
 from quorum.kaggle.source import SourceModule, check_unique, needed_modules, read_module
 
@@ -28,8 +30,6 @@ _BUILT_IN = {
     "WHEELS": "where the wheels are",
     "FIRST": "the first dials",
     "DIALS": "the dials",
-    "GPUS": "how many there have to be",
-    "DRIVER": "how new NVIDIA's has to be",
     "begin_kernel": "what comes before the wheels",
     "run_kernel": "what runs the story",
 }
@@ -63,7 +63,8 @@ def built_kernel(
     whole = needed_modules((*_GROUND, *last.needs, *prior), src)
     head = whole[: len(needed_modules(_GROUND, src))]
     body = whole[len(head) :]
-    config = _config_name(last)
+    config = _config_class(last)
+    _check_dials(table, config, name)
     check_unique([*whole, last], _BUILT_IN)
     pinned = _pinned(pins, wheels)
 
@@ -73,7 +74,7 @@ def built_kernel(
             _beginning(table, pinned, wheels, gpus),
             *map(_section, body),
             _section(last),
-            _foot(table, config, name, submits),
+            _foot(table, config.name, name, submits),
         ]
     )
     if secrets := find_secrets(code):
@@ -123,15 +124,37 @@ def _closed(lines: Sequence[str | None]) -> str:
     return "\n".join(kept).strip("\n")
 
 
-def _config_name(story: SourceModule) -> str:
+def _config_class(story: SourceModule) -> ast.ClassDef:
     """The dataclass that the story's main takes."""
     mains = [node for node in story.tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
-    classes = {node.name for node in story.tree.body if isinstance(node, ast.ClassDef)}
+    classes = {node.name: node for node in story.tree.body if isinstance(node, ast.ClassDef)}
     for node in mains:
         annotation = node.args.args[0].annotation if len(node.args.args) == 1 else None
         if isinstance(annotation, ast.Name) and annotation.id in classes:
-            return annotation.id
+            return classes[annotation.id]
     raise BadInput(f"{story.name}: a kernel needs a main(config: ITS_DATACLASS)")
+
+
+def _check_dials(table: Mapping[str, Any], config: ast.ClassDef, name: str) -> None:
+    """Refuses dials with which the kernel would stop at Kaggle, as far as that can be known here."""
+    known = [node for node in config.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    needed = {ast.unparse(node.target): node.value is None for node in known}
+    if unknown := [dial for dial in table if dial not in needed]:
+        raise BadInput(f"{name}: unknown dial {unknown[0]!r}; allowed are {', '.join(needed)}")
+    if missing := [dial for dial, is_needed in needed.items() if is_needed and dial not in table]:
+        raise BadInput(f"{name}: dial {missing[0]!r} is missing")
+    for dial, value in table.items():
+        _check_value(value, f"{name}: dial {dial!r}")
+    first_dials({dial: table[dial] for dial in _FIRST if dial in table}, name)
+
+
+def _check_value(value: Any, where: str) -> None:
+    """Refuses what TOML has but a line of Python does not say: dates, times, nan and the infinite."""
+    if isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            _check_value(item, where)
+    elif not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise BadInput(f"{where} is {value}; allowed are texts, finite numbers, truth values, lists and tables of them")
 
 
 def _pinned(pins: Sequence[str], wheels: str) -> list[str]:
@@ -145,28 +168,27 @@ def _pinned(pins: Sequence[str], wheels: str) -> list[str]:
 
 
 def _beginning(table: Mapping[str, Any], pins: Sequence[str], wheels: str, gpus: int) -> str:
-    first = {dial: table[dial] for dial in _FIRST if dial in table}
+    first = {dial: table[dial] for dial in _FIRST if dial in table} | {"gpus": gpus, "driver": _least_driver(pins)}
     return f"""# ---- what comes before the wheels {"-" * 84}
 
 # What follows may need the wheels: they are installed, and the program starts anew with them. Before that, what needs
-# none: the machine, and a first submission. FIRST are the dials at the foot that this takes.
+# none: the machine, and a first submission. FIRST are the dials at the foot that this takes, how many GPUs there have
+# to be, and how new NVIDIA's driver.
 PINS = {pformat(list(pins), width=100)}
 WHEELS = {wheels!r}
-GPUS = {gpus}
-DRIVER = {_least_driver(pins)}
 FIRST = {pformat(first, width=100, sort_dicts=False)}
 
 
 def begin_kernel() -> int:
-    table = overridden(FIRST, sys.argv[1:], "the dials")
-    root = Path(table.get("kaggle", "/kaggle"))
-    for line in preflight(root, table.get("deadline")):
+    first = first_dials(overridden(FIRST, sys.argv[1:], "the dials"), "the dials")
+    root = first.kaggle
+    for line in preflight(root, first.deadline):
         print(line, flush=True)
-    if table.get("sample"):
-        copy_sample(table["sample"], table["out"], root)
-    expect_gpus(table.get("gpus", GPUS))
+    if first.sample:
+        copy_sample(first.sample, first.out, root)
+    expect_gpus(first.gpus)
     if missing := missing_pins(PINS):
-        expect_driver(table.get("driver", DRIVER))
+        expect_driver(first.driver)
         print(f"installing {{len(missing)}} wheels from {{found_wheels(WHEELS, root)}}", flush=True)
         enter_with_wheels(missing, WHEELS, root, sys.argv, os.environ)
     return DONE
@@ -198,8 +220,8 @@ DIALS = {{
 
 def run_kernel() -> int:
     table = overridden(DIALS, sys.argv[1:], "the dials")
-    root = Path(table.pop("kaggle", "/kaggle"))
-    for seen in ("gpus", "driver"):  # by begin_kernel
+    root = first_dials(table, "the dials").kaggle
+    for seen in ("kaggle", "gpus", "driver"):  # by begin_kernel
         table.pop(seen, None)
     for line in (found_versions(), f"dials: {{table}}"):
         print(line, flush=True)

@@ -1,15 +1,18 @@
 """What a kernel finds at Kaggle: its inputs, its wheels, its machine. Needs nothing but Python itself."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from quorum.config import dials
 from quorum.disk import whole_file
 from quorum.errors import BadInput, some
 
@@ -17,6 +20,36 @@ WHEELS_MARKER = "wheels.json"  # lies beside the wheels; so they are found under
 
 _PACKAGES = ("numpy", "polars", "torch", "transformers", "vllm", "unsloth", "trl", "peft")
 _DEEPEST = 4  # folders between /kaggle/input and a source: none, its owner, "datasets" and its owner, a model's parts
+
+
+@dataclass(frozen=True)
+class FirstDials:
+    """Those of a kernel's dials that are needed before its story, and those of its machine.
+
+    Raises:
+        BadInput: the deadline is no time.
+    """
+
+    kaggle: Path = Path("/kaggle")  # the folder that stands for it
+    gpus: int = 0  # how many there have to be
+    driver: int = 0  # the oldest of NVIDIA's that will do
+    sample: str = ""  # the competition's; empty: the kernel makes no submission
+    out: str = "/kaggle/working"
+    deadline: float | None = None  # minutes
+
+    def __post_init__(self) -> None:
+        if self.deadline is not None and not 0 <= self.deadline < math.inf:
+            raise BadInput(f"deadline is {self.deadline}; allowed are minutes, 0 or more, or none at all")
+
+
+def first_dials(table: Mapping[str, Any], where: str) -> FirstDials:
+    """The first dials among a kernel's.
+
+    Raises:
+        BadInput: one is of the wrong type.
+    """
+    known = [field.name for field in fields(FirstDials)]
+    return dials(FirstDials, {name: value for name, value in table.items() if name in known}, where)
 
 
 def mounted(value: Any, root: Path) -> Any:
@@ -49,7 +82,7 @@ def preflight(root: Path, deadline: float | None) -> list[str]:
         f"{_memory_gb()} GB memory, {disk.free / 1e9:.0f} GB disk free",
         *_gpus(),
         "mounts: " + (some(folders, 40) if folders else "none"),
-        "deadline: " + ("none" if deadline is None else f"{deadline} minutes"),
+        "deadline: " + ("none" if deadline is None else f"{deadline:g} minutes"),
     ]
 
 
