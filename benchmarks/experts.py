@@ -1,7 +1,7 @@
 """What is a tiny mixture's super expert worth, beside its controls? All of scripts/experts.py on a task of seconds.
 
 A mixture with random weights (Qwen3-MoE, 4 layers of 8 experts) learns to take the letter that it is told, until it is
-right in about half of the cases. Then its experts are profiled, pruned and trained by the commands that a user runs.
+right in most cases. Then its experts are profiled, pruned and trained by the commands that a user runs.
 So small a model says nothing of large ones: it shows what the commands tell, and how far one draw is from another.
 """
 

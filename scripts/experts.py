@@ -62,6 +62,7 @@ def arguments() -> argparse.Namespace:
     one.add_argument("--share", type=float, default=0.1, help="of the largest (default %(default)s)")
     one.add_argument("--depth", type=float, default=0.75, help="share of the layers (default %(default)s)")
     one.add_argument("--dtype", default="auto", help="auto, bfloat16, float16 or float32")
+    one.add_argument("--device", default="auto", help="auto (a GPU where there is one), cpu or cuda")
     one.add_argument("--batch-tokens", type=int, default=2048, help="tokens at once (default %(default)s)")
     two = verbs.add_parser("prune", help="the model with chosen experts' output set to zero")
     two.add_argument("model", help="a mixture: hub id or folder")
@@ -101,7 +102,7 @@ def profile(given: argparse.Namespace) -> None:
     questions = training_folds(given).questions
     drawn = random.Random(given.seed).sample(questions, min(given.limit, len(questions)))
     prompts = [render(question, "letter" if question.choices else "cot") for question in drawn]
-    tokenizer, model = loaded(Checkpoint(given.model), given.dtype)
+    tokenizer, model = loaded(Checkpoint(given.model), given.dtype, given.device)
     with progress_bar("reading") as progress:
         found = profile_experts(
             model, Tokens(tokenizer), prompts, criterion, batch_tokens=given.batch_tokens, progress=progress

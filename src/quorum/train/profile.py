@@ -94,13 +94,12 @@ def profile_experts(
     criterion: Criterion,
     *,
     batch_tokens: int = 2048,
-    longest: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Profile:
     """What each expert of `model`, loaded and in eval, wrote while it read the prompts as a backend sends them.
 
     The maxima are of values in the model's own type. A batch holds at most `batch_tokens` tokens, padding included, or
-    one prompt; of a prompt of more than `longest` tokens (the model's own limit where None) the middle is left out.
+    one prompt; of a prompt that is longer than the model reads the middle is left out.
 
     Raises:
         BadInput: no prompts, no fused experts, a maximum is no finite number.
@@ -109,7 +108,7 @@ def profile_experts(
 
     if not prompts:
         raise BadInput("there are no prompts to profile the experts on")
-    room = longest_sequence(model, tokens.tokenizer, longest)
+    room = longest_sequence(model, tokens.tokenizer)
     sequences = [fitted(tokens.ids(tokens.rendering(prompt.content)), room) for prompt in prompts]
     routed = {
         layer: [_Seen(Expert(layer, number)) for number in range(len(experts.down_proj))]
