@@ -2,7 +2,6 @@
 
 import argparse
 import subprocess
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,21 +59,20 @@ def main() -> int:
 
 def read_plans(path: Path) -> tuple[str, dict[str, Plan]]:
     """The owner, and the kernels by name."""
-    from quorum.config import dials
+    from quorum.config import dials, read_table
 
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path}: not a TOML file: {error}") from None
+    table = read_table(path)
     owner = table.pop("owner", None)
     if not isinstance(owner, str):
         raise BadInput(f"{path}: owner is missing: your name at Kaggle")
+    if loose := [name for name, plan in table.items() if not isinstance(plan, Mapping)]:
+        raise BadInput(f"{path}: {loose[0]} is no table; allowed are owner, and one table a kernel")
     return owner, {name: dials(Plan, plan, f"{path}, [{name}]") for name, plan in table.items()}
 
 
 def build(name: str, plan: Plan, owner: str, kernels: Path, folder: Path, commit: str) -> int:
     """Writes one kernel's script and metadata, and gives the script's size in bytes."""
-    from quorum.config import merged
+    from quorum.config import merged, read_table
     from quorum.disk import whole_file
     from quorum.kaggle.bundle import built_kernel
     from quorum.kaggle.metadata import (
@@ -85,7 +83,7 @@ def build(name: str, plan: Plan, owner: str, kernels: Path, folder: Path, commit
         write_kernel_metadata,
     )
 
-    table = merged(tomllib.loads((kernels / f"{plan.dials}.toml").read_text(encoding="utf-8")), plan.kaggle)
+    table = merged(read_table(kernels / f"{plan.dials}.toml"), plan.kaggle)
     metadata = KernelMetadata(
         id=f"{owner}/{kaggle_slug(plan.title)}",
         title=plan.title,

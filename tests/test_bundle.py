@@ -221,13 +221,68 @@ def test_a_circle_is_refused_and_shown(tale):
         ("HERE = __file__", "__file__, which at Kaggle is another file"),
         ("from quorum.tale import word", r"quorum\.tale, which is no module"),
         ("def f():\n    from quorum.errors import some\n    some = 1", "some is imported and assigned in f"),
+        ("def f(some):\n    from quorum.errors import some", "some is imported and assigned in f"),
+        ("def f(some):\n    def g():\n        from quorum.errors import some", "imported in g, and another in f"),
+        ("class A:\n    from quorum.errors import some", "some is imported in the body of A, a class"),
+        ("def f():\n    from quorum.errors import nope", r"line 8: quorum\.errors has no nope"),
+        (
+            "from quorum.errors import some; STEP = 2",
+            "line 7: 'from quorum.errors import some' needs a line of its own",
+        ),
+        ("STEP = 2; from quorum.errors import some", "needs a line of its own"),
+        ("def f(): from quorum.errors import some", "needs a line of its own"),
+        ("if __name__ != '__main__':\n    STEP = 2", "line 7: __name__, which is another in one file"),
+        ("if __name__ == '__main__':\n    STEP = 2\nelse:\n    STEP = 3", "line 7: __name__, which is another"),
         ("def f(:", "line 7: invalid syntax"),
+        ("def f(a, a): ...", "line 7: duplicate argument 'a'"),
+        ("return 1", "what was built is no Python: 'return' outside function"),
     ],
 )
 def test_what_would_mean_something_else_in_one_file_is_refused(tale, addition, message):
     write_module(tale, "word", f"{WORD}\n{addition}\n")
     with pytest.raises(BadInput, match=message):
         built(tale)
+
+
+def test_a_module_that_is_no_text_is_told(tale):
+    (tale / "src" / "quorum" / "tale" / "word.py").write_bytes(b"WORD = '\xff'\n")
+    with pytest.raises(BadInput, match=r"word\.py: no Python: 'utf-8' codec"):
+        built(tale)
+
+
+def test_signs_that_end_a_line_elsewhere_end_none_in_python(tale):
+    word = WORD.replace("\n\n\n", "\n\x0c\nSEPARATORS = '\u2028\x85'\n\n\n", 1)
+    write_module(tale, "word", word.replace("    return", "    from quorum.errors import BadInput\n\n    return"))
+    text = built(tale)
+    assert "SEPARATORS = '\u2028\x85'" in text
+    assert "from quorum" not in text
+
+
+@pytest.mark.parametrize("doc", ['Counts """words""".', 'Counts "words"', "Counts C:\\new\\x words."])
+def test_a_storys_caption_may_hold_quotes_and_backslashes(tale, doc):
+    (tale / "count.py").write_text(STORY.replace('"""Counts words."""', repr(doc)))
+    assert (ast.get_docstring(ast.parse(built(tale))) or "").startswith(f"{doc}\n\nBuilt by Quorum")
+
+
+def test_a_door_that_is_written_the_other_way_round_is_left_out_too(tale):
+    (tale / "count.py").write_text(STORY.replace('__name__ == "__main__"', '"__main__" == __name__'))
+    assert "read_config(Count" not in built(tale)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("few.toml", "x = [", "few.toml: not a TOML file: Invalid value"),
+        ("kaggle.toml", "version = 3", "kaggle.toml: version is no table; allowed are owner, and one table a kernel"),
+    ],
+)
+def test_a_broken_table_of_a_kernel_ends_in_one_line(tmp_path, file, text, message):
+    (tmp_path / "kaggle.toml").write_text('owner = "ada"\n[few]\nstory = "infer"\ndials = "few"\ntitle = "A few"\n')
+    (tmp_path / file).write_text(f'{text}\nowner = "ada"\n' if file == "kaggle.toml" else text)
+    command = [sys.executable, str(ROOT / "scripts" / "bundle.py"), "--kernels", str(tmp_path), "--out", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert message in done.stderr
 
 
 def test_the_same_import_in_two_modules_is_no_clash(tale):

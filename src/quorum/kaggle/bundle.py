@@ -13,7 +13,7 @@ from quorum.errors import BadInput, some
 from quorum.kaggle.metadata import kaggle_limits
 from quorum.kaggle.mount import first_dials
 from quorum.kaggle.secret import find_secrets
-from quorum.kaggle.source import SourceModule, check_unique, needed_modules, read_module
+from quorum.kaggle.source import SourceModule, check_imported_names, check_unique, is_door, needed_modules, read_module
 
 # What every built file needs besides its story; these need nothing but Python itself, so that the wheels can come next.
 _GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.door")
@@ -65,6 +65,7 @@ def built_kernel(
     body = whole[len(head) :]
     config = _config_class(last)
     _check_dials(table, config, name)
+    check_imported_names([*whole, last])
     check_unique([*whole, last], _BUILT_IN)
     pinned = _pinned(pins, wheels)
 
@@ -80,7 +81,10 @@ def built_kernel(
     if secrets := find_secrets(code):
         raise BadInput(f"{name}: what looks like a secret would be pushed: {some(secrets)}")
     text = _banner(name, story, last, commit, code) + code
-    compile(text, f"{name}.py", "exec", dont_inherit=True)
+    try:
+        compile(text, f"{name}.py", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError) as error:
+        raise BadInput(f"{name}: what was built is no Python: {error}") from None
     most = kaggle_limits()["source"]["most_bytes"]
     if len(text.encode()) > most:
         raise BadInput(f"{name}: {len(text.encode())} bytes, where Kaggle takes {most}")
@@ -89,11 +93,17 @@ def built_kernel(
 
 def _section(module: SourceModule) -> str:
     """A module as it stands, without its imports from the package and without what runs it as a program."""
-    lines: list[str | None] = list(module.text.splitlines())
+    source = module.text.split("\n")  # as ast counts lines; splitlines() ends some at a form feed or U+2028 too
+    lines: list[str | None] = list(source)
     for block in _blocks(module.tree):
-        gone = [node for node in block if node in module.imports or _is_door(node)]
+        gone = [node for node in block if node in module.imports or is_door(node)]
         for node in gone:
-            lines[node.lineno - 1 : node.end_lineno] = [None] * ((node.end_lineno or node.lineno) - node.lineno + 1)
+            end = node.end_lineno or node.lineno
+            before = source[node.lineno - 1].encode()[: node.col_offset].decode()
+            after = source[end - 1].encode()[node.end_col_offset :].decode().strip()
+            if before.strip() or (after and not after.startswith("#")):
+                raise BadInput(f"{module.name}, line {node.lineno}: {ast.unparse(node)!r} needs a line of its own")
+            lines[node.lineno - 1 : end] = [None] * (end - node.lineno + 1)
         if gone and len(gone) == len(block) and block is not module.tree.body:
             lines[gone[0].lineno - 1] = " " * gone[0].col_offset + "pass"
     title = module.name if module.name.startswith("quorum.") else Path(module.name).name
@@ -105,10 +115,6 @@ def _blocks(tree: ast.Module) -> list[list[ast.stmt]]:
     fields = ("body", "orelse", "finalbody", "handlers")
     found = (getattr(node, field, None) for node in ast.walk(tree) for field in fields)
     return [block for block in found if isinstance(block, list)]
-
-
-def _is_door(node: ast.stmt) -> bool:
-    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
 
 
 def _closed(lines: Sequence[str | None]) -> str:
@@ -234,7 +240,7 @@ if __name__ == "__main__":
 
 
 def _banner(name: str, story: Path, module: SourceModule, commit: str, code: str) -> str:
-    doc = (ast.get_docstring(module.tree) or name).splitlines()[0]
+    doc = (ast.get_docstring(module.tree) or name).splitlines()[0].replace("\\", r"\\").replace('"""', r"\"\"\"")
     return f'''"""{doc}
 
 Built by Quorum: kernel {name} out of kernels/{story.name} and the modules it needs, in one file. Do not edit it here.

@@ -30,6 +30,11 @@ class SourceModule:
         """The modules that it imports from the package."""
         return list(dict.fromkeys(str(node.module) for node in self.imports))
 
+    @cached_property
+    def symbols(self) -> symtable.SymbolTable:
+        """Its names, scope by scope."""
+        return symtable.symtable(self.text, self.name, "exec")
+
 
 def needed_modules(names: Sequence[str], src: Path) -> list[SourceModule]:
     """The modules called `names` and all that they need, each after what it needs itself.
@@ -63,18 +68,29 @@ def read_module(name: str, path: Path) -> SourceModule:
     Raises:
         BadInput: it is no Python, or holds what would mean something else in one file.
     """
-    text = path.read_text(encoding="utf-8")
     try:
-        tree = ast.parse(text, name)
+        text = path.read_text(encoding="utf-8")
+        module = SourceModule(name, text, ast.parse(text, name))
+        scopes = _scopes(module.symbols)
     except SyntaxError as error:
         raise BadInput(f"{path}, line {error.lineno}: {error.msg}") from None
-    module = SourceModule(name, text, tree)
+    except ValueError as error:
+        raise BadInput(f"{path}: no Python: {error}") from None
     _check_imports(module)
+    _check_scopes(module, scopes)
     return module
+
+
+def is_door(node: ast.AST) -> bool:
+    """Whether a statement is what runs its module as a program."""
+    spelt = ("__name__ == '__main__'", "'__main__' == __name__")
+    return isinstance(node, ast.If) and not node.orelse and ast.unparse(node.test) in spelt
 
 
 def _check_imports(module: SourceModule) -> None:
     """Refuses what would mean something else in one file."""
+    ifs = (node for node in ast.walk(module.tree) if isinstance(node, ast.If) and is_door(node))
+    doors = {part for door in ifs for part in ast.walk(door.test)}
     for node in ast.walk(module.tree):
         where = f"{module.name}, line {getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import) and any(alias.name.split(".")[0] == "quorum" for alias in node.names):
@@ -86,20 +102,63 @@ def _check_imports(module: SourceModule) -> None:
                 raise BadInput(f"{where}: from __future__ holds for a whole file; leave it out")
         if isinstance(node, ast.Name) and node.id == "__file__":
             raise BadInput(f"{where}: __file__, which at Kaggle is another file in another folder")
+        if isinstance(node, ast.Name) and node.id == "__name__" and node not in doors:
+            raise BadInput(f'{where}: __name__, which is another in one file; allowed is: if __name__ == "__main__":')
     for node in module.imports:
         for alias in node.names:
             if alias.name == "*" or alias.asname:
                 raise BadInput(f"{module.name}, line {node.lineno}: import {alias.name} as {alias.asname or '*'}; "
                                f"allowed is only the name itself")  # fmt: skip
+
+
+def _check_scopes(module: SourceModule, scopes: Sequence[tuple[symtable.SymbolTable, ...]]) -> None:
+    """Refuses an import whose name would mean something else, once it is gone and the name is the whole file's."""
     own = {alias.name for node in module.imports for alias in node.names}
-    for scope in _scopes(symtable.symtable(module.text, module.name, "exec")):
+    for *outer, scope in scopes:
         for symbol in scope.get_symbols():
-            if symbol.get_name() in own and symbol.is_imported() and symbol.is_assigned():
-                raise BadInput(f"{module.name}: {symbol.get_name()} is imported and assigned in {scope.get_name()}")
+            name = symbol.get_name()
+            if name not in own or not symbol.is_imported():
+                continue
+            if symbol.is_assigned() or symbol.is_parameter():
+                raise BadInput(f"{module.name}: {name} is imported and assigned in {scope.get_name()}")
+            if scope.get_type() == "class":
+                raise BadInput(f"{module.name}: {name} is imported in the body of {scope.get_name()}, a class")
+            if others := [around.get_name() for around in outer if _is_local(around, name)]:
+                raise BadInput(f"{module.name}: {name} is imported in {scope.get_name()}, and another in {others[-1]}")
 
 
-def _scopes(table: symtable.SymbolTable) -> list[symtable.SymbolTable]:
-    return [table, *(inner for child in table.get_children() for inner in _scopes(child))]
+def _is_local(scope: symtable.SymbolTable, name: str) -> bool:
+    """Whether a function has `name` for itself and for the functions in it."""
+    return scope.get_type() == "function" and name in scope.get_identifiers() and scope.lookup(name).is_local()
+
+
+def _scopes(table: symtable.SymbolTable, *outer: symtable.SymbolTable) -> list[tuple[symtable.SymbolTable, ...]]:
+    """Every scope of a module, each after those around it."""
+    around = (*outer, table)
+    return [around, *(inner for child in table.get_children() for inner in _scopes(child, *around))]
+
+
+def check_imported_names(modules: Sequence[SourceModule]) -> None:
+    """Refuses an import of what its module does not have: in one file it would be missed when it is used.
+
+    Raises:
+        BadInput: there is such an import.
+    """
+    there = {module.name: _bound(module.symbols) for module in modules}
+    for module in modules:
+        for node in module.imports:
+            for alias in node.names:
+                if alias.name not in there[str(node.module)]:
+                    raise BadInput(f"{module.name}, line {node.lineno}: {node.module} has no {alias.name}")
+
+
+def _bound(table: symtable.SymbolTable) -> set[str]:
+    """The names that get a meaning in a scope."""
+    return {
+        symbol.get_name()
+        for symbol in table.get_symbols()
+        if symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+    }
 
 
 def check_unique(modules: Sequence[SourceModule], taken: Mapping[str, str]) -> None:
@@ -113,12 +172,10 @@ def check_unique(modules: Sequence[SourceModule], taken: Mapping[str, str]) -> N
     meanings = {name: (meaning, "the built file") for name, meaning in taken.items()}
     for module in modules:
         outside = _imported_from_outside(module)
-        for symbol in symtable.symtable(module.text, module.name, "exec").get_symbols():
-            name = symbol.get_name()
+        for name in sorted(_bound(module.symbols)):
+            symbol = module.symbols.lookup(name)
             if symbol.is_imported() and name not in outside:
                 continue  # from the package: its meaning is noted where it is defined
-            if not (symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()):
-                continue
             meaning = outside[name] if symbol.is_imported() else f"defined in {module.name}"
             before, where = meanings.setdefault(name, (meaning, module.name))
             if before != meaning:
