@@ -392,10 +392,17 @@ def test_an_optimizer_that_moves_other_experts_is_told(folder: Path, tmp_path: P
     trained = tuned(folder, "mixtral", tmp_path, "super", steps=1)
     _, model = opened(planted(folder, "mixtral"))
     adapted = PeftModel.from_pretrained(model, trained.folder)
-    check_others_still(adapted, profile_of(folder, "mixtral"), "super", 3407)
+    check_others_still(adapted, [PLANTED])
     next(part for name, part in adapted.named_parameters() if "lora_B" in name).data[0, 3] = 1e-9  # rank 0, expert 3
     with pytest.raises(BadInput, match="the optimizer moved experts that were not chosen"):
-        check_others_still(adapted, profile_of(folder, "mixtral"), "super", 3407)
+        check_others_still(adapted, [PLANTED])
+
+
+def test_a_profile_that_is_none_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "experts.json").write_text("{}")
+    tuning = CausalTuning("no/such/model", engine="trl", adapt="super", experts=str(tmp_path / "experts.json"))
+    with pytest.raises(BadInput, match="experts.json: no profile"):
+        tune_causal(tuning, largest_rows(4), tmp_path / "out", lambda done, total: None)
 
 
 @pytest.mark.parametrize(

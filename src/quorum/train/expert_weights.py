@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from quorum.engine.checkpoint import Checkpoint, loaded, told_loading
 from quorum.errors import BadInput
-from quorum.train.experts import Expert, chosen_experts, places_told, read_profile
+from quorum.train.experts import Expert, places_told
 from quorum.train.profile import fused_experts, layer_of, shared_experts
 
 if TYPE_CHECKING:
@@ -52,21 +52,20 @@ def prune(model: str, places: Sequence[Expert], out: Path) -> None:
 
 
 def with_expert_adapter(
-    model: Any, experts: Path, adapt: Adapt, draw: int, *, rank: int, alpha: int
+    model: Any, places: Sequence[Expert], adapt: Adapt, *, rank: int, alpha: int
 ) -> tuple[Any, str]:
     """The model with a LoRA adapter that learns in chosen places alone, and a line about them.
 
-    *super* and *random*: the projections of those experts of the profile (`chosen_experts`, the seed is `draw`);
-    *attention*: the linear layers of attention in the layers that hold super experts. PEFT adapts the fused experts of
-    a layer all together, so both factors of those that are not chosen begin at zero: neither ever has a gradient.
+    *super* and *random*: the projections of these experts; *attention*: the linear layers of attention in their layers.
+    PEFT adapts the fused experts of a layer all together, so both factors of those that are not chosen begin at zero:
+    neither ever has a gradient.
 
     Raises:
-        BadInput: the profile is of another model, or has too few experts.
+        BadInput: the model has no such experts.
     """
     import peft
 
     routed, shared = fused_experts(model), shared_experts(model)
-    places = chosen_experts(read_profile(experts), "random" if adapt == "random" else "super", draw)
     for place in places:
         _check_place(place, model, routed, shared)
     names = {id(module): name for name, module in model.named_modules()}
@@ -96,15 +95,12 @@ def with_expert_adapter(
     return adapted, f"adapt {adapt}: {told}; {learns:,} numbers learn"
 
 
-def check_others_still(model: Any, experts: Path, adapt: Adapt, draw: int) -> None:
-    """Nothing, where the experts that `with_expert_adapter` did not choose answer as they did before the training.
+def check_others_still(model: Any, places: Sequence[Expert]) -> None:
+    """Nothing, where the fused experts that `with_expert_adapter` did not choose are as they were before the training.
 
     Raises:
         BadInput: the optimizer moved them without a gradient.
     """
-    if adapt == "attention":
-        return
-    places = chosen_experts(read_profile(experts), adapt, draw)
     if any(bool(factor.any()) for factors in _factors_beside(model, places) for factor in factors):
         raise BadInput(
             "the optimizer moved experts that were not chosen, which have no gradient; "

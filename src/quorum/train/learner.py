@@ -12,7 +12,7 @@ from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded
 from quorum.errors import BadInput
 from quorum.train.bounds import refuse_out_of_bounds
 from quorum.train.expert_weights import with_expert_adapter
-from quorum.train.experts import DRAW_SEED
+from quorum.train.experts import DRAW_SEED, Expert, chosen_experts, read_profile
 
 # The linear layers of attention and of the MLP, as most families call them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -75,11 +75,13 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
     """The tokenizer and the model, through transformers and PEFT; where not all of it learns, with a new adapter.
 
     Raises:
-        BadInput: there is no such model, bitsandbytes is missing, no layer has the name of a target.
+        BadInput: there is no such model, bitsandbytes is missing, no layer has the name of a target, the profile that
+            `adapt` goes by is none of this model.
     """
     import torch
     import transformers
 
+    places = adapted_experts(tuning)
     device = fast_device()
     dtype = learning_dtype(tuning)
     quantization = None
@@ -94,12 +96,9 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
     tokenizer, model = loaded(Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization)
     if tuning.method == "full":
         return tokenizer, model
-    if tuning.adapt is not None and tuning.experts is not None:
+    if tuning.adapt is not None:
         transformers.set_seed(tuning.seed)
-        draw = DRAW_SEED if tuning.draw is None else tuning.draw
-        adapted, told = with_expert_adapter(
-            model, Path(tuning.experts), tuning.adapt, draw, rank=tuning.rank, alpha=tuning.alpha
-        )
+        adapted, told = with_expert_adapter(model, places, tuning.adapt, rank=tuning.rank, alpha=tuning.alpha)
         say(told)
         return tokenizer, adapted
     import peft
@@ -117,6 +116,18 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
         return tokenizer, peft.get_peft_model(model, config)
     except ValueError as error:
         raise BadInput(f"targets {', '.join(targets)}: {str(error).splitlines()[0]}") from None
+
+
+def adapted_experts(tuning: CausalTuning) -> list[Expert]:
+    """The experts that `adapt` is about, of its profile; none where all of the model learns.
+
+    Raises:
+        BadInput: there is no profile in that file, or it has too few experts.
+    """
+    if tuning.adapt is None or tuning.experts is None:
+        return []
+    draw = DRAW_SEED if tuning.draw is None else tuning.draw
+    return chosen_experts(read_profile(Path(tuning.experts)), "random" if tuning.adapt == "random" else "super", draw)
 
 
 def unsloth_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:

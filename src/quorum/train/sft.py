@@ -19,9 +19,9 @@ from quorum.lesson.row import Row
 from quorum.train.bounds import refuse_unknown_optimizer
 from quorum.train.card import write_card
 from quorum.train.expert_weights import check_others_still
-from quorum.train.experts import DRAW_SEED
 from quorum.train.learner import (
     CausalTuning,
+    adapted_experts,
     has_unsloth,
     import_unsloth,
     learning_dtype,
@@ -210,9 +210,8 @@ def _ends(model: Any) -> list[int]:
 def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
     """The folder with the adapter, or the model and its tokenizer, as safetensors."""
     folder = out / ("model" if tuning.method == "full" else "adapter")
-    if tuning.adapt is not None and tuning.experts is not None:
-        draw = DRAW_SEED if tuning.draw is None else tuning.draw
-        check_others_still(trainer.model, Path(tuning.experts), tuning.adapt, draw)
+    if tuning.adapt is not None:
+        check_others_still(trainer.model, adapted_experts(tuning))
     if tuning.method == "full":
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
