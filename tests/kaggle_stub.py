@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -38,6 +39,7 @@ class Trouble:
     done: bool = False  # carried out all the same
     seconds: float = 0.0
     instead: str = ""  # another hand saves this source at the same time
+    after: str = ""  # the Retry-After of the answer
 
 
 @dataclass
@@ -299,7 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
         method = target.path.rsplit("/", 1)[-1]
         if method == "DownloadDataFiles":  # answered with where the archive is
             self._body()
-            self._reply(302, b"", location=f"http://127.0.0.1:{self.service.port}/data/letters.zip")
+            self._reply(302, b"", headers={"Location": f"http://127.0.0.1:{self.service.port}/data/letters.zip"})
             return
         body = json.loads(self._body() or b"{}")
         self.service.asked.append((method, body))
@@ -315,7 +317,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             status, answer = trouble.status, {"code": trouble.status, "message": trouble.message}
-        self._reply(status, json.dumps(answer).encode())
+        after = {"Retry-After": trouble.after} if trouble and trouble.after else {}
+        self._reply(status, json.dumps(answer).encode(), headers=after)
 
     def do_PUT(self) -> None:  # noqa: N802
         token = self.path.rsplit("/", 1)[-1]
@@ -353,12 +356,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(pieces)
 
-    def _reply(self, status: int, data: bytes, length: int | None = None, location: str = "") -> None:
+    def _reply(
+        self, status: int, data: bytes, length: int | None = None, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json" if data.startswith(b"{") else "application/octet-stream")
         self.send_header("Content-Length", str(len(data) if length is None else length))
-        if location:
-            self.send_header("Location", location)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 

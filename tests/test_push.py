@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -264,6 +265,81 @@ def test_a_token_is_checked_and_never_shown(stub, monkeypatch, capfd):
         sign_in(patient())
     assert "a-bad-token" not in str(refused.value)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "token", ["sec-token\n", "sec-token\r", "sec-token\r\n", "sec-token\nsecond-line", "s\u20ac-token"]
+)
+def test_a_token_that_no_header_can_hold_is_never_shown(stub, monkeypatch, token):
+    monkeypatch.delenv("KAGGLE_KEY")
+    monkeypatch.setenv("KAGGLE_API_TOKEN", token)
+    with pytest.raises(BadInput, match="^no valid Kaggle credentials") as refused:
+        sign_in(patient())
+    assert "token" not in str(refused.value).replace("make a token", "").replace("access_token", "")
+
+
+def test_a_token_in_a_header_is_not_shown_after_the_sign_in_either(stub, kaggle, tmp_path):
+    kaggle.api.config_values["token"] = "sec-token\n"
+    client = kaggle.api.build_kaggle_client()
+    client.http_client()._api_token = "sec-token\n"
+    kaggle.api.build_kaggle_client = lambda: client
+    with pytest.raises(BadInput, match="looking up ada/answer-letters: a header is not legal$"):
+        push_kernel(kaggle, built(tmp_path / "k"), patient())
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", '{"username": 5, "key": 6}', '{"username": "ada"}', '"sec-key"', '{"key": "sec']
+)
+def test_a_kaggle_json_that_holds_something_else_is_no_credentials(stub, monkeypatch, tmp_path, text):
+    for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
+        monkeypatch.delenv(name)
+    (tmp_path / "home" / ".kaggle").mkdir(parents=True)
+    (tmp_path / "home" / ".kaggle" / "kaggle.json").write_text(text)
+    with pytest.raises(BadInput, match="^no valid Kaggle credentials"):
+        sign_in(patient())
+
+
+def test_an_answer_that_comes_too_late_is_not_printed_by_the_thread_left_behind(stub, monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("VERBOSE", "1")
+    stub.troubles["GetKernel"] = [Trouble(503, "a signed address", seconds=0.4)]
+    with pytest.raises(KaggleRefused, match="no answer within"):
+        push_kernel(sign_in(patient()), built(tmp_path / "k"), patient(answer=0.2, tries=1))
+    for thread in threading.enumerate():
+        if thread.daemon and thread is not threading.current_thread() and "run" in thread.name:
+            thread.join(5)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("body", [None, {"versionNumber": 1, "invalidModelSources": None}, {"versionNumber": "one"}])
+def test_a_push_whose_answer_cannot_be_read_is_looked_up_and_not_repeated(stub, kaggle, tmp_path, body):
+    save = stub.save_kernel
+    stub.save_kernel = lambda told: (save(told), body)[1]
+    assert push_kernel(kaggle, built(tmp_path / "k"), patient()) == Pushed("ada/answer-letters", 1)
+    assert stub.count("SaveKernel") == 1
+
+
+def test_a_refusal_that_comes_with_200_is_known_by_the_code_in_its_body(stub, kaggle, tmp_path):
+    stub.save_kernel = lambda _: {"code": 429, "message": "slow down"}
+    with pytest.raises(KaggleRefused, match="Kaggle answered 429: slow down"):
+        push_kernel(kaggle, built(tmp_path / "k"), patient(tries=3))
+    assert stub.count("SaveKernel") == 3
+
+
+@pytest.mark.parametrize(("after", "slept"), [("30", 30 + 5), ("Sat, 21 Nov 2026 12:00:00 GMT", 5), ("-1", 5)])
+@pytest.mark.parametrize("method", ["GetKernel", "SaveKernel"])
+def test_who_is_told_when_to_come_back_waits_that_long(stub, kaggle, tmp_path, method, after, slept):
+    stub.troubles[method] = [Trouble(429, "slow down", after=after)]
+    patience = patient()
+    assert push_kernel(kaggle, built(tmp_path / "k"), patience).version == 1
+    assert patience.clock() == slept
+
+
+def test_who_is_told_to_come_back_when_the_wait_is_over_leaves_at_once(stub, kaggle, tmp_path):
+    stub.troubles["SaveKernel"] = [Trouble(429, "slow down", after="601")]
+    patience = patient(whole=600)
+    with pytest.raises(KaggleRefused, match="429: slow down"):
+        push_kernel(kaggle, built(tmp_path / "k"), patience)
+    assert patience.clock() == 0
 
 
 def test_metadata_that_kaggle_would_change_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -37,11 +38,15 @@ _ALL_WELL: dict[str, dict[str, Any]] = {
 
 
 class KaggleRefused(BadInput):
-    """Kaggle said no, failed, or did not answer; `status` is the HTTP status, None where no whole answer came back."""
+    """Kaggle said no, failed, or did not answer; `status` is the HTTP status, None where no whole answer came back.
 
-    def __init__(self, message: str, status: int | None) -> None:
+    `after` are the seconds after which Kaggle wants to be asked again.
+    """
+
+    def __init__(self, message: str, status: int | None, after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
+        self.after = after
 
     @property
     def ambiguous(self) -> bool:
@@ -72,12 +77,21 @@ class Patience:
     tries: int = 5
 
     def waits(self) -> Iterator[bool]:
-        """Sleeps a while before each step, and stops when `whole` is over."""
-        end, wait = self.clock() + self.whole, self.first_wait
-        while (left := end - self.clock()) > 0:
-            self.sleep(min(wait, left))
+        """Sleeps a while before each step, of which there is one at least, and stops when `whole` is over."""
+        end, wait, left = self.clock() + self.whole, self.first_wait, self.whole
+        while True:
+            self.sleep(max(0.0, min(wait, left)))
             yield True
+            if (left := end - self.clock()) <= 0:
+                return
             wait = min(wait * 1.5, self.longest_wait)
+
+    def before_another_try(self, waits: Iterator[bool], refused: KaggleRefused) -> bool:
+        """Whether to ask again: sleeps the next of `waits`, but first as long as Kaggle asked for."""
+        if not refused.passing or refused.after > self.whole:
+            return False
+        self.sleep(refused.after)
+        return next(waits, False)
 
 
 @dataclass(frozen=True)
@@ -96,11 +110,23 @@ def sign_in(patience: Patience) -> Kaggle:
         KaggleRefused: Kaggle could not be reached to check a token.
     """
     api = _client_class()()
+
+    def authenticate() -> None:
+        try:
+            api.authenticate()
+        except (TypeError, AttributeError):  # a kaggle.json may hold anything
+            raise SystemExit from None
+
     try:
-        ask_kaggle("signing in", api.authenticate, patience)
-    except SystemExit:
+        ask_kaggle("signing in", authenticate, patience)
+    except KaggleRefused:
+        raise
+    except (SystemExit, BadInput):  # what the client says of a token that is none may hold the token
         raise BadInput(_NO_CREDENTIALS) from None
-    return Kaggle(api, api.config_values["username"])
+    user = api.config_values["username"]
+    if not isinstance(user, str):
+        raise BadInput(_NO_CREDENTIALS)
+    return Kaggle(api, user)
 
 
 def rehearsal(user: str, show: Callable[[str], None]) -> Kaggle:
@@ -159,9 +185,25 @@ def ask_kaggle(what: str, call: Callable[[], T], patience: Patience, tries: int 
         try:
             return _translated(what, call, limit or patience.answer)
         except KaggleRefused as refused:
-            if not left or not refused.passing or not next(waits, False):
+            if not left or not patience.before_another_try(waits, refused):
                 raise
     raise AssertionError("tries is at least 1")
+
+
+def looks(look: Callable[[], T], patience: Patience) -> Iterator[T]:
+    """What `look` sees, again and again until `patience.whole` is over; where it fails in passing, it sees nothing.
+
+    Raises:
+        KaggleRefused: `look` was refused for good.
+    """
+    for _ in patience.waits():
+        try:
+            seen = look()
+        except KaggleRefused as refused:
+            if not refused.passing:
+                raise
+        else:
+            yield seen
 
 
 def ask_service(
@@ -187,6 +229,7 @@ def _client_class() -> Any:
     """The official client's class. Importing it signs in at once, over the network, and prints help: not here."""
     try:
         transport = importlib.import_module("kagglesdk.kaggle_http_client").KaggleHttpClient
+        transport._print = _say_nothing  # VERBOSE: a thread left behind would print signed addresses, and the token
         with _nothing_sent(transport), _nothing_said():
             return importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi
     except ModuleNotFoundError as error:
@@ -207,6 +250,10 @@ def _nothing_sent(transport: Any) -> Iterator[None]:
         transport.call = call
 
 
+def _say_nothing(*_: Any) -> None:
+    pass
+
+
 @contextlib.contextmanager
 def _nothing_said() -> Iterator[None]:
     """While this holds, nothing is printed."""
@@ -220,16 +267,37 @@ def _translated(what: str, call: Callable[[], T], limit: float) -> T:
     try:
         return _within(limit, call)
     except HTTPError as error:
-        status = error.response.status_code if error.response is not None else None
-        raise KaggleRefused(f"{what}: Kaggle answered {status or 'nothing'}: {_said(error)}", status) from None
+        status = _status(error.response)
+        told = f"{what}: Kaggle answered {status or 'nothing'}: {_said(error)}"
+        raise KaggleRefused(told, status, _retry_after(error.response)) from None
     except TimeoutError:
         raise KaggleRefused(f"{what}: no answer within {limit:g} s", None) from None
     except (RequestException, ConnectionError) as error:  # its text holds addresses, which may be signed
         raise KaggleRefused(f"{what}: the connection failed ({type(error).__name__})", None) from None
     except KeyError as error:  # the client maps states by name, and Kaggle adds new ones
         raise KaggleRefused(f"{what}: the official client does not know Kaggle's answer {error}", None) from None
+    except (TypeError, AttributeError, json.JSONDecodeError) as error:  # the client trusts that an answer is whole
+        kind = type(error).__name__
+        raise KaggleRefused(f"{what}: the official client cannot read Kaggle's answer ({kind})", None) from None
     except ValueError as error:  # what the client itself refuses
-        raise BadInput(f"{what}: {error}") from None
+        told = "a header is not legal" if "header value" in str(error) else str(error)  # it holds the token
+        raise BadInput(f"{what}: {told}") from None
+
+
+def _status(response: Any) -> int | None:
+    """The HTTP status of a refusal; where it comes with 200, the one in its body."""
+    if response is None:
+        return None
+    if response.status_code < 400:
+        with contextlib.suppress(ValueError, TypeError, KeyError, RuntimeError):
+            return int(response.json()["code"])
+    return int(response.status_code)
+
+
+def _retry_after(response: Any) -> float:
+    """The seconds that a refusal asks to wait; a date, which the header may hold instead, is not read."""
+    told = response.headers.get("Retry-After", "") if response is not None else ""
+    return float(told) if re.fullmatch(r"\d{1,6}", told) else 0.0
 
 
 def _said(error: Exception) -> str:

@@ -84,7 +84,7 @@ def push_kernel(kaggle: Kaggle, folder: Path, patience: Patience, session: float
         except KaggleRefused as refused:
             if refused.ambiguous:
                 return _looked_up(kaggle, metadata, before, source, patience, refused)
-            if not left or not refused.passing or not next(waits, False):
+            if not left or not patience.before_another_try(waits, refused):
                 raise
     raise AssertionError("tries is at least 1")
 
@@ -159,7 +159,7 @@ def _saved(kaggle: Kaggle, folder: Path, metadata: KernelMetadata, patience: Pat
     answer = ask_kaggle(what, lambda: kaggle.api.kernels_push(str(folder), timeout=timeout), patience)
     if answer.error:  # said in a body that comes with 200
         raise KaggleRefused(f"{what}: Kaggle answered: {answer.error}", 429 if _BUSY in answer.error else 400)
-    if not answer.version_number:
+    if not answer.version_number or not isinstance(answer.version_number, int):
         raise KaggleRefused(f"{what}: Kaggle gave it no version", None)
     pushed = Pushed(metadata.id, answer.version_number)
     return _complete(pushed, {name: list(getattr(answer, f"invalid_{name}") or []) for name in _INVALID})
