@@ -21,7 +21,7 @@ from quorum.errors import BadInput
 from quorum.files.answers import answers_frame, write_answers
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt
-from quorum.train.expert_weights import check_others_still, prune
+from quorum.train.expert_weights import check_others_still, prune, with_expert_adapter
 from quorum.train.experts import (
     Criterion,
     Expert,
@@ -396,6 +396,15 @@ def test_an_optimizer_that_moves_other_experts_is_told(folder: Path, tmp_path: P
     next(part for name, part in adapted.named_parameters() if "lora_B" in name).data[0, 3] = 1e-9  # rank 0, expert 3
     with pytest.raises(BadInput, match="the optimizer moved experts that were not chosen"):
         check_others_still(adapted, [PLANTED])
+
+
+def test_a_model_that_calls_its_attention_otherwise_has_no_such_control() -> None:
+    _, model = opened(tiny_model("mixtral"))
+    for layer in model.model.layers:
+        layer.mixer = layer.self_attn
+        del layer.self_attn
+    with pytest.raises(BadInput, match="has no linear layers in a module self_attn"):
+        with_expert_adapter(model, [PLANTED], "attention", rank=4, alpha=8)
 
 
 def test_a_profile_that_is_none_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:

@@ -72,6 +72,10 @@ def with_expert_adapter(
     layers = sorted({place.layer for place in places})
     if adapt == "attention":
         modules = _linear_layers(model, _attention_of(names.values(), layers))
+        if not modules:
+            raise BadInput(
+                f"{model.name_or_path} has no linear layers in a module self_attn, where attention would learn"
+            )
         parameters, told = [], f"attention in layers {', '.join(map(str, layers))}"
     else:
         within = [names[id(shared[place.layer])] for place in places if place.expert is None]
