@@ -79,6 +79,24 @@ def test_a_push_whose_answer_is_lost_is_looked_up_and_not_repeated(stub, kaggle,
     assert (pushed.version, stub.count("SaveKernel")) == (1, 1)
 
 
+def test_a_push_whose_answer_is_lost_in_an_outage_is_looked_up_when_that_is_over(stub, kaggle, tmp_path):
+    stub.troubles["SaveKernel"] = [Trouble(503, done=True)]
+    folder = built(tmp_path / "k")
+    stub.troubles["GetKernel"] = [Trouble(403, "denied"), *[Trouble(503)] * 12]
+    assert push_kernel(kaggle, folder, patient()).version == 1
+    assert stub.count("SaveKernel") == 1
+
+
+def test_a_push_whose_answer_is_lost_is_looked_up_once_though_the_wait_is_over(stub, kaggle, tmp_path):
+    stub.troubles["SaveKernel"] = [Trouble(503, done=True)]
+    assert push_kernel(kaggle, built(tmp_path / "k"), patient(whole=0)).version == 1
+
+
+def test_a_session_of_a_moment_is_not_one_without_a_limit(stub, kaggle, tmp_path):
+    push_kernel(kaggle, built(tmp_path / "k"), patient(), session=0.36)
+    assert stub.last("SaveKernel")["sessionTimeoutSeconds"] == 1
+
+
 def test_a_push_that_is_looked_up_runs_with_all_of_its_sources_or_is_refused(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(503, done=True)]
     folder = built(tmp_path / "k", competition_sources=("letters",), model_sources=("bob/qwen/transformers/7b/3",))
@@ -164,11 +182,35 @@ def test_a_session_that_never_ends_is_left_when_the_wait_is_over(stub, kaggle, t
         wait_for_kernel(kaggle, pushed, patient(whole=600))
 
 
-def test_a_state_that_is_never_told_is_left_too(stub, kaggle, tmp_path):
+@pytest.mark.parametrize("trouble", [Trouble(503), Trouble(0), Trouble(429, after="60")])
+def test_an_outage_in_the_middle_of_a_wait_is_waited_out(stub, kaggle, tmp_path, trouble):
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
-    stub.troubles["GetKernelSessionStatus"] = [Trouble(seconds=1)] * 3
-    with pytest.raises(KaggleRefused, match=r"no answer within 0\.2 s"):
-        wait_for_kernel(kaggle, pushed, patient(answer=0.2, tries=2))
+    stub.troubles["GetKernelSessionStatus"] = [trouble] * 23
+    assert wait_for_kernel(kaggle, pushed, patient()) == ""
+
+
+@pytest.mark.parametrize("trouble", [Trouble(503), Trouble(seconds=0.5)])
+def test_a_state_that_is_never_told_is_left_when_the_wait_is_over(stub, kaggle, tmp_path, trouble):
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    stub.troubles["GetKernelSessionStatus"] = [trouble] * 100
+    patience = patient(answer=0.1, tries=2, whole=60)
+    with pytest.raises(KaggleRefused, match="version 1: not told when the wait was over; it goes on there"):
+        wait_for_kernel(kaggle, pushed, patience)
+    assert 60 <= patience.clock() < 80
+
+
+def test_a_version_that_does_not_show_at_once_is_waited_for(stub, kaggle, tmp_path):
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    stub.troubles["GetKernelSessionStatus"] = [Trouble(404, "not found"), Trouble(403, "denied")]
+    assert wait_for_kernel(kaggle, pushed, patient()) == ""
+
+
+def test_a_version_that_never_shows_is_not_waited_for_all_day(stub, kaggle, tmp_path):
+    stub.troubles["GetKernelSessionStatus"] = [Trouble(404, "not found")] * 9
+    patience = patient()
+    with pytest.raises(KaggleRefused, match="Kaggle shows no version 7: .*404: not found"):
+        wait_for_kernel(kaggle, Pushed("ada/answer-letters", 7), patience)
+    assert patience.clock() < 120
 
 
 def test_a_failed_kernel_says_why(stub, kaggle, tmp_path):

@@ -2,17 +2,19 @@
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quorum.disk import whole_file
 from quorum.door import Progress
 from quorum.errors import BadInput, some
-from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
 
 _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
@@ -20,6 +22,7 @@ _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", 
 _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources": 2, "model_sources": 4}
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
+_UNSEEN = "unseen"
 
 # What a kernel's last lines often mean: a pattern, and what to do.
 _CAUSES = (
@@ -98,14 +101,18 @@ def latest_version(kaggle: Kaggle, metadata: KernelMetadata, patience: Patience)
 def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress: Progress | None = None) -> str:
     """Waits until the version has ended; what comes out is why it failed, empty where it completed.
 
+    An outage of Kaggle's is waited out; so is, for `patience.tries` questions, a version that does not show yet.
+
     Raises:
-        KaggleRefused: it still runs when `patience.whole` is over, or Kaggle does not tell.
+        KaggleRefused: it still runs when `patience.whole` is over, or Kaggle shows no such version.
     """
-    state, start = "not asked", patience.clock()
-    for _ in patience.waits():
-        state, reason = _session(kaggle, pushed, patience)
+    state, start, unseen = "not told", patience.clock(), 0
+    for state, reason in looks(partial(_session, kaggle, pushed, patience), patience):
         if state in _ENDED:
             return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
+        unseen += state == _UNSEEN
+        if unseen == patience.tries:
+            raise KaggleRefused(f"{pushed.url}: Kaggle shows no version {pushed.version}: {reason}", 404)
         if progress:
             progress(int(patience.clock() - start), int(patience.whole))  # seconds waited, of those there are
     raise KaggleRefused(
@@ -154,7 +161,7 @@ def likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
 
 
 def _saved(kaggle: Kaggle, folder: Path, metadata: KernelMetadata, patience: Patience, session: float | None) -> Pushed:
-    timeout = None if session is None else str(int(session))
+    timeout = None if session is None else str(math.ceil(session))  # 0 would be no limit
     what = f"pushing {metadata.id}"
     answer = ask_kaggle(what, lambda: kaggle.api.kernels_push(str(folder), timeout=timeout), patience)
     if answer.error:  # said in a body that comes with 200
@@ -185,11 +192,8 @@ def _looked_up(
         BadInput: it lacks sources that the metadata names: what Kaggle had to say of those is lost with its answer.
         KaggleRefused: none has appeared.
     """
-    waits = patience.waits()
-    for _ in range(patience.tries):
-        if not next(waits, False):
-            break
-        kernel = _kernel(kaggle, metadata, patience)
+    seen = looks(partial(_kernel, kaggle, metadata, patience), patience)
+    for kernel in islice(seen, patience.tries):
         if kernel and kernel.metadata.current_version_number > before and _same_source(kernel.blob.source, source):
             return _complete(
                 Pushed(metadata.id, kernel.metadata.current_version_number), _not_among(metadata, kernel.metadata)
@@ -230,8 +234,13 @@ def _kernel(kaggle: Kaggle, metadata: KernelMetadata, patience: Patience) -> Any
 
 
 def _session(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> tuple[str, str]:
-    """The state of the version's session, and Kaggle's reason where it failed."""
-    answer = _asked_of(kaggle, pushed, "get_kernel_session_status", patience)
+    """The state of the version's session, and Kaggle's reason where it failed or does not show the version."""
+    try:
+        answer = _asked_of(kaggle, pushed, "get_kernel_session_status", patience)
+    except KaggleRefused as refused:
+        if refused.status in (403, 404):
+            return _UNSEEN, str(refused)
+        raise
     return answer.status.name, answer.failure_message or ""
 
 
