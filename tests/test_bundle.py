@@ -428,6 +428,57 @@ def test_a_secret_in_a_module_or_a_dial_is_refused_and_not_shown(tale, secret):
     assert secret not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'os.environ["WANDB_API_KEY"] = "{"0a1b2" * 8}"',
+        f'wandb.login(key="{"0a1b2" * 8}")',
+        f"'wandb': '{'0a1b2' * 8}'",
+        f'kaggle_key = "{"0A1B2C3D" * 4}"',
+        'os.environ["MY_PASSWORD"] = "letmein-123"',
+        'password: str = "letmein-123"',
+        'password: str | None = "letmein-123"',
+        'password = f"letmein-123"',
+        'login(password=b"letmein-123")',
+        'password = "pass word 123"',
+        'password = "it\'s-a-secret"',
+        'if password == "letmein-123":',
+        'secret_key = "letmein-123"',
+        'DB_PASSWORD_PROD = "letmein-123"',
+        '{"api_token": "letmein-123"}',
+        'token="letmein-123"',
+        'passphrase = "letmein-123"',
+        "https://letmein123@github.com/ada/letters",
+        "https://:letmein-123@example.org",
+        "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        "glpat-" + "a1B2" * 5,
+        "npm_" + "a1B2" * 9,
+        "Authorization: Bearer " + "a1b2" * 5,
+    ],
+)
+def test_what_a_line_calls_a_secret_is_found(line):
+    assert find_secrets(line) != []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'model = "TheBlokeNousHermes2Mixtral8x7BDPO"',
+        'model = "Qwen3Next80BA3BInstructFP8Dynamic"',
+        f'revision = "{"0a1b2c3d" * 4}"',
+        f'tokenizer_revision = "{"0a1b2" * 8}"',
+        f"md5 {'0a1b2c3d' * 4}",
+        f'commit = "{"0a1b2" * 8}"',
+        'api_key = "OPENAI_API_KEY"',
+        'eos_token = "<|endoftext|>"',
+        'tokenizer = "Qwen/Qwen2.5-7B"',
+        'password = "letmein-123"  # no secret: an example',
+    ],
+)
+def test_what_only_looks_like_a_secret_is_passed_over(line):
+    assert find_secrets(line) == []
+
+
 @pytest.mark.parametrize(("length", "share"), [(24, 0.85), (32, 0.93), (43, 0.96), (88, 0.99)])
 def test_random_tokens_are_found_by_their_disorder(length, share):
     chance = random.Random(0)
