@@ -1,9 +1,11 @@
 import ast
+import json
 import math
 import os
 import random
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -13,7 +15,13 @@ from hypothesis import strategies as st
 
 from quorum.errors import BadInput
 from quorum.kaggle.bundle import built_kernel
-from quorum.kaggle.metadata import KernelMetadata, check_kernel_dials, kaggle_slug
+from quorum.kaggle.metadata import (
+    KernelMetadata,
+    check_kernel_dials,
+    kaggle_slug,
+    read_kernel_metadata,
+    write_kernel_metadata,
+)
 from quorum.kaggle.mount import first_dials, found_wheels, missing_pins, mounted
 from quorum.kaggle.secret import find_secrets
 from tests.test_wheels import wheel
@@ -546,6 +554,10 @@ def told(**changes):
     ("changes", "message"),
     [
         ({"title": "Other letters"}, "title 'Other letters' makes the slug 'other-letters', not 'answer-letters'"),
+        ({"title": "Answer létters"}, "title 'Answer létters': allowed are signs of ASCII"),
+        ({"title": "1,000 letters", "id": "ada/1-000-letters"}, "no comma between digits"),
+        ({"code_file": "../a.py"}, r"code_file '\.\./a\.py' is no name\.py beside"),
+        ({"code_file": "a.txt"}, r"code_file 'a\.txt' is no name\.py beside"),
         ({"title": "abc", "id": "ada/abcde"}, "title 'abc' has 3 characters, where 5 to 50 are allowed"),
         ({"id": "answer-letters"}, "is no owner/slug"),
         ({"machine_shape": "NvidiaTeslaP100"}, "NvidiaTeslaP100 is retired; Kaggle would run NvidiaTeslaT4"),
@@ -563,17 +575,49 @@ def test_metadata_that_kaggle_would_refuse_or_change_is_refused_here(changes, me
 def test_dials_fit_the_machine_and_the_sources():
     t4 = told(machine_shape="NvidiaTeslaT4", competition_sources=("letters",))
     check_kernel_dials(t4, {"backend": {"dtype": "float16"}, "questions": ["/kaggle/input/letters/test.csv"]})
-    with pytest.raises(BadInput, match=r"dial 'backend\.dtype' is 'bfloat16', which NvidiaTeslaT4 lacks: float16"):
-        check_kernel_dials(t4, {"backend": {"dtype": "bfloat16"}})
     with pytest.raises(
         BadInput, match=r"dial 'runs' reads /kaggle/input/x/a\.parquet, but its sources bring only letters"
     ):
         check_kernel_dials(t4, {"runs": ["/kaggle/input/x/a.parquet"]})
 
 
-@given(st.text(max_size=60))
-def test_a_slug_is_small_letters_digits_and_single_dashes(title):
-    slug = kaggle_slug(title)
-    assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-    assert "--" not in slug
-    assert slug == kaggle_slug(slug)
+@pytest.mark.parametrize("dtype", ["bfloat16", "bf16 ", "torch.bfloat16", "BF16"])
+def test_a_t4_takes_no_bfloat16_however_it_is_spelt(dtype):
+    with pytest.raises(BadInput, match=rf"dial 'backend\.dtype' is '{dtype}', which NvidiaTeslaT4 lacks: float16"):
+        check_kernel_dials(told(machine_shape="NvidiaTeslaT4"), {"backend": {"dtype": dtype}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id_no": 77}, "unknown dial 'id_no'"),
+        ({"keywords": ["letters"]}, "unknown dial 'keywords'"),
+        ({"language": "r"}, 'language is "r"; allowed is "python"'),
+        ({"kernel_type": "notebook"}, 'kernel_type is "notebook"; allowed is "script"'),
+        ({"is_private": 1}, "is_private is 1; allowed is true"),
+        ({"enable_gpu": True}, "enable_gpu is true; allowed is false"),
+        ({"code_file": "../secret.py"}, "is no name.py beside kernel-metadata.json"),
+    ],
+)
+def test_metadata_that_was_changed_to_what_ours_never_say_is_refused(tmp_path, changes, message):
+    write_kernel_metadata(told(), tmp_path)
+    assert read_kernel_metadata(tmp_path) == told()
+    path = tmp_path / "kernel-metadata.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(BadInput, match=message):
+        read_kernel_metadata(tmp_path)
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60))
+def test_a_slug_is_the_clients_or_the_title_is_refused(title):
+    slugify = pytest.importorskip("slugify", reason="requirements-kaggle.txt is not installed").slugify
+    with suppress(BadInput):
+        slug = kaggle_slug(title)
+        assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+        assert slug == kaggle_slug(slug) == slugify(title)
+
+
+@pytest.mark.parametrize("title", ["Größe 32B", "1,000 questions", "Q&amp;A run", "数学 quiz"])
+def test_a_title_of_which_the_client_makes_another_slug_is_refused(title):
+    with pytest.raises(BadInput, match="allowed are signs of ASCII"):
+        kaggle_slug(title)

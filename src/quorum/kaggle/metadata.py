@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,17 @@ from quorum.errors import BadInput
 
 METADATA_FILE = "kernel-metadata.json"
 
+_BFLOAT16 = ("bfloat16", "bf16")
 _SLUG = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 _OWNER = r"[A-Za-z0-9_-]+"
+# What every kernel of ours is.
+_FIXED = {
+    "language": "python",
+    "kernel_type": "script",
+    "is_private": True,
+    "enable_tpu": False,
+    "enable_internet": False,
+}
 # What a source looks like. The official client lets some wrong ones pass, and the service drops them.
 _SOURCES = {
     "dataset_sources": (rf"{_OWNER}/{_SLUG}(/\d+)?", "owner/dataset or owner/dataset/version"),
@@ -53,6 +62,8 @@ class KernelMetadata:
     def __post_init__(self) -> None:
         self._check_name()
         self._check_machine()
+        if not re.fullmatch(r"[\w. -]+\.py", self.code_file):
+            raise BadInput(f"kernel {self.id}: code_file {self.code_file!r} is no name.py beside {METADATA_FILE}")
         for kind, (pattern, example) in _SOURCES.items():
             for source in getattr(self, kind):
                 if not re.fullmatch(pattern, source):
@@ -101,7 +112,13 @@ class KernelMetadata:
 
 
 def kaggle_slug(title: str) -> str:
-    """The name that Kaggle makes of a title for its address: "Answer it, 32B" becomes "answer-it-32b"."""
+    """The name that Kaggle makes of a title for its address: "Answer it, 32B" becomes "answer-it-32b".
+
+    Raises:
+        BadInput: Kaggle's own client, which does it in its way, would make another: ö becomes o, 1,000 becomes 1000.
+    """
+    if not title.isascii() or re.search(r"\d,\d|&.*;", title):
+        raise BadInput(f"title {title!r}: allowed are signs of ASCII, no comma between digits and no &…;")
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
@@ -113,7 +130,7 @@ def check_kernel_dials(metadata: KernelMetadata, table: Mapping[str, Any]) -> No
     """
     machine = kaggle_limits()["machine"].get(metadata.machine_shape)
     for name, value in _leaves(table):
-        if machine and not machine["bfloat16"] and value.lower() in ("bfloat16", "bf16"):
+        if machine and not machine["bfloat16"] and value.strip().lower().removeprefix("torch.") in _BFLOAT16:
             raise BadInput(
                 f"kernel {metadata.id}: dial {name!r} is {value!r}, which {metadata.machine_shape} lacks: float16"
             )
@@ -138,14 +155,7 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 def write_kernel_metadata(metadata: KernelMetadata, folder: Path) -> None:
     """Writes kernel-metadata.json into `folder`, every switch in it: the client's defaults are not those documented."""
-    fixed = {
-        "language": "python",
-        "kernel_type": "script",
-        "is_private": True,
-        "enable_gpu": metadata.machine_shape is not None,
-        "enable_tpu": False,
-        "enable_internet": False,
-    }
+    fixed = _FIXED | {"enable_gpu": metadata.machine_shape is not None}
     told = {name: value for name, value in asdict(metadata).items() if value is not None} | fixed
     with whole_file(folder / METADATA_FILE) as part:
         part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
@@ -155,17 +165,15 @@ def read_kernel_metadata(folder: Path) -> KernelMetadata:
     """The kernel-metadata.json of a built kernel.
 
     Raises:
-        BadInput: it is no JSON, it would run with internet or in public, or what `KernelMetadata` refuses.
+        BadInput: it is no JSON, it says what ours never do (internet, in public, another language, a field that we do
+            not know), or what `KernelMetadata` refuses.
     """
     path = folder / METADATA_FILE
     table = read_json_object(path)
-    for name, only in (("enable_internet", False), ("is_private", True), ("enable_tpu", False)):
-        if table.get(name) is not only:
-            raise BadInput(f"{path}: {name} is {json.dumps(table.get(name))}; allowed is {json.dumps(only)}")
-    if table.get("enable_gpu") is not ("machine_shape" in table):
-        raise BadInput(f"{path}: enable_gpu is {json.dumps(table.get('enable_gpu'))}, against its machine_shape")
-    ours = {field.name for field in fields(KernelMetadata)}
-    return dials(KernelMetadata, {name: value for name, value in table.items() if name in ours}, str(path))
+    for name, only in (_FIXED | {"enable_gpu": "machine_shape" in table}).items():
+        if (said := json.dumps(table.pop(name, None))) != json.dumps(only):
+            raise BadInput(f"{path}: {name} is {said}; allowed is {json.dumps(only)}")
+    return dials(KernelMetadata, table, str(path))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
