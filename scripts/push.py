@@ -5,6 +5,7 @@ python scripts/push.py build/kernels/NAME        needs requirements-kaggle.txt a
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -22,9 +23,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a built kernel, or a folder with dataset or model metadata")
     parser.add_argument("--out", type=Path, default=Path("runs/kaggle"), help="outputs go to OUT/SLUG/vN (%(default)s)")
-    parser.add_argument("--session", type=float, metavar="HOURS", help="Kaggle stops the kernel after this time")
-    parser.add_argument("--wait", type=float, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
-    parser.add_argument("--version", type=int, help="push nothing: wait for this version and read it back")
+    parser.add_argument("--session", type=hours, metavar="HOURS", help="Kaggle stops the kernel after this time")
+    parser.add_argument("--wait", type=hours, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
+    parser.add_argument("--version", type=version, help="push nothing: wait for this version and read it back")
     parser.add_argument("--notes", default="from Quorum", help="what is new in a dataset's or model's version")
     parser.add_argument("--dry-run", action="store_true", help="show the requests, send none (see docs/kaggle.md)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -64,26 +65,29 @@ def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int
     """Pushes, waits and reads back."""
     from quorum.disk import whole_file
     from quorum.kaggle.metadata import read_kernel_metadata
-    from quorum.kaggle.push import Pushed, fetch_kernel, likely_cause, push_kernel, wait_for_kernel
+    from quorum.kaggle.push import PUSHED_FILE, Pushed, fetch_kernel, likely_cause, push_kernel, wait_for_kernel
 
-    if arguments.version:
+    if arguments.version is not None:
         pushed = Pushed(read_kernel_metadata(arguments.folder).id, arguments.version)
     else:
         session = arguments.session * 3600 if arguments.session else None
         pushed = push_kernel(kaggle, arguments.folder, patience, session)
     if not arguments.json and not arguments.dry_run:
         print(f"version {pushed.version} runs at {pushed.url}", flush=True)
-    with progress_bar("Kaggle runs it") as progress:
-        failure = wait_for_kernel(kaggle, pushed, patience, progress)
-    if arguments.dry_run:
-        with tempfile.TemporaryDirectory() as nowhere:
-            fetch_kernel(kaggle, pushed, Path(nowhere), patience)
-        return DONE
     folder = arguments.out / pushed.id.split("/")[1] / f"v{pushed.version}"
-    fetched = fetch_kernel(kaggle, pushed, folder, patience)
-    told = {"id": pushed.id, "version": pushed.version, "url": pushed.url, "failure": failure or None}
-    with whole_file(folder / "pushed.json") as part:
-        part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    try:
+        with progress_bar("Kaggle runs it") as progress:
+            failure = wait_for_kernel(kaggle, pushed, patience, progress)
+        if arguments.dry_run:
+            with tempfile.TemporaryDirectory() as nowhere:
+                fetch_kernel(kaggle, pushed, Path(nowhere), patience)
+            return DONE
+        told = {"id": pushed.id, "version": pushed.version, "url": pushed.url, "failure": failure or None}
+        with whole_file(folder / PUSHED_FILE) as part:
+            part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        fetched = fetch_kernel(kaggle, pushed, folder, patience)
+    except BadInput as error:
+        raise BadInput(f"{error}; read it back with --version {pushed.version}") from None
     cause = likely_cause(fetched.lines, failure) if failure else None
     if arguments.json:
         show_json(told | {"cause": cause, "files": [str(path) for path in fetched.files]})
@@ -94,6 +98,22 @@ def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int
         print("\n".join(fetched.lines[-LAST_LINES:]))
         print(f"{failure}\nlikely cause: {cause or 'not one of those known; read the log'} ({folder})")
     return FOUND if failure else DONE
+
+
+def hours(text: str) -> float:
+    """A number of hours; none and no end of them are refused."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError
+    return value
+
+
+def version(text: str) -> int:
+    """A number that counts from 1."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
 def owner(path: Path) -> str:

@@ -261,7 +261,12 @@ def test_outputs_and_log_are_read_back_over_all_pages(stub, kaggle, tmp_path):
         ".",
         "a\nb",
         "link/evil",
+        "a\0b",
+        "a\u2028b",
+        "a\u202eb",
+        "a\ud83db",
         "answer-letters.log",
+        "pushed.json",
     ],
 )
 def test_a_name_that_leads_astray_is_refused_and_nothing_is_downloaded(stub, kaggle, tmp_path, name):
@@ -272,6 +277,39 @@ def test_a_name_that_leads_astray_is_refused_and_nothing_is_downloaded(stub, kag
     with pytest.raises(BadInput, match="leads out of|same name twice"):
         fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["link"]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("a/b", r"a/b \((File exists|Not a directory)\)"), ("x" * 300, r"x{300} \(File name too long\)")]
+)
+def test_an_output_that_cannot_be_written_here_costs_neither_the_others_nor_the_log(stub, kaggle, tmp_path, name, why):
+    stub.outputs = {"a": b"1", name: b"2", "z.csv": b"3"}
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    with pytest.raises(BadInput, match=f"out: an output cannot be written here: {why}; the others and the log are"):
+        fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "z.csv", "answer-letters.log"}
+
+
+def test_a_name_in_any_letters_is_read_back(stub, kaggle, tmp_path):
+    stub.outputs = {"a\u00a0b.csv": b"1", "n\u00e4 me.csv": b"2", "\u6587/\U0001f600.csv": b"3"}
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    fetched = fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert sorted(path.read_bytes() for path in fetched.files) == [b"1", b"2", b"3"]
+
+
+def test_a_kernel_without_outputs_is_read_back_too(stub, kaggle, tmp_path):
+    stub.outputs = {}
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    assert fetch_kernel(kaggle, pushed, tmp_path / "out", patient()).files == ()
+    assert (tmp_path / "out" / "answer-letters.log").exists()
+
+
+@pytest.mark.parametrize("log", ['[{"data": "\\ud83d"}]', "[" * 100_000, '[{"data": null}]', "5", '{"data": "x"}'])
+def test_a_log_of_any_kind_is_kept(stub, kaggle, tmp_path, log):
+    stub.log = log
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert len((tmp_path / "out" / "answer-letters.log").read_text()) > 1
 
 
 def test_a_download_that_is_cut_is_fetched_again_and_never_left_half(stub, kaggle, tmp_path):
@@ -392,6 +430,17 @@ def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
         push_kernel(None, folder, patient())
 
 
+def test_a_source_with_a_secret_in_it_is_not_pushed(stub, kaggle, tmp_path):
+    folder = built(tmp_path / "k")
+    (folder / "answer.py").write_text(f"print(1)\nKEY = '{'ghp_' + 'a1B2' * 9}'\n")
+    with pytest.raises(BadInput, match=r"answer\.py: what looks like a secret would be pushed: line 2: a GitHub token"):
+        push_kernel(kaggle, folder, patient())
+    assert stub.asked == []
+
+
+AT_ONCE = ("--wait", "0.00001")  # hours: one look
+
+
 def run_push(stub, tmp_path, *arguments, timeout=None, **variables):
     """The script in a process of its own, with the stub for Kaggle."""
     command = [sys.executable, str(ROOT / "scripts" / "push.py"), *map(str, arguments)]
@@ -401,7 +450,7 @@ def run_push(stub, tmp_path, *arguments, timeout=None, **variables):
 
 def test_the_script_pushes_waits_and_reads_back(stub, tmp_path):
     stub.states = ["COMPLETE"]
-    done = run_push(stub, tmp_path, built(tmp_path / "k"))
+    done = run_push(stub, tmp_path, built(tmp_path / "k"), *AT_ONCE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("version 1 runs at https://www.kaggle.com/code/ada/answer-letters\n")
     folder = tmp_path / "runs" / "kaggle" / "answer-letters" / "v1"
@@ -409,12 +458,33 @@ def test_the_script_pushes_waits_and_reads_back(stub, tmp_path):
     assert json.loads((folder / "pushed.json").read_text())["version"] == 1
 
 
+def test_a_version_that_could_not_be_read_back_is_told_with_how_to_do_it_later(stub, tmp_path):
+    stub.states, stub.outputs = ["COMPLETE"], {"a": b"1", "a/b": b"2"}
+    done = run_push(stub, tmp_path, built(tmp_path / "k"), "--json", *AT_ONCE)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.endswith("; read it back with --version 1\n")
+    folder = tmp_path / "runs" / "kaggle" / "answer-letters" / "v1"
+    assert json.loads((folder / "pushed.json").read_text())["version"] == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["--wait=0", "--wait=-1", "--wait=nan", "--session=0", "--session=-1", "--session=inf", "--session=nan"]
+    + ["--version=0", "--version=-1"],
+)
+def test_a_number_that_cannot_be_is_refused_before_anything_is_sent(stub, tmp_path, wrong):
+    done = run_push(stub, tmp_path, built(tmp_path / "k"), wrong)
+    assert (done.returncode, stub.asked) == (2, [])
+    assert f"argument {wrong.split('=')[0]}: invalid " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_script_shows_a_failed_kernels_last_lines_and_likely_cause(stub, tmp_path):
     stub.states = ["ERROR"]
     stub.log = json.dumps(
         [{"stream_name": "stderr", "time": 1, "data": "torch.OutOfMemoryError: CUDA out of memory.\n"}]
     )
-    done = run_push(stub, tmp_path, built(tmp_path / "k"))
+    done = run_push(stub, tmp_path, built(tmp_path / "k"), *AT_ONCE)
     assert done.returncode == 1
     assert "CUDA out of memory.\nERROR: Kaggle gives no reason\nlikely cause: GPU memory" in done.stdout
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +18,7 @@ from quorum.door import Progress
 from quorum.errors import BadInput, some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
+from quorum.kaggle.secret import find_secrets
 
 _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
 # How many parts of a source's name say which it is; a version may follow.
@@ -23,6 +26,7 @@ _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources":
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 _UNSEEN = "unseen"
+PUSHED_FILE = "pushed.json"  # what make push leaves beside the outputs: the version, and why it failed
 
 # What a kernel's last lines often mean: a pattern, and what to do.
 _CAUSES = (
@@ -72,14 +76,17 @@ def push_kernel(kaggle: Kaggle, folder: Path, patience: Patience, session: float
     away for now (too many requests, too many sessions) is repeated `patience.tries` times.
 
     Raises:
-        BadInput: the metadata is wrong, belongs to another user, or names sources that Kaggle does not know.
+        BadInput: the metadata is wrong, belongs to another user, or names sources that Kaggle does not know; or the
+            source holds what looks like a secret.
         KaggleRefused: Kaggle refused the push, or nobody knows whether it took it.
     """
     metadata = read_kernel_metadata(folder)
     if metadata.owner.lower() != kaggle.user.lower():
         raise BadInput(f"{folder}: kernel {metadata.id} is not yours: you are signed in as {kaggle.user}")
-    before = latest_version(kaggle, metadata, patience)
     source = (folder / metadata.code_file).read_text(encoding="utf-8")
+    if secrets := find_secrets(source):
+        raise BadInput(f"{folder / metadata.code_file}: what looks like a secret would be pushed: {some(secrets)}")
+    before = latest_version(kaggle, metadata, patience)
     waits = patience.waits()
     for left in range(patience.tries - 1, -1, -1):
         try:
@@ -121,10 +128,11 @@ def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress
 
 
 def fetch_kernel(kaggle: Kaggle, pushed: Pushed, folder: Path, patience: Patience) -> Fetched:
-    """Downloads the version's output files into `folder`, and its log beside them as SLUG.log.
+    """Downloads the version's output files into `folder`, and its log beside them as SLUG.log, which comes first.
 
     Raises:
-        BadInput: a file's name leads out of the folder, or stands there twice.
+        BadInput: a file's name leads out of the folder, stands there twice or is one of ours: nothing is downloaded
+            then; or a file that cannot be written here, once the others are.
         KaggleRefused: Kaggle does not answer, or a download keeps breaking.
     """
     pages = list(_output_pages(kaggle, pushed, patience))
@@ -132,13 +140,18 @@ def fetch_kernel(kaggle: Kaggle, pushed: Pushed, folder: Path, patience: Patienc
     lines = log_lines(next((page.log for page in pages if page.log), ""))
     log = _safe_path(folder, f"{pushed.id.split('/')[1]}.log")
     paths = [path for path, _ in listed]
-    if twice := sorted({path.name for path in [*paths, log] if [*paths, log].count(path) > 1}):
-        raise BadInput(f"{pushed.url}: its outputs have the same name twice: {some(twice)}")
+    names = Counter([*paths, log, folder / PUSHED_FILE])
+    if twice := sorted(path.name for path, count in names.items() if count > 1):
+        raise BadInput(f"{pushed.url}: its outputs and ours have the same name twice: {some(twice)}")
+    with whole_file(log) as part:
+        part.write_text("\n".join([*lines, ""]), encoding="utf-8", errors="backslashreplace")
+    unwritten = []
     for path, address in listed:
         download = partial(_download, path, address, patience.answer)
-        ask_kaggle(f"downloading {path.name}", download, patience, patience.tries, patience.upload)
-    with whole_file(log) as part:
-        part.write_text("\n".join([*lines, ""]), encoding="utf-8")
+        why = ask_kaggle(f"downloading {path.name}", download, patience, patience.tries, patience.upload)
+        unwritten += [f"{path.relative_to(folder)} ({why})"] if why else []
+    if unwritten:
+        raise BadInput(f"{folder}: an output cannot be written here: {some(unwritten)}; the others and the log are")
     return Fetched(tuple(paths), tuple(lines))
 
 
@@ -146,7 +159,7 @@ def log_lines(log: str) -> list[str]:
     """The lines that a kernel printed, out of Kaggle's log (a JSON list of pieces, or plain text where it is none)."""
     try:
         text = "".join(str(piece["data"]) for piece in json.loads(log))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         text = log
     return text.splitlines()
 
@@ -262,20 +275,27 @@ def _asked_of(kaggle: Kaggle, pushed: Pushed, method: str, patience: Patience, *
 def _safe_path(folder: Path, name: str) -> Path:
     """Where the output `name` belongs; one that leads out of the folder is refused, as is one with a backslash."""
     parts = PurePosixPath(name).parts
-    path = folder.joinpath(*parts)
-    inside = path.resolve().is_relative_to(folder.resolve()) and path.resolve() != folder.resolve()
-    if not parts or name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable() or not inside:
-        raise BadInput(f"an output is named {name!r}, which leads out of {folder}; nothing was downloaded")
-    return path
+    legible = all(sign.isprintable() or unicodedata.category(sign) == "Zs" for sign in name)
+    if "\\" not in name and ".." not in parts and not name.startswith("/") and legible:
+        path = folder.joinpath(*parts)
+        if folder.resolve() in path.resolve().parents:
+            return path
+    raise BadInput(f"an output is named {name!r}, which leads out of {folder}; nothing was downloaded")
 
 
-def _download(path: Path, address: str, timeout: float) -> None:
-    """The bytes at `address`, which is signed: it stands in no message."""
+def _download(path: Path, address: str, timeout: float) -> str:
+    """Writes the bytes at `address`, which is signed: it stands in no message. What comes out is why it could not."""
     import requests
 
     with requests.get(address, stream=True, timeout=timeout) as answer:
         if answer.status_code != 200:
             raise requests.HTTPError(answer.reason, response=answer)
-        with whole_file(path) as part, part.open("wb") as file:
-            for piece in answer.iter_content(1 << 20):
-                file.write(piece)
+        try:
+            with whole_file(path) as part, part.open("wb") as file:
+                for piece in answer.iter_content(1 << 20):
+                    file.write(piece)
+        except requests.RequestException:  # one of the system's errors too
+            raise
+        except OSError as error:
+            return error.strerror or type(error).__name__
+    return ""
