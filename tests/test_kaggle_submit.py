@@ -182,6 +182,30 @@ def test_the_version_before_is_not_taken_for_the_new_one_though_it_is_ready(stub
     assert stub.last("ListDatasetFiles")["datasetVersionNumber"] == 5
 
 
+@pytest.mark.parametrize(("method", "there"), [("CreateDataset", []), ("CreateDatasetVersion", ["ada/wheels-312"])])
+def test_a_dataset_whose_answer_is_lost_is_found_again_and_not_sent_twice(stub, kaggle, tmp_path, method, there):
+    stub.datasets = {id: {} for id in there}
+    stub.dataset_lag = 12  # what was sent shows after a while
+    stub.troubles[method] = [Trouble(503, done=True)]
+    upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patient())
+    assert (stub.count(method), stub.datasets["ada/wheels-312"]) == (1, {"a.whl": b"a.whl"})
+
+
+def test_a_dataset_that_came_to_nothing_is_not_sent_again_either(stub, kaggle, tmp_path):
+    stub.datasets["ada/wheels-312"] = {}
+    stub.troubles["CreateDatasetVersion"] = [Trouble(503)]
+    patience = patient()
+    with pytest.raises(KaggleRefused, match="uploading ada/wheels-312: .*503.*; nothing new shows: look at .* before"):
+        upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patience)
+    assert (stub.count("CreateDatasetVersion"), patience.clock()) == (1, 3600)
+
+
+def test_an_outage_while_a_dataset_is_made_ready_is_waited_out(stub, kaggle, tmp_path):
+    stub.dataset_states = ["BLOBS_RECEIVED", "BLOBS_RECEIVED", "READY"]
+    stub.troubles["GetDatasetStatus"] = [Trouble(404), *[Trouble(503)] * 12]
+    assert upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patient()) == "ada/wheels-312"
+
+
 def test_a_file_that_was_dropped_on_the_way_is_missed(stub, kaggle, tmp_path):
     stub.troubles["PUT"] = [Trouble(403)]  # the client goes on without the file
     with pytest.raises(KaggleRefused, match=r"dataset ada/wheels-312: Kaggle lacks [ab]\.whl: upload it again"):
@@ -214,6 +238,21 @@ def test_an_adapter_becomes_a_models_variation_and_then_its_next_version(stub, k
     assert upload_model(kaggle, folder, "second", patient()) == "ada/letters/transformers/lora/2"
     assert (stub.count("CreateModel"), stub.count("CreateModelInstance")) == (1, 1)
     assert stub.models["ada/letters/transformers/lora"][1] == {"adapter_model.safetensors": b"weights"}
+
+
+@pytest.mark.parametrize("method", ["CreateModel", "CreateModelInstance", "CreateModelInstanceVersion"])
+def test_a_model_whose_answer_is_lost_is_found_again_and_not_sent_twice(stub, kaggle, tmp_path, method):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"weights")
+    told = {"ownerSlug": USER, "modelSlug": "letters", "framework": "transformers", "instanceSlug": "lora"}
+    (folder / "model-instance-metadata.json").write_text(json.dumps(told | {"licenseName": "Apache 2.0"}))
+    model = {"ownerSlug": USER, "slug": "letters", "title": "Letters", "isPrivate": True, "description": ""}
+    (folder / "model-metadata.json").write_text(json.dumps(model))
+    stub.troubles[method] = [Trouble(503, done=True)]
+    assert upload_model(kaggle, folder, "first", patient()) == "ada/letters/transformers/lora/1"
+    assert upload_model(kaggle, folder, "second", patient()) == "ada/letters/transformers/lora/2"
+    assert stub.count(method) == 1
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,19 @@ import importlib
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from quorum.disk import whole_file
 from quorum.errors import BadInput, some
-from quorum.kaggle.client import Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
 from quorum.kaggle.metadata import kaggle_limits, kaggle_slug, read_json_object
 
 DATASET_FILE = "dataset-metadata.json"
 MODEL_FILE, VARIATION_FILE = "model-metadata.json", "model-instance-metadata.json"
+_APPEARS = 3600.0  # seconds in which what was sent shows, ready or not, where its answer is lost
 
 
 def write_dataset_metadata(folder: Path, id: str, title: str, licence: str) -> None:
@@ -48,7 +50,7 @@ def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, patience: Patience)
     else:
         before = _dataset_version(kaggle, id, patience)
         send = partial(kaggle.api.dataset_create_version, str(folder), notes, quiet=True)
-    _sent(f"uploading {id}", send, patience)
+    _sent(f"uploading {id}", send, lambda: _dataset_version(kaggle, id, patience) > before, patience)
     version = _wait_for_dataset(kaggle, id, before, patience)
     _check_arrived(kaggle, id, version, names, patience)
     return id
@@ -75,17 +77,24 @@ def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -
     _check_owner(id, kaggle, folder)
     _files_of(folder, VARIATION_FILE, MODEL_FILE)
     before = _variation_version(kaggle, id, patience)
+
+    def known() -> bool:
+        return _known(kaggle, id, "get_model", patience, owner_slug=owner, model_slug=model) is not None
+
+    def newest() -> int:
+        return _variation_version(kaggle, id, patience) or 0
+
     if before is None:
-        if not _known(kaggle, id, "get_model", patience, owner_slug=owner, model_slug=model):
+        if not known():
             _check_new_model(folder / MODEL_FILE, owner, model)
-            _sent(f"creating {owner}/{model}", lambda: kaggle.api.model_create_new(str(folder)), patience)
+            create = partial(kaggle.api.model_create_new, str(folder))
+            _sent(f"creating {owner}/{model}", create, known, patience)
         send = partial(kaggle.api.model_instance_create, str(folder), quiet=True)
     else:
         send = partial(kaggle.api.model_instance_version_create, id, str(folder), notes, quiet=True)
-    _sent(f"uploading {id}", send, patience)
-    for _ in patience.waits():
-        version = _variation_version(kaggle, id, patience)
-        if version is not None and version > (before or 0):
+    _sent(f"uploading {id}", send, lambda: newest() > (before or 0), patience)
+    for version in looks(newest, patience):
+        if version > (before or 0):
             return f"{id}/{version}"
     raise KaggleRefused(f"{id}: its new version does not show yet", None)
 
@@ -131,8 +140,22 @@ def _files_of(folder: Path, *metadata: str) -> list[str]:
     return names
 
 
-def _sent(what: str, send: Callable[[], Any], patience: Patience) -> None:
-    answer = ask_kaggle(what, send, patience, limit=patience.upload)
+def _sent(what: str, send: Callable[[], Any], shows: Callable[[], bool], patience: Patience) -> None:
+    """Sends; where the answer is lost, goes on as soon as what was sent `shows`: gigabytes are not sent twice.
+
+    Raises:
+        KaggleRefused: Kaggle refused it, or nothing has come of it within an hour.
+    """
+    try:
+        answer = ask_kaggle(what, send, patience, limit=patience.upload)
+    except KaggleRefused as refused:
+        if not refused.ambiguous:
+            raise
+        if not any(looks(shows, replace(patience, whole=min(patience.whole, _APPEARS)))):
+            raise KaggleRefused(
+                f"{refused}; nothing new shows: look at {KAGGLE_SITE}/work before you send it again", None
+            ) from refused
+        return
     if answer.error:  # said in a body that comes with 200
         raise KaggleRefused(f"{what}: Kaggle answered: {answer.error}", 400)
 
@@ -150,16 +173,19 @@ def _dataset_version(kaggle: Kaggle, id: str, patience: Patience) -> int:
     return (answer.current_version_number or 0) if answer else 0
 
 
-def _wait_for_dataset(kaggle: Kaggle, id: str, before: int, patience: Patience) -> int:
-    """The version after `before`, once it is ready: a kernel that starts earlier would mount an older one, or nothing.
+def _dataset_shown(kaggle: Kaggle, id: str, patience: Patience) -> tuple[int, str | None]:
+    """The number and the state that the dataset shows.
 
     Kaggle may go on telling of the version before, which is ready. So the number is asked for first: a state that is
     told after a new number is not that of an older version.
     """
+    return _dataset_version(kaggle, id, patience), _dataset_state(kaggle, id, patience)
+
+
+def _wait_for_dataset(kaggle: Kaggle, id: str, before: int, patience: Patience) -> int:
+    """The version after `before`, once it is ready: a kernel that starts earlier mounts an older one, or nothing."""
     version, state = before, None
-    for _ in patience.waits():
-        version = _dataset_version(kaggle, id, patience)
-        state = _dataset_state(kaggle, id, patience)
+    for version, state in looks(partial(_dataset_shown, kaggle, id, patience), patience):
         if state == "READY" and version > before:
             return version
         if state in ("FAILED", "DELETED"):
