@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -56,13 +57,14 @@ SHORT = ("trainer.epochs=1.0", "trainer.batch=4", "trainer.frozen_layers=5", "he
 
 
 @pytest.mark.slow
-def test_a_kernel_that_is_killed_leaves_a_legal_submission(kernels, fake_kaggle):
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
+def test_a_kernel_that_is_killed_leaves_a_legal_submission(kernels, fake_kaggle, sent):
     submission = fake_kaggle / "working" / "submission.csv"
     script = kernels / "encoder" / "encoder.py"
     with subprocess.Popen([sys.executable, "-I", str(script), f"kaggle={fake_kaggle}"], stdout=subprocess.PIPE) as run:
         while not submission.exists() and run.poll() is None:
             time.sleep(0.01)
-        run.kill()
+        run.send_signal(sent)
     assert submission.read_text() == SAMPLE
 
 
@@ -102,6 +104,15 @@ def test_a_kernel_that_lacks_something_leaves_a_legal_submission(
     assert message in done.stderr
     submission = (fake_kaggle / "working" / "submission.csv").read_text()
     assert submission == f"id,answer\nq2,{letters[0]}\nq1,{letters[1]}\n"
+
+
+def test_a_sample_with_a_mark_and_windows_line_ends_is_answered(kernels, fake_kaggle, tmp_path):
+    sample = fake_kaggle / "input" / "competitions" / "your-competition" / "sample_submission.csv"
+    sample.write_bytes(b"\xef\xbb\xbf" + SAMPLE.replace("\n", "\r\n").encode())
+    log_alone(tmp_path / "alone", kernels, "neighbour", fake_kaggle)
+    submission = fake_kaggle / "working" / "submission.csv"
+    assert check_submission(submission, read_sample(sample), {"q1": ("A", "B"), "q2": ("A", "B", "C")}) == []
+    assert submission.read_bytes().startswith(b"id,answer\nq2,")
 
 
 @pytest.mark.parametrize("name", ["sample_submission.csv", "test.csv"])

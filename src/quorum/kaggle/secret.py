@@ -6,8 +6,8 @@ from collections import Counter
 
 # The name of what is kept secret, perhaps a key in quotes and perhaps with a type, and a text of eight signs or more.
 # What is no secret: a NAME_IN_CAPITALS, which is a variable that holds one, and a <token> of a vocabulary.
-_HIDDEN = r"(?i:passwo?r?d\w*|passphrase\w*|secret\w*|api_?key\w*|token(?![a-z]))"
-_NAMED = rf"(?:['\"]\w*{_HIDDEN}['\"]\]?|{_HIDDEN})\s*(?::[\w\s|.]+=|[:=]=?)\s*"
+_CONFIDENTIAL = r"(?i:passwo?r?d\w*|passphrase\w*|secret\w*|api_?key\w*|token(?![a-z]))"
+_NAMED = rf"(?:['\"]\w*{_CONFIDENTIAL}['\"]\]?|{_CONFIDENTIAL})\s*(?::[\w\s|.]+=|[:=]=?)\s*"
 _GIVEN = r"(?i:[fbru]{0,2})(?P<quote>['\"])(?![A-Z_]+['\"]|[\s,)\]}<\[])(?:(?!(?P=quote)).){8,}(?P=quote)"
 _SHAPES = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----",
