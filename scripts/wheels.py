@@ -11,16 +11,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from quorum.door import DONE, enter, show_json
-from quorum.errors import BadInput
+from quorum.errors import BadInput, some
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("requirements", type=Path, help="every package with its version, dependencies included")
     parser.add_argument("--id", required=True, help="owner/slug of the dataset")
-    parser.add_argument("--out", type=Path, default=Path("build/wheels"), help="the folder (%(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("build/wheels"), help="the folder (%(default)s); it keeps no other wheels"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
 
@@ -34,11 +37,9 @@ def main() -> int:
     check_pins(arguments.requirements)
     arguments.out.mkdir(parents=True, exist_ok=True)
     pip("download", "--no-deps", *target, f"--dest={arguments.out}", f"--requirement={arguments.requirements}")
-    with tempfile.TemporaryDirectory() as nowhere:  # pip takes another machine's wheels only for a folder of their own
-        offline = ("--isolated", "--no-index", f"--find-links={arguments.out}", "--dry-run", f"--target={nowhere}")
-        pip("install", *offline, *target, f"--requirement={arguments.requirements}")
-
-    wheels = sorted(arguments.out.glob("*.whl"))
+    wheels = sorted(arguments.out / name for name in needed_wheels(arguments.requirements, arguments.out, target))
+    for older in set(arguments.out.glob("*.whl")).difference(wheels):
+        older.unlink()
     listed = [{"name": path.name, "bytes": path.stat().st_size, "sha256": fingerprint(path)} for path in wheels]
     with whole_file(arguments.out / WHEELS_MARKER) as part:
         part.write_text(json.dumps({**image, "wheels": listed}, indent=1) + "\n", encoding="utf-8")
@@ -63,16 +64,35 @@ def target_options(python: str, glibc: str) -> list[str]:
     ]
 
 
+def needed_wheels(requirements: Path, folder: Path, target: Sequence[str]) -> list[str]:
+    """The names of the wheels in `folder` that pip would install, offline, with all that they need.
+
+    Raises:
+        BadInput: one is not there, or is there from an earlier download without being among the requirements: the
+            kernel installs these and nothing else.
+    """
+    with tempfile.TemporaryDirectory() as nowhere:  # pip takes another machine's wheels only for a folder of their own
+        offline = ("--isolated", "--no-index", f"--find-links={folder}", "--dry-run", f"--target={nowhere}")
+        told = pip("install", *offline, *target, "--report=-", f"--requirement={requirements}")
+    listed = json.loads(told)["install"]
+    unnamed = [wheel["metadata"] for wheel in listed if not wheel["requested"]]
+    if pins := sorted(f"{wheel['name']}=={wheel['version']}" for wheel in unnamed):
+        raise BadInput(f"{requirements}: what it names needs {some(pins)} too; name it there")
+    return [Path(unquote(urlsplit(wheel["download_info"]["url"]).path)).name for wheel in listed]
+
+
 def check_pins(path: Path) -> None:
-    """Refuses a requirement without its version: a later download would bring other bytes."""
+    """Refuses a requirement without its version, also in a file named with -r: later it would be other bytes."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         pin = line.split("#")[0].strip()
-        if pin and ("==" not in pin or "*" in pin):
+        if pin.startswith("-r "):
+            check_pins(path.parent / pin[3:].strip())
+        elif pin and ("==" not in pin or "*" in pin):
             raise BadInput(f"{path}, line {number}: {pin!r} has no version of its own: name==version is allowed")
 
 
-def pip(*arguments: str) -> None:
-    """Runs pip.
+def pip(*arguments: str) -> str:
+    """What pip prints.
 
     Raises:
         BadInput: it fails; the message is its last line of error.
@@ -82,6 +102,7 @@ def pip(*arguments: str) -> None:
     if done.returncode:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise BadInput(f"pip {arguments[0]}: {' '.join(errors) or done.stderr.strip()[-500:]}")
+    return done.stdout
 
 
 def report(folder: Path, listed: Sequence[dict[str, Any]], as_json: bool) -> None:

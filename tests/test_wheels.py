@@ -59,6 +59,29 @@ def test_a_missing_dependency_is_found_before_kaggle_finds_it(tmp_path, index):
     assert "beta" in done.stderr
 
 
+def test_a_dependency_that_is_there_from_an_earlier_download_does_not_count(tmp_path, index):
+    run(tmp_path, index, "alpha==1.0\nbeta==1.0\n")
+    done = run(tmp_path, index, "alpha==1.0\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: pins.txt: what it names needs beta==1.0 too; name it there\n"
+
+
+def test_a_wheel_that_nobody_needs_any_more_goes(tmp_path, index):
+    run(tmp_path, index, "alpha==1.0\nbeta==1.0\n")
+    done = run(tmp_path, index, "beta==1.0\n")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "w").glob("*.whl")] == ["beta-1.0-cp312-cp312-manylinux_2_28_x86_64.whl"]
+    assert len(json.loads((tmp_path / "w" / "wheels.json").read_text())["wheels"]) == 1
+
+
+@pytest.mark.parametrize(("more", "code", "told"), [("beta==1.0\n", 0, ""), ("beta\n", 2, "more.txt, line 1: 'beta'")])
+def test_requirements_may_name_others(tmp_path, index, more, code, told):
+    (tmp_path / "more.txt").write_text(more)
+    done = run(tmp_path, index, "-r more.txt\nalpha==1.0\n")
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+
+
 def test_a_wheel_for_another_python_is_not_taken(tmp_path, index):
     done = run(tmp_path, index, "gamma==1.0\n")
     assert done.returncode == 2
