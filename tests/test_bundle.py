@@ -403,6 +403,8 @@ def test_wheels_are_found_by_their_marker_and_of_several_by_their_name(tmp_path)
     assert found_wheels("/kaggle/input/quorum-wheels", tmp_path) == tmp_path / "input" / "ada" / "quorum-wheels"
     (tmp_path / "input" / "ada" / "quorum-wheels" / "wheels.json").unlink()
     assert found_wheels("/kaggle/input/quorum-wheels", tmp_path) == tmp_path / "input" / "ada" / "renamed"
+    (tmp_path / "input" / "under-another-name").symlink_to("ada/renamed")
+    assert found_wheels("/kaggle/input/quorum-wheels", tmp_path).samefile(tmp_path / "input" / "ada" / "renamed")
 
 
 def test_what_runs_before_the_wheels_are_there_needs_nothing_but_python(tale):
