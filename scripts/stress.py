@@ -16,18 +16,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission, as CSV")
     parser.add_argument("out", type=Path, help="the folder to write")
-    parser.add_argument("--times", type=int, default=10, help="how often each row stands there (%(default)s)")
+    parser.add_argument("--times", type=times, default=10, help="how often each row stands there (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a line")
     arguments = parser.parse_args()
 
     from quorum.data.competition import find_competition
+    from quorum.files.cells import find_id_column
 
     competition = find_competition(arguments.folder)
     if competition.sample is None or {competition.test.suffix, competition.sample.suffix} != {".csv"}:
         raise BadInput(f"{arguments.folder}: a test file and a sample submission are needed, both CSV")
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.out.samefile(arguments.folder):
+        raise BadInput(f"{arguments.out}: the competition itself would be written over; name another folder")
     shutil.copyfile(competition.train, arguments.out / competition.train.name)
-    id_column = read_rows(competition.sample)[0][0]
+    id_column = find_id_column(read_rows(competition.sample)[0])
     for path in (competition.test, competition.sample):
         repeat_rows(path, arguments.out / path.name, id_column, arguments.times)
     if arguments.json:
@@ -39,13 +42,20 @@ def main() -> int:
 
 
 def read_rows(path: Path) -> list[list[str]]:
-    """The rows of a CSV, its header first."""
+    """The rows of a CSV, its header first, without blank lines.
+
+    Raises:
+        BadInput: it is empty.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.reader(file))
+        rows = [row for row in csv.reader(file) if row]
+    if not rows:
+        raise BadInput(f"{path}: is empty, where a header is expected")
+    return rows
 
 
-def repeat_rows(path: Path, out: Path, id_column: str, times: int) -> None:
-    """Writes each row `times` times, its id in a form of its own each time."""
+def repeat_rows(path: Path, out: Path, id_column: str, turns: int) -> None:
+    """Writes each row `turns` times, its id in a form of its own each time."""
     header, *rows = read_rows(path)
     if id_column not in header:
         raise BadInput(f"{path}: no column {id_column!r}; there are {', '.join(header)}")
@@ -53,8 +63,16 @@ def repeat_rows(path: Path, out: Path, id_column: str, times: int) -> None:
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        for turn in range(times):
+        for turn in range(turns):
             writer.writerows([*row[:place], f"unseen{turn}-{row[place]}", *row[place + 1 :]] for row in rows)
+
+
+def times(text: str) -> int:
+    """How often: once at least."""
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
 if __name__ == "__main__":
