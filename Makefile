@@ -57,7 +57,7 @@ kernels: .venv/.run ## print each kernel into one file for Kaggle, in build/kern
 	@$(bin)/python scripts/bundle.py
 
 push: .venv/.kaggle ## push a built kernel, wheels or an adapter to Kaggle and read it back (WHAT=folder)
-	@$(bin)/python scripts/push.py $(WHAT)
+	@$(bin)/python scripts/push.py $(if $(WHAT),"$(WHAT)")
 
 wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/wheels (ID=owner/slug)
 	@$(bin)/python scripts/wheels.py requirements-kaggle-gpu.txt --id $(ID)

@@ -5,6 +5,7 @@ python scripts/wheels.py requirements-kaggle-gpu.txt --id NAME/quorum-wheels
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -113,7 +114,9 @@ def report(folder: Path, listed: Sequence[dict[str, Any]], as_json: bool) -> Non
         return
     for wheel in sorted(listed, key=lambda wheel: -wheel["bytes"])[:5]:
         print(f"{wheel['bytes'] / 1e6:10.1f} MB  {wheel['name']}")
-    print(f"{whole / 1e6:10.1f} MB  in all, {len(listed)} wheels in {folder}; next: make push WHAT={folder}")
+    print(
+        f"{whole / 1e6:10.1f} MB  in all, {len(listed)} wheels in {folder}; next: make push WHAT={shlex.quote(str(folder))}"
+    )
 
 
 if __name__ == "__main__":

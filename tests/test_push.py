@@ -448,6 +448,12 @@ def run_push(stub, tmp_path, *arguments, timeout=None, **variables):
     return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=timeout)
 
 
+@pytest.mark.parametrize(("what", "last"), [(("WHAT=my folder",), 'push.py "my folder"'), ((), "push.py ")])
+def test_make_push_takes_a_folder_with_a_blank_in_its_name(what, last):
+    done = subprocess.run(["make", "-n", "push", *what], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip("\n").endswith(last)
+
+
 def test_the_script_pushes_waits_and_reads_back(stub, tmp_path):
     stub.states = ["COMPLETE"]
     done = run_push(stub, tmp_path, built(tmp_path / "k"), *AT_ONCE)
