@@ -114,9 +114,8 @@ def report(folder: Path, listed: Sequence[dict[str, Any]], as_json: bool) -> Non
         return
     for wheel in sorted(listed, key=lambda wheel: -wheel["bytes"])[:5]:
         print(f"{wheel['bytes'] / 1e6:10.1f} MB  {wheel['name']}")
-    print(
-        f"{whole / 1e6:10.1f} MB  in all, {len(listed)} wheels in {folder}; next: make push WHAT={shlex.quote(str(folder))}"
-    )
+    following = f"make push WHAT={shlex.quote(str(folder))}"
+    print(f"{whole / 1e6:10.1f} MB  in all, {len(listed)} wheels in {folder}; next: {following}")
 
 
 if __name__ == "__main__":
