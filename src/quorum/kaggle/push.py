@@ -25,7 +25,7 @@ _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", 
 _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources": 2, "model_sources": 4}
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
-_UNSEEN = "unseen"
+_NO_STATE = "unseen"
 PUSHED_FILE = "pushed.json"  # what make push leaves beside the outputs: the version, and why it failed
 
 # What a kernel's last lines often mean: a pattern, and what to do.
@@ -117,7 +117,7 @@ def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress
     for state, reason in looks(partial(_session, kaggle, pushed, patience), patience):
         if state in _ENDED:
             return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
-        unseen += state == _UNSEEN
+        unseen += state == _NO_STATE
         if unseen == patience.tries:
             raise KaggleRefused(f"{pushed.url}: Kaggle shows no version {pushed.version}: {reason}", 404)
         if progress:
@@ -252,7 +252,7 @@ def _session(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> tuple[str, s
         answer = _asked_of(kaggle, pushed, "get_kernel_session_status", patience)
     except KaggleRefused as refused:
         if refused.status in (403, 404):
-            return _UNSEEN, str(refused)
+            return _NO_STATE, str(refused)
         raise
     return answer.status.name, answer.failure_message or ""
 
