@@ -197,7 +197,7 @@ def test_a_dataset_that_came_to_nothing_is_not_sent_again_either(stub, kaggle, t
     patience = patient()
     with pytest.raises(KaggleRefused, match="uploading ada/wheels-312: .*503.*; nothing new shows: look at .* before"):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patience)
-    assert (stub.count("CreateDatasetVersion"), patience.clock()) == (1, 3600)
+    assert (stub.count("CreateDatasetVersion"), patience.clock()) == (1, 900)
 
 
 def test_an_outage_while_a_dataset_is_made_ready_is_waited_out(stub, kaggle, tmp_path):

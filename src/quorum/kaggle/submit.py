@@ -5,12 +5,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
-from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
 from quorum.kaggle.push import Pushed
 
 _LONGEST_MESSAGE = 400  # characters; what follows it, by which a submission is known, must not be cut off
@@ -96,13 +98,8 @@ def read_score(kaggle: Kaggle, competition: str, ref: int, patience: Patience) -
     """
     what = f"submission {ref} to {competition}"
     description = ""
-    for _ in patience.waits():
-        try:
-            answer = ask_service(kaggle, what, "competitions", "get_submission", patience, patience.tries, ref=ref)
-        except KaggleRefused as refused:
-            if not refused.passing:
-                raise
-            continue  # Kaggle is out for a while; the submission is not
+    asked = partial(ask_service, kaggle, what, "competitions", "get_submission", patience, patience.tries, ref=ref)
+    for answer in looks(asked, patience):  # Kaggle may be out for a while; the submission is not
         description = answer.description or ""
         if answer.status.name == "ERROR":
             raise KaggleRefused(
@@ -190,13 +187,10 @@ def _found_again(
     Raises:
         KaggleRefused: there is none.
     """
-    waits = patience.waits()
-    for _ in range(patience.tries):
-        if not next(waits, False):
-            break
-        for submission in _submissions(kaggle, competition, patience):
-            if submission.ref not in known and mark in (submission.description or ""):
-                return int(submission.ref)
+    seen = looks(partial(_submissions, kaggle, competition, patience), patience)
+    for submission in chain.from_iterable(islice(seen, patience.tries)):
+        if submission.ref not in known and mark in (submission.description or ""):
+            return int(submission.ref)
     raise KaggleRefused(
         f"{refused}; no new submission shows at {_page(competition)}/submissions: look there before you submit again",
         None,

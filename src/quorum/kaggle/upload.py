@@ -16,7 +16,7 @@ from quorum.kaggle.metadata import kaggle_limits, kaggle_slug, read_json_object
 
 DATASET_FILE = "dataset-metadata.json"
 MODEL_FILE, VARIATION_FILE = "model-metadata.json", "model-instance-metadata.json"
-_APPEARS = 3600.0  # seconds in which what was sent shows, ready or not, where its answer is lost
+_APPEARS = 900.0  # seconds in which what was sent shows, ready or not, where its answer is lost
 
 
 def write_dataset_metadata(folder: Path, id: str, title: str, licence: str) -> None:
@@ -144,7 +144,7 @@ def _sent(what: str, send: Callable[[], Any], shows: Callable[[], bool], patienc
     """Sends; where the answer is lost, goes on as soon as what was sent `shows`: gigabytes are not sent twice.
 
     Raises:
-        KaggleRefused: Kaggle refused it, or nothing has come of it within an hour.
+        KaggleRefused: Kaggle refused it, or nothing has come of it within `_APPEARS` seconds.
     """
     try:
         answer = ask_kaggle(what, send, patience, limit=patience.upload)
