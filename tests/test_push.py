@@ -312,6 +312,13 @@ def test_a_log_of_any_kind_is_kept(stub, kaggle, tmp_path, log):
     assert len((tmp_path / "out" / "answer-letters.log").read_text()) > 1
 
 
+def test_a_log_of_40_megabytes_is_kept(stub, kaggle, tmp_path):
+    stub.log = json.dumps([{"data": "step 1 loss 0.1\n" * 1000}] * 2500)
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    assert len(fetch_kernel(kaggle, pushed, tmp_path / "out", patient()).lines) == 2_500_000
+    assert (tmp_path / "out" / "answer-letters.log").stat().st_size == 40_000_000
+
+
 def test_a_download_that_is_cut_is_fetched_again_and_never_left_half(stub, kaggle, tmp_path):
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     stub.troubles["GET"] = [Trouble(), Trouble()]
@@ -503,6 +510,11 @@ def test_a_dry_run_shows_the_requests_and_sends_none(stub, tmp_path):
     assert methods == ["GetKernel", "SaveKernel", "GetKernelSessionStatus", "ListKernelSessionOutput"]
     assert '"competitionDataSources": ["letters"]' in done.stdout
     assert stub.asked == []
+
+
+def test_a_dry_run_needs_no_credentials(stub, tmp_path):
+    done = run_push(stub, tmp_path, built(tmp_path / "k"), "--dry-run", KAGGLE_USERNAME="", KAGGLE_KEY="")
+    assert (done.returncode, done.stdout.count("\n"), done.stderr) == (0, 4, "")
 
 
 def test_a_dry_run_of_a_dataset_ends(stub, tmp_path):
