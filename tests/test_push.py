@@ -11,7 +11,7 @@ from quorum.kaggle.client import KaggleRefused, Patience, rehearsal_patience, si
 from quorum.kaggle.metadata import KernelMetadata, read_json_object, write_kernel_metadata
 from quorum.kaggle.push import Pushed, fetch_kernel, likely_cause, log_lines, push_kernel, wait_for_kernel
 from quorum.kaggle.upload import write_dataset_metadata
-from tests.kaggle_stub import USER, Clock, KaggleStub, Trouble, patient
+from tests.kaggle_stub import USER, Clock, KaggleStub, Refusal, Trouble, patient
 
 pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
 
@@ -202,7 +202,22 @@ def test_a_state_that_is_never_told_is_left_when_the_wait_is_over(stub, kaggle, 
 def test_a_version_that_does_not_show_at_once_is_waited_for(stub, kaggle, tmp_path):
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     stub.troubles["GetKernelSessionStatus"] = [Trouble(404, "not found"), Trouble(403, "denied")]
-    assert wait_for_kernel(kaggle, pushed, patient()) == ""
+    assert wait_for_kernel(kaggle, pushed, patient(tries=3)) == ""
+
+
+def test_a_version_that_is_hidden_now_and_then_is_waited_for_all_the_same(stub, kaggle, tmp_path):
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    stub.states = ["RUNNING"] * 9 + ["COMPLETE"]
+    session, asked = stub.get_kernel_session_status, []
+
+    def hidden(body):
+        asked.append(body)
+        if len(asked) % 2:
+            raise Refusal(404, "not found")
+        return session(body)
+
+    stub.get_kernel_session_status = hidden
+    assert wait_for_kernel(kaggle, pushed, patient(tries=2)) == ""
 
 
 def test_a_version_that_never_shows_is_not_waited_for_all_day(stub, kaggle, tmp_path):

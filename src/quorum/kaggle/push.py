@@ -117,7 +117,7 @@ def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress
     for state, reason in looks(partial(_session, kaggle, pushed, patience), patience):
         if state in _ENDED:
             return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
-        unseen += state == _NO_STATE
+        unseen = unseen + 1 if state == _NO_STATE else 0
         if unseen == patience.tries:
             raise KaggleRefused(f"{pushed.url}: Kaggle shows no version {pushed.version}: {reason}", 404)
         if progress:
