@@ -84,6 +84,8 @@ def test_every_command_of_the_page_runs_in_its_order(stub, checkout):
                 stub.outputs |= ADAPTER
         command = re.sub(r'(?<=")you(?=[/"])|(?<= )you(?=/)', USER, command.replace("NAME", "letters"))
         command = command.replace("make submit DATA=", ".venv/bin/python scripts/submit.py ")
+        if "kaggle_submit.py" in command and stub.submissions:  # here each run leaves the same bytes
+            command += " --again"
         if "scripts/submit.py" in command:
             command += " --members kernels/neighbour.toml"
         done = subprocess.run(command, shell=True, cwd=checkout, env=environment, capture_output=True, text=True)  # noqa: S602
