@@ -472,7 +472,8 @@ def run_push(stub, tmp_path, *arguments, timeout=None, **variables):
 
 @pytest.mark.parametrize(("what", "last"), [(("WHAT=my folder",), 'push.py "my folder"'), ((), "push.py ")])
 def test_make_push_takes_a_folder_with_a_blank_in_its_name(what, last):
-    done = subprocess.run(["make", "-n", "push", *what], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory", "-n", "push", *what]  # which make prints where a make runs this test
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.rstrip("\n").endswith(last)
 
 
