@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from push import hours
 from quorum.door import DONE, enter, show_json
 from quorum.errors import BadInput, some
 
@@ -39,7 +40,7 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="send bytes that were submitted before")
     parser.add_argument("--ledger", type=Path, default=Path("submissions/ledger.jsonl"), help="default: %(default)s")
     parser.add_argument("--message", help="the submission's description (default: its name and held-out score)")
-    parser.add_argument("--wait", type=float, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
+    parser.add_argument("--wait", type=hours, default=13.0, metavar="HOURS", help="how long to wait (%(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="show the requests, send none (see docs/kaggle.md)")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
@@ -49,8 +50,6 @@ def main() -> int:
     from quorum.kaggle.submit import read_score, submit_file, submit_kernel
     from quorum.score.ledger import append_entry, read_ledger
 
-    if not arguments.wait > 0:
-        raise BadInput(f"--wait {arguments.wait}: where hours above 0 are allowed")
     if arguments.ref is not None and (arguments.file or arguments.kernel):
         raise BadInput("--ref reads the score of a submission that was sent: it takes no FILE and no --kernel")
     entries = read_ledger(arguments.ledger, lambda text: print(text, file=sys.stderr))

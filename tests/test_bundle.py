@@ -444,6 +444,7 @@ def test_a_secret_in_a_module_or_a_dial_is_refused_and_not_shown(tale, secret):
         f'os.environ["WANDB_API_KEY"] = "{"0a1b2" * 8}"',
         f'wandb.login(key="{"0a1b2" * 8}")',
         f"'wandb': '{'0a1b2' * 8}'",
+        f'key = "{"0a1b2c3d" * 4}"  # the hash of something else',
         f'kaggle_key = "{"0A1B2C3D" * 4}"',
         'os.environ["MY_PASSWORD"] = "letmein-123"',
         'password: str = "letmein-123"',

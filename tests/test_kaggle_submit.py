@@ -446,8 +446,8 @@ def test_the_score_of_a_submission_sent_before_is_read_and_stands_in_the_ledger(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--wait", "0"), "--wait 0.0: where hours above 0"),
-        (("--wait", "nan"), "--wait nan: where hours"),
+        (("--wait", "0"), "--wait: invalid hours value: '0'"),
+        (("--wait", "nan"), "--wait: invalid hours value: 'nan'"),
         (("--ref", "1", "--kernel", "v3"), "it takes no FILE and no --kernel"),
     ],
 )

@@ -28,7 +28,7 @@ _SHAPES = {
 # Kaggle's keys are 32 hexadecimal digits, Weights & Biases' 40; so are checksums and commits, which say what they are.
 _HEX = r"(?i)(?<![0-9a-f])(?=[a-f]*\d)(?=\d*[a-f])(?:[0-9a-f]{32}|[0-9a-f]{40})(?![0-9a-f])"
 _CHECKSUM = r"(?i)md5|sha_?1|revision|commit|hash|digest|checksum|etag"
-_KEY = r"(?i)key|token|wandb|secret|passw"
+_KEY = r"(?i)key|token(?![a-z])|wandb|secret|passw"
 _ALLOWED = r"#.*\bno secret\b"  # said on the line itself
 
 
@@ -49,12 +49,9 @@ def find_secrets(text: str) -> list[str]:
 
 
 def _hex_keys(line: str) -> list[str]:
-    """Of 32 digits all that are not called a checksum, of 40 those that are called a key."""
-    runs = re.findall(_HEX, line)
-    if not runs or re.search(_CHECKSUM, line):
-        return []
-    called = re.search(_KEY, line)
-    return [run for run in runs if called or len(run) == 32]
+    """All that are called a key; of those of 32 digits also what is not called a checksum."""
+    called, checksum = re.search(_KEY, line), re.search(_CHECKSUM, line)
+    return [run for run in re.findall(_HEX, line) if called or (len(run) == 32 and not checksum)]
 
 
 def _runs(line: str) -> list[str]:
