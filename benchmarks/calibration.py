@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from quorum.door import DONE, enter
+from quorum.console import DONE, enter
 from quorum.question import Ballot
 
 # what is fitted on half of the ballots and their answers: a function from a ballot to a better one
@@ -26,8 +26,8 @@ def main() -> int:
 
     import numpy as np
 
-    from quorum.judge.bias import corpus_prior, letter_shares, without_prior
     from quorum.judge.calibrate import calibration_error, fitted_temperature, heaviest, negative_log, tempered
+    from quorum.judge.letter_prior import corpus_prior, letter_shares, without_prior
 
     probabilities, answers = _read(args.data)
     halves = np.random.default_rng(args.seed).permutation(len(answers)) % 2

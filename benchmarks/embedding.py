@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,8 +60,8 @@ def main() -> int:
 
 
 def found_texts(folder: Path, most: int) -> list[str]:
-    from quorum.data.competition import find_competition
-    from quorum.retrieval.sources import read_background
+    from quorum.ask.search.sources import read_background
+    from quorum.competition.folder import find_competition
 
     background = find_competition(folder).background
     assert background is not None, f"{folder} has no background"

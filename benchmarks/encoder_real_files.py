@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     from quorum.question import Question
@@ -41,8 +41,9 @@ def main() -> int:
 
     from quorum.ask.prompt import render
     from quorum.ask.reply import ballot_of
+    from quorum.evaluation.metrics import score_answers
+    from quorum.files.solution import solution_of
     from quorum.model.encoder import Encoder
-    from quorum.score.metrics import score_answers, solution_of
 
     encoder, rows = Encoder(), []
     for name, pattern in FILES.items():

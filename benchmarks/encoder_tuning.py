@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, progress_bar, show_json
+from quorum.console import DONE, enter, progress_bar, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ def main() -> int:
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
     from quorum.data.split import held_out, out_of_fold, split, training
-    from quorum.sheet.layout import Layout
+    from quorum.data.table.columns import Layout
     from quorum.train.encoder import EncoderTuning
 
     table = overridden(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
@@ -83,8 +83,8 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 
 def tuned(tuning: Any, learnt: "TrainingFolds", render: "Render", out: Path) -> tuple[Path, int, int]:
     """The folder of the trained model, the steps it took and the tokens it read."""
-    from quorum.lesson.row import Row
     from quorum.train.encoder import tune_encoder
+    from quorum.train.rows.row import Row
 
     answered = [(question, question.answer) for question in learnt.questions if question.answer]
     prompts = render([question for question, _ in answered])
@@ -109,8 +109,9 @@ def figures(
     """Accuracy before and after, all in all and by subject, and the paired difference."""
     from dataclasses import asdict
 
-    from quorum.score.compare import compare_runs, exact_mcnemar
-    from quorum.score.metrics import score_answers, solution_of
+    from quorum.evaluation.compare import compare_runs, exact_mcnemar
+    from quorum.evaluation.metrics import score_answers
+    from quorum.files.solution import solution_of
 
     solution = solution_of(asked)
     scores = {name: score_answers(ballots, solution) for name, ballots in (("before", before), ("after", after))}

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from quorum.door import DONE, enter, tell
+from quorum.console import DONE, enter, tell
 
 ROOT = Path(__file__).parents[1]
 SIZES: dict[str, Any] = {
@@ -64,9 +64,9 @@ def make_base(given: argparse.Namespace) -> None:
 
     from quorum.ask.prompt import render
     from quorum.data.read import read_questions
-    from quorum.lesson.row import Row
-    from quorum.train.learner import CausalTuning
+    from quorum.train.rows.row import Row
     from quorum.train.sft import tune_causal
+    from quorum.train.trainable import CausalTuning
 
     for name in ("base", "arms"):
         shutil.rmtree(given.out / name, ignore_errors=True)

@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from quorum.door import DONE, enter
+from quorum.console import DONE, enter
 
 STEPS = (r"answer is \(?([A-J])\)?", r".*[aA]nswer:\s*([A-J])")
 

@@ -24,14 +24,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from quorum.retrieval.index import Embed, IndexKind, VectorIndex
-    from quorum.retrieval.search import Search
+    from quorum.ask.search.index import Embed, IndexKind, VectorIndex
+    from quorum.ask.search.search import Search
 
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")
 
@@ -142,7 +142,7 @@ def index_searched(folder: Path, count: int, kind: "IndexKind") -> Measured:
 
 
 def opened(folder: Path, count: int, kind: "IndexKind", embed: "Embed | None" = None) -> "VectorIndex":
-    from quorum.retrieval.index import vector_index
+    from quorum.ask.search.index import vector_index
 
     def no_embed(texts: Sequence[str]) -> "NDArray[np.float32]":
         raise AssertionError(f"{len(texts)} vectors are not in the folder")
@@ -183,8 +183,8 @@ def scattered(centres: "NDArray[np.float32]", count: int, draw: "np.random.Gener
 
 def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
     """Texts of 60 words, as frequent as words are (Zipf); queries of 8."""
-    from quorum.retrieval.search import Lexical
-    from quorum.retrieval.sources import search_words
+    from quorum.ask.search.search import Lexical
+    from quorum.ask.search.sources import search_words
 
     draw = random.Random(1)
     words = [f"w{number}" for number in range(30_000)]
@@ -214,14 +214,14 @@ def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
 
 def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
     """Embedding throughput; how often a passage with the answer's text, and a test question's exact twin, is found."""
-    from quorum.data.competition import find_competition
+    from quorum.ask.search.index import vector_index
+    from quorum.ask.search.search import Dense, Lexical, Shelf
+    from quorum.ask.search.sources import read_background
+    from quorum.competition.folder import find_competition
     from quorum.data.duplicates import twins
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
     from quorum.model.embed import load_embed
-    from quorum.retrieval.index import vector_index
-    from quorum.retrieval.search import Dense, Lexical, Shelf
-    from quorum.retrieval.sources import read_background
 
     ground = find_competition(folder)
     assert ground.background is not None, f"{folder} has no background"

@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -150,7 +150,7 @@ def sample_rows() -> list[Any]:
     from quorum.ask.prompt import render
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
-    from quorum.lesson.row import Row
+    from quorum.train.rows.row import Row
 
     questions = repaired(read_records(ROOT / "data" / "sample" / "train.csv")).questions
     solved = [question for question in questions if question.answer]
@@ -161,8 +161,8 @@ def by_quorum(work: Mapping[str, Any]) -> dict[str, Any]:
     """Our trainer."""
     import torch
 
-    from quorum.train.learner import CausalTuning
     from quorum.train.sft import tune_causal
+    from quorum.train.trainable import CausalTuning
 
     torch.set_num_threads(1)
     ends: list[float] = []
@@ -200,7 +200,7 @@ def by_trl(work: Mapping[str, Any]) -> dict[str, Any]:
     import trl
 
     from quorum.engine.tokens import Tokens
-    from quorum.lesson.encode import encoded_rows
+    from quorum.train.rows.encode import encoded_rows
 
     torch.set_num_threads(1)
     tokenizer = transformers.AutoTokenizer.from_pretrained(work["model"])

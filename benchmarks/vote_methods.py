@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, progress_bar, show_json
+from quorum.console import DONE, enter, progress_bar, show_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,9 +83,9 @@ def repeated(
     answers: "pl.DataFrame", gold: "pl.DataFrame", labelled: int, repeats: int, progress: Any
 ) -> tuple[dict[str, list[float]], Counter[str], int]:
     """Method -> accuracy a repeat; what auto chose; how often it was below the best member by 1.96 paired errors."""
-    from quorum.ensemble.crowd import agreement, dawid_skene, glad
-    from quorum.ensemble.elect import cast, elect
-    from quorum.ensemble.weigh import VOTE_METHODS, labelled_ballots
+    from quorum.judge.ensemble.select import cast, elect
+    from quorum.judge.ensemble.unsupervised import agreement, dawid_skene, glad
+    from quorum.judge.ensemble.weighting import VOTE_METHODS, labelled_ballots
 
     blind = {
         "agreement (no labels)": cast(answers, agreement(answers)),

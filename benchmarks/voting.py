@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,7 +97,7 @@ def made_votes(questions: int, runs: int) -> "pl.DataFrame":
 
 def counted(contender: str, table: Any, runs: int) -> Any:
     """The winners, as the contender gives them: a frame with columns id and label, best first, or id -> label."""
-    from quorum.judge.vote import log_pool, majority, mean_probability
+    from quorum.judge.ensemble.pool import log_pool, majority, mean_probability
 
     weights = {f"run{number:02}": 0.1 * (number + 1) for number in range(runs)}
     match contender:

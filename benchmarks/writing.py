@@ -21,7 +21,7 @@ from typing import Any
 
 from scoring import BATCH_SIZES, made_model, made_prompts, memory_mb
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 TRIAL = 16  # prompts that decide a side's batch size
 

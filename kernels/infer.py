@@ -12,7 +12,7 @@ from typing import Any
 
 from quorum.ask.prompt import Style
 from quorum.config import dials
-from quorum.door import enter_kernel, progress_bar, tell
+from quorum.console import enter_kernel, progress_bar, tell
 from quorum.errors import BadInput
 from quorum.question import Question, label_prior
 
@@ -56,19 +56,20 @@ def main(config: Infer) -> None:
     """Answers every question file of `config`: all of them once, and then with the second looks that are wanted."""
     begun = time.monotonic()
     from quorum.ask.asker import Shots, styled_asker
+    from quorum.ask.exact_match import check_no_twin, transferred
     from quorum.ask.judge_prompt import VerdictTemplate, verdict_prompt
     from quorum.ask.retrieve import Retrieval, Retriever
     from quorum.ask.template import Template
-    from quorum.ask.transfer import check_no_twin, transferred
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
-    from quorum.files.account import account_of
+    from quorum.data.table.columns import Layout
+    from quorum.files.manifest import account_of
     from quorum.files.outputs import Outputs
-    from quorum.judge.agent import Agent, Look, drawn_rehearsal
-    from quorum.judge.looks import looks_of
+    from quorum.files.pass_result import Look
+    from quorum.judge.agent import Agent, drawn_rehearsal
+    from quorum.judge.refine import looks_of
+    from quorum.model.around.managed import open_guarded
     from quorum.model.embed import load_embed, load_rerank
-    from quorum.model.guard import open_guarded
-    from quorum.sheet.layout import Layout
 
     layout, template = dials(Layout, config.layout, "layout"), dials(Template, config.template, "template")
     shots = dials(Shots, config.examples, "examples")
@@ -155,7 +156,8 @@ def main(config: Infer) -> None:
     beside = {"examples": config.examples, "verdict": config.verdict}
     words = {f"{name}.{dial}": value for name, table in beside.items() for dial, value in table.items()}
     prompt = {"style": config.prompt, **config.template, **words, **({"reason": True} if config.reason else {})}
-    outputs.close(account_of(config.run, files, prompt, config.backend, calls, known, fitted.reasoning))
+    reasoning = fitted.reasoning.record if fitted.reasoning else None
+    outputs.close(account_of(config.run, files, prompt, config.backend, calls, known, reasoning))
 
 
 if __name__ == "__main__":

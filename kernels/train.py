@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.config import dials
-from quorum.door import enter_kernel, progress_bar, tell
+from quorum.console import enter_kernel, progress_bar, tell
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
-    from quorum.lesson.row import Row
+    from quorum.train.rows.row import Row
 
 RENDERING = ("lesson", "template", "sampling", "retrieval")  # the tables that make rows of questions
 
@@ -39,8 +39,8 @@ class Train:
 
 def main(config: Train) -> None:
     """Trains on the training folds alone, and says what it came to."""
-    from quorum.lesson.formats import format_of
     from quorum.train.resume import begin_anew
+    from quorum.train.rows.formats import format_of
     from quorum.train.trainer import train_model
 
     out = config.out.with_name(f"{config.out.name}-smoke") if config.smoke else config.out
@@ -60,13 +60,13 @@ def learnt_from_questions(config: Train, out: Path) -> "list[Row]":
     """The rows of the training folds, rendered as they will be asked."""
     from quorum.ask.retrieve import Retrieval, Retriever
     from quorum.ask.template import Template
-    from quorum.data.narrow import Selection, selected
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repaired
     from quorum.data.split import read_split, split, training, write_split
-    from quorum.lesson.rows import Lesson, teach
+    from quorum.data.table.columns import Layout
     from quorum.model.embed import load_embed, load_rerank
-    from quorum.sheet.layout import Layout
+    from quorum.train.rows.build import Lesson, teach
+    from quorum.train.rows.selection import Selection, selected
 
     for path in (config.split, config.sampling.get("ids")):
         if path and not Path(str(path)).is_file():
@@ -97,7 +97,7 @@ def learnt_from_questions(config: Train, out: Path) -> "list[Row]":
 def learnt_as_given(config: Train, out: Path) -> "list[Row]":
     """The rows of a file of scripts/rows.py as they stand: what would render questions has no say."""
     from quorum.data.split import read_split, write_split
-    from quorum.lesson.given import given_rows
+    from quorum.train.rows.given import given_rows
 
     if idle := [name for name in RENDERING if getattr(config, name)]:
         raise BadInput(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quorum.config import dials
-from quorum.door import enter_kernel, tell
+from quorum.console import enter_kernel, tell
 from quorum.errors import BadInput
 from quorum.question import label_prior
 
@@ -43,13 +43,13 @@ def main(config: Vote) -> None:
 
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
-    from quorum.ensemble.crossfit import FEWEST_TO_CROSS, cross_cast
-    from quorum.ensemble.elect import cast, elect
-    from quorum.ensemble.weigh import labelled_ballots
+    from quorum.data.table.columns import Layout
     from quorum.files.answers import ballots_of, read_runs_answers, write_answers
     from quorum.files.submission import read_sample, write_submission
-    from quorum.judge.vote import majority, mean_probability
-    from quorum.sheet.layout import Layout
+    from quorum.judge.ensemble.crossfit import FEWEST_TO_CROSS, cross_cast
+    from quorum.judge.ensemble.pool import majority, mean_probability
+    from quorum.judge.ensemble.select import cast, elect
+    from quorum.judge.ensemble.weighting import labelled_ballots
 
     layout = dials(Layout, config.layout, "layout")
     questions = repaired(read_records(config.questions, layout)).questions

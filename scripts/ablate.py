@@ -17,14 +17,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json, tell
+from quorum.console import DONE, enter, show_json, tell
 from submit import KERNELS, Run, kernel, prepare
 
 if TYPE_CHECKING:
-    from quorum.files.account import Account
-    from quorum.score.compare import PairedDifference
-    from quorum.score.ladder import Ladder
-    from quorum.score.stages import Stage
+    from quorum.competition.ladder import Ladder
+    from quorum.competition.stages import Stage
+    from quorum.evaluation.compare import PairedDifference
+    from quorum.files.manifest import Account
     from submit import Ground
 
 PLAIN = "as it stands"
@@ -61,7 +61,7 @@ class Row:
 
 def main() -> int:
     args = arguments()
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
 
     ground = prepare(find_competition(args.folder), args.held_out, args.seed)
     if args.ladder:
@@ -154,10 +154,11 @@ def table(ground: "Ground", arms: list[Arm], anyway: bool) -> list[Row]:
     """All arms answered, each against the first."""
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-    from quorum.files.account import read_account
+    from quorum.evaluation.compare import compare_runs
+    from quorum.evaluation.metrics import score_answers
     from quorum.files.answers import ballots_of, read_answers
-    from quorum.score.compare import compare_runs
-    from quorum.score.metrics import score_answers, solution_of
+    from quorum.files.manifest import read_account
+    from quorum.files.solution import solution_of
 
     solution, metric = solution_of(ground.held_out), ground.competition.metric
     runs = [answered(ground, arm, f"ablate/{number}") for number, arm in enumerate(arms)]
@@ -182,7 +183,7 @@ def table(ground: "Ground", arms: list[Arm], anyway: bool) -> list[Row]:
 def check_comparable(arm: Arm, account: "Account", plain: "Account", anyway: bool) -> None:
     """Tells in what, besides its addition, an arm is another thing; refuses where the command line did not say so."""
     from quorum.errors import BadInput
-    from quorum.files.account import differences
+    from quorum.files.manifest import differences
 
     said = {
         "prompt": ("prompt", "template", "verdict", "reason"),
@@ -198,7 +199,7 @@ def check_comparable(arm: Arm, account: "Account", plain: "Account", anyway: boo
 
 def answered(ground: "Ground", arm: Arm, folder: str) -> tuple[Run, Cost]:
     """One arm's run over the held-out questions, and what it took."""
-    from quorum.files.account import read_account
+    from quorum.files.manifest import read_account
 
     out = Path("runs") / ground.competition.name / folder
     questions = [str(ground.folder / "heldout.parquet")]
@@ -240,8 +241,8 @@ def stages(ground: "Ground", args: argparse.Namespace) -> "list[Stage]":
     Raises:
         BadInput: an --arm is another member, which is no stage of this one.
     """
+    from quorum.competition.stages import Stage, stages_of
     from quorum.errors import BadInput
-    from quorum.score.stages import Stage, stages_of
 
     more = [arm_of(text, args.member) for text in args.arm]
     if others := [arm.name for arm in more if arm.toml != args.member]:
@@ -276,7 +277,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def climb(ground: "Ground", args: argparse.Namespace) -> int:
     """The ladder, told, and its winner written."""
-    from quorum.score.ladder import ladder_table
+    from quorum.competition.ladder import ladder_table
 
     found = ladder(ground, args.member, stages(ground, args), args.halves, args.seed)
     if args.winner:
@@ -297,10 +298,10 @@ def ladder(
     known: "Mapping[tuple[str, ...], Run] | None" = None,
 ) -> "Ladder":
     """Every stage that can be put on the member, climbed; `known` are runs that were made already, by their stages."""
-    from quorum.files.account import Account, read_account
+    from quorum.competition.ladder import BASE, Attempt, climbed, cluster_halves
     from quorum.files.answers import ballots_of, read_answers
-    from quorum.score.ladder import BASE, Attempt, climbed, cluster_halves
-    from quorum.score.metrics import solution_of
+    from quorum.files.manifest import Account, read_account
+    from quorum.files.solution import solution_of
 
     accounts: dict[str, Account] = {}
 
@@ -337,8 +338,8 @@ def short_ladder(ground: "Ground", runs: "Sequence[Run]") -> str:
     Stages that none of them has on it are named and not tried: that is for `--ladder`, in its own time. Empty where the
     encoder was not asked alone.
     """
-    from quorum.score.ladder import ladder_table
-    from quorum.score.stages import Stage, stages_of
+    from quorum.competition.ladder import ladder_table
+    from quorum.competition.stages import Stage, stages_of
 
     made = {run.name: run for run in runs}
     known = {stages: made[name] for stages, name in ENCODERS.items() if name in made}
@@ -356,9 +357,9 @@ def short_ladder(ground: "Ground", runs: "Sequence[Run]") -> str:
 
 def write_winner(member: Path, ladder: "Ladder", path: Path) -> None:
     """The member's TOML with the dials of the stages kept: what kernels/infer.py takes."""
+    from quorum.competition.winner import toml_text
     from quorum.config import overridden
     from quorum.disk import whole_file
-    from quorum.score.winner import toml_text
 
     words = [f"{dial}={json.dumps(value)}" for dial, value in ladder.dials.items()]
     with whole_file(path) as part:

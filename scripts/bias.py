@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from quorum.judge.habits import Habits
+    from quorum.evaluation.label_habits import Habits
     from quorum.question import Question
 
 
@@ -26,9 +26,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     args = parser.parse_args()
 
+    from quorum.evaluation.label_habits import habits_of
     from quorum.files.answers import ballots_of
     from quorum.files.runs import read_runs
-    from quorum.judge.habits import habits_of
 
     read = [
         (part, torn_share(path))
@@ -67,7 +67,7 @@ def solved_questions(gold: Path, said: "Collection[str]") -> "list[Question]":
 
 def torn_share(answers: Path) -> float | None:
     """The share of the questions whose answer hangs on the order of the options; None where it is not known."""
-    from quorum.files.account import read_account
+    from quorum.files.manifest import read_account
 
     path = answers.with_name("run.json")
     return read_account(path).torn.get(answers.stem) if path.exists() else None
@@ -81,8 +81,8 @@ def plot(runs: "list[Habits]", path: Path) -> None:
     """
     from quorum.disk import whole_file
     from quorum.errors import BadInput
-    from quorum.report.charts import reliability_chart
-    from quorum.report.facts import Reliability
+    from quorum.evaluation.report.charts import reliability_chart
+    from quorum.evaluation.report.facts import Reliability
 
     sure = [Reliability(one.run, one.read, one.bins, one.error) for one in runs if one.error is not None]
     if not sure:

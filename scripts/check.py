@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from quorum.door import DONE, FOUND, enter, show_json
+from quorum.console import DONE, FOUND, enter, show_json
 
 
 def main() -> int:

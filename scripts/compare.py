@@ -5,10 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
-    from quorum.score.compare import Comparison
+    from quorum.evaluation.compare import Comparison
 
 EPILOG = """\
 A run is an answers file (.parquet) or a CSV: of id and label, of id and a label column a run, or of id and a
@@ -28,10 +28,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     given = parser.parse_args()
 
+    from quorum.evaluation.compare import compare_runs
     from quorum.files.answers import ballots_of
     from quorum.files.runs import read_labels, read_runs
-    from quorum.score.compare import compare_runs
-    from quorum.score.metrics import Solved
+    from quorum.files.solution import Solved
 
     groups = read_labels(given.groups, "group") if given.groups else {}
     solution = [Solved(id, answer, group=groups.get(id)) for id, answer in read_labels(given.gold, "answer").items()]

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, FOUND, enter, progress_bar, show_json
+from quorum.console import DONE, FOUND, enter, progress_bar, show_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,7 +81,7 @@ def main() -> int:
     from quorum.data.doctor import examine
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repaired
-    from quorum.sheet.layout import Layout
+    from quorum.data.table.columns import Layout
 
     layout = read_config(Layout, given.layout) if given.layout else None
     table = read_records(given.file, layout)

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.ask.prompt import Style
-from quorum.door import DONE, enter, progress_bar, show_json, tell
+from quorum.console import DONE, enter, progress_bar, show_json, tell
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from quorum.data.sample import Draw
     from quorum.data.split import TrainingFolds
     from quorum.question import Ballot
+    from quorum.train.rows.sampling import Draw
 
 
 BATCH = 256  # questions between two looks at how far it is
@@ -67,8 +67,8 @@ def main() -> int:
 
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
-    from quorum.data.sample import Strategy, draw, write_drawn, wrong_answers
     from quorum.data.split import read_split, split, training, write_split
+    from quorum.train.rows.sampling import Strategy, draw, write_drawn, wrong_answers
 
     strategy = Strategy(args.budget, args.weak_share, args.least, not args.any_of_weak, args.seed)
     solved = repaired(read_records(args.train)).questions
@@ -118,9 +118,9 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     from quorum.config import dials, read_table
     from quorum.data.split import out_of_fold, without_answers
     from quorum.files.answers import answers_frame, write_answers
+    from quorum.model.around.journal import Journal, journal_name
     from quorum.model.backend import open_backend
     from quorum.model.embed import load_embed, load_rerank
-    from quorum.model.journal import Journal, journal_name
 
     table = read_table(args.backend)
     member = dials(Member, {name: table[name] for name in Member.__annotations__ if name in table}, str(args.backend))

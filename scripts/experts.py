@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, progress_bar, show_json, tell
+from quorum.console import DONE, enter, progress_bar, show_json, tell
 from quorum.errors import BadInput
 from submit import KERNELS, kernel
 
 if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
-    from quorum.score.compare import PairedDifference
-    from quorum.score.metrics import Score
-    from quorum.train.experts import Profile
+    from quorum.evaluation.compare import PairedDifference
+    from quorum.evaluation.metrics import Score
+    from quorum.train.experts.choice import Profile
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def profile(given: argparse.Namespace) -> None:
     from quorum.ask.prompt import render
     from quorum.engine.checkpoint import Checkpoint, loaded
     from quorum.engine.tokens import Tokens
-    from quorum.train.experts import Criterion, profile_table, super_experts, write_profile
-    from quorum.train.profile import profile_experts
+    from quorum.train.experts.choice import Criterion, profile_table, super_experts, write_profile
+    from quorum.train.experts.profile import profile_experts
 
     if given.limit < 1 or given.batch_tokens < 1:
         raise BadInput(f"--limit {given.limit}, --batch-tokens {given.batch_tokens}; each is 1 or more")
@@ -126,8 +126,8 @@ def training_folds(given: argparse.Namespace) -> "TrainingFolds":
 
 def prune(given: argparse.Namespace) -> None:
     """Writes the pruned model and tells which experts are silent in it."""
-    from quorum.train.expert_weights import prune as pruned
-    from quorum.train.experts import chosen_experts, places_told, read_profile
+    from quorum.train.experts.choice import chosen_experts, places_told, read_profile
+    from quorum.train.experts.weights import prune as pruned
 
     places = chosen_experts(read_profile(given.experts), given.what, given.seed)
     pruned(given.model, places, given.out)
@@ -169,7 +169,7 @@ def keep_profile(profile: Path, kept: Path) -> None:
     Raises:
         BadInput: it is no profile, or what lies there was made by another.
     """
-    from quorum.train.experts import read_profile, write_profile
+    from quorum.train.experts.choice import read_profile, write_profile
 
     found = read_profile(profile)
     if kept.exists() and read_profile(kept) != found:
@@ -181,8 +181,8 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
     """The dials that ask each pruned model."""
     import shutil
 
-    from quorum.train.expert_weights import prune as pruned
-    from quorum.train.experts import Chosen, chosen_experts, read_profile
+    from quorum.train.experts.choice import Chosen, chosen_experts, read_profile
+    from quorum.train.experts.weights import prune as pruned
 
     found, arms = read_profile(given.experts), {}
     choices: list[tuple[str, Chosen, int]] = [("prune super", "super", given.seed)]
@@ -198,7 +198,7 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
 
 def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The dials that ask each adapter, after its training on the same rows with the same dials."""
-    from quorum.train.experts import read_profile
+    from quorum.train.experts.choice import read_profile
 
     arms = {}
     choices = [("LoRA super", "super", given.seed)]
@@ -219,7 +219,7 @@ def draw_seeds(profile: "Profile", first: int, draws: int) -> list[int]:
     Raises:
         BadInput: there are not so many different draws in a thousand.
     """
-    from quorum.train.experts import chosen_experts
+    from quorum.train.experts.choice import chosen_experts
 
     known: dict[frozenset[str], int] = {}
     for seed in range(first, first + 1000):
@@ -265,10 +265,10 @@ def compared(files: Mapping[str, Path], solution: Path, draws: int) -> Compared:
 
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
+    from quorum.evaluation.compare import compare_runs
+    from quorum.evaluation.metrics import score_answers
     from quorum.files.answers import ballots_of, read_answers
-    from quorum.score.compare import compare_runs
-    from quorum.score.metrics import score_answers
-    from quorum.score.solution import read_solution
+    from quorum.files.solution import read_solution
 
     gold = read_solution(solution)
     ballots = {arm: ballots_of(read_answers(file)) for arm, file in files.items()}

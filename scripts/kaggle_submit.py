@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from push import hours
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput, some
 
 if TYPE_CHECKING:
-    from quorum.score.ledger import Entry
+    from quorum.evaluation.ledger import Entry
 
 OTHERWISE = "Where the competition's folder is named otherwise, say --data FOLDER"
 
@@ -45,10 +45,10 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
 
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
+    from quorum.evaluation.ledger import append_entry, read_ledger
     from quorum.kaggle.client import Patience, rehearsal, rehearsal_patience, sign_in
     from quorum.kaggle.submit import read_score, submit_file, submit_kernel
-    from quorum.score.ledger import append_entry, read_ledger
 
     if arguments.ref is not None and (arguments.file or arguments.kernel):
         raise BadInput("--ref reads the score of a submission that was sent: it takes no FILE and no --kernel")
@@ -111,7 +111,7 @@ def best(entries: "list[Entry]", competition: str, ledger: Path) -> Path:
         BadInput: the competition has none, or another run's submission has been written over it.
     """
     from quorum.disk import fingerprint
-    from quorum.score.ledger import leaderboard
+    from quorum.evaluation.ledger import leaderboard
 
     boards = leaderboard(entry for entry in entries if entry.competition == competition)
     if not boards:

@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from quorum.score.ledger import Board, BoardRow
+    from quorum.evaluation.ledger import Board, BoardRow
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
 
     import sys
 
-    from quorum.score.ledger import leaderboard, read_ledger
+    from quorum.evaluation.ledger import leaderboard, read_ledger
 
     boards = leaderboard(read_ledger(given.ledger, lambda line: print(line, file=sys.stderr)))
     if given.json:

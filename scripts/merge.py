@@ -5,7 +5,7 @@ import gc
 from dataclasses import asdict
 from pathlib import Path
 
-from quorum.door import DONE, FOUND, enter, progress_bar, show_json
+from quorum.console import DONE, FOUND, enter, progress_bar, show_json
 from quorum.errors import BadInput, some
 
 EPILOG = """\

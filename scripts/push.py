@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from quorum.door import DONE, FOUND, enter, progress_bar, show_json
+from quorum.console import DONE, FOUND, enter, progress_bar, show_json
 from quorum.errors import BadInput
 
 LAST_LINES = 20

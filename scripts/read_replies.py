@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput
 
 

@@ -6,7 +6,7 @@ python scripts/record.py COMPETITION_FOLDER RUN_FOLDER…     each with test.par
 import argparse
 from pathlib import Path
 
-from quorum.door import DONE, FOUND, enter
+from quorum.console import DONE, FOUND, enter
 from quorum.errors import BadInput
 
 
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print the new ledger entries as one JSON document")
     arguments = parser.parse_args()
 
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
     from submit import Run, kept, prepare, record, show
 
     ground = prepare(find_competition(arguments.folder), arguments.held_out, arguments.seed)

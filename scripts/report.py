@@ -4,15 +4,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, show_json, tell
+from quorum.console import DONE, enter, show_json, tell
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
-    from quorum.data.competition import Competition
+    from quorum.competition.folder import Competition
+    from quorum.evaluation.ledger import Board, Entry
+    from quorum.evaluation.report.facts import RunAnswers
+    from quorum.evaluation.shakeup import Parts
     from quorum.question import Question
-    from quorum.report.facts import RunAnswers
-    from quorum.score.ledger import Board, Entry
-    from quorum.score.shakeup import Parts
 
 
 def main() -> int:
@@ -28,10 +28,10 @@ def main() -> int:
 
     from dataclasses import asdict
 
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
     from quorum.disk import whole_file
-    from quorum.report.facts import facts_of
-    from quorum.report.page import report_page
+    from quorum.evaluation.report.facts import facts_of
+    from quorum.evaluation.report.page import report_page
 
     competition = find_competition(given.folder)
     boards = boards_of(competition, given.submissions / "ledger.jsonl")
@@ -58,7 +58,7 @@ def boards_of(competition: "Competition", ledger: Path) -> "list[Board]":
     import hashlib
 
     from quorum.disk import fingerprint
-    from quorum.score.ledger import leaderboard, read_ledger
+    from quorum.evaluation.ledger import leaderboard, read_ledger
 
     boards = leaderboard(read_ledger(ledger, tell))
     if not boards:
@@ -94,10 +94,10 @@ def answers_at_hand(competition: "Competition", board: "Board", questions: "list
 
 
 def answers_of(entry: "Entry", folder: Path, questions: "list[Question]") -> "RunAnswers | None":
+    from quorum.evaluation.metrics import score_answers
+    from quorum.evaluation.report.facts import RunAnswers
     from quorum.files.answers import ballots_of, read_answers
-    from quorum.report.facts import RunAnswers
-    from quorum.score.metrics import score_answers, solution_of
-    from quorum.score.solution import read_ballots
+    from quorum.files.solution import read_ballots, solution_of
 
     twin, own = folder / "heldout.csv", folder / "heldout.parquet"
     if not questions or not (twin.exists() and own.exists()):
@@ -116,8 +116,8 @@ def answers_of(entry: "Entry", folder: Path, questions: "list[Question]") -> "Ru
 def parts_at_hand(competition: "Competition", public_share: float) -> "Parts | None":
     """The test's public and private parts, as the solution tells them or as they are assumed."""
     from quorum.data.read import read_records
-    from quorum.score.shakeup import assumed_parts, parts_of
-    from quorum.score.solution import read_solution
+    from quorum.evaluation.shakeup import assumed_parts, parts_of
+    from quorum.files.solution import read_solution
 
     told = parts_of(read_solution(competition.solution)) if competition.solution else None
     return told or assumed_parts(len(read_records(competition.test, competition.layout).records), public_share)

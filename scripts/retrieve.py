@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 
 if TYPE_CHECKING:
     from quorum.ask.retrieve import Shown

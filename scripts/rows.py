@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json, tell
+from quorum.console import DONE, enter, show_json, tell
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
-    from quorum.lesson.row import Row
-    from quorum.lesson.rows import Taught
+    from quorum.train.rows.build import Taught
+    from quorum.train.rows.row import Row
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def main() -> int:
     args = parser.parse_intermixed_args()  # dials may stand behind the options
 
     from quorum.config import overridden, read_table
-    from quorum.lesson.formats import format_of, read_rows, write_explained, write_rows
+    from quorum.train.rows.formats import format_of, read_rows, write_explained, write_rows
 
     if format_of(args.file) is not None:
         if args.format == "explain":
@@ -78,11 +78,11 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
 
     from quorum.config import dials
     from quorum.data.duplicates import clusters
-    from quorum.data.narrow import Selection, selected
     from quorum.data.read import read_records
     from quorum.data.repair import repaired
     from quorum.data.split import SPLIT, Split, read_split, training
-    from quorum.sheet.layout import Layout
+    from quorum.data.table.columns import Layout
+    from quorum.train.rows.selection import Selection, selected
 
     if (args.split is None) == (not args.all):
         raise BadInput("name the split with --split, or say with --all that every question may be learnt from")
@@ -99,7 +99,7 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
 def taught_by(folds: "TrainingFolds", table: dict[str, Any]) -> "Taught":
     from quorum.ask.template import Template
     from quorum.config import dials
-    from quorum.lesson.rows import Lesson, teach
+    from quorum.train.rows.build import Lesson, teach
 
     lesson = dials(Lesson, table.get("lesson", {}), "lesson")
     return teach(folds, lesson, template=dials(Template, table.get("template", {}), "template"))

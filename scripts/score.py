@@ -5,11 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
-    from quorum.score.metrics import Score, Scores, Solved
+    from quorum.evaluation.metrics import Score, Scores
+    from quorum.files.solution import Solved
 
 
 def main() -> int:
@@ -29,8 +30,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document instead of tables")
     given = parser.parse_args()
 
-    from quorum.score.metrics import check_metric, score_answers
-    from quorum.score.solution import read_ballots, read_solution
+    from quorum.evaluation.metrics import check_metric, score_answers
+    from quorum.files.solution import read_ballots, read_solution
 
     check_metric(given.metric)
     solution = read_solution(given.solution, given.answer_column)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.door import DONE, enter, progress_bar, show_json
+from quorum.console import DONE, enter, progress_bar, show_json
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def main() -> int:
     from quorum.config import read_config
     from quorum.data.read import read_questions
     from quorum.data.split import split
-    from quorum.sheet.layout import Layout
+    from quorum.data.table.columns import Layout
 
     questions = read_questions(given.file, read_config(Layout, given.layout) if given.layout else None)
     if all(question.answer is None for question in questions):

@@ -8,7 +8,7 @@ import csv
 import shutil
 from pathlib import Path
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a line")
     arguments = parser.parse_args()
 
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
     from quorum.files.cells import find_id_column
 
     competition = find_competition(arguments.folder)

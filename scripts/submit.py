@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.config import read_table
-from quorum.door import DONE, FOUND, enter, show_json
+from quorum.console import DONE, FOUND, enter, show_json
 
 if TYPE_CHECKING:
-    from quorum.data.competition import Competition
+    from quorum.competition.folder import Competition
     from quorum.data.read import Table
     from quorum.data.split import Split
+    from quorum.evaluation.compare import PairedDifference
+    from quorum.evaluation.ledger import Entry
     from quorum.files.submission import Sample
     from quorum.question import Question
-    from quorum.score.compare import PairedDifference
-    from quorum.score.ledger import Entry
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 MEMBERS = (KERNELS / "encoder.toml", KERNELS / "neighbour.toml", KERNELS / "encoder-tuned.toml")
@@ -38,7 +38,7 @@ VOTE = KERNELS / "vote.toml"
 def main() -> int:
     args = arguments()
     from ablate import short_ladder
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
 
     competition = find_competition(args.folder)
     chosen = args.members or (WITH_BACKGROUND if competition.background else MEMBERS)
@@ -233,11 +233,11 @@ def record(ground: Ground, run: Run, submissions: Path) -> "Entry":
     from datetime import UTC, datetime
 
     from quorum.disk import fingerprint
+    from quorum.evaluation.ledger import Entry
+    from quorum.evaluation.metrics import score_answers
     from quorum.files.answers import ballots_of, read_answers
+    from quorum.files.solution import read_ballots, read_solution, solution_of
     from quorum.files.submission import sample_for, write_submission
-    from quorum.score.ledger import Entry
-    from quorum.score.metrics import score_answers, solution_of
-    from quorum.score.solution import read_ballots, read_solution
 
     sample, metric = ground.sample, ground.competition.metric
     path = submissions / f"{ground.competition.name}-{run.name}.csv"
@@ -285,8 +285,8 @@ def kept(ground: Ground, entries: "list[Entry]", submissions: Path) -> "list[Ent
 
     What is not in the ledger is not sent to Kaggle.
     """
+    from quorum.evaluation.ledger import append_entry
     from quorum.files.check import check_submission
-    from quorum.score.ledger import append_entry
 
     labels = {question.id: question.labels for question in ground.test}
     legal, wrong = [], 0
@@ -305,8 +305,8 @@ def kept(ground: Ground, entries: "list[Entry]", submissions: Path) -> "list[Ent
 def show(ground: Ground, entries: "list[Entry]", submissions: Path, as_json: bool) -> None:
     """The leaderboard, and which file to send."""
     from leaderboard import show_boards
-    from quorum.score.ledger import leaderboard, read_ledger
-    from quorum.score.metrics import lower_is_better
+    from quorum.evaluation.ledger import leaderboard, read_ledger
+    from quorum.evaluation.metrics import lower_is_better
 
     boards = leaderboard(read_ledger(submissions / "ledger.jsonl", say))
     mine = [board for board in boards if board.data == ground.data and board.split == ground.split.fingerprint]
@@ -336,9 +336,9 @@ def what_paid(ground: Ground, runs: list[Run]) -> None:
 
 def difference(ground: Ground, run: Run, other: Run) -> str:
     """The paired difference of two runs on the held-out questions: with its error, who alone is right, and p."""
+    from quorum.evaluation.compare import compare_runs
     from quorum.files.answers import ballots_of, read_answers
-    from quorum.score.compare import compare_runs
-    from quorum.score.metrics import solution_of
+    from quorum.files.solution import solution_of
 
     ballots = {one.name: ballots_of(read_answers(one.out / "heldout.parquet")) for one in (run, other)}
     found = compare_runs(ballots, solution_of(ground.held_out), ground.competition.metric)
@@ -348,7 +348,7 @@ def difference(ground: Ground, run: Run, other: Run) -> str:
 
 def pair_told(pair: "PairedDifference") -> str:
     """A paired difference in words; McNemar's exact p stands beside a test that heeds groups."""
-    from quorum.score.compare import exact_mcnemar
+    from quorum.evaluation.compare import exact_mcnemar
 
     told = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
     if pair.only_first is None or pair.only_second is None:

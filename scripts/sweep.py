@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, FOUND, enter, show_json
+from quorum.console import DONE, FOUND, enter, show_json
 from submit import Run, common, kept, kernel, pair_told, prepare, record, say
 
 if TYPE_CHECKING:
+    from quorum.competition.sweep import Candidate, Trial
+    from quorum.evaluation.compare import PairedDifference
     from quorum.question import Ballot
-    from quorum.score.compare import PairedDifference
-    from quorum.train.sweep import Candidate, Trial
     from submit import Ground
 
 
@@ -36,8 +36,8 @@ class Sweep:
 def main() -> int:
     args = arguments()
 
-    from quorum.data.competition import find_competition
-    from quorum.train.sweep import candidates_of
+    from quorum.competition.folder import find_competition
+    from quorum.competition.sweep import candidates_of
 
     candidates = candidates_of(args.trained, grid_of(args.grid))
     ground = prepare(find_competition(args.folder), args.held_out, args.seed)
@@ -109,9 +109,10 @@ def swept(ground: "Ground", candidates: "Sequence[Candidate]", args: argparse.Na
     """Every candidate asked and scored, the best picked and tested against the first."""
     import numpy as np
 
-    from quorum.score.compare import compare_runs
-    from quorum.score.metrics import question_value, solution_of
-    from quorum.train.sweep import nested_accuracy, picked, reaches, write_checkpoint_scores
+    from quorum.competition.sweep import nested_accuracy, picked, reaches, write_checkpoint_scores
+    from quorum.evaluation.compare import compare_runs
+    from quorum.evaluation.metrics import question_value
+    from quorum.files.solution import solution_of
 
     trials, ballots = [], []
     for number, candidate in enumerate(candidates):
@@ -135,12 +136,13 @@ def tried(
     ground: "Ground", candidate: "Candidate", args: argparse.Namespace, out: Path
 ) -> "tuple[Trial, dict[str, Ballot]]":
     """A candidate's answers to the held-out questions, scored; and its accuracy on the second file."""
+    from quorum.competition.sweep import Trial
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repaired
     from quorum.data.split import without_answers
+    from quorum.evaluation.metrics import score_answers
     from quorum.files.answers import ballots_of, read_answers
-    from quorum.score.metrics import score_answers, solution_of
-    from quorum.train.sweep import Trial
+    from quorum.files.solution import solution_of
 
     files = [ground.folder / "heldout.parquet"]
     others = repaired(read_records(args.second)).questions if args.second else []

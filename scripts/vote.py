@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from quorum.ensemble.elect import Election
+    from quorum.judge.ensemble.select import Election
 
 EPILOG = """\
 RUNS are answers files (.parquet), CSVs of id and one label column a run, or CSVs of id and a probability column a
@@ -68,8 +68,8 @@ def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataF
     """The answers without copied runs and without labels that a question lacks, and what there is to warn of."""
     import polars as pl
 
-    from quorum.ensemble.doubts import copied_runs, near_copies, speaks_alone
     from quorum.errors import some
+    from quorum.judge.ensemble.diagnostics import copied_runs, near_copies, speaks_alone
 
     copies = copied_runs(answers)
     warnings = [f"run {copy!r} is a copy of {original!r} and has no vote" for copy, original in copies.items()]
@@ -126,10 +126,10 @@ def _vote(
     warnings: list[str],
 ) -> tuple["pl.DataFrame", "Election"]:
     """The votes, a ballot a question, and how they came about."""
-    from quorum.ensemble.crowd import agreement, dawid_skene, glad
-    from quorum.ensemble.elect import FEWEST_LABELLED, Election, cast, elect
-    from quorum.ensemble.weigh import labelled_ballots
-    from quorum.judge.vote import majority
+    from quorum.judge.ensemble.pool import majority
+    from quorum.judge.ensemble.select import FEWEST_LABELLED, Election, cast, elect
+    from quorum.judge.ensemble.unsupervised import agreement, dawid_skene, glad
+    from quorum.judge.ensemble.weighting import labelled_ballots
 
     ones = dict.fromkeys(answers["run"].unique(maintain_order=True), 1.0)
     if not answers["label"].count():
@@ -155,7 +155,7 @@ def _vote(
             f"--method {method!r} needs --gold DEV; without it, majority, agreement, dawid-skene or glad are allowed"
         )
     else:
-        from quorum.ensemble.doubts import worse_than_chance
+        from quorum.judge.ensemble.diagnostics import worse_than_chance
 
         ballots = labelled_ballots(answers, gold if subjects is None else gold.join(subjects, on="id", how="left"))
         election = elect(ballots, None if method == "auto" else method)
@@ -199,7 +199,7 @@ def _told(
 
 
 def _explained(answers: "pl.DataFrame", election: "Election", id: str) -> list[dict[str, Any]]:
-    from quorum.ensemble.elect import explain
+    from quorum.judge.ensemble.select import explain
 
     rows = explain(answers, election, id).to_dicts()
     if not rows:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from quorum.door import DONE, enter, show_json
+from quorum.console import DONE, enter, show_json
 from quorum.errors import BadInput, some
 
 

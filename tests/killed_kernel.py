@@ -17,9 +17,9 @@ import quorum.ask.reply
 import quorum.data.read
 import quorum.data.repair
 import quorum.files.submission  # noqa: F401
-import quorum.model.guard
+import quorum.model.around.managed
 from quorum.config import read_config
-from quorum.model.fake import Believer, Fake
+from quorum.model.simulated import Believer, Fake
 
 SECONDS = 0.001  # that the model takes for a question
 
@@ -33,7 +33,7 @@ def main(toml: Path, notes: Path) -> None:
         os.write(asked, f"{prompt.question_id}\n".encode())
         return believer.answer([prompt])[0]
 
-    quorum.model.guard.open_backend = lambda table, solved: Fake(slow)
+    quorum.model.around.managed.open_backend = lambda table, solved: Fake(slow)
     config = read_config(infer.Infer, toml)
     for _ in sys.stdin:
         run = os.fork()

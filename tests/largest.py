@@ -4,8 +4,8 @@ import random
 from pathlib import Path
 
 from quorum.ask.prompt import render
-from quorum.lesson.row import Row
 from quorum.question import Question, letters
+from quorum.train.rows.row import Row
 
 
 def largest_questions(count: int, seed: int = 0) -> list[Question]:

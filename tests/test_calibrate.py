@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from quorum.ask.prompt import render
 from quorum.ask.shuffle import Shuffled, cyclic, random_orders
 from quorum.errors import BadInput
-from quorum.judge.bias import (
+from quorum.judge.calibrate import (
+    calibration_error,
+    fitted_temperature,
+    heaviest,
+    negative_log,
+    normalised,
+    reliability,
+    tempered,
+)
+from quorum.judge.letter_prior import (
     CONTENT_FREE,
     LetterPrior,
     content_free,
@@ -25,17 +34,8 @@ from quorum.judge.bias import (
     pride_prior,
     without_prior,
 )
-from quorum.judge.calibrate import (
-    calibration_error,
-    fitted_temperature,
-    heaviest,
-    negative_log,
-    normalised,
-    reliability,
-    tempered,
-)
 from quorum.model.backend import Backend
-from quorum.model.fake import Believer
+from quorum.model.simulated import Believer
 from quorum.question import Ballot, Question, letters
 from tests.real import real_data
 

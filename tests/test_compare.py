@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from quorum.errors import BadInput
-from quorum.score.compare import compare_runs
-from quorum.score.metrics import Solved, score_answers
+from quorum.evaluation.compare import compare_runs
+from quorum.evaluation.metrics import score_answers
+from quorum.files.solution import Solved
 
 ROOT = Path(__file__).parents[1]
 

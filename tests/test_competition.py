@@ -1,6 +1,6 @@
 import pytest
 
-from quorum.data.competition import find_competition
+from quorum.competition.folder import find_competition
 from quorum.errors import BadInput
 
 

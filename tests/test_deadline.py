@@ -3,7 +3,7 @@ from itertools import accumulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.model.deadline import Deadline
+from quorum.model.around.deadline import Deadline
 from quorum.question import Prompt, Reply
 
 

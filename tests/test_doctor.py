@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from quorum.data.doctor import examine
 from quorum.data.read import Record, Table, question_of, read_questions, read_records, write_questions
 from quorum.data.repair import Remark, repaired
+from quorum.data.table.columns import Layout
+from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.question import letters, same_text
-from quorum.sheet.choices import cites_letters, is_all_or_none
-from quorum.sheet.layout import Layout
 from tests.real import real_data
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "doctor.py"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quorum.door import BAD_INPUT, DONE, enter_first, enter_kernel, progress_bar
+from quorum.console import BAD_INPUT, DONE, enter_first, enter_kernel, progress_bar
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:

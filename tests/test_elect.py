@@ -8,10 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from quorum.ensemble.crowd import agreement, dawid_skene, glad
-from quorum.ensemble.doubts import copied_runs, near_copies, worse_than_chance
-from quorum.ensemble.elect import cast, elect, explain, predicted
-from quorum.ensemble.weigh import (
+from quorum.errors import BadInput
+from quorum.files.answers import answers_frame, checked_answers
+from quorum.judge.ensemble.diagnostics import copied_runs, near_copies, worse_than_chance
+from quorum.judge.ensemble.pool import majority
+from quorum.judge.ensemble.select import cast, elect, explain, predicted
+from quorum.judge.ensemble.unsupervised import agreement, dawid_skene, glad
+from quorum.judge.ensemble.weighting import (
     PROBABILITY_METHODS,
     VOTE_METHODS,
     fitted_temperatures,
@@ -20,9 +23,6 @@ from quorum.ensemble.weigh import (
     log_odds,
     stack_weights,
 )
-from quorum.errors import BadInput
-from quorum.files.answers import answers_frame, checked_answers
-from quorum.judge.vote import majority
 from tests.real import real_data
 
 ROOT = Path(__file__).parents[1]

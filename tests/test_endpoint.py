@@ -8,10 +8,10 @@ import pytest
 
 from quorum.ask.reply import ballot_of
 from quorum.errors import BadInput
+from quorum.model.around.deadline import Deadline
+from quorum.model.around.journal import Journal
 from quorum.model.backend import open_backend
-from quorum.model.deadline import Deadline
 from quorum.model.endpoint import Endpoint
-from quorum.model.journal import Journal
 from quorum.question import Message, Prompt, Reply
 from tests.flaky_server import SERVER_WORDS, SILENCE, FlakyServer, completion
 

@@ -1,9 +1,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.transfer import transferred
+from quorum.ask.exact_match import transferred
+from quorum.ask.search.example import as_example
 from quorum.question import Question
-from quorum.retrieval.example import as_example
 
 
 def solved(choices, answer, id="s", text="What runs?", **more):

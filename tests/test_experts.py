@@ -21,8 +21,7 @@ from quorum.errors import BadInput
 from quorum.files.answers import answers_frame, write_answers
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt
-from quorum.train.expert_weights import check_others_still, prune, with_expert_adapter
-from quorum.train.experts import (
+from quorum.train.experts.choice import (
     Criterion,
     Expert,
     Peak,
@@ -33,10 +32,11 @@ from quorum.train.experts import (
     super_experts,
     write_profile,
 )
-from quorum.train.learner import CausalTuning
+from quorum.train.experts.profile import fused_experts, profile_experts
+from quorum.train.experts.weights import check_others_still, prune, with_expert_adapter
 from quorum.train.merge import letters_alike, merge
-from quorum.train.profile import fused_experts, profile_experts
 from quorum.train.sft import tune_causal
+from quorum.train.trainable import CausalTuning
 from quorum.train.trained import Trained
 from tests.largest import largest_rows, write_largest
 from tests.real import real_data

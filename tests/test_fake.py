@@ -5,7 +5,7 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.backend import open_backend
-from quorum.model.fake import Believer, Fake
+from quorum.model.simulated import Believer, Fake
 from quorum.question import Prompt, Question, Reply
 
 N = 2000

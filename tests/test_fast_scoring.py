@@ -14,10 +14,10 @@ import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import quorum.engine.cascade
+import quorum.engine.prefix_attention
 import quorum.engine.prefixes
-from quorum.engine.cascade import shared_logprobs
 from quorum.engine.likelihood import plain_logprobs
+from quorum.engine.prefix_attention import shared_logprobs
 from quorum.engine.prefixes import KEPT_TOKENS, Run, blocks_of, lineage, packs_of, shared_length
 from quorum.engine.probe import why_plain
 from quorum.engine.tokens import Continuation
@@ -143,7 +143,7 @@ def test_the_way_of_a_gpu_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch
     head = tuple(range(100))
     batch = [Continuation(head + (at,) * (at % 20 + 1), (at, 3)) for at in range(12)]
     with monkeypatch.context() as patched:
-        patched.setattr(quorum.engine.rests, "_FUSED_ON", ())
+        patched.setattr(quorum.engine.suffix_attention, "_FUSED_ON", ())
         for kind in KINDS:
             shared = shared_logprobs(model(kind), batch, 64)
             assert furthest(shared, plain_logprobs(model(kind), batch)) < ROUNDING
@@ -203,7 +203,7 @@ def long_questions(count: int, tokens: int) -> list[Continuation]:
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Of how many tokens keys and values are alive after each head is read, whoever holds them."""
-    alive, counts, read = WeakSet[Any](), [], quorum.engine.cascade._head_read
+    alive, counts, read = WeakSet[Any](), [], quorum.engine.prefix_attention._head_read
 
     def counted(*given: Any) -> Any:
         memory = read(*given)
@@ -211,7 +211,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(sum(keys.shape[2] for keys in alive))
         return memory
 
-    monkeypatch.setattr(quorum.engine.cascade, "_head_read", counted)
+    monkeypatch.setattr(quorum.engine.prefix_attention, "_head_read", counted)
     return counts
 
 

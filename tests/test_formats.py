@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from quorum.ask.prompt import Style, render
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
-from quorum.lesson.formats import RowFormat, format_of, read_rows, write_explained, write_rows
-from quorum.lesson.row import Row
-from quorum.lesson.rows import Lesson, lesson_rows
 from quorum.question import Message, Prompt, Question
+from quorum.train.rows.build import Lesson, lesson_rows
+from quorum.train.rows.formats import RowFormat, format_of, read_rows, write_explained, write_rows
+from quorum.train.rows.row import Row
 from tests.folds import training_folds
 from tests.real import real_data
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from quorum.evaluation.label_habits import LetterHabit, habits_of
 from quorum.files.answers import answers_frame, write_answers
-from quorum.judge.habits import LetterHabit, habits_of
 from quorum.question import Question
 
 ROOT = Path(__file__).parents[1]

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.fake import Believer, Fake
-from quorum.model.journal import Journal, journal_name
+from quorum.model.around.journal import Journal, journal_name
+from quorum.model.simulated import Believer, Fake
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import tiny_model

@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from quorum.ask.prompt import render
 from quorum.errors import BadInput
-from quorum.files.account import read_account
 from quorum.files.answers import ballots_of, read_answers
+from quorum.files.manifest import read_account
 from quorum.judge.agent import Agent
 from quorum.judge.calibrate import heaviest
-from quorum.judge.looks import looks_of
+from quorum.judge.refine import looks_of
 from quorum.model.backend import Backend
-from quorum.model.fake import Believer, Fake
+from quorum.model.simulated import Believer, Fake
 from quorum.question import Ballot, Prompt, Question, Reply, letters
 from tests.test_calibrate import ACCURACY, BIAS, within_error
 from tests.test_verify import proposed
@@ -45,7 +45,7 @@ class Bench:
 
     def ask(self, questions: Sequence[Question], models: dict[str, Backend], **tables: Any) -> dict[str, Ballot]:
         """The answers that the kernel writes to `questions`; the answerer is called "answerer"."""
-        self.patch.setattr("quorum.model.guard.open_backend", lambda table, solved: models[table["name"]])
+        self.patch.setattr("quorum.model.around.managed.open_backend", lambda table, solved: models[table["name"]])
         write(self.folder / "test.jsonl", questions, answers=False)
         infer.main(
             infer.Infer("r", (str(self.folder / "test.jsonl"),), self.folder / "out", {"name": "answerer"}, **tables)
@@ -360,8 +360,8 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_dials_that_are_ship
 MORTAL = """
 import os, signal, sys
 sys.path.insert(0, {kernels!r})
-import infer, quorum.model.guard
-from quorum.model.fake import Fake
+import infer, quorum.model.around.managed
+from quorum.model.simulated import Fake
 from quorum.question import Reply
 calls = []
 def reply(prompt):
@@ -369,7 +369,7 @@ def reply(prompt):
     if len(calls) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("B" if prompt.labels[0] == "A" else "FALSE")
-quorum.model.guard.open_backend = lambda table, solved: Fake(reply)
+quorum.model.around.managed.open_backend = lambda table, solved: Fake(reply)
 infer.main(infer.Infer("r", ("test.jsonl",), infer.Path("out"), {{"name": "x"}}, sample=infer.Path("sample.csv"),
                        batch=4, {looks}))
 """

@@ -9,13 +9,13 @@ import pytest
 
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
+from quorum.evaluation.ledger import Entry, append_entry, read_ledger
+from quorum.evaluation.metrics import Score
 from quorum.files.answers import answers_frame, write_answers
 from quorum.kaggle.client import KaggleRefused
 from quorum.kaggle.push import Pushed
 from quorum.kaggle.submit import Submitted, read_score, submit_file, submit_kernel
 from quorum.kaggle.upload import upload_dataset, upload_model, write_dataset_metadata
-from quorum.score.ledger import Entry, append_entry, read_ledger
-from quorum.score.metrics import Score
 from tests.kaggle_stub import USER, KaggleStub, Trouble, patient
 
 pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle

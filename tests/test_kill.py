@@ -14,10 +14,10 @@ import pytest
 
 from quorum.data.read import read_records
 from quorum.data.repair import repaired
+from quorum.data.table.columns import Layout
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
 from quorum.files.submission import read_sample
-from quorum.sheet.layout import Layout
 
 KILLS = 100
 QUESTIONS = 96

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorum.competition.ladder import Attempt, Ladder, adjusted_last, climbed, cluster_halves, ladder_table
+from quorum.competition.stages import Stage, stages_of
+from quorum.competition.winner import toml_text
 from quorum.config import overridden
-from quorum.files.account import Account, differences
+from quorum.files.manifest import Account, differences
+from quorum.files.solution import Solved, solution_of
 from quorum.model.backend import Backend
-from quorum.model.fake import Believer
-from quorum.score.ladder import Attempt, Ladder, adjusted_last, climbed, cluster_halves, ladder_table
-from quorum.score.metrics import Solved, solution_of
-from quorum.score.stages import Stage, stages_of
-from quorum.score.winner import toml_text
+from quorum.model.simulated import Believer
 from tests.test_calibrate import ACCURACY, BIAS
 from tests.test_judged_kernel import Bench, knowing, made, write
 
@@ -112,7 +112,7 @@ def test_every_stage_sets_dials_that_the_kernel_knows() -> None:
     from quorum.ask.judge_prompt import VerdictTemplate
     from quorum.ask.retrieve import Retrieval
     from quorum.config import dials
-    from quorum.judge.looks import looks_of
+    from quorum.judge.refine import looks_of
 
     model = {"name": "transformers", "model": "m"}
     table: dict[str, Any] = {"run": "r", "questions": ["q.csv"], "out": "o", "backend": model}
@@ -204,9 +204,9 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ablate import short_ladder
-    from quorum.data.competition import find_competition
-    from quorum.files.account import write_account
+    from quorum.competition.folder import find_competition
     from quorum.files.answers import answers_frame, write_answers
+    from quorum.files.manifest import write_account
     from submit import Run, prepare
 
     (competition / "background").mkdir()

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
-from quorum.score.ledger import Entry, append_entry, leaderboard, read_ledger
-from quorum.score.metrics import Score
+from quorum.evaluation.ledger import Entry, append_entry, leaderboard, read_ledger
+from quorum.evaluation.metrics import Score
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "leaderboard.py"
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from quorum.engine.tokens import Tokens
 from quorum.errors import BadInput
-from quorum.lesson.encode import EncodedRow, encoded_rows, stop_token, told_left_out
-from quorum.lesson.mask import prove_mask
-from quorum.lesson.row import Row
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, letters
+from quorum.train.rows.encode import EncodedRow, encoded_rows, stop_token, told_left_out
+from quorum.train.rows.mask import prove_mask
+from quorum.train.rows.row import Row
 from tests.tiny import tiny_model, tiny_tokenizer
 
 STOP = 1  # </s>

@@ -13,11 +13,11 @@ from sklearn.metrics import f1_score, log_loss
 from statsmodels.stats.proportion import proportion_confint
 
 from quorum.errors import BadInput
+from quorum.evaluation.certainty import shrunken_means, standard_error, wilson_interval
+from quorum.evaluation.metrics import score_answers
 from quorum.files.answers import answers_frame, write_answers
+from quorum.files.solution import Solved, ballot_of_cell, read_ballots, read_solution, solution_of
 from quorum.question import Question
-from quorum.score.certainty import shrunken_means, standard_error, wilson_interval
-from quorum.score.metrics import Solved, score_answers, solution_of
-from quorum.score.solution import ballot_of_cell, read_ballots, read_solution
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
 

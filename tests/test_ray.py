@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from quorum.errors import BadInput
+from quorum.model.around.ray import RayPool
 from quorum.model.backend import Backend, open_backend
-from quorum.model.fake import Fake
-from quorum.model.ray import RayPool
+from quorum.model.simulated import Fake
 from quorum.question import Prompt, Reply
 from tests.tiny import tiny_model
 

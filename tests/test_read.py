@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from quorum.config import read_config
 from quorum.data.read import read_questions, read_records, write_questions
+from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.question import MOST_CHOICES, Question, letters
-from quorum.sheet.layout import Layout
 
 
 def records(tmp_path, name, content, layout=None):

@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render
+from quorum.competition.ladder import Attempt, climbed
+from quorum.competition.stages import stages_of
 from quorum.errors import BadInput
-from quorum.files.account import Account, read_account
+from quorum.files.manifest import Account, read_account
+from quorum.files.solution import solution_of
 from quorum.judge.agent import Agent, Fitted
 from quorum.judge.calibrate import is_right, share_right
-from quorum.judge.looks import Looks
 from quorum.judge.reason import Reasoning, weigh_reasoning
+from quorum.judge.refine import Looks
 from quorum.model.backend import Backend
-from quorum.model.fake import Fake
+from quorum.model.simulated import Fake
 from quorum.question import Ballot, Prompt, Question, Reply
-from quorum.score.ladder import Attempt, climbed
-from quorum.score.metrics import solution_of
-from quorum.score.stages import stages_of
 from tests.test_judged_kernel import KERNELS, Bench, accuracy, made, write
 
 # how often a model is right in a subject: without reasoning, and with it
@@ -244,8 +244,8 @@ def test_a_deadline_amid_the_rehearsal_speaks_neither_for_reasoning_nor_against_
 MORTAL = """
 import os, signal, sys
 sys.path.insert(0, {kernels!r})
-import infer, quorum.model.guard
-from quorum.model.fake import Fake
+import infer, quorum.model.around.managed
+from quorum.model.simulated import Fake
 from quorum.question import Reply
 log = open("asked.txt", "a")
 def reply(prompt):
@@ -254,7 +254,7 @@ def reply(prompt):
     if sum(1 for line in open("asked.txt")) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("So.\\nAnswer: B" if cot else "A")
-quorum.model.guard.open_backend = lambda table, solved: Fake(reply)
+quorum.model.around.managed.open_backend = lambda table, solved: Fake(reply)
 infer.main(infer.Infer("r", ("test.jsonl",), infer.Path("out"), {{"name": "x"}}, sample=infer.Path("sample.csv"),
                        batch=4, train=infer.Path("train.jsonl"), rehearse=12, reason=True,
                        journal=infer.Path("journal.sqlite")))

@@ -11,18 +11,19 @@ from threading import Thread
 
 import pytest
 
+from quorum.evaluation.ledger import Entry, append_entry, leaderboard
+from quorum.evaluation.metrics import Score, score_answers
+from quorum.evaluation.report.facts import RunAnswers, facts_of
+from quorum.evaluation.report.page import report_page
+from quorum.evaluation.report.text import shown
+from quorum.evaluation.shakeup import Parts, assumed_parts, expected_shakeup, luck_of_the_best, parts_of
 from quorum.files.answers import answers_frame, write_answers
+from quorum.files.solution import Solved, solution_of
 from quorum.question import Question
-from quorum.report.facts import RunAnswers, facts_of
-from quorum.report.page import report_page
-from quorum.report.text import shown
-from quorum.score.ledger import Entry, append_entry, leaderboard
-from quorum.score.metrics import Score, Solved, score_answers, solution_of
-from quorum.score.shakeup import Parts, assumed_parts, expected_shakeup, luck_of_the_best, parts_of
 from tests.chromium import Chromium, needs_chromium
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "report.py"
-STYLE = Path(__file__).parents[1] / "src" / "quorum" / "report" / "page.css"
+STYLE = Path(__file__).parents[1] / "src" / "quorum" / "evaluation" / "report" / "page.css"
 
 
 def run_of(name, questions, ballots, number=0, **more):
@@ -488,7 +489,7 @@ FRUIT = "apple pear plum fig cherry lemon melon grape peach quince mango olive d
 
 def competition(folder):
     """A folder as scripts/submit.py leaves it behind: a split, a ledger, and one run's answers."""
-    from quorum.data.competition import find_competition
+    from quorum.competition.folder import find_competition
     from submit import Run, prepare, prior, record
 
     (folder / "toys").mkdir()

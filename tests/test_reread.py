@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from quorum.ask.judge_prompt import reading_prompt
-from quorum.judge.reread import reread
+from quorum.judge.llm_reader import reread
 from quorum.model.backend import Backend
-from quorum.model.fake import Fake
+from quorum.model.simulated import Fake
 from quorum.question import Prompt, Reply, letters
 from tests.test_judged_kernel import Bench, made
 from tests.test_reasoning import account

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from quorum.ask.retrieve import Retrieval, Retriever
-from quorum.data.competition import find_competition
+from quorum.competition.folder import find_competition
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_of, read_answers
 from quorum.model.embed import load_embed, load_rerank

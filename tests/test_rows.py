@@ -16,8 +16,8 @@ from quorum.ask.template import Template
 from quorum.config import dials
 from quorum.data.read import write_questions
 from quorum.errors import BadInput
-from quorum.lesson.rows import Lesson, lesson_rows, teach
 from quorum.question import Question
+from quorum.train.rows.build import Lesson, lesson_rows, teach
 from tests.folds import training_folds
 from tests.real import real_data
 
@@ -255,7 +255,7 @@ def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
     from quorum.data.split import held_out, split, write_split
-    from quorum.lesson.formats import read_rows
+    from quorum.train.rows.formats import read_rows
 
     questions = [question(number) for number in range(60)]
     parts = split(questions, held_out=0.25, folds=2, threshold=1.0)

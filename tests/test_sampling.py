@@ -9,12 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.data.narrow import Selection, count_words, not_longer_than, only, selected, token_counter, validation_apart
-from quorum.data.quota import apportioned, share_out
-from quorum.data.sample import Strategy, draw, read_drawn, write_drawn, wrong_answers
 from quorum.data.split import HELD_OUT, split, training
 from quorum.errors import BadInput
 from quorum.question import Question
+from quorum.train.rows.allocation import apportioned, share_out
+from quorum.train.rows.sampling import Strategy, draw, read_drawn, write_drawn, wrong_answers
+from quorum.train.rows.selection import (
+    Selection,
+    count_words,
+    not_longer_than,
+    only,
+    selected,
+    token_counter,
+    validation_apart,
+)
 from tests.folds import training_folds
 
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.retrieve import Retrieval, Retriever
+from quorum.ask.search.index import IndexKind, built_index, index_kind, model_key, vector_index
+from quorum.ask.search.search import Dense, Hit, Lexical, Shelf, fused, reranked
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.retrieval.index import IndexKind, built_index, index_kind, model_key, vector_index
-from quorum.retrieval.search import Dense, Hit, Lexical, Shelf, fused, reranked
 
 TEXTS = ["the bridge at Orla", "a river without a bridge", "Zukerask eats crabs", ""]
 
@@ -110,7 +110,7 @@ def test_every_kind_of_index_finds_a_vector_itself(kind: IndexKind, tmp_path):
 
 
 def test_a_build_goes_on_where_it_was_killed_and_only_what_changed_is_embedded_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("quorum.retrieval.index.SHARD_SIZE", 2)
+    monkeypatch.setattr("quorum.ask.search.index.SHARD_SIZE", 2)
     embedded = []
 
     def embed(texts):

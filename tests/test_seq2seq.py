@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from quorum.ask.reply import ballot_of
 from quorum.config import dials
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
+from quorum.evaluation.compare import compare_runs
+from quorum.files.solution import Solved
 from quorum.model.backend import open_backend
 from quorum.model.seq2seq import Seq2seq
 from quorum.question import Message, Prompt, letters
-from quorum.score.compare import compare_runs
-from quorum.score.metrics import Solved
+from quorum.train.rows.row import Row
 from quorum.train.seq2seq import Seq2seqTuning, tune_seq2seq
 from tests.tiny import tiny_tokenizer
 

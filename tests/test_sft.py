@@ -21,13 +21,13 @@ import transformers
 from quorum.ask.prompt import render
 from quorum.config import dials
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
 from quorum.model.transformers import Transformers
 from quorum.question import Question, Reply
 from quorum.train import learner, packing, sft
-from quorum.train.learner import CausalTuning, found_targets
 from quorum.train.merge import letters_alike
+from quorum.train.rows.row import Row
 from quorum.train.sft import tune_causal
+from quorum.train.trainable import CausalTuning, found_targets
 from quorum.train.trained import Trained
 from tests.largest import largest_questions, largest_rows, write_largest
 from tests.tiny import tiny_model

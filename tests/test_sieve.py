@@ -5,9 +5,9 @@ import time
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.fake import Fake
-from quorum.model.guard import Guarded
-from quorum.model.sieve import Sieve
+from quorum.model.around.isolate import Sieve
+from quorum.model.around.managed import Guarded
+from quorum.model.simulated import Fake
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt, Reply
 from tests.tiny import tiny_model

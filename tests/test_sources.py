@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorum.ask.search.sources import _text_windows, count_tokens, read_background, search_words
 from quorum.errors import BadInput
-from quorum.retrieval.sources import _text_windows, count_tokens, read_background, search_words
 
 
 def test_each_kind_of_file_gives_its_passages_in_the_order_of_names(tmp_path):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from quorum.data.competition import find_competition
+from quorum.competition.folder import find_competition
 from quorum.disk import fingerprint
-from quorum.score.ledger import read_ledger
+from quorum.evaluation.ledger import read_ledger
 from submit import kept, prepare, prior, record
 from tests.real import real_data
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorum.competition.sweep import Candidate, Trial, candidates_of, nested_accuracy, picked, write_checkpoint_scores
 from quorum.data.split import split, write_split
 from quorum.errors import BadInput
+from quorum.evaluation.ledger import Entry, leaderboard, read_ledger
+from quorum.evaluation.metrics import Score
 from quorum.question import Question
-from quorum.score.ledger import Entry, leaderboard, read_ledger
-from quorum.score.metrics import Score
-from quorum.train.sweep import Candidate, Trial, candidates_of, nested_accuracy, picked, write_checkpoint_scores
 from sweep import check_held_out, grid_of
 from tests.test_seq2seq import taking, tuning_of
 

@@ -7,11 +7,11 @@ import torch
 import transformers
 
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
 from quorum.question import Prompt
+from quorum.train.callbacks import came_to, watch
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.trace import came_to, watch
+from quorum.train.rows.row import Row
 from quorum.train.trained import Trained
 from tests.tiny import tiny_model
 

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
 from quorum.model.backend import open_backend
 from quorum.model.encoder import open_scorer
 from quorum.model.similarity import PACKAGED
 from quorum.question import Message, Prompt, letters
 from quorum.train.encoder import EncoderTuning, option_loss, tune_encoder
+from quorum.train.rows.row import Row
 from tests.tiny import tiny_tokenizer
 
 torch.set_num_threads(1)

@@ -14,14 +14,14 @@ import pytest
 from quorum.config import read_config
 from quorum.data.read import read_questions, read_records
 from quorum.data.split import held_out, read_split, split, training, write_split
+from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_of, read_answers
 from quorum.kaggle.bundle import built_kernel
-from quorum.lesson.formats import write_rows
-from quorum.lesson.rows import Lesson, teach
 from quorum.question import Question
-from quorum.sheet.layout import Layout
 from quorum.train.resume import begin_anew
+from quorum.train.rows.build import Lesson, teach
+from quorum.train.rows.formats import write_rows
 from tests.test_seq2seq import t5_folder
 from tests.tiny import tiny_model
 

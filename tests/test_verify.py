@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from quorum.ask.judge_prompt import verdict_prompt
 from quorum.ask.prompt import render
 from quorum.ask.reply import ballot_of
-from quorum.judge.belief import beliefs, join, weigh_verifier
+from quorum.files.verifier_log import Verdict
 from quorum.judge.calibrate import heaviest, normalised
-from quorum.judge.verify import Verdict, Verified, strike_false
+from quorum.judge.verifier_scores import beliefs, join, weigh_verifier
+from quorum.judge.verify import Verified, strike_false
 from quorum.model.backend import Backend
-from quorum.model.fake import Believer, Fake
+from quorum.model.simulated import Believer, Fake
 from quorum.question import Ballot, Prompt, Question, Reply, letters
 
 METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.files.answers import ANSWERS, answers_frame, ballots_of, checked_answers, ranked
-from quorum.judge.vote import majority, mean_probability
+from quorum.judge.ensemble.pool import majority, mean_probability
 
 
 def frame_of(**runs):

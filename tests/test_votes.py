@@ -12,9 +12,9 @@ from scipy.stats import beta
 from quorum.config import dials
 from quorum.errors import BadInput
 from quorum.judge.calibrate import heaviest
-from quorum.judge.looks import looks_of
+from quorum.judge.refine import looks_of
 from quorum.judge.votes import VoteResult, Votes, adaptive_votes
-from quorum.model.fake import Fake
+from quorum.model.simulated import Fake
 from quorum.question import Prompt, Reply, letters
 from tests.test_judged_kernel import Bench, made
 from tests.test_reasoning import account

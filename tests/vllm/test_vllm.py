@@ -20,8 +20,8 @@ if find_spec("vllm") is None:
     )
 
 from quorum.errors import BadInput
+from quorum.model.around.isolate import Sieve
 from quorum.model.backend import Backend, open_backend
-from quorum.model.sieve import Sieve
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import tiny_model

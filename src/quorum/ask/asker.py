@@ -8,12 +8,12 @@ from pathlib import Path
 
 from quorum.ask.prompt import Style, render
 from quorum.ask.retrieve import Retriever, Shown
+from quorum.ask.search.example import as_example
 from quorum.ask.template import Template
 from quorum.data.duplicates import exact_key
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
 from quorum.question import Prompt, Question
-from quorum.retrieval.example import as_example
 
 Ask = Callable[[Question], Prompt]
 AskIn = Callable[[Style, Template, Question], Prompt]  # in any style and words

@@ -7,13 +7,13 @@ from functools import partial
 from itertools import islice
 from math import exp
 
+from quorum.ask.parse.claim import NO_LABEL, Answerable, Claim, announced, chosen, last_claim, retracted, whole_claim
+from quorum.ask.parse.label import label_patterns
+from quorum.ask.parse.option import option_of_line, option_texts
+from quorum.ask.parse.plain import plain, spoken
+from quorum.ask.parse.quantity import number_of_phrase, numbers_announced
+from quorum.ask.parse.words import CONDITION_WORDS, DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
 from quorum.question import MOST_CHOICES, Ballot, Prompt, Reply, letters
-from quorum.reading.claim import NO_LABEL, Answerable, Claim, announced, chosen, last_claim, retracted, whole_claim
-from quorum.reading.label import label_patterns
-from quorum.reading.option import option_of_line, option_texts
-from quorum.reading.plain import plain, spoken
-from quorum.reading.quantity import number_of_phrase, numbers_announced
-from quorum.reading.words import CONDITION_WORDS, DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from quorum.ask.search.example import as_example
+from quorum.ask.search.index import Embed, IndexKind, model_key, vector_index
+from quorum.ask.search.search import Dense, Hit, Lexical, Rerank, Search, Shelf
+from quorum.ask.search.sources import Passage, count_tokens, read_background
+from quorum.console import Progress
 from quorum.data.duplicates import clusters, exact_key
 from quorum.data.split import TrainingFolds
-from quorum.door import Progress
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.retrieval.example import as_example
-from quorum.retrieval.index import Embed, IndexKind, model_key, vector_index
-from quorum.retrieval.search import Dense, Hit, Lexical, Rerank, Search, Shelf
-from quorum.retrieval.sources import Passage, count_tokens, read_background
 
 SearchKind = Literal["lexical", "dense", "hybrid"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from math import factorial
 from typing import Literal
 
+from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.errors import BadInput
 from quorum.question import Ballot, Question
-from quorum.sheet.choices import cites_letters, is_all_or_none
 
 # "all of the above" and "A and C" in other languages than English
 _OF_ALL = re.compile(

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from quorum.console import Progress
 from quorum.data.duplicates import exact_key, text_key, twins
 from quorum.data.read import Record, Table
 from quorum.data.repair import Remark, count_of_choices, label_of
-from quorum.door import Progress
+from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.question import MOST_CHOICES, Question, letters, same_text
-from quorum.sheet.choices import cites_letters, is_all_or_none
 
 Severity = Literal["error", "warning", "note"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.question import Question, same_text
 
 NEAR = 0.5  # the default threshold; with common shingles left out it catches what TF-IDF cosine .9 catches

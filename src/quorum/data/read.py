@@ -8,14 +8,14 @@ from pathlib import Path
 
 import polars as pl
 
+from quorum.data.table.answers import Key, answer_kind, answer_label, is_yes_or_no
+from quorum.data.table.cells import Cell, Line, Sheet, cell_at, cell_text, read_sheet
+from quorum.data.table.columns import CHOICE_LISTS, AnswerKind, Layout, find_layout, looks_headerless, subject_of_file
+from quorum.data.table.options import Choices, choices_in, own_letters_stripped
 from quorum.disk import whole_file
 from quorum.errors import BadInput, some
 from quorum.number import canonical_number
 from quorum.question import Question, letters
-from quorum.sheet.answer import Key, answer_kind, answer_label, is_yes_or_no
-from quorum.sheet.choices import Choices, choices_in, own_letters_stripped
-from quorum.sheet.layout import CHOICE_LISTS, AnswerKind, Layout, find_layout, looks_headerless, subject_of_file
-from quorum.sheet.raw import Cell, Line, Sheet, cell_at, cell_text, read_sheet
 
 # Our own layout, which `write_questions` writes and which is read back without a question.
 QUESTIONS = pl.Schema(

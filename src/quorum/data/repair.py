@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from quorum.data.read import Record, Table, question_of
+from quorum.data.table.answers import spoken_label
 from quorum.question import MOST_CHOICES, Question
-from quorum.sheet.answer import spoken_label
 
 NO_CHOICE = "(missing choice)"
 NO_TEXT = "(missing text)"

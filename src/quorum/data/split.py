@@ -12,9 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
+from quorum.console import Progress
 from quorum.data.duplicates import NEAR, clusters
 from quorum.disk import whole_file
-from quorum.door import Progress
 from quorum.errors import BadInput, some
 from quorum.question import Question
 

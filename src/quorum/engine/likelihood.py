@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.engine.tokens import Continuation
 
 

@@ -3,8 +3,8 @@
 from statistics import median
 from typing import Any
 
-from quorum.engine.cascade import shared_logprobs
 from quorum.engine.likelihood import plain_logprobs
+from quorum.engine.prefix_attention import shared_logprobs
 from quorum.engine.tokens import Continuation
 
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.files.account import Account, write_account
 from quorum.files.answers import answers_frame, write_answers
-from quorum.files.rounds import write_rounds
+from quorum.files.manifest import Account, write_account
+from quorum.files.pass_result import Look
 from quorum.files.submission import read_sample, write_submission
-from quorum.judge.agent import Look
+from quorum.files.verifier_log import write_rounds
 from quorum.question import Question
 
 

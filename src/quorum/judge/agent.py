@@ -2,55 +2,28 @@
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from quorum.ask.asker import Ask
 from quorum.ask.judge_prompt import verdict_prompt
 from quorum.ask.reply import ballot_of
 from quorum.ask.shuffle import Shuffled, shuffled
 from quorum.data.duplicates import clusters
-from quorum.judge.belief import AskVerdict, VerifierWeight, beliefs, join, weigh_verifier
-from quorum.judge.bias import LetterPrior, mean_ballot
+from quorum.files.pass_result import Look
+from quorum.files.verifier_log import Verdict
 from quorum.judge.calibrate import fitted_temperature, heaviest, tempered
 from quorum.judge.debias import found_prior, freed
-from quorum.judge.looks import Looks
+from quorum.judge.letter_prior import LetterPrior, mean_ballot
+from quorum.judge.llm_reader import reread
 from quorum.judge.reason import Reasoning, weigh_reasoning
-from quorum.judge.reread import reread
-from quorum.judge.verify import Verdict, strike_false
+from quorum.judge.refine import Looks
+from quorum.judge.verifier_scores import AskVerdict, VerifierWeight, beliefs, join, weigh_verifier
+from quorum.judge.verify import strike_false
 from quorum.judge.votes import adaptive_votes
 from quorum.model.backend import Backend
 from quorum.question import Ballot, Prompt, Question
 
 _FOLDS = 5  # of rehearsed questions, in which a verifier's weight and reasoning are tried
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a batch of questions came to.
-
-    `torn` says of each question that was shown in several orders whether its answer hangs on them; `reread` are those
-    with a reply that the second reader alone could read.
-    """
-
-    ballots: dict[str, Ballot] = field(default_factory=dict)
-    verdicts: list[Verdict] = field(default_factory=list)
-    torn: dict[str, bool] = field(default_factory=dict)
-    reread: set[str] = field(default_factory=set)
-
-    def take(self, later: "Look") -> None:
-        """Adds what a later look came to; of two ballots the later stands."""
-        self.ballots.update(later.ballots)
-        self.verdicts.extend(later.verdicts)
-        self.torn.update(later.torn)
-        self.reread.update(later.reread)
-
-    @property
-    def told(self) -> list[str]:
-        """What is worth a line to whoever watches."""
-        count, unread, torn = len(self.ballots), list(self.ballots.values()).count({}), sum(self.torn.values())
-        lines = [f"{len(self.reread)} of {count} questions were read by the second reader alone"] if self.reread else []
-        lines += [f"{torn} of {len(self.torn)} answers hang on the order of the options"] if torn else []
-        return lines + ([f"{unread} of {count} questions stay unread"] if unread else [])
 
 
 @dataclass(frozen=True, slots=True)

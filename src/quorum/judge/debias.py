@@ -8,7 +8,7 @@ from typing import Literal
 
 from quorum.ask.shuffle import cyclic, movable
 from quorum.errors import BadInput
-from quorum.judge.bias import LetterPrior, content_free, corpus_prior, pride_prior, without_prior
+from quorum.judge.letter_prior import LetterPrior, content_free, corpus_prior, pride_prior, without_prior
 from quorum.question import Ballot, Question
 
 _FEWEST_FOR_A_PRIOR = 20  # questions of each number of options, where there are so many

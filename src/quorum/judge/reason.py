@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from quorum.judge.belief import paired_gain
 from quorum.judge.calibrate import is_right, share_right
+from quorum.judge.verifier_scores import paired_gain
 from quorum.question import Ballot, Question
 
 Policy = Literal["never", "where it pays", "always"]  # the cheapest first

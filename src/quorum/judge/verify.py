@@ -7,8 +7,9 @@ from typing import Any, Literal
 from quorum.ask.asker import Ask
 from quorum.ask.reply import ballot_of
 from quorum.errors import BadInput
-from quorum.judge.belief import AskVerdict, verdicts_on
+from quorum.files.verifier_log import Verdict
 from quorum.judge.calibrate import heaviest, normalised
+from quorum.judge.verifier_scores import AskVerdict, verdicts_on
 from quorum.model.backend import Backend
 from quorum.question import Ballot, Question
 
@@ -32,17 +33,6 @@ class Verification:
     def __post_init__(self) -> None:
         if self.rounds < 1 or (self.weight is not None and self.weight < 0):
             raise BadInput(f"verify: rounds {self.rounds}, weight {self.weight}; allowed are at least 1, 0 or more")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One look at one answer: P(TRUE), None where it was not asked or can't be read, and whether it was taken away."""
-
-    question_id: str
-    round: int
-    label: str
-    true: float | None
-    struck: bool = False
 
 
 @dataclass(frozen=True, slots=True)

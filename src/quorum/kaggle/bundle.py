@@ -16,7 +16,7 @@ from quorum.kaggle.secret import find_secrets
 from quorum.kaggle.source import SourceModule, check_imported_names, check_unique, is_door, needed_modules, read_module
 
 # What every built file needs besides its story; these need nothing but Python itself, so that the wheels can come next.
-_GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.door")
+_GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.console")
 
 # The dials that are needed before them.
 _FIRST = ("sample", "out", "deadline")

@@ -8,11 +8,11 @@ from typing import Any
 from quorum.config import dials
 from quorum.data.read import read_records
 from quorum.data.repair import repaired
+from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.files.submission import read_sample, write_submission
 from quorum.kaggle.mount import mounted
 from quorum.question import Question, label_prior
-from quorum.sheet.layout import Layout
 
 
 def write_prior(table: Mapping[str, Any], root: Path) -> None:

@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quorum.console import Progress
 from quorum.disk import whole_file
-from quorum.door import Progress
 from quorum.errors import BadInput, some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata

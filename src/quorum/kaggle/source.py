@@ -15,7 +15,7 @@ from quorum.errors import BadInput
 class SourceModule:
     """One file of the package, or the story itself."""
 
-    name: str  # quorum.judge.vote, kernels/vote.py
+    name: str  # quorum.judge.ensemble.pool, kernels/vote.py
     text: str
     tree: ast.Module
 

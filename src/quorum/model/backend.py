@@ -33,7 +33,7 @@ def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> B
     where = f"backend {table.get('name')!r}"
     match table.get("name"):
         case "fake":
-            from quorum.model.fake import Believer
+            from quorum.model.simulated import Believer
 
             return dials(Believer, rest, where, solved=solved)
         case "encoder":
@@ -61,7 +61,7 @@ def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> B
 
             return dials(Vllm, rest, where)
         case "ray":
-            from quorum.model.ray import RayPool
+            from quorum.model.around.ray import RayPool
 
             return dials(RayPool, rest, where, opened=partial(open_backend, solved=solved))
         case _:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from quorum.ask.search.index import Embed
+from quorum.ask.search.search import Rerank
 from quorum.errors import BadInput
 from quorum.model.similarity import PACKAGED, load_sentence_model
-from quorum.retrieval.index import Embed
-from quorum.retrieval.search import Rerank
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from random import Random
 from threading import Lock
 from typing import Any, Literal
 
-from quorum.door import environment_key
+from quorum.console import environment_key
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Reply
 

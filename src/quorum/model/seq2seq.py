@@ -5,12 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded
+from quorum.engine.generate import Chance, Draft, Sampling
 from quorum.engine.prefixes import shared_length
 from quorum.engine.scores import scored_reply
 from quorum.engine.tokens import Continuation, Tokens, fitted
-from quorum.engine.writing import Chance, Draft, Sampling
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Reply
 

@@ -5,14 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from quorum.door import Progress
-from quorum.engine.cascade import shared_logprobs
+from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, loaded, longest_sequence
+from quorum.engine.generate import Draft, Sampling, written_after
 from quorum.engine.likelihood import plain_logprobs
+from quorum.engine.prefix_attention import shared_logprobs
 from quorum.engine.probe import why_plain
 from quorum.engine.scores import scored_reply
 from quorum.engine.tokens import Continuation, Rendering, Tokens, fitted
-from quorum.engine.writing import Draft, Sampling, written_after
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 

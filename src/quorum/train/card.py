@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from quorum.data.split import read_split
 from quorum.disk import whole_file
-from quorum.lesson.row import Row
 from quorum.train.resume import rows_fingerprint
+from quorum.train.rows.row import Row
 from quorum.train.trained import Trained
 
 if TYPE_CHECKING:

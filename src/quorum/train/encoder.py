@@ -5,17 +5,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
 from quorum.model.encoder import Scorer, open_scorer
 from quorum.model.similarity import PACKAGED
-from quorum.train.bounds import refuse_out_of_bounds
+from quorum.train.callbacks import came_to, watch
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.trace import came_to, watch
+from quorum.train.rows.row import Row
 from quorum.train.trained import Trained
+from quorum.train.validate import refuse_out_of_bounds
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from quorum.disk import whole_file
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
+from quorum.train.rows.row import Row
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -7,19 +7,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device, fast_dtype
 from quorum.engine.tokens import Tokens, fitted
 from quorum.errors import BadInput
-from quorum.lesson.encode import told_left_out
-from quorum.lesson.row import Row
 from quorum.model.seq2seq import load_seq2seq, longest_source, source_ids, target_ids
 from quorum.question import same_text
-from quorum.train.bounds import refuse_out_of_bounds, refuse_unknown_optimizer
+from quorum.train.callbacks import came_to, watch
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.trace import came_to, watch
+from quorum.train.rows.encode import told_left_out
+from quorum.train.rows.row import Row
 from quorum.train.trained import Trained
+from quorum.train.validate import refuse_out_of_bounds, refuse_unknown_optimizer
 
 _FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
 

@@ -9,17 +9,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device, longest_sequence
 from quorum.engine.tokens import Tokens
 from quorum.errors import BadInput
-from quorum.lesson.encode import EncodedRow, encoded_rows, stop_token, told_left_out
-from quorum.lesson.mask import MaskProof, prove_mask
-from quorum.lesson.row import Row
-from quorum.train.bounds import refuse_unknown_optimizer
+from quorum.train.callbacks import came_to, watch
 from quorum.train.card import write_card
-from quorum.train.expert_weights import check_others_still
-from quorum.train.learner import (
+from quorum.train.experts.weights import check_others_still
+from quorum.train.loss import plain_loss_trainer
+from quorum.train.packing import attend_row_by_row
+from quorum.train.resume import last_checkpoint
+from quorum.train.rows.encode import EncodedRow, encoded_rows, stop_token, told_left_out
+from quorum.train.rows.mask import MaskProof, prove_mask
+from quorum.train.rows.row import Row
+from quorum.train.trainable import (
     CausalTuning,
     adapted_experts,
     has_unsloth,
@@ -28,11 +31,8 @@ from quorum.train.learner import (
     plain_learner,
     unsloth_learner,
 )
-from quorum.train.loss import plain_loss_trainer
-from quorum.train.packing import attend_row_by_row
-from quorum.train.resume import last_checkpoint
-from quorum.train.trace import came_to, watch
 from quorum.train.trained import Trained
+from quorum.train.validate import refuse_unknown_optimizer
 
 _PROVEN_BATCHES = 4
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from quorum.config import dials
-from quorum.door import Progress
+from quorum.console import Progress
 from quorum.errors import BadInput
-from quorum.lesson.row import Row
+from quorum.train.rows.row import Row
 from quorum.train.trained import Trained
 
 
@@ -34,8 +34,8 @@ def train_model(
 
             return tune_encoder(dials(EncoderTuning, rest, where), rows, out, progress)
         case "sft":
-            from quorum.train.learner import CausalTuning
             from quorum.train.sft import tune_causal
+            from quorum.train.trainable import CausalTuning
 
             return tune_causal(dials(CausalTuning, rest, where), rows, out, progress, say)
         case "seq2seq":

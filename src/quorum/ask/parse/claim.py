@@ -1,0 +1,200 @@
+"""The places where a reply says which answer it gives.
+
+Every pattern here is bounded and every place is looked at once: the time is linear in the length of the reply.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from quorum.ask.parse.label import LabelPatterns
+from quorum.ask.parse.option import OptionTexts, option_at
+from quorum.ask.parse.verdict import judged_in_list
+from quorum.ask.parse.words import (
+    ANSWER_WORDS,
+    BEST_WORDS,
+    CHOICE_WORDS,
+    CHOOSE_WORDS,
+    DECIDING_WORDS,
+    LINK_WORDS,
+    NONE_OF_THESE,
+    NOT_AFTER,
+    NOT_BEFORE,
+    NOT_LINKED,
+    RECANTING_WORDS,
+    RETRACTING_WORDS,
+    REVISING_WORDS,
+    THEREFORE_WORDS,
+)
+
+NO_LABEL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One place: the labels it names (two are one claim of two; NO_LABEL says "none of these"), and where it stands."""
+
+    labels: tuple[str, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answerable:
+    """What may be answered: how its labels look in a text, and the texts that they stand for."""
+
+    labels: LabelPatterns
+    options: OptionTexts
+
+
+_ANNOUNCED = re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|{ANSWER_WORDS}")
+_CHOICE_WORD = re.compile(rf"(?i){CHOICE_WORDS}")
+_LINK = re.compile(rf"(?i){LINK_WORDS}")
+_CHOSEN = re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?")
+_DECIDED = re.compile(f"(?i){DECIDING_WORDS}")
+_BEST = re.compile(f"(?i){BEST_WORDS}")
+_FIELD = re.compile(r"\w{0,20}[\"']\s{0,3}:")
+_CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
+_NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
+_NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
+_REVISED = re.compile(f"(?i){REVISING_WORDS}")
+_RETRACTED = re.compile(
+    rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?=[\s.!?)\"”]{{0,3}}(?:$|\n)|[.,;:)!?])"
+)
+_RECANTED = re.compile(f"(?i){RECANTING_WORDS}")
+_ASIDE = re.compile(
+    r"(?i)^\s?(?:choices|options|key|sheet|[(\[]?(?-i:[A-Z])[)\]]?(?![a-z]))|n['’]t|\b(?:not|although|though|unless|if|whereas)\b|incorrect|wrong"
+)
+_JOINED_BEFORE = re.compile(r"(?i)(?:and|or|nor|&|than|not|neither|und|oder|et|ou)\s{1,2}(?:option\s|choice\s)?$")
+_SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
+_SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
+
+_WINDOW = 110  # characters after an announcing word in which its claim may start
+_LINKS_TRIED = 4  # places in a window that are looked at
+_NEAR = 80  # claims with fewer characters between them, and no word of revision there, are one claim
+
+
+def announced(text: str, answerable: Answerable) -> list[Claim]:
+    """What the text calls its answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the right answer"."""
+    found = [claim for place in _ANNOUNCED.finditer(text) for claim in _announced_at(text, place, answerable)]
+    fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
+    return fields or sorted(found + _judged(text, answerable, answer=True), key=lambda claim: claim.start)
+
+
+def chosen(text: str, answerable: Answerable) -> list[Claim]:
+    """What the text decides for in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
+    found = [
+        claim
+        for place in _CHOICE_WORD.finditer(text)
+        if not _taken_back(text, place.start())
+        for claim in _linked(text, place.end(), answerable)
+    ]
+    labels = answerable.labels
+    for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
+        for place in lead.finditer(text):
+            if not _taken_back(text, place.start()) and (value := pattern.match(text, place.end())):
+                found += whole_claim(text, place.start(), value, answerable)
+    if listed := judged_in_list(text, labels.canonical):
+        found.append(Claim(listed[:1], *listed[1:]))
+    return sorted(found + _judged(text, answerable, answer=False), key=lambda claim: claim.start)
+
+
+def last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
+    """The last claim, joined with those just before it that nothing between them revises.
+
+    "The answer is A. The answer is B." claims two; where a reason or a "wait" stands between them, the last one counts.
+    """
+    if not claims:
+        return None
+    first = len(claims) - 1
+    while first and _goes_with(claims[first - 1], claims[first], text):
+        first -= 1
+    labels = dict.fromkeys(label for claim in claims[first:] for label in claim.labels)
+    return Claim(tuple(labels), claims[first].start, claims[-1].end)
+
+
+def retracted(text: str, claim: Claim) -> bool:
+    """Whether the text after a claim takes it back: "… wait, it is C", "no, that's wrong"."""
+    end = claim.end + _WINDOW
+    if _RECANTED.search(text, claim.end, end):
+        return True
+    found = _RETRACTED.search(text, claim.end, end)
+    return found is not None and claim.labels[0].isalpha() and found["label"] not in claim.labels
+
+
+def whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
+    """The claim that begins with the label `value`, with what is joined to it; nothing where the text denies it.
+
+    "(D) Paris" claims two where Paris is not what D stands for.
+    """
+    labels, end = [answerable.labels.label(value)], value.end()
+    while more := answerable.labels.more.match(text, end):
+        labels.append(answerable.labels.label(more))
+        end = more.end()
+    told = _told_after(text, end, answerable.options) if len(labels) == 1 else None
+    if told is not None:
+        labels.append(told[0])
+    if not _NOT_AFTER.match(text, end):
+        yield Claim(tuple(dict.fromkeys(labels)), start, told[1] if told else end)
+
+
+def _told_after(text: str, end: int, options: OptionTexts) -> tuple[str, int] | None:
+    """The option whose text follows a label; a dash between them may be a minus."""
+    separated = _SEPARATED.match(text, end)
+    if separated is None or not options:
+        return None
+    with_minus = option_at(text, separated.start("dash"), options) if separated["dash"] else None
+    return with_minus or option_at(text, separated.end(), options)
+
+
+def _goes_with(one: Claim, next: Claim, text: str) -> bool:
+    return next.start - one.end < _NEAR and not _REVISED.search(text, one.end, max(one.end, next.start))
+
+
+def _announced_at(text: str, place: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
+    if _taken_back(text, place.start()):
+        return
+    if place["box"]:
+        yield from _value_claim(text, place.start(), place.end(), answerable)
+    elif value := answerable.labels.firm.match(text, place.end()):  # "Answer B."
+        yield from whole_claim(text, place.start(), value, answerable)
+    else:
+        yield from _linked(text, place.end(), answerable)
+
+
+def _linked(text: str, start: int, answerable: Answerable) -> Iterator[Claim]:
+    """The claim after the first link ("is", ":") that has one, in the same sentence as the announcing word."""
+    stop = _SENTENCE_STOP.search(text, start, start + _WINDOW)
+    limit = stop.start() if stop else start + _WINDOW
+    for link in islice(_LINK.finditer(text, start, limit), _LINKS_TRIED):
+        aside = text[start : link.start()]
+        if _ASIDE.search(aside) or _NOT_LINKED.search(text, max(start, link.start() - 12), link.start()):
+            return
+        claims = list(_value_claim(text, start, link.end(), answerable))
+        if claims:
+            yield from claims
+            return
+
+
+def _value_claim(text: str, start: int, place: int, answerable: Answerable) -> Iterator[Claim]:
+    if value := answerable.labels.value.match(text, place):
+        yield from whole_claim(text, start, value, answerable)
+    elif option := option_at(text, place, answerable.options):
+        yield Claim((option[0],), start, option[1])
+    elif none := _NONE.match(text, place):
+        yield Claim((NO_LABEL,), start, none.end())
+
+
+def _judged(text: str, answerable: Answerable, *, answer: bool) -> list[Claim]:
+    claims = []
+    for found in answerable.labels.judged.finditer(text):
+        joined = _JOINED_BEFORE.search(text, max(0, found.start() - 12), found.start())
+        calls_it_answer = _CALLED_ANSWER.search(found[0]) is not None
+        if calls_it_answer == answer and not joined and not _taken_back(text, found.start()):
+            claims.append(Claim((answerable.labels.label(found),), found.start(), found.end()))
+    return claims
+
+
+def _taken_back(text: str, start: int) -> bool:
+    return _NOT_BEFORE.search(text, max(0, start - 40), start) is not None

@@ -1,0 +1,118 @@
+"""How a label looks where a text names it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from quorum.ask.parse.words import (
+    AFTER_WORD,
+    AND_WORDS,
+    ANSWER_WORDS,
+    BECAUSE_WORDS,
+    BEFORE_WORD,
+    CHOICE_WORDS,
+    FILLING_WORDS,
+    GOOD_AFTER,
+    GOOD_WORDS,
+    THEREFORE_WORDS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPatterns:
+    """The patterns of one set of labels; the groups of each hold the label."""
+
+    value: re.Pattern[str]  # after a word that announces it: " is clearly option (D) because"
+    more: re.Pattern[str]  # after another label: " and (C)"
+    firm: re.Pattern[str]  # in brackets, or with nothing after it
+    judged: re.Pattern[str]  # "(C) is the correct answer"
+    concluded: re.Pattern[str]  # "… is (C) because": the end of a sentence that leads to a label
+    line: re.Pattern[str]  # at the start of a line: "C. text"
+    last: re.Pattern[str]  # a word that is all of the last sentence: "… in no case. FALSE"
+    listed: re.Pattern[str]  # as in a list: "C." or "C:"
+    named: re.Pattern[str]  # in brackets, or after the word option
+    canonical: Mapping[str, str]
+
+    def label(self, found: re.Match[str]) -> str:
+        """The label in a match of one of the patterns."""
+        return self.canonical[next(group for group in found.groups() if group).casefold()]
+
+
+_EAST_SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+_SIGN = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
+_CLOSED = (
+    rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])|</|{_SIGN})"
+    rf"|\s?[{_EAST_SCRIPT}])"
+)
+_GOES_ON = (
+    rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
+)
+_BEFORE_LABEL = r"(?:[\s:,=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
+_PLACED = (  # where a letter without brackets may stand to be judged
+    rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
+    rf"|{BEFORE_WORD}(?:that|think|believe|only|but|sondern|sino|mais){AFTER_WORD}|ではなく|아니라|而是),?\s{{0,2}})"
+)
+_JUDGED_GOOD = (
+    r"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)"
+    r"(?:\s(?:the|a|an|most|only|clearly|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very"
+    rf"|correct|best|right)){{0,6}}\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
+    rf"|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
+)
+
+
+@lru_cache(maxsize=64)
+def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
+    """The patterns for `labels`: letters stand in capitals or in brackets, words (TRUE, FALSE) as they like."""
+    single = all(len(label) == 1 for label in labels)
+    one = "|".join(re.escape(label.upper()) for label in labels)
+    one = one if single else f"(?i:{one})"
+    # "(b)" may be part (b) of a question: in small letters a label needs the end of its phrase after it
+    small = rf"(?i:{one})(?=[\"']?\s?[)\]}}>」】](?:{_CLOSED}|\s(?:because|since)\s))" if single else "(?!)"
+    bracketed = (
+        rf"(?<![A-Za-z0-9_])[(\[{{「【<]\s?(?i:option\s|choice\s)?[\"']?((?:{one})|{small})[\"']?\s?[)\]}}>」】]"
+    )
+    opening = r"(?<![A-Za-zÀ-ỹ0-9_\\^])"
+    if single:
+        # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
+        titled = "|".join(re.escape(label.upper()) for label in labels if label.upper() not in {"A", "I"}) or "(?!)"
+        bare = (
+            rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
+            rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$|\s(?:because|since)\s)"
+        )
+        alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD}|\s(?i:{AND_WORDS})\s)"
+    else:
+        bare = alone = rf"({one})(?!\w)"
+    but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
+    # "that is true, but": a word is a verdict only at the end of what is said
+    concluding = "" if single else "(?:because|since|as)\\s"
+    return LabelPatterns(
+        value=re.compile(rf"{_BEFORE_LABEL}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),
+        more=re.compile(
+            rf"[\"')\]}}]{{0,2}}\s{{0,3}}(?i:{AND_WORDS}\s{{0,3}}(?:(?:and|or|also|rather|possibly|maybe|options?"
+            rf"|perhaps)\s){{0,3}})"
+            rf"[\"'(\[]{{0,2}}(?:{bracketed}|{opening}{alone})"
+        ),
+        firm=re.compile(
+            rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
+            rf"(?:{bracketed}|{opening}({one})(?=[.!。\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s(?![A-Z]\.)|。))"
+        ),
+        judged=re.compile(
+            rf"(?:{bracketed}|{_PLACED}({one}))(?i:{_JUDGED_GOOD})(?!\s(?:only\s)?(?:if|when|had|than)\s)"
+        ),
+        concluded=re.compile(
+            rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
+            rf"(?:{bracketed}|{opening}({one})(?=\.\s(?![A-Z]\.)|,\s{concluding}))"
+        ),
+        line=re.compile(
+            rf"[\s>\-•#]{{0,6}}(?:(?i:option|choice|ans|answer)\s{{1,2}})?(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
+            rf"|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
+        ),
+        last=re.compile("(?!)" if single else rf"[.:!?。\n]\s{{0,3}}({one})[.!。]?\s{{0,3}}$"),
+        listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
+        named=re.compile(
+            rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"
+            rf"|\b(?:is|ist|est|es|là)\s(?i:{FILLING_WORDS})({one})(?=[.!]?\s{{0,3}}$)"
+        ),
+        canonical={label.casefold(): label for label in labels},
+    )

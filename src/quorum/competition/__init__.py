@@ -1,0 +1,1 @@
+"""Work on one competition: its folder, runs, ladder."""

@@ -1,0 +1,94 @@
+"""A competition's folder: which file is what."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from quorum.config import dials, read_config
+from quorum.data.table.columns import Layout
+from quorum.errors import BadInput
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+DESCRIPTION_FILE = "quorum.toml"
+BACKGROUND_FOLDER = "background"
+
+Metric = Literal["accuracy", "map@3", "macro-f1", "log-loss"]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What quorum.toml may say; files are named relative to its folder, and what it leaves out is found by name."""
+
+    name: str | None = None
+    train: str | None = None
+    test: str | None = None
+    sample: str | None = None
+    solution: str | None = None
+    metric: Metric = "accuracy"
+    layout: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Competition:
+    """The files of one competition; `solution` is there only where the hidden answers are known (our own sample).
+
+    `background` is the folder of texts that questions may be looked up in.
+    """
+
+    name: str
+    train: Path
+    test: Path
+    sample: Path | None
+    solution: Path | None
+    metric: Metric
+    layout: Layout
+    background: Path | None = None
+
+
+def find_competition(folder: Path) -> Competition:
+    """The competition in `folder`: files by their names (train, test, sample or submission), or as quorum.toml says.
+
+    Raises:
+        BadInput: no such folder, a file is missing, or two could be meant and quorum.toml does not say which.
+    """
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; expected one with a train file, a test file and a sample submission")
+    description = folder / DESCRIPTION_FILE
+    said = read_config(Description, description) if description.exists() else Description()
+    tables = sorted(path for path in folder.iterdir() if path.suffix in TABLE_SUFFIXES)
+    sample = _described(folder, said.sample) or _one(tables, ("sample", "submission"), "sample", folder)
+    rest = [path for path in tables if path != sample]
+    train = _described(folder, said.train) or _one(rest, ("train",), "train", folder)
+    test = _described(folder, said.test) or _one(rest, ("test",), "test", folder)
+    if train is None or test is None:
+        missing = "train" if train is None else "test"
+        names = ", ".join(path.name for path in tables) or "none"
+        raise BadInput(f"{folder}: no file with {missing!r} in its name among {names}; name it in {DESCRIPTION_FILE}")
+    return Competition(
+        said.name or folder.resolve().name,
+        train,
+        test,
+        sample,
+        _described(folder, said.solution),
+        said.metric,
+        dials(Layout, said.layout, f"{description} [layout]"),
+        folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
+    )
+
+
+def _described(folder: Path, name: str | None) -> Path | None:
+    if name is None:
+        return None
+    if not (folder / name).is_file():
+        raise BadInput(f"{folder / DESCRIPTION_FILE}: file {name!r} does not exist")
+    return folder / name
+
+
+def _one(tables: list[Path], words: tuple[str, ...], part: str, folder: Path) -> Path | None:
+    """The one file whose name holds one of `words`, or None."""
+    found = [path for path in tables if any(word in path.stem.lower() for word in words)]
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise BadInput(f"{folder}: {names} could each be the {part} file; name it in {DESCRIPTION_FILE}")
+    return found[0] if found else None

@@ -1,0 +1,175 @@
+"""The ladder: stage after stage on top of a member, each kept only if it gains."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from quorum.competition.stages import Stage
+from quorum.evaluation.compare import LEVEL, PairedDifference, compare_runs, exact_mcnemar
+from quorum.evaluation.metrics import lower_is_better, score_answers
+from quorum.files.solution import Solved
+from quorum.question import Ballot
+
+BASE = "base"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the member answered with some stages on it, and what that took a question: prompts asked of any model, and
+    seconds, loading included."""
+
+    ballots: Mapping[str, Ballot]
+    calls: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One stage: the metric with it, and the difference to what stood before it (None for the base).
+
+    `p` is the larger of the paired test's and exact McNemar's, where both apply: groups may widen it, never narrow it.
+    `adjusted` is Holm's over all stages of the ladder, those not climbed yet counting as 1, so later ones could only
+    lower it.
+    """
+
+    stage: str
+    value: float
+    calls: float  # a question
+    seconds: float  # a question
+    difference: PairedDifference | None = None
+    p: float | None = None
+    adjusted: float | None = None
+    kept: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """Base and winner on `n` questions that had no part in choosing the stages."""
+
+    n: int
+    base: float
+    winner: float
+    difference: PairedDifference
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A climbed ladder over `n` questions: its rungs, and the stages that could not be tried, with the reason.
+
+    `dials` are the winner's, by dotted names, besides those of the member. Without `final` the winner was chosen by the
+    very questions that score it: its value is optimistic.
+    """
+
+    metric: str
+    n: int
+    rungs: tuple[Rung, ...]
+    skipped: Mapping[str, str]
+    dials: Mapping[str, Any]
+    final: Final | None = None
+
+
+def climbed(
+    stages: Sequence[Stage],
+    attempt: Callable[[tuple[Stage, ...]], Attempt],
+    solution: Sequence[Solved],
+    metric: str,
+    final: Sequence[Solved] = (),
+) -> Ladder:
+    """The base and every stage that can be tried, each on top of those kept before it, by the same questions.
+
+    A stage is kept if the metric is better with it and its adjusted p is below 5 %. `attempt` answers with some stages
+    on the member; `final` are questions to score base and winner on that are not among those of `solution`.
+    """
+    tried = [stage for stage in stages if not stage.not_for]
+    kept: tuple[Stage, ...] = ()
+    base = standing = attempt(kept)
+    rungs = [Rung(BASE, _metric_value(base, solution, metric), base.calls, base.seconds)]
+    levels: list[float] = []
+    for stage in tried:
+        found = attempt((*kept, stage))
+        pair = compare_runs({stage.name: found.ballots, "before it": standing.ballots}, solution, metric).pairs[0]
+        levels.append(_stage_p(pair))
+        adjusted = adjusted_last(levels, len(tried))
+        keep = _gain(pair, metric) > 0 and adjusted < LEVEL
+        value = _metric_value(found, solution, metric)
+        rungs.append(Rung(stage.name, value, found.calls, found.seconds, pair, levels[-1], adjusted, keep))
+        if keep:
+            kept, standing = (*kept, stage), found
+    return Ladder(
+        metric,
+        len(solution),
+        tuple(rungs),
+        {stage.name: stage.not_for for stage in stages if stage.not_for},
+        {dial: value for stage in kept for dial, value in stage.dials.items()},
+        _final(base, standing, final, metric) if final else None,
+    )
+
+
+def cluster_halves(
+    solution: Sequence[Solved], clusters: Mapping[str, int], seed: int = 42
+) -> tuple[list[Solved], list[Solved]]:
+    """The questions to choose on and those to score on: half of the clusters each, drawn by chance, none in both."""
+    known = sorted({clusters[row.id] for row in solution})
+    first = set(random.Random(seed).sample(known, len(known) // 2))
+    return [row for row in solution if clusters[row.id] in first], [
+        row for row in solution if clusters[row.id] not in first
+    ]
+
+
+def adjusted_last(levels: Sequence[float], count: int) -> float:
+    """Holm's adjusted p of the last of `levels`, in a family of `count` of which the others are not known yet."""
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+
+    family = [*levels, *[1.0] * (count - len(levels))]
+    return float(multipletests(family, method="holm")[1][len(levels) - 1])
+
+
+def ladder_table(ladder: Ladder) -> str:
+    """The ladder as Markdown, with what its numbers may not be taken for."""
+    lines = [
+        f"{ladder.metric} over {ladder.n} held-out questions; each stage on top of those kept before it",
+        "",
+        "| stage | value | difference | only with : only without | p | Holm | calls a question | s a 1,000 | kept |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *(_rung_line(rung) for rung in ladder.rungs),
+        *(f"| {stage} | | {why} | | | | | | not tried |" for stage, why in ladder.skipped.items()),
+        "",
+    ]
+    if ladder.final is None:
+        told = "The stages were chosen by the questions that score them, so the last value kept is optimistic."
+        return "\n".join([*lines, told if any(rung.kept for rung in ladder.rungs[1:]) else "The base stands."])
+    final = ladder.final
+    change = f"{final.difference.difference:+.3f} ± {final.difference.error:.3f}, p = {final.difference.p:.2g}"
+    return "\n".join(
+        [*lines, f"On {final.n} other questions: base {final.base:.3f}, winner {final.winner:.3f} ({change})."]
+    )
+
+
+def _rung_line(rung: Rung) -> str:
+    pair, told = rung.difference, " | | | "
+    if pair is not None:
+        only = "" if pair.only_first is None else f"{pair.only_first} : {pair.only_second}"
+        told = f"{pair.difference:+.3f} ± {pair.error:.3f} | {only} | {rung.p:.2g} | {rung.adjusted:.2g}"
+    kept = "" if pair is None else "yes" if rung.kept else "no"
+    return f"| {rung.stage} | {rung.value:.3f} | {told} | {rung.calls:.2f} | {1000 * rung.seconds:.0f} | {kept} |"
+
+
+def _final(base: Attempt, winner: Attempt, solution: Sequence[Solved], metric: str) -> Final:
+    pair = compare_runs({"winner": winner.ballots, BASE: base.ballots}, solution, metric).pairs[0]
+    return Final(len(solution), _metric_value(base, solution, metric), _metric_value(winner, solution, metric), pair)
+
+
+def _metric_value(attempt: Attempt, solution: Sequence[Solved], metric: str) -> float:
+    ballots = {row.id: attempt.ballots[row.id] for row in solution}
+    return score_answers(ballots, solution, metric).overall.value
+
+
+def _gain(pair: PairedDifference, metric: str) -> float:
+    return -pair.difference if lower_is_better(metric) else pair.difference
+
+
+def _stage_p(pair: PairedDifference) -> float:
+    if pair.only_first is None or pair.only_second is None:
+        return pair.p
+    return max(pair.p, exact_mcnemar(pair.only_first, pair.only_second))

@@ -1,0 +1,106 @@
+"""How a file writes its answers: decided once for the whole file, never guessed."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from quorum.data.table.columns import AnswerKind
+from quorum.errors import BadInput
+from quorum.question import MOST_CHOICES, letters, same_text
+
+_YES_NO = {"yes": True, "true": True, "no": False, "false": False}
+_INDEX = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 where a cell of the column is empty
+_SPOKEN_LETTER = re.compile(
+    r"\W*(?:(?:the )?(?:correct |right )?(?:answer|ans|option|choice|label|key)(?: is)?[\s:=.-]*)?\W*([A-Z])\W*",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A row's answer as it is written, its choices' texts, and the labels that the file itself gives them, if any."""
+
+    raw: str
+    texts: tuple[str, ...]
+    labels: tuple[str, ...] = ()
+
+
+def answer_kind(keys: Sequence[Key], where: str) -> AnswerKind:
+    """The kind by which most of the answers are answers; among kinds that do equally, the first that `_KINDS` lists.
+
+    Raises:
+        BadInput: two kinds do equally, but do not mean the same.
+    """
+    meant = {kind: [place(key) for key in keys] for kind, place in _KINDS.items()}
+    fits = {kind: sum(found is not None for found in places) for kind, places in meant.items()}
+    most = max(fits.values())
+    best, *others = (kind for kind in _KINDS if fits[kind] == most)
+    labelled = any(key.labels for key in keys)  # the file's own labels leave no doubt
+    rivals = [kind for kind in others if meant[kind] != meant[best] and not (labelled and best == "letter")]
+    if most and rivals:
+        both = " and as ".join((best, *rivals))
+        raise BadInput(
+            f"{where}: {most} of {len(keys)} answers can be read as {both}, which do not mean the same; "
+            f'say which in the layout: answer_kind = "{best}"'
+        )
+    return best
+
+
+def answer_label(kind: AnswerKind, key: Key) -> str | None:
+    """The canonical label (A, B …) of a row's answer, or None where there is no such choice."""
+    place = _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
+    return None if place is None else letters(len(key.texts))[place]
+
+
+def spoken_label(raw: str, texts: Sequence[str]) -> str | None:
+    """The label that an answer plainly means though it is written otherwise: "ANSWER: C", "(c)", or a choice's text."""
+    match = _SPOKEN_LETTER.fullmatch(raw.strip()) if len(raw) < 100 else None
+    label = answer_label("letter", Key(match[1], tuple(texts))) if match else None
+    return label or answer_label("text", Key(raw, tuple(texts)))
+
+
+def is_yes_or_no(raw: str) -> bool:
+    """Whether an answer is yes, no, true or false."""
+    return same_text(raw) in _YES_NO
+
+
+def _labelled_place(key: Key) -> int | None:
+    raw = key.raw.strip().casefold()
+    own = [label.casefold() for label in key.labels]
+    if raw in own:
+        return own.index(raw)
+    place = ord(raw) - ord("a") if len(raw) == 1 and "a" <= raw <= "z" else -1
+    alphabet = any(label.isalpha() for label in own)
+    return place if 0 <= place < len(key.texts) and not alphabet else None
+
+
+def _place_from(first: int) -> Callable[[Key], int | None]:
+    def place(key: Key) -> int | None:
+        match = _INDEX.match(key.raw.strip())
+        number = int(match[0]) - first if match else -1
+        return number if 0 <= number < len(key.texts) else None
+
+    return place
+
+
+def _text_place(key: Key) -> int | None:
+    """The choice with this very text (the first of equal ones), else the only one but for case and blanks."""
+    if key.raw.strip() and key.raw in key.texts:
+        return key.texts.index(key.raw)
+    same = [place for place, text in enumerate(key.texts) if text and same_text(text) == same_text(key.raw)]
+    return same[0] if len(same) == 1 else None
+
+
+def _yes_no_place(key: Key) -> int | None:
+    meant = _YES_NO.get(same_text(key.raw))
+    said = [_YES_NO.get(same_text(text)) for text in key.texts]
+    return said.index(meant) if meant is not None and said.count(meant) == 1 else None
+
+
+_KINDS: Mapping[AnswerKind, Callable[[Key], int | None]] = {
+    "letter": _labelled_place,
+    "index1": _place_from(1),
+    "index0": _place_from(0),
+    "text": _text_place,
+    "boolean": _yes_no_place,
+}

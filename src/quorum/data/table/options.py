@@ -1,0 +1,149 @@
+"""What may be chosen: the choices in a cell, whatever their spelling, and what choices say of each other."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quorum.data.table.cells import Cell, cell_text, parsed_json
+from quorum.question import MOST_CHOICES, letters, same_text
+
+# of a list literal; hostile input ends here
+MOST_CHARACTERS = 200_000
+MOST_ITEMS = 1_000
+
+_ALL_OR_NONE = re.compile(
+    r"\W*(?:all|none|both|neither|any)\b(?: \w+){0,3}? "
+    r"(?:above|these|those|them|mentioned|listed|following|others?|options?|choices|answers)\b"
+)
+_GLUED = re.compile(r"""['"]\s+['"]""")
+_LETTER = r"\(?([a-z])\)?"
+_CITES = re.compile(
+    r"[\s\"'(]*(?:(?:both|only|neither|either|all of|options?|choices?|answers?|statements?) )*"
+    rf"{_LETTER}(?: *(?:(?:,|&|and |or |nor ) *)+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?[\s\"').!]*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """The texts of a row's choices, in order, and the labels that the file itself gives them, where it does."""
+
+    texts: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+
+
+def choices_in(cell: Cell) -> Choices:
+    """The choices that one cell holds.
+
+    Understood are a list of texts; a list of {text, label}; {text: [...], label: [...]}; {label: text}; and the text of
+    one of these as JSON or as a Python literal (with or without numpy's `array(...)`), parsed and never evaluated.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    if isinstance(cell, str):
+        cell = _literal(cell.strip()) if cell.strip() else None
+    match cell:
+        case None:
+            return Choices()
+        case list():
+            return _choices_listed(cell)
+        case {"text": list(texts), **rest}:
+            labels = rest.get("label")
+            return _labelled(_texts(texts), _texts(labels) if isinstance(labels, list) else ())
+        case dict():
+            present = {label: text for label, text in cell.items() if text is not None}
+            return _labelled(_texts(list(present.values())), tuple(map(str, present)))
+    raise ValueError(f"{cell_text(cell)[:40]!r} is no list of choices")
+
+
+def own_letters_stripped(texts: Sequence[str]) -> tuple[str, ...]:
+    """The texts without "A)", "B)" … (even twice) where each of them begins with its own letter; else as they are."""
+    if not 2 <= len(texts) <= MOST_CHOICES:
+        return tuple(texts)
+    pairs = zip(letters(len(texts)), texts, strict=True)
+    found = [re.match(rf"\s*(?:\({letter}\)|{letter}[).:])\s*(?=\S)", text) for letter, text in pairs]
+    if None in found:
+        return tuple(texts)
+    return own_letters_stripped([text[match.end() :] for text, match in zip(texts, found, strict=True) if match])
+
+
+def is_all_or_none(choice: str) -> bool:
+    """Whether a choice is like "all of the above" or "none of these": it speaks of the others, and has to stay last."""
+    return _ALL_OR_NONE.match(same_text(choice)) is not None
+
+
+def cites_letters(choice: str, labels: Sequence[str]) -> bool:
+    """Whether a choice is like "Both A and C": it names other choices by their labels, so these can not be permuted."""
+    text = same_text(choice)
+    if _CITES.fullmatch(text) is None:
+        return False
+    return {letter.upper() for letter in re.findall(r"(?<![a-z'])[a-z](?![a-z'])", text)} <= set(labels)
+
+
+def _choices_listed(items: list[Cell]) -> Choices:
+    if items and all(isinstance(item, dict) and "text" in item for item in items):
+        labels = tuple(cell_text(item.get("label")) for item in items)
+        return _labelled(_texts([item["text"] for item in items]), labels if all(labels) else ())
+    return Choices(_texts(items))
+
+
+def _labelled(texts: tuple[str, ...], labels: tuple[str, ...]) -> Choices:
+    """In the order of the labels where these are a run like A, B, C or 1, 2, 3, so that "B" stays the second."""
+    labels = tuple(label.strip() for label in labels)
+    if len(labels) != len(texts) or len(set(labels)) < len(labels):
+        return Choices(texts)
+    ordered = sorted(labels, key=lambda label: (len(label), label))
+    by_label = dict(zip(labels, texts, strict=True))
+    return Choices(tuple(by_label[label] for label in ordered), tuple(ordered))
+
+
+def _texts(items: Sequence[Cell]) -> tuple[str, ...]:
+    if any(isinstance(item, list | dict) for item in items):
+        raise ValueError("a choice is itself a list")
+    return tuple(map(cell_text, items))
+
+
+def _literal(text: str) -> Cell:
+    """A list or dict from its text: JSON, or else a Python literal."""
+    if not text.startswith(("[", "(", "{", "array(")) or len(text) > MOST_CHARACTERS:
+        raise ValueError(f"{text[:40]!r} is no list of choices")
+    try:
+        return parsed_json(text)
+    except ValueError:
+        pass
+    try:
+        return _plain(ast.parse(text, mode="eval").body, text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError, tokenize.TokenError):
+        raise ValueError(f"{text[:40]!r} is no list of choices") from None
+
+
+def _plain(node: ast.expr, source: str) -> Cell:
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.Constant(value=None):
+            return None
+        case ast.List(items) | ast.Tuple(items):
+            if len(items) > MOST_ITEMS:
+                raise ValueError("too many items")
+            return [value for item in items for value in _adjacent(item, source)]
+        case ast.Dict(keys, values):
+            pairs = zip(keys, values, strict=True)
+            return {cell_text(_plain(key, source)): _plain(value, source) for key, value in pairs if key is not None}
+        case ast.Call(func=ast.Name("array"), args=[items]):
+            return _plain(items, source)
+        case ast.Constant(value=bool() | int() | float()) | ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
+            return ast.get_source_segment(source, node)  # the number as it is written
+    raise ValueError("not a literal")
+
+
+def _adjacent(node: ast.expr, source: str) -> list[Cell]:
+    """A list's item; several where numpy printed texts without commas, which Python would glue together."""
+    if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or not _GLUED.search(source):
+        return [_plain(node, source)]
+    segment = ast.get_source_segment(source, node) or ""
+    tokens = tokenize.generate_tokens(io.StringIO(f"({segment})").readline)
+    return [ast.literal_eval(token.string) for token in tokens if token.type == tokenize.STRING]

@@ -1,0 +1,148 @@
+"""What a model writes after its prompts: in batches, beginnings that prompts share read once."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from quorum.console import Progress
+from quorum.engine.prefixes import KEPT_TOKENS, Head, Run, blocks_of, lineage
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is chosen: the likeliest at temperature 0, otherwise by chance among the likeliest `top_p`."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A prompt's tokens, and the seed of all chance in what is written after them."""
+
+    context: tuple[int, ...]
+    seed: int
+
+
+def written_after(
+    model: Any,
+    drafts: Sequence[Draft],
+    pad: int,
+    sampling: Sampling,
+    batch_tokens: int,
+    share: bool,
+    progress: Progress | None = None,
+) -> list[list[int]]:
+    """The token ids that the model writes after each draft's context, with `pad` behind their end.
+
+    `share` reads beginnings that contexts have in common once. What is drawn for a draft depends on its seed alone,
+    not on the batch it is in: each row has its own chance (Gumbel-max: Maddison et al. 2014, arXiv:1411.0030).
+    """
+    texts: list[list[int]] = [[] for _ in drafts]
+    done = 0
+    for head, indices in _below_heads(drafts, batch_tokens if share else None).items():
+        prefix = tuple(token for part in lineage(head) for token in part.tokens)
+        memory = _prefix_read(model, prefix) if prefix else None
+        rests = {index: len(drafts[index].context) - len(prefix) for index in indices}
+        for batch in _write_batches(rests, len(prefix), sampling, batch_tokens):
+            written = _batch_written(model, prefix, memory, [drafts[index] for index in batch], pad, sampling)
+            for index, ids in zip(batch, written, strict=True):
+                texts[index] = ids
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(drafts))
+    return texts
+
+
+def _below_heads(drafts: Sequence[Draft], most: int | None) -> dict[Head | None, list[int]]:
+    """The drafts (their numbers) below each shared beginning; all below none where `most` is None."""
+    if most is None:
+        return {None: list(range(len(drafts)))}
+    runs = sorted({Run(draft.context, len(draft.context) - 1) for draft in drafts})
+    blocks = blocks_of(runs, most)
+    above = {run: block.head for block in blocks for run in runs[block.first : block.first + len(block.wanted)]}
+    below: dict[Head | None, list[int]] = {}
+    for index, draft in enumerate(drafts):
+        below.setdefault(above[Run(draft.context, len(draft.context) - 1)], []).append(index)
+    return below
+
+
+def _write_batches(rests: dict[int, int], prefix: int, sampling: Sampling, most: int) -> list[list[int]]:
+    """The keys of `rests` (how much is to be read) in batches, longest first; a batch has at least one.
+
+    Its padded tokens are at most `most`, and those of which keys and values are kept `KEPT_TOKENS` times as many.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(rests, key=lambda index: -rests[index]):
+        rows, longest = (len(batches[-1]) + 1, rests[batches[-1][0]]) if batches else (1, 0)
+        kept = prefix + longest + sampling.max_new_tokens
+        if batches and rows * longest <= most and rows * kept <= most * KEPT_TOKENS:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
+
+
+def _prefix_read(model: Any, prefix: tuple[int, ...]) -> Any:
+    """The keys and values of a shared beginning."""
+    import torch
+    from transformers import DynamicCache
+
+    memory = DynamicCache(config=model.config)
+    with torch.inference_mode():
+        model(torch.tensor([prefix], device=model.device), past_key_values=memory, use_cache=True, logits_to_keep=1)
+    return memory
+
+
+def _batch_written(
+    model: Any, prefix: tuple[int, ...], memory: Any, drafts: Sequence[Draft], pad: int, sampling: Sampling
+) -> list[list[int]]:
+    """One batch; the padding stands between the shared beginning and each rest, where the mask hides it."""
+    import torch
+
+    width = max(len(draft.context) for draft in drafts)
+    gaps = [width - len(draft.context) for draft in drafts]
+    rows = [(*prefix, *[pad] * gap, *draft.context[len(prefix) :]) for gap, draft in zip(gaps, drafts, strict=True)]
+    masks = [[1] * len(prefix) + [0] * gap + [1] * (width - len(prefix) - gap) for gap in gaps]
+    dials: dict[str, Any] = {}
+    if sampling.temperature > 0:
+        dials["logits_processor"] = [Chance(drafts, sampling, model.device)]
+    if memory is not None:
+        dials["past_key_values"] = deepcopy(memory)
+        dials["past_key_values"].batch_repeat_interleave(len(drafts))
+    with torch.inference_mode():
+        ids = model.generate(
+            torch.tensor(rows, device=model.device),
+            attention_mask=torch.tensor(masks, device=model.device),
+            max_new_tokens=sampling.max_new_tokens,
+            pad_token_id=pad,
+            do_sample=False,  # chance, where wanted, is in the logits already
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            **dials,
+        )
+    written: list[list[int]] = ids[:, width:].tolist()
+    return written
+
+
+class Chance:
+    """Logits to which each row's own Gumbel noise is added, so that the largest is a draw from their softmax."""
+
+    def __init__(self, drafts: Sequence[Draft], sampling: Sampling, device: Any) -> None:
+        import torch
+
+        self._sampling = sampling
+        self._generators = [torch.Generator(device).manual_seed(draft.seed) for draft in drafts]
+
+    def __call__(self, ids: Any, logits: Any) -> Any:
+        import torch
+        from transformers import TopPLogitsWarper
+
+        logits = logits.float() / self._sampling.temperature
+        if self._sampling.top_p < 1:
+            logits = TopPLogitsWarper(self._sampling.top_p)(ids, logits)
+        noise = [torch.empty_like(logits[0]).exponential_(generator=each).log() for each in self._generators]
+        return logits - torch.stack(noise)

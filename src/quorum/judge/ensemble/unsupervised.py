@@ -1,0 +1,136 @@
+"""Votes where no answer is known: members are judged by how they agree with each other."""
+
+from math import log
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from quorum.errors import BadInput
+from quorum.judge.ensemble.select import Election
+from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT, Floats, ballot_array, with_few_labels
+from quorum.question import MOST_CHOICES
+
+STEPS = 50
+QUESTIONS_JUDGED = 20_000
+CONFUSION_PRIOR = 0.01  # of one vote, for each pair of labels
+
+
+def agreement(answers: pl.DataFrame) -> Election:
+    """A weighted majority whose weights come from agreement alone: squared log-odds of estimated accuracies.
+
+    The accuracies are those of a Dawid-Skene model with one number a member, by expectation maximisation from the
+    majority. Squaring is ours: members that err together are over-trusted by that model, strong ones under-trusted.
+
+    Raises:
+        BadInput: no label at all.
+    """
+    members, labels, ballots = _all_ballots(with_few_labels(answers), QUESTIONS_JUDGED)
+    read = ballots.any(axis=2).sum(axis=0)
+    weights = np.ones(len(members))
+    for _ in range(STEPS):
+        truth = _softmax(np.einsum("qmk,m->qk", ballots, weights))
+        accuracy = (np.einsum("qmk,qk->m", ballots, truth) + PRIOR_RIGHT) / (read + PRIOR_ASKED)
+        weights = np.maximum(0.0, np.log(max(len(labels) - 1, 1) * accuracy / (1 - accuracy)))
+    if not weights.any():
+        weights = np.ones(len(members))
+    order = np.argsort(-weights, kind="stable")
+    return Election(
+        "agreement", "votes", {members[place]: float(weights[place] ** 2) for place in order if weights[place] > 0}
+    )
+
+
+def dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame:
+    """Each question's label probabilities under a confusion matrix a member (Dawid and Skene 1979), found by EM.
+
+    Starts from the majority; one hundredth of a vote for each pair of labels keeps rare ones finite. Out comes a frame
+    of run, id, label, weight, one ballot a question; one that no run read is unread. Needs questions x members x labels
+    numbers in memory.
+
+    Raises:
+        BadInput: no label at all, or more than 26, as open questions have them.
+    """
+    members, labels, ballots = _all_ballots(answers, None)
+    truth = ballots.sum(axis=1) + 1e-9
+    truth /= truth.sum(axis=1, keepdims=True)
+    for _ in range(STEPS):
+        confusion = np.einsum("qt,qmk->mtk", truth, ballots) + CONFUSION_PRIOR
+        confusion /= confusion.sum(axis=2, keepdims=True)
+        prior = truth.mean(axis=0) + 1e-12
+        truth = _softmax(np.einsum("qmk,mtk->qt", ballots, np.log(confusion)) + np.log(prior))
+    truth[~ballots.any(axis=(1, 2))] = 0.0
+    ids = answers["id"].unique(maintain_order=True)
+    return _as_answers(run, ids, labels, truth)
+
+
+def glad(answers: pl.DataFrame, run: str = "glad") -> pl.DataFrame:
+    """Each question's label probabilities where members differ in skill and questions in difficulty, found by EM.
+
+    GLAD: Whitehill et al., "Whose Vote Should Count More" (2009). A member of skill a is right on a question of ease
+    e^b with probability 1 / (1 + exp(-a e^b)), and wrong alike over the other labels; a and b have the paper's prior,
+    normal around 1 with variance 1. A ballot counts as one vote for its heaviest label.
+
+    Raises:
+        BadInput: no label at all, or more than 26, as open questions have them.
+    """
+    members, labels, ballots = _all_ballots(answers, None)
+    read = np.asarray(ballots.any(axis=2))
+    chosen = np.where(read, ballots.argmax(axis=2), 0)
+    spread = log(max(len(labels) - 1, 1))  # how much less likely one wrong label is than all of them
+    skill_and_ease = np.ones(len(members) + len(ballots))
+    for _ in range(STEPS):
+        skill, ease = np.split(skill_and_ease, [len(members)])
+        evidence = (np.exp(ease)[:, None] * skill + spread) * read
+        scores = np.zeros((len(ballots), len(labels)))
+        for member in range(len(members)):
+            scores[np.arange(len(ballots)), chosen[:, member]] += evidence[:, member]
+        truth = _softmax(scores)
+        right = np.take_along_axis(truth, chosen, axis=1)
+        skill_and_ease = _fitted_skills(skill_and_ease, right, read)
+    truth[~ballots.any(axis=(1, 2))] = 0.0
+    return _as_answers(run, answers["id"].unique(maintain_order=True), labels, truth)
+
+
+def _fitted_skills(start: Floats, right: Floats, read: npt.NDArray[np.bool_]) -> Floats:
+    """Skills, then eases, that make it likeliest how far each member is right, [question, member]: a few steps."""
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
+    from scipy.special import expit, log_expit  # type: ignore[import-untyped]
+
+    def loss(both: Floats) -> tuple[float, Floats]:
+        skill, ease = np.split(both, [right.shape[1]])
+        power = np.exp(ease)[:, None]
+        heights = power * skill
+        likely = (right * log_expit(heights) + (1 - right) * log_expit(-heights))[read].sum()
+        gap = (expit(heights) - right) * read
+        slopes = np.concatenate([(gap * power).sum(axis=0), (gap * heights).sum(axis=1)])
+        return float(np.square(both - 1).sum() / 2 - likely), slopes + both - 1
+
+    return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 10}).x)
+
+
+def _all_ballots(answers: pl.DataFrame, most: int | None) -> tuple[list[str], list[str], Floats]:
+    members = list(answers["run"].unique(maintain_order=True))
+    ids = answers["id"].unique(maintain_order=True)
+    if most is not None and len(ids) > most:
+        ids = ids.sample(most, seed=0)
+    labels = list(answers["label"].drop_nulls().unique().sort())
+    if not labels:
+        raise BadInput("no run has an answer to any question")
+    if len(labels) > MOST_CHOICES:
+        raise BadInput(f"{len(labels)} labels, where a model of the members takes at most {MOST_CHOICES}")
+    return members, labels, ballot_array(answers, ids, members, labels)
+
+
+def _as_answers(run: str, ids: pl.Series, labels: list[str], truth: Floats) -> pl.DataFrame:
+    wide = pl.DataFrame(truth, schema=labels).with_columns(id=ids, place=pl.int_range(len(ids)))
+    long = wide.unpivot(labels, index=["place", "id"], variable_name="label", value_name="weight")
+    nobody = pl.col("weight").max().over("id") == 0
+    kept = long.filter(pl.when(nobody).then(pl.col("label") == labels[0]).otherwise(pl.col("weight") > 0))
+    kept = kept.with_columns(label=pl.when(pl.col("weight") > 0).then("label"))
+    ordered = kept.sort(["place", "weight", "label"], descending=[False, True, False])
+    return ordered.select(pl.lit(run).alias("run"), "id", "label", "weight")
+
+
+def _softmax(scores: Floats) -> Floats:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

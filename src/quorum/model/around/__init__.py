@@ -1,0 +1,1 @@
+"""Backends around a backend: a journal, a deadline, a cluster."""

@@ -1,0 +1,1 @@
+"""Super experts of a mixture: profiled, pruned, trained alone."""

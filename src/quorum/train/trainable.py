@@ -1,0 +1,231 @@
+"""A causal model made ready to learn: its dials, and whole or with an adapter on frozen weights, quantised or not."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded, told_loading
+from quorum.errors import BadInput
+from quorum.train.experts.choice import DRAW_SEED, Expert, chosen_experts, read_profile
+from quorum.train.experts.weights import with_expert_adapter
+from quorum.train.validate import refuse_out_of_bounds
+
+# The linear layers of attention and of the MLP, as most families call them.
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(frozen=True)
+class CausalTuning:
+    """How a causal model is fine-tuned.
+
+    Raises:
+        BadInput: a number out of its range.
+    """
+
+    model: str  # a hub id or a folder
+    revision: str | None = None
+    engine: Literal["auto", "unsloth", "trl"] = "auto"  # auto: Unsloth on a GPU where it is installed, else TRL
+    method: Literal["lora", "qlora", "full"] = "lora"  # qlora: the frozen weights in 4 bits (nf4, doubly quantised)
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    targets: tuple[str, ...] = ()  # layers that get an adapter; empty: the seven projections, as far as there are
+    experts: str | None = None  # a profile of scripts/experts.py, for adapt
+    adapt: Literal["super", "random", "attention"] | None = None  # a mixture: those experts alone, or a control of them
+    draw: int | None = None  # the seed of adapt = "random"; that of scripts/experts.py prune where none is given
+    epochs: float = 1.0
+    steps: int | None = None  # in place of epochs
+    batch: int = 8  # rows (packed: sequences) on a device at once
+    accumulate: int = 1  # batches a step
+    learning_rate: float = 2e-4
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "cosine"
+    warmup: float = 0.05  # share of the steps; from 1 on a number of steps
+    weight_decay: float = 0.01
+    optimizer: str = "auto"  # a name of transformers'; auto: adamw_8bit on a GPU with bitsandbytes, else adamw_torch
+    checkpointing: bool = False  # recompute activations: less memory, a third more time
+    packing: bool = False  # several rows in one sequence: no padding
+    max_tokens: int = 2048  # the longest prompt, answer included; of a longer one the middle is left out
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    seed: int = 3407
+    log_every: int = 10  # steps
+    save_every: int = 100  # steps between checkpoints
+    keep: int = 3  # checkpoints that are kept
+    log: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
+    smoke: bool = False  # a few steps on the shortest rows: does it run at all?
+
+    def __post_init__(self) -> None:
+        refuse_out_of_bounds("sft", self)
+        if (self.adapt is None) != (self.experts is None):
+            raise BadInput("trainer 'sft': experts, a profile of scripts/experts.py, and adapt go together")
+        if self.adapt is None:
+            return
+        allowed = {"engine": ("auto", "trl"), "method": ("lora",), "dropout": (0.0,), "targets": ((),)}
+        if wrong := [name for name, values in allowed.items() if getattr(self, name) not in values]:
+            raise BadInput(
+                f"trainer 'sft': adapt = {self.adapt!r} goes with engine auto or trl, method lora (bitsandbytes has no "
+                f"4 bits for fused experts), dropout 0 and no targets; not so {', '.join(wrong)}"
+            )
+
+
+def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
+    """The tokenizer and the model, through transformers and PEFT; where not all of it learns, with a new adapter.
+
+    Raises:
+        BadInput: there is no such model, bitsandbytes is missing, no layer has the name of a target, the profile that
+            `adapt` goes by is none of this model.
+    """
+    import torch
+    import transformers
+
+    places = adapted_experts(tuning)
+    device = fast_device()
+    dtype = learning_dtype(tuning)
+    quantization = None
+    if tuning.method == "qlora" and four_bits(device, say):
+        quantization = transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        )
+    stored = "float32" if tuning.method == "full" else dtype  # small steps are lost in 16 bits
+    tokenizer, model = loaded(Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization)
+    if tuning.method == "full":
+        return tokenizer, model
+    if tuning.adapt is not None:
+        transformers.set_seed(tuning.seed)
+        adapted, told = with_expert_adapter(model, places, tuning.adapt, rank=tuning.rank, alpha=tuning.alpha)
+        say(told)
+        return tokenizer, adapted
+    import peft
+
+    targets = tuning.targets or found_targets(model)
+    config = peft.LoraConfig(
+        r=tuning.rank,
+        lora_alpha=tuning.alpha,
+        lora_dropout=tuning.dropout,
+        target_modules=list(targets) if targets else "all-linear",
+        task_type="CAUSAL_LM",
+    )
+    transformers.set_seed(tuning.seed)
+    try:
+        return tokenizer, peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise BadInput(f"targets {', '.join(targets)}: {str(error).splitlines()[0]}") from None
+
+
+def adapted_experts(tuning: CausalTuning) -> list[Expert]:
+    """The experts that `adapt` is about, of its profile; none where all of the model learns.
+
+    Raises:
+        BadInput: there is no profile in that file, or it has too few experts.
+    """
+    if tuning.adapt is None or tuning.experts is None:
+        return []
+    draw = DRAW_SEED if tuning.draw is None else tuning.draw
+    return chosen_experts(read_profile(Path(tuning.experts)), "random" if tuning.adapt == "random" else "super", draw)
+
+
+def unsloth_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
+    """The same through Unsloth, which must have been imported before transformers."""
+    import torch
+    import transformers
+
+    unsloth = import_module("unsloth")
+    four = tuning.method == "qlora" and four_bits(fast_device(), say)
+    with told_loading(tuning.model):
+        # the base's own: Unsloth's may have another padding token, and what is asked later has none of it
+        tokenizer = transformers.AutoTokenizer.from_pretrained(tuning.model, revision=tuning.revision)
+        try:
+            model, _ = unsloth.FastLanguageModel.from_pretrained(
+                tuning.model,
+                revision=tuning.revision,
+                max_seq_length=tuning.max_tokens + 1,
+                dtype=getattr(torch, learning_dtype(tuning)),
+                load_in_4bit=four,
+                full_finetuning=tuning.method == "full",
+                use_exact_model_name=True,
+                local_files_only=Path(tuning.model).is_dir(),
+            )
+        except RuntimeError as error:  # so Unsloth names a model that is missing or gated
+            raise _as_loading(error) from None
+    if tuning.method == "full":
+        return tokenizer, model
+    adapted = unsloth.FastLanguageModel.get_peft_model(
+        model,
+        r=tuning.rank,
+        lora_alpha=tuning.alpha,
+        lora_dropout=tuning.dropout,
+        target_modules=list(tuning.targets or found_targets(model) or PROJECTIONS),
+        bias="none",
+        use_gradient_checkpointing="unsloth" if tuning.checkpointing else False,
+        random_state=tuning.seed,
+    )
+    return tokenizer, adapted
+
+
+def _as_loading(error: RuntimeError) -> Exception:
+    return error if "out of memory" in str(error).lower() else OSError(str(error))
+
+
+def has_unsloth() -> bool:
+    """Whether Unsloth is installed."""
+    return find_spec("unsloth") is not None
+
+
+def import_unsloth(out: Path) -> None:
+    """Imports Unsloth, before transformers; what it compiles goes to `out`, and it tells nobody.
+
+    Raises:
+        BadInput: it isn't installed or can't be imported.
+    """
+    os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
+    os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(out / "unsloth_compiled_cache"))
+    try:
+        import_module("unsloth")
+    except (ImportError, NotImplementedError, RuntimeError) as error:
+        found = " ".join(str(error).split())[:300]
+        raise BadInput(f'engine unsloth can\'t be imported ({found}); engine = "trl" needs no Unsloth') from None
+
+
+def learning_dtype(tuning: CausalTuning) -> str:
+    """What is computed in: bfloat16 or float16 by what the GPU has (T4: float16), float32 on a CPU, or the dial's.
+
+    Raises:
+        BadInput: the dial's is nothing that this machine learns in.
+    """
+    device = fast_device()
+    fast = fast_dtype(device)
+    if tuning.dtype == "float16" and device == "cpu":
+        raise BadInput("dtype float16 learns on a GPU alone, and there is none; allowed are auto, float32, bfloat16")
+    if tuning.dtype == "bfloat16" and device == "cuda" and fast == "float16":
+        raise BadInput("dtype bfloat16: this GPU has none (a T4 has float16); allowed are auto, float16, float32")
+    return fast if tuning.dtype == "auto" else tuning.dtype
+
+
+def found_targets(model: Any) -> tuple[str, ...]:
+    """Those of the usual seven projections that the model has as linear layers; none where it calls them otherwise."""
+    import torch
+
+    names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    return tuple(name for name in PROJECTIONS if name in names)
+
+
+def four_bits(device: str, say: Callable[[str], None]) -> bool:
+    """Whether bitsandbytes can hold weights in 4 bits on this device; where it can not, that is said.
+
+    Raises:
+        BadInput: it is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise BadInput(
+            'method qlora: the package bitsandbytes is not installed; pip install bitsandbytes, or method = "lora"'
+        )
+    if device in import_module("bitsandbytes").supported_torch_devices:
+        return True
+    say(f"bitsandbytes has no 4-bit weights on {device}: the adapter learns on unquantised weights instead")
+    return False
