@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from quorum.console import DONE, enter
+from quorum.console import DONE, run_program
 from quorum.question import Ballot
 
 # what is fitted on half of the ballots and their answers: a function from a ballot to a better one
@@ -26,8 +26,14 @@ def main() -> int:
 
     import numpy as np
 
-    from quorum.judge.calibrate import calibration_error, fitted_temperature, heaviest, negative_log, tempered
-    from quorum.judge.letter_prior import corpus_prior, letter_shares, without_prior
+    from quorum.judge.calibrate import (
+        expected_calibration_error,
+        fit_temperature,
+        heaviest,
+        negative_log_likelihood,
+        tempered,
+    )
+    from quorum.judge.letter_prior import count_letter_shares, estimate_corpus_prior, remove_prior
 
     probabilities, answers = _read(args.data)
     halves = np.random.default_rng(args.seed).permutation(len(answers)) % 2
@@ -37,11 +43,11 @@ def main() -> int:
         return lambda ballot: ballot
 
     def prior(ballots: Sequence[Ballot], answers: Sequence[str]) -> Callable[[Ballot], Ballot]:
-        found = corpus_prior(ballots)
-        return lambda ballot: without_prior(ballot, found)
+        found = estimate_corpus_prior(ballots)
+        return lambda ballot: remove_prior(ballot, found)
 
     def temperature(ballots: Sequence[Ballot], answers: Sequence[str]) -> Callable[[Ballot], Ballot]:
-        found = fitted_temperature(ballots, answers)
+        found = fit_temperature(ballots, answers)
         return lambda ballot: tempered(ballot, found)
 
     def both(ballots: Sequence[Ballot], answers: Sequence[str]) -> Callable[[Ballot], Ballot]:
@@ -64,8 +70,10 @@ def main() -> int:
     def row(name: str, sets: Sequence[Sequence[Ballot]]) -> str:
         hits = np.mean([right(ballots) for ballots in sets], axis=0)
         gain = hits - right(mean)
-        errors = [calibration_error(ballots, answers) for ballots in sets]
-        logs = [np.mean([negative_log(b, a) for b, a in zip(ballots, answers, strict=True)]) for ballots in sets]
+        errors = [expected_calibration_error(ballots, answers) for ballots in sets]
+        logs = [
+            np.mean([negative_log_likelihood(b, a) for b, a in zip(ballots, answers, strict=True)]) for ballots in sets
+        ]
         root = len(answers) ** 0.5
         accuracy, gained = (
             f"{x.mean():{sign}.4f} ± {x.std(ddof=1) / root:.4f}" for x, sign in ((hits, ""), (gain, "+"))
@@ -85,7 +93,7 @@ def main() -> int:
     labels = "ABCD"
     print("\nletters: " + ", ".join(f"{x} {answers.count(x) / len(answers):.3f}" for x in labels) + " are right;")
     for name, ballots in (("as they are", mean), ("prior taken out", cross_fitted(mean, prior))):
-        print(f"{name}: " + ", ".join(f"{x} {share:.3f}" for x, share in letter_shares(ballots, labels).items()))
+        print(f"{name}: " + ", ".join(f"{x} {share:.3f}" for x, share in count_letter_shares(ballots, labels).items()))
     return DONE
 
 
@@ -108,4 +116,4 @@ def _ballot(probabilities: Sequence[float]) -> Ballot:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ def main() -> int:
     for row in rows:
         row["ratio to torch"] = row["texts a CPU s"] / rows[0]["texts a CPU s"]
     if args.json:
-        show_json(rows)
+        print_json(rows)
     else:
         for row in rows:
             print(
@@ -157,4 +157,4 @@ def nearest(vectors: "NDArray[np.float32]") -> "NDArray[np.int64]":
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

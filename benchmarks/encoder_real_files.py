@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     from quorum.question import Question
@@ -39,20 +39,20 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
-    from quorum.ask.prompt import render
-    from quorum.ask.reply import ballot_of
+    from quorum.ask.prompt import render_prompt
+    from quorum.ask.reply import ballot_from_reply
     from quorum.evaluation.metrics import score_answers
-    from quorum.files.solution import solution_of
+    from quorum.files.solution import make_solution
     from quorum.model.encoder import Encoder
 
     encoder, rows = Encoder(), []
     for name, pattern in FILES.items():
         questions = read_all(args.folder, pattern)
         drawn = random.Random(args.seed).sample(questions, min(args.n, len(questions)))
-        prompts = [render(question, "bare") for question in drawn]
+        prompts = [render_prompt(question, "bare") for question in drawn]
         replies = encoder.answer(prompts)
-        ballots = {p.question_id: ballot_of(r, p) for p, r in zip(prompts, replies, strict=True)}
-        score = score_answers(ballots, solution_of(drawn)).overall
+        ballots = {p.question_id: ballot_from_reply(r, p) for p, r in zip(prompts, replies, strict=True)}
+        score = score_answers(ballots, make_solution(drawn)).overall
         chance = sum(1 / len(question.choices) for question in drawn) / len(drawn)
         rows.append({"file": name, "read": len(questions), "n": score.n, "chance": chance, "accuracy": score.value})
         rows[-1]["error"] = score.error
@@ -62,7 +62,7 @@ def main() -> int:
                 flush=True,
             )
     if args.json:
-        show_json(rows)
+        print_json(rows)
     return DONE
 
 
@@ -71,7 +71,7 @@ def read_all(folder: Path, pattern: str) -> "list[Question]":
     from dataclasses import replace
 
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
+    from quorum.data.repair import repair_table
 
     questions = []
     for path in sorted(folder.glob(pattern)):
@@ -80,10 +80,10 @@ def read_all(folder: Path, pattern: str) -> "list[Question]":
                 with tarfile.open(path) as archive:
                     archive.extractall(scratch, filter="data")
                 path = next(Path(scratch).rglob("*.jsonl"))
-            found = repaired(read_records(path)).questions
+            found = repair_table(read_records(path)).questions
         questions += [replace(question, id=f"{path.stem}/{question.id}") for question in found]
     return questions
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

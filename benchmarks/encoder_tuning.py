@@ -1,8 +1,8 @@
-"""What training does to the encoder: the dials of a train kernel, before and after on questions it has not seen.
+"""What training does to the encoder: the settings of a train kernel, before and after on questions it has not seen.
 
-python benchmarks/encoder_tuning.py kernels/train-encoder.toml [dial=value ...] --out runs/tuning
+python benchmarks/encoder_tuning.py kernels/train-encoder.toml [key=value ...] --out runs/tuning
 The held-out questions of the split are asked; with --folds 2, two training folds, each by a model that learnt from the
-others: so dials are chosen without a look at the held-out answers.
+others: so settings are chosen without a look at the held-out answers.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, progress_bar, show_json
+from quorum.console import DONE, print_json, progress_bar, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("toml", type=Path, help="the dials of kernels/train.py, its trainer an encoder")
-    parser.add_argument("overrides", nargs="*", metavar="dial=value")
+    parser.add_argument("toml", type=Path, help="the settings of kernels/train.py, its trainer an encoder")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
     parser.add_argument("--out", type=Path, required=True, help="folder for the trained models")
     parser.add_argument("--folds", type=int, default=0, help="training folds to ask, in place of what is held out")
     parser.add_argument("--json", action="store_true")
@@ -33,21 +33,23 @@ def main() -> int:
     import tomllib
     from itertools import islice
 
-    from quorum.config import dials, overridden
+    from quorum.config import apply_overrides, from_table
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.data.split import held_out, out_of_fold, split, training
+    from quorum.data.repair import repair_table
+    from quorum.data.split import fold_pairs, held_out_questions, split_questions, training_folds
     from quorum.data.table.columns import Layout
     from quorum.train.encoder import EncoderTuning
 
-    table = overridden(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
-    solved = repaired(read_records(Path(table["train"]), dials(Layout, table.get("layout", {}), "layout"))).questions
-    parts = split(solved, table.get("held_out", 0.25), seed=table.get("seed", 42))
-    learnt = training(parts, solved)
+    table = apply_overrides(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
+    solved = repair_table(
+        read_records(Path(table["train"]), from_table(Layout, table.get("layout", {}), "layout"))
+    ).questions
+    parts = split_questions(solved, table.get("held_out", 0.25), seed=table.get("seed", 42))
+    learnt = training_folds(parts, solved)
     render = renderer(learnt, table.get("retrieval", {}))
     trainer = {name: value for name, value in table["trainer"].items() if name != "name"}
-    tuning = dials(EncoderTuning, trainer, str(args.toml))
-    halves = islice(out_of_fold(learnt), args.folds) if args.folds else [(learnt, held_out(parts, solved))]
+    tuning = from_table(EncoderTuning, trainer, str(args.toml))
+    halves = islice(fold_pairs(learnt), args.folds) if args.folds else [(learnt, held_out_questions(parts, solved))]
     before: dict[str, Ballot] = {}
     after: dict[str, Ballot] = {}
     costs: list[dict[str, float]] = []
@@ -58,23 +60,23 @@ def main() -> int:
         costs[-1]["cpu_seconds"] = round(time.process_time() - start, 1)
         before |= answers(tuning.model, asked, render)
         after |= answers(str(folder), asked, render)
-    found = {"dials": table, "training": costs, **figures(before, after, [q for q in solved if q.id in after])}
-    show_json(found) if args.json else print(as_text(found))
+    found = {"settings": table, "training": costs, **figures(before, after, [q for q in solved if q.id in after])}
+    print_json(found) if args.json else print(as_text(found))
     return DONE
 
 
 def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render":
     """What shows questions as the encoder is shown them, with what is retrieved."""
-    from quorum.ask.prompt import render
-    from quorum.ask.retrieve import Retrieval, Retriever
-    from quorum.config import dials
-    from quorum.model.embed import load_embed, load_rerank
+    from quorum.ask.prompt import render_prompt
+    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.config import from_table
+    from quorum.model.embed import load_embedder, load_reranker
 
-    retriever = Retriever(dials(Retrieval, retrieval, "retrieval"), learnt, load_embed, load_rerank)
+    retriever = Retriever(from_table(RetrievalSettings, retrieval, "retrieval"), learnt, load_embedder, load_reranker)
 
     def rendered(questions: "Sequence[Question]") -> "list[Prompt]":
         return [
-            render(question, "bare", passages=[passage.shown for passage in beside.passages])
+            render_prompt(question, "bare", passages=[passage.shown for passage in beside.passages])
             for question, beside in zip(questions, retriever.shown(questions), strict=True)
         ]
 
@@ -84,23 +86,25 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 def tuned(tuning: Any, learnt: "TrainingFolds", render: "Render", out: Path) -> tuple[Path, int, int]:
     """The folder of the trained model, the steps it took and the tokens it read."""
     from quorum.train.encoder import tune_encoder
-    from quorum.train.rows.row import Row
+    from quorum.train.rows.row import TrainingRow
 
     answered = [(question, question.answer) for question in learnt.questions if question.answer]
     prompts = render([question for question, _ in answered])
-    rows = [Row(prompt, answer, answer) for prompt, (_, answer) in zip(prompts, answered, strict=True)]
+    rows = [TrainingRow(prompt, answer, answer) for prompt, (_, answer) in zip(prompts, answered, strict=True)]
     with progress_bar("training") as progress:
         trained = tune_encoder(tuning, rows, out, progress)
     return trained.folder, trained.steps, trained.tokens
 
 
 def answers(model: str, asked: "Sequence[Question]", render: "Render") -> "dict[str, Ballot]":
-    from quorum.ask.reply import ballot_of
+    from quorum.ask.reply import ballot_from_reply
     from quorum.model.encoder import Encoder
 
     prompts = render(asked)
     replies = Encoder(model=model).answer(prompts)
-    return {prompt.question_id: ballot_of(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)}
+    return {
+        prompt.question_id: ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)
+    }
 
 
 def figures(
@@ -111,9 +115,9 @@ def figures(
 
     from quorum.evaluation.compare import compare_runs, exact_mcnemar
     from quorum.evaluation.metrics import score_answers
-    from quorum.files.solution import solution_of
+    from quorum.files.solution import make_solution
 
-    solution = solution_of(asked)
+    solution = make_solution(asked)
     scores = {name: score_answers(ballots, solution) for name, ballots in (("before", before), ("after", after))}
     pair = compare_runs({"after": after, "before": before}, solution).pairs[0]
     return {
@@ -140,4 +144,4 @@ def as_text(found: "Mapping[str, Any]") -> str:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

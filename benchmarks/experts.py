@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from quorum.console import DONE, enter, tell
+from quorum.console import DONE, print_status, run_program
 
 ROOT = Path(__file__).parents[1]
 SIZES: dict[str, Any] = {
@@ -50,7 +50,7 @@ def main() -> int:
     script("split.py", given.out / "told.csv", "--out", split)
     script("experts.py", "profile", base, split / "train.parquet", "--split", split / "split.parquet", "--out", profile)
     words = ["compare", base, split, "--experts", profile, "--out", given.out / "arms", "--draws", given.draws]
-    words += [f"--learn=trainer.{dial}" for dial in ("steps=40", "batch=16", "learning_rate=0.003")]
+    words += [f"--learn=trainer.{setting}" for setting in ("steps=40", "batch=16", "learning_rate=0.003")]
     script("experts.py", *words, *(["--json"] if given.json else []))
     return DONE
 
@@ -62,9 +62,9 @@ def make_base(given: argparse.Namespace) -> None:
     import torch
     import transformers
 
-    from quorum.ask.prompt import render
+    from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_questions
-    from quorum.train.rows.row import Row
+    from quorum.train.rows.row import TrainingRow
     from quorum.train.sft import tune_causal
     from quorum.train.trainable import CausalTuning
 
@@ -72,7 +72,10 @@ def make_base(given: argparse.Namespace) -> None:
         shutil.rmtree(given.out / name, ignore_errors=True)
     write_told(given.out / "learnt.csv", 800, given.seed)
     solved = read_questions(given.out / "learnt.csv")
-    rows = [Row(render(question, "letter"), str(question.answer), str(question.answer)) for question in solved]
+    rows = [
+        TrainingRow(render_prompt(question, "letter"), str(question.answer), str(question.answer))
+        for question in solved
+    ]
     tokenizer = trained_tokenizer([str(row.prompt.content) for row in rows])
     ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     torch.manual_seed(given.seed)
@@ -86,7 +89,7 @@ def make_base(given: argparse.Namespace) -> None:
         str(raw), engine="trl", method="full", steps=given.steps, batch=16, learning_rate=0.003, seed=given.seed
     )
     trained = tune_causal(tuning, rows, given.out / "base", lambda done, total: None)
-    tell(f"base: {trained.steps} steps, loss {trained.losses[0][1]:.3f} -> {trained.losses[-1][1]:.3f}")
+    print_status(f"base: {trained.steps} steps, loss {trained.losses[0][1]:.3f} -> {trained.losses[-1][1]:.3f}")
 
 
 def write_told(path: Path, count: int, seed: int) -> None:
@@ -128,4 +131,4 @@ def script(name: str, *words: Any) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

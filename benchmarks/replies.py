@@ -13,7 +13,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from quorum.console import DONE, enter
+from quorum.console import DONE, run_program
 
 STEPS = (r"answer is \(?([A-J])\)?", r".*[aA]nswer:\s*([A-J])")
 
@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("folder", metavar="FOLDER", type=Path)
     args = parser.parse_args()
 
-    from quorum.ask.reply import read_reply
+    from quorum.ask.reply import parse_reply
     from quorum.question import letters
 
     lines = (args.folder / "questions.jsonl").read_text(encoding="utf-8").splitlines()
@@ -31,7 +31,7 @@ def main() -> int:
     with lzma.open(args.folder / "model_texts.jsonl.xz", "rt", encoding="utf-8") as file:
         replies = [json.loads(line) for line in file]
     start = time.process_time()
-    readings = [read_reply(row["text"], letters(len(questions[row["question_id"]]["options"]))) for row in replies]
+    readings = [parse_reply(row["text"], letters(len(questions[row["question_id"]]["options"]))) for row in replies]
     seconds = time.process_time() - start
 
     rows: defaultdict[str, list[tuple[str | None, str | None, str]]] = defaultdict(list)
@@ -71,4 +71,4 @@ def _shares(read: list[tuple[str | None, str]]) -> str:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

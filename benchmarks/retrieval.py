@@ -24,14 +24,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from quorum.ask.search.index import Embed, IndexKind, VectorIndex
-    from quorum.ask.search.search import Search
+    from quorum.ask.search.search import Searcher
 
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")
 
@@ -55,7 +55,7 @@ def main() -> int:
         found_rows(args.sample) if args.sample else (),
     )
     if args.json:
-        show_json(list(measured))
+        print_json(list(measured))
         return DONE
     for row in measured:
         told = (f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items())
@@ -142,12 +142,12 @@ def index_searched(folder: Path, count: int, kind: "IndexKind") -> Measured:
 
 
 def opened(folder: Path, count: int, kind: "IndexKind", embed: "Embed | None" = None) -> "VectorIndex":
-    from quorum.ask.search.index import vector_index
+    from quorum.ask.search.index import make_vector_index
 
     def no_embed(texts: Sequence[str]) -> "NDArray[np.float32]":
         raise AssertionError(f"{len(texts)} vectors are not in the folder")
 
-    return vector_index(map(str, range(count)), embed or no_embed, "drawn", folder, kind)
+    return make_vector_index(map(str, range(count)), embed or no_embed, "drawn", folder, kind)
 
 
 def written_bytes(folder: Path) -> int:
@@ -183,8 +183,8 @@ def scattered(centres: "NDArray[np.float32]", count: int, draw: "np.random.Gener
 
 def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
     """Texts of 60 words, as frequent as words are (Zipf); queries of 8."""
-    from quorum.ask.search.search import Lexical
-    from quorum.ask.search.sources import search_words
+    from quorum.ask.search.search import LexicalSearch
+    from quorum.ask.search.sources import tokenize_words
 
     draw = random.Random(1)
     words = [f"w{number}" for number in range(30_000)]
@@ -192,7 +192,7 @@ def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
     texts = [" ".join(draw.choices(words, weights, k=60)) for _ in range(count)]
     asked = [" ".join(draw.sample(text.split(), 8)) for text in draw.sample(texts, min(queries, count))]
     with cpu_seconds() as spent:
-        index = Lexical(texts)
+        index = LexicalSearch(texts)
         build = spent()
     with cpu_seconds() as spent:
         ours = [hits[0].score for hits in index.hits(asked, 10)]
@@ -203,48 +203,50 @@ def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
         yield {"BM25": "rank_bm25", "left out": "not installed (pip install rank_bm25)"}
         return
     with cpu_seconds() as spent:
-        peer = BM25Okapi([search_words(text) for text in texts])
+        peer = BM25Okapi([tokenize_words(text) for text in texts])
         build = spent()
     few = asked[:20]
     with cpu_seconds() as spent:
         for query in few:
-            peer.get_top_n(search_words(query), range(count), n=10)
+            peer.get_top_n(tokenize_words(query), range(count), n=10)
         yield {"BM25": "rank_bm25", "n": count, "build CPU s": build, "queries a CPU s": len(few) / spent()}
 
 
 def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
     """Embedding throughput; how often a passage with the answer's text, and a test question's exact twin, is found."""
-    from quorum.ask.search.index import vector_index
-    from quorum.ask.search.search import Dense, Lexical, Shelf
+    from quorum.ask.search.index import make_vector_index
+    from quorum.ask.search.search import DenseSearch, LexicalSearch, SearchIndex
     from quorum.ask.search.sources import read_background
     from quorum.competition.folder import find_competition
-    from quorum.data.duplicates import twins
+    from quorum.data.duplicates import find_duplicates
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.model.embed import load_embed
+    from quorum.data.repair import repair_table
+    from quorum.model.embed import load_embedder
 
     ground = find_competition(folder)
     assert ground.background is not None, f"{folder} has no background"
-    train, test = (repaired(read_records(path, ground.layout)).questions for path in (ground.train, ground.test))
+    train, test = (repair_table(read_records(path, ground.layout)).questions for path in (ground.train, ground.test))
     passages = list(read_background(ground.background))
     texts, questions = [passage.searched for passage in passages], [question.text for question in train]
-    embed = load_embed()
+    embed = load_embedder()
     with cpu_seconds() as spent:
-        by_meaning = Dense(vector_index(texts, embed, ""), embed)
+        by_meaning = DenseSearch(make_vector_index(texts, embed, ""), embed)
         yield {"embedded": len(texts), "texts a CPU s": len(texts) / spent(), "engine": "torch, fp32"}
     facts = [
         each for each in train if not each.context and any(each.choice(each.answer or "A") in text for text in texts)
     ]
-    for name, searches in shelves(by_meaning, Lexical(texts)):
-        best = Shelf(texts, searches).best([each.text for each in facts], 5, [()] * len(facts))
+    for name, searches in shelves(by_meaning, LexicalSearch(texts)):
+        best = SearchIndex(texts, searches).best([each.text for each in facts], 5, [()] * len(facts))
         ranks = [
             next((rank for rank, hit in enumerate(hits) if each.choice(each.answer or "A") in texts[hit.place]), 99)
             for each, hits in zip(facts, best, strict=True)
         ]
         yield {"answer in passage": name, "n": len(facts)} | recall_at(ranks)
-    same = [twin for twin in twins(test, train) if twin.exact]
-    for name, searches in shelves(Dense(vector_index(questions, embed, ""), embed), Lexical(questions)):
-        best = Shelf(questions, searches).best([test[twin.question].text for twin in same], 5, [()] * len(same))
+    same = [twin for twin in find_duplicates(test, train) if twin.exact]
+    for name, searches in shelves(
+        DenseSearch(make_vector_index(questions, embed, ""), embed), LexicalSearch(questions)
+    ):
+        best = SearchIndex(questions, searches).best([test[twin.question].text for twin in same], 5, [()] * len(same))
         ranks = [
             next((rank for rank, hit in enumerate(hits) if train[hit.place].text == train[twin.other].text), 99)
             for twin, hits in zip(same, best, strict=True)
@@ -252,7 +254,7 @@ def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
         yield {"twin in train": name, "n": len(same)} | recall_at(ranks)
 
 
-def shelves(dense: "Search", lexical: "Search") -> list[tuple[str, list["Search"]]]:
+def shelves(dense: "Searcher", lexical: "Searcher") -> list[tuple[str, list["Searcher"]]]:
     return [("lexical", [lexical]), ("dense", [dense]), ("hybrid", [lexical, dense])]
 
 
@@ -261,4 +263,4 @@ def recall_at(ranks: list[int]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 LETTERS = ("A", "B", "C", "D")
@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--layers", type=int, default=8, help="its layers (8)")
     parser.add_argument("--threads", type=int, default=2, help="threads of each side (2)")
     parser.add_argument("--rounds", type=int, default=3, help="how often Quorum runs; the median counts (3)")
-    parser.add_argument("--batch-tokens", type=int, default=None, help="Quorum's dial of the same name")
+    parser.add_argument("--batch-tokens", type=int, default=None, help="Quorum's setting of the same name")
     parser.add_argument(
         "--plain", action="store_true", help="also time plain transformers, batched and sorted by length"
     )
@@ -60,7 +60,7 @@ def main() -> int:
     if arguments.n < 1:
         raise BadInput(f"--n {arguments.n}; at least 1 question is needed")
     found = compared(arguments)
-    show_json(found) if arguments.json else show_table(found)
+    print_json(found) if arguments.json else show_table(found)
     return DONE
 
 
@@ -180,8 +180,8 @@ def quorum_side(work: dict[str, Any]) -> dict[str, Any]:
     from quorum.question import Prompt
 
     torch.set_num_threads(work["threads"])
-    dials = {"batch_tokens": work["batch_tokens"]} if work["batch_tokens"] else {}
-    backend = Transformers(work["model"], **dials)
+    settings = {"batch_tokens": work["batch_tokens"]} if work["batch_tokens"] else {}
+    backend = Transformers(work["model"], **settings)
     prompts = [Prompt(str(at), text, LETTERS) for at, text in enumerate(work["prompts"])]
     backend.answer(prompts[:2])  # the first call of anything is slow
     seconds, peaks = [], [gemm_rate()]
@@ -211,11 +211,11 @@ def needed_work(backend: Any, texts: list[str]) -> tuple[float, int]:
     """
     from itertools import pairwise
 
-    from quorum.engine.prefixes import shared_length
+    from quorum.engine.prefixes import count_shared_tokens
 
     config = backend.model.config
     runs = sorted({tuple(backend.tokens.tokenizer(text).input_ids) for text in texts})
-    shared = [0, *(shared_length(one, other) for one, other in pairwise(runs))]
+    shared = [0, *(count_shared_tokens(one, other) for one, other in pairwise(runs))]
     fresh = [(common, len(run)) for common, run in zip(shared, runs, strict=True)]
     tokens = sum(end - start for start, end in fresh)
     attended = sum(end * (end + 1) // 2 - start * (start + 1) // 2 for start, end in fresh)
@@ -314,4 +314,4 @@ def show_table(found: dict[str, Any]) -> None:
 SIDES = {"quorum": quorum_side, "lm-eval": lm_eval_side, "plain": plain_side}
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -9,7 +9,7 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-from quorum.console import DONE, enter
+from quorum.console import DONE, run_program
 from quorum.errors import BadInput
 
 # What the file's own conversion says of them is wrong: an answer ends where a turn ends.
@@ -44,4 +44,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

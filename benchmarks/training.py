@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -50,7 +50,7 @@ def main() -> int:
     if given.rounds < 1 or given.steps < 2:
         raise BadInput(f"--rounds {given.rounds}, --steps {given.steps}; at least 1 and 2 are needed")
     found = compared(given)
-    show_json(found) if given.json else show_table(found)
+    print_json(found) if given.json else show_table(found)
     return DONE
 
 
@@ -147,14 +147,14 @@ def made_model(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 def sample_rows() -> list[Any]:
     """The sample's solved questions with their letters."""
-    from quorum.ask.prompt import render
+    from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.train.rows.row import Row
+    from quorum.data.repair import repair_table
+    from quorum.train.rows.row import TrainingRow
 
-    questions = repaired(read_records(ROOT / "data" / "sample" / "train.csv")).questions
+    questions = repair_table(read_records(ROOT / "data" / "sample" / "train.csv")).questions
     solved = [question for question in questions if question.answer]
-    return [Row(render(question, "letter"), question.answer, question.answer) for question in solved]
+    return [TrainingRow(render_prompt(question, "letter"), question.answer, question.answer) for question in solved]
 
 
 def by_quorum(work: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,13 +199,13 @@ def by_trl(work: Mapping[str, Any]) -> dict[str, Any]:
     import transformers
     import trl
 
-    from quorum.engine.tokens import Tokens
-    from quorum.train.rows.encode import encoded_rows
+    from quorum.engine.tokens import PromptTokenizer
+    from quorum.train.rows.encode import encode_rows
 
     torch.set_num_threads(1)
     tokenizer = transformers.AutoTokenizer.from_pretrained(work["model"])
     model = transformers.AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.float32)
-    encoded = encoded_rows(Tokens(tokenizer), sample_rows(), 1023, tokenizer.eos_token_id)
+    encoded = encode_rows(PromptTokenizer(tokenizer), sample_rows(), 1023, tokenizer.eos_token_id)
     data = datasets.Dataset.from_list(
         [
             {"input_ids": list(row.ids), "completion_mask": [int(label != -100) for label in row.labels]}
@@ -285,4 +285,4 @@ def show_table(found: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, progress_bar, show_json
+from quorum.console import DONE, print_json, progress_bar, run_program
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,7 +45,7 @@ def main() -> int:
         "methods": rows,
     }
     if given.json:
-        show_json(told)
+        print_json(told)
         return DONE
     print(f"{told['members']} members; fitted on {told['labelled']} questions, scored on {told['scored']}")
     print(f"auto chose {told['auto_chose']} in {given.repeats} repeats, {below} significantly below the best member")
@@ -83,24 +83,26 @@ def repeated(
     answers: "pl.DataFrame", gold: "pl.DataFrame", labelled: int, repeats: int, progress: Any
 ) -> tuple[dict[str, list[float]], Counter[str], int]:
     """Method -> accuracy a repeat; what auto chose; how often it was below the best member by 1.96 paired errors."""
-    from quorum.judge.ensemble.select import cast, elect
-    from quorum.judge.ensemble.unsupervised import agreement, dawid_skene, glad
-    from quorum.judge.ensemble.weighting import VOTE_METHODS, labelled_ballots
+    from quorum.judge.ensemble.select import apply_rule, select_rule
+    from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
+    from quorum.judge.ensemble.weighting import VOTE_METHODS, collect_labelled_ballots
 
     blind = {
-        "agreement (no labels)": cast(answers, agreement(answers)),
-        "dawid-skene (no labels)": dawid_skene(answers),
-        "glad (no labels)": glad(answers),
+        "agreement (no labels)": apply_rule(answers, weigh_by_agreement(answers)),
+        "dawid-skene (no labels)": vote_dawid_skene(answers),
+        "glad (no labels)": vote_glad(answers),
     }
     rights: dict[str, list[float]] = {}
     chosen, below = Counter[str](), 0
     for repeat in range(repeats):
         mixed = gold.sample(fraction=1.0, shuffle=True, seed=repeat)
-        ballots, rest = labelled_ballots(answers, mixed.head(labelled).drop("subject")), mixed.tail(-labelled)
-        elections = {"auto": elect(ballots)} | {method.name: elect(ballots, method.name) for method in VOTE_METHODS}
-        by_subject = elect(labelled_ballots(answers, mixed.head(labelled)), "blend by subject")
-        votes = {name: cast(answers, election) for name, election in elections.items()}
-        votes |= {"blend by subject": cast(answers, by_subject, gold.select("id", "subject"))} | blind
+        ballots, rest = collect_labelled_ballots(answers, mixed.head(labelled).drop("subject")), mixed.tail(-labelled)
+        elections = {"auto": select_rule(ballots)} | {
+            method.name: select_rule(ballots, method.name) for method in VOTE_METHODS
+        }
+        by_subject = select_rule(collect_labelled_ballots(answers, mixed.head(labelled)), "blend by subject")
+        votes = {name: apply_rule(answers, election) for name, election in elections.items()}
+        votes |= {"blend by subject": apply_rule(answers, by_subject, gold.select("id", "subject"))} | blind
         hits = {name: hits_of(vote, rest) for name, vote in votes.items()}
         for name, right in hits.items():
             rights.setdefault(name, []).append(float(right.mean()))
@@ -134,4 +136,4 @@ def row_of(name: str, rights: dict[str, list[float]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

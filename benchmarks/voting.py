@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.only:
-        show_json(measured(given.only, given.questions, given.runs))
+        print_json(measured(given.only, given.questions, given.runs))
         return DONE
     rows = []
     for contender in CONTENDERS:
@@ -42,7 +42,7 @@ def main() -> int:
     majorities = {row["winners"] for row in rows if row["contender"] in MAJORITIES}
     if given.json:
         agree = len(majorities) == 1
-        show_json({"questions": given.questions, "runs": given.runs, "majorities_agree": agree, "rows": rows})
+        print_json({"questions": given.questions, "runs": given.runs, "majorities_agree": agree, "rows": rows})
         return DONE
     print(f"{given.runs} runs x {given.questions} questions; {len(majorities)} different majorities")
     for row in rows:
@@ -97,7 +97,7 @@ def made_votes(questions: int, runs: int) -> "pl.DataFrame":
 
 def counted(contender: str, table: Any, runs: int) -> Any:
     """The winners, as the contender gives them: a frame with columns id and label, best first, or id -> label."""
-    from quorum.judge.ensemble.pool import log_pool, majority, mean_probability
+    from quorum.judge.ensemble.pool import average_probabilities, pool_logprobs, vote_majority
 
     weights = {f"run{number:02}": 0.1 * (number + 1) for number in range(runs)}
     match contender:
@@ -112,12 +112,12 @@ def counted(contender: str, table: Any, runs: int) -> Any:
             # Counter keeps the order of arrival: the first run's label wins a tie
             return {id: Counter(labels).most_common(1)[0][0] for id, labels in ballots.items()}
         case "quorum majority":
-            return majority(table)
+            return vote_majority(table)
         case "quorum weighted":
-            return majority(table, weights)
+            return vote_majority(table, weights)
         case "quorum mean":
-            return mean_probability(table, weights)
-    return log_pool(table, weights)
+            return average_probabilities(table, weights)
+    return pool_logprobs(table, weights)
 
 
 def digest(winners: Any) -> int:
@@ -129,4 +129,4 @@ def digest(winners: Any) -> int:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

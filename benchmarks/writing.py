@@ -21,7 +21,7 @@ from typing import Any
 
 from scoring import BATCH_SIZES, made_model, made_prompts, memory_mb
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 TRIAL = 16  # prompts that decide a side's batch size
 
@@ -43,7 +43,7 @@ def main() -> int:
         return DONE
     found = compared(args)
     if args.json:
-        show_json(found)
+        print_json(found)
     else:
         for name, value in found.items():
             print(f"{name:34}{value:.4g}" if isinstance(value, float) else f"{name:34}{value}")
@@ -129,11 +129,11 @@ def lm_eval_side(work: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(work["threads"])
     model = HFLM(pretrained=work["model"], batch_size=work["batch_size"], dtype="float32", device="cpu")
-    dials = {"until": ["</s>"], "max_gen_toks": work["tokens"], "do_sample": False}
+    settings = {"until": ["</s>"], "max_gen_toks": work["tokens"], "do_sample": False}
 
     def written(texts: list[str]) -> list[str]:
         requests = [
-            Instance(request_type="generate_until", doc={}, arguments=(text, dials), idx=at)
+            Instance(request_type="generate_until", doc={}, arguments=(text, settings), idx=at)
             for at, text in enumerate(texts)
         ]
         return list(model.generate_until(requests, disable_tqdm=True))
@@ -151,4 +151,4 @@ def timed(work: dict[str, Any], written: Callable[[list[str]], list[str]]) -> di
 SIDES = {"quorum": quorum_side, "plain": plain_side, "lm-eval": lm_eval_side}
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -1,6 +1,6 @@
 """Runs in, one submission out: the ensemble's vote (one run is a vote of one).
 
-python kernels/vote.py kernels/vote.toml [dial=value ...]
+python kernels/vote.py kernels/vote.toml [key=value ...]
 """
 
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.config import dials
-from quorum.console import enter_kernel, tell
+from quorum.config import from_table
+from quorum.console import print_status, run_story
 from quorum.errors import BadInput
 from quorum.question import label_prior
 
 
 @dataclass(frozen=True)
 class Vote:
-    """The dials of one vote."""
+    """The settings of one vote."""
 
     run: str  # what its answers are called
     runs: tuple[str, ...]  # answers files of one question file
@@ -42,54 +42,58 @@ def main(config: Vote) -> None:
     import polars as pl
 
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
+    from quorum.data.repair import repair_table
     from quorum.data.table.columns import Layout
-    from quorum.files.answers import ballots_of, read_runs_answers, write_answers
+    from quorum.files.answers import ballots_from_answers, read_runs_answers, write_answers
     from quorum.files.submission import read_sample, write_submission
-    from quorum.judge.ensemble.crossfit import FEWEST_TO_CROSS, cross_cast
-    from quorum.judge.ensemble.pool import majority, mean_probability
-    from quorum.judge.ensemble.select import cast, elect
-    from quorum.judge.ensemble.weighting import labelled_ballots
+    from quorum.judge.ensemble.crossfit import FEWEST_TO_CROSS, cross_fit_votes
+    from quorum.judge.ensemble.pool import average_probabilities, vote_majority
+    from quorum.judge.ensemble.select import apply_rule, select_rule
+    from quorum.judge.ensemble.weighting import collect_labelled_ballots
 
-    layout = dials(Layout, config.layout, "layout")
-    questions = repaired(read_records(config.questions, layout)).questions
-    solved = repaired(read_records(config.train, layout)).questions if config.train else []
+    layout = from_table(Layout, config.layout, "layout")
+    questions = repair_table(read_records(config.questions, layout)).questions
+    solved = repair_table(read_records(config.train, layout)).questions if config.train else []
     answers = read_runs_answers([Path(path) for path in config.runs])
-    plain = majority if config.method == "majority" else mean_probability
+    plain = vote_majority if config.method == "majority" else average_probabilities
     voted = plain(answers, run=config.run)
     if config.gold:
-        gold = repaired(read_records(config.gold, layout)).questions
+        gold = repair_table(read_records(config.gold, layout)).questions
         known = pl.DataFrame([(q.id, q.answer) for q in gold if q.answer], schema=["id", "answer"], orient="row")
         labelled = read_runs_answers([Path(path) for path in config.labelled])
         crossed = plain(labelled, run=config.run)
         if config.method == "auto" and len(known) >= FEWEST_TO_CROSS:
             cluster = held_out_clusters(config.split, known["id"].to_list()) if config.split else None
-            crossed = cross_cast(labelled, known, cluster, run=config.run)
-            election = elect(labelled_ballots(labelled, known))
-            voted = cast(answers, election, run=config.run)
+            crossed = cross_fit_votes(labelled, known, cluster, run=config.run)
+            election = select_rule(collect_labelled_ballots(labelled, known))
+            voted = apply_rule(answers, election, run=config.run)
             shares = ", ".join(f"{run} {weight:.2f}" for run, weight in election.weights.items())
-            tell(f"{config.run}: {election.method}, elected on {election.labelled} labelled questions ({shares})")
+            print_status(
+                f"{config.run}: {election.method}, elected on {election.labelled} labelled questions ({shares})"
+            )
         write_answers(crossed, config.out / f"{config.gold.stem}.parquet")
     answered = config.out / f"{config.questions.stem}.parquet"
     write_answers(voted, answered)
     count = "1 run" if len(config.runs) == 1 else f"{len(config.runs)} runs"
-    tell(f"{config.run}: {count} over {len(questions)} questions: {answered}")
+    print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         labels = {question.id: question.labels for question in questions}
         sample = read_sample(config.sample)
-        write_submission(config.out / "submission.csv", ballots_of(voted), labels, sample, label_prior(solved))
+        write_submission(
+            config.out / "submission.csv", ballots_from_answers(voted), labels, sample, label_prior(solved)
+        )
 
 
 def held_out_clusters(split: Path, ids: list[str]) -> dict[str, int]:
     """The cluster of each labelled question; one that members may have learnt from is refused."""
     from quorum.data.split import HELD_OUT, read_split
-    from quorum.errors import some
+    from quorum.errors import list_some
 
     parts = read_split(split)
     if learnt := [id for id in ids if parts.fold_of.get(id) != HELD_OUT]:
-        raise BadInput(f"{len(learnt)} labelled questions are not held out in {split}: {some(learnt)}")
+        raise BadInput(f"{len(learnt)} labelled questions are not held out in {split}: {list_some(learnt)}")
     return dict(parts.frame.select("id", "cluster").iter_rows())
 
 
 if __name__ == "__main__":
-    enter_kernel(Vote, main, __doc__)
+    run_story(Vote, main, __doc__)

@@ -1,7 +1,7 @@
 """What each addition to a member is worth: the held-out questions with and without it, paired, and what it costs.
 
-An arm is the member with some dials set otherwise, or another member, answered by the kernel in a process of its own.
-Retrieval's arms are there by default; whatever else can be switched joins the table by name:
+An arm is the member with some settings set otherwise, or another member, answered by the kernel in a process of its
+own. Retrieval's arms are there by default; whatever else can be switched joins the table by name:
   scripts/ablate.py data/sample --arm "in letters: prompt=letter" --arm "copied: kernels/neighbour.toml"
 With --ladder the named stages are climbed instead, each kept only if it gains: calibrated, shuffled, retrieval,
 chain-of-thought, the same where it pays, votes, verify, and then any --arm:
@@ -17,14 +17,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json, tell
+from quorum.console import DONE, print_json, print_status, run_program
 from submit import KERNELS, Run, kernel, prepare
 
 if TYPE_CHECKING:
     from quorum.competition.ladder import Ladder
     from quorum.competition.stages import Stage
     from quorum.evaluation.compare import PairedDifference
-    from quorum.files.manifest import Account
+    from quorum.files.manifest import RunManifest
     from submit import Ground
 
 PLAIN = "as it stands"
@@ -32,11 +32,11 @@ PLAIN = "as it stands"
 
 @dataclass(frozen=True)
 class Arm:
-    """A member and the dials that are set otherwise."""
+    """A member and the settings that are set otherwise."""
 
     name: str
     toml: Path
-    dials: Mapping[str, Any]
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def main() -> int:
     arms += [arm_of(text, args.member) for text in args.arm]
     rows = table(ground, arms, args.anyway)
     if args.json:
-        show_json(
+        print_json(
             {"n": len(ground.held_out), "metric": ground.competition.metric, "arms": [asdict(row) for row in rows]}
         )
     else:
@@ -86,7 +86,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission")
     parser.add_argument("--member", type=Path, default=KERNELS / "encoder.toml", help="a TOML of kernels/infer.py")
-    parser.add_argument("--arm", action="append", default=[], help='"name: [TOML] dial=value …"; may be repeated')
+    parser.add_argument("--arm", action="append", default=[], help='"name: [TOML] key=value …"; may be repeated')
     parser.add_argument("--only", action="store_true", help="what --arm names, none of the built-in arms or stages")
     parser.add_argument("--anyway", action="store_true", help="arms of other questions, prompts or precision too")
     parser.add_argument("--passages", type=int, default=1, help="of background (default %(default)s)")
@@ -116,30 +116,32 @@ def retrieval_arms(ground: "Ground", args: argparse.Namespace) -> list[Arm]:
     ways = {kind: {"retrieval.search": kind} for kind in ("lexical", "dense", "hybrid")}
     if args.reranker:
         ways["reranked"] = {"retrieval.search": "hybrid", "retrieval.reranker": args.reranker}
-    return [Arm(f"{what}, {way}", args.member, dials | shown[what]) for what in shown for way, dials in ways.items()]
+    return [
+        Arm(f"{what}, {way}", args.member, settings | shown[what]) for what in shown for way, settings in ways.items()
+    ]
 
 
 def arm_of(text: str, member: Path) -> Arm:
-    """The arm in "name: [TOML] dial=value …".
+    """The arm in "name: [TOML] key=value …".
 
     Raises:
-        BadInput: it has no name, or a word is neither a TOML file nor dial=value.
+        BadInput: it has no name, or a word is neither a TOML file nor key=value.
     """
     from quorum.errors import BadInput
 
     name, colon, rest = text.partition(":")
-    dials: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for word in rest.split():
-        dial, equals, value = word.partition("=")
+        setting, equals, value = word.partition("=")
         if word.endswith(".toml") and not equals:
             member = Path(word)
         elif not equals:
-            raise BadInput(f"--arm {text!r}: {word!r} is neither a TOML file nor dial=value")
+            raise BadInput(f"--arm {text!r}: {word!r} is neither a TOML file nor key=value")
         else:
-            dials[dial] = json_or_text(value)
+            settings[setting] = json_or_text(value)
     if not colon or not name.strip():
-        raise BadInput(f'--arm {text!r}: expected is "name: dial=value …"')
-    return Arm(name.strip(), member, dials)
+        raise BadInput(f'--arm {text!r}: expected is "name: key=value …"')
+    return Arm(name.strip(), member, settings)
 
 
 def json_or_text(value: str) -> Any:
@@ -156,16 +158,16 @@ def table(ground: "Ground", arms: list[Arm], anyway: bool) -> list[Row]:
 
     from quorum.evaluation.compare import compare_runs
     from quorum.evaluation.metrics import score_answers
-    from quorum.files.answers import ballots_of, read_answers
-    from quorum.files.manifest import read_account
-    from quorum.files.solution import solution_of
+    from quorum.files.answers import ballots_from_answers, read_answers
+    from quorum.files.manifest import read_manifest
+    from quorum.files.solution import make_solution
 
-    solution, metric = solution_of(ground.held_out), ground.competition.metric
+    solution, metric = make_solution(ground.held_out), ground.competition.metric
     runs = [answered(ground, arm, f"ablate/{number}") for number, arm in enumerate(arms)]
-    accounts = [read_account(run.out / "run.json") for run, _ in runs]
+    accounts = [read_manifest(run.out / "run.json") for run, _ in runs]
     for arm, account in zip(arms[1:], accounts[1:], strict=True):
         check_comparable(arm, account, accounts[0], anyway)
-    ballots = [ballots_of(read_answers(run.out / "heldout.parquet")) for run, _ in runs]
+    ballots = [ballots_from_answers(read_answers(run.out / "heldout.parquet")) for run, _ in runs]
     pairs = [
         compare_runs({arm.name: own, PLAIN: ballots[0]}, solution, metric).pairs[0]
         for arm, own in zip(arms[1:], ballots[1:], strict=True)
@@ -180,35 +182,35 @@ def table(ground: "Ground", arms: list[Arm], anyway: bool) -> list[Row]:
     ]
 
 
-def check_comparable(arm: Arm, account: "Account", plain: "Account", anyway: bool) -> None:
+def check_comparable(arm: Arm, account: "RunManifest", plain: "RunManifest", anyway: bool) -> None:
     """Tells in what, besides its addition, an arm is another thing; refuses where the command line did not say so."""
     from quorum.errors import BadInput
-    from quorum.files.manifest import differences
+    from quorum.files.manifest import list_differences
 
     said = {
         "prompt": ("prompt", "template", "verdict", "reason"),
         "precision": ("backend",),
         "questions": ("questions",),
     }
-    for what, words in differences(account, plain).items():
+    for what, words in list_differences(account, plain).items():
         line = f"{arm.name!r} against {PLAIN!r}: {words}"
-        if not anyway and not any(dial.split(".")[0] in said[what] for dial in arm.dials):
+        if not anyway and not any(setting.split(".")[0] in said[what] for setting in arm.settings):
             raise BadInput(f"{line}; no paired test is about that. --anyway compares them all the same")
-        tell(line)
+        print_status(line)
 
 
 def answered(ground: "Ground", arm: Arm, folder: str) -> tuple[Run, Cost]:
     """One arm's run over the held-out questions, and what it took."""
-    from quorum.files.manifest import read_account
+    from quorum.files.manifest import read_manifest
 
     out = Path("runs") / ground.competition.name / folder
     questions = [str(ground.folder / "heldout.parquet")]
     train = str(ground.folder / "train.parquet")
-    given = {"questions": questions, "train": train, "sample": "", "out": str(out), "journal": "", **arm.dials}
+    given = {"questions": questions, "train": train, "sample": "", "out": str(out), "journal": "", **arm.settings}
     before = cpu_of_children()
     seconds = kernel("infer", arm.toml, given)
     cost = Cost(
-        read_account(out / "run.json").calls_a_question, round(seconds, 1), round(cpu_of_children() - before, 1)
+        read_manifest(out / "run.json").calls_a_question, round(seconds, 1), round(cpu_of_children() - before, 1)
     )
     return Run(arm.name, out, given, (), seconds), cost
 
@@ -241,14 +243,14 @@ def stages(ground: "Ground", args: argparse.Namespace) -> "list[Stage]":
     Raises:
         BadInput: an --arm is another member, which is no stage of this one.
     """
-    from quorum.competition.stages import Stage, stages_of
+    from quorum.competition.stages import Stage, list_stages
     from quorum.errors import BadInput
 
     more = [arm_of(text, args.member) for text in args.arm]
     if others := [arm.name for arm in more if arm.toml != args.member]:
         raise BadInput(f"--ladder: {others[0]!r} is another member, and a stage is set on top of this one")
     verifier = read_toml(args.verifier) if args.verifier else {}
-    built_in = stages_of(
+    built_in = list_stages(
         read_toml(args.member),
         ground.competition.background,
         args.passages,
@@ -258,7 +260,7 @@ def stages(ground: "Ground", args: argparse.Namespace) -> "list[Stage]":
         ground.competition.metric,
         verifier.get("verdict"),
     )
-    return [*([] if args.only else built_in), *(Stage(arm.name, arm.dials) for arm in more)]
+    return [*([] if args.only else built_in), *(Stage(arm.name, arm.settings) for arm in more)]
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -277,15 +279,15 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def climb(ground: "Ground", args: argparse.Namespace) -> int:
     """The ladder, told, and its winner written."""
-    from quorum.competition.ladder import ladder_table
+    from quorum.competition.ladder import format_ladder
 
     found = ladder(ground, args.member, stages(ground, args), args.halves, args.seed)
     if args.winner:
         write_winner(args.member, found, args.winner)
     if args.json:
-        show_json(asdict(found))
+        print_json(asdict(found))
     else:
-        print(ladder_table(found))
+        print(format_ladder(found))
     return DONE
 
 
@@ -298,29 +300,29 @@ def ladder(
     known: "Mapping[tuple[str, ...], Run] | None" = None,
 ) -> "Ladder":
     """Every stage that can be put on the member, climbed; `known` are runs that were made already, by their stages."""
-    from quorum.competition.ladder import BASE, Attempt, climbed, cluster_halves
-    from quorum.files.answers import ballots_of, read_answers
-    from quorum.files.manifest import Account, read_account
-    from quorum.files.solution import solution_of
+    from quorum.competition.ladder import BASE, Attempt, climb_ladder, split_clusters_in_half
+    from quorum.files.answers import ballots_from_answers, read_answers
+    from quorum.files.manifest import RunManifest, read_manifest
+    from quorum.files.solution import make_solution
 
-    accounts: dict[str, Account] = {}
+    accounts: dict[str, RunManifest] = {}
 
     def attempt(on: "tuple[Stage, ...]") -> Attempt:
         names = tuple(stage.name for stage in on)
         last = names[-1] if names else BASE
-        arm = Arm(last, member, {dial: value for stage in on for dial, value in stage.dials.items()})
+        arm = Arm(last, member, {setting: value for stage in on for setting, value in stage.settings.items()})
         run = (known or {}).get(names) or answered(ground, arm, f"ladder/{last}")[0]
-        account = read_account(run.out / "run.json")
+        account = read_manifest(run.out / "run.json")
         check_comparable(arm, account, accounts.setdefault(BASE, account), False)
-        ballots = ballots_of(read_answers(run.out / "heldout.parquet"))
+        ballots = ballots_from_answers(read_answers(run.out / "heldout.parquet"))
         return Attempt(ballots, account.calls_a_question, run.seconds / sum(account.counts.values()))
 
-    solution = solution_of(ground.held_out)
+    solution = make_solution(ground.held_out)
     chosen_on, scored_on = solution, solution[:0]
     if in_halves:
         clusters = dict(ground.split.frame.select("id", "cluster").iter_rows())
-        chosen_on, scored_on = cluster_halves(solution, clusters, seed)
-    return climbed(stages, attempt, chosen_on, ground.competition.metric, scored_on)
+        chosen_on, scored_on = split_clusters_in_half(solution, clusters, seed)
+    return climb_ladder(stages, attempt, chosen_on, ground.competition.metric, scored_on)
 
 
 # make submit's members of the encoder's family, by the stages that are on them
@@ -338,8 +340,8 @@ def short_ladder(ground: "Ground", runs: "Sequence[Run]") -> str:
     Stages that none of them has on it are named and not tried: that is for `--ladder`, in its own time. Empty where the
     encoder was not asked alone.
     """
-    from quorum.competition.ladder import ladder_table
-    from quorum.competition.stages import Stage, stages_of
+    from quorum.competition.ladder import format_ladder
+    from quorum.competition.stages import Stage, list_stages
 
     made = {run.name: run for run in runs}
     known = {stages: made[name] for stages, name in ENCODERS.items() if name in made}
@@ -349,22 +351,22 @@ def short_ladder(ground: "Ground", runs: "Sequence[Run]") -> str:
     tuned = next((run for stages, run in known.items() if "fine-tuned" in stages), None)
     trained = Stage("fine-tuned", {"backend.model": tuned.config["backend.model"]} if tuned else {})
     stages = []
-    for stage in [*stages_of(read_toml(toml), ground.competition.background), trained]:
+    for stage in [*list_stages(read_toml(toml), ground.competition.background), trained]:
         measured = any(stage.name in on for on in known)
         stages.append(stage if measured or stage.not_for else replace(stage, not_for="not a member here"))
-    return ladder_table(ladder(ground, toml, stages, known=known))
+    return format_ladder(ladder(ground, toml, stages, known=known))
 
 
 def write_winner(member: Path, ladder: "Ladder", path: Path) -> None:
-    """The member's TOML with the dials of the stages kept: what kernels/infer.py takes."""
-    from quorum.competition.winner import toml_text
-    from quorum.config import overridden
-    from quorum.disk import whole_file
+    """The member's TOML with the settings of the stages kept: what kernels/infer.py takes."""
+    from quorum.competition.winner import format_toml
+    from quorum.config import apply_overrides
+    from quorum.disk import replace_file
 
-    words = [f"{dial}={json.dumps(value)}" for dial, value in ladder.dials.items()]
-    with whole_file(path) as part:
-        part.write_text(toml_text(overridden(read_toml(member), words, str(member))), encoding="utf-8")
+    words = [f"{setting}={json.dumps(value)}" for setting, value in ladder.settings.items()]
+    with replace_file(path) as part:
+        part.write_text(format_toml(apply_overrides(read_toml(member), words, str(member))), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from quorum.evaluation.label_habits import Habits
+    from quorum.evaluation.label_habits import LabelHabits
     from quorum.question import Question
 
 
@@ -26,8 +26,8 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document")
     args = parser.parse_args()
 
-    from quorum.evaluation.label_habits import habits_of
-    from quorum.files.answers import ballots_of
+    from quorum.evaluation.label_habits import measure_habits
+    from quorum.files.answers import ballots_from_answers
     from quorum.files.runs import read_runs
 
     read = [
@@ -37,11 +37,11 @@ def main() -> int:
     ]
     said = {label for part, _ in read for label in part["label"].drop_nulls().unique()}
     solved = solved_questions(args.gold, said)
-    runs = [(habits_of(str(part["run"][0]), ballots_of(part), solved), torn) for part, torn in read]
+    runs = [(measure_habits(str(part["run"][0]), ballots_from_answers(part), solved), torn) for part, torn in read]
     if args.plot:
         plot([habits for habits, _ in runs], args.plot)
     if args.json:
-        show_json([asdict(habits) | {"torn": torn} for habits, torn in runs])
+        print_json([asdict(habits) | {"torn": torn} for habits, torn in runs])
     else:
         for habits, torn in runs:
             show(habits, torn)
@@ -52,13 +52,13 @@ def solved_questions(gold: Path, said: "Collection[str]") -> "list[Question]":
     """The questions with their answers. Of a CSV of ids and answers alone: each offers every letter up to the last one
     that is an answer or `said`, for nothing tells how many choices it has."""
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
+    from quorum.data.repair import repair_table
     from quorum.files.cells import read_cells
     from quorum.files.runs import read_labels
     from quorum.question import MOST_CHOICES, Question, letters
 
     if gold.suffix != ".csv" or len({name.casefold() for name in read_cells(gold).header} - {"usage"}) > 2:
-        return repaired(read_records(gold)).questions
+        return repair_table(read_records(gold)).questions
     answers = read_labels(gold, "answer")
     places = {label: place for place, label in enumerate(letters(MOST_CHOICES), 1)}
     offered = letters(max([2, *(places.get(label, 0) for label in {*answers.values(), *said})]))
@@ -67,31 +67,31 @@ def solved_questions(gold: Path, said: "Collection[str]") -> "list[Question]":
 
 def torn_share(answers: Path) -> float | None:
     """The share of the questions whose answer hangs on the order of the options; None where it is not known."""
-    from quorum.files.manifest import read_account
+    from quorum.files.manifest import read_manifest
 
     path = answers.with_name("run.json")
-    return read_account(path).torn.get(answers.stem) if path.exists() else None
+    return read_manifest(path).torn.get(answers.stem) if path.exists() else None
 
 
-def plot(runs: "list[Habits]", path: Path) -> None:
+def plot(runs: "list[LabelHabits]", path: Path) -> None:
     """The reliability of every run that says how sure it is, as the report draws it.
 
     Raises:
         BadInput: no run says it.
     """
-    from quorum.disk import whole_file
+    from quorum.disk import replace_file
     from quorum.errors import BadInput
-    from quorum.evaluation.report.charts import reliability_chart
+    from quorum.evaluation.report.charts import draw_reliability_chart
     from quorum.evaluation.report.facts import Reliability
 
     sure = [Reliability(one.run, one.read, one.bins, one.error) for one in runs if one.error is not None]
     if not sure:
         raise BadInput("--plot: no run says how sure it is; they name letters and no probabilities")
-    with whole_file(path) as part:
-        part.write_bytes(reliability_chart("reliability", "Accuracy against sureness.", sure).png)
+    with replace_file(path) as part:
+        part.write_bytes(draw_reliability_chart("reliability", "Accuracy against sureness.", sure).png)
 
 
-def show(habits: "Habits", torn: float | None) -> None:
+def show(habits: "LabelHabits", torn: float | None) -> None:
     """One run's habits as Markdown."""
     sure = "" if habits.error is None else f", ECE {habits.error:.4f}, NLL {habits.loss:.4f}"
     order = "" if torn is None else f", {torn:.1%} of the answers hang on the order"
@@ -103,4 +103,4 @@ def show(habits: "Habits", torn: float | None) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

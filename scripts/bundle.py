@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ class Plan:
     """One kernel as kernels/kaggle.toml describes it."""
 
     story: str  # kernels/STORY.py
-    dials: str  # kernels/DIALS.toml
+    settings: str  # kernels/SETTINGS.toml
     title: str
     machine_shape: str | None = None  # a CPU where it is not given
     dataset_sources: tuple[str, ...] = ()
@@ -28,13 +28,13 @@ class Plan:
     docker_image: str | None = None
     requirements: str | None = None  # pinned, from the project's folder; installed from `wheels`
     wheels: str = ""  # /kaggle/input/NAME of the dataset that make wheels made
-    kaggle: Mapping[str, Any] = field(default_factory=dict)  # dials that differ there
+    kaggle: Mapping[str, Any] = field(default_factory=dict)  # settings that differ there
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="kernels to build (default: all)")
-    parser.add_argument("--kernels", type=Path, default=ROOT / "kernels", help="stories, dials and kaggle.toml")
+    parser.add_argument("--kernels", type=Path, default=ROOT / "kernels", help="stories, settings and kaggle.toml")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "kernels", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> int:
         for name in arguments.names or plans
     }
     if arguments.json:
-        show_json([{"name": name, "folder": str(arguments.out / name), "bytes": size} for name, size in sizes.items()])
+        print_json([{"name": name, "folder": str(arguments.out / name), "bytes": size} for name, size in sizes.items()])
     else:
         for name, size in sizes.items():
             print(f"{arguments.out / name / name}.py  {size} bytes")
@@ -59,7 +59,7 @@ def main() -> int:
 
 def read_plans(path: Path) -> tuple[str, dict[str, Plan]]:
     """The owner, and the kernels by name."""
-    from quorum.config import dials, read_table
+    from quorum.config import from_table, read_table
 
     table = read_table(path)
     owner = table.pop("owner", None)
@@ -67,23 +67,23 @@ def read_plans(path: Path) -> tuple[str, dict[str, Plan]]:
         raise BadInput(f"{path}: owner is missing: your name at Kaggle")
     if loose := [name for name, plan in table.items() if not isinstance(plan, Mapping)]:
         raise BadInput(f"{path}: {loose[0]} is no table; allowed are owner, and one table a kernel")
-    return owner, {name: dials(Plan, plan, f"{path}, [{name}]") for name, plan in table.items()}
+    return owner, {name: from_table(Plan, plan, f"{path}, [{name}]") for name, plan in table.items()}
 
 
 def build(name: str, plan: Plan, owner: str, kernels: Path, folder: Path, commit: str) -> int:
     """Writes one kernel's script and metadata, and gives the script's size in bytes."""
-    from quorum.config import merged, read_table
-    from quorum.disk import whole_file
-    from quorum.kaggle.bundle import built_kernel
+    from quorum.config import merge_tables, read_table
+    from quorum.disk import replace_file
+    from quorum.kaggle.bundle import build_kernel
     from quorum.kaggle.metadata import (
         KernelMetadata,
-        check_kernel_dials,
+        check_kernel_settings,
         kaggle_limits,
         kaggle_slug,
         write_kernel_metadata,
     )
 
-    table = merged(read_table(kernels / f"{plan.dials}.toml"), plan.kaggle)
+    table = merge_tables(read_table(kernels / f"{plan.settings}.toml"), plan.kaggle)
     metadata = KernelMetadata(
         id=f"{owner}/{kaggle_slug(plan.title)}",
         title=plan.title,
@@ -95,11 +95,11 @@ def build(name: str, plan: Plan, owner: str, kernels: Path, folder: Path, commit
         model_sources=plan.model_sources,
         docker_image=plan.docker_image,
     )
-    check_kernel_dials(metadata, table | {"wheels": plan.wheels})
+    check_kernel_settings(metadata, table | {"wheels": plan.wheels})
     pins = read_pins(ROOT / plan.requirements) if plan.requirements else []
     gpus = kaggle_limits()["machine"].get(plan.machine_shape, {}).get("gpus", 0)
-    text = built_kernel(kernels / f"{plan.story}.py", table, ROOT / "src", name, commit, pins, plan.wheels, gpus)
-    with whole_file(folder / f"{name}.py") as part:
+    text = build_kernel(kernels / f"{plan.story}.py", table, ROOT / "src", name, commit, pins, plan.wheels, gpus)
+    with replace_file(folder / f"{name}.py") as part:
         part.write_text(text, encoding="utf-8")
     write_kernel_metadata(metadata, folder)
     return len(text.encode())
@@ -126,4 +126,4 @@ def current_commit() -> str:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from quorum.console import DONE, FOUND, enter, show_json
+from quorum.console import DONE, FOUND, print_json, run_program
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     labels = {record.id: letters(len(record.choices)) for record in records}
     problems = check_submission(given.submission, sample, labels)
     if given.json:
-        show_json({"submission": str(given.submission), "problems": [asdict(problem) for problem in problems]})
+        print_json({"submission": str(given.submission), "problems": [asdict(problem) for problem in problems]})
         return FOUND if problems else DONE
     for problem in problems:
         print(f"{problem.code}: {problem.message} ({problem.count})")
@@ -40,4 +40,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

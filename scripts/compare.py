@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     from quorum.evaluation.compare import Comparison
@@ -29,16 +29,19 @@ def main() -> int:
     given = parser.parse_args()
 
     from quorum.evaluation.compare import compare_runs
-    from quorum.files.answers import ballots_of
+    from quorum.files.answers import ballots_from_answers
     from quorum.files.runs import read_labels, read_runs
-    from quorum.files.solution import Solved
+    from quorum.files.solution import SolvedRow
 
     groups = read_labels(given.groups, "group") if given.groups else {}
-    solution = [Solved(id, answer, group=groups.get(id)) for id, answer in read_labels(given.gold, "answer").items()]
-    runs = {own["run"][0]: ballots_of(own) for own in read_runs(given.runs).partition_by("run", maintain_order=True)}
+    solution = [SolvedRow(id, answer, group=groups.get(id)) for id, answer in read_labels(given.gold, "answer").items()]
+    runs = {
+        own["run"][0]: ballots_from_answers(own)
+        for own in read_runs(given.runs).partition_by("run", maintain_order=True)
+    }
     found = compare_runs(runs, solution, given.metric, given.seed)
     if given.json:
-        show_json(asdict(found))
+        print_json(asdict(found))
     else:
         _show(found)
     return DONE
@@ -58,4 +61,4 @@ def _show(found: "Comparison") -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -4,13 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, FOUND, enter, progress_bar, show_json
+from quorum.console import DONE, FOUND, print_json, progress_bar, run_program
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from quorum.data.doctor import Report
-    from quorum.data.repair import Repaired
+    from quorum.data.repair import RepairedTable
 
 
 def show_report(report: "Report", places: int, console: "Console") -> None:
@@ -49,7 +49,7 @@ def show_report(report: "Report", places: int, console: "Console") -> None:
         )
 
 
-def show_repair(repair: "Repaired", out: Path, places: int, console: "Console") -> None:
+def show_repair(repair: "RepairedTable", out: Path, places: int, console: "Console") -> None:
     """What was written, changed and left out."""
     from rich.markup import escape
 
@@ -80,7 +80,7 @@ def main() -> int:
     from quorum.config import read_config
     from quorum.data.doctor import examine
     from quorum.data.read import read_records, write_questions
-    from quorum.data.repair import repaired
+    from quorum.data.repair import repair_table
     from quorum.data.table.columns import Layout
 
     layout = read_config(Layout, given.layout) if given.layout else None
@@ -88,7 +88,7 @@ def main() -> int:
     train = read_records(given.train, layout) if given.train else None
     with progress_bar("comparing with train") as progress:
         report = examine(table, train, progress if train else None)
-    repair = repaired(table) if given.repair else None
+    repair = repair_table(table) if given.repair else None
     if repair is not None:
         write_questions(repair.questions, given.repair)
     if given.json:
@@ -100,7 +100,7 @@ def main() -> int:
                 "changes": [asdict(place) for place in repair.changes],
                 "dropped": [asdict(place) for place in repair.dropped],
             }
-        show_json(document)
+        print_json(document)
     else:
         from rich.console import Console
 
@@ -112,4 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.ask.prompt import Style
-from quorum.console import DONE, enter, progress_bar, show_json, tell
+from quorum.console import DONE, print_json, print_status, progress_bar, run_program
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from quorum.data.split import TrainingFolds
     from quorum.question import Ballot
-    from quorum.train.rows.sampling import Draw
+    from quorum.train.rows.sampling import DrawnSample
 
 
 BATCH = 256  # questions between two looks at how far it is
@@ -28,7 +28,7 @@ BATCH = 256  # questions between two looks at how far it is
 
 @dataclass(frozen=True)
 class Member:
-    """Of the infer kernel's dials those that say how a question is asked, and whom."""
+    """Of the infer kernel's settings those that say how a question is asked, and whom."""
 
     run: str
     backend: Mapping[str, Any]
@@ -66,24 +66,24 @@ def main() -> int:
         raise BadInput("name out-of-fold answers with --answers, or a kernel's TOML that makes them with --backend")
 
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.data.split import read_split, split, training, write_split
-    from quorum.train.rows.sampling import Strategy, draw, write_drawn, wrong_answers
+    from quorum.data.repair import repair_table
+    from quorum.data.split import read_split, split_questions, training_folds, write_split
+    from quorum.train.rows.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
-    strategy = Strategy(args.budget, args.weak_share, args.least, not args.any_of_weak, args.seed)
-    solved = repaired(read_records(args.train)).questions
-    parts = read_split(args.split) if args.split else split(solved, held_out=0.25)
-    folds = training(parts, solved)
+    strategy = SamplingStrategy(args.budget, args.weak_share, args.least, not args.any_of_weak, args.seed)
+    solved = repair_table(read_records(args.train)).questions
+    parts = read_split(args.split) if args.split else split_questions(solved, held_out=0.25)
+    folds = training_folds(parts, solved)
     ballots = answers_in(args.answers) if args.answers else answers_of(args, folds)
-    drawn = draw(folds, wrong_answers(folds, ballots), strategy)
-    write_drawn(drawn.questions, args.out / "drawn.csv")
+    drawn = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
+    write_sample_file(drawn.questions, args.out / "drawn.csv")
     write_split(parts, args.out / "split.parquet")
     if args.json:
-        show_json({**summary(drawn), "out": str(args.out / "drawn.csv"), "subjects": drawn.quotas.to_dicts()})
+        print_json({**summary(drawn), "out": str(args.out / "drawn.csv"), "subjects": drawn.quotas.to_dicts()})
     else:
         print(markdown(drawn.quotas))
         told = summary(drawn)
-        tell(
+        print_status(
             f"{args.out / 'drawn.csv'}: {told['drawn']} questions, {told['drawn_wrong']} of them answered wrong; "
             f"out-of-fold accuracy {told['accuracy']:.3f} over {told['questions']}"
         )
@@ -96,14 +96,14 @@ def answers_in(path: Path) -> "dict[str, Ballot]":
     Raises:
         BadInput: there are several runs in it.
     """
-    from quorum.errors import some
-    from quorum.files.answers import ballots_of, read_answers
+    from quorum.errors import list_some
+    from quorum.files.answers import ballots_from_answers, read_answers
 
     answers = read_answers(path)
     runs = answers["run"].unique(maintain_order=True).to_list()
     if len(runs) != 1:
-        raise BadInput(f"{path}: {len(runs)} runs ({some(runs)}), where one is expected")
-    return ballots_of(answers)
+        raise BadInput(f"{path}: {len(runs)} runs ({list_some(runs)}), where one is expected")
+    return ballots_from_answers(answers)
 
 
 def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, Ballot]":
@@ -111,40 +111,42 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
 
     The backend and the retrieval of a fold are given the solved questions of the other folds and no others.
     """
-    from quorum.ask.asker import asker
-    from quorum.ask.reply import ballot_of
-    from quorum.ask.retrieve import Retrieval, Retriever
+    from quorum.ask.asker import make_asker
+    from quorum.ask.reply import ballot_from_reply
+    from quorum.ask.retrieve import RetrievalSettings, Retriever
     from quorum.ask.template import Template
-    from quorum.config import dials, read_table
-    from quorum.data.split import out_of_fold, without_answers
-    from quorum.files.answers import answers_frame, write_answers
-    from quorum.model.around.journal import Journal, journal_name
+    from quorum.config import from_table, read_table
+    from quorum.data.split import fold_pairs, strip_answers
+    from quorum.files.answers import make_answers, write_answers
+    from quorum.model.around.journal import JournalBackend, journal_name
     from quorum.model.backend import open_backend
-    from quorum.model.embed import load_embed, load_rerank
+    from quorum.model.embed import load_embedder, load_reranker
 
     table = read_table(args.backend)
-    member = dials(Member, {name: table[name] for name in Member.__annotations__ if name in table}, str(args.backend))
-    retrieval = dials(Retrieval, member.retrieval, "retrieval")
-    template = dials(Template, member.template, "template")
+    member = from_table(
+        Member, {name: table[name] for name in Member.__annotations__ if name in table}, str(args.backend)
+    )
+    retrieval = from_table(RetrievalSettings, member.retrieval, "retrieval")
+    template = from_table(Template, member.template, "template")
     ballots: dict[str, Ballot] = {}
     with progress_bar("out-of-fold answers") as progress:
-        for fold, (rest, asked) in zip(folds.split.folds, out_of_fold(folds), strict=True):
+        for fold, (rest, asked) in zip(folds.split.folds, fold_pairs(folds), strict=True):
             backend = open_backend(member.backend, rest.questions)
             if args.journal:
                 known = f"{folds.split.fingerprint} but fold {fold}"
-                backend = Journal(backend, args.journal, f"{journal_name(member.backend, args.train)} {known}")
-            shown = without_answers(asked)
-            ask = asker(Retriever(retrieval, rest, load_embed, load_rerank), shown, member.prompt, template)
+                backend = JournalBackend(backend, args.journal, f"{journal_name(member.backend, args.train)} {known}")
+            shown = strip_answers(asked)
+            ask = make_asker(Retriever(retrieval, rest, load_embedder, load_reranker), shown, member.prompt, template)
             for first in range(0, len(shown), BATCH):
                 prompts = [ask(question) for question in shown[first : first + BATCH]]
                 for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
-                    ballots[prompt.question_id] = ballot_of(reply, prompt)
+                    ballots[prompt.question_id] = ballot_from_reply(reply, prompt)
                 progress(len(ballots), len(folds.questions))
-    write_answers(answers_frame(member.run, ballots), args.out / "answers.parquet")
+    write_answers(make_answers(member.run, ballots), args.out / "answers.parquet")
     return ballots
 
 
-def summary(drawn: "Draw") -> dict[str, Any]:
+def summary(drawn: "DrawnSample") -> dict[str, Any]:
     questions, wrong = int(drawn.quotas["questions"].sum()), int(drawn.quotas["wrong"].sum())
     return {
         "questions": questions,
@@ -172,4 +174,4 @@ def markdown(quotas: "pl.DataFrame") -> str:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

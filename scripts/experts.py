@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, progress_bar, show_json, tell
+from quorum.console import DONE, print_json, print_status, progress_bar, run_program
 from quorum.errors import BadInput
 from submit import KERNELS, kernel
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
     from quorum.evaluation.compare import PairedDifference
     from quorum.evaluation.metrics import Score
-    from quorum.train.experts.choice import Profile
+    from quorum.train.experts.choice import ExpertProfile
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def arguments() -> argparse.Namespace:
     three.add_argument("split", type=Path, help="folder of scripts/split.py")
     three.add_argument("--experts", type=Path, required=True, help="a profile")
     three.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="models and answers")
-    three.add_argument("--learn", action="append", default=[], metavar="dial=value", help="of kernels/train.py")
-    three.add_argument("--ask", action="append", default=[], metavar="dial=value", help="of kernels/infer.py")
+    three.add_argument("--learn", action="append", default=[], metavar="key=value", help="of kernels/train.py")
+    three.add_argument("--ask", action="append", default=[], metavar="key=value", help="of kernels/infer.py")
     three.add_argument("--draws", type=int, default=1, help="of random experts, each an arm (default %(default)s)")
     three.add_argument("--seed", type=int, default=3407, help="of the first draw (default %(default)s)")
     for verb in (one, two, three):
@@ -90,10 +90,10 @@ def profile(given: argparse.Namespace) -> None:
     """Measures, writes and tells the profile."""
     import random
 
-    from quorum.ask.prompt import render
-    from quorum.engine.checkpoint import Checkpoint, loaded
-    from quorum.engine.tokens import Tokens
-    from quorum.train.experts.choice import Criterion, profile_table, super_experts, write_profile
+    from quorum.ask.prompt import render_prompt
+    from quorum.engine.checkpoint import Checkpoint, load_checkpoint
+    from quorum.engine.tokens import PromptTokenizer
+    from quorum.train.experts.choice import Criterion, find_super_experts, make_profile_table, write_profile
     from quorum.train.experts.profile import profile_experts
 
     if given.limit < 1 or given.batch_tokens < 1:
@@ -101,40 +101,44 @@ def profile(given: argparse.Namespace) -> None:
     criterion = Criterion(given.percentile, given.share, given.depth)
     questions = training_folds(given).questions
     drawn = random.Random(given.seed).sample(questions, min(given.limit, len(questions)))
-    prompts = [render(question, "letter" if question.choices else "cot") for question in drawn]
-    tokenizer, model = loaded(Checkpoint(given.model), given.dtype, given.device)
+    prompts = [render_prompt(question, "letter" if question.choices else "cot") for question in drawn]
+    tokenizer, model = load_checkpoint(Checkpoint(given.model), given.dtype, given.device)
     with progress_bar("reading") as progress:
         found = profile_experts(
-            model, Tokens(tokenizer), prompts, criterion, batch_tokens=given.batch_tokens, progress=progress
+            model, PromptTokenizer(tokenizer), prompts, criterion, batch_tokens=given.batch_tokens, progress=progress
         )
     write_profile(found, given.out)
     if given.json:
-        show_json({"out": str(given.out), **asdict(found), "super_experts": list(map(asdict, super_experts(found)))})
+        print_json(
+            {"out": str(given.out), **asdict(found), "super_experts": list(map(asdict, find_super_experts(found)))}
+        )
     else:
-        print(profile_table(found))
+        print(make_profile_table(found))
 
 
 def training_folds(given: argparse.Namespace) -> "TrainingFolds":
     """What may be looked at: no held-out question."""
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.data.split import read_split, split, training
+    from quorum.data.repair import repair_table
+    from quorum.data.split import read_split, split_questions, training_folds
 
-    solved = repaired(read_records(given.questions)).questions
-    return training(read_split(given.split) if given.split else split(solved, given.held_out, seed=given.seed), solved)
+    solved = repair_table(read_records(given.questions)).questions
+    return training_folds(
+        read_split(given.split) if given.split else split_questions(solved, given.held_out, seed=given.seed), solved
+    )
 
 
 def prune(given: argparse.Namespace) -> None:
     """Writes the pruned model and tells which experts are silent in it."""
-    from quorum.train.experts.choice import chosen_experts, places_told, read_profile
-    from quorum.train.experts.weights import prune as pruned
+    from quorum.train.experts.choice import choose_experts, format_experts, read_profile
+    from quorum.train.experts.weights import prune_experts as pruned
 
-    places = chosen_experts(read_profile(given.experts), given.what, given.seed)
+    places = choose_experts(read_profile(given.experts), given.what, given.seed)
     pruned(given.model, places, given.out)
     if given.json:
-        show_json({"out": str(given.out), "what": given.what, "pruned": [asdict(place) for place in places]})
+        print_json({"out": str(given.out), "what": given.what, "pruned": [asdict(place) for place in places]})
     else:
-        print(f"{given.out}: {given.model} without {given.what} experts {places_told(places)}")
+        print(f"{given.out}: {given.model} without {given.what} experts {format_experts(places)}")
 
 
 def compare(given: argparse.Namespace) -> None:
@@ -155,10 +159,10 @@ def compare(given: argparse.Namespace) -> None:
     for arm, model in arms.items():
         files[arm] = folder_of(given, arm) / "heldout.parquet"
         run = {"run": arm, "out": str(files[arm].parent), **model}
-        kernel("infer", KERNELS / "causal.toml", {**asked, **run, **dials_of(given.ask)})
+        kernel("infer", KERNELS / "causal.toml", {**asked, **run, **settings_of(given.ask)})
     told = compared(files, given.split / "heldout_solution.csv", given.draws)
     if given.json:
-        show_json(asdict(told))
+        print_json(asdict(told))
     else:
         show(told)
 
@@ -178,11 +182,11 @@ def keep_profile(profile: Path, kept: Path) -> None:
 
 
 def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
-    """The dials that ask each pruned model."""
+    """The settings that ask each pruned model."""
     import shutil
 
-    from quorum.train.experts.choice import Chosen, chosen_experts, read_profile
-    from quorum.train.experts.weights import prune as pruned
+    from quorum.train.experts.choice import Chosen, choose_experts, read_profile
+    from quorum.train.experts.weights import prune_experts as pruned
 
     found, arms = read_profile(given.experts), {}
     choices: list[tuple[str, Chosen, int]] = [("prune super", "super", given.seed)]
@@ -191,13 +195,13 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
     for arm, what, seed in choices:
         folder = folder_of(given, arm) / "model"
         shutil.rmtree(folder, ignore_errors=True)  # what an earlier call left
-        pruned(given.model, chosen_experts(found, what, seed), folder)
+        pruned(given.model, choose_experts(found, what, seed), folder)
         arms[arm] = {"backend.model": str(folder)}
     return arms
 
 
 def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """The dials that ask each adapter, after its training on the same rows with the same dials."""
+    """The settings that ask each adapter, after its training on the same rows with the same settings."""
     from quorum.train.experts.choice import read_profile
 
     arms = {}
@@ -208,22 +212,22 @@ def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[s
         out = folder_of(given, arm)
         run = {"run": arm, "out": str(out), "trainer.adapt": adapt, "trainer.draw": draw}
         run["trainer.experts"] = str(given.experts)
-        kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **dials_of(given.learn)})
+        kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **settings_of(given.learn)})
         arms[arm] = {"backend.model": given.model, "backend.adapter": str(out / "adapter")}
     return arms
 
 
-def draw_seeds(profile: "Profile", first: int, draws: int) -> list[int]:
+def draw_seeds(profile: "ExpertProfile", first: int, draws: int) -> list[int]:
     """The first so many seeds, from `first` on, of which no two draw the same experts.
 
     Raises:
         BadInput: there are not so many different draws in a thousand.
     """
-    from quorum.train.experts.choice import chosen_experts
+    from quorum.train.experts.choice import choose_experts
 
     known: dict[frozenset[str], int] = {}
     for seed in range(first, first + 1000):
-        known.setdefault(frozenset(place.name for place in chosen_experts(profile, "random", seed)), seed)
+        known.setdefault(frozenset(place.name for place in choose_experts(profile, "random", seed)), seed)
         if len(known) == draws:
             return list(known.values())
     raise BadInput(f"--draws {draws}: the layers of the super experts have only {len(known)} different draws")
@@ -249,14 +253,14 @@ def pairs_of(draws: int) -> list[tuple[str, str]]:
     ]
 
 
-def dials_of(texts: list[str]) -> dict[str, Any]:
-    """dial=value as the kernels take them."""
+def settings_of(texts: list[str]) -> dict[str, Any]:
+    """key=value as the kernels take them."""
     from ablate import json_or_text
 
     pairs = [text.partition("=") for text in texts]
-    if wrong := [dial for dial, equals, _ in pairs if not equals]:
-        raise BadInput(f"{wrong[0]!r} is not dial=value")
-    return {dial: json_or_text(value) for dial, _, value in pairs}
+    if wrong := [setting for setting, equals, _ in pairs if not equals]:
+        raise BadInput(f"{wrong[0]!r} is not key=value")
+    return {setting: json_or_text(value) for setting, _, value in pairs}
 
 
 def compared(files: Mapping[str, Path], solution: Path, draws: int) -> Compared:
@@ -267,11 +271,11 @@ def compared(files: Mapping[str, Path], solution: Path, draws: int) -> Compared:
 
     from quorum.evaluation.compare import compare_runs
     from quorum.evaluation.metrics import score_answers
-    from quorum.files.answers import ballots_of, read_answers
+    from quorum.files.answers import ballots_from_answers, read_answers
     from quorum.files.solution import read_solution
 
     gold = read_solution(solution)
-    ballots = {arm: ballots_of(read_answers(file)) for arm, file in files.items()}
+    ballots = {arm: ballots_from_answers(read_answers(file)) for arm, file in files.items()}
     pairs = [
         compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0]
         for first, second in pairs_of(draws)
@@ -295,11 +299,11 @@ def show(told: Compared) -> None:
             f"| {pair.first} - {pair.second} | {pair.difference:+.3f} ± {pair.error:.3f} |"
             f" {pair.only_first} : {pair.only_second} | {pair.p:.2g} | {pair.adjusted:.2g} | {seen} |"
         )
-    tell(
+    print_status(
         "unread replies count as wrong; super experts are worth something where they beat every random draw and "
         "attention; no test here knows how far draws differ: that is seen with --draws"
     )
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from push import hours
-from quorum.console import DONE, enter, show_json
-from quorum.errors import BadInput, some
+from quorum.console import DONE, print_json, run_program
+from quorum.errors import BadInput, list_some
 
 if TYPE_CHECKING:
     from quorum.evaluation.ledger import Entry
@@ -47,7 +47,7 @@ def main() -> int:
 
     from quorum.competition.folder import find_competition
     from quorum.evaluation.ledger import append_entry, read_ledger
-    from quorum.kaggle.client import Patience, rehearsal, rehearsal_patience, sign_in
+    from quorum.kaggle.client import RetryPolicy, make_dry_run_client, make_dry_run_policy, sign_in
     from quorum.kaggle.submit import read_score, submit_file, submit_kernel
 
     if arguments.ref is not None and (arguments.file or arguments.kernel):
@@ -59,10 +59,10 @@ def main() -> int:
         file = chosen(arguments.file, arguments.kernel) or best(entries, name, arguments.ledger)
         entry = known(entries, file, name, arguments.ledger)
     if arguments.dry_run:
-        patience = rehearsal_patience()
-        kaggle = rehearsal("you", partial(print, file=sys.stdout, flush=True))
+        patience = make_dry_run_policy()
+        kaggle = make_dry_run_client("you", partial(print, file=sys.stdout, flush=True))
     else:
-        patience = Patience(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
+        patience = RetryPolicy(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
         kaggle = sign_in(patience)
 
     ref = arguments.ref
@@ -83,7 +83,7 @@ def main() -> int:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         append_entry(arguments.ledger, replace(entry, public=done.public_score, private=done.private_score, when=when))
     if arguments.json:
-        show_json(asdict(done))
+        print_json(asdict(done))
     else:
         shown = "not scored yet" if done.public_score is None else f"public score {done.public_score}"
         here = f"held out: {entry.held_out.value:.4f}" if entry is not None else "its bytes are not in the ledger"
@@ -111,9 +111,9 @@ def best(entries: "list[Entry]", competition: str, ledger: Path) -> Path:
         BadInput: the competition has none, or another run's submission has been written over it.
     """
     from quorum.disk import fingerprint
-    from quorum.evaluation.ledger import leaderboard
+    from quorum.evaluation.ledger import make_leaderboard
 
-    boards = leaderboard(entry for entry in entries if entry.competition == competition)
+    boards = make_leaderboard(entry for entry in entries if entry.competition == competition)
     if not boards:
         raise BadInput(f"{ledger}: no submission for {competition}; it has {told(entries)}. {OTHERWISE}")
     first = boards[0].standings[0].entry
@@ -150,7 +150,7 @@ def told(entries: "list[Entry]") -> str:
     """Which competitions the entries are for, in words."""
     names = sorted({entry.competition for entry in entries if entry.competition})
     unsaid = sum(not entry.competition for entry in entries)
-    parts = [f"those for {some(names)}"] if names else []
+    parts = [f"those for {list_some(names)}"] if names else []
     if unsaid:
         parts.append(f"{unsaid} that do not say for which (scripts/record.py FOLDER RUN_FOLDER writes them anew)")
     return " and ".join(parts) or "none at all: make submit checks and scores one"
@@ -163,7 +163,7 @@ def pushed_version(folder: Path) -> Any:
         BadInput: the word is no whole one, or says that the version failed.
     """
     from quorum.kaggle.metadata import read_json_object
-    from quorum.kaggle.push import Pushed
+    from quorum.kaggle.push import PushedVersion
 
     path = folder / "pushed.json"
     word = read_json_object(path)
@@ -172,8 +172,8 @@ def pushed_version(folder: Path) -> Any:
         raise BadInput(f"{path}: id is {id!r} and version {version!r}, where make push writes owner/slug and a number")
     if word.get("failure"):
         raise BadInput(f"{path}: this version failed ({word['failure']})")
-    return Pushed(id, version)
+    return PushedVersion(id, version)
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,11 +21,11 @@ def main() -> int:
 
     import sys
 
-    from quorum.evaluation.ledger import leaderboard, read_ledger
+    from quorum.evaluation.ledger import make_leaderboard, read_ledger
 
-    boards = leaderboard(read_ledger(given.ledger, lambda line: print(line, file=sys.stderr)))
+    boards = make_leaderboard(read_ledger(given.ledger, lambda line: print(line, file=sys.stderr)))
     if given.json:
-        show_json({"ledger": str(given.ledger), "boards": [asdict(board) for board in boards]})
+        print_json({"ledger": str(given.ledger), "boards": [asdict(board) for board in boards]})
     elif boards:
         show_boards(boards)
     else:
@@ -96,4 +96,4 @@ def cells(standing: "BoardRow", public: bool) -> list[str]:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 
 def main() -> int:
@@ -21,11 +21,11 @@ def main() -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         sizes[name] = path.write_bytes(text.encode("utf-8"))
     if args.json:
-        show_json(sizes)
+        print_json(sizes)
     else:
         print(f"{args.folder}: {len(sizes)} files, {sum(sizes.values()):,} bytes")
     return DONE
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

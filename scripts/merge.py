@@ -5,8 +5,8 @@ import gc
 from dataclasses import asdict
 from pathlib import Path
 
-from quorum.console import DONE, FOUND, enter, progress_bar, show_json
-from quorum.errors import BadInput, some
+from quorum.console import DONE, FOUND, print_json, progress_bar, run_program
+from quorum.errors import BadInput, list_some
 
 EPILOG = """\
 The same questions are asked twice, by their letters: of the base with the adapter beside it, and of the merged model.
@@ -31,22 +31,22 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document instead of words")
     given = parser.parse_args()
 
-    from quorum.ask.prompt import render
+    from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
+    from quorum.data.repair import repair_table
     from quorum.model.transformers import Transformers
-    from quorum.train.merge import base_of, letters_alike, merge
+    from quorum.train.merge import compare_letters, find_base, merge_adapter
 
     if given.limit < 1:
         raise BadInput(f"--limit {given.limit}; at least one question is to be asked")
-    asked = [question for question in repaired(read_records(given.questions)).questions if question.choices][
+    asked = [question for question in repair_table(read_records(given.questions)).questions if question.choices][
         : given.limit
     ]
     if not asked:
         raise BadInput(f"{given.questions}: none of its questions has choices, so there are no letters to compare")
-    prompts = [render(question, "letter") for question in asked]
-    base = given.base or base_of(given.adapter)
-    merge(base, given.adapter, given.out, given.dtype)
+    prompts = [render_prompt(question, "letter") for question in asked]
+    base = given.base or find_base(given.adapter)
+    merge_adapter(base, given.adapter, given.out, given.dtype)
     replies = []
     for caption, model, adapter in (("adapter", base, str(given.adapter)), ("merged", str(given.out), None)):
         with progress_bar(caption) as progress:
@@ -54,17 +54,17 @@ def main() -> int:
             replies.append(backend.answer(prompts))
         del backend
         gc.collect()  # there may be room for one alone
-    parity = letters_alike(prompts, *replies)
+    parity = compare_letters(prompts, *replies)
     if given.json:
-        show_json({"base": base, "out": str(given.out), **asdict(parity)})
+        print_json({"base": base, "out": str(given.out), **asdict(parity)})
     else:
         print(f"{given.out}: {base} with {given.adapter}, {given.dtype}")
         print(f"{parity.asked - len(parity.differ)} of {parity.asked} letters are the same; ", end="")
         print(f"the furthest log-probability is {parity.furthest:.4f} off")
         if parity.differ:
-            print(f"other letters: {some(list(parity.differ), 20)}")
+            print(f"other letters: {list_some(list(parity.differ), 20)}")
     return FOUND if parity.differ else DONE
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

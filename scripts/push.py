@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from quorum.console import DONE, FOUND, enter, progress_bar, show_json
+from quorum.console import DONE, FOUND, print_json, progress_bar, run_program
 from quorum.errors import BadInput
 
 LAST_LINES = 20
@@ -31,11 +31,11 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
 
-    from quorum.kaggle.client import Patience, rehearsal, rehearsal_patience, sign_in
+    from quorum.kaggle.client import RetryPolicy, make_dry_run_client, make_dry_run_policy, sign_in
     from quorum.kaggle.metadata import METADATA_FILE
     from quorum.kaggle.upload import DATASET_FILE, VARIATION_FILE, upload_dataset, upload_model
 
-    patience = Patience(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
+    patience = RetryPolicy(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
     kinds = [name for name in (METADATA_FILE, DATASET_FILE, VARIATION_FILE) if (arguments.folder / name).is_file()]
     if len(kinds) != 1:
         raise BadInput(
@@ -43,8 +43,8 @@ def main() -> int:
             f"needed is one of {METADATA_FILE} (make kernels), {DATASET_FILE} (make wheels), {VARIATION_FILE}"
         )
     if arguments.dry_run:
-        patience = rehearsal_patience()
-        kaggle = rehearsal(owner(arguments.folder / kinds[0]), partial(print, file=sys.stdout, flush=True))
+        patience = make_dry_run_policy()
+        kaggle = make_dry_run_client(owner(arguments.folder / kinds[0]), partial(print, file=sys.stdout, flush=True))
     else:
         kaggle = sign_in(patience)
 
@@ -55,7 +55,7 @@ def main() -> int:
     if arguments.dry_run:
         return DONE
     if arguments.json:
-        show_json({"id": id})
+        print_json({"id": id})
     else:
         print(f"{id} is ready")
     return DONE
@@ -63,12 +63,12 @@ def main() -> int:
 
 def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int:
     """Pushes, waits and reads back."""
-    from quorum.disk import whole_file
+    from quorum.disk import replace_file
     from quorum.kaggle.metadata import read_kernel_metadata
-    from quorum.kaggle.push import PUSHED_FILE, Pushed, fetch_kernel, likely_cause, push_kernel, wait_for_kernel
+    from quorum.kaggle.push import PUSHED_FILE, PushedVersion, fetch_kernel, likely_cause, push_kernel, wait_for_kernel
 
     if arguments.version is not None:
-        pushed = Pushed(read_kernel_metadata(arguments.folder).id, arguments.version)
+        pushed = PushedVersion(read_kernel_metadata(arguments.folder).id, arguments.version)
     else:
         session = arguments.session * 3600 if arguments.session else None
         pushed = push_kernel(kaggle, arguments.folder, patience, session)
@@ -83,14 +83,14 @@ def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int
                 fetch_kernel(kaggle, pushed, Path(nowhere), patience)
             return DONE
         told = {"id": pushed.id, "version": pushed.version, "url": pushed.url, "failure": failure or None}
-        with whole_file(folder / PUSHED_FILE) as part:
+        with replace_file(folder / PUSHED_FILE) as part:
             part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
         fetched = fetch_kernel(kaggle, pushed, folder, patience)
     except BadInput as error:
         raise BadInput(f"{error}; read it back with --version {pushed.version}") from None
     cause = likely_cause(fetched.lines, failure) if failure else None
     if arguments.json:
-        show_json(told | {"cause": cause, "files": [str(path) for path in fetched.files]})
+        print_json(told | {"cause": cause, "files": [str(path) for path in fetched.files]})
         return FOUND if failure else DONE
     for path in fetched.files:
         print(path)
@@ -125,4 +125,4 @@ def owner(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 
@@ -25,8 +25,8 @@ def main() -> int:
 
     import csv
 
-    from quorum.ask.reply import read_reply
-    from quorum.disk import whole_file
+    from quorum.ask.reply import parse_reply
+    from quorum.disk import replace_file
 
     rows = list(_rows(args.file))
     if not rows:
@@ -34,17 +34,17 @@ def main() -> int:
     reasons: Counter[str] = Counter()
     read = 0
     others = list(dict.fromkeys(name for row in rows for name in row if name not in _OWN))
-    with whole_file(args.out) as part, part.open("w", encoding="utf-8", errors="replace", newline="") as file:
+    with replace_file(args.out) as part, part.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.DictWriter(file, [*others, "id", "answer", "reason"], lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            reading = read_reply(row["text"], row["labels"], _options(row))
+            reading = parse_reply(row["text"], row["labels"], _options(row))
             reasons[reading.reason] += 1
             read += reading.label is not None
             cells = {name: _cell(row.get(name)) for name in (*others, "id")}
             writer.writerow({**cells, "answer": reading.label or "", "reason": reading.reason})
     if args.json:
-        show_json({"replies": len(rows), "read": read, "reasons": dict(reasons.most_common()), "out": str(args.out)})
+        print_json({"replies": len(rows), "read": read, "reasons": dict(reasons.most_common()), "out": str(args.out)})
     else:
         print(f"{read} of {len(rows)} replies read ({read / len(rows):.1%}): {args.out}")
         for reason, count in reasons.most_common():
@@ -94,4 +94,4 @@ def _cell(value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

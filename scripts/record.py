@@ -6,7 +6,7 @@ python scripts/record.py COMPETITION_FOLDER RUN_FOLDER…     each with test.par
 import argparse
 from pathlib import Path
 
-from quorum.console import DONE, FOUND, enter
+from quorum.console import DONE, FOUND, run_program
 from quorum.errors import BadInput
 
 
@@ -54,4 +54,4 @@ def run_name(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, show_json, tell
+from quorum.console import DONE, print_json, print_status, run_program
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,25 +29,25 @@ def main() -> int:
     from dataclasses import asdict
 
     from quorum.competition.folder import find_competition
-    from quorum.disk import whole_file
-    from quorum.evaluation.report.facts import facts_of
-    from quorum.evaluation.report.page import report_page
+    from quorum.disk import replace_file
+    from quorum.evaluation.report.facts import collect_facts
+    from quorum.evaluation.report.page import render_page
 
     competition = find_competition(given.folder)
     boards = boards_of(competition, given.submissions / "ledger.jsonl")
     questions = held_out_questions(competition, boards[0])
     answers = answers_at_hand(competition, boards[0], questions)
-    facts = facts_of(
+    facts = collect_facts(
         competition.name, boards, questions if answers else [], answers, parts_at_hand(competition, given.public_share)
     )
-    page = report_page(facts)
+    page = render_page(facts)
     files = {given.out / "index.html": page.html.encode()}
     files |= {given.out / f"{chart.name}.png": chart.png for chart in page.charts}
     for path, content in files.items():
-        with whole_file(path) as part:
+        with replace_file(path) as part:
             part.write_bytes(content)
     if given.json:
-        show_json({"files": [str(path) for path in files], "facts": asdict(facts)})
+        print_json({"files": [str(path) for path in files], "facts": asdict(facts)})
     else:
         print(f"{given.out / 'index.html'}: {len(answers)} runs, {len(questions)} questions, {len(page.charts)} charts")
     return DONE
@@ -58,9 +58,9 @@ def boards_of(competition: "Competition", ledger: Path) -> "list[Board]":
     import hashlib
 
     from quorum.disk import fingerprint
-    from quorum.evaluation.ledger import leaderboard, read_ledger
+    from quorum.evaluation.ledger import make_leaderboard, read_ledger
 
-    boards = leaderboard(read_ledger(ledger, tell))
+    boards = make_leaderboard(read_ledger(ledger, print_status))
     if not boards:
         raise BadInput(f"{ledger}: no submissions yet; `make submit` makes the first")
     both = fingerprint(competition.train) + fingerprint(competition.test)
@@ -74,14 +74,14 @@ def boards_of(competition: "Competition", ledger: Path) -> "list[Board]":
 def held_out_questions(competition: "Competition", board: "Board") -> "list[Question]":
     """The board's held-out questions with their answers; none where another split is on disk."""
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.data.split import held_out, read_split
+    from quorum.data.repair import repair_table
+    from quorum.data.split import held_out_questions, read_split
 
     path = Path("data/split") / competition.name / "split.parquet"
     if not path.exists() or (split := read_split(path)).fingerprint != board.split:
-        tell(f"{path}: not the split of the latest submissions; the report goes without questions")
+        print_status(f"{path}: not the split of the latest submissions; the report goes without questions")
         return []
-    return held_out(split, repaired(read_records(competition.train, competition.layout)).questions)
+    return held_out_questions(split, repair_table(read_records(competition.train, competition.layout)).questions)
 
 
 def answers_at_hand(competition: "Competition", board: "Board", questions: "list[Question]") -> "list[RunAnswers]":
@@ -96,19 +96,19 @@ def answers_at_hand(competition: "Competition", board: "Board", questions: "list
 def answers_of(entry: "Entry", folder: Path, questions: "list[Question]") -> "RunAnswers | None":
     from quorum.evaluation.metrics import score_answers
     from quorum.evaluation.report.facts import RunAnswers
-    from quorum.files.answers import ballots_of, read_answers
-    from quorum.files.solution import read_ballots, solution_of
+    from quorum.files.answers import ballots_from_answers, read_answers
+    from quorum.files.solution import make_solution, read_ballots
 
     twin, own = folder / "heldout.csv", folder / "heldout.parquet"
     if not questions or not (twin.exists() and own.exists()):
         return None
-    run = RunAnswers(entry, read_ballots(twin), ballots_of(read_answers(own)))
+    run = RunAnswers(entry, read_ballots(twin), ballots_from_answers(read_answers(own)))
     scored = len(run.sent) == len(questions) == entry.held_out.n
     if (
         not scored
-        or score_answers(run.sent, solution_of(questions), entry.metric).overall.value != entry.held_out.value
+        or score_answers(run.sent, make_solution(questions), entry.metric).overall.value != entry.held_out.value
     ):
-        tell(f"{twin}: not what the ledger scored as {entry.name!r}; left out")
+        print_status(f"{twin}: not what the ledger scored as {entry.name!r}; left out")
         return None
     return run
 
@@ -116,12 +116,12 @@ def answers_of(entry: "Entry", folder: Path, questions: "list[Question]") -> "Ru
 def parts_at_hand(competition: "Competition", public_share: float) -> "Parts | None":
     """The test's public and private parts, as the solution tells them or as they are assumed."""
     from quorum.data.read import read_records
-    from quorum.evaluation.shakeup import assumed_parts, parts_of
+    from quorum.evaluation.shakeup import assume_parts, find_parts
     from quorum.files.solution import read_solution
 
-    told = parts_of(read_solution(competition.solution)) if competition.solution else None
-    return told or assumed_parts(len(read_records(competition.test, competition.layout).records), public_share)
+    told = find_parts(read_solution(competition.solution)) if competition.solution else None
+    return told or assume_parts(len(read_records(competition.test, competition.layout).records), public_share)
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

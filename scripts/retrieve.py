@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 
 if TYPE_CHECKING:
-    from quorum.ask.retrieve import Shown
+    from quorum.ask.retrieve import RetrievedContext
     from quorum.question import Question
 
 
@@ -21,44 +21,46 @@ def main() -> int:
     parser.add_argument("--question", metavar="ID", action="append", help="only this one; may be repeated")
     parser.add_argument("--solved", type=Path, help="solved questions to show as examples")
     parser.add_argument("--background", type=Path, help="folder of .txt, .md, .jsonl and .parquet")
-    parser.add_argument("--dials", type=Path, help="a kernel's TOML, for its [retrieval] table")
+    parser.add_argument("--settings", type=Path, help="a kernel's TOML, for its [retrieval] table")
     parser.add_argument("--json", action="store_true", help="one JSON document")
     parser.add_argument(
-        "override", nargs="*", metavar="dial=value", help="a dial of retrieval: passages=3 search=hybrid"
+        "override", nargs="*", metavar="key=value", help="a setting of retrieval: passages=3 search=hybrid"
     )
     args = parser.parse_args()
 
     import tomllib
 
-    from quorum.ask.retrieve import Retrieval, Retriever
-    from quorum.config import dials, overridden
+    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.config import apply_overrides, from_table
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.errors import BadInput, some
-    from quorum.model.embed import load_embed, load_rerank
+    from quorum.data.repair import repair_table
+    from quorum.errors import BadInput, list_some
+    from quorum.model.embed import load_embedder, load_reranker
 
-    table = tomllib.loads(args.dials.read_text(encoding="utf-8")).get("retrieval", {}) if args.dials else {}
+    table = tomllib.loads(args.settings.read_text(encoding="utf-8")).get("retrieval", {}) if args.settings else {}
     if args.background:
         table |= {"background": str(args.background), "passages": table.get("passages", 3)}
     if args.solved:
         table |= {"examples": table.get("examples") or 3}
-    table = overridden(table, args.override, "retrieval")
-    asked = {question.id: question for question in repaired(read_records(args.questions)).questions}
+    table = apply_overrides(table, args.override, "retrieval")
+    asked = {question.id: question for question in repair_table(read_records(args.questions)).questions}
     if lost := [id for id in args.question or [] if id not in asked]:
-        raise BadInput(f"{args.questions}: has no question {some(lost)}")
+        raise BadInput(f"{args.questions}: has no question {list_some(lost)}")
     chosen = [asked[id] for id in args.question] if args.question else list(asked.values())
-    solved = repaired(read_records(args.solved)).questions if args.solved else []
-    shown = Retriever(dials(Retrieval, table, "retrieval"), solved, load_embed, load_rerank).shown(chosen, test=True)
+    solved = repair_table(read_records(args.solved)).questions if args.solved else []
+    shown = Retriever(from_table(RetrievalSettings, table, "retrieval"), solved, load_embedder, load_reranker).shown(
+        chosen, test=True
+    )
     found = [document(question, each) for question, each in zip(chosen, shown, strict=True)]
     if args.json:
-        show_json(found)
+        print_json(found)
     else:
         for each in found:
             tell(each)
     return DONE
 
 
-def document(question: "Question", shown: "Shown") -> dict[str, Any]:
+def document(question: "Question", shown: "RetrievedContext") -> dict[str, Any]:
     """One question and what is shown beside it, the best first."""
     examples = zip(reversed(shown.examples), reversed(shown.example_hits), strict=True)
     passages = zip(reversed(shown.passages), reversed(shown.passage_hits), strict=True)
@@ -93,4 +95,4 @@ def tell(found: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json, tell
+from quorum.console import DONE, print_json, print_status, run_program
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
-    from quorum.train.rows.build import Taught
-    from quorum.train.rows.row import Row
+    from quorum.train.rows.build import TrainingRows
+    from quorum.train.rows.row import TrainingRow
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,24 @@ def main() -> int:
     parser.add_argument("--split", type=Path, metavar="PARQUET", help="from scripts/split.py: its training folds")
     parser.add_argument("--all", action="store_true", help="every question of FILE may be learnt from")
     parser.add_argument(
-        "--dials", type=Path, metavar="TOML", help="of kernels/train.py, for lesson, template, sampling"
+        "--settings", type=Path, metavar="TOML", help="of kernels/train.py, for lesson, template, sampling"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("override", nargs="*", metavar="dial=value", help="lesson.target=rationale lesson.style=cot …")
-    args = parser.parse_intermixed_args()  # dials may stand behind the options
+    parser.add_argument("override", nargs="*", metavar="key=value", help="lesson.target=rationale lesson.style=cot …")
+    args = parser.parse_intermixed_args()  # settings may stand behind the options
 
-    from quorum.config import overridden, read_table
-    from quorum.train.rows.formats import format_of, read_rows, write_explained, write_rows
+    from quorum.config import apply_overrides, read_table
+    from quorum.train.rows.formats import detect_format, read_rows, write_explained, write_rows
 
-    if format_of(args.file) is not None:
+    if detect_format(args.file) is not None:
         if args.format == "explain":
             raise BadInput(f"{args.file} holds rows; explanations are written from questions")
         rows = read_rows(args.file)
         write_rows(rows, args.out, args.format)
         return say(args, Account(len(rows), str(args.out), args.format, words_of(rows)))
-    table = overridden(read_table(args.dials) if args.dials else {}, args.override, str(args.dials or "arguments"))
+    table = apply_overrides(
+        read_table(args.settings) if args.settings else {}, args.override, str(args.settings or "arguments")
+    )
     folds = folds_of(args, table)
     if args.format == "explain":
         solved = [question for question in folds.questions if question.answer is not None]
@@ -76,36 +78,42 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
     """The questions that may be learnt from."""
     import polars as pl
 
-    from quorum.config import dials
-    from quorum.data.duplicates import clusters
+    from quorum.config import from_table
+    from quorum.data.duplicates import cluster_duplicates
     from quorum.data.read import read_records
-    from quorum.data.repair import repaired
-    from quorum.data.split import SPLIT, Split, read_split, training
+    from quorum.data.repair import repair_table
+    from quorum.data.split import SPLIT, Split, read_split, training_folds
     from quorum.data.table.columns import Layout
-    from quorum.train.rows.selection import Selection, selected
+    from quorum.train.rows.selection import SelectionSettings, select_folds
 
     if (args.split is None) == (not args.all):
         raise BadInput("name the split with --split, or say with --all that every question may be learnt from")
-    layout = dials(Layout, table.get("layout", {}), "layout")
-    questions = repaired(read_records(args.file, layout)).questions
+    layout = from_table(Layout, table.get("layout", {}), "layout")
+    questions = repair_table(read_records(args.file, layout)).questions
     if args.split is not None:
         parts = read_split(args.split)
     else:
-        frame = {"id": [each.id for each in questions], "cluster": clusters(questions), "fold": [1] * len(questions)}
+        frame = {
+            "id": [each.id for each in questions],
+            "cluster": cluster_duplicates(questions),
+            "fold": [1] * len(questions),
+        }
         parts = Split(pl.DataFrame(frame, schema=SPLIT).sort("id"))
-    return selected(training(parts, questions), dials(Selection, table.get("sampling", {}), "sampling"))
+    return select_folds(
+        training_folds(parts, questions), from_table(SelectionSettings, table.get("sampling", {}), "sampling")
+    )
 
 
-def taught_by(folds: "TrainingFolds", table: dict[str, Any]) -> "Taught":
+def taught_by(folds: "TrainingFolds", table: dict[str, Any]) -> "TrainingRows":
     from quorum.ask.template import Template
-    from quorum.config import dials
-    from quorum.train.rows.build import Lesson, teach
+    from quorum.config import from_table
+    from quorum.train.rows.build import RowSettings, build_rows
 
-    lesson = dials(Lesson, table.get("lesson", {}), "lesson")
-    return teach(folds, lesson, template=dials(Template, table.get("template", {}), "template"))
+    lesson = from_table(RowSettings, table.get("lesson", {}), "lesson")
+    return build_rows(folds, lesson, template=from_table(Template, table.get("template", {}), "template"))
 
 
-def words_of(rows: "list[Row]") -> int:
+def words_of(rows: "list[TrainingRow]") -> int:
     texts = [row.completion for row in rows]
     for row in rows:
         content = row.prompt.content
@@ -115,15 +123,15 @@ def words_of(rows: "list[Row]") -> int:
 
 def say(args: argparse.Namespace, told: Account) -> int:
     if args.json:
-        show_json(asdict(told))
+        print_json(asdict(told))
         return DONE
-    tell(f"{told.out}: {told.rows} rows of format {told.format}, {told.words} words")
+    print_status(f"{told.out}: {told.rows} rows of format {told.format}, {told.words} words")
     if told.examples:
-        tell(f"{told.examples} examples; {told.apart} questions are kept out of the rows with them")
+        print_status(f"{told.examples} examples; {told.apart} questions are kept out of the rows with them")
     if told.unreasoned:
-        tell(f"{told.unreasoned} questions have no rationale that leads to their answer")
+        print_status(f"{told.unreasoned} questions have no rationale that leads to their answer")
     return DONE
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

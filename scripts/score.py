@@ -5,12 +5,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     from quorum.evaluation.metrics import Score, Scores
-    from quorum.files.solution import Solved
+    from quorum.files.solution import SolvedRow
 
 
 def main() -> int:
@@ -39,13 +39,13 @@ def main() -> int:
         solution = with_subjects(solution, given.questions)
     scores = score_answers(read_ballots(given.submission), solution, given.metric, given.seed)
     if given.json:
-        show_json({"submission": str(given.submission), "solution": str(given.solution), **asdict(scores)})
+        print_json({"submission": str(given.submission), "solution": str(given.solution), **asdict(scores)})
     else:
         show_scores(scores, given.submission.name)
     return DONE
 
 
-def with_subjects(solution: "list[Solved]", questions: Path) -> "list[Solved]":
+def with_subjects(solution: "list[SolvedRow]", questions: Path) -> "list[SolvedRow]":
     """The solution with each question's subject and group."""
     from quorum.data.read import read_records
 
@@ -88,4 +88,4 @@ def show_scores(scores: "Scores", name: str) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

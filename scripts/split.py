@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import DONE, enter, progress_bar, show_json
+from quorum.console import DONE, print_json, progress_bar, run_program
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Account:
 
 
 def account(split: "Split", questions: "Sequence[Question]", out: Path) -> Account:
-    from quorum.data.split import expected_leak
+    from quorum.data.split import estimate_random_leak
     from quorum.question import label_prior
 
     clusters = split.frame.group_by("cluster").agg("id").sort("cluster")["id"].to_list()
@@ -45,7 +45,7 @@ def account(split: "Split", questions: "Sequence[Question]", out: Path) -> Accou
         biggest_cluster=max(clusters, key=len),
         folds={fold: len(part) for fold, part in parts.items()},
         labels={fold: label_prior(part) for fold, part in parts.items()},
-        random_leak=expected_leak(split),
+        random_leak=estimate_random_leak(split),
         fingerprint=split.fingerprint,
         out=str(out),
     )
@@ -56,13 +56,13 @@ def write_parts(split: "Split", questions: "Sequence[Question]", out: Path) -> N
     import polars as pl
 
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out, training, without_answers, write_split
-    from quorum.disk import whole_file
+    from quorum.data.split import held_out_questions, strip_answers, training_folds, write_split
+    from quorum.disk import replace_file
 
-    held = held_out(split, questions)
-    write_questions(training(split, questions).questions, out / "train.parquet")
-    write_questions(without_answers(held), out / "heldout.parquet")
-    with whole_file(out / "heldout_solution.csv") as part:
+    held = held_out_questions(split, questions)
+    write_questions(training_folds(split, questions).questions, out / "train.parquet")
+    write_questions(strip_answers(held), out / "heldout.parquet")
+    with replace_file(out / "heldout_solution.csv") as part:
         pl.DataFrame([(question.id, question.answer) for question in held], ["id", "answer"], orient="row").write_csv(
             part
         )
@@ -106,22 +106,22 @@ def main() -> int:
 
     from quorum.config import read_config
     from quorum.data.read import read_questions
-    from quorum.data.split import split
+    from quorum.data.split import split_questions
     from quorum.data.table.columns import Layout
 
     questions = read_questions(given.file, read_config(Layout, given.layout) if given.layout else None)
     if all(question.answer is None for question in questions):
         raise BadInput(f"{given.file}: none of its {len(questions)} questions has an answer, so none can be held out")
     with progress_bar("looking for near-duplicates") as progress:
-        drawn = split(questions, given.held_out, given.folds, given.seed, progress=progress)
+        drawn = split_questions(questions, given.held_out, given.folds, given.seed, progress=progress)
     write_parts(drawn, questions, given.out)
     told = account(drawn, questions, given.out)
     if given.json:
-        show_json(asdict(told))
+        print_json(asdict(told))
     else:
         show(told)
     return DONE
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

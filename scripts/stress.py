@@ -8,7 +8,7 @@ import csv
 import shutil
 from pathlib import Path
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 
@@ -35,7 +35,7 @@ def main() -> int:
         repeat_rows(path, arguments.out / path.name, id_column, arguments.times)
     if arguments.json:
         files = [competition.train.name, competition.test.name, competition.sample.name]
-        show_json({"folder": str(arguments.out), "files": files, "times": arguments.times})
+        print_json({"folder": str(arguments.out), "files": files, "times": arguments.times})
     else:
         print(f"{arguments.out}: {competition.test.name}, {competition.sample.name}, each row {arguments.times} times")
     return DONE
@@ -76,4 +76,4 @@ def times(text: str) -> int:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.config import read_table
-from quorum.console import DONE, FOUND, enter, show_json
+from quorum.console import DONE, FOUND, print_json, run_program
 
 if TYPE_CHECKING:
     from quorum.competition.folder import Competition
@@ -101,10 +101,10 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
     import hashlib
 
     from quorum.data.read import read_records, write_questions
-    from quorum.data.repair import repaired
-    from quorum.data.split import held_out, split, training, without_answers, write_split
+    from quorum.data.repair import repair_table
+    from quorum.data.split import held_out_questions, split_questions, strip_answers, training_folds, write_split
     from quorum.disk import fingerprint
-    from quorum.files.submission import read_sample, sample_for, write_submission
+    from quorum.files.submission import make_sample, read_sample, write_submission
     from quorum.question import label_prior
 
     folder = Path("data/split") / competition.name
@@ -112,19 +112,19 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
     say(f"{competition.name}: {len(train.records)} questions to learn from, {len(test.records)} to answer")
     examined(train)
     examined(test, train)
-    solved, asked = repaired(train).questions, repaired(test).questions
-    parts = split(solved, share, seed=seed)
-    learnt, held = list(training(parts, solved).questions), held_out(parts, solved)
+    solved, asked = repair_table(train).questions, repair_table(test).questions
+    parts = split_questions(solved, share, seed=seed)
+    learnt, held = list(training_folds(parts, solved).questions), held_out_questions(parts, solved)
     say(f"split: {len(learnt)} in training folds, {len(held)} held out; no near-duplicate straddles; seed {seed}")
     write_split(parts, folder / "split.parquet")
     write_questions(learnt, folder / "train.parquet")
-    write_questions(without_answers(held), folder / "heldout.parquet")
+    write_questions(strip_answers(held), folder / "heldout.parquet")
     gold = Path("runs") / competition.name / "gold" / "heldout.parquet"  # not in `folder`, which goes to Kaggle
     write_questions(held, gold)
     write_questions(asked, folder / "test.parquet")
     law = competition.sample or folder / "sample_submission.csv"
     if competition.sample is None:  # then a letter is asked for, for every test question
-        write_submission(law, {}, {}, sample_for([question.id for question in asked]), label_prior(learnt))
+        write_submission(law, {}, {}, make_sample([question.id for question in asked]), label_prior(learnt))
     data = hashlib.sha256((fingerprint(competition.train) + fingerprint(competition.test)).encode()).hexdigest()
     law_read, prior = read_sample(law), label_prior(learnt)
     return Ground(replace(competition, sample=law), law_read, parts, held, asked, prior, data, folder, gold)
@@ -133,9 +133,9 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
 def examined(table: "Table", train: "Table | None" = None) -> None:
     """Tells what the doctor found and what is done about it."""
     from quorum.data.doctor import examine
-    from quorum.data.repair import repaired
+    from quorum.data.repair import repair_table
 
-    mended = repaired(table)
+    mended = repair_table(table)
     say(f"{table.path.name}: {len(mended.questions)} questions, {len(mended.dropped)} rows left out")
     for finding in examine(table, train).findings:
         places = ", ".join(place.id for place in finding.places[:3])
@@ -144,11 +144,11 @@ def examined(table: "Table", train: "Table | None" = None) -> None:
 
 def prior(ground: Ground) -> Run:
     """The baseline that asks nobody: every answer is unread, and filled from the prior."""
-    from quorum.files.answers import answers_frame, write_answers
+    from quorum.files.answers import make_answers, write_answers
 
     out = Path("runs") / ground.competition.name / "prior"
     for part, questions in (("test", ground.test), ("heldout", ground.held_out)):
-        write_answers(answers_frame("prior", {question.id: {} for question in questions}), out / f"{part}.parquet")
+        write_answers(make_answers("prior", {question.id: {} for question in questions}), out / f"{part}.parquet")
     return Run("prior", out, {}, (), 0.0)
 
 
@@ -156,8 +156,8 @@ def answer(ground: Ground, toml: Path) -> Run:
     """One member answers the test and the held-out questions, in a process of its own; a tuned one is trained first."""
     config = read_table(toml)
     out = Path("runs") / ground.competition.name / toml.stem
-    dials = {"questions": [str(ground.folder / "test.parquet"), str(ground.folder / "heldout.parquet")]}
-    given = {**dials, **common(ground, out), **background(ground, config)}
+    settings = {"questions": [str(ground.folder / "test.parquet"), str(ground.folder / "heldout.parquet")]}
+    given = {**settings, **common(ground, out), **background(ground, config)}
     seconds = 0.0
     if toml.name.endswith(TUNED):
         model, seconds = train(ground, training_of(toml))
@@ -174,7 +174,7 @@ def training_of(toml: Path) -> Path:
 def train(ground: Ground, toml: Path) -> tuple[Path, float]:
     """The model (or adapter) that a training kernel makes out of the training folds, and its wall seconds.
 
-    What another training left in its folder is removed: only one over the very same rows and dials goes on there.
+    What another training left in its folder is removed: only one over the very same rows and settings goes on there.
     """
     out = Path("runs") / ground.competition.name / toml.stem
     given: dict[str, Any] = {
@@ -211,16 +211,16 @@ def vote(ground: Ground, runs: list[Run]) -> Run:
 
 
 def common(ground: Ground, out: Path) -> dict[str, Any]:
-    """The dials that the competition decides for every kernel."""
+    """The settings that the competition decides for every kernel."""
     files = {"train": str(ground.folder / "train.parquet"), "sample": str(ground.competition.sample)}
     return {**files, "out": str(out)}
 
 
-def kernel(story: str, toml: Path, dials: Mapping[str, Any]) -> float:
+def kernel(story: str, toml: Path, settings: Mapping[str, Any]) -> float:
     """Runs one kernel as it runs on Kaggle, a process of its own; returns its wall seconds."""
     import json
 
-    overrides = [f"{name}={json.dumps(value)}" for name, value in dials.items()]  # JSON text and lists are TOML too
+    overrides = [f"{name}={json.dumps(value)}" for name, value in settings.items()]  # JSON text and lists are TOML too
     start = time.monotonic()
     done = subprocess.run([sys.executable, str(KERNELS / f"{story}.py"), str(toml), *overrides], check=False)
     if done.returncode:
@@ -235,21 +235,21 @@ def record(ground: Ground, run: Run, submissions: Path) -> "Entry":
     from quorum.disk import fingerprint
     from quorum.evaluation.ledger import Entry
     from quorum.evaluation.metrics import score_answers
-    from quorum.files.answers import ballots_of, read_answers
-    from quorum.files.solution import read_ballots, read_solution, solution_of
-    from quorum.files.submission import sample_for, write_submission
+    from quorum.files.answers import ballots_from_answers, read_answers
+    from quorum.files.solution import make_solution, read_ballots, read_solution
+    from quorum.files.submission import make_sample, write_submission
 
     sample, metric = ground.sample, ground.competition.metric
     path = submissions / f"{ground.competition.name}-{run.name}.csv"
     twin = run.out / "heldout.csv"
     form = "letter" if sample.form.startswith("index") else sample.form
-    held = sample_for([question.id for question in ground.held_out], form, sample.k, sample.labels)
+    held = make_sample([question.id for question in ground.held_out], form, sample.k, sample.labels)
     unread = []
     for file, part, questions, law in ((path, "test", ground.test, sample), (twin, "heldout", ground.held_out, held)):
-        ballots = ballots_of(read_answers(run.out / f"{part}.parquet"))
+        ballots = ballots_from_answers(read_answers(run.out / f"{part}.parquet"))
         labels = {question.id: question.labels for question in questions}
         unread.append(len(write_submission(file, ballots, labels, law, ground.prior).unread))
-    score = score_answers(read_ballots(twin), solution_of(ground.held_out), metric).overall
+    score = score_answers(read_ballots(twin), make_solution(ground.held_out), metric).overall
     public = private = None
     if ground.competition.solution:
         hidden = score_answers(read_ballots(path), read_solution(ground.competition.solution), metric)
@@ -305,13 +305,13 @@ def kept(ground: Ground, entries: "list[Entry]", submissions: Path) -> "list[Ent
 def show(ground: Ground, entries: "list[Entry]", submissions: Path, as_json: bool) -> None:
     """The leaderboard, and which file to send."""
     from leaderboard import show_boards
-    from quorum.evaluation.ledger import leaderboard, read_ledger
+    from quorum.evaluation.ledger import make_leaderboard, read_ledger
     from quorum.evaluation.metrics import lower_is_better
 
-    boards = leaderboard(read_ledger(submissions / "ledger.jsonl", say))
+    boards = make_leaderboard(read_ledger(submissions / "ledger.jsonl", say))
     mine = [board for board in boards if board.data == ground.data and board.split == ground.split.fingerprint]
     if as_json:
-        show_json([asdict(entry) for entry in entries])
+        print_json([asdict(entry) for entry in entries])
     else:
         show_boards(mine)
     if not entries:
@@ -337,11 +337,11 @@ def what_paid(ground: Ground, runs: list[Run]) -> None:
 def difference(ground: Ground, run: Run, other: Run) -> str:
     """The paired difference of two runs on the held-out questions: with its error, who alone is right, and p."""
     from quorum.evaluation.compare import compare_runs
-    from quorum.files.answers import ballots_of, read_answers
-    from quorum.files.solution import solution_of
+    from quorum.files.answers import ballots_from_answers, read_answers
+    from quorum.files.solution import make_solution
 
-    ballots = {one.name: ballots_of(read_answers(one.out / "heldout.parquet")) for one in (run, other)}
-    found = compare_runs(ballots, solution_of(ground.held_out), ground.competition.metric)
+    ballots = {one.name: ballots_from_answers(read_answers(one.out / "heldout.parquet")) for one in (run, other)}
+    found = compare_runs(ballots, make_solution(ground.held_out), ground.competition.metric)
     pair = found.pairs[0]
     return f"{run.name} - {other.name}: {pair_told(pair)} (n = {found.n}, {found.metric})"
 
@@ -363,4 +363,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

@@ -1,4 +1,4 @@
-"""Which checkpoint of a training, and which dials: each scored on the held-out questions by the kernel it will run in.
+"""Scores checkpoints and settings on the held-out questions, each by the kernel it will run in, and picks one.
 
 The most accurate is picked, a tie goes to the earliest; with --second only of those that reach the --floor there. Its
 submission joins the ledger with the number of looks it took: a score that chose the run is too good to be true, and
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, FOUND, enter, show_json
+from quorum.console import DONE, FOUND, print_json, run_program
 from submit import Run, common, kept, kernel, pair_told, prepare, record, say
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ def main() -> int:
     args = arguments()
 
     from quorum.competition.folder import find_competition
-    from quorum.competition.sweep import candidates_of
+    from quorum.competition.sweep import list_candidates
 
-    candidates = candidates_of(args.trained, grid_of(args.grid))
+    candidates = list_candidates(args.trained, grid_of(args.grid))
     ground = prepare(find_competition(args.folder), args.held_out, args.seed)
     check_held_out(ground, args.trained)
     out = Path("runs") / ground.competition.name / f"{args.member.stem}-sweep"
@@ -47,7 +47,7 @@ def main() -> int:
     entry = record(ground, answered_test(ground, sweep, args.member, out), args.submissions)
     legal = kept(ground, [replace(entry, looks=len(candidates))], args.submissions)
     if args.json:
-        show_json(asdict(sweep))
+        print_json(asdict(sweep))
     else:
         show(sweep, args)
     return DONE if legal else FOUND
@@ -62,7 +62,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission")
     parser.add_argument("member", type=Path, help="a TOML of kernels/infer.py that asks such a model")
     parser.add_argument("--trained", type=Path, help="folder of kernels/train.py, whose checkpoints are scored")
-    parser.add_argument("--grid", action="append", default=[], metavar="dial=value,value", help="may be repeated")
+    parser.add_argument("--grid", action="append", default=[], metavar="key=value,value", help="may be repeated")
     parser.add_argument("--second", type=Path, help="another file of solved questions, whose accuracy has a floor")
     parser.add_argument("--floor", type=float, help="the least accuracy there (with --second)")
     parser.add_argument("--held-out", type=float, default=0.25, help="share of train to score on (default %(default)s)")
@@ -76,20 +76,20 @@ def arguments() -> argparse.Namespace:
 
 
 def grid_of(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """dial=value,value as a dial and its values, each as TOML writes it or plain text.
+    """key=value,value as a setting and its values, each as TOML writes it or plain text.
 
     Raises:
         BadInput: there is no "=".
     """
-    from quorum.config import overridden
+    from quorum.config import apply_overrides
     from quorum.errors import BadInput
 
     grid = {}
     for text in texts:
-        dial, equals, values = text.partition("=")
+        setting, equals, values = text.partition("=")
         if not equals:
-            raise BadInput(f"--grid {text!r} is not dial=value,value")
-        grid[dial] = [overridden({}, [f"value={value}"], "--grid")["value"] for value in values.split(",")]
+            raise BadInput(f"--grid {text!r} is not key=value,value")
+        grid[setting] = [apply_overrides({}, [f"value={value}"], "--grid")["value"] for value in values.split(",")]
     return grid
 
 
@@ -109,10 +109,10 @@ def swept(ground: "Ground", candidates: "Sequence[Candidate]", args: argparse.Na
     """Every candidate asked and scored, the best picked and tested against the first."""
     import numpy as np
 
-    from quorum.competition.sweep import nested_accuracy, picked, reaches, write_checkpoint_scores
+    from quorum.competition.sweep import nested_accuracy, pick_trial, reaches_floor, write_checkpoint_scores
     from quorum.evaluation.compare import compare_runs
     from quorum.evaluation.metrics import question_value
-    from quorum.files.solution import solution_of
+    from quorum.files.solution import make_solution
 
     trials, ballots = [], []
     for number, candidate in enumerate(candidates):
@@ -121,8 +121,8 @@ def swept(ground: "Ground", candidates: "Sequence[Candidate]", args: argparse.Na
         trials.append(trial)
         ballots.append(own)
         write_checkpoint_scores((args.trained or out) / "checkpoint_scores.csv", trials)
-    place, solution = picked(trials, args.floor), solution_of(ground.held_out)
-    allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches(trial, args.floor)]
+    place, solution = pick_trial(trials, args.floor), make_solution(ground.held_out)
+    allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches_floor(trial, args.floor)]
     right = np.array([[question_value(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
     cluster = dict(ground.split.frame.select("id", "cluster").iter_rows())
     expected = nested_accuracy(right, [cluster[row.id] for row in solution])
@@ -138,24 +138,26 @@ def tried(
     """A candidate's answers to the held-out questions, scored; and its accuracy on the second file."""
     from quorum.competition.sweep import Trial
     from quorum.data.read import read_records, write_questions
-    from quorum.data.repair import repaired
-    from quorum.data.split import without_answers
+    from quorum.data.repair import repair_table
+    from quorum.data.split import strip_answers
     from quorum.evaluation.metrics import score_answers
-    from quorum.files.answers import ballots_of, read_answers
-    from quorum.files.solution import solution_of
+    from quorum.files.answers import ballots_from_answers, read_answers
+    from quorum.files.solution import make_solution
 
     files = [ground.folder / "heldout.parquet"]
-    others = repaired(read_records(args.second)).questions if args.second else []
+    others = repair_table(read_records(args.second)).questions if args.second else []
     if others:
         files.append(out / "questions" / "second.parquet")
-        write_questions(without_answers(others), files[1])
-    given = dials_of(ground, candidate, args.member, files, out) | {"sample": "", "journal": ""}
+        write_questions(strip_answers(others), files[1])
+    given = settings_of(ground, candidate, args.member, files, out) | {"sample": "", "journal": ""}
     seconds = kernel("infer", args.member, given)
-    ballots = ballots_of(read_answers(out / "heldout.parquet"))
-    score = score_answers(ballots, solution_of(ground.held_out)).overall
+    ballots = ballots_from_answers(read_answers(out / "heldout.parquet"))
+    score = score_answers(ballots, make_solution(ground.held_out)).overall
     second = None
     if others:
-        second = score_answers(ballots_of(read_answers(out / "second.parquet")), solution_of(others)).overall.value
+        second = score_answers(
+            ballots_from_answers(read_answers(out / "second.parquet")), make_solution(others)
+        ).overall.value
     return Trial(candidate, score.n, score.value, score.error, score.unread, seconds, second), ballots
 
 
@@ -164,13 +166,13 @@ def answered_test(ground: "Ground", sweep: Sweep, member: Path, out: Path) -> Ru
     import tomllib
 
     trial, folder = sweep.trials[sweep.place], out / str(sweep.place)
-    given = dials_of(ground, trial.candidate, member, [ground.folder / "test.parquet"], folder)
+    given = settings_of(ground, trial.candidate, member, [ground.folder / "test.parquet"], folder)
     seconds = kernel("infer", member, given)
     config = tomllib.loads(member.read_text(encoding="utf-8"))
     return Run(out.name, folder, config | given, (), trial.seconds + seconds)
 
 
-def dials_of(
+def settings_of(
     ground: "Ground", candidate: "Candidate", member: Path, files: Sequence[Path], out: Path
 ) -> dict[str, Any]:
     """What wins over the member's TOML."""
@@ -179,7 +181,7 @@ def dials_of(
     given = {"questions": [str(file) for file in files], **common(ground, out)}
     if "background" in tomllib.loads(member.read_text(encoding="utf-8")).get("retrieval", {}):
         given["retrieval.background"] = str(ground.competition.background or "")
-    return {**given, **candidate.dials}
+    return {**given, **candidate.settings}
 
 
 def show(sweep: Sweep, args: argparse.Namespace) -> None:
@@ -203,9 +205,9 @@ def show(sweep: Sweep, args: argparse.Namespace) -> None:
             print(
                 f"one of {others} could have beaten the first by luck: p x {others} = {min(1.0, others * pair.p):.1g}"
             )
-    dials = " ".join(f"{dial}={value}" for dial, value in best.candidate.dials.items())
-    print(f"python kernels/infer.py {args.member} {dials}")
+    settings = " ".join(f"{setting}={value}" for setting, value in best.candidate.settings.items())
+    print(f"python kernels/infer.py {args.member} {settings}")
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

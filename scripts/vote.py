@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, enter, show_json
+from quorum.console import DONE, print_json, run_program
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from quorum.judge.ensemble.select import Election
+    from quorum.judge.ensemble.select import VotingRule
 
 EPILOG = """\
 RUNS are answers files (.parquet), CSVs of id and one label column a run, or CSVs of id and a probability column a
@@ -58,7 +58,7 @@ def main() -> int:
     if arguments.explain is not None:
         told["explain"] = _explained(answers, election, arguments.explain)
     if arguments.json:
-        show_json(told)
+        print_json(told)
     else:
         _print(told)
     return DONE
@@ -68,15 +68,17 @@ def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataF
     """The answers without copied runs and without labels that a question lacks, and what there is to warn of."""
     import polars as pl
 
-    from quorum.errors import some
-    from quorum.judge.ensemble.diagnostics import copied_runs, near_copies, speaks_alone
+    from quorum.errors import list_some
+    from quorum.judge.ensemble.diagnostics import find_copied_runs, find_foreign_alphabets, find_near_copies
 
-    copies = copied_runs(answers)
+    copies = find_copied_runs(answers)
     warnings = [f"run {copy!r} is a copy of {original!r} and has no vote" for copy, original in copies.items()]
     answers = answers.filter(~pl.col("run").is_in(list(copies)))
-    for first, second, share in near_copies(answers):
+    for first, second, share in find_near_copies(answers):
         warnings.append(f"runs {first!r} and {second!r} agree on {share:.1%}: one model may be voting twice")
-    warnings += [f"run {run!r} gives labels that no other run gives: is it one?" for run in speaks_alone(answers)]
+    warnings += [
+        f"run {run!r} gives labels that no other run gives: is it one?" for run in find_foreign_alphabets(answers)
+    ]
     ids = answers["id"].n_unique()
     told = answers.group_by("run", maintain_order=True).agg(pl.col("id").n_unique(), read=pl.col("label").count())
     for name, own, read in told.rows():
@@ -96,7 +98,7 @@ def _trusted(answers: "pl.DataFrame", questions: Path | None) -> tuple["pl.DataF
         closed = pl.col("id").is_in(list(labels)) & pl.col("label").is_not_null()
         strange = answers.filter(closed).join(pairs, on=["id", "label"], how="anti")
         if len(strange):
-            shown = some(
+            shown = list_some(
                 [f"{run}/{id}: {label}" for run, id, label in strange.select("run", "id", "label").rows()[:20]]
             )
             warnings.append(f"{len(strange)} votes are for labels that the question lacks and do not count: {shown}")
@@ -124,16 +126,16 @@ def _vote(
     subjects: "pl.DataFrame | None",
     method: str,
     warnings: list[str],
-) -> tuple["pl.DataFrame", "Election"]:
+) -> tuple["pl.DataFrame", "VotingRule"]:
     """The votes, a ballot a question, and how they came about."""
-    from quorum.judge.ensemble.pool import majority
-    from quorum.judge.ensemble.select import FEWEST_LABELLED, Election, cast, elect
-    from quorum.judge.ensemble.unsupervised import agreement, dawid_skene, glad
-    from quorum.judge.ensemble.weighting import labelled_ballots
+    from quorum.judge.ensemble.pool import vote_majority
+    from quorum.judge.ensemble.select import FEWEST_LABELLED, VotingRule, apply_rule, select_rule
+    from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
+    from quorum.judge.ensemble.weighting import collect_labelled_ballots
 
     ones = dict.fromkeys(answers["run"].unique(maintain_order=True), 1.0)
     if not answers["label"].count():
-        return answers.unique("id", keep="first", maintain_order=True), Election("majority", "votes", ones)
+        return answers.unique("id", keep="first", maintain_order=True), VotingRule("majority", "votes", ones)
     if gold is not None:
         known = answers.join(gold, on="id")
         count = known["id"].n_unique()
@@ -143,44 +145,46 @@ def _vote(
         elif count:
             _of_one_alphabet(known)
     if method == "dawid-skene":
-        return dawid_skene(answers), Election("dawid-skene", "votes", ones)
+        return vote_dawid_skene(answers), VotingRule("dawid-skene", "votes", ones)
     if method == "glad":
-        return glad(answers), Election("glad", "votes", ones)
+        return vote_glad(answers), VotingRule("glad", "votes", ones)
     if method == "agreement" or (gold is None and method == "auto"):
-        election = agreement(answers) if len(ones) > 2 else Election("majority", "votes", ones)
+        election = weigh_by_agreement(answers) if len(ones) > 2 else VotingRule("majority", "votes", ones)
     elif gold is None and method == "majority":
-        return majority(answers), Election("majority", "votes", ones)
+        return vote_majority(answers), VotingRule("majority", "votes", ones)
     elif gold is None:
         raise BadInput(
             f"--method {method!r} needs --gold DEV; without it, majority, agreement, dawid-skene or glad are allowed"
         )
     else:
-        from quorum.judge.ensemble.diagnostics import worse_than_chance
+        from quorum.judge.ensemble.diagnostics import find_worse_than_chance
 
-        ballots = labelled_ballots(answers, gold if subjects is None else gold.join(subjects, on="id", how="left"))
-        election = elect(ballots, None if method == "auto" else method)
-        for member, share in worse_than_chance(ballots):
+        ballots = collect_labelled_ballots(
+            answers, gold if subjects is None else gold.join(subjects, on="id", how="left")
+        )
+        election = select_rule(ballots, None if method == "auto" else method)
+        for member, share in find_worse_than_chance(ballots):
             warnings.append(f"run {member!r} is right on {share:.1%} of what it read: worse than chance")
         if not election.weights and not election.subject_weights:
             warnings.append("no member is worth a weight: the plain majority stands")
             election = replace(election, method="majority", weights=ones)
-    return cast(answers, election, subjects), election
+    return apply_rule(answers, election, subjects), election
 
 
 def _of_one_alphabet(known: "pl.DataFrame") -> None:
     """Refuses runs that give none of the labelled questions' answers there: the two speak of different things."""
-    from quorum.errors import some
+    from quorum.errors import list_some
 
     found, wanted = ([*map(repr, known[column].drop_nulls().unique().sort())] for column in ("label", "answer"))
     if not set(found) & set(wanted):
         raise BadInput(
-            f"the labelled questions' answers are {some(wanted, 8)}, and no run gives one of them there: theirs are"
-            f" {some(found, 8)}"
+            f"the labelled questions' answers are {list_some(wanted, 8)}, and no run gives one of them: theirs are"
+            f" {list_some(found, 8)}"
         )
 
 
 def _told(
-    answers: "pl.DataFrame", election: "Election", warnings: list[str], questions: int, unread: int
+    answers: "pl.DataFrame", election: "VotingRule", warnings: list[str], questions: int, unread: int
 ) -> dict[str, Any]:
     """What a machine is told; `out_of_fold` and `best_single` are null without labelled questions."""
     return {
@@ -198,10 +202,10 @@ def _told(
     }
 
 
-def _explained(answers: "pl.DataFrame", election: "Election", id: str) -> list[dict[str, Any]]:
-    from quorum.judge.ensemble.select import explain
+def _explained(answers: "pl.DataFrame", election: "VotingRule", id: str) -> list[dict[str, Any]]:
+    from quorum.judge.ensemble.select import explain_vote
 
-    rows = explain(answers, election, id).to_dicts()
+    rows = explain_vote(answers, election, id).to_dicts()
     if not rows:
         raise BadInput(f"--explain {id!r}: no run has this id")
     return rows
@@ -224,4 +228,4 @@ def _print(told: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

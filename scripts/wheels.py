@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from quorum.console import DONE, enter, show_json
-from quorum.errors import BadInput, some
+from quorum.console import DONE, print_json, run_program
+from quorum.errors import BadInput, list_some
 
 
 def main() -> int:
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
 
-    from quorum.disk import fingerprint, whole_file
+    from quorum.disk import fingerprint, replace_file
     from quorum.kaggle.metadata import kaggle_limits
     from quorum.kaggle.mount import WHEELS_MARKER
     from quorum.kaggle.upload import write_dataset_metadata
@@ -42,7 +42,7 @@ def main() -> int:
     for older in set(arguments.out.glob("*.whl")).difference(wheels):
         older.unlink()
     listed = [{"name": path.name, "bytes": path.stat().st_size, "sha256": fingerprint(path)} for path in wheels]
-    with whole_file(arguments.out / WHEELS_MARKER) as part:
+    with replace_file(arguments.out / WHEELS_MARKER) as part:
         part.write_text(json.dumps({**image, "wheels": listed}, indent=1) + "\n", encoding="utf-8")
     title = arguments.id.partition("/")[2].replace("-", " ").capitalize()
     write_dataset_metadata(arguments.out, arguments.id, title, "other")
@@ -78,7 +78,7 @@ def needed_wheels(requirements: Path, folder: Path, target: Sequence[str]) -> li
     listed = json.loads(told)["install"]
     unnamed = [wheel["metadata"] for wheel in listed if not wheel["requested"]]
     if pins := sorted(f"{wheel['name']}=={wheel['version']}" for wheel in unnamed):
-        raise BadInput(f"{requirements}: what it names needs {some(pins)} too; name it there")
+        raise BadInput(f"{requirements}: what it names needs {list_some(pins)} too; name it there")
     return [Path(unquote(urlsplit(wheel["download_info"]["url"]).path)).name for wheel in listed]
 
 
@@ -110,7 +110,7 @@ def report(folder: Path, listed: Sequence[dict[str, Any]], as_json: bool) -> Non
     """The whole size, and the largest wheels."""
     whole = sum(wheel["bytes"] for wheel in listed)
     if as_json:
-        show_json({"folder": str(folder), "bytes": whole, "wheels": listed})
+        print_json({"folder": str(folder), "bytes": whole, "wheels": listed})
         return
     for wheel in sorted(listed, key=lambda wheel: -wheel["bytes"])[:5]:
         print(f"{wheel['bytes'] / 1e6:10.1f} MB  {wheel['name']}")
@@ -119,4 +119,4 @@ def report(folder: Path, listed: Sequence[dict[str, Any]], as_json: bool) -> Non
 
 
 if __name__ == "__main__":
-    enter(main)
+    run_program(main)

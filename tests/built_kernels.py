@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from quorum.kaggle.mount import mounted
+from quorum.kaggle.mount import resolve_mounts
 
 ROOT = Path(__file__).parents[1]
 PLANS: dict[str, Any] = tomllib.loads((ROOT / "kernels" / "kaggle.toml").read_text())
@@ -122,19 +122,19 @@ def hand_on(root: Path, name: str) -> None:
 
 
 def run_package(folder: Path, name: str, root: Path, *overrides: str, forked: bool = True) -> None:
-    """The same story out of the package, with the same dials; `forked` from what has imported transformers already."""
+    """The same story out of the package, with the same settings; `forked` from a process that imported transformers."""
     plan = PLANS[name]
-    table = mounted(plan["kaggle"], root)
+    table = resolve_mounts(plan["kaggle"], root)
     flat = [
-        f"{dial}={json.dumps(value)}".replace(str(root / "working"), str(folder))
+        f"{setting}={json.dumps(value)}".replace(str(root / "working"), str(folder))
         for outer, inner in table.items()
-        for dial, value in (
+        for setting, value in (
             {f"{outer}.{name}": each for name, each in inner.items()} if isinstance(inner, dict) else {outer: inner}
         ).items()
     ]
-    story, dials = ROOT / "kernels" / f"{plan['story']}.py", ROOT / "kernels" / f"{plan['dials']}.toml"
+    story, settings = ROOT / "kernels" / f"{plan['story']}.py", ROOT / "kernels" / f"{plan['settings']}.toml"
     run = (_forks() if forked else get_context("spawn")).Process(
-        target=_run_story, args=[str(story), str(dials), *flat, *overrides]
+        target=_run_story, args=[str(story), str(settings), *flat, *overrides]
     )
     run.start()
     run.join()

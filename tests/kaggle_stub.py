@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from quorum.kaggle.client import Patience
+from quorum.kaggle.client import RetryPolicy
 
 USER = "ada"
 
@@ -380,7 +380,7 @@ class Clock:
         self.slept.append(seconds)
 
 
-def patient(**limits: Any) -> Patience:
+def patient(**limits: Any) -> RetryPolicy:
     """Patience that costs no time."""
     clock = Clock()
-    return Patience(clock=lambda: clock.now, sleep=clock.sleep, **limits)
+    return RetryPolicy(clock=lambda: clock.now, sleep=clock.sleep, **limits)

@@ -19,13 +19,13 @@ import quorum.data.repair
 import quorum.files.submission  # noqa: F401
 import quorum.model.around.managed
 from quorum.config import read_config
-from quorum.model.simulated import Believer, Fake
+from quorum.model.simulated import ScriptedModel, SimulatedModel
 
 SECONDS = 0.001  # that the model takes for a question
 
 
 def main(toml: Path, notes: Path) -> None:
-    believer = Believer(accuracy=0.5, seed=1)
+    believer = SimulatedModel(accuracy=0.5, seed=1)
     asked = os.open(notes, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
     def slow(prompt):
@@ -33,7 +33,7 @@ def main(toml: Path, notes: Path) -> None:
         os.write(asked, f"{prompt.question_id}\n".encode())
         return believer.answer([prompt])[0]
 
-    quorum.model.around.managed.open_backend = lambda table, solved: Fake(slow)
+    quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(slow)
     config = read_config(infer.Infer, toml)
     for _ in sys.stdin:
         run = os.fork()

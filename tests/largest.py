@@ -3,9 +3,9 @@
 import random
 from pathlib import Path
 
-from quorum.ask.prompt import render
+from quorum.ask.prompt import render_prompt
 from quorum.question import Question, letters
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 
 
 def largest_questions(count: int, seed: int = 0) -> list[Question]:
@@ -18,10 +18,10 @@ def largest_questions(count: int, seed: int = 0) -> list[Question]:
     ]
 
 
-def largest_rows(count: int, seed: int = 0) -> list[Row]:
+def largest_rows(count: int, seed: int = 0) -> list[TrainingRow]:
     """Those questions as rows whose completion is the letter."""
     return [
-        Row(render(question, "letter"), str(question.answer), str(question.answer))
+        TrainingRow(render_prompt(question, "letter"), str(question.answer), str(question.answer))
         for question in largest_questions(count, seed)
     ]
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from quorum.errors import BadInput
 from quorum.files.answers import (
     ANSWERS,
-    answers_frame,
-    ballots_of,
-    checked_answers,
+    ballots_from_answers,
+    check_answers,
+    make_answers,
     ranked,
     read_answers,
     write_answers,
@@ -19,13 +19,13 @@ weights = st.dictionaries(st.sampled_from("ABCDEF"), st.floats(0, 1e6), max_size
 
 @given(st.dictionaries(st.text(min_size=1), weights))
 def test_ballots_come_back_as_they_went(ballots):
-    frame = answers_frame("r", ballots)
-    assert ballots_of(frame) == ballots
-    assert list(ballots_of(frame)) == list(ballots)
+    frame = make_answers("r", ballots)
+    assert ballots_from_answers(frame) == ballots
+    assert list(ballots_from_answers(frame)) == list(ballots)
 
 
 def test_answers_survive_the_disk_and_unread_stays_a_row(tmp_path):
-    frame = answers_frame("r", {"q1": {"A": 0.7, "B": 0.3}, "q2": {}})
+    frame = make_answers("r", {"q1": {"A": 0.7, "B": 0.3}, "q2": {}})
     write_answers(frame, tmp_path / "deep" / "answers.parquet")
     assert read_answers(tmp_path / "deep" / "answers.parquet").equals(frame)
     assert frame.filter(pl.col("id") == "q2").rows() == [("r", "q2", None, 0.0)]
@@ -34,7 +34,7 @@ def test_answers_survive_the_disk_and_unread_stays_a_row(tmp_path):
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
 def test_a_bad_weight_is_refused_with_its_place(weight):
     with pytest.raises(BadInput, match="r/q1: A"):
-        answers_frame("r", {"q1": {"A": weight}})
+        make_answers("r", {"q1": {"A": weight}})
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_bad_weight_is_refused_with_its_place(weight):
 )
 def test_a_label_twice_or_read_and_unread_at_once_is_refused(rows):
     with pytest.raises(BadInput, match="r/q"):
-        checked_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), "here")
+        check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), "here")
 
 
 def test_a_file_that_is_not_answers_is_refused(tmp_path):

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
-from quorum.kaggle.bundle import built_kernel
+from quorum.kaggle.bundle import build_kernel
 from quorum.kaggle.metadata import (
     KernelMetadata,
-    check_kernel_dials,
+    check_kernel_settings,
     kaggle_slug,
     read_kernel_metadata,
     write_kernel_metadata,
 )
-from quorum.kaggle.mount import first_dials, found_wheels, missing_pins, mounted
+from quorum.kaggle.mount import find_wheels, list_missing_pins, make_first_settings, resolve_mounts
 from quorum.kaggle.secret import find_secrets
 from tests.test_wheels import wheel
 
@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.config import read_config
-from quorum.console import DONE, enter
+from quorum.console import DONE, run_program
 from quorum.tale.count import count_words
 
 
@@ -51,7 +51,7 @@ def main(config: Count) -> None:
 
 
 if __name__ == "__main__":
-    enter(lambda: main(read_config(Count, Path("count.toml"))) or DONE)
+    run_program(lambda: main(read_config(Count, Path("count.toml"))) or DONE)
 '''
 COUNT = '''"""Words, counted in two processes."""
 
@@ -87,9 +87,9 @@ def tale(tmp_path):
     return tmp_path
 
 
-def built(tale, dials=None, **options):
-    table = {"text": "one two three", "out": "/kaggle/working/n.txt", "times": 2} | (dials or {})
-    return built_kernel(tale / "count.py", table, tale / "src", "count", "0123abc", **options)
+def built(tale, settings=None, **options):
+    table = {"text": "one two three", "out": "/kaggle/working/n.txt", "times": 2} | (settings or {})
+    return build_kernel(tale / "count.py", table, tale / "src", "count", "0123abc", **options)
 
 
 def write_module(tale, name, text):
@@ -109,7 +109,7 @@ def run_alone(folder, script, *overrides, path=""):
     )  # fmt: skip
 
 
-def test_a_built_file_runs_alone_with_its_dials_and_spawns(tale):
+def test_a_built_file_runs_alone_with_its_settings_and_spawns(tale):
     (tale / "fake" / "working").mkdir(parents=True)
     done = run_alone(tale, built(tale), f"kaggle={tale / 'fake'}")
     assert done.returncode == 0, done.stderr
@@ -117,7 +117,7 @@ def test_a_built_file_runs_alone_with_its_dials_and_spawns(tale):
     assert done.stdout.startswith("python ")
 
 
-def test_a_dial_on_the_command_line_wins_over_the_foot(tale):
+def test_a_setting_on_the_command_line_wins_over_the_foot(tale):
     done = run_alone(tale, built(tale), "times=5", "out=n.txt")
     assert done.returncode == 0, done.stderr
     assert (tale / "empty" / "n.txt").read_text() == "15"
@@ -133,10 +133,10 @@ def test_a_kernel_on_a_machine_without_its_gpus_stops_at_once(tale):
     assert subprocess.run(again, capture_output=True, check=False).returncode == 0
 
 
-def test_an_unknown_dial_ends_in_one_line_and_code_2(tale):
+def test_an_unknown_setting_ends_in_one_line_and_code_2(tale):
     done = run_alone(tale, built(tale), "tmies=5")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "unknown dial 'tmies'; allowed are text, out, times" in done.stderr
+    assert "unknown setting 'tmies'; allowed are text, out, times" in done.stderr
 
 
 def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
@@ -146,7 +146,7 @@ def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
 
 
 @pytest.mark.parametrize(
-    ("dial", "value", "message"),
+    ("setting", "value", "message"),
     [
         ("deadline", "soon", "which is no number"),
         ("gpus", "soon", "which is no whole number"),
@@ -155,31 +155,31 @@ def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
         ("sample", 5, "which is no text"),
     ],
 )
-def test_a_first_dial_of_another_type_is_refused(dial, value, message):
-    with pytest.raises(BadInput, match=f"the dials: dial '{dial}' is {value!r}, {message}"):
-        first_dials({dial: value, "times": 3}, "the dials")
+def test_a_first_setting_of_another_type_is_refused(setting, value, message):
+    with pytest.raises(BadInput, match=f"the settings: setting '{setting}' is {value!r}, {message}"):
+        make_first_settings({setting: value, "times": 3}, "the settings")
 
 
 @pytest.mark.parametrize(
-    ("dials", "message"),
+    ("settings", "message"),
     [
-        ({"tmies": 3}, "count: unknown dial 'tmies'; allowed are text, out, times, sample, deadline"),
-        ({"times": math.nan}, "count: dial 'times' is nan; allowed are texts, finite numbers"),
-        ({"deadline": math.inf}, "count: dial 'deadline' is inf; allowed are texts, finite numbers"),
-        ({"text": [{"a": -math.inf}]}, "count: dial 'text' is -inf"),
-        ({"text": date(2026, 11, 21)}, "count: dial 'text' is 2026-11-21; allowed are texts"),
-        ({"deadline": "soon"}, "count: dial 'deadline' is 'soon', which is no number"),
+        ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, deadline"),
+        ({"times": math.nan}, "count: setting 'times' is nan; allowed are texts, finite numbers"),
+        ({"deadline": math.inf}, "count: setting 'deadline' is inf; allowed are texts, finite numbers"),
+        ({"text": [{"a": -math.inf}]}, "count: setting 'text' is -inf"),
+        ({"text": date(2026, 11, 21)}, "count: setting 'text' is 2026-11-21; allowed are texts"),
+        ({"deadline": "soon"}, "count: setting 'deadline' is 'soon', which is no number"),
         ({"deadline": -1}, r"deadline is -1\.0; allowed are minutes"),
     ],
 )
-def test_dials_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, dials, message):
+def test_settings_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, settings, message):
     with pytest.raises(BadInput, match=message):
-        built(tale, dials)
+        built(tale, settings)
 
 
-def test_a_dial_that_the_story_needs_is_missed_here(tale):
-    with pytest.raises(BadInput, match="count: dial 'text' is missing"):
-        built_kernel(tale / "count.py", {"out": "n.txt"}, tale / "src", "count", "0123abc")
+def test_a_setting_that_the_story_needs_is_missed_here(tale):
+    with pytest.raises(BadInput, match="count: setting 'text' is missing"):
+        build_kernel(tale / "count.py", {"out": "n.txt"}, tale / "src", "count", "0123abc")
 
 
 def test_the_same_sources_give_the_same_bytes(tale):
@@ -191,7 +191,7 @@ def test_modules_stand_bottom_up_as_they_are_without_their_imports_from_the_pack
     assert WORD in text
     assert text.index("def words") < text.index("def count_words") < text.index("def main(config")
     assert "from quorum" not in text
-    assert text[-49:] == 'if __name__ == "__main__":\n    enter(run_kernel)\n'
+    assert text[-55:] == 'if __name__ == "__main__":\n    run_program(run_kernel)\n'
     assert text.count('if __name__ == "__main__":\n') == 1
 
 
@@ -203,7 +203,7 @@ def test_the_banner_names_commit_hash_and_how_to_rebuild(tale):
 
 
 def test_a_block_that_held_only_such_an_import_keeps_a_pass(tale):
-    write_module(tale, "word", WORD + "\n\ndef later() -> None:\n    from quorum.errors import some\n")
+    write_module(tale, "word", WORD + "\n\ndef later() -> None:\n    from quorum.errors import list_some\n")
     assert "def later() -> None:\n    pass\n" in built(tale)
 
 
@@ -218,27 +218,33 @@ def test_a_circle_is_refused_and_shown(tale):
     [
         ("def count_words(): ...", "count_words has two meanings in one file: defined in quorum.tale.word"),
         ("from rich.progress import Progress", "Progress has two meanings in one file"),
-        ("from json import loads as some", "some has two meanings in one file"),
+        ("from json import loads as list_some", "list_some has two meanings in one file"),
         ("def len(): ...", "len, defined in quorum.tale.word, would take the place of Python's own"),
-        ("DIALS = 3", "DIALS has two meanings in one file: the dials"),
+        ("SETTINGS = 3", "SETTINGS has two meanings in one file: the settings"),
         ("import quorum.errors", "allowed is only: from quorum.wing.module import name"),
         ("from . import count", "a relative import"),
-        ("from quorum.errors import some as few", "import some as few; allowed is only the name itself"),
+        ("from quorum.errors import list_some as few", "import list_some as few; allowed is only the name itself"),
         ("from quorum.errors import *", "allowed is only the name itself"),
         ("from __future__ import annotations", "leave it out"),
         ("HERE = __file__", "__file__, which at Kaggle is another file"),
         ("from quorum.tale import word", r"quorum\.tale, which is no module"),
-        ("def f():\n    from quorum.errors import some\n    some = 1", "some is imported and assigned in f"),
-        ("def f(some):\n    from quorum.errors import some", "some is imported and assigned in f"),
-        ("def f(some):\n    def g():\n        from quorum.errors import some", "imported in g, and another in f"),
-        ("class A:\n    from quorum.errors import some", "some is imported in the body of A, a class"),
+        (
+            "def f():\n    from quorum.errors import list_some\n    list_some = 1",
+            "list_some is imported and assigned in f",
+        ),
+        ("def f(list_some):\n    from quorum.errors import list_some", "list_some is imported and assigned in f"),
+        (
+            "def f(list_some):\n    def g():\n        from quorum.errors import list_some",
+            "imported in g, and another in f",
+        ),
+        ("class A:\n    from quorum.errors import list_some", "list_some is imported in the body of A, a class"),
         ("def f():\n    from quorum.errors import nope", r"line 8: quorum\.errors has no nope"),
         (
-            "from quorum.errors import some; STEP = 2",
-            "line 7: 'from quorum.errors import some' needs a line of its own",
+            "from quorum.errors import list_some; STEP = 2",
+            "line 7: 'from quorum.errors import list_some' needs a line of its own",
         ),
-        ("STEP = 2; from quorum.errors import some", "needs a line of its own"),
-        ("def f(): from quorum.errors import some", "needs a line of its own"),
+        ("STEP = 2; from quorum.errors import list_some", "needs a line of its own"),
+        ("def f(): from quorum.errors import list_some", "needs a line of its own"),
         ("if __name__ != '__main__':\n    STEP = 2", "line 7: __name__, which is another in one file"),
         ("if __name__ == '__main__':\n    STEP = 2\nelse:\n    STEP = 3", "line 7: __name__, which is another"),
         ("def f(:", "line 7: invalid syntax"),
@@ -285,7 +291,7 @@ def test_a_door_that_is_written_the_other_way_round_is_left_out_too(tale):
     ],
 )
 def test_a_broken_table_of_a_kernel_ends_in_one_line(tmp_path, file, text, message):
-    (tmp_path / "kaggle.toml").write_text('owner = "ada"\n[few]\nstory = "infer"\ndials = "few"\ntitle = "A few"\n')
+    (tmp_path / "kaggle.toml").write_text('owner = "ada"\n[few]\nstory = "infer"\nsettings = "few"\ntitle = "A few"\n')
     (tmp_path / file).write_text(f'{text}\nowner = "ada"\n' if file == "kaggle.toml" else text)
     command = [sys.executable, str(ROOT / "scripts" / "bundle.py"), "--kernels", str(tmp_path), "--out", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -298,7 +304,7 @@ def test_the_same_import_in_two_modules_is_no_clash(tale):
     assert built(tale).count("from multiprocessing import get_context") == 2
 
 
-def test_a_story_without_a_main_that_takes_its_dials_is_refused(tale):
+def test_a_story_without_a_main_that_takes_its_settings_is_refused(tale):
     (tale / "count.py").write_text(STORY.replace("config: Count", "config"))
     with pytest.raises(BadInput, match=r"a kernel needs a main\(config: ITS_DATACLASS\)"):
         built(tale)
@@ -332,7 +338,7 @@ def test_a_kernel_installs_its_wheels_from_the_mounted_dataset_without_a_network
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines if line[:3] != "GPU"][-5:] == [
-        "mounts:", "deadline:", "installing", "versions:", "dials:",
+        "mounts:", "deadline:", "installing", "versions:", "settings:",
     ]  # fmt: skip
     assert f"installing 1 wheels from {wheels}" in lines
     assert (tale / "fake" / "working" / "n.txt").read_text() == "2"
@@ -344,7 +350,7 @@ def test_a_kernel_whose_wheels_are_missing_has_told_its_machine_and_left_the_sam
     (inputs / "sample.csv").write_text("id,answer\nq1,A\n")
     table = {"sample": "/kaggle/input/letters/sample.csv", "out": "/kaggle/working", "deadline": 660.0}
     text = built(tale, table, pins=["alpha==1.0"], wheels="/kaggle/input/wheels-312")
-    assert text.index("enter_first(begin_kernel)") < text.index("quorum.tale.word")
+    assert text.index("run_first(begin_kernel)") < text.index("quorum.tale.word")
     done = run_alone(tale, text, f"kaggle={tale / 'fake'}", "deadline=9")
     assert (done.returncode, "wheels-312 is not mounted; there are letters" in done.stderr) == (2, True)
     first, *rest = done.stdout.splitlines()
@@ -393,18 +399,21 @@ def test_wheels_that_are_installed_in_those_very_versions_are_not_asked_for(tale
                      f"kaggle={tale / 'fake'}")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "installing" not in done.stdout
-    assert missing_pins(["pytest==0.1", f"pytest=={pytest.__version__}", "no-such==1"]) == ["pytest==0.1", "no-such==1"]
+    assert list_missing_pins(["pytest==0.1", f"pytest=={pytest.__version__}", "no-such==1"]) == [
+        "pytest==0.1",
+        "no-such==1",
+    ]
 
 
 def test_wheels_are_found_by_their_marker_and_of_several_by_their_name(tmp_path):
     for name in ("ada/renamed", "ada/quorum-wheels"):
         (tmp_path / "input" / name).mkdir(parents=True)
         (tmp_path / "input" / name / "wheels.json").write_text("{}")
-    assert found_wheels("/kaggle/input/quorum-wheels", tmp_path) == tmp_path / "input" / "ada" / "quorum-wheels"
+    assert find_wheels("/kaggle/input/quorum-wheels", tmp_path) == tmp_path / "input" / "ada" / "quorum-wheels"
     (tmp_path / "input" / "ada" / "quorum-wheels" / "wheels.json").unlink()
-    assert found_wheels("/kaggle/input/quorum-wheels", tmp_path) == tmp_path / "input" / "ada" / "renamed"
+    assert find_wheels("/kaggle/input/quorum-wheels", tmp_path) == tmp_path / "input" / "ada" / "renamed"
     (tmp_path / "input" / "under-another-name").symlink_to("ada/renamed")
-    assert found_wheels("/kaggle/input/quorum-wheels", tmp_path).samefile(tmp_path / "input" / "ada" / "renamed")
+    assert find_wheels("/kaggle/input/quorum-wheels", tmp_path).samefile(tmp_path / "input" / "ada" / "renamed")
 
 
 def test_what_runs_before_the_wheels_are_there_needs_nothing_but_python(tale):
@@ -431,7 +440,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_in_a_module_or_a_dial_is_refused_and_not_shown(tale, secret):
+def test_a_secret_in_a_module_or_a_setting_is_refused_and_not_shown(tale, secret):
     write_module(tale, "word", f'{WORD}\nKEY = "{secret}"\n')
     with pytest.raises(BadInput, match="what looks like a secret would be pushed: line") as refused:
         built(tale)
@@ -519,16 +528,16 @@ def test_an_input_is_found_wherever_kaggle_mounts_it(tmp_path, place):
     path.parent.mkdir(parents=True)
     path.write_text("id\n")
     table = {"questions": ["/kaggle/input/letters/data/test.csv"], "out": "/kaggle/working", "run": "x"}
-    assert mounted(table, tmp_path) == {"questions": [str(path)], "out": str(tmp_path / "working"), "run": "x"}
+    assert resolve_mounts(table, tmp_path) == {"questions": [str(path)], "out": str(tmp_path / "working"), "run": "x"}
 
 
 def test_an_input_that_is_not_there_or_twice_is_told(tmp_path):
     for owner in ("ada", "eve"):
         (tmp_path / "input" / owner / "wheels-312").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"wheels-312 is there twice: \S+ada/wheels-312, \S+eve/wheels-312"):
-        mounted("/kaggle/input/wheels-312", tmp_path)
+        resolve_mounts("/kaggle/input/wheels-312", tmp_path)
     with pytest.raises(BadInput, match="letters/test.csv is not mounted; there are ada, ada/wheels-312, eve"):
-        mounted("/kaggle/input/letters/test.csv", tmp_path)
+        resolve_mounts("/kaggle/input/letters/test.csv", tmp_path)
 
 
 @pytest.mark.parametrize("link", ["letters", "competitions/alias/letters", "zoo/letters"])
@@ -538,14 +547,14 @@ def test_an_input_under_two_names_is_one_input(tmp_path, link):
     (place / "sample.csv").write_text("id,answer\n")
     (tmp_path / "input" / link).parent.mkdir(exist_ok=True)
     (tmp_path / "input" / link).symlink_to(place)
-    assert mounted("/kaggle/input/letters/sample.csv", tmp_path).endswith("letters/sample.csv")
+    assert resolve_mounts("/kaggle/input/letters/sample.csv", tmp_path).endswith("letters/sample.csv")
 
 
 def test_a_dataset_that_holds_a_folder_of_that_name_does_not_hide_the_input(tmp_path):
     for place in ("competitions/letters", "datasets/ada/backup/letters"):
         (tmp_path / "input" / place).mkdir(parents=True)
         (tmp_path / "input" / place / "sample.csv").write_text(place)
-    mounted_there = mounted("/kaggle/input/letters/sample.csv", tmp_path)
+    mounted_there = resolve_mounts("/kaggle/input/letters/sample.csv", tmp_path)
     assert Path(mounted_there).read_text() == "competitions/letters"
 
 
@@ -575,26 +584,26 @@ def test_metadata_that_kaggle_would_refuse_or_change_is_refused_here(changes, me
         told(**changes)
 
 
-def test_dials_fit_the_machine_and_the_sources():
+def test_settings_fit_the_machine_and_the_sources():
     t4 = told(machine_shape="NvidiaTeslaT4", competition_sources=("letters",))
-    check_kernel_dials(t4, {"backend": {"dtype": "float16"}, "questions": ["/kaggle/input/letters/test.csv"]})
+    check_kernel_settings(t4, {"backend": {"dtype": "float16"}, "questions": ["/kaggle/input/letters/test.csv"]})
     with pytest.raises(
-        BadInput, match=r"dial 'runs' reads /kaggle/input/x/a\.parquet, but its sources bring only letters"
+        BadInput, match=r"setting 'runs' reads /kaggle/input/x/a\.parquet, but its sources bring only letters"
     ):
-        check_kernel_dials(t4, {"runs": ["/kaggle/input/x/a.parquet"]})
+        check_kernel_settings(t4, {"runs": ["/kaggle/input/x/a.parquet"]})
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "bf16 ", "torch.bfloat16", "BF16"])
 def test_a_t4_takes_no_bfloat16_however_it_is_spelt(dtype):
-    with pytest.raises(BadInput, match=rf"dial 'backend\.dtype' is '{dtype}', which NvidiaTeslaT4 lacks: float16"):
-        check_kernel_dials(told(machine_shape="NvidiaTeslaT4"), {"backend": {"dtype": dtype}})
+    with pytest.raises(BadInput, match=rf"setting 'backend\.dtype' is '{dtype}', which NvidiaTeslaT4 lacks: float16"):
+        check_kernel_settings(told(machine_shape="NvidiaTeslaT4"), {"backend": {"dtype": dtype}})
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id_no": 77}, "unknown dial 'id_no'"),
-        ({"keywords": ["letters"]}, "unknown dial 'keywords'"),
+        ({"id_no": 77}, "unknown setting 'id_no'"),
+        ({"keywords": ["letters"]}, "unknown setting 'keywords'"),
         ({"language": "r"}, 'language is "r"; allowed is "python"'),
         ({"kernel_type": "notebook"}, 'kernel_type is "notebook"; allowed is "script"'),
         ({"is_private": 1}, "is_private is 1; allowed is true"),

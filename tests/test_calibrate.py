@@ -11,31 +11,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.prompt import render
-from quorum.ask.shuffle import Shuffled, cyclic, random_orders
+from quorum.ask.prompt import render_prompt
+from quorum.ask.shuffle import ShuffledQuestion, cyclic_orders, random_orders
 from quorum.errors import BadInput
 from quorum.judge.calibrate import (
-    calibration_error,
-    fitted_temperature,
+    expected_calibration_error,
+    fit_temperature,
     heaviest,
-    negative_log,
+    negative_log_likelihood,
     normalised,
-    reliability,
+    reliability_bins,
     tempered,
 )
 from quorum.judge.letter_prior import (
     CONTENT_FREE,
     LetterPrior,
-    content_free,
-    corpus_prior,
-    letter_shares,
+    count_letter_shares,
+    estimate_corpus_prior,
+    estimate_pride_prior,
+    make_content_free_questions,
     mean_ballot,
-    order_sensitivity,
-    pride_prior,
-    without_prior,
+    measure_order_sensitivity,
+    remove_prior,
 )
 from quorum.model.backend import Backend
-from quorum.model.simulated import Believer
+from quorum.model.simulated import SimulatedModel
 from quorum.question import Ballot, Question, letters
 from tests.real import real_data
 
@@ -55,14 +55,14 @@ def questions(count: int, options: int = 4) -> list[Question]:
 
 
 def ask(model: Backend, asked: Sequence[Question]) -> list[Ballot]:
-    return [dict(reply.label_logprobs or {}) for reply in model.answer([render(q, "letter") for q in asked])]
+    return [dict(reply.label_logprobs or {}) for reply in model.answer([render_prompt(q, "letter") for q in asked])]
 
 
 def probabilities(model: Backend, asked: Sequence[Question]) -> list[Ballot]:
     return [{label: math.exp(log) for label, log in logs.items()} for logs in ask(model, asked)]
 
 
-def in_orders(model: Backend, shuffled: Sequence[Shuffled]) -> list[list[Ballot]]:
+def in_orders(model: Backend, shuffled: Sequence[ShuffledQuestion]) -> list[list[Ballot]]:
     return [probabilities(model, one.asked()) for one in shuffled]
 
 
@@ -76,23 +76,23 @@ def within_error(found: float, count: int) -> bool:
 
 def test_a_biased_model_scores_far_below_what_it_knows() -> None:
     solved = questions(600)
-    model = Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
     assert accuracy(probabilities(model, solved), solved) < ACCURACY - 0.1
 
 
 @pytest.mark.parametrize("options", [2, 4, 7])
 def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
-    model = Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)
-    shuffled = [cyclic(question) for question in solved]
+    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    shuffled = [cyclic_orders(question) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
-    assert order_sensitivity(undone) > 0.3
+    assert measure_order_sensitivity(undone) > 0.3
 
 
 def test_random_orders_together_recover_what_a_model_knows() -> None:
     solved = questions(600)
-    model = Believer(solved=solved, accuracy=ACCURACY, bias={"A": 1.0})
+    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias={"A": 1.0})
     shuffled = [random_orders(question, 8) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
@@ -101,46 +101,48 @@ def test_random_orders_together_recover_what_a_model_knows() -> None:
 @pytest.mark.parametrize("options", [2, 4, 7])
 def test_the_prior_of_a_twentieth_of_the_questions_recovers_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
-    model = Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)
-    prior = pride_prior(in_orders(model, [cyclic(question) for question in solved[::20]]))
-    freed = [without_prior(ballot, prior) for ballot in probabilities(model, solved)]
+    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    prior = estimate_pride_prior(in_orders(model, [cyclic_orders(question) for question in solved[::20]]))
+    freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
 
 
 def test_questions_without_content_recover_what_a_model_knows() -> None:
     solved = questions(600)
-    model = Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)
-    prior = corpus_prior(probabilities(model, content_free(4)))
-    freed = [without_prior(ballot, prior) for ballot in probabilities(model, solved)]
+    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    prior = estimate_corpus_prior(probabilities(model, make_content_free_questions(4)))
+    freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
-    assert len(content_free(4)) == len(CONTENT_FREE)
+    assert len(make_content_free_questions(4)) == len(CONTENT_FREE)
 
 
 def test_the_prior_of_the_questions_themselves_brings_letter_shares_nearer_to_the_answers() -> None:
     solved = questions(600)
-    model = Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
     ballots = probabilities(model, solved)
-    freed = [without_prior(ballot, corpus_prior(ballots)) for ballot in ballots]
-    assert letter_shares(ballots, letters(4))["A"] > 0.4
-    assert letter_shares(freed, letters(4))["A"] == pytest.approx(0.25, abs=0.05)
+    freed = [remove_prior(ballot, estimate_corpus_prior(ballots)) for ballot in ballots]
+    assert count_letter_shares(ballots, letters(4))["A"] > 0.4
+    assert count_letter_shares(freed, letters(4))["A"] == pytest.approx(0.25, abs=0.05)
     assert within_error(accuracy(freed, solved), len(solved))
 
 
 def test_no_bias_means_an_even_prior() -> None:
     solved = questions(100)
-    prior = pride_prior(in_orders(Believer(solved=solved), [cyclic(question) for question in solved]))
+    prior = estimate_pride_prior(
+        in_orders(SimulatedModel(solved=solved), [cyclic_orders(question) for question in solved])
+    )
     assert prior.by_count[4] == pytest.approx(dict.fromkeys("ABCD", 0.25))
 
 
 def test_each_number_of_options_has_a_prior_of_its_own() -> None:
-    prior = corpus_prior([{"A": 0.5, "B": 0.5}, {"A": 0.6, "B": 0.2, "C": 0.2}, {}])
+    prior = estimate_corpus_prior([{"A": 0.5, "B": 0.5}, {"A": 0.6, "B": 0.2, "C": 0.2}, {}])
     assert prior.by_count == {2: pytest.approx({"A": 0.5, "B": 0.5}), 3: pytest.approx({"A": 0.6, "B": 0.2, "C": 0.2})}
     with pytest.raises(BadInput, match="no letter prior for 4 options; known are 2, 3"):
-        without_prior(dict.fromkeys("ABCD", 0.25), prior)
+        remove_prior(dict.fromkeys("ABCD", 0.25), prior)
 
 
 def test_unread_stays_unread() -> None:
-    assert without_prior({}, LetterPrior({})) == {}
+    assert remove_prior({}, LetterPrior({})) == {}
     assert mean_ballot([{}, {}]) == {}
     assert tempered({}, 2.0) == {}
     assert mean_ballot([{}, {"A": 1.0, "B": 3.0}]) == {"A": 0.25, "B": 0.75}
@@ -162,17 +164,17 @@ def test_the_fitted_temperature_is_the_one_that_was_put_in(temperature: float) -
     answers = ["ABCD"[chance.choice(4, p=row)] for row in truth]
     calibrated = [dict(zip("ABCD", map(float, row), strict=True)) for row in truth]
     distorted = [tempered(ballot, 1 / temperature) for ballot in calibrated]
-    assert fitted_temperature(distorted, answers) == pytest.approx(temperature, rel=0.12)
+    assert fit_temperature(distorted, answers) == pytest.approx(temperature, rel=0.12)
 
 
 def test_a_fitted_temperature_never_makes_its_own_questions_less_likely() -> None:
     solved = questions(400)
-    ballots = probabilities(Believer(solved=solved, accuracy=ACCURACY), solved)
+    ballots = probabilities(SimulatedModel(solved=solved, accuracy=ACCURACY), solved)
     answers = [question.answer or "" for question in solved]
-    heat = fitted_temperature(ballots, answers)
+    heat = fit_temperature(ballots, answers)
 
     def loss(temperature: float) -> float:
-        return sum(negative_log(tempered(b, temperature), a) for b, a in zip(ballots, answers, strict=True))
+        return sum(negative_log_likelihood(tempered(b, temperature), a) for b, a in zip(ballots, answers, strict=True))
 
     assert loss(heat) <= loss(1.0) + 1e-6
 
@@ -180,9 +182,9 @@ def test_a_fitted_temperature_never_makes_its_own_questions_less_likely() -> Non
 def test_the_calibration_error_is_the_mean_gap_by_bin() -> None:
     ballots = [{"A": 0.9, "B": 0.1}] * 10 + [{"A": 0.6, "B": 0.4}] * 10
     answers = ["A"] * 8 + ["B"] * 2 + ["A"] * 6 + ["B"] * 4
-    assert calibration_error(ballots, answers) == pytest.approx(0.5 * 0.1 + 0.5 * 0.0)
-    assert [(bin.count, round(bin.accuracy, 2)) for bin in reliability(ballots, answers)] == [(10, 0.6), (10, 0.8)]
-    assert calibration_error([], []) == 0.0
+    assert expected_calibration_error(ballots, answers) == pytest.approx(0.5 * 0.1 + 0.5 * 0.0)
+    assert [(bin.count, round(bin.accuracy, 2)) for bin in reliability_bins(ballots, answers)] == [(10, 0.6), (10, 0.8)]
+    assert expected_calibration_error([], []) == 0.0
 
 
 def test_real_probabilities_of_ten_prompts_have_their_known_accuracy_and_error() -> None:
@@ -195,8 +197,8 @@ def test_real_probabilities_of_ten_prompts_have_their_known_accuracy_and_error()
             ballots += [dict(zip("ABCD", map(float, row), strict=True)) for row in scores]
             answers += ["ABCD"[target] for target in targets]
     right = sum(heaviest(ballot) == answer for ballot, answer in zip(ballots, answers, strict=True))
-    loss = sum(negative_log(ballot, answer) for ballot, answer in zip(ballots, answers, strict=True))
+    loss = sum(negative_log_likelihood(ballot, answer) for ballot, answer in zip(ballots, answers, strict=True))
     assert len(ballots) == 2886
     assert right / len(ballots) == pytest.approx(0.4210, abs=5e-5)
-    assert calibration_error(ballots, answers) == pytest.approx(0.0338, abs=5e-5)
+    assert expected_calibration_error(ballots, answers) == pytest.approx(0.0338, abs=5e-5)
     assert loss / len(ballots) == pytest.approx(1.2498, abs=5e-5)

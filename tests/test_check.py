@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.files.check import PROBLEMS, FaultyPlace, check_submission
-from quorum.files.submission import sample_for
+from quorum.files.submission import make_sample
 
-LETTERS = sample_for(["q1", "q2", "q3"])
-RANKED = sample_for(["q1"], "ranked", k=2)
-SHARES = sample_for(["q1"], "probabilities", labels=("A", "B", "C"))
+LETTERS = make_sample(["q1", "q2", "q3"])
+RANKED = make_sample(["q1"], "ranked", k=2)
+SHARES = make_sample(["q1"], "probabilities", labels=("A", "B", "C"))
 SCRIPT = Path(__file__).parents[1] / "scripts" / "check.py"
 
 
@@ -64,9 +64,9 @@ def test_each_fault_of_a_file_is_found_under_its_name(tmp_path, text, found):
         (SHARES, "-0.5,1,0.5", ["out-of-range"]),
         (SHARES, "0.2,0.3,0.4", ["sum"]),
         (SHARES, "0.2,,0.8", ["null"]),
-        (sample_for(["q1"], "index0"), "0", []),
-        (sample_for(["q1"], "index1"), "0", ["label-unknown"]),
-        (sample_for(["q1"], "text"), "any thing", []),
+        (make_sample(["q1"], "index0"), "0", []),
+        (make_sample(["q1"], "index1"), "0", ["label-unknown"]),
+        (make_sample(["q1"], "text"), "any thing", []),
     ],
 )
 def test_each_form_has_its_own_faults(tmp_path, sample, row, found):
@@ -78,8 +78,8 @@ def test_each_form_has_its_own_faults(tmp_path, sample, row, found):
     [
         (RANKED, "C A"),
         (SHARES, "0.2,0.3,0.5"),
-        (sample_for(["q1"], "index0"), "2"),
-        (sample_for(["q1"], "index1"), "3"),
+        (make_sample(["q1"], "index0"), "2"),
+        (make_sample(["q1"], "index1"), "3"),
     ],
 )
 def test_a_label_that_the_question_does_not_have_is_found_once_labels_are_known(tmp_path, sample, row):
@@ -91,7 +91,7 @@ def test_a_label_that_the_question_does_not_have_is_found_once_labels_are_known(
 def test_the_first_five_places_are_named_and_all_are_counted(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("id,answer\n" + "".join(f"q{n},{'A' if n < 3 else '?'}\n" for n in range(10)))
-    (problem,) = check_submission(path, sample_for([f"q{n}" for n in range(10)]))
+    (problem,) = check_submission(path, make_sample([f"q{n}" for n in range(10)]))
     assert (problem.code, problem.count) == ("label-unknown", 7)
     assert problem.places == tuple(FaultyPlace(n + 1, f"q{n}", "'?'") for n in range(3, 8))
 

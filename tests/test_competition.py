@@ -45,8 +45,8 @@ def test_the_description_wins_over_names(tmp_path):
         (["train.csv"], None, "no file with 'test' in its name among train.csv; name it in quorum.toml"),
         (["train1.csv", "train2.csv", "test.csv"], None, "train1.csv, train2.csv could each be the train file"),
         (["train.csv", "test.csv"], 'test = "nope.csv"', "file 'nope.csv' does not exist"),
-        (["train.csv", "test.csv"], 'metric = "f2"', "dial 'metric' is 'f2'; allowed are accuracy, map@3"),
-        (["train.csv", "test.csv"], "[layout]\nanswr = 'x'", "unknown dial 'answr'; allowed are"),
+        (["train.csv", "test.csv"], 'metric = "f2"', "setting 'metric' is 'f2'; allowed are accuracy, map@3"),
+        (["train.csv", "test.csv"], "[layout]\nanswr = 'x'", "unknown setting 'answr'; allowed are"),
     ],
 )
 def test_what_can_not_be_found_is_said_with_what_is_there(tmp_path, names, description, message):

@@ -5,12 +5,12 @@ from typing import Any, Literal
 
 import pytest
 
-from quorum.config import dials, read_config
+from quorum.config import from_table, read_config
 from quorum.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Dials:
+class Settings:
     out: Path
     backend: Literal["fake", "encoder"] = "fake"
     rate: float = 0.5
@@ -22,32 +22,32 @@ class Dials:
 
 
 def read(tmp_path, text, *overrides):
-    path = tmp_path / "dials.toml"
+    path = tmp_path / "settings.toml"
     path.write_text(text)
-    return read_config(Dials, path, overrides)
+    return read_config(Settings, path, overrides)
 
 
 def test_a_table_becomes_the_dataclass(tmp_path):
-    dials = read(tmp_path, 'out = "x.csv"\nbackend = "encoder"\nrate = 1\nnames = ["a"]\nmodel = ""')
-    assert dials == Dials(Path("x.csv"), "encoder", 1.0, 3, ("a",), None)
+    settings = read(tmp_path, 'out = "x.csv"\nbackend = "encoder"\nrate = 1\nnames = ["a"]\nmodel = ""')
+    assert settings == Settings(Path("x.csv"), "encoder", 1.0, 3, ("a",), None)
 
 
 def test_an_override_wins_over_the_file_and_a_bare_word_is_text(tmp_path):
-    dials = read(tmp_path, 'out = "x.csv"\ncount = 1', "count=7", "out=runs/y.csv", "on=true")
-    assert (dials.count, dials.out, dials.on) == (7, Path("runs/y.csv"), True)
+    settings = read(tmp_path, 'out = "x.csv"\ncount = 1', "count=7", "out=runs/y.csv", "on=true")
+    assert (settings.count, settings.out, settings.on) == (7, Path("runs/y.csv"), True)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('out = "x"\nrat = 1', "unknown dial 'rat'; allowed are out, backend, rate"),
-        ('out = "x"\nbackend = "vlm"', "dial 'backend' is 'vlm'; allowed are fake, encoder"),
-        ('out = "x"\ncount = "3"', "dial 'count' is '3', which is no whole number"),
-        ('out = "x"\ncount = true', "dial 'count' is True, which is no whole number"),
-        ('out = "x"\non = 1', "dial 'on' is 1, which is no truth value"),
-        ('out = "x"\nnames = "a"', "dial 'names' is 'a', which is no list, each a text"),
-        ('out = "x"\ntable = "a"', "dial 'table' is 'a', which is no table"),
-        ("count = 1", "dial 'out' is missing"),
+        ('out = "x"\nrat = 1', "unknown setting 'rat'; allowed are out, backend, rate"),
+        ('out = "x"\nbackend = "vlm"', "setting 'backend' is 'vlm'; allowed are fake, encoder"),
+        ('out = "x"\ncount = "3"', "setting 'count' is '3', which is no whole number"),
+        ('out = "x"\ncount = true', "setting 'count' is True, which is no whole number"),
+        ('out = "x"\non = 1', "setting 'on' is 1, which is no truth value"),
+        ('out = "x"\nnames = "a"', "setting 'names' is 'a', which is no list, each a text"),
+        ('out = "x"\ntable = "a"', "setting 'table' is 'a', which is no table"),
+        ("count = 1", "setting 'out' is missing"),
         ("out = ", "not a TOML file"),
     ],
 )
@@ -55,7 +55,7 @@ def test_a_wrong_table_says_where_what_and_what_is_allowed(tmp_path, text, messa
     with pytest.raises(BadInput) as error:
         read(tmp_path, text)
     assert message in str(error.value)
-    assert str(error.value).startswith(str(tmp_path / "dials.toml"))
+    assert str(error.value).startswith(str(tmp_path / "settings.toml"))
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def test_an_override_reaches_into_a_table(tmp_path):
 
 
 def test_an_override_without_an_equals_sign_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="'count' is not a dial=value"):
+    with pytest.raises(BadInput, match="'count' is not a key=value"):
         read(tmp_path, 'out = "x"', "count")
 
 
@@ -82,7 +82,7 @@ class Model:
         self.made = (path, rate, solved)
 
 
-def test_any_constructor_takes_its_dials_from_a_table_and_the_rest_from_the_program():
-    assert dials(Model, {"path": "x", "rate": 2}, "here", solved=["q"]).made == ("x", 2.0, ["q"])
-    with pytest.raises(BadInput, match="unknown dial 'solved'; allowed are path, rate"):
-        dials(Model, {"path": "x", "solved": 1}, "here", solved=[])
+def test_any_constructor_takes_its_settings_from_a_table_and_the_rest_from_the_program():
+    assert from_table(Model, {"path": "x", "rate": 2}, "here", solved=["q"]).made == ("x", 2.0, ["q"])
+    with pytest.raises(BadInput, match="unknown setting 'solved'; allowed are path, rate"):
+        from_table(Model, {"path": "x", "solved": 1}, "here", solved=[])

@@ -3,7 +3,7 @@ from itertools import accumulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.model.around.deadline import Deadline
+from quorum.model.around.deadline import DeadlineBackend
 from quorum.question import Prompt, Reply
 
 
@@ -30,7 +30,7 @@ class Slow:
 
 def test_at_an_even_rate_exactly_what_fits_is_asked_and_nothing_is_late():
     slow = Slow(lambda _: 0.5)
-    deadline = Deadline(slow, 30.0, slow.clock, most=16)
+    deadline = DeadlineBackend(slow, 30.0, slow.clock, most=16)
     replies = deadline.answer(prompts(100))
     assert [reply.text for reply in replies] == [f"to q{i}" for i in range(60)] + [""] * 40
     assert deadline.unasked == 40
@@ -39,13 +39,13 @@ def test_at_an_even_rate_exactly_what_fits_is_asked_and_nothing_is_late():
 
 def test_with_time_enough_all_are_asked_in_chunks_that_double_up_to_the_largest():
     slow = Slow(lambda _: 0.1)
-    assert len(Deadline(slow, 1e9, slow.clock, most=32).answer(prompts(100))) == 100
+    assert len(DeadlineBackend(slow, 1e9, slow.clock, most=32).answer(prompts(100))) == 100
     assert [size for size, _, _ in slow.batches] == [1, 2, 4, 8, 16, 32, 32, 5]
 
 
 def test_a_second_batch_goes_on_at_full_size():
     slow = Slow(lambda _: 0.1)
-    deadline = Deadline(slow, 1e9, slow.clock, most=32)
+    deadline = DeadlineBackend(slow, 1e9, slow.clock, most=32)
     deadline.answer(prompts(100))
     slow.batches.clear()
     deadline.answer(prompts(64))
@@ -55,21 +55,21 @@ def test_a_second_batch_goes_on_at_full_size():
 def test_time_spent_before_the_first_question_counts():
     slow = Slow(lambda _: 1.0)
     slow.now = 31.0  # the model took long to load
-    deadline = Deadline(slow, 30.0, slow.clock)
+    deadline = DeadlineBackend(slow, 30.0, slow.clock)
     assert deadline.answer(prompts(3)) == [Reply("")] * 3
     assert (slow.batches, deadline.unasked) == ([], 3)
 
 
 def test_a_model_that_is_slow_to_wake_is_judged_by_its_pace_since():
     slow = Slow(lambda i: 50.0 if i == 0 else 0.1)
-    deadline = Deadline(slow, 110.0, slow.clock)
+    deadline = DeadlineBackend(slow, 110.0, slow.clock)
     deadline.answer(prompts(500))
     assert deadline.unasked == 0
 
 
 def test_no_prompts_are_no_replies_and_no_time_is_no_matter_for_a_model_that_takes_none():
     slow = Slow(lambda _: 0.0)
-    deadline = Deadline(slow, 1.0, slow.clock)
+    deadline = DeadlineBackend(slow, 1.0, slow.clock)
     assert deadline.answer([]) == []
     assert len(deadline.answer(prompts(1000))) == 1000
     assert deadline.unasked == 0
@@ -85,7 +85,7 @@ def test_no_prompts_are_no_replies_and_no_time_is_no_matter_for_a_model_that_tak
 )
 def test_any_rate_keeps_length_and_order_and_is_late_by_less_than_one_batch(seconds, call, budget, most, cuts):
     slow = Slow(lambda i: seconds[i], call)
-    deadline = Deadline(slow, budget, slow.clock, most)
+    deadline = DeadlineBackend(slow, budget, slow.clock, most)
     asked = prompts(len(seconds))
     bounds = [0, *(place for place in accumulate(cuts) if place < len(asked)), len(asked)]
     replies = [reply for a, b in zip(bounds, bounds[1:], strict=False) for reply in deadline.answer(asked[a:b])]
@@ -102,6 +102,6 @@ def test_any_rate_keeps_length_and_order_and_is_late_by_less_than_one_batch(seco
 @given(pace=st.integers(1, 64), budget=st.integers(1, 2000), count=st.integers(1, 150), most=st.integers(1, 64))
 def test_at_any_even_rate_all_that_fits_is_asked_and_only_the_first_prompt_can_be_late(pace, budget, count, most):
     slow = Slow(lambda _: pace / 64)  # powers of two: exact in floating point
-    deadline = Deadline(slow, budget / 64, slow.clock, most)
+    deadline = DeadlineBackend(slow, budget / 64, slow.clock, most)
     deadline.answer(prompts(count))
     assert count - deadline.unasked == min(count, max(1, budget // pace))

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.data.doctor import examine
-from quorum.data.read import Record, Table, question_of, read_questions, read_records, write_questions
-from quorum.data.repair import Remark, repaired
+from quorum.data.read import Record, Table, make_question, read_questions, read_records, write_questions
+from quorum.data.repair import Remark, repair_table
 from quorum.data.table.columns import Layout
 from quorum.data.table.options import cites_letters, is_all_or_none
-from quorum.question import letters, same_text
+from quorum.question import fold_text, letters
 from tests.real import real_data
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "doctor.py"
@@ -199,14 +199,14 @@ def test_what_counts_as_citing_letters(choice, expected):
     ],
 )
 def test_a_label_written_otherwise_is_mended_only_if_it_is_plain(raw, label):
-    repair = repaired(table({"raw_answer": raw}))
+    repair = repair_table(table({"raw_answer": raw}))
     assert [question.answer for question in repair.questions] == ([label] if label else [])
     assert len(repair.changes) == bool(label)
     assert len(repair.dropped) == (not label)
 
 
 def test_rows_that_can_not_be_learnt_from_are_left_out_of_train_and_listed():
-    repair = repaired(table(fine(), {}, fine(text=""), fine(choices=("x",)), {"raw_answer": "D"}))
+    repair = repair_table(table(fine(), {}, fine(text=""), fine(choices=("x",)), {"raw_answer": "D"}))
     assert [question.id for question in repair.questions] == ["q1"]
     assert repair.dropped == [
         Remark(2, "q2", "no answer"),
@@ -217,7 +217,7 @@ def test_rows_that_can_not_be_learnt_from_are_left_out_of_train_and_listed():
 
 
 def test_no_row_of_test_is_left_out():
-    repair = repaired(
+    repair = repair_table(
         test_table({}, {"choices": ()}, {"choices": ("x",)}, {"choices": ("x",) * 27}, {"text": ""}, {"problem": "p"})
     )
     assert [question.id for question in repair.questions] == ["q1", "q2", "q3", "q4", "q5", "q6"]
@@ -226,12 +226,12 @@ def test_no_row_of_test_is_left_out():
 
 
 def test_a_missing_choice_keeps_its_letter():
-    (question,) = repaired(table(fine("C", choices=("x", "", "z")))).questions
+    (question,) = repair_table(table(fine("C", choices=("x", "", "z")))).questions
     assert (question.choices, question.answer) == (("x", "(missing choice)", "z"), "C")
 
 
 def test_a_missing_id_is_the_row_and_a_second_one_gets_the_row_added():
-    repair = repaired(table(fine(id=""), fine(id="k"), fine(id="k")))
+    repair = repair_table(table(fine(id=""), fine(id="k"), fine(id="k")))
     assert [question.id for question in repair.questions] == ["1", "k", "k-row3"]
     assert [place.row for place in repair.changes] == [1, 3]
 
@@ -258,12 +258,12 @@ def test_every_table_gets_a_report_and_valid_questions(rows, labelled):
     if not labelled:
         rows = [row | {"answer": None, "raw_answer": None} for row in rows]
     given_table = table(*rows, labelled=labelled)
-    report, repair = examine(given_table, given_table), repaired(given_table)
+    report, repair = examine(given_table, given_table), repair_table(given_table)
     assert len(repair.questions) + len(repair.dropped) == len(rows)
     assert all(question.answer for question in repair.questions) or not labelled
     assert labelled or not repair.dropped
     if not report.errors:
-        assert [question_of(record, labelled) for record in given_table.records] == repair.questions
+        assert [make_question(record, labelled) for record in given_table.records] == repair.questions
     if labelled:
         assert len({question.id for question in repair.questions}) == len(repair.questions)
 
@@ -276,7 +276,7 @@ def test_every_table_gets_a_report_and_valid_questions(rows, labelled):
 def test_what_was_repaired_is_read_strictly_and_has_no_errors(tmp_path_factory, rows, labelled):
     if not labelled:
         rows = [row | {"answer": None, "raw_answer": None} for row in rows]
-    questions = repaired(table(*rows, labelled=labelled)).questions
+    questions = repair_table(table(*rows, labelled=labelled)).questions
     if questions:
         path = tmp_path_factory.mktemp("repaired") / "q.parquet"
         write_questions(questions, path)
@@ -383,7 +383,7 @@ def test_all_and_none_of_the_above_stand_last_in_codemmlu(code):
 
 def test_without_punctuation_codemmlus_duplicates_are_those_counted_by_hand(code):
     def words(text):
-        return " ".join(re.findall(r"\w+", same_text(text).removeprefix("question:")))
+        return " ".join(re.findall(r"\w+", fold_text(text).removeprefix("question:")))
 
     train, test = ([(words(r.text), (words(r.text), *sorted(map(words, r.choices)))) for r in t.records] for t in code)
     for which, repeated, groups, in_train in ((0, 147, 115, 63), (1, 113, 87, 50)):
@@ -395,6 +395,6 @@ def test_without_punctuation_codemmlus_duplicates_are_those_counted_by_hand(code
 
 
 def test_codemmlus_files_become_questions(code):
-    repair = repaired(code[0])
+    repair = repair_table(code[0])
     assert (len(repair.questions), len(repair.dropped)) == (3947, 16)
-    assert [question.id for question in repaired(code[1]).questions] == [record.id for record in code[1].records]
+    assert [question.id for question in repair_table(code[1]).questions] == [record.id for record in code[1].records]

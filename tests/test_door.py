@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quorum.console import BAD_INPUT, DONE, enter_first, enter_kernel, progress_bar
+from quorum.console import BAD_INPUT, DONE, progress_bar, run_first, run_story
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:
@@ -58,17 +58,17 @@ def test_a_terminal_sees_the_rate_beside_the_bar(
     assert "50/100 2.0 a second, 0:00:25 left" in shown
 
 
-def test_a_kernel_without_dials_asks_for_the_one_file_that_it_needs(
+def test_a_kernel_without_settings_asks_for_the_one_file_that_it_needs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.argv", ["train.py"])
     with pytest.raises(SystemExit) as stopped:
-        enter_kernel(object, lambda dials: None, "A story.")
+        run_story(object, lambda settings: None, "A story.")
     assert stopped.value.code == BAD_INPUT
     assert capsys.readouterr().err.endswith("train.py: error: the following arguments are required: toml\n")
 
 
 def test_what_bitsandbytes_lacks_and_nobody_uses_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
-    enter_first(lambda: DONE)
+    run_first(lambda: DONE)
     logging.getLogger("bitsandbytes.backends.cpu.ops").warning("Failed to load CPU gemm_4bit_forward")
     assert caplog.records == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.data.duplicates import clusters, exact_key, text_key, twins
+from quorum.data.duplicates import cluster_duplicates, exact_key, find_duplicates, text_key
 from quorum.question import Question
 from tests.real import real_data
 
@@ -20,7 +20,7 @@ def _ask(text, *choices, id="q", **rest):
 
 
 def _same(questions, one=0, two=1):
-    numbers = clusters(questions)
+    numbers = cluster_duplicates(questions)
     return numbers[one] == numbers[two]
 
 
@@ -42,7 +42,7 @@ def test_before_many_choice_sets_a_text_is_a_template_and_the_choices_decide():
     text = "Which of these numbers is the largest?"
     asked = [_ask(text, *(str(draw.randrange(10**6)) for _ in range(4)), id=str(i)) for i in range(200)]
     again = Question("again", text, tuple(reversed(asked[7].choices)))
-    numbers = clusters([*asked, again])
+    numbers = cluster_duplicates([*asked, again])
     assert len(set(numbers)) == 200
     assert numbers[-1] == numbers[7]
 
@@ -55,7 +55,7 @@ def test_questions_of_one_form_about_other_things_are_not_chained_into_a_monster
         for name in names
         for others in [draw.sample(names, 4)]
     ]
-    assert max(map(clusters(questions).count, range(400))) <= 3
+    assert max(map(cluster_duplicates(questions).count, range(400))) <= 3
 
 
 def test_a_word_more_or_less_is_nearly_the_same_question():
@@ -69,13 +69,13 @@ def test_two_short_questions_are_only_the_same_word_for_word():
 
 def test_a_group_is_one_cluster_and_links_on():
     questions = [_ask("Was ist X?", group="g"), _ask("Who is Y, and why?", group="g"), _ask("was ist x?")]
-    assert clusters(questions) == [0, 0, 0]
+    assert cluster_duplicates(questions) == [0, 0, 0]
 
 
 def test_no_questions_have_no_clusters_and_no_twins():
-    assert clusters([]) == []
-    assert twins([], []) == []
-    assert twins([_ask("?")], []) == []
+    assert cluster_duplicates([]) == []
+    assert find_duplicates([], []) == []
+    assert find_duplicates([_ask("?")], []) == []
 
 
 @pytest.mark.parametrize("text", ["?", "\ud800", "\x00", "٣" * 9, "a\r\nb\rc"])
@@ -85,25 +85,25 @@ def test_any_text_can_be_compared(text):
 
 def test_a_twin_names_its_closest_question_and_says_how_close():
     others = [_ask("Who is Y?"), _ask(POEM, "red", "blue"), _ask(POEM, "no", "yes"), _ask(POEM, "yes", "no")]
-    exact, near = twins([_ask(POEM), _ask("Is nothing like it?"), _ask(POEM + " then")], others)
+    exact, near = find_duplicates([_ask(POEM), _ask("Is nothing like it?"), _ask(POEM + " then")], others)
     assert (exact.question, exact.other, exact.similarity, exact.exact, exact.same_choices) == (0, 2, 1.0, True, True)
     assert (near.question, near.other, near.exact, near.same_choices) == (2, 2, False, True)
     assert 0.5 <= near.similarity < 1
 
 
 def test_a_text_twin_with_other_choices_is_exact_and_says_so():
-    (twin,) = twins([_ask(POEM, "red", "blue")], [_ask(POEM, "yes", "no")])
+    (twin,) = find_duplicates([_ask(POEM, "red", "blue")], [_ask(POEM, "yes", "no")])
     assert twin.exact
     assert not twin.same_choices
 
 
 def test_a_twin_within_one_file_is_none_between_two():
-    assert twins([_ask(POEM), _ask(POEM)], [_ask("Who is Y?")]) == []
+    assert find_duplicates([_ask(POEM), _ask(POEM)], [_ask("Who is Y?")]) == []
 
 
 def test_progress_is_told_to_the_end():
     told = []
-    clusters([_ask("one"), _ask("two")], progress=lambda done, total: told.append((done, total)))
+    cluster_duplicates([_ask("one"), _ask("two")], progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
 
 
@@ -115,7 +115,7 @@ def test_clusters_do_not_depend_on_the_order_of_rows(rows, chance):
     chance.shuffle(shuffled)
 
     def sets(asked):
-        numbers = clusters(asked)
+        numbers = cluster_duplicates(asked)
         return {frozenset(q.id for q, m in zip(asked, numbers, strict=True) if m == n) for n in numbers}
 
     assert sets(questions) == sets(shuffled)
@@ -129,10 +129,10 @@ def test_real_duplicates_are_found_without_a_monster():
         [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
         for frame in (train.select("task_id", "question", "choices"), test.select("task_id", "question", "choices"))
     )
-    numbers = clusters(solved)
+    numbers = cluster_duplicates(solved)
     sizes = Counter(numbers).values()
     assert 0.11 < sum(size for size in sizes if size > 1) / len(solved) < 0.15
     assert max(sizes) < 15
-    found = twins(asked, solved)
+    found = find_duplicates(asked, solved)
     assert sum(twin.exact for twin in found) == 58  # field notes: 63, with punctuation left out
     assert len(found) > 63

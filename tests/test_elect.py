@@ -9,18 +9,18 @@ import polars as pl
 import pytest
 
 from quorum.errors import BadInput
-from quorum.files.answers import answers_frame, checked_answers
-from quorum.judge.ensemble.diagnostics import copied_runs, near_copies, worse_than_chance
-from quorum.judge.ensemble.pool import majority
-from quorum.judge.ensemble.select import cast, elect, explain, predicted
-from quorum.judge.ensemble.unsupervised import agreement, dawid_skene, glad
+from quorum.files.answers import check_answers, make_answers
+from quorum.judge.ensemble.diagnostics import find_copied_runs, find_near_copies, find_worse_than_chance
+from quorum.judge.ensemble.pool import vote_majority
+from quorum.judge.ensemble.select import apply_rule, explain_vote, predict_labels, select_rule
+from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
 from quorum.judge.ensemble.weighting import (
     PROBABILITY_METHODS,
     VOTE_METHODS,
-    fitted_temperatures,
-    from_the_best,
-    labelled_ballots,
+    collect_labelled_ballots,
+    fit_temperatures,
     log_odds,
+    rank_members,
     stack_weights,
 )
 from tests.real import real_data
@@ -36,7 +36,7 @@ def pool_of(accuracies, n=300, labels="ABCD", seed=0, unread=0.05):
     for number, accuracy in enumerate(accuracies):
         given = np.where(random.random(n) < accuracy, gold, random.choice(list(labels), n))
         ballots = {f"q{q}": {} if random.random() < unread else {given[q]: 1.0} for q in range(n)}
-        frames.append(answers_frame(f"m{number}", ballots))
+        frames.append(make_answers(f"m{number}", ballots))
     return pl.concat(frames), pl.DataFrame({"id": [f"q{q}" for q in range(n)], "answer": gold})
 
 
@@ -52,7 +52,7 @@ def probabilities(n=60, seed=1):
         for m in range(4)
     }
     gold = pl.DataFrame({"id": [f"q{q}" for q in range(n)], "answer": random.choice(list("ABC"), n)})
-    return pl.concat([answers_frame(name, ballots) for name, ballots in runs.items()]), gold
+    return pl.concat([make_answers(name, ballots) for name, ballots in runs.items()]), gold
 
 
 @pytest.mark.parametrize("method", [*VOTE_METHODS, *PROBABILITY_METHODS], ids=lambda method: method.name)
@@ -61,13 +61,13 @@ def probabilities(n=60, seed=1):
 )
 def test_what_is_measured_is_what_is_cast(method, make):
     answers, gold = make()
-    ballots = labelled_ballots(answers, gold)
-    election = elect(ballots, method.name)
+    ballots = collect_labelled_ballots(answers, gold)
+    election = select_rule(ballots, method.name)
     assert election.method == method.name
     weights = np.array([election.weights.get(member, 0.0) for member in ballots.members])
-    taken = ballots.tempered(fitted_temperatures(ballots)) if method.calibrated else ballots
-    places = predicted(taken, method.pool, weights, from_the_best(ballots))
-    votes = cast(answers, election).unique("id", keep="first", maintain_order=True)
+    taken = ballots.tempered(fit_temperatures(ballots)) if method.calibrated else ballots
+    places = predict_labels(taken, method.pool, weights, rank_members(ballots))
+    votes = apply_rule(answers, election).unique("id", keep="first", maintain_order=True)
     assert votes["id"].equals(gold["id"])
     assert votes["label"].to_list() == [None if place < 0 else ballots.labels[place] for place in places]
 
@@ -81,19 +81,19 @@ def test_a_member_s_temperature_is_found_and_a_calibrated_mean_undoes_its_shouti
         ballots["calm"][f"q{q}"] = dict(zip("ABC", truth, strict=True))
         noise = random.dirichlet([3.0] * 3) ** 6  # knows nothing, and is sure of it
         ballots["loud"][f"q{q}"] = dict(zip("ABC", noise / noise.sum(), strict=True))
-    answers = pl.concat([answers_frame(name, own) for name, own in ballots.items()])
-    labelled = labelled_ballots(answers, pl.DataFrame({"id": [f"q{q}" for q in range(1500)], "answer": gold}))
-    calm, loud = fitted_temperatures(labelled)
+    answers = pl.concat([make_answers(name, own) for name, own in ballots.items()])
+    labelled = collect_labelled_ballots(answers, pl.DataFrame({"id": [f"q{q}" for q in range(1500)], "answer": gold}))
+    calm, loud = fit_temperatures(labelled)
     assert 0.85 < calm < 1.2
     assert loud > 10
-    plain, calibrated = (elect(labelled, method).out_of_fold for method in ("mean", "calibrated mean"))
+    plain, calibrated = (select_rule(labelled, method).out_of_fold for method in ("mean", "calibrated mean"))
     assert calibrated.accuracy > plain.accuracy + 3 * plain.error
 
 
 def test_independent_strong_members_beat_the_best_and_weak_ones_do_not_drown_them():
     answers, gold = pool_of([0.6, 0.6, 0.6, 0.55, *[0.05] * 12], 400)
     dev, rest = gold.head(200), gold.tail(200)
-    votes = cast(answers, elect(labelled_ballots(answers, dev)))
+    votes = apply_rule(answers, select_rule(collect_labelled_ballots(answers, dev)))
     single = max(accuracy(run, rest) for run in answers.partition_by("run"))
     assert accuracy(votes, rest) > single + 0.05
 
@@ -101,7 +101,7 @@ def test_independent_strong_members_beat_the_best_and_weak_ones_do_not_drown_the
 def test_auto_is_never_below_the_best_member_out_of_fold():
     for seed in range(4):
         answers, gold = pool_of([0.8, *[0.3] * 5], 40, seed=seed)
-        election = elect(labelled_ballots(answers, gold))
+        election = select_rule(collect_labelled_ballots(answers, gold))
         assert election.out_of_fold.accuracy >= election.best_member.accuracy
 
 
@@ -110,9 +110,9 @@ def test_the_best_member_stands_alone_where_no_vote_reaches_it():
     noise = answers.filter(pl.col("run") != "m0").with_columns(label=pl.lit("A"), weight=1.0)
     copies = pl.concat([noise.with_columns(run=pl.col("run") + str(n)) for n in range(3)])
     best = answers.filter(pl.col("run") == "m0")
-    assert elect(labelled_ballots(pl.concat([best, copies]), gold), "majority").out_of_fold.accuracy < 0.5
-    election = elect(labelled_ballots(pl.concat([best, copies]), gold))
-    assert accuracy(cast(pl.concat([best, copies]), election), gold) >= election.best_member.accuracy
+    assert select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold), "majority").out_of_fold.accuracy < 0.5
+    election = select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold))
+    assert accuracy(apply_rule(pl.concat([best, copies]), election), gold) >= election.best_member.accuracy
 
 
 def test_answers_of_unlabelled_questions_do_not_move_the_weights():
@@ -120,14 +120,14 @@ def test_answers_of_unlabelled_questions_do_not_move_the_weights():
     shuffled = answers.with_columns(
         label=pl.when(pl.col("id").is_in(gold["id"].tail(50).implode())).then(pl.lit("A")).otherwise("label")
     )
-    first, second = (elect(labelled_ballots(frame, gold.head(50))) for frame in (answers, shuffled))
+    first, second = (select_rule(collect_labelled_ballots(frame, gold.head(50))) for frame in (answers, shuffled))
     assert first == second
 
 
 def test_two_halves_of_one_opinion_weigh_less_than_two_opinions():
     answers, gold = pool_of([0.6, 0.6, 0.6], 600, unread=0)
     copy = answers.filter(pl.col("run") == "m0").with_columns(run=pl.lit("m0 again"))
-    ballots = labelled_ballots(pl.concat([answers, copy]), gold)
+    ballots = collect_labelled_ballots(pl.concat([answers, copy]), gold)
     stack, odds = stack_weights("log")(ballots), log_odds(ballots)
     assert odds[0] == odds[3]
     assert stack[0] + stack[3] < 1.3 * stack[1]
@@ -136,17 +136,18 @@ def test_two_halves_of_one_opinion_weigh_less_than_two_opinions():
 def test_a_question_that_only_a_member_without_weight_read_gets_that_member_s_answer():
     answers = pl.concat(
         [
-            answers_frame("good", {"p": {"A": 1.0}, "q": {}, "r": {}}),
-            answers_frame("bad", {"p": {}, "q": {"B": 1.0}, "r": {}}),
+            make_answers("good", {"p": {"A": 1.0}, "q": {}, "r": {}}),
+            make_answers("bad", {"p": {}, "q": {"B": 1.0}, "r": {}}),
         ]
     )
     labelled, gold = pool_of([0.9, 0.1], 60)
-    election = elect(
-        labelled_ballots(labelled.with_columns(pl.col("run").replace({"m0": "good", "m1": "bad"})), gold), "best member"
+    election = select_rule(
+        collect_labelled_ballots(labelled.with_columns(pl.col("run").replace({"m0": "good", "m1": "bad"})), gold),
+        "best member",
     )
-    votes = cast(answers, election)
+    votes = apply_rule(answers, election)
     assert votes.select("id", "label").rows() == [("p", "A"), ("q", "B"), ("r", None)]
-    assert checked_answers(votes, "votes") is votes
+    assert check_answers(votes, "votes") is votes
 
 
 def test_subjects_get_their_own_weights():
@@ -157,40 +158,40 @@ def test_subjects_get_their_own_weights():
     subjects = gold.select(
         "id", subject=pl.when(pl.col("id").str.ends_with("a")).then(pl.lit("art")).otherwise(pl.lit("law"))
     )
-    election = elect(labelled_ballots(answers, gold.join(subjects, on="id")))
+    election = select_rule(collect_labelled_ballots(answers, gold.join(subjects, on="id")))
     assert election.method == "blend by subject"
     assert election.subject_weights["law"]["m0"] > election.weights["m0"] > election.subject_weights["art"]["m0"]
-    assert accuracy(cast(answers, election, subjects), gold) > accuracy(cast(answers, election), gold)
+    assert accuracy(apply_rule(answers, election, subjects), gold) > accuracy(apply_rule(answers, election), gold)
 
 
 def test_members_that_are_never_right_leave_the_plain_majority():
     gold = pl.DataFrame({"id": [f"q{q}" for q in range(20)], "answer": ["A"] * 20, "subject": ["law", "art"] * 10})
-    answers = pl.concat([answers_frame(name, {id: {"B": 1.0} for id in gold["id"]}) for name in ("x", "y")])
-    election = elect(labelled_ballots(answers, gold), "blend")
+    answers = pl.concat([make_answers(name, {id: {"B": 1.0} for id in gold["id"]}) for name in ("x", "y")])
+    election = select_rule(collect_labelled_ballots(answers, gold), "blend")
     assert election.weights == {}
-    assert cast(answers, election)["label"].unique().to_list() == ["B"]
-    assert elect(labelled_ballots(answers, gold)).out_of_fold.accuracy == 0
+    assert apply_rule(answers, election)["label"].unique().to_list() == ["B"]
+    assert select_rule(collect_labelled_ballots(answers, gold)).out_of_fold.accuracy == 0
 
 
 def test_open_questions_vote_like_closed_ones():
     numbers = [str(number) for number in range(1000)]
     answers, gold = pool_of([0.7, 0.6, 0.6, 0.2], 200, labels=numbers)
-    ballots = labelled_ballots(answers, gold)
+    ballots = collect_labelled_ballots(answers, gold)
     assert ballots.probability.shape[2] <= 5
     single = max(accuracy(run, gold) for run in answers.partition_by("run"))
-    assert accuracy(cast(answers, elect(ballots)), gold) > single
-    assert near_copies(answers) == []
-    assert next(iter(agreement(answers).weights)) != "m3"
+    assert accuracy(apply_rule(answers, select_rule(ballots)), gold) > single
+    assert find_near_copies(answers) == []
+    assert next(iter(weigh_by_agreement(answers).weights)) != "m3"
     with pytest.raises(BadInput, match="at most 26"):
-        dawid_skene(answers)
+        vote_dawid_skene(answers)
     with pytest.raises(BadInput, match="at most 26"):
-        glad(answers)
+        vote_glad(answers)
 
 
 def test_explain_shows_whose_ballots_made_an_answer():
     answers, gold = pool_of([0.9, 0.6, 0.1], 100, unread=0)
-    election = elect(labelled_ballots(answers, gold), "weighted top 3")
-    told = explain(answers, election, "q7")
+    election = select_rule(collect_labelled_ballots(answers, gold), "weighted top 3")
+    told = explain_vote(answers, election, "q7")
     assert told.columns == ["run", "label", "weight", "voice"]
     assert told["run"].to_list()[0] == next(iter(election.weights))
     assert told["voice"].is_sorted(descending=True)
@@ -199,18 +200,18 @@ def test_explain_shows_whose_ballots_made_an_answer():
 def test_few_labelled_questions_and_unknown_methods_are_refused():
     answers, gold = pool_of([0.7, 0.6], 40)
     with pytest.raises(BadInput, match="9 labelled questions"):
-        elect(labelled_ballots(answers, gold.head(9)))
+        select_rule(collect_labelled_ballots(answers, gold.head(9)))
     with pytest.raises(BadInput, match="'magic' is not among auto, best member"):
-        elect(labelled_ballots(answers, gold), "magic")
+        select_rule(collect_labelled_ballots(answers, gold), "magic")
 
 
 def test_without_gold_strong_members_are_found_by_agreement():
     answers, gold = pool_of([0.8, 0.75, 0.7, *[0.1] * 6], 500)
-    election = agreement(answers)
+    election = weigh_by_agreement(answers)
     assert list(election.weights)[:3] == ["m0", "m1", "m2"]
-    plain = cast(answers, elect(labelled_ballots(answers, gold), "majority"))
-    assert accuracy(cast(answers, election), gold) > accuracy(plain, gold) + 0.05
-    assert accuracy(dawid_skene(answers), gold) > accuracy(plain, gold) + 0.05
+    plain = apply_rule(answers, select_rule(collect_labelled_ballots(answers, gold), "majority"))
+    assert accuracy(apply_rule(answers, election), gold) > accuracy(plain, gold) + 0.05
+    assert accuracy(vote_dawid_skene(answers), gold) > accuracy(plain, gold) + 0.05
 
 
 def test_dawid_skene_learns_that_a_member_swaps_two_labels():
@@ -218,19 +219,19 @@ def test_dawid_skene_learns_that_a_member_swaps_two_labels():
     swapped = gold.select(
         run=pl.lit("swaps"), id="id", label=pl.col("answer").replace({"A": "B", "B": "A"}), weight=1.0
     )
-    unread = answers_frame("m0", {"nobody": {}})
-    votes = dawid_skene(pl.concat([answers, swapped, unread]))
+    unread = make_answers("m0", {"nobody": {}})
+    votes = vote_dawid_skene(pl.concat([answers, swapped, unread]))
     assert votes.tail(1).rows() == [("dawid-skene", "nobody", None, 0.0)]
-    assert checked_answers(votes, "votes") is votes
+    assert check_answers(votes, "votes") is votes
     assert accuracy(votes, gold) > 0.97
 
 
 def test_glad_believes_the_strong_members_and_leaves_what_nobody_read_unread():
     answers, gold = pool_of([0.8, 0.75, 0.7, *[0.1] * 6], 500)
-    votes = glad(pl.concat([answers, answers_frame("m0", {"nobody": {}})]))
+    votes = vote_glad(pl.concat([answers, make_answers("m0", {"nobody": {}})]))
     assert votes.tail(1).rows() == [("glad", "nobody", None, 0.0)]
-    assert checked_answers(votes, "votes") is votes
-    assert accuracy(votes, gold) > accuracy(majority(answers), gold) + 0.05
+    assert check_answers(votes, "votes") is votes
+    assert accuracy(votes, gold) > accuracy(vote_majority(answers), gold) + 0.05
 
 
 def test_a_copied_run_is_found_and_an_agreeing_one_is_named():
@@ -239,10 +240,10 @@ def test_a_copied_run_is_found_and_an_agreeing_one_is_named():
     near = copy.with_columns(
         run=pl.lit("near"), label=pl.when(pl.col("id") == "q5").then(pl.lit("D")).otherwise("label")
     )
-    assert copied_runs(pl.concat([answers, copy])) == {"copy": "m0"}
-    assert [pair[:2] for pair in near_copies(pl.concat([answers, near]))] == [("m0", "near")]
+    assert find_copied_runs(pl.concat([answers, copy])) == {"copy": "m0"}
+    assert [pair[:2] for pair in find_near_copies(pl.concat([answers, near]))] == [("m0", "near")]
     few = pl.concat([answers, copy]).filter(pl.col("id").is_in(["q1", "q2"]))
-    assert (copied_runs(few), near_copies(few)) == ({}, [])
+    assert (find_copied_runs(few), find_near_copies(few)) == ({}, [])
 
 
 def test_a_member_worse_than_chance_is_named():
@@ -253,8 +254,8 @@ def test_a_member_worse_than_chance_is_named():
         label=pl.col("answer").replace({"A": "B", "B": "C", "C": "D", "D": "A"}),
         weight=1.0,
     )
-    ballots = labelled_ballots(pl.concat([answers, wrong]), gold)
-    assert [name for name, _ in worse_than_chance(ballots)] == ["wrong"]
+    ballots = collect_labelled_ballots(pl.concat([answers, wrong]), gold)
+    assert [name for name, _ in find_worse_than_chance(ballots)] == ["wrong"]
 
 
 def vote(folder, *options):
@@ -314,7 +315,7 @@ def test_labels_that_no_run_ever_gives_are_refused_and_a_handful_of_them_is_too_
     gold.with_columns(pl.col("answer").replace({"A": "1", "B": "2", "C": "3", "D": "4"})).write_csv(tmp_path / "d.csv")
     bad = vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "d.csv"))
     assert bad.returncode == 2
-    assert "answers are '1', '2', '3', '4', and no run gives one of them there: theirs are 'A', 'B'" in bad.stderr
+    assert "answers are '1', '2', '3', '4', and no run gives one of them: theirs are 'A', 'B'" in bad.stderr
     gold.head(5).write_csv(tmp_path / "d.csv")
     told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "d.csv"), "--json").stdout)
     assert (told["method"], told["out_of_fold"]) == ("agreement", None)
@@ -345,9 +346,9 @@ def test_on_real_models_auto_beats_the_best_member_where_plain_majority_loses():
     for seed in range(3):
         mixed = gold.sample(fraction=1.0, shuffle=True, seed=seed)
         dev, rest = mixed.head(500), mixed.tail(500)
-        ballots = labelled_ballots(answers, dev)
-        best = accuracy(cast(answers, elect(ballots, "best member")), rest)
-        gains["auto"].append(accuracy(cast(answers, elect(ballots)), rest) - best)
-        gains["majority"].append(accuracy(majority(answers), rest) - best)
+        ballots = collect_labelled_ballots(answers, dev)
+        best = accuracy(apply_rule(answers, select_rule(ballots, "best member")), rest)
+        gains["auto"].append(accuracy(apply_rule(answers, select_rule(ballots)), rest) - best)
+        gains["majority"].append(accuracy(vote_majority(answers), rest) - best)
     assert np.mean(gains["auto"]) > 0.005
     assert np.mean(gains["majority"]) < -0.05

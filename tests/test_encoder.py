@@ -6,7 +6,7 @@ import pytest
 from quorum.errors import BadInput
 from quorum.model import similarity as module
 from quorum.model.backend import open_backend
-from quorum.model.similarity import packaged_weights
+from quorum.model.similarity import find_packaged_weights
 from quorum.question import Message, Prompt
 
 
@@ -68,14 +68,14 @@ def test_answers_do_not_hang_on_what_else_is_in_the_batch(encoder):
 
 
 def test_the_packaged_weights_are_those_that_were_published():
-    weights = packaged_weights() / "model.safetensors"
+    weights = find_packaged_weights() / "model.safetensors"
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == module.PACKAGED_SHA256
 
 
 def test_other_weights_under_the_packages_name_are_refused(monkeypatch):
     monkeypatch.setattr(module, "PACKAGED_SHA256", "0" * 64)
     with pytest.raises(BadInput, match="SHA-256 of its weights"):
-        packaged_weights()
+        find_packaged_weights()
 
 
 def test_a_model_that_is_not_there_is_refused_with_what_is_allowed(tmp_path):

@@ -6,10 +6,10 @@ from email.utils import formatdate
 
 import pytest
 
-from quorum.ask.reply import ballot_of
+from quorum.ask.reply import ballot_from_reply
 from quorum.errors import BadInput
-from quorum.model.around.deadline import Deadline
-from quorum.model.around.journal import Journal
+from quorum.model.around.deadline import DeadlineBackend
+from quorum.model.around.journal import JournalBackend
 from quorum.model.backend import open_backend
 from quorum.model.endpoint import Endpoint
 from quorum.question import Message, Prompt, Reply
@@ -23,9 +23,9 @@ def prompts(count):
     return [Prompt(f"q{i}", f"text {i}", ABC) for i in range(count)]
 
 
-def endpoint(server, waits=None, **dials):
+def endpoint(server, waits=None, **settings):
     waits = [] if waits is None else waits
-    return Endpoint("m", base_url=server.url, sleep=waits.append, **{"timeout": 30.0, **dials})
+    return Endpoint("m", base_url=server.url, sleep=waits.append, **{"timeout": 30.0, **settings})
 
 
 def echo(content, attempt):
@@ -47,7 +47,7 @@ def test_replies_come_in_the_order_of_the_prompts_whatever_order_the_server_ends
     assert 1 < server.most_at_once <= 4
 
 
-def test_what_is_sent_is_the_turns_and_the_dials_and_nothing_else():
+def test_what_is_sent_is_the_turns_and_the_settings_and_nothing_else():
     turns = (Message("system", "Be brief."), Message("user", "Which?"))
     with FlakyServer(echo) as server:
         endpoint(server, seed=None, extra={"chat_template_kwargs": {"enable_thinking": False}}, structured=True).answer(
@@ -79,9 +79,9 @@ def test_each_sampled_vote_has_a_seed_of_its_own():
     assert [body.get("seed") for body in server.bodies] == [5, 6, 7, None, None, None]
 
 
-def said(fate, prompt=None, **dials):
+def said(fate, prompt=None, **settings):
     with FlakyServer(lambda content, attempt: fate) as server:
-        return endpoint(server, **dials).answer([prompt or Prompt("q", "Which?", ABC)])[0]
+        return endpoint(server, **settings).answer([prompt or Prompt("q", "Which?", ABC)])[0]
 
 
 def test_label_probabilities_are_those_of_tokens_without_white_space_and_sum_to_one():
@@ -103,7 +103,7 @@ def test_where_labels_have_no_or_little_mass_the_text_counts(tokens):
     prompt = Prompt("q", "Which?", ABC)
     reply = said(completion("The answer is B.", tokens), prompt)
     assert reply.label_logprobs is None
-    assert ballot_of(reply, prompt) == {"B": 1.0}
+    assert ballot_from_reply(reply, prompt) == {"B": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_where_nothing_is_answered_the_server_s_words_are_told():
 @pytest.mark.parametrize("fate", [400, 500, "cut", "no json"])
 def test_a_bad_first_question_costs_itself_though_a_deadline_asks_it_alone(fate):
     with FlakyServer(lambda content, n: fate if content == "text 0" else echo(content, n)) as server:
-        timely = Deadline(endpoint(server, retries=1), time.monotonic() + 1e4, time.monotonic)
+        timely = DeadlineBackend(endpoint(server, retries=1), time.monotonic() + 1e4, time.monotonic)
         assert [reply.text for reply in timely.answer(prompts(30))] == ["", *(f"to text {n}" for n in range(1, 30))]
 
 
@@ -278,7 +278,7 @@ def test_a_lone_failure_at_the_end_does_not_end_the_run():
 def test_a_journal_does_not_remember_a_failure(tmp_path):
     with FlakyServer(lambda content, n: 400 if content == "text 1" and n == 0 else echo(content, n)) as server:
         for replies in (["to text 0", "", "to text 2"], ["to text 0", "to text 1", "to text 2"]):
-            journal = Journal(endpoint(server), tmp_path / "journal.sqlite", "m")
+            journal = JournalBackend(endpoint(server), tmp_path / "journal.sqlite", "m")
             assert [reply.text for reply in journal.answer(prompts(3))] == replies
             journal.close()
     assert len(server.bodies) == 4
@@ -297,7 +297,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch, caplog, capfd,
     with FlakyServer(tell_tale) as server:
         backend = endpoint(server, key_variable="MY_KEY", retries=1)
         with pytest.raises(BadInput) as told:
-            Journal(backend, tmp_path / "journal.sqlite", "m").answer(prompts(2))
+            JournalBackend(backend, tmp_path / "journal.sqlite", "m").answer(prompts(2))
     assert f"Bearer {KEY}" in server.headers[0].values()
     written = [path.read_bytes() for path in tmp_path.iterdir()]
     out = "".join(
@@ -330,7 +330,8 @@ def test_a_variable_without_a_usable_key_is_refused(monkeypatch, held, words):
     assert not held or held not in str(told.value)
 
 
-# --- dials ------------------------------------------------------------------------------------------------------------
+# --- settings
+# ------------------------------------------------------------------------------------------------------------
 
 
 class FlakyServerAt:
@@ -338,14 +339,14 @@ class FlakyServerAt:
         self.url = url
 
 
-def test_a_toml_table_opens_an_endpoint_and_bad_dials_are_refused():
+def test_a_toml_table_opens_an_endpoint_and_bad_settings_are_refused():
     table = {"name": "endpoint", "model": "m", "base_url": "http://localhost:1/v1"}
     assert open_backend({**table, "temperature": ""}).concurrency == 8
-    for dials, words in (
+    for settings, words in (
         ({"base_url": "localhost:1"}, "allowed is http"),
         ({"concurrency": 0}, "concurrency 0"),
         ({"method": "option"}, "allowed are letter, generate"),
-        ({"sleep": "x"}, "unknown dial 'sleep'; allowed are model, base_url"),
+        ({"sleep": "x"}, "unknown setting 'sleep'; allowed are model, base_url"),
     ):
         with pytest.raises(BadInput, match=words):
-            open_backend({**table, **dials})
+            open_backend({**table, **settings})

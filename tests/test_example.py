@@ -1,8 +1,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.exact_match import transferred
-from quorum.ask.search.example import as_example
+from quorum.ask.exact_match import copy_answers
+from quorum.ask.search.example import make_example
 from quorum.question import Question
 
 
@@ -15,32 +15,32 @@ def asked(choices, id="t", text="What runs?"):
 
 
 def test_an_example_gets_the_letters_of_the_question_where_its_answer_is_an_option():
-    shown = as_example(solved(("dog", "stone", "tree"), "A"), asked(("Stone", "tree", " DOG ")))
+    shown = make_example(solved(("dog", "stone", "tree"), "A"), asked(("Stone", "tree", " DOG ")))
     assert (shown.choices, shown.answer) == (("stone", "tree", "dog"), "C")
 
 
 def test_an_example_whose_answer_is_no_option_here_stays_as_it_is():
     example = solved(("dog", "stone"), "A")
-    assert as_example(example, asked(("stone", "cat"))) is example
+    assert make_example(example, asked(("stone", "cat"))) is example
 
 
 def test_options_that_are_equal_are_not_mapped():
     example = solved(("dog", "Dog", "tree"), "A")
-    assert as_example(example, asked(("tree", "stone", "dog"))) is example
+    assert make_example(example, asked(("tree", "stone", "dog"))) is example
     other = solved(("dog", "tree"), "A")
-    assert as_example(other, asked(("tree", "dog", "DOG"))) is other
+    assert make_example(other, asked(("tree", "dog", "DOG"))) is other
 
 
 def test_an_example_with_fewer_choices_than_the_letter_needs_stays():
     example = solved(("dog", "tree"), "A")
-    assert as_example(example, asked(("one", "two", "dog"))) is example
+    assert make_example(example, asked(("one", "two", "dog"))) is example
 
 
 def test_choices_and_rationales_that_cite_letters_keep_their_order():
     cites = solved(("dog", "tree", "A and B"), "A")
-    assert as_example(cites, asked(("tree", "dog", "stone"))) is cites
+    assert make_example(cites, asked(("tree", "dog", "stone"))) is cites
     why = solved(("dog", "tree"), "A", rationale="Trees do not run, so A.")
-    assert as_example(why, asked(("tree", "dog"))) is why
+    assert make_example(why, asked(("tree", "dog"))) is why
 
 
 CHOICES = st.lists(st.sampled_from(["a1", "b2", "c3", "d4", "e5", "A1"]), min_size=2, max_size=6)
@@ -50,22 +50,22 @@ CHOICES = st.lists(st.sampled_from(["a1", "b2", "c3", "d4", "e5", "A1"]), min_si
 @settings(deadline=None, max_examples=200)
 def test_an_example_keeps_its_choices_and_what_it_says(own, other, data):
     example = solved(own, data.draw(st.sampled_from("ABCDEF"[: len(own)])))
-    shown = as_example(example, asked(other))
+    shown = make_example(example, asked(other))
     assert sorted(shown.choices) == sorted(example.choices)
     assert shown.choice(shown.answer) == example.choice(example.answer)
 
 
 def test_the_answer_of_a_twin_is_transferred_by_its_text():
     train = [solved(("dog", "tree"), "A")]
-    assert transferred([asked(("tree", "DOG"))], train) == {"t": {"B": 1.0}}
+    assert copy_answers([asked(("tree", "DOG"))], train) == {"t": {"B": 1.0}}
 
 
 def test_nothing_is_transferred_from_another_question_nor_where_twins_disagree():
     train = [solved(("dog", "tree"), "A"), solved(("tree", "dog"), "A", id="s2")]
-    assert transferred([asked(("dog", "tree"))], train) == {}
-    assert transferred([asked(("dog", "stone"))], train[:1]) == {}
-    assert transferred([asked(("dog", "dog"))], [solved(("dog", "dog"), "A")]) == {}
+    assert copy_answers([asked(("dog", "tree"))], train) == {}
+    assert copy_answers([asked(("dog", "stone"))], train[:1]) == {}
+    assert copy_answers([asked(("dog", "dog"))], [solved(("dog", "dog"), "A")]) == {}
 
 
 def test_a_question_that_has_an_answer_gets_none():
-    assert transferred([solved(("dog", "tree"), "B", id="t")], [solved(("dog", "tree"), "A")]) == {}
+    assert copy_answers([solved(("dog", "tree"), "B", id="t")], [solved(("dog", "tree"), "A")]) == {}

@@ -13,31 +13,31 @@ import torch
 from safetensors.torch import load_file
 
 import experts as script
-from quorum.config import dials
+from quorum.config import from_table
 from quorum.data.read import read_questions, write_questions
-from quorum.engine.checkpoint import Checkpoint, loaded
-from quorum.engine.tokens import Tokens
+from quorum.engine.checkpoint import Checkpoint, load_checkpoint
+from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
-from quorum.files.answers import answers_frame, write_answers
+from quorum.files.answers import make_answers, write_answers
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt
 from quorum.train.experts.choice import (
     Criterion,
     Expert,
-    Peak,
-    Profile,
-    chosen_experts,
-    profile_table,
+    ExpertPeak,
+    ExpertProfile,
+    choose_experts,
+    find_super_experts,
+    make_profile_table,
     read_profile,
-    super_experts,
     write_profile,
 )
-from quorum.train.experts.profile import fused_experts, profile_experts
-from quorum.train.experts.weights import check_others_still, prune, with_expert_adapter
-from quorum.train.merge import letters_alike, merge
+from quorum.train.experts.profile import find_fused_experts, profile_experts
+from quorum.train.experts.weights import add_expert_adapter, check_others_unchanged, prune_experts
+from quorum.train.merge import compare_letters, merge_adapter
 from quorum.train.sft import tune_causal
 from quorum.train.trainable import CausalTuning
-from quorum.train.trained import Trained
+from quorum.train.trained import TrainingResult
 from tests.largest import largest_rows, write_largest
 from tests.real import real_data
 from tests.tiny import tiny_model
@@ -49,12 +49,12 @@ PLANTED = Expert(1, 2)
 each_mixture = pytest.mark.parametrize("kind", MIXTURES)
 
 
-def opened(folder: str | Path) -> tuple[Tokens, Any]:
-    tokenizer, model = loaded(Checkpoint(str(folder)), "float32", "cpu")
-    return Tokens(tokenizer), model
+def opened(folder: str | Path) -> tuple[PromptTokenizer, Any]:
+    tokenizer, model = load_checkpoint(Checkpoint(str(folder)), "float32", "cpu")
+    return PromptTokenizer(tokenizer), model
 
 
-def profiled(folder: str | Path, batch_tokens: int = 2048, prompts: list[Prompt] = PROMPTS) -> Profile:
+def profiled(folder: str | Path, batch_tokens: int = 2048, prompts: list[Prompt] = PROMPTS) -> ExpertProfile:
     tokens, model = opened(folder)
     return profile_experts(model, tokens, prompts, Criterion(), batch_tokens=batch_tokens)
 
@@ -70,7 +70,7 @@ def planted(folder: Path, kind: str) -> Path:
     out = folder / kind
     shutil.copytree(tiny_model(kind), out)
     _, model = opened(out)
-    fused_experts(model)[PLANTED.layer].down_proj.data[PLANTED.expert] *= 100
+    find_fused_experts(model)[PLANTED.layer].down_proj.data[PLANTED.expert] *= 100
     model.save_pretrained(out)
     write_profile(profiled(out), folder / f"{kind}.json")
     return out
@@ -81,14 +81,14 @@ def profile_of(folder: Path, kind: str) -> Path:
     return folder / f"{kind}.json"
 
 
-def largest_of(peak: Peak) -> float:
+def largest_of(peak: ExpertPeak) -> float:
     assert peak.output_max is not None
     return peak.output_max
 
 
-def hand_made(values: dict[Expert, float], layers: int = 10) -> Profile:
-    peaks = tuple(Peak(place, 1, value, 1.0, 0) for place, value in values.items())
-    return Profile("a model", layers, 1, 1, Criterion(), peaks)
+def hand_made(values: dict[Expert, float], layers: int = 10) -> ExpertProfile:
+    peaks = tuple(ExpertPeak(place, 1, value, 1.0, 0) for place, value in values.items())
+    return ExpertProfile("a model", layers, 1, 1, Criterion(), peaks)
 
 
 # --- the profile
@@ -101,7 +101,7 @@ def test_the_maxima_are_those_of_the_models_own_products_one_an_expert(
     tokens, model = opened(tiny_model(kind))
     places = {
         layer_of_experts.down_proj[expert].data_ptr(): Expert(layer, expert)
-        for layer, layer_of_experts in fused_experts(model).items()
+        for layer, layer_of_experts in find_fused_experts(model).items()
         for expert in range(4)
     }
     known = {peak.place: peak for peak in profile_experts(model, tokens, PROMPTS, Criterion()).peaks}
@@ -135,19 +135,19 @@ def test_the_maxima_are_those_of_the_models_own_products_one_an_expert(
 @each_mixture
 def test_batching_does_not_change_a_profile(kind: str) -> None:
     alone, together = (profiled(tiny_model(kind), batch_tokens) for batch_tokens in (1, 4000))
-    assert profile_table(alone) == profile_table(together)
+    assert make_profile_table(alone) == make_profile_table(together)
     assert [peak.tokens for peak in alone.peaks] == [peak.tokens for peak in together.peaks]
     assert [peak.output_max for peak in alone.peaks] == pytest.approx([peak.output_max for peak in together.peaks])
 
 
 @each_mixture
 def test_a_planted_super_expert_is_found_and_no_other(folder: Path, kind: str) -> None:
-    assert [peak.place for peak in super_experts(profiled(tiny_model(kind)))] != [PLANTED]
+    assert [peak.place for peak in find_super_experts(profiled(tiny_model(kind)))] != [PLANTED]
     found = read_profile(profile_of(folder, kind))
-    (star,) = super_experts(found)
+    (star,) = find_super_experts(found)
     assert star.place == PLANTED
     assert largest_of(star) > 20 * sorted(map(largest_of, found.peaks))[len(found.peaks) // 2]
-    assert f"| 1 | {PLANTED.name} |" in profile_table(found)
+    assert f"| 1 | {PLANTED.name} |" in make_profile_table(found)
 
 
 def test_a_shared_expert_is_seen_by_every_token_and_a_dense_layer_is_none(folder: Path) -> None:
@@ -164,14 +164,14 @@ def test_an_expert_that_saw_no_token_is_told_and_not_ranked() -> None:
     assert found.tokens == 1
     assert len(unseen) == 6  # of twelve in three layers: a token goes to two a layer
     assert {peak.output_max for peak in unseen} == {None}
-    assert "6 experts saw no token" in profile_table(found)
+    assert "6 experts saw no token" in make_profile_table(found)
 
 
 def test_no_prompts_are_refused_and_so_is_what_is_no_finite_number(folder: Path) -> None:
     tokens, model = opened(tiny_model("mixtral"))
     with pytest.raises(BadInput, match="no prompts"):
         profile_experts(model, tokens, [], Criterion())
-    fused_experts(model)[0].down_proj.data[1] *= float("inf")
+    find_fused_experts(model)[0].down_proj.data[1] *= float("inf")
     with pytest.raises(BadInput, match="expert 0/1 writes (inf|nan), which is no finite number"):
         profile_experts(model, tokens, PROMPTS, Criterion())
 
@@ -183,7 +183,7 @@ def test_a_dense_model_and_experts_that_are_not_fused_are_refused() -> None:
     for layer in model.model.layers:
         layer.mlp.experts = torch.nn.ModuleList([torch.nn.Linear(32, 32)])
     with pytest.raises(BadInput, match="its experts are no fused parameters"):
-        fused_experts(model)
+        find_fused_experts(model)
 
 
 # --- the criterion
@@ -192,42 +192,42 @@ def test_a_dense_model_and_experts_that_are_not_fused_are_refused() -> None:
 def test_a_super_expert_is_above_the_percentile_and_a_tenth_of_the_largest_in_the_first_layers() -> None:
     values = {Expert(layer, expert): 1.0 + expert / 1000 for layer in range(10) for expert in range(100)}
     values |= {Expert(2, 7): 50.0, Expert(6, 1): 6.0, Expert(5, 5): 4.9, Expert(8, 0): 900.0}  # round(7.5) is 8
-    assert [peak.place.name for peak in super_experts(hand_made(values))] == ["2/7", "6/1"]
+    assert [peak.place.name for peak in find_super_experts(hand_made(values))] == ["2/7", "6/1"]
 
 
 def test_a_tenth_of_a_small_maximum_is_not_rounded_down() -> None:
     values = {Expert(layer, expert): 0.5 for layer in range(10) for expert in range(100)}
     values |= {Expert(0, 1): 9.5, Expert(0, 2): 0.9}  # 9.5 // 10 would be 0
-    assert [peak.place.name for peak in super_experts(hand_made(values))] == ["0/1"]
+    assert [peak.place.name for peak in find_super_experts(hand_made(values))] == ["0/1"]
 
 
 def test_equal_maxima_go_by_layer_and_expert_and_where_all_are_equal_none_is_super() -> None:
     values = {Expert(layer, expert): 1.0 for layer in range(8) for expert in range(200)}
-    assert super_experts(hand_made(values)) == []
+    assert find_super_experts(hand_made(values)) == []
     with pytest.raises(BadInput, match="has no super expert"):
-        chosen_experts(hand_made(values), "super")
+        choose_experts(hand_made(values), "super")
     values |= {Expert(3, None): 40.0, Expert(3, 9): 40.0, Expert(1, 150): 40.0}
-    assert [peak.place.name for peak in super_experts(hand_made(values))] == ["1/150", "3/9", "3/shared"]
+    assert [peak.place.name for peak in find_super_experts(hand_made(values))] == ["1/150", "3/9", "3/shared"]
 
 
 def test_the_control_is_as_many_others_of_the_same_layers() -> None:
     values = {Expert(layer, expert): 1.0 for layer in range(8) for expert in range(100)}
     values |= {Expert(1, 3): 50.0, Expert(1, 4): 49.0, Expert(5, 0): 48.0, Expert(5, None): 1.0}
     profile = hand_made(values)
-    drawn = [chosen_experts(profile, "random", seed) for seed in range(40)]
+    drawn = [choose_experts(profile, "random", seed) for seed in range(40)]
     for places in drawn:
         assert [place.layer for place in places] == [1, 1, 5]
         assert len(set(places)) == 3
         assert not {*places} & {Expert(1, 3), Expert(1, 4), Expert(5, 0), Expert(5, None)}
-    assert drawn[0] == chosen_experts(profile, "random", 0)
+    assert drawn[0] == choose_experts(profile, "random", 0)
     assert len(set(map(tuple, drawn))) > 30
 
 
 def test_where_a_layer_has_too_few_others_no_control_is_drawn() -> None:
-    silent = Peak(Expert(0, 1), 0, None, None, None)
-    loud = Peak(Expert(0, 0), 5, 90.0, 1.0, 0), Peak(Expert(1, 0), 5, 1.0, 1.0, 0)
+    silent = ExpertPeak(Expert(0, 1), 0, None, None, None)
+    loud = ExpertPeak(Expert(0, 0), 5, 90.0, 1.0, 0), ExpertPeak(Expert(1, 0), 5, 1.0, 1.0, 0)
     with pytest.raises(BadInput, match="layer 0 has 0 other experts that saw a token, where 1 are drawn"):
-        chosen_experts(Profile("a model", 4, 1, 5, Criterion(), (*loud, silent)), "random")
+        choose_experts(ExpertProfile("a model", 4, 1, 5, Criterion(), (*loud, silent)), "random")
 
 
 def test_a_profile_comes_back_from_its_file_whole(folder: Path, tmp_path: Path) -> None:
@@ -253,22 +253,22 @@ def test_a_criterion_out_of_its_range_is_refused() -> None:
 @each_mixture
 def test_replies_change_where_an_expert_is_pruned_and_only_there(folder: Path, tmp_path: Path, kind: str) -> None:
     model = str(planted(folder, kind))
-    prune(model, chosen_experts(read_profile(profile_of(folder, kind)), "super"), tmp_path / "pruned")
-    prune(model, [], tmp_path / "whole")
+    prune_experts(model, choose_experts(read_profile(profile_of(folder, kind)), "super"), tmp_path / "pruned")
+    prune_experts(model, [], tmp_path / "whole")
     before, same, after = (
         Transformers(each, dtype="float32", device="cpu").answer(PROMPTS)
         for each in (model, str(tmp_path / "whole"), str(tmp_path / "pruned"))
     )
     assert before == same
-    assert letters_alike(PROMPTS, before, after).furthest > 0.1
+    assert compare_letters(PROMPTS, before, after).furthest > 0.1
     weights = [weights_of(each) for each in (model, tmp_path / "pruned")]
     assert differing(*weights) == {f"{PLANTED.layer}/down_proj/{PLANTED.expert}"}
     with pytest.raises(BadInput, match="pruned is there already"):
-        prune(model, [], tmp_path / "pruned")
+        prune_experts(model, [], tmp_path / "pruned")
 
 
 def test_a_shared_expert_can_be_pruned(folder: Path, tmp_path: Path) -> None:
-    prune(str(planted(folder, "deepseek_v2")), [Expert(2, None)], tmp_path / "pruned")
+    prune_experts(str(planted(folder, "deepseek_v2")), [Expert(2, None)], tmp_path / "pruned")
     _, model = opened(tmp_path / "pruned")
     assert not model.model.layers[2].mlp.shared_experts.down_proj.weight.any()
     assert model.model.layers[1].mlp.shared_experts.down_proj.weight.any()
@@ -277,7 +277,7 @@ def test_a_shared_expert_can_be_pruned(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [Expert(0, 4), Expert(3, 0), Expert(0, None)])
 def test_a_profile_of_another_model_is_refused(folder: Path, tmp_path: Path, place: Expert) -> None:
     with pytest.raises(BadInput, match=f"has no expert {place.name}: the profile is of another model"):
-        prune(str(planted(folder, "mixtral")), [place], tmp_path / "pruned")
+        prune_experts(str(planted(folder, "mixtral")), [place], tmp_path / "pruned")
     assert not (tmp_path / "pruned").exists()
 
 
@@ -285,8 +285,8 @@ def weights_of(folder: str | Path) -> dict[str, torch.Tensor]:
     """All weights, those of fused experts one by one: layer/projection/expert."""
     found: dict[str, torch.Tensor] = {}
     _, model = opened(folder)
-    fused = {id(module.down_proj): (layer, "down_proj") for layer, module in fused_experts(model).items()}
-    fused |= {id(module.gate_up_proj): (layer, "gate_up_proj") for layer, module in fused_experts(model).items()}
+    fused = {id(module.down_proj): (layer, "down_proj") for layer, module in find_fused_experts(model).items()}
+    fused |= {id(module.gate_up_proj): (layer, "gate_up_proj") for layer, module in find_fused_experts(model).items()}
     for name, weight in model.named_parameters():
         if place := fused.get(id(weight)):
             found |= {f"{place[0]}/{place[1]}/{expert}": part for expert, part in enumerate(weight.detach())}
@@ -306,9 +306,11 @@ ADAPTER = "adapter_model.safetensors"
 QUICK: dict[str, Any] = {"engine": "trl", "steps": 4, "batch": 4, "learning_rate": 0.01, "log_every": 1, "rank": 4}
 
 
-def tuned(folder: Path, kind: str, out: Path, adapt: str, said: list[str] | None = None, **given: Any) -> Trained:
+def tuned(
+    folder: Path, kind: str, out: Path, adapt: str, said: list[str] | None = None, **given: Any
+) -> TrainingResult:
     table = {"model": str(planted(folder, kind)), "experts": str(profile_of(folder, kind)), "adapt": adapt}
-    tuning = dials(CausalTuning, table | QUICK | given, "test")
+    tuning = from_table(CausalTuning, table | QUICK | given, "test")
     say = (said if said is not None else []).append
     return tune_causal(tuning, largest_rows(16), out, lambda done, total: None, say)
 
@@ -322,7 +324,7 @@ def test_an_adapter_moves_the_super_expert_alone_and_merges_to_the_same_weights(
     assert any("adapt super: experts 1/2; " in line for line in said)
     base = weights_of(planted(folder, kind))
     moved = {f"1/{projection}/2" for projection in ("gate_up_proj", "down_proj")}
-    merge(str(planted(folder, kind)), trained.folder, tmp_path / "merged", "float32")
+    merge_adapter(str(planted(folder, kind)), trained.folder, tmp_path / "merged", "float32")
     merged = weights_of(tmp_path / "merged")
     assert differing(base, merged) == moved
     deltas = dict(deltas_of(folder, kind, trained.folder))
@@ -337,8 +339,8 @@ def test_an_adapter_moves_the_super_expert_alone_and_merges_to_the_same_weights(
             (str(tmp_path / "merged"), None),
         )
     ]
-    assert letters_alike(PROMPTS, replies[0], replies[1]).furthest > 1e-3
-    assert letters_alike(PROMPTS, replies[1], replies[2]).furthest < 1e-4
+    assert compare_letters(PROMPTS, replies[0], replies[1]).furthest > 1e-3
+    assert compare_letters(PROMPTS, replies[1], replies[2]).furthest < 1e-4
 
 
 def deltas_of(folder: Path, kind: str, adapter: Path) -> Iterator[tuple[str, torch.Tensor]]:
@@ -358,7 +360,7 @@ def test_the_controls_learn_in_the_same_layers_as_much_or_in_attention_alone(fol
     said: list[str] = []
     drawn = tuned(folder, "qwen3_moe", tmp_path / "random", "random", said, steps=2)
     attention = tuned(folder, "qwen3_moe", tmp_path / "attention", "attention", said, steps=2)
-    (control,) = chosen_experts(read_profile(profile_of(folder, "qwen3_moe")), "random")
+    (control,) = choose_experts(read_profile(profile_of(folder, "qwen3_moe")), "random")
     assert control.layer == PLANTED.layer
     assert control != PLANTED
     moved = {name for name, delta in deltas_of(folder, "qwen3_moe", drawn.folder) if delta.any()}
@@ -374,7 +376,7 @@ def test_a_shared_expert_gets_an_adapter_of_its_own(folder: Path, tmp_path: Path
     loud = tuple(replace(peak, output_max=9e9) if peak.place == Expert(1, None) else peak for peak in found.peaks)
     write_profile(replace(found, peaks=loud), tmp_path / "experts.json")
     trained = tuned(folder, "deepseek_v2", tmp_path, "super", steps=2, experts=str(tmp_path / "experts.json"))
-    merge(base, trained.folder, tmp_path / "merged", "float32")
+    merge_adapter(base, trained.folder, tmp_path / "merged", "float32")
     moved = {f"model.layers.1.mlp.shared_experts.{projection}_proj.weight" for projection in ("gate", "up", "down")}
     assert differing(weights_of(base), weights_of(tmp_path / "merged")) == moved
 
@@ -392,10 +394,10 @@ def test_an_optimizer_that_moves_other_experts_is_told(folder: Path, tmp_path: P
     trained = tuned(folder, "mixtral", tmp_path, "super", steps=1)
     _, model = opened(planted(folder, "mixtral"))
     adapted = PeftModel.from_pretrained(model, trained.folder)
-    check_others_still(adapted, [PLANTED])
+    check_others_unchanged(adapted, [PLANTED])
     next(part for name, part in adapted.named_parameters() if "lora_B" in name).data[0, 3] = 1e-9  # rank 0, expert 3
     with pytest.raises(BadInput, match="the optimizer moved experts that were not chosen"):
-        check_others_still(adapted, [PLANTED])
+        check_others_unchanged(adapted, [PLANTED])
 
 
 def test_a_model_that_calls_its_attention_otherwise_has_no_such_control() -> None:
@@ -404,7 +406,7 @@ def test_a_model_that_calls_its_attention_otherwise_has_no_such_control() -> Non
         layer.mixer = layer.self_attn
         del layer.self_attn
     with pytest.raises(BadInput, match="has no linear layers in a module self_attn"):
-        with_expert_adapter(model, [PLANTED], "attention", rank=4, alpha=8)
+        add_expert_adapter(model, [PLANTED], "attention", rank=4, alpha=8)
 
 
 def test_a_profile_that_is_none_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
@@ -426,7 +428,7 @@ def test_a_profile_that_is_none_is_told_before_the_model_is_loaded(tmp_path: Pat
 )
 def test_what_does_not_go_with_chosen_experts_is_refused(given: dict[str, Any], told: str) -> None:
     with pytest.raises(BadInput, match=told):
-        dials(CausalTuning, {"model": "m", "adapt": "super", "experts": "e.json"} | given, "test")
+        from_table(CausalTuning, {"model": "m", "adapt": "super", "experts": "e.json"} | given, "test")
 
 
 # --- the script
@@ -462,7 +464,7 @@ def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_tells_the_con
     for number, arm in enumerate(arms):
         ballots = {f"q{each}": {"A": 1.0} if each >= number else {} for each in range(10)}
         files[arm] = tmp_path / f"{number}.parquet"
-        write_answers(answers_frame(arm, ballots), files[arm])
+        write_answers(make_answers(arm, ballots), files[arm])
     told = script.compared(files, tmp_path / "gold.csv", draws=1)
     assert [score.n for score in told.scores.values()] == [10] * 6
     assert [score.unread for score in told.scores.values()] == list(range(6))
@@ -484,7 +486,7 @@ def test_a_folder_of_another_profile_is_refused(folder: Path, tmp_path: Path) ->
 
 def test_no_two_draws_of_the_control_are_the_same(folder: Path) -> None:
     profile = read_profile(profile_of(folder, "mixtral"))  # three experts beside the super one
-    drawn = [chosen_experts(profile, "random", seed) for seed in script.draw_seeds(profile, 3407, 3)]
+    drawn = [choose_experts(profile, "random", seed) for seed in script.draw_seeds(profile, 3407, 3)]
     assert sorted(place.name for (place,) in drawn) == ["1/0", "1/1", "1/3"]
     with pytest.raises(BadInput, match="have only 3 different draws"):
         script.draw_seeds(profile, 3407, 4)
@@ -529,4 +531,4 @@ def test_each_benchmark_at_hand_is_profiled_on_its_training_folds(
     arguments = "profile", planted(folder, "qwen3_moe"), tmp_path / "questions.parquet", "--limit", "6", "--json"
     ran(monkeypatch, *arguments, "--out", tmp_path / "experts.json")
     assert json.loads(capsys.readouterr().out)["prompts"] == 6
-    assert PLANTED in [peak.place for peak in super_experts(read_profile(tmp_path / "experts.json"))]
+    assert PLANTED in [peak.place for peak in find_super_experts(read_profile(tmp_path / "experts.json"))]

@@ -5,7 +5,7 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.backend import open_backend
-from quorum.model.simulated import Believer, Fake
+from quorum.model.simulated import ScriptedModel, SimulatedModel
 from quorum.question import Prompt, Question, Reply
 
 N = 2000
@@ -18,24 +18,24 @@ def accuracy(replies, questions=QUESTIONS):
 
 
 def test_a_fake_answers_by_its_function_in_order():
-    fake = Fake(lambda prompt: Reply(prompt.question_id))
+    fake = ScriptedModel(lambda prompt: Reply(prompt.question_id))
     assert [reply.text for reply in fake.answer(PROMPTS[:3])] == ["q0", "q1", "q2"]
 
 
-def test_the_accuracy_dial_is_kept_within_its_error():
-    found = accuracy(Believer(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS))
+def test_the_accuracy_setting_is_kept_within_its_error():
+    found = accuracy(SimulatedModel(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS))
     assert abs(found - 0.7) < 4 * math.sqrt(0.7 * 0.3 / N)
 
 
 def test_a_letter_bias_shifts_answers_to_that_letter_and_costs_accuracy():
-    fair = Believer(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS)
-    biased = Believer(solved=QUESTIONS, accuracy=0.7, bias={"A": 2.0}).answer(PROMPTS)
+    fair = SimulatedModel(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS)
+    biased = SimulatedModel(solved=QUESTIONS, accuracy=0.7, bias={"A": 2.0}).answer(PROMPTS)
     assert Counter(r.text for r in biased)["A"] > 1.5 * Counter(r.text for r in fair)["A"]
     assert accuracy(biased) < accuracy(fair) - 0.1
 
 
 def test_a_belief_hangs_on_the_text_and_survives_a_shuffle():
-    fake = Believer(solved=QUESTIONS, accuracy=0.5)
+    fake = SimulatedModel(solved=QUESTIONS, accuracy=0.5)
     turned = [Prompt(p.question_id, p.content, p.labels, p.options[::-1]) for p in PROMPTS]
     for before, after, prompt in zip(fake.answer(PROMPTS), fake.answer(turned), PROMPTS, strict=True):
         place = prompt.labels.index(before.text)
@@ -43,13 +43,13 @@ def test_a_belief_hangs_on_the_text_and_survives_a_shuffle():
 
 
 def test_replies_are_the_same_every_time_and_their_probabilities_sum_to_one():
-    first, again = (Believer(accuracy=0.5, seed=1).answer(PROMPTS[:50]) for _ in range(2))
+    first, again = (SimulatedModel(accuracy=0.5, seed=1).answer(PROMPTS[:50]) for _ in range(2))
     assert first == again
     assert all(math.isclose(sum(map(math.exp, r.label_logprobs.values())), 1) for r in first)
 
 
 def test_questions_without_labels_or_gold_get_a_reply_all_the_same():
-    replies = Believer().answer([Prompt("open", "?", ()), Prompt("q", "?", ("A", "B"))])
+    replies = SimulatedModel().answer([Prompt("open", "?", ()), Prompt("q", "?", ("A", "B"))])
     assert replies[0] == Reply("")
     assert replies[1].text in "AB"
 
@@ -59,5 +59,5 @@ def test_an_accuracy_outside_its_range_and_an_unknown_backend_are_refused():
         open_backend({"name": "fake", "accuracy": 1.5})
     with pytest.raises(BadInput, match="backend 'vlm' is unknown; allowed are fake, encoder"):
         open_backend({"name": "vlm"})
-    with pytest.raises(BadInput, match="unknown dial 'acuracy'; allowed are accuracy, bias, sureness, seed"):
+    with pytest.raises(BadInput, match="unknown setting 'acuracy'; allowed are accuracy, bias, sureness, seed"):
         open_backend({"name": "fake", "acuracy": 0.5})

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import quorum.engine.prefix_attention
 import quorum.engine.prefixes
-from quorum.engine.likelihood import plain_logprobs
-from quorum.engine.prefix_attention import shared_logprobs
-from quorum.engine.prefixes import KEPT_TOKENS, Run, blocks_of, lineage, packs_of, shared_length
-from quorum.engine.probe import why_plain
+from quorum.engine.likelihood import score_sequences
+from quorum.engine.prefix_attention import score_with_shared_prefixes
+from quorum.engine.prefixes import KEPT_TOKENS, Run, count_shared_tokens, list_ancestors, plan_blocks, plan_packs
+from quorum.engine.probe import why_not_shared
 from quorum.engine.tokens import Continuation
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt, letters
@@ -69,8 +69,8 @@ def batches(draw: st.DrawFn) -> list[Continuation]:
 @settings(deadline=None, max_examples=12)
 @given(batch=batches(), most=st.sampled_from([5, 32, 100, 4096]))
 def test_shared_and_plain_reading_agree_on_every_architecture(kind: str, batch: list[Continuation], most: int) -> None:
-    shared = shared_logprobs(model(kind), batch, most)
-    assert furthest(shared, plain_logprobs(model(kind), batch)) < ROUNDING
+    shared = score_with_shared_prefixes(model(kind), batch, most)
+    assert furthest(shared, score_sequences(model(kind), batch)) < ROUNDING
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma3"])
@@ -80,9 +80,9 @@ def test_in_bfloat16_the_shared_way_is_as_near_to_the_truth_as_the_plain_way(
     kind: str, batch: list[Continuation], most: int
 ) -> None:
     narrow = model(kind, torch.bfloat16)
-    truth = plain_logprobs(model_of_rounded_weights(kind), batch)
-    off = furthest(shared_logprobs(narrow, batch, most), truth)
-    assert off < 2 * furthest(plain_logprobs(narrow, batch), truth) + 0.2  # logits near 30 are 0.125 apart in bfloat16
+    truth = score_sequences(model_of_rounded_weights(kind), batch)
+    off = furthest(score_with_shared_prefixes(narrow, batch, most), truth)
+    assert off < 2 * furthest(score_sequences(narrow, batch), truth) + 0.2  # logits near 30 are 0.125 apart in bfloat16
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
@@ -99,10 +99,10 @@ def test_in_bfloat16_a_mixture_of_experts_is_as_near_to_the_truth_either_way(kin
     batch = [Continuation(question, (letter, 7)) for question in questions for letter in range(4)]
     unseen = [Continuation(each.context[:-9] + each.context[-8:], each.following) for each in batch]
     narrow = model(kind, torch.bfloat16)
-    truth = plain_logprobs(model_of_rounded_weights(kind), batch)
-    allowed = 2 * usually_off(plain_logprobs(narrow, batch), truth)
-    assert usually_off(shared_logprobs(narrow, batch, 64), truth) < allowed
-    assert usually_off(shared_logprobs(narrow, unseen, 64), truth) > allowed
+    truth = score_sequences(model_of_rounded_weights(kind), batch)
+    allowed = 2 * usually_off(score_sequences(narrow, batch), truth)
+    assert usually_off(score_with_shared_prefixes(narrow, batch, 64), truth) < allowed
+    assert usually_off(score_with_shared_prefixes(narrow, unseen, 64), truth) > allowed
 
 
 def usually_off(one: list[list[float]], other: list[list[float]]) -> float:
@@ -118,7 +118,7 @@ def model_of_rounded_weights(kind: str) -> Any:
 def test_equal_continuations_tie_exactly(kind: str) -> None:
     context = tuple(range(10, 60))
     batch = [Continuation(context[:at], (7, 8)) for at in (20, 50, 20, 35, 50)]
-    scores = shared_logprobs(model(kind), batch, 32)
+    scores = score_with_shared_prefixes(model(kind), batch, 32)
     assert scores[0] == scores[2]
     assert scores[1] == scores[4]
     assert scores[0] != scores[3]
@@ -128,15 +128,18 @@ def test_a_continuation_that_is_the_beginning_of_another_context_is_scored_too()
     context = tuple(range(10, 60))
     batch = [Continuation(context[:at], context[at : at + 5]) for at in (1, 7, 20, 44)] * 2
     for most in (3, 16, 4096):
-        assert furthest(shared_logprobs(model("llama"), batch, most), plain_logprobs(model("llama"), batch)) < ROUNDING
+        assert (
+            furthest(score_with_shared_prefixes(model("llama"), batch, most), score_sequences(model("llama"), batch))
+            < ROUNDING
+        )
 
 
 def test_heads_longer_than_a_sliding_window_are_read_in_pieces() -> None:
     head = tuple(range(200))
     batch = [Continuation(head + (at,) * (at % 40 + 1), (at, 3)) for at in range(30)]
     for most in (16, 64, 4096):
-        shared = shared_logprobs(model("gemma3"), batch, most)
-        assert furthest(shared, plain_logprobs(model("gemma3"), batch)) < ROUNDING
+        shared = score_with_shared_prefixes(model("gemma3"), batch, most)
+        assert furthest(shared, score_sequences(model("gemma3"), batch)) < ROUNDING
 
 
 def test_the_way_of_a_gpu_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,8 +148,8 @@ def test_the_way_of_a_gpu_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patched:
         patched.setattr(quorum.engine.suffix_attention, "_FUSED_ON", ())
         for kind in KINDS:
-            shared = shared_logprobs(model(kind), batch, 64)
-            assert furthest(shared, plain_logprobs(model(kind), batch)) < ROUNDING
+            shared = score_with_shared_prefixes(model(kind), batch, 64)
+            assert furthest(shared, score_sequences(model(kind), batch)) < ROUNDING
 
 
 sequences = st.lists(
@@ -158,10 +161,10 @@ sequences = st.lists(
 @given(sequences, st.integers(1, 40), st.randoms(use_true_random=False))
 def test_every_run_can_be_read_off_the_plan(tokens: list[tuple[int, ...]], most: int, chance: Any) -> None:
     runs = sorted(Run(each, chance.randrange(len(each))) for each in tokens)
-    blocks = blocks_of(runs, most)
+    blocks = plan_blocks(runs, most)
     assert [at for block in blocks for at in range(block.first, block.first + len(block.wanted))] == [*range(len(runs))]
     for block in blocks:
-        line = lineage(block.head)
+        line = list_ancestors(block.head)
         above = tuple(token for head in line for token in head.tokens)
         assert [head.start for head in line] == [sum(len(head.tokens) for head in line[:at]) for at in range(len(line))]
         assert all(0 < len(head.tokens) <= most for head in line)
@@ -177,20 +180,20 @@ def test_every_run_can_be_read_off_the_plan(tokens: list[tuple[int, ...]], most:
 @given(sequences)
 def test_a_shared_length_is_where_two_sequences_part(tokens: list[tuple[int, ...]]) -> None:
     for one, other in pairwise(tokens):
-        length = shared_length(one, other)
+        length = count_shared_tokens(one, other)
         assert one[:length] == other[:length]
         assert one[length : length + 1] != other[length : length + 1] or min(len(one), len(other)) == length
 
 
 def test_packs_keep_to_every_bound_but_for_a_block_that_is_larger_alone() -> None:
     runs = sorted(Run((at, *range(at)), max(0, at - 3)) for at in range(30))
-    blocks = blocks_of(runs, 20)
-    packs = list(packs_of(blocks, 20, 6, 40))
+    blocks = plan_blocks(runs, 20)
+    packs = list(plan_packs(blocks, 20, 6, 40))
     assert [block for pack in packs for block in pack] == blocks
     for pack in packs:
         assert len(pack) == 1 or sum(len(block.tokens) for block in pack) <= 20
         assert len(pack) == 1 or sum(len(wanted) for block in pack for wanted in block.wanted) <= 6
-        heads = {head for block in pack for head in lineage(block.head)}
+        heads = {head for block in pack for head in list_ancestors(block.head)}
         assert len(pack) == 1 or sum(len(head.tokens) for head in heads) <= 40
 
 
@@ -215,26 +218,26 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return counts
 
 
-def test_what_is_kept_of_heads_is_bounded_by_the_dial_and_not_by_the_questions(kept: list[int]) -> None:
+def test_what_is_kept_of_heads_is_bounded_by_the_setting_and_not_by_the_questions(kept: list[int]) -> None:
     batch = long_questions(20, 150)  # without the bound, seven of them would be above the rows of one pack
-    shared = shared_logprobs(model("llama"), batch, 64)
+    shared = score_with_shared_prefixes(model("llama"), batch, 64)
     assert 64 * KEPT_TOKENS - 150 < max(kept) <= 64 * KEPT_TOKENS
-    assert furthest(shared, plain_logprobs(model("llama"), batch)) < ROUNDING
+    assert furthest(shared, score_sequences(model("llama"), batch)) < ROUNDING
 
 
 def test_a_question_that_is_longer_than_the_bound_is_read_alone(kept: list[int]) -> None:
     batch = long_questions(3, 200)
-    shared = shared_logprobs(model("llama"), batch, 16)
+    shared = score_with_shared_prefixes(model("llama"), batch, 16)
     assert 16 * KEPT_TOKENS < max(kept) <= 200
-    assert furthest(shared, plain_logprobs(model("llama"), batch)) < ROUNDING
+    assert furthest(shared, score_sequences(model("llama"), batch)) < ROUNDING
 
 
 def test_what_prompts_share_is_read_once() -> None:
     head = tuple(range(400))
     runs = sorted(Run((*head, at, at + 1), 401) for at in range(100))
-    heads = {head for block in blocks_of(runs, 4096) for head in lineage(block.head)}
+    heads = {head for block in plan_blocks(runs, 4096) for head in list_ancestors(block.head)}
     assert sum(len(head.tokens) for head in heads) == 400
-    assert sum(len(block.tokens) for block in blocks_of(runs, 4096)) == 200
+    assert sum(len(block.tokens) for block in plan_blocks(runs, 4096)) == 200
 
 
 @pytest.mark.parametrize("method", ["letter", "option"])
@@ -264,22 +267,22 @@ def test_a_shared_beginning_changes_nothing_of_what_is_written(kind: str) -> Non
     assert shared[:-1] == [backend.answer([prompt])[0] for prompt in prompts]
 
 
-def blank(family: str, **dials: Any) -> Any:
+def blank(family: str, **settings: Any) -> Any:
     """A model of the family with random weights."""
     sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "initializer_range": 0.3}
-    config = getattr(transformers, f"{family}Config")(**(sizes | known | dials))
+    config = getattr(transformers, f"{family}Config")(**(sizes | known | settings))
     return transformers.AutoModelForCausalLM.from_config(config).eval()
 
 
 @pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Phi3", "GPTNeoX", "GPT2", "Olmo2", "Cohere", "Granite"])
 def test_other_families_are_served_too(family: str) -> None:
     wide = {"intermediate_size": 64, "num_key_value_heads": 2}
-    assert why_plain(blank(family, **({} if family.startswith("GPT") else wide))) is None
+    assert why_not_shared(blank(family, **({} if family.startswith("GPT") else wide))) is None
 
 
 @pytest.mark.parametrize(
-    ("family", "dials", "reason"),
+    ("family", "settings", "reason"),
     [
         ("Gemma2", {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}, "softcap"),
         ("Bloom", {}, "register of attention functions"),
@@ -287,8 +290,8 @@ def test_other_families_are_served_too(family: str) -> None:
         ("Llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "rotary .* dynamic"),
     ],
 )
-def test_a_model_that_cannot_be_read_so_says_why(family: str, dials: dict[str, Any], reason: str) -> None:
-    assert re.search(reason, str(why_plain(blank(family, **dials))))
+def test_a_model_that_cannot_be_read_so_says_why(family: str, settings: dict[str, Any], reason: str) -> None:
+    assert re.search(reason, str(why_not_shared(blank(family, **settings))))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -297,6 +300,6 @@ def test_the_model_is_left_as_it_was(kind: str) -> None:
     before = fresh.config._attn_implementation
     tokens = torch.arange(40)[None]
     expected = fresh(tokens).logits
-    shared_logprobs(fresh, [Continuation((1, 2, 3), (4,)), Continuation((1, 2, 5), (4,))], 4096)
+    score_with_shared_prefixes(fresh, [Continuation((1, 2, 3), (4,)), Continuation((1, 2, 5), (4,))], 4096)
     assert fresh.config._attn_implementation == before
     assert torch.equal(fresh(tokens).logits, expected)

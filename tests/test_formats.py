@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.prompt import Style, render
+from quorum.ask.prompt import Style, render_prompt
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Question
-from quorum.train.rows.build import Lesson, lesson_rows
-from quorum.train.rows.formats import RowFormat, format_of, read_rows, write_explained, write_rows
-from quorum.train.rows.row import Row
-from tests.folds import training_folds
+from quorum.train.rows.build import RowSettings, make_rows
+from quorum.train.rows.formats import RowFormat, detect_format, read_rows, write_explained, write_rows
+from quorum.train.rows.row import TrainingRow
+from tests.folds import make_folds
 from tests.real import real_data
 
 EVEN = Question("q1", "Is 2 even?", ("no", "yes"), answer="B", subject="maths", rationale="2 is\ntwice 1.")
@@ -21,8 +21,8 @@ OPEN = Question("q3", "How many legs?", answer="16", rationale="4 * 4 = 16")
 FORMATS: tuple[RowFormat, ...] = ("prompt", "chat", "alpaca")
 
 
-def rows_of(style: Style = "letter") -> list[Row]:
-    return lesson_rows(training_folds([EVEN, PASSAGE, OPEN]), Lesson(style=style))
+def rows_of(style: Style = "letter") -> list[TrainingRow]:
+    return make_rows(make_folds([EVEN, PASSAGE, OPEN]), RowSettings(style=style))
 
 
 def documents(path: Path) -> list[dict]:
@@ -37,7 +37,7 @@ def own(document: dict) -> dict:
 def test_prompt_and_completion_join_to_the_text_that_is_learnt(tmp_path):
     write_rows(rows_of(), tmp_path / "rows.jsonl", "prompt")
     first = documents(tmp_path / "rows.jsonl")[0]
-    assert first["prompt"] + first["completion"] == f"{render(EVEN, 'letter').content} B"
+    assert first["prompt"] + first["completion"] == f"{render_prompt(EVEN, 'letter').content} B"
     assert set(own(first)) == {"prompt", "completion"}
 
 
@@ -81,7 +81,7 @@ def test_alpaca_has_no_place_for_a_conversation(tmp_path):
 def test_rows_come_back_whole(tmp_path, form, style, name):
     write_rows(rows_of(style), tmp_path / name, form)
     assert read_rows(tmp_path / name) == rows_of(style)
-    assert format_of(tmp_path / name) == form
+    assert detect_format(tmp_path / name) == form
 
 
 @settings(deadline=None, max_examples=60)
@@ -95,7 +95,7 @@ def test_rows_of_any_text_come_back_whole(tmp_path_factory, texts, turns, form, 
     content = tuple(Message("user", text) for text in texts[:turns]) or texts[0]
     if form == "alpaca" and turns:
         return
-    rows = [Row(Prompt("q", content, ("A", "B"), (texts[0], texts[1])), "A", f"x{texts[2]}")]
+    rows = [TrainingRow(Prompt("q", content, ("A", "B"), (texts[0], texts[1])), "A", f"x{texts[2]}")]
     path = tmp_path_factory.mktemp("rows") / f"rows.{suffix}"
     write_rows(rows, path, form)
     assert read_rows(path) == rows
@@ -116,7 +116,7 @@ def test_rows_of_any_text_come_back_whole(tmp_path_factory, texts, turns, form, 
 )
 def test_rows_of_other_hands_are_numbered_and_their_answer_is_the_completion(tmp_path, text, content, completion):
     (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8", newline="")
-    assert read_rows(tmp_path / "rows.jsonl") == [Row(Prompt("1", content, ()), completion, completion)]
+    assert read_rows(tmp_path / "rows.jsonl") == [TrainingRow(Prompt("1", content, ()), completion, completion)]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_questions_with_explanations_are_read_again_as_they_were(tmp_path, quest
     write_explained(questions, tmp_path / name)
     assert documents(tmp_path / name)[0]["explain"] == questions[0].rationale
     assert read_questions(tmp_path / name) == questions
-    assert format_of(tmp_path / name) is None
+    assert detect_format(tmp_path / name) is None
 
 
 def test_a_csv_with_an_explain_column_gives_rationales(tmp_path):
@@ -168,7 +168,7 @@ def test_another_suffix_is_refused(tmp_path):
 
 def test_real_solutions_come_back_from_every_format(tmp_path):
     questions = read_questions(real_data("gsm8k") / "test.jsonl")[:100]
-    rows = lesson_rows(training_folds(questions), Lesson(style="cot", target="rationale"))
+    rows = make_rows(make_folds(questions), RowSettings(style="cot", target="rationale"))
     for form in FORMATS:
         write_rows(rows, tmp_path / "rows.jsonl", form)
         assert read_rows(tmp_path / "rows.jsonl") == rows

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from quorum.evaluation.label_habits import LetterHabit, habits_of
-from quorum.files.answers import answers_frame, write_answers
+from quorum.evaluation.label_habits import LetterHabit, measure_habits
+from quorum.files.answers import make_answers, write_answers
 from quorum.question import Question
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +17,7 @@ SOLVED = [Question(f"q{n}", "Which?", ("x", "y", "z")[: 2 + n % 2], "AB"[n % 2])
 
 
 def test_a_letter_counts_where_it_is_offered() -> None:
-    habits = habits_of("r", {f"q{n}": {"A": 1.0} for n in range(3)} | {"q3": {}}, SOLVED)
+    habits = measure_habits("r", {f"q{n}": {"A": 1.0} for n in range(3)} | {"q3": {}}, SOLVED)
     assert (habits.n, habits.read, habits.accuracy) == (4, 3, pytest.approx(2 / 3))
     assert habits.letters == (
         LetterHabit("A", 3, pytest.approx(2 / 3), 1.0),
@@ -28,7 +28,7 @@ def test_a_letter_counts_where_it_is_offered() -> None:
 
 
 def test_a_run_that_says_how_sure_it_is_has_an_error_and_a_loss() -> None:
-    habits = habits_of("r", {f"q{n}": {"A": 0.75, "B": 0.25} for n in range(4)}, SOLVED)
+    habits = measure_habits("r", {f"q{n}": {"A": 0.75, "B": 0.25} for n in range(4)}, SOLVED)
     assert habits.error == pytest.approx(0.25)
     assert habits.loss == pytest.approx((0.2877 + 1.3863) / 2, abs=1e-4)
     assert [(one.count, one.accuracy) for one in habits.bins] == [(4, 0.5)]
@@ -58,7 +58,7 @@ def test_the_script_takes_runs_as_csv_and_a_csv_of_ids_and_answers_alone(tmp_pat
 def test_the_script_tells_and_draws(tmp_path: Path) -> None:
     rows = "".join(f'{q.id},{q.text},"{list(q.choices)}",{q.answer}\n' for q in SOLVED)
     (tmp_path / "gold.csv").write_text("id,question,choices,answer\n" + rows)
-    write_answers(answers_frame("r", {f"q{n}": {"A": 0.75, "B": 0.25} for n in range(4)}), tmp_path / "run.parquet")
+    write_answers(make_answers("r", {f"q{n}": {"A": 0.75, "B": 0.25} for n in range(4)}), tmp_path / "run.parquet")
     (tmp_path / "run.json").write_text(
         '{"run": "r", "questions": {}, "counts": {}, "prompt": {}, "precision": {}, "calls": {}, "torn": {"run": 0.5}}'
     )

@@ -88,7 +88,7 @@ def test_help_answers_without_a_heavy_import(program):
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
 def test_a_wrong_argument_ends_with_code_2_and_no_traceback(program):
     done = subprocess.run(
-        [sys.executable, str(program), "--no-such-dial", "x"], capture_output=True, text=True, check=False
+        [sys.executable, str(program), "--no-such-setting", "x"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stderr[-500:]
     assert "Traceback" not in done.stderr

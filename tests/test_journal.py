@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.around.journal import Journal, journal_name
-from quorum.model.simulated import Believer, Fake
+from quorum.model.around.journal import JournalBackend, journal_name
+from quorum.model.simulated import ScriptedModel, SimulatedModel
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import tiny_model
@@ -30,7 +30,7 @@ class Asked:
 
 def opened(folder, asked_of="m", model=None):
     model = model or Asked()
-    return Journal(model, folder / "journal.sqlite", asked_of), model
+    return JournalBackend(model, folder / "journal.sqlite", asked_of), model
 
 
 def test_a_second_run_asks_nothing_and_gets_the_same_replies_in_the_same_order(tmp_path):
@@ -99,12 +99,12 @@ def test_the_same_prompt_asked_again_in_one_run_is_another_vote_and_remembered_a
     ],
 )
 def test_a_reply_comes_back_exactly(tmp_path, reply):
-    opened(tmp_path, model=Fake(lambda prompt: reply))[0].answer(PROMPTS[:1])
+    opened(tmp_path, model=ScriptedModel(lambda prompt: reply))[0].answer(PROMPTS[:1])
     assert opened(tmp_path)[0].answer(PROMPTS[:1]) == [reply]
 
 
 def test_a_question_that_got_no_reply_is_asked_again(tmp_path):
-    opened(tmp_path, model=Fake(lambda prompt: Reply("")))[0].answer(PROMPTS)
+    opened(tmp_path, model=ScriptedModel(lambda prompt: Reply("")))[0].answer(PROMPTS)
     second, model = opened(tmp_path)
     second.answer(PROMPTS)
     assert model.prompts == PROMPTS
@@ -116,7 +116,7 @@ def test_a_batch_that_fails_leaves_the_batches_before_it(tmp_path):
 
     opened(tmp_path)[0].answer(PROMPTS[:5])
     with pytest.raises(BadInput, match="the server is down"):
-        opened(tmp_path, model=Fake(fail))[0].answer(PROMPTS[5:])
+        opened(tmp_path, model=ScriptedModel(fail))[0].answer(PROMPTS[5:])
     last, model = opened(tmp_path)
     last.answer(PROMPTS)
     assert model.prompts == PROMPTS[5:]
@@ -137,11 +137,11 @@ def test_an_empty_file_is_a_new_journal_and_a_folder_is_refused(tmp_path):
     (tmp_path / "journal.sqlite").touch()
     assert opened(tmp_path)[0].dropped is None
     with pytest.raises(BadInput, match="the journal can't be opened"):
-        Journal(Asked(), tmp_path, "m")
+        JournalBackend(Asked(), tmp_path, "m")
 
 
 def believed():
-    return Believer(accuracy=0.5, seed=3)
+    return SimulatedModel(accuracy=0.5, seed=3)
 
 
 def test_no_rotten_byte_of_the_file_changes_an_answer(tmp_path):
@@ -198,7 +198,7 @@ def test_a_journal_is_read_by_any_tool(tmp_path):
     assert rows == [("q0", '{"text": "text 0? 0", "label_logprobs": {"A": -0.25, "B": -1.5}}')]
 
 
-def test_a_journal_s_name_tells_dials_and_the_bytes_of_local_files_apart(tmp_path):
+def test_a_journal_s_name_tells_settings_and_the_bytes_of_local_files_apart(tmp_path):
     adapter, train = tmp_path / "adapter", tmp_path / "train.csv"
     (adapter / "deep").mkdir(parents=True)
     weights = adapter / "deep" / "weights"
@@ -225,7 +225,7 @@ def test_the_bytes_of_a_model_that_a_table_inside_the_table_names_count_too(tmp_
     assert journal_name(table) != first
 
 
-def test_a_dial_that_is_a_full_stop_names_no_folder(tmp_path, monkeypatch):
+def test_a_setting_that_is_a_full_stop_names_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = {"name": "endpoint", "extra": {"stop": "."}}
     first = journal_name(table)
@@ -240,7 +240,7 @@ def test_a_kill_costs_no_more_than_the_prompts_between_two_commits(tmp_path):
         return Reply("A")
 
     with pytest.raises(KeyboardInterrupt):
-        Journal(Fake(killed), tmp_path / "journal.sqlite", "m", most=5).answer(PROMPTS)
+        JournalBackend(ScriptedModel(killed), tmp_path / "journal.sqlite", "m", most=5).answer(PROMPTS)
     last, model = opened(tmp_path)
     last.answer(PROMPTS)
     assert model.prompts == PROMPTS[10:]
@@ -248,8 +248,8 @@ def test_a_kill_costs_no_more_than_the_prompts_between_two_commits(tmp_path):
 
 def sampled(folder):
     """A journal around a model that samples, loaded anew."""
-    dials = {"method": "generate", "temperature": 1.0, "max_new_tokens": 6}
-    return Journal(Transformers(str(tiny_model("llama")), **dials), folder / "journal.sqlite", "m")
+    settings = {"method": "generate", "temperature": 1.0, "max_new_tokens": 6}
+    return JournalBackend(Transformers(str(tiny_model("llama")), **settings), folder / "journal.sqlite", "m")
 
 
 def test_sampled_votes_of_a_killed_run_are_those_of_an_unbroken_one(tmp_path):

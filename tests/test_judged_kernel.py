@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.prompt import render
+from quorum.ask.prompt import render_prompt
 from quorum.errors import BadInput
-from quorum.files.answers import ballots_of, read_answers
-from quorum.files.manifest import read_account
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.manifest import read_manifest
 from quorum.judge.agent import Agent
 from quorum.judge.calibrate import heaviest
-from quorum.judge.refine import looks_of
+from quorum.judge.refine import make_refine_settings
 from quorum.model.backend import Backend
-from quorum.model.simulated import Believer, Fake
+from quorum.model.simulated import ScriptedModel, SimulatedModel
 from quorum.question import Ballot, Prompt, Question, Reply, letters
 from tests.test_calibrate import ACCURACY, BIAS, within_error
 from tests.test_verify import proposed
@@ -50,11 +50,11 @@ class Bench:
         infer.main(
             infer.Infer("r", (str(self.folder / "test.jsonl"),), self.folder / "out", {"name": "answerer"}, **tables)
         )
-        return ballots_of(read_answers(self.folder / "out" / "test.parquet"))
+        return ballots_from_answers(read_answers(self.folder / "out" / "test.parquet"))
 
     @property
     def calls(self) -> dict[str, int]:
-        return dict(read_account(self.folder / "out" / "run.json").calls)
+        return dict(read_manifest(self.folder / "out" / "run.json").calls)
 
     @property
     def rounds(self) -> list[tuple[Any, ...]]:
@@ -105,9 +105,9 @@ def accuracy(ballots: dict[str, Ballot], solved: Sequence[Question]) -> float:
     ],
     ids=lambda case: json.dumps(case),
 )
-def test_each_dial_brings_back_what_a_biased_model_knows(bench: Bench, tables: dict[str, Any], calls: int) -> None:
+def test_each_setting_brings_back_what_a_biased_model_knows(bench: Bench, tables: dict[str, Any], calls: int) -> None:
     solved = made(COUNT)
-    models: dict[str, Backend] = {"answerer": Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)}
+    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)}
     assert accuracy(bench.ask(solved, models), solved) < ACCURACY - 0.1
     assert within_error(accuracy(bench.ask(solved, models, **tables), solved), COUNT)
     assert bench.calls == {"answerer": calls}
@@ -116,7 +116,7 @@ def test_each_dial_brings_back_what_a_biased_model_knows(bench: Bench, tables: d
 @pytest.mark.parametrize("prior", ["pride", "content-free", "corpus"])
 def test_a_prior_is_found_for_each_number_of_options_of_a_mixed_file(bench: Bench, prior: str) -> None:
     solved = made(COUNT, lambda n: (2, 3, 5, 26)[n % 4])
-    models: dict[str, Backend] = {"answerer": Believer(solved=solved, accuracy=ACCURACY, bias=BIAS)}
+    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)}
     before, after = (accuracy(bench.ask(solved, models, calibrate={"prior": p}), solved) for p in ("none", prior))
     assert before < ACCURACY - 0.1
     assert within_error(after, COUNT)
@@ -131,31 +131,36 @@ def test_a_question_whose_options_may_not_move_is_freed_and_never_shuffled(bench
             seen.append(prompt.options)
         return Reply("A")
 
-    bench.ask([pinned, *made(3)], {"answerer": Fake(reply)}, shuffle={"orders": "cyclic"}, calibrate={"prior": "pride"})
+    bench.ask(
+        [pinned, *made(3)],
+        {"answerer": ScriptedModel(reply)},
+        shuffle={"orders": "cyclic"},
+        calibrate={"prior": "pride"},
+    )
     assert seen == [pinned.choices]
 
 
 @pytest.mark.parametrize("way", ["soft", "strike"])
 def test_an_open_question_keeps_its_answer_through_all_looks(bench: Bench, way: str) -> None:
     asked = [Question("sum", "2 + 2?"), *made(3)]
-    model = Fake(lambda prompt: Reply("A" if prompt.labels else "#### 4"))
+    model = ScriptedModel(lambda prompt: Reply("A" if prompt.labels else "#### 4"))
     looks = {"shuffle": {"orders": "cyclic"}, "calibrate": {"prior": "pride", "temperature": 2.0}}
     ballots = bench.ask(asked, {"answerer": model}, verify={"way": way, "weight": 1.0}, **looks)
     assert ballots["sum"] == {"4": 1.0}
 
 
 def test_how_many_answers_hang_on_the_order_is_told(bench: Bench) -> None:
-    bench.ask(made(10), {"answerer": Fake(lambda prompt: Reply("A"))}, shuffle={"orders": "cyclic"})
-    assert read_account(bench.folder / "out" / "run.json").torn == {"test": 1.0}
+    bench.ask(made(10), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, shuffle={"orders": "cyclic"})
+    assert read_manifest(bench.folder / "out" / "run.json").torn == {"test": 1.0}
 
 
 def test_sampled_votes_take_the_place_of_the_first_answer(bench: Bench) -> None:
     replies = iter("ABBBBBBBBB")
-    ballots = bench.ask(made(1), {"answerer": Fake(lambda prompt: Reply(next(replies)))}, votes={"most": 5})
+    ballots = bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply(next(replies)))}, votes={"most": 5})
     assert heaviest(ballots["q0"]) == "B"
 
 
-def knowing(solved: Sequence[Question], sure: float) -> Fake:
+def knowing(solved: Sequence[Question], sure: float) -> ScriptedModel:
     """A verifier whose P(TRUE) is `sure` for the right option and 1 - sure for others."""
     right = {question.id: question.choice(question.answer or "") for question in solved}
 
@@ -163,7 +168,7 @@ def knowing(solved: Sequence[Question], sure: float) -> Fake:
         true = sure if proposed(prompt) == right[prompt.question_id] else 1 - sure
         return Reply("", {"TRUE": log(true), "FALSE": log(1 - true)})
 
-    return Fake(reply)
+    return ScriptedModel(reply)
 
 
 def test_what_the_verifier_calls_false_is_struck_and_every_round_is_written_down(bench: Bench) -> None:
@@ -172,7 +177,7 @@ def test_what_the_verifier_calls_false_is_struck_and_every_round_is_written_down
     def first_of(prompt: Prompt) -> Reply:
         return Reply(prompt.labels[0])
 
-    models: dict[str, Backend] = {"answerer": Fake(first_of), "judge": knowing([metals], 0.9)}
+    models: dict[str, Backend] = {"answerer": ScriptedModel(first_of), "judge": knowing([metals], 0.9)}
     ballots = bench.ask([metals], models, verify={"way": "strike", "backend": {"name": "judge"}})
     assert ballots == {"m": {"C": 1.0}}
     assert [(label, round(true, 3), taken) for _, _, label, true, taken in bench.rounds] == [
@@ -199,12 +204,12 @@ def test_a_verifier_sees_the_words_of_the_table_verdict(bench: Bench, looks: dic
         seen.append(str(prompt.content))
         return judge.reply(prompt)
 
-    models: dict[str, Backend] = {"answerer": Fake(lambda prompt: Reply("A")), "judge": Fake(verdict)}
+    models: dict[str, Backend] = {"answerer": ScriptedModel(lambda prompt: Reply("A")), "judge": ScriptedModel(verdict)}
     verify = looks | {"backend": {"name": "judge"}}
     bench.ask(asked, models, verify=verify, verdict=OWN_WORDS, rehearse=40, train=bench.folder / "train.jsonl")
     assert len(seen) >= 5
     assert all(text.startswith("Is the pupil right?\n\n") and text.endswith("\n?") for text in seen)
-    assert read_account(bench.folder / "out" / "run.json").prompt["verdict.instruction"] == "Is the pupil right?"
+    assert read_manifest(bench.folder / "out" / "run.json").prompt["verdict.instruction"] == "Is the pupil right?"
 
 
 def test_a_verdict_without_the_proposed_answer_is_refused_before_anything_is_asked(bench: Bench) -> None:
@@ -219,7 +224,7 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
     solved, asked = made(150, prefix="t"), made(200)
     write(bench.folder / "train.jsonl", solved, answers=True)
     models: dict[str, Backend] = {
-        "answerer": Believer(solved=[*solved, *asked], accuracy=ACCURACY),
+        "answerer": SimulatedModel(solved=[*solved, *asked], accuracy=ACCURACY),
         "judge": knowing([*solved, *asked], sure),
     }
     plain = bench.ask(asked, models)
@@ -239,11 +244,11 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
 @settings(deadline=None, max_examples=12)
 def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float, accuracy: float, seed: int) -> None:
     solved = made(60, prefix=f"{seed}-")
-    answerer = Believer(solved=solved, accuracy=accuracy, bias=BIAS, seed=seed)
-    looks = looks_of({}, {"prior": "corpus"}, {}, {"way": "soft"})
-    fitted = Agent(answerer, lambda question: render(question, "letter"), looks, knowing(solved, sure)).rehearsed(
-        solved
-    )
+    answerer = SimulatedModel(solved=solved, accuracy=accuracy, bias=BIAS, seed=seed)
+    looks = make_refine_settings({}, {"prior": "corpus"}, {}, {"way": "soft"})
+    fitted = Agent(
+        answerer, lambda question: render_prompt(question, "letter"), looks, knowing(solved, sure)
+    ).rehearsed(solved)
     assert fitted.verifier is not None
     weighed = fitted.verifier.ballots
     right = sum(heaviest(weighed[question.id]) == question.answer for question in solved) / len(solved)
@@ -254,7 +259,7 @@ def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float
 def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(bench: Bench) -> None:
     solved, asked = made(150, prefix="t"), made(100)
     write(bench.folder / "train.jsonl", solved, answers=True)
-    models: dict[str, Backend] = {"answerer": Believer(solved=[*solved, *asked], accuracy=0.4, sureness=9.0)}
+    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=[*solved, *asked], accuracy=0.4, sureness=9.0)}
     plain = bench.ask(asked, models)
     cooled = bench.ask(asked, models, calibrate={"temperature": 0.0}, rehearse=150, train=bench.folder / "train.jsonl")
     assert [heaviest(ballot) for ballot in cooled.values()] == [heaviest(ballot) for ballot in plain.values()]
@@ -278,8 +283,8 @@ def test_what_is_to_be_fitted_needs_questions_that_the_model_has_not_learnt(benc
 
 def test_a_second_reader_reads_what_the_rules_can_not(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     models: dict[str, Backend] = {
-        "answerer": Fake(lambda prompt: Reply("A" if prompt.question_id == "q0" else "Well, the yellow one.")),
-        "reader": Fake(lambda prompt: Reply("C")),
+        "answerer": ScriptedModel(lambda prompt: Reply("A" if prompt.question_id == "q0" else "Well, the yellow one.")),
+        "reader": ScriptedModel(lambda prompt: Reply("C")),
     }
     assert bench.ask(made(2), models, reader={"name": "reader"}) == {"q0": {"A": 1.0}, "q1": {"C": 1.0}}
     assert "1 of 2 questions were read by the second reader alone" in capsys.readouterr().err
@@ -296,7 +301,7 @@ def test_a_deadline_amid_the_second_looks_takes_no_answer_away(bench: Bench) -> 
     bench.patch.setattr("infer.time.monotonic", lambda: now[0])
     asked = made(40)
     tables = {"shuffle": {"orders": "cyclic"}, "verify": {"way": "strike"}, "calibrate": {"prior": "content-free"}}
-    ballots = bench.ask(asked, {"answerer": Fake(slow)}, deadline=1.0, batch=8, **tables)
+    ballots = bench.ask(asked, {"answerer": ScriptedModel(slow)}, deadline=1.0, batch=8, **tables)
     assert all(ballots[question.id] for question in asked)
     assert 55 <= bench.calls["answerer"] <= 61
 
@@ -315,14 +320,14 @@ def test_a_question_that_the_model_fails_on_costs_itself_alone_and_is_asked_agai
     def ask(models: dict[str, Backend]) -> dict[str, Ballot]:
         return bench.ask(made(20), models, batch=4, deadline=60.0, journal=bench.folder / "journal.sqlite")
 
-    ballots = ask({"answerer": Fake(reply)})
+    ballots = ask({"answerer": ScriptedModel(reply)})
     assert ballots == {f"q{n}": {} if n == 5 else {"B": 1.0} for n in range(20)}
     told = capsys.readouterr().err
     assert "1 of 4 prompts failed and stay unread (q5): RuntimeError: CUDA out of memory\n" in told
     assert "r, test: 1 of 20 questions stay unread\n" in told
     trips.clear()
     seen.clear()
-    assert ask({"answerer": Fake(reply)})["q5"] == {"B": 1.0}
+    assert ask({"answerer": ScriptedModel(reply)})["q5"] == {"B": 1.0}
     assert seen == ["q5"]
 
 
@@ -334,15 +339,15 @@ def test_a_model_that_fails_on_everything_ends_the_run_with_its_own_error(bench:
         raise RuntimeError("device-side assert triggered")
 
     with pytest.raises(RuntimeError, match="device-side assert triggered"):
-        bench.ask(made(2000), {"answerer": Fake(broken)})
+        bench.ask(made(2000), {"answerer": ScriptedModel(broken)})
     assert len(calls) < 100
 
 
 SHIPPED = {path.stem: tomllib.loads(path.read_text()) for path in sorted(KERNELS.glob("*.toml"))}
 
 
-@pytest.mark.parametrize("name", [name for name, dials in SHIPPED.items() if "backend" in dials])
-def test_a_kill_at_question_900_leaves_most_answers_with_the_dials_that_are_shipped(bench: Bench, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, settings in SHIPPED.items() if "backend" in settings])
+def test_a_kill_at_question_900_leaves_most_answers_with_the_settings_that_are_shipped(bench: Bench, name: str) -> None:
     asked = iter(range(1, 1254))
 
     def killed(prompt: Prompt) -> Reply:
@@ -350,10 +355,10 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_dials_that_are_ship
             raise KeyboardInterrupt
         return Reply("B")
 
-    batch = {dial: value for dial, value in SHIPPED[name].items() if dial == "batch"}
+    batch = {setting: value for setting, value in SHIPPED[name].items() if setting == "batch"}
     with pytest.raises(KeyboardInterrupt):
-        bench.ask(made(1253), {"answerer": Fake(killed)}, **batch)
-    answers = ballots_of(read_answers(bench.folder / "out" / "test.parquet"))
+        bench.ask(made(1253), {"answerer": ScriptedModel(killed)}, **batch)
+    answers = ballots_from_answers(read_answers(bench.folder / "out" / "test.parquet"))
     assert sum(map(bool, answers.values())) > 900 - 513
 
 
@@ -361,7 +366,7 @@ MORTAL = """
 import os, signal, sys
 sys.path.insert(0, {kernels!r})
 import infer, quorum.model.around.managed
-from quorum.model.simulated import Fake
+from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
 calls = []
 def reply(prompt):
@@ -369,7 +374,7 @@ def reply(prompt):
     if len(calls) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("B" if prompt.labels[0] == "A" else "FALSE")
-quorum.model.around.managed.open_backend = lambda table, solved: Fake(reply)
+quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(infer.Infer("r", ("test.jsonl",), infer.Path("out"), {{"name": "x"}}, sample=infer.Path("sample.csv"),
                        batch=4, {looks}))
 """
@@ -388,7 +393,7 @@ def test_a_kill_amid_the_second_looks_leaves_every_answer_that_was_there(
     script = MORTAL.format(kernels=str(KERNELS), killed_at=killed_at, looks=looks)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    ballots = ballots_of(read_answers(tmp_path / "out" / "test.parquet"))
+    ballots = ballots_from_answers(read_answers(tmp_path / "out" / "test.parquet"))
     assert list(ballots) == [question.id for question in asked]
     assert all(ballots[question.id] == {"B": 1.0} for question in asked[4:]), "the second batch of looks was cut"
     assert (tmp_path / "out" / "submission.csv").read_text().splitlines()[5:] == [f"{q.id},B" for q in asked[4:]]
@@ -402,7 +407,7 @@ def test_a_run_over_nothing_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_prompts_that_lost_their_middle_are_told(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    answerer = Fake(lambda prompt: Reply("A"))
+    answerer = ScriptedModel(lambda prompt: Reply("A"))
     answerer.shortened = 2  # type: ignore[attr-defined]
     bench.ask(made(3), {"answerer": answerer})
     told = capsys.readouterr().err

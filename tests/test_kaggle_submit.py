@@ -11,10 +11,10 @@ from quorum.disk import fingerprint
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import Entry, append_entry, read_ledger
 from quorum.evaluation.metrics import Score
-from quorum.files.answers import answers_frame, write_answers
-from quorum.kaggle.client import KaggleRefused
-from quorum.kaggle.push import Pushed
-from quorum.kaggle.submit import Submitted, read_score, submit_file, submit_kernel
+from quorum.files.answers import make_answers, write_answers
+from quorum.kaggle.client import KaggleError
+from quorum.kaggle.push import PushedVersion
+from quorum.kaggle.submit import SubmittedFile, read_score, submit_file, submit_kernel
 from quorum.kaggle.upload import upload_dataset, upload_model, write_dataset_metadata
 from tests.kaggle_stub import USER, KaggleStub, Trouble, patient
 
@@ -40,7 +40,7 @@ def sent_and_scored(kaggle, submission, patience):
 def test_a_file_is_submitted_and_its_score_comes_back(stub: KaggleStub, kaggle, submission):
     stub.score = lambda data: "0.5" if data == ROWS else "wrong bytes"
     done = sent_and_scored(kaggle, submission, patient())
-    assert done == Submitted("letters", 1, f"first [{SHA[:12]}]", 0.5, None)
+    assert done == SubmittedFile("letters", 1, f"first [{SHA[:12]}]", 0.5, None)
     assert done.has_bytes(SHA)
     assert stub.last("CreateSubmission")["submissionDescription"] == f"first [{SHA[:12]}]"
 
@@ -103,14 +103,14 @@ def test_a_submission_whose_answer_is_lost_is_found_again_and_not_repeated(stub,
 def test_a_submission_that_came_to_nothing_is_not_repeated_either(stub, kaggle, submission):
     submit_file(kaggle, "letters", submission, SHA, "first", patient())  # an older one with the same words
     stub.troubles["CreateSubmission"] = [Trouble(500)]
-    with pytest.raises(KaggleRefused, match="no new submission shows at .*letters/submissions: look there before"):
+    with pytest.raises(KaggleError, match="no new submission shows at .*letters/submissions: look there before"):
         submit_file(kaggle, "letters", submission, SHA, "first", patient(), again=True)
     assert (stub.count("CreateSubmission"), len(stub.submissions)) == (2, 1)
 
 
 def test_an_upload_that_is_refused_is_no_submission(stub, kaggle, submission):
     stub.troubles["PUT"] = [Trouble(403)]
-    with pytest.raises(KaggleRefused, match="Could not submit"):
+    with pytest.raises(KaggleError, match="Could not submit"):
         submit_file(kaggle, "letters", submission, SHA, "first", patient())
     assert stub.count("CreateSubmission") == 0
 
@@ -118,7 +118,7 @@ def test_an_upload_that_is_refused_is_no_submission(stub, kaggle, submission):
 def test_a_submission_that_cannot_be_scored_says_why(stub, kaggle, submission):
     stub.submission_states, stub.failure = ["PENDING", "ERROR"], "Submission must have 1253 rows"
     with pytest.raises(
-        KaggleRefused, match="submission 1 to letters: Kaggle could not score it: Submission must have 1253"
+        KaggleError, match="submission 1 to letters: Kaggle could not score it: Submission must have 1253"
     ):
         sent_and_scored(kaggle, submission, patient())
 
@@ -130,23 +130,21 @@ def test_a_score_that_does_not_come_is_unknown(stub, kaggle, submission):
 
 def test_a_kernels_output_is_submitted_by_its_version(stub, kaggle, submission):
     stub.outputs = {"submission.csv": ROWS}
-    submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+    submit_kernel(kaggle, "letters", PushedVersion("ada/answer-letters", 3), submission, SHA, "code", patient())
     sent = stub.last("CreateCodeSubmission")
     assert (sent["kernelOwner"], sent["kernelSlug"], sent["kernelVersion"]) == ("ada", "answer-letters", 3)
 
 
 def test_a_403_for_a_code_competition_names_the_page_with_the_button(stub, kaggle, submission):
     stub.troubles["CreateCodeSubmission"] = [Trouble(403, "Permission 'kernelSessions.get' was denied")]
-    with pytest.raises(
-        KaggleRefused, match=r"403.*open https://\S+/code/ada/answer-letters, choose version 3 and press"
-    ):
-        submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+    with pytest.raises(KaggleError, match=r"403.*open https://\S+/code/ada/answer-letters, choose version 3 and press"):
+        submit_kernel(kaggle, "letters", PushedVersion("ada/answer-letters", 3), submission, SHA, "code", patient())
 
 
 def test_a_403_before_anything_was_sent_names_no_button(stub, kaggle, submission):
     stub.troubles["GetSubmissionLimits"] = [Trouble(403, "Permission 'competitions.get' was denied")]
-    with pytest.raises(KaggleRefused) as refused:
-        submit_kernel(kaggle, "letters", Pushed("ada/answer-letters", 3), submission, SHA, "code", patient())
+    with pytest.raises(KaggleError) as refused:
+        submit_kernel(kaggle, "letters", PushedVersion("ada/answer-letters", 3), submission, SHA, "code", patient())
     assert "Submit to competition" not in str(refused.value)
 
 
@@ -195,7 +193,7 @@ def test_a_dataset_that_came_to_nothing_is_not_sent_again_either(stub, kaggle, t
     stub.datasets["ada/wheels-312"] = {}
     stub.troubles["CreateDatasetVersion"] = [Trouble(503)]
     patience = patient()
-    with pytest.raises(KaggleRefused, match="uploading ada/wheels-312: .*503.*; nothing new shows: look at .* before"):
+    with pytest.raises(KaggleError, match="uploading ada/wheels-312: .*503.*; nothing new shows: look at .* before"):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patience)
     assert (stub.count("CreateDatasetVersion"), patience.clock()) == (1, 900)
 
@@ -208,7 +206,7 @@ def test_an_outage_while_a_dataset_is_made_ready_is_waited_out(stub, kaggle, tmp
 
 def test_a_file_that_was_dropped_on_the_way_is_missed(stub, kaggle, tmp_path):
     stub.troubles["PUT"] = [Trouble(403)]  # the client goes on without the file
-    with pytest.raises(KaggleRefused, match=r"dataset ada/wheels-312: Kaggle lacks [ab]\.whl: upload it again"):
+    with pytest.raises(KaggleError, match=r"dataset ada/wheels-312: Kaggle lacks [ab]\.whl: upload it again"):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl", "b.whl"), "first", patient())
 
 
@@ -222,7 +220,7 @@ def test_a_folder_in_a_dataset_is_refused_since_the_client_leaves_it_out(stub, k
 def test_a_dataset_that_kaggle_cannot_read_is_told(stub, kaggle, tmp_path):
     stub.datasets["ada/wheels-312"] = {}
     stub.dataset_states = ["READY", "FAILED"]
-    with pytest.raises(KaggleRefused, match="dataset ada/wheels-312: Kaggle says FAILED"):
+    with pytest.raises(KaggleError, match="dataset ada/wheels-312: Kaggle says FAILED"):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patient())
 
 
@@ -499,7 +497,7 @@ def test_a_run_that_was_read_back_is_scored_and_stands_in_the_ledger(letters, tm
     held = pl.read_parquet(tmp_path / "data" / "split" / "letters" / "heldout.parquet")["id"]
     answers = {"test": {"q1": {"B": 1.0}}, "heldout": {id: {"ABC"[int(id[1:]) % 3]: 1.0} for id in held}}
     for part, ballots in answers.items():
-        write_answers(answers_frame("causal", ballots), tmp_path / "v1" / f"{part}.parquet")
+        write_answers(make_answers("causal", ballots), tmp_path / "v1" / f"{part}.parquet")
     done = run_record(tmp_path, "letters", "v1")
     assert done.returncode == 0, done.stderr
     entry = read_ledger(tmp_path / "submissions" / "ledger.jsonl")[0]
@@ -508,7 +506,7 @@ def test_a_run_that_was_read_back_is_scored_and_stands_in_the_ledger(letters, tm
 
 
 def test_a_run_without_held_out_answers_cannot_be_scored(letters, tmp_path):
-    write_answers(answers_frame("causal", {"q1": {"B": 1.0}}), tmp_path / "v1" / "test.parquet")
+    write_answers(make_answers("causal", {"q1": {"B": 1.0}}), tmp_path / "v1" / "test.parquet")
     done = run_record(tmp_path, "letters", "v1")
     assert done.returncode == 2
     assert "v1: heldout.parquet is missing: the kernel answers the held-out questions too" in done.stderr

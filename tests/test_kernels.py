@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quorum.files.answers import ballots_of, read_answers
+from quorum.files.answers import ballots_from_answers, read_answers
 
 ROOT = Path(__file__).parents[1]
 TRAIN = "id,question,choices,answer\n" + "".join(
@@ -18,7 +18,7 @@ TEST = (
     "q3,Which barks?,\"['dog', 'cup']\"\n"
 )
 SAMPLE = "id,answer\nq3,A\nq1,A\nq2,A\n"
-DIALS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\n'
+SETTINGS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\n'
 
 
 @pytest.fixture
@@ -29,22 +29,22 @@ def folder(tmp_path):
 
 
 def run(folder, story, toml, *overrides):
-    (folder / "dials.toml").write_text(toml)
-    command = [sys.executable, str(ROOT / "kernels" / f"{story}.py"), "dials.toml", *overrides]
+    (folder / "settings.toml").write_text(toml)
+    command = [sys.executable, str(ROOT / "kernels" / f"{story}.py"), "settings.toml", *overrides]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def test_infer_answers_every_question_and_fills_the_unread_from_the_prior(folder):
-    done = run(folder, "infer", DIALS + 'prompt = "bare"\n[backend]\nname = "encoder"\n')
+    done = run(folder, "infer", SETTINGS + 'prompt = "bare"\n[backend]\nname = "encoder"\n')
     assert done.returncode == 0, done.stderr
     assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,B\nq2,A\n"
-    ballots = ballots_of(read_answers(folder / "out" / "test.parquet"))
+    ballots = ballots_from_answers(read_answers(folder / "out" / "test.parquet"))
     assert set(ballots) == {"q1", "q2", "q3"}
     assert ballots["q2"] == {}
 
 
 def test_a_legal_submission_lies_there_before_a_model_that_can_not_load(folder):
-    done = run(folder, "infer", DIALS + '[backend]\nname = "encoder"\nmodel = "./none"\n')
+    done = run(folder, "infer", SETTINGS + '[backend]\nname = "encoder"\nmodel = "./none"\n')
     assert done.returncode == 2
     assert "can't be loaded" in done.stderr
     assert "Traceback" not in done.stderr
@@ -54,21 +54,21 @@ def test_a_legal_submission_lies_there_before_a_model_that_can_not_load(folder):
 def test_several_question_files_are_answered_in_one_run_and_the_first_is_submitted(folder):
     (folder / "more.csv").write_text(TRAIN.replace("Which is item", "Name item"))
     questions = 'questions=["test.csv", "more.csv"]'
-    done = run(folder, "infer", DIALS + '[backend]\nname = "fake"\naccuracy = 1.0\n', questions)
+    done = run(folder, "infer", SETTINGS + '[backend]\nname = "fake"\naccuracy = 1.0\n', questions)
     assert done.returncode == 0, done.stderr
-    answers = ballots_of(read_answers(folder / "out" / "more.parquet"))
+    answers = ballots_from_answers(read_answers(folder / "out" / "more.parquet"))
     assert [max(ballot, key=ballot.get) for ballot in answers.values()] == list("AABAABAAB")
     assert (folder / "out" / "submission.csv").read_text().splitlines()[0] == "id,answer"
 
 
-def test_a_dial_that_is_not_there_is_refused(folder):
-    done = run(folder, "infer", DIALS + '[backend]\nname = "fake"\n', "bach=3")
+def test_a_setting_that_is_not_there_is_refused(folder):
+    done = run(folder, "infer", SETTINGS + '[backend]\nname = "fake"\n', "bach=3")
     assert done.returncode == 2
-    assert "unknown dial 'bach'; allowed are run, questions, out" in done.stderr
+    assert "unknown setting 'bach'; allowed are run, questions, out" in done.stderr
 
 
 def test_the_kernel_tells_how_many_questions_the_deadline_left_unread_and_its_submission_is_whole(folder):
-    done = run(folder, "infer", DIALS + 'deadline = 0\n[backend]\nname = "fake"\n')
+    done = run(folder, "infer", SETTINGS + 'deadline = 0\n[backend]\nname = "fake"\n')
     assert done.returncode == 0, done.stderr
     assert "test: 3 of 3 questions stay unread" in done.stderr
     assert "the deadline of 0 minutes came before 3 questions were asked" in done.stderr
@@ -76,23 +76,23 @@ def test_the_kernel_tells_how_many_questions_the_deadline_left_unread_and_its_su
 
 
 def test_with_minutes_enough_the_kernel_asks_all_that_it_asks_without_a_deadline(folder):
-    dials = DIALS + '[backend]\nname = "fake"\n'
+    settings = SETTINGS + '[backend]\nname = "fake"\n'
     for overrides in ((), ("deadline=60", "out=out60")):
-        assert run(folder, "infer", dials, *overrides).returncode == 0
+        assert run(folder, "infer", settings, *overrides).returncode == 0
     assert (folder / "out" / "test.parquet").read_bytes() == (folder / "out60" / "test.parquet").read_bytes()
 
 
 def test_the_kernel_tells_of_a_broken_journal_and_goes_on(folder):
     (folder / "j.sqlite").write_text("no database at all\n" * 100)
-    dials = DIALS + 'journal = "j.sqlite"\n[backend]\nname = "fake"\n'
+    settings = SETTINGS + 'journal = "j.sqlite"\n[backend]\nname = "fake"\n'
     for told in (True, False):
-        done = run(folder, "infer", dials)
+        done = run(folder, "infer", settings)
         assert done.returncode == 0, done.stderr
         assert ("j.sqlite is broken; it lies in j.sqlite.broken now" in done.stderr) == told
     assert len((folder / "out" / "submission.csv").read_text().splitlines()) == 4
 
 
-def vote_dials(*runs):
+def vote_settings(*runs):
     files = ", ".join(f'"{name}"' for name in runs)
     rest = 'questions = "test.csv"\nsample = "sample.csv"\ntrain = "train.csv"\nout = "voted"\n'
     return f'run = "v"\nruns = [{files}]\n{rest}'
@@ -105,7 +105,7 @@ def write_run(folder, name, rows):
 
 def test_one_run_is_a_vote_of_one(folder):
     write_run(folder, "a", [("q1", "B", 0.9), ("q1", "A", 0.1), ("q2", None, 0.0), ("q3", "A", 1.0)])
-    done = run(folder, "vote", vote_dials("a.parquet"))
+    done = run(folder, "vote", vote_settings("a.parquet"))
     assert done.returncode == 0, done.stderr
     assert (folder / "voted" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,B\nq2,A\n"
     assert "v: 1 run over 3 questions: voted/test.parquet" in done.stderr
@@ -116,7 +116,7 @@ def test_one_run_is_a_vote_of_one(folder):
     [((), "run=v", "runs is empty"), (("a.parquet",), "gold=train.csv", "labelled and gold go together")],
 )
 def test_a_vote_of_nothing_and_one_over_half_of_what_it_needs_are_refused(folder, files, override, message):
-    done = run(folder, "vote", vote_dials(*files), override)
+    done = run(folder, "vote", vote_settings(*files), override)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert message in done.stderr
 
@@ -127,5 +127,5 @@ def test_the_surer_run_wins_the_mean_and_loses_the_majority(folder):
         write_run(folder, name, [("q1", "A", weight), ("q1", "B", 1 - weight), *rest])
     runs = ("a.parquet", "b.parquet", "c.parquet")
     for method, answer in (("mean", "A"), ("majority", "B")):
-        assert run(folder, "vote", vote_dials(*runs), f"method={method}").returncode == 0
+        assert run(folder, "vote", vote_settings(*runs), f"method={method}").returncode == 0
         assert f"q1,{answer}" in (folder / "voted" / "submission.csv").read_text()

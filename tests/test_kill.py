@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from quorum.data.read import read_records
-from quorum.data.repair import repaired
+from quorum.data.repair import repair_table
 from quorum.data.table.columns import Layout
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
@@ -21,8 +21,8 @@ from quorum.files.submission import read_sample
 
 KILLS = 100
 QUESTIONS = 96
-DIALS = 'run = "r"\nquestions = ["{folder}/test.csv"]\nsample = "{folder}/sample.csv"\nout = "{folder}/{out}"\n'
-DIALS += 'batch = 4\njournal = "{folder}/{out}.sqlite"\n[backend]\nname = "fake"\n'
+SETTINGS = 'run = "r"\nquestions = ["{folder}/test.csv"]\nsample = "{folder}/sample.csv"\nout = "{folder}/{out}"\n'
+SETTINGS += 'batch = 4\njournal = "{folder}/{out}.sqlite"\n[backend]\nname = "fake"\n'
 
 
 class Kernel:
@@ -32,7 +32,7 @@ class Kernel:
         self.folder, self.out = folder, out
         self.notes, self.journal = folder / f"{out}.notes", folder / f"{out}.sqlite"
         toml = folder / f"{out}.toml"
-        toml.write_text(DIALS.format(folder=folder, out=out))
+        toml.write_text(SETTINGS.format(folder=folder, out=out))
         command = [sys.executable, str(Path(__file__).with_name("killed_kernel.py")), str(toml), str(self.notes)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -87,7 +87,7 @@ def test_a_hundred_kills_lose_nothing_double_nothing_and_leave_a_legal_submissio
     assert whole.status() == 0
 
     sample = read_sample(tmp_path / "sample.csv")
-    questions = repaired(read_records(tmp_path / "test.csv", Layout())).questions
+    questions = repair_table(read_records(tmp_path / "test.csv", Layout())).questions
     labels = {question.id: question.labels for question in questions}
     chance = random.Random(7)
     kills = amid = 0

@@ -13,19 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.competition.ladder import Attempt, Ladder, adjusted_last, climbed, cluster_halves, ladder_table
-from quorum.competition.stages import Stage, stages_of
-from quorum.competition.winner import toml_text
-from quorum.config import overridden
-from quorum.files.manifest import Account, differences
-from quorum.files.solution import Solved, solution_of
+from quorum.competition.ladder import (
+    Attempt,
+    Ladder,
+    adjust_last_p,
+    climb_ladder,
+    format_ladder,
+    split_clusters_in_half,
+)
+from quorum.competition.stages import Stage, list_stages
+from quorum.competition.winner import format_toml
+from quorum.config import apply_overrides
+from quorum.files.manifest import RunManifest, list_differences
+from quorum.files.solution import SolvedRow, make_solution
 from quorum.model.backend import Backend
-from quorum.model.simulated import Believer
+from quorum.model.simulated import SimulatedModel
 from tests.test_calibrate import ACCURACY, BIAS
 from tests.test_judged_kernel import Bench, knowing, made, write
 
 ROOT = Path(__file__).parents[1]
-SOLUTION = [Solved(f"q{number}", "A") for number in range(200)]
+SOLUTION = [SolvedRow(f"q{number}", "A") for number in range(200)]
 
 
 def right_on(count: int) -> Attempt:
@@ -33,9 +40,9 @@ def right_on(count: int) -> Attempt:
     return Attempt({row.id: {"A" if n < count else "B": 1.0} for n, row in enumerate(SOLUTION)}, 1.0, 0.1)
 
 
-def climb(rights: Mapping[tuple[str, ...], int], *names: str, final: Sequence[Solved] = ()) -> Ladder:
+def climb(rights: Mapping[tuple[str, ...], int], *names: str, final: Sequence[SolvedRow] = ()) -> Ladder:
     stages = [Stage(name, {f"{name}.on": True}) for name in names]
-    return climbed(stages, lambda on: right_on(rights[tuple(s.name for s in on)]), SOLUTION, "accuracy", final)
+    return climb_ladder(stages, lambda on: right_on(rights[tuple(s.name for s in on)]), SOLUTION, "accuracy", final)
 
 
 def test_a_stage_that_gains_is_kept_and_the_next_stands_on_it() -> None:
@@ -46,13 +53,13 @@ def test_a_stage_that_gains_is_kept_and_the_next_stands_on_it() -> None:
         ("y", 0.605, False),
         ("z", 0.7, True),
     ]
-    assert found.dials == {"x.on": True, "z.on": True}
+    assert found.settings == {"x.on": True, "z.on": True}
 
 
 def test_a_stage_that_loses_clearly_is_not_kept() -> None:
     found = climb({(): 120, ("x",): 60}, "x")
     assert (found.rungs[1].kept, found.rungs[1].adjusted) == (False, pytest.approx(0, abs=1e-9))
-    assert "The base stands." in ladder_table(found)
+    assert "The base stands." in format_ladder(found)
 
 
 def test_more_stages_ask_for_a_smaller_p() -> None:
@@ -71,7 +78,7 @@ def test_what_holm_says_while_climbing_is_never_smaller_than_what_it_says_at_the
 
     count = len(levels) + more
     at_the_top = multipletests([*levels, *[0.5] * more], method="holm")[1][len(levels) - 1]
-    assert adjusted_last(levels, count) >= at_the_top - 1e-12
+    assert adjust_last_p(levels, count) >= at_the_top - 1e-12
 
 
 def test_a_lower_log_loss_is_a_gain() -> None:
@@ -79,51 +86,51 @@ def test_a_lower_log_loss_is_a_gain() -> None:
         share = 0.8 if on else 0.6
         return Attempt({row.id: {"A": share, "B": 1 - share} for row in SOLUTION}, 1.0, 0.1)
 
-    assert climbed([Stage("x")], attempt, SOLUTION, "log-loss").rungs[1].kept
+    assert climb_ladder([Stage("x")], attempt, SOLUTION, "log-loss").rungs[1].kept
 
 
 def test_the_winner_is_scored_on_questions_that_did_not_choose_it() -> None:
     clusters = {row.id: number // 4 for number, row in enumerate(SOLUTION)}
-    chosen_on, scored_on = cluster_halves(SOLUTION, clusters)
+    chosen_on, scored_on = split_clusters_in_half(SOLUTION, clusters)
     assert {clusters[row.id] for row in chosen_on}.isdisjoint(clusters[row.id] for row in scored_on)
     assert sorted(row.id for row in (*chosen_on, *scored_on)) == sorted(row.id for row in SOLUTION)
-    found = climbed([Stage("x")], lambda on: right_on(200 if on else 0), chosen_on, "accuracy", scored_on)
+    found = climb_ladder([Stage("x")], lambda on: right_on(200 if on else 0), chosen_on, "accuracy", scored_on)
     assert found.final is not None
     assert (found.final.n, found.final.base, found.final.winner) == (100, 0.0, 1.0)
-    assert "On 100 other questions: base 0.000, winner 1.000" in ladder_table(found)
-    assert "is optimistic" in ladder_table(climb({(): 0, ("x",): 99}, "x"))
+    assert "On 100 other questions: base 0.000, winner 1.000" in format_ladder(found)
+    assert "is optimistic" in format_ladder(climb({(): 0, ("x",): 99}, "x"))
 
 
 def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
-    encoder = {stage.name: stage.not_for for stage in stages_of({"backend": {"name": "encoder"}, "prompt": "bare"})}
+    encoder = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "encoder"}, "prompt": "bare"})}
     assert [name for name, reason in encoder.items() if not reason] == ["retrieval"]
-    causal = stages_of({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
+    causal = list_stages({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
     assert [stage.name for stage in causal if stage.not_for] == ["retrieval"]
-    tuned = {stage.name: stage.not_for for stage in stages_of({"backend": {"name": "vllm", "adapter": "a"}})}
+    tuned = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "vllm", "adapter": "a"}})}
     assert "may know train by heart" in tuned["verify"]
     assert "may know train by heart" in tuned["chain-of-thought, where it pays"]
-    pooled = stages_of({"backend": {"name": "ray", "inner": {"name": "vllm"}}})
-    assert "backend.inner.method" in {dial for stage in pooled for dial in stage.dials}
+    pooled = list_stages({"backend": {"name": "ray", "inner": {"name": "vllm"}}})
+    assert "backend.inner.method" in {setting for stage in pooled for setting in stage.settings}
 
 
-def test_every_stage_sets_dials_that_the_kernel_knows() -> None:
+def test_every_stage_sets_settings_that_the_kernel_knows() -> None:
     import infer
 
     from quorum.ask.judge_prompt import VerdictTemplate
-    from quorum.ask.retrieve import Retrieval
-    from quorum.config import dials
-    from quorum.judge.refine import looks_of
+    from quorum.ask.retrieve import RetrievalSettings
+    from quorum.config import from_table
+    from quorum.judge.refine import make_refine_settings
 
     model = {"name": "transformers", "model": "m"}
     table: dict[str, Any] = {"run": "r", "questions": ["q.csv"], "out": "o", "backend": model}
     judge = {"name": "endpoint", "model": "m"}
-    for stage in stages_of(table, Path("background"), verifier=judge, verdict={"instruction": "Right?"}):
-        words = [f"{dial}={json.dumps(value)}" for dial, value in stage.dials.items()]
-        config = dials(infer.Infer, overridden(table, words, "t"), "t")
-        looks = looks_of(config.shuffle, config.calibrate, config.votes, config.verify, config.reason)
+    for stage in list_stages(table, Path("background"), verifier=judge, verdict={"instruction": "Right?"}):
+        words = [f"{setting}={json.dumps(value)}" for setting, value in stage.settings.items()]
+        config = from_table(infer.Infer, apply_overrides(table, words, "t"), "t")
+        looks = make_refine_settings(config.shuffle, config.calibrate, config.votes, config.verify, config.reason)
         looks.check_votes(config.backend)
-        dials(Retrieval, config.retrieval, "retrieval")
-        assert dials(VerdictTemplate, config.verdict, "verdict").instruction == "Right?" or stage.name != "verify"
+        from_table(RetrievalSettings, config.retrieval, "retrieval")
+        assert from_table(VerdictTemplate, config.verdict, "verdict").instruction == "Right?" or stage.name != "verify"
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))  # all that UTF-8 can hold
@@ -136,14 +143,14 @@ values = st.recursive(
 @given(st.dictionaries(texts, values, max_size=4))
 @settings(deadline=None, max_examples=60)
 def test_a_table_written_as_toml_is_read_as_it_was(table: dict[str, Any]) -> None:
-    assert tomllib.loads(toml_text(table)) == table
+    assert tomllib.loads(format_toml(table)) == table
 
 
 def test_runs_of_other_questions_prompts_or_precision_are_told_apart() -> None:
-    one = Account("r", {"held": "f1"}, {"held": 9}, {"style": "letter"}, {"dtype": "float16"}, {"answerer": 9})
-    other = Account("s", {"held": "f2"}, {"held": 9}, {"style": "cot"}, {"dtype": "auto"}, {"answerer": 18})
-    assert differences(one, one) == {}
-    assert differences(other, one) == {
+    one = RunManifest("r", {"held": "f1"}, {"held": 9}, {"style": "letter"}, {"dtype": "float16"}, {"answerer": 9})
+    other = RunManifest("s", {"held": "f2"}, {"held": 9}, {"style": "cot"}, {"dtype": "auto"}, {"answerer": 18})
+    assert list_differences(one, one) == {}
+    assert list_differences(other, one) == {
         "questions": "other questions",
         "prompt": "another prompt: style 'cot', not 'letter'",
         "precision": "another precision: dtype 'auto', not 'float16'",
@@ -156,17 +163,17 @@ def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
     bench, train, held = Bench(tmp_path, monkeypatch), made(200, prefix="t"), made(300)
     write(tmp_path / "train.jsonl", train, answers=True)
     models: dict[str, Backend] = {
-        "answerer": Believer(solved=[*train, *held], accuracy=ACCURACY, bias=BIAS),
+        "answerer": SimulatedModel(solved=[*train, *held], accuracy=ACCURACY, bias=BIAS),
         "judge": knowing([*train, *held], 0.8),
     }
 
     def attempt(on: tuple[Stage, ...]) -> Attempt:
-        words = [f"{dial}={json.dumps(value)}" for stage in on for dial, value in stage.dials.items()]
-        ballots = bench.ask(held, models, train=tmp_path / "train.jsonl", **overridden({}, words, "stages"))
+        words = [f"{setting}={json.dumps(value)}" for stage in on for setting, value in stage.settings.items()]
+        ballots = bench.ask(held, models, train=tmp_path / "train.jsonl", **apply_overrides({}, words, "stages"))
         return Attempt(ballots, sum(bench.calls.values()) / len(held), 0.0)
 
-    stages = stages_of({"backend": {"name": "answerer"}}, verifier={"name": "judge"})
-    found = climbed(stages, attempt, solution_of(held), "accuracy")
+    stages = list_stages({"backend": {"name": "answerer"}}, verifier={"name": "judge"})
+    found = climb_ladder(stages, attempt, make_solution(held), "accuracy")
     assert [(rung.stage, rung.kept) for rung in found.rungs] == [
         ("base", True),
         ("calibrated", True),
@@ -205,8 +212,8 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
 ) -> None:
     from ablate import short_ladder
     from quorum.competition.folder import find_competition
-    from quorum.files.answers import answers_frame, write_answers
-    from quorum.files.manifest import write_account
+    from quorum.files.answers import make_answers, write_answers
+    from quorum.files.manifest import write_manifest
     from submit import Run, prepare
 
     (competition / "background").mkdir()
@@ -216,9 +223,9 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
     runs = []
     for name, known in (("encoder", 0), ("encoder-rag", 14), ("encoder-rag-tuned", 28)):
         right = {q.id: {"C" if n >= known else q.answer or "": 1.0} for n, q in enumerate(ground.held_out)}
-        write_answers(answers_frame(name, right), Path(name) / "heldout.parquet")
-        write_account(
-            Account(name, {"heldout": "f"}, {"heldout": 30}, {}, {}, {"answerer": 30}), Path(name, "run.json")
+        write_answers(make_answers(name, right), Path(name) / "heldout.parquet")
+        write_manifest(
+            RunManifest(name, {"heldout": "f"}, {"heldout": 30}, {}, {}, {"answerer": 30}), Path(name, "run.json")
         )
         runs.append(Run(name, Path(name), {"backend.model": "here"} if "tuned" in name else {}, (), 9.0))
     told = short_ladder(ground, runs)

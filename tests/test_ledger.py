@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
-from quorum.evaluation.ledger import Entry, append_entry, leaderboard, read_ledger
+from quorum.evaluation.ledger import Entry, append_entry, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import Score
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "leaderboard.py"
@@ -61,7 +61,7 @@ def test_a_line_from_before_the_competition_was_kept_is_read(tmp_path):
 
 def test_no_file_is_an_empty_ledger(tmp_path):
     assert read_ledger(tmp_path / "ledger.jsonl") == []
-    assert leaderboard([]) == []
+    assert make_leaderboard([]) == []
 
 
 @pytest.mark.parametrize("cut", [1, 20, -2])
@@ -91,7 +91,7 @@ def test_a_line_that_is_no_entry_is_refused_with_its_number(tmp_path):
     with pytest.raises(BadInput, match=r"line 2: no ledger entry"):
         read_ledger(path)
     path.write_text(json.dumps(json.loads(path.read_text().splitlines()[0]) | {"seconds": "long"}) + "\n")
-    with pytest.raises(BadInput, match=r"line 1: entry: dial 'seconds' is 'long'"):
+    with pytest.raises(BadInput, match=r"line 1: entry: setting 'seconds' is 'long'"):
         read_ledger(path)
 
 
@@ -135,7 +135,7 @@ def test_a_hostile_ledger_is_read_or_refused(tmp_path_factory, raw):
     path = tmp_path_factory.mktemp("l") / "ledger.jsonl"
     path.write_bytes(raw)
     try:
-        assert leaderboard(read_ledger(path)) == []
+        assert make_leaderboard(read_ledger(path)) == []
     except BadInput as error:
         assert "ledger.jsonl, line" in str(error)  # noqa: PT017
 
@@ -147,13 +147,13 @@ def test_an_entry_with_one_hostile_field_is_read_or_refused(tmp_path_factory, fi
     append_entry(path, entry())
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
     try:
-        leaderboard(read_ledger(path))
+        make_leaderboard(read_ledger(path))
     except BadInput as error:
         assert "ledger.jsonl, line 1" in str(error)  # noqa: PT017
 
 
 def test_the_best_comes_first_and_ties_within_error_are_marked():
-    board = leaderboard([entry("low", 0.40), entry("best", 0.50), entry("near", 0.46), entry("far", 0.44)])[0]
+    board = make_leaderboard([entry("low", 0.40), entry("best", 0.50), entry("near", 0.46), entry("far", 0.44)])[0]
     assert names(board) == ["best", "near", "far", "low"]
     # 1.96 * sqrt(.02^2 + .02^2) = .0554
     assert [standing.tied for standing in board.standings] == [False, True, False, False]
@@ -161,7 +161,7 @@ def test_the_best_comes_first_and_ties_within_error_are_marked():
 
 
 def test_equal_scores_share_a_rank_in_the_order_of_the_ledger():
-    board = leaderboard([entry("x", 0.4), entry("b", 0.5), entry("a", 0.5)])[0]
+    board = make_leaderboard([entry("x", 0.4), entry("b", 0.5), entry("a", 0.5)])[0]
     assert [(s.rank, s.tied, s.entry.name) for s in board.standings] == [
         (1, False, "b"),
         (1, True, "a"),
@@ -170,38 +170,40 @@ def test_equal_scores_share_a_rank_in_the_order_of_the_ledger():
 
 
 def test_an_unknown_error_separates_nobody():
-    board = leaderboard([entry("one", 1.0, error=0.001, sha256="1"), entry("two", 0.0, error=0.001, sha256="2")])[0]
+    board = make_leaderboard([entry("one", 1.0, error=0.001, sha256="1"), entry("two", 0.0, error=0.001, sha256="2")])[
+        0
+    ]
     assert not board.standings[1].tied
     unsure = entry("two", 0.0, held_out=Score(0.0, None, None, None, 1, 0))
-    assert leaderboard([entry("one", 1.0), unsure])[0].standings[1].tied
+    assert make_leaderboard([entry("one", 1.0), unsure])[0].standings[1].tied
 
 
 def test_for_log_loss_less_is_better():
-    board = leaderboard([entry("high", 1.2, metric="log-loss"), entry("low", 0.8, metric="log-loss")])[0]
+    board = make_leaderboard([entry("high", 1.2, metric="log-loss"), entry("low", 0.8, metric="log-loss")])[0]
     assert names(board) == ["low", "high"]
 
 
 @pytest.mark.parametrize("other", [{"data": "d2"}, {"split": "s2"}, {"metric": "map@3"}])
 def test_runs_scored_on_different_questions_are_never_ranked_together(other):
-    boards = leaderboard([entry("a"), entry("b", **other), entry("c")])
+    boards = make_leaderboard([entry("a"), entry("b", **other), entry("c")])
     assert [names(board) for board in boards] == [["a", "c"], ["b"]]  # the most recently used first
 
 
 def test_the_same_submission_stands_once_with_its_latest_entry_and_its_known_public_score():
-    board = leaderboard([entry("a", public=0.45), entry("b"), entry("a", value=0.6, when="later")])[0]
+    board = make_leaderboard([entry("a", public=0.45), entry("b"), entry("a", value=0.6, when="later")])[0]
     assert names(board) == ["a", "b"]
     assert (board.standings[0].entry.when, board.standings[0].entry.public) == ("later", 0.45)
 
 
 def test_two_runs_with_the_same_file_both_stand_and_share_a_look():
-    board = leaderboard([entry("one", 0.5, sha256="1"), entry("two", 0.5, sha256="1"), entry("one", 0.5, sha256="1")])[
-        0
-    ]
+    board = make_leaderboard(
+        [entry("one", 0.5, sha256="1"), entry("two", 0.5, sha256="1"), entry("one", 0.5, sha256="1")]
+    )[0]
     assert [(s.entry.name, s.look) for s in board.standings] == [("one", 1), ("two", 1)]
 
 
 def test_looks_count_the_different_submissions_of_a_held_out_set():
-    board = leaderboard([entry("a", 0.3), entry("b", 0.5), entry("a", 0.3), entry("c", 0.4)])[0]
+    board = make_leaderboard([entry("a", 0.3), entry("b", 0.5), entry("a", 0.3), entry("c", 0.4)])[0]
     assert [(s.entry.name, s.look) for s in board.standings] == [("b", 2), ("c", 3), ("a", 1)]
 
 

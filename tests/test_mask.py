@@ -9,18 +9,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.engine.tokens import Tokens
+from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, letters
-from quorum.train.rows.encode import EncodedRow, encoded_rows, stop_token, told_left_out
+from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
 from quorum.train.rows.mask import prove_mask
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 from tests.tiny import tiny_model, tiny_tokenizer
 
 STOP = 1  # </s>
-PLAIN, CHAT = Tokens(tiny_tokenizer()), Tokens(tiny_tokenizer(chat=True))
-ROW = Row(Prompt("q7", "import os\nWhich is it?\nA. one\nB. two\nAnswer:", ("A", "B"), ("one", "two")), "B", "B")
+PLAIN, CHAT = PromptTokenizer(tiny_tokenizer()), PromptTokenizer(tiny_tokenizer(chat=True))
+ROW = TrainingRow(
+    Prompt("q7", "import os\nWhich is it?\nA. one\nB. two\nAnswer:", ("A", "B"), ("one", "two")), "B", "B"
+)
 LONG = replace(ROW, completion="It is two, since one is not.\nAnswer: B")
 
 
@@ -47,22 +49,22 @@ def packed(encoded: list[EncodedRow]) -> list[dict[str, torch.Tensor]]:
     ]
 
 
-def prove(batches: list[dict[str, torch.Tensor]], rows: list[Row], encoded: list[EncodedRow]) -> str:
+def prove(batches: list[dict[str, torch.Tensor]], rows: list[TrainingRow], encoded: list[EncodedRow]) -> str:
     return str(prove_mask(batches, rows, encoded, CHAT, STOP))
 
 
 @pytest.mark.parametrize("collate", [collated, packed])
 def test_a_right_mask_is_proven_and_a_row_is_shown(collate: Any) -> None:
     rows = [ROW, replace(LONG, prompt=replace(LONG.prompt, question_id="q8"))]
-    encoded = encoded_rows(CHAT, rows, 500, STOP)
+    encoded = encode_rows(CHAT, rows, 500, STOP)
     told = prove(collate(encoded), rows, encoded)
     assert "label mask proven on all 2 rows, and on 2 as they are batched" in told
     assert told.endswith("Answer:<|im_end|>\n<|im_start|>assistant\n[[B|</s>]]")
 
 
-def broken(change: Any, row: Row = ROW) -> str:
+def broken(change: Any, row: TrainingRow = ROW) -> str:
     """What the proof says of a batch that `change` has been through."""
-    encoded = encoded_rows(CHAT, [row], 500, STOP)
+    encoded = encode_rows(CHAT, [row], 500, STOP)
     (batch,) = collated(encoded)
     change(batch, encoded[0])
     with pytest.raises(BadInput) as error:
@@ -125,19 +127,19 @@ def test_a_tokenizer_whose_words_do_not_decode_to_the_answer_is_refused() -> Non
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
 
-        def __call__(self, text: str, **dials: Any) -> Any:
-            return self.real(text.replace("B", "A"), **dials)
+        def __call__(self, text: str, **settings: Any) -> Any:
+            return self.real(text.replace("B", "A"), **settings)
 
-    lossy = Tokens(Lossy(tiny_tokenizer(chat=True)))
+    lossy = PromptTokenizer(Lossy(tiny_tokenizer(chat=True)))
     row = replace(ROW, completion="Answer: B")
-    encoded = encoded_rows(lossy, [row], 500, STOP)
+    encoded = encode_rows(lossy, [row], 500, STOP)
     with pytest.raises(BadInput, match="the labels say 'Answer: A', where the completion is 'Answer: B'"):
         prove_mask(collated(encoded), [row], encoded, lossy, STOP)
 
 
 def test_a_row_that_stands_in_none_of_the_first_batches_is_proven_too() -> None:
     later = replace(ROW, prompt=replace(ROW.prompt, question_id="q8"))
-    encoded = encoded_rows(CHAT, [ROW, later], 500, STOP)
+    encoded = encode_rows(CHAT, [ROW, later], 500, STOP)
     unstopped = replace(encoded[1], ids=(*encoded[1].ids[:-1], 9))
     with pytest.raises(BadInput, match="label mask, row q8: the stop token '</s>' is not learnt"):
         prove(collated(encoded[:1]), [ROW, later], [encoded[0], unstopped])
@@ -148,24 +150,24 @@ def test_a_row_that_stands_in_none_of_the_first_batches_is_proven_too() -> None:
 
 def test_prompts_that_lose_their_middle_are_counted() -> None:
     rows = [replace(ROW, prompt=replace(ROW.prompt, content=content)) for content in ("Which?", "Which? " * 50)]
-    encoded = encoded_rows(CHAT, rows, 60, STOP)
+    encoded = encode_rows(CHAT, rows, 60, STOP)
     left_out = [row.left_out for row in encoded]
-    whole = encoded_rows(CHAT, rows, 5000, STOP)
+    whole = encode_rows(CHAT, rows, 5000, STOP)
     assert left_out == [0, len(whole[1].ids) - len(encoded[1].ids)]
-    told = told_left_out(left_out, 60)
+    told = report_left_out(left_out, 60)
     assert told.startswith("1 of 2 prompts are too long for 60 tokens")
     assert told.endswith(f"their middle is left out, up to {left_out[1]} tokens of it")
-    assert told_left_out([0, 0], 60) == ""
+    assert report_left_out([0, 0], 60) == ""
 
 
 def test_no_batches_are_no_proof() -> None:
     with pytest.raises(BadInput, match="there is nothing to learn"):
-        prove([], [ROW], encoded_rows(CHAT, [ROW], 500, STOP))
+        prove([], [ROW], encode_rows(CHAT, [ROW], 500, STOP))
 
 
 def test_rows_that_leave_no_room_for_their_prompt_are_counted_and_named() -> None:
     with pytest.raises(BadInput, match="1 of 2 rows leave no room for their prompt in 16 tokens.*: q7"):
-        encoded_rows(CHAT, [LONG, replace(ROW, prompt=replace(ROW.prompt, question_id="q8"))], 16, STOP)
+        encode_rows(CHAT, [LONG, replace(ROW, prompt=replace(ROW.prompt, question_id="q8"))], 16, STOP)
 
 
 @pytest.mark.parametrize(
@@ -183,14 +185,14 @@ def test_the_stop_token_is_one_that_stops_the_model_and_its_templates_own_where_
 ) -> None:
     tokenizer = tiny_tokenizer(chat)
     ids = tokenizer.convert_tokens_to_ids
-    assert stop_token(tokenizer, [ids(end) for end in ends]) == ids(expected)
+    assert find_stop_token(tokenizer, [ids(end) for end in ends]) == ids(expected)
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=40)
 
 
 @st.composite
-def lessons(draw: st.DrawFn) -> Row:
+def lessons(draw: st.DrawFn) -> TrainingRow:
     labels = letters(draw(st.integers(2, 26)))
     options = tuple(draw(TEXT) for _ in labels) if draw(st.booleans()) else ()
     question = draw(TEXT) + draw(st.sampled_from(["\nAnswer:", "", "\n", " <|im_end|>"]))
@@ -199,13 +201,15 @@ def lessons(draw: st.DrawFn) -> Row:
     written = draw(st.sampled_from([answer, f"Since so it is.\nAnswer: {answer}", "naïve 文 text"]))
     if options and draw(st.booleans()) and options[labels.index(answer)].strip():
         written = options[labels.index(answer)]
-    return Row(Prompt("q", content, labels, options), answer, written)
+    return TrainingRow(Prompt("q", content, labels, options), answer, written)
 
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(lessons(), min_size=1, max_size=3), st.sampled_from([PLAIN, CHAT]), st.sampled_from([collated, packed]))
-def test_whatever_the_rows_what_is_encoded_is_proven(rows: list[Row], tokens: Tokens, collate: Any) -> None:
-    encoded = encoded_rows(tokens, rows, 500, STOP)
+def test_whatever_the_rows_what_is_encoded_is_proven(
+    rows: list[TrainingRow], tokens: PromptTokenizer, collate: Any
+) -> None:
+    encoded = encode_rows(tokens, rows, 500, STOP)
     proof = prove_mask(collate(encoded), rows, encoded, tokens, STOP)
     assert proof.sequences == len(rows)
     assert proof.learnt == sum(len(row.ids) - row.first for row in encoded)
@@ -218,8 +222,8 @@ def test_what_is_learnt_is_what_the_backend_scores(method: Any, most: int) -> No
     prompt = Prompt("q", "import os\n" * 9 + "Answer:", ("A", "B", "C"), ("a path", "nothing at all", "文"))
     asked = (backend._by_letter if method == "letter" else backend._by_option)(prompt)
     for label, option, each in zip(prompt.labels, prompt.options, asked, strict=True):
-        row = Row(prompt, label, label if method == "letter" else option)
-        (encoded,) = encoded_rows(backend.tokens, [row], most, STOP)
+        row = TrainingRow(prompt, label, label if method == "letter" else option)
+        (encoded,) = encode_rows(backend.tokens, [row], most, STOP)
         assert encoded.ids == (*each.context, *each.following, STOP)
         assert encoded.first <= len(each.context)
 
@@ -228,9 +232,9 @@ def test_reasoning_is_learnt_where_the_model_may_think_and_a_letter_where_it_may
     tokenizer = deepcopy(tiny_tokenizer(chat=True))
     silent = "assistant\n{% if not enable_thinking %}<think></think>{% endif %}"
     tokenizer.chat_template = tokenizer.chat_template.replace("assistant\n", silent)
-    tokens = Tokens(tokenizer)
+    tokens = PromptTokenizer(tokenizer)
     for row, thinking in ((LONG, True), (ROW, False)):
-        (encoded,) = encoded_rows(tokens, [row], 500, STOP)
+        (encoded,) = encode_rows(tokens, [row], 500, STOP)
         asked = tokens.ids(tokens.rendering(row.prompt.content, thinking=thinking))
         assert encoded.ids[: encoded.first] == asked
         assert ("<think>" in tokenizer.decode(asked)) is not thinking

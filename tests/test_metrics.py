@@ -13,10 +13,10 @@ from sklearn.metrics import f1_score, log_loss
 from statsmodels.stats.proportion import proportion_confint
 
 from quorum.errors import BadInput
-from quorum.evaluation.certainty import shrunken_means, standard_error, wilson_interval
+from quorum.evaluation.certainty import compute_standard_error, compute_wilson_interval, shrink_means
 from quorum.evaluation.metrics import score_answers
-from quorum.files.answers import answers_frame, write_answers
-from quorum.files.solution import Solved, ballot_of_cell, read_ballots, read_solution, solution_of
+from quorum.files.answers import make_answers, write_answers
+from quorum.files.solution import SolvedRow, make_solution, parse_ballot_cell, read_ballots, read_solution
 from quorum.question import Question
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
@@ -27,8 +27,8 @@ answers = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(["A", "B", 
 def scored(pairs, metric="accuracy", groups=None, **more):
     """The scores of (answer, given) pairs; given is one cell of a submission."""
     groups = groups or [None] * len(pairs)
-    solution = [Solved(str(n), a, group=g) for n, ((a, _), g) in enumerate(zip(pairs, groups, strict=True))]
-    return score_answers({str(n): ballot_of_cell(g) for n, (_, g) in enumerate(pairs)}, solution, metric, **more)
+    solution = [SolvedRow(str(n), a, group=g) for n, ((a, _), g) in enumerate(zip(pairs, groups, strict=True))]
+    return score_answers({str(n): parse_ballot_cell(g) for n, (_, g) in enumerate(pairs)}, solution, metric, **more)
 
 
 @settings(deadline=None)
@@ -95,7 +95,7 @@ def test_the_bootstrap_error_of_macro_f1_is_near_the_binomial_one_where_they_sho
 def test_log_loss_is_scikit_learns(rows):
     assume(all(sum(row[1:]) > 1e-3 for row in rows))
     shares = [[w / sum(row[1:]) for w in row[1:]] for row in rows]
-    solution = [Solved(str(n), row[0]) for n, row in enumerate(rows)]
+    solution = [SolvedRow(str(n), row[0]) for n, row in enumerate(rows)]
     ballots = {str(n): dict(zip("ABC", row[1:], strict=True)) for n, row in enumerate(rows)}
     expected = log_loss([row[0] for row in rows], shares, labels=list("ABC"))
     assert score_answers(ballots, solution, "log-loss").overall.value == pytest.approx(expected, abs=1e-6)
@@ -113,8 +113,8 @@ values = st.lists(st.floats(0, 1), min_size=2, max_size=30)
 def test_the_clustered_error_is_the_plain_one_where_every_question_is_its_own_group(numbers):
     plain = np.std(numbers, ddof=1) / math.sqrt(len(numbers))
     array = np.array(numbers)
-    assert standard_error(array, [None] * len(numbers)) == pytest.approx(plain, abs=1e-12)
-    assert standard_error(array, [f"g{n}" for n in range(len(numbers))]) == pytest.approx(plain, abs=1e-12)
+    assert compute_standard_error(array, [None] * len(numbers)) == pytest.approx(plain, abs=1e-12)
+    assert compute_standard_error(array, [f"g{n}" for n in range(len(numbers))]) == pytest.approx(plain, abs=1e-12)
 
 
 @settings(deadline=None)
@@ -122,17 +122,17 @@ def test_the_clustered_error_is_the_plain_one_where_every_question_is_its_own_gr
 def test_writing_every_question_twice_adds_no_certainty(numbers):
     twice = np.array(numbers * 2)
     groups = [f"g{n}" for n in range(len(numbers))] * 2
-    clustered = standard_error(twice, groups)
-    assert clustered == pytest.approx(standard_error(np.array(numbers), [None] * len(numbers)), abs=1e-12)
+    clustered = compute_standard_error(twice, groups)
+    assert clustered == pytest.approx(compute_standard_error(np.array(numbers), [None] * len(numbers)), abs=1e-12)
     n = len(numbers)  # the naive error of the doubled rows is too small by sqrt(2), but for the n-1s
     assert clustered == pytest.approx(
-        standard_error(twice, [None] * 2 * n) * math.sqrt((2 * n - 1) / (n - 1)), abs=1e-9
+        compute_standard_error(twice, [None] * 2 * n) * math.sqrt((2 * n - 1) / (n - 1)), abs=1e-9
     )
 
 
 def test_one_group_tells_no_error_and_a_missing_group_is_its_own():
-    assert standard_error(np.array([0.0, 1.0]), ["g", "g"]) is None
-    assert standard_error(np.array([0.0, 1.0, 1.0]), ["g", "g", None]) is not None
+    assert compute_standard_error(np.array([0.0, 1.0]), ["g", "g"]) is None
+    assert compute_standard_error(np.array([0.0, 1.0, 1.0]), ["g", "g", None]) is not None
 
 
 def test_the_interval_of_accuracy_is_wilsons_and_widens_with_groups():
@@ -150,7 +150,7 @@ def test_the_interval_covers_the_truth_19_times_in_20_whether_questions_come_in_
     covered = 0
     for _ in range(runs):
         right = np.repeat(random.random(clusters) < 0.7, size).astype(float)  # a whole group is right or wrong
-        low, high = wilson_interval(right.mean(), standard_error(right, groups), groups)
+        low, high = compute_wilson_interval(right.mean(), compute_standard_error(right, groups), groups)
         covered += low <= 0.7 <= high
     assert 0.92 <= covered / runs <= 0.98
 
@@ -172,14 +172,14 @@ def test_one_question_has_a_value_and_an_interval_but_no_error():
 
 def test_small_subjects_are_drawn_further_towards_the_mean():
     large = [np.array([0.0] * 10 + [1.0] * 90), np.array([0.0] * 90 + [1.0] * 10)]
-    high, low, small = shrunken_means([*large, np.array([1.0, 1.0])])
+    high, low, small = shrink_means([*large, np.array([1.0, 1.0])])
     assert 0.1 < low < 0.11
     assert 0.89 < high < 0.9
     assert 0.9 < small < 0.95  # two right answers of two are not believed to be 100 %
 
 
 def test_subjects_that_differ_no_more_than_chance_all_get_the_mean():
-    assert shrunken_means([np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([1.0, 0.0])]) == [0.5] * 3
+    assert shrink_means([np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([1.0, 0.0])]) == [0.5] * 3
 
 
 @settings(deadline=None)
@@ -187,12 +187,16 @@ def test_subjects_that_differ_no_more_than_chance_all_get_the_mean():
 def test_a_shrunken_mean_lies_between_its_own_and_the_mean_of_all(subjects):
     arrays = [np.array(numbers) for numbers in subjects]
     overall = float(np.concatenate(arrays).mean())
-    for own, shrunk in zip(arrays, shrunken_means(arrays), strict=True):
+    for own, shrunk in zip(arrays, shrink_means(arrays), strict=True):
         assert min(own.mean(), overall) - 1e-9 <= shrunk <= max(own.mean(), overall) + 1e-9
 
 
 def test_subjects_share_the_denominator():
-    solution = [Solved("1", "A", subject="law"), Solved("2", "A", subject="law"), Solved("3", "A", subject="art")]
+    solution = [
+        SolvedRow("1", "A", subject="law"),
+        SolvedRow("2", "A", subject="law"),
+        SolvedRow("3", "A", subject="art"),
+    ]
     scores = score_answers({"1": {"A": 1.0}}, solution)
     assert [(s.subject, s.score.value, s.score.n, s.score.unread) for s in scores.subjects] == [
         ("art", 0.0, 1, 1),
@@ -203,7 +207,7 @@ def test_subjects_share_the_denominator():
 
 def test_the_usage_column_makes_the_parts_and_ignored_rows_do_not_count():
     usages = ["Public", "Private", "Private", "Ignored"]
-    solution = [Solved(str(n), "A", usage) for n, usage in enumerate(usages)]
+    solution = [SolvedRow(str(n), "A", usage) for n, usage in enumerate(usages)]
     scores = score_answers({"0": {"A": 1.0}, "3": {"A": 1.0}}, solution)
     assert (scores.public.value, scores.private.value, scores.overall.n, scores.simulated) == (1.0, 0.0, 3, False)
 
@@ -218,12 +222,12 @@ def test_without_usage_a_seeded_third_of_the_rows_is_public():
 @pytest.mark.parametrize(
     ("ballots", "solution", "metric", "told"),
     [
-        ({"x": {"A": 1.0}}, [Solved("1", "A")], "accuracy", "'x', which the solution does not have"),
-        ({}, [Solved("1", "A"), Solved("1", "B")], "accuracy", "'1' more than once"),
+        ({"x": {"A": 1.0}}, [SolvedRow("1", "A")], "accuracy", "'x', which the solution does not have"),
+        ({}, [SolvedRow("1", "A"), SolvedRow("1", "B")], "accuracy", "'1' more than once"),
         ({}, [], "accuracy", "no rows"),
-        ({}, [Solved("1", "A", "Ignored")], "accuracy", "no rows"),
-        ({}, [Solved("1", "A")], "map@0", "map@K"),
-        ({}, [Solved("1", "A")], "bleu", "'bleu' is not among accuracy"),
+        ({}, [SolvedRow("1", "A", "Ignored")], "accuracy", "no rows"),
+        ({}, [SolvedRow("1", "A")], "map@0", "map@K"),
+        ({}, [SolvedRow("1", "A")], "bleu", "'bleu' is not among accuracy"),
     ],
 )
 def test_what_can_not_be_scored_is_refused(ballots, solution, metric, told):
@@ -233,9 +237,9 @@ def test_what_can_not_be_scored_is_refused(ballots, solution, metric, told):
 
 def test_questions_carry_their_own_solution():
     question = Question("1", "?", ("x", "y"), "B", "law", "g")
-    assert solution_of([question]) == [Solved("1", "B", None, "law", "g")]
+    assert make_solution([question]) == [SolvedRow("1", "B", None, "law", "g")]
     with pytest.raises(BadInput, match="1 questions have no answer"):
-        solution_of([Question("1", "?", ("x", "y"))])
+        make_solution([Question("1", "?", ("x", "y"))])
 
 
 def test_a_submission_is_read_in_each_form(tmp_path):
@@ -263,10 +267,10 @@ def test_a_submission_that_can_not_be_scored_is_refused(tmp_path, text, told):
 
 
 def test_a_run_is_scored_by_its_answers_file_and_two_in_one_are_refused(tmp_path):
-    run = answers_frame("a", {"1": {"B": 0.75, "A": 0.25}, "2": {}})
+    run = make_answers("a", {"1": {"B": 0.75, "A": 0.25}, "2": {}})
     write_answers(run, tmp_path / "run.parquet")
     assert read_ballots(tmp_path / "run.parquet") == {"1": {"B": 0.75, "A": 0.25}, "2": {}}
-    write_answers(pl.concat([run, answers_frame("b", {"1": {"A": 1.0}})]), tmp_path / "runs.parquet")
+    write_answers(pl.concat([run, make_answers("b", {"1": {"A": 1.0}})]), tmp_path / "runs.parquet")
     with pytest.raises(BadInput, match=r"2 runs \(a, b\), where one is expected"):
         read_ballots(tmp_path / "runs.parquet")
 
@@ -274,10 +278,10 @@ def test_a_run_is_scored_by_its_answers_file_and_two_in_one_are_refused(tmp_path
 def test_a_solution_names_its_answer_and_usage(tmp_path):
     path = tmp_path / "solution.csv"
     path.write_text("id,label,Usage\n1,A,Public\n2,,Ignored\n")
-    assert read_solution(path) == [Solved("1", "A", "Public"), Solved("2", "", "Ignored")]
+    assert read_solution(path) == [SolvedRow("1", "A", "Public"), SolvedRow("2", "", "Ignored")]
     path.write_text("id,question,answer\n1,x,A\n")
-    assert read_solution(path) == [Solved("1", "A")]
-    assert read_solution(path, "question") == [Solved("1", "x")]
+    assert read_solution(path) == [SolvedRow("1", "A")]
+    assert read_solution(path, "question") == [SolvedRow("1", "x")]
     path.write_text("id,a,b\n1,x,A\n")
     with pytest.raises(BadInput, match="no answer column 'answer' among id, a, b"):
         read_solution(path)

@@ -3,8 +3,8 @@ from math import exp
 import numpy as np
 import pytest
 
-from quorum.ask.prompt import render
-from quorum.ask.reply import ballot_of
+from quorum.ask.prompt import render_prompt
+from quorum.ask.reply import ballot_from_reply
 from quorum.errors import BadInput
 from quorum.files.answers import ranked
 from quorum.model.backend import open_backend
@@ -16,10 +16,10 @@ SUM = Question("sum", "How much is seven and five?", ("ten", "eleven", "twelve")
 SOLVED = [SKY, SUM]
 
 
-def _ballot(question, **dials):
-    prompt = render(question, "bare")
-    (reply,) = Neighbour(solved=SOLVED, **dials).answer([prompt])
-    return ballot_of(reply, prompt)
+def _ballot(question, **settings):
+    prompt = render_prompt(question, "bare")
+    (reply,) = Neighbour(solved=SOLVED, **settings).answer([prompt])
+    return ballot_from_reply(reply, prompt)
 
 
 def test_the_answer_is_copied_by_what_the_option_says_not_by_its_letter():
@@ -55,13 +55,13 @@ def test_nothing_alike_leaves_the_ballot_even():
 def test_probabilities_sum_to_one_for_2_and_26_choices():
     for count in (2, 26):
         asked = Question("q", "What colour is the sky?", ("blue", *(f"no {n}" for n in range(count - 1))))
-        (reply,) = Neighbour(solved=SOLVED).answer([render(asked, "bare")])
+        (reply,) = Neighbour(solved=SOLVED).answer([render_prompt(asked, "bare")])
         assert sum(map(exp, reply.label_logprobs.values())) == pytest.approx(1)
 
 
 def test_replies_keep_the_order_of_a_batch_of_any_length():
     backend = Neighbour(solved=SOLVED)
-    prompts = [render(question, "bare") for question in SOLVED * 100]
+    prompts = [render_prompt(question, "bare") for question in SOLVED * 100]
     assert [reply.text for reply in backend.answer(prompts)] == ["A", "C"] * 100
     assert backend.answer([]) == []
 
@@ -81,19 +81,19 @@ def test_an_open_question_is_given_the_number_of_its_neighbour():
     solved = [Question("a", "How many legs have two cats?", answer="8"), SKY]
     backend = Neighbour(solved=solved)
     prompt = Prompt("q", "How many legs have three cats?", ())
-    assert ballot_of(backend.answer([prompt])[0], prompt) == {"8": 1.0}
+    assert ballot_from_reply(backend.answer([prompt])[0], prompt) == {"8": 1.0}
     assert backend.answer([Prompt("q", SKY.text, ())])[0].text == ""
 
 
 def test_a_tie_goes_to_the_first_solved_question():
     twin = Question("twin", SKY.text, SKY.choices, "B")
-    (reply,) = Neighbour(solved=[twin, SKY]).answer([render(SKY, "bare")])
+    (reply,) = Neighbour(solved=[twin, SKY]).answer([render_prompt(SKY, "bare")])
     assert reply.text == "B"
 
 
 def test_unsolved_questions_are_nobodys_neighbour():
     unsolved = Question("u", "What colour is the sky at dawn?", ("red", "blue"))
-    (reply,) = Neighbour(solved=[unsolved, *SOLVED]).answer([render(unsolved, "bare")])
+    (reply,) = Neighbour(solved=[unsolved, *SOLVED]).answer([render_prompt(unsolved, "bare")])
     assert reply.text == "B"
     with pytest.raises(BadInput, match="none of 1 questions has an answer"):
         Neighbour(solved=[unsolved])
@@ -106,7 +106,7 @@ def test_an_unknown_way_to_copy_is_refused_with_the_allowed_ones():
 
 def test_the_door_opens_it_on_the_solved_questions():
     backend = open_backend({"name": "neighbour", "by": "letter"}, SOLVED)
-    assert backend.answer([render(SUM, "bare")])[0].text == "C"
+    assert backend.answer([render_prompt(SUM, "bare")])[0].text == "C"
 
 
 @pytest.mark.parametrize("text", ["?", "\x00", "٣", "e\u0301" * 3000])

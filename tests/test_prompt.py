@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.judge_prompt import VerdictTemplate, reading_prompt, verdict_prompt
-from quorum.ask.prompt import Style, render, written_answer
-from quorum.ask.reply import read_reply
+from quorum.ask.prompt import Style, format_answer, render_prompt
+from quorum.ask.reply import parse_reply
 from quorum.ask.template import Template
-from quorum.ask.wording import WORDINGS, language_of
-from quorum.config import dials
+from quorum.ask.wording import WORDINGS, detect_language
+from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Question
 
@@ -55,7 +55,7 @@ def golden(name: str, found: str, request: pytest.FixtureRequest) -> str:
 
 
 def reading_of(question: Question, reply: str) -> Prompt:
-    asked = reading_prompt(render(question, "letter"), reply)
+    asked = reading_prompt(render_prompt(question, "letter"), reply)
     assert asked is not None
     return asked
 
@@ -63,22 +63,22 @@ def reading_of(question: Question, reply: str) -> Prompt:
 @pytest.mark.parametrize(
     ("name", "prompt"),
     [
-        ("letter", render(CODE, "letter")),
-        ("letter_context", render(PASSAGE, "letter")),
-        ("letter_examples", render(PASSAGE, "letter", [CODE, HOSTILE])),
-        ("letter_hostile", render(HOSTILE, "letter")),
-        ("open", render(OPEN, "letter")),
-        ("open_examples", render(Question("k5", "And five?"), "letter", [OPEN])),
-        ("option", render(CODE, "option", [UP])),
-        ("bare", render(PASSAGE, "bare")),
-        ("letter_passages", render(PASSAGE, "letter", [WORKED], BACKGROUND)),
-        ("option_passages", render(CODE, "option", passages=["print ends a line.", "range counts from 0."])),
-        ("bare_passages", render(PASSAGE, "bare", [WORKED], BACKGROUND)),
-        ("cot", render(CODE, "cot")),
-        ("cot_examples", render(PASSAGE, "cot", [WORKED, UP], BACKGROUND)),
-        ("cot_open", render(OPEN, "cot")),
-        ("hint", render(WORKED, "letter", template=Template(hints={"*": "It is about {subject}."}))),
-        ("own_template", render(PASSAGE, "letter", [WORKED, HOSTILE], BACKGROUND, OWN)),
+        ("letter", render_prompt(CODE, "letter")),
+        ("letter_context", render_prompt(PASSAGE, "letter")),
+        ("letter_examples", render_prompt(PASSAGE, "letter", [CODE, HOSTILE])),
+        ("letter_hostile", render_prompt(HOSTILE, "letter")),
+        ("open", render_prompt(OPEN, "letter")),
+        ("open_examples", render_prompt(Question("k5", "And five?"), "letter", [OPEN])),
+        ("option", render_prompt(CODE, "option", [UP])),
+        ("bare", render_prompt(PASSAGE, "bare")),
+        ("letter_passages", render_prompt(PASSAGE, "letter", [WORKED], BACKGROUND)),
+        ("option_passages", render_prompt(CODE, "option", passages=["print ends a line.", "range counts from 0."])),
+        ("bare_passages", render_prompt(PASSAGE, "bare", [WORKED], BACKGROUND)),
+        ("cot", render_prompt(CODE, "cot")),
+        ("cot_examples", render_prompt(PASSAGE, "cot", [WORKED, UP], BACKGROUND)),
+        ("cot_open", render_prompt(OPEN, "cot")),
+        ("hint", render_prompt(WORKED, "letter", template=Template(hints={"*": "It is about {subject}."}))),
+        ("own_template", render_prompt(PASSAGE, "letter", [WORKED, HOSTILE], BACKGROUND, OWN)),
         ("verdict", verdict_prompt(CODE, "B")),
         ("verdict_context", verdict_prompt(PASSAGE, "A")),
         ("verdict_open", verdict_prompt(OPEN, "16")),
@@ -95,19 +95,21 @@ def test_a_prompt_is_what_its_golden_file_says(name, prompt, request):
 @pytest.mark.parametrize("language", WORDINGS)
 def test_the_frame_of_each_language_is_what_its_golden_file_says(language, request):
     asked = [
-        render(question, style, [question], (), Template(language)) for question in (WORKED, OPEN) for style in STYLES
+        render_prompt(question, style, [question], (), Template(language))
+        for question in (WORKED, OPEN)
+        for style in STYLES
     ]
     frames = "\n\n---\n\n".join(map(shown, asked))
     assert frames == golden(f"language_{language}", frames, request)
 
 
 def test_labels_and_options_go_with_the_prompt():
-    prompt = render(CODE, "letter")
+    prompt = render_prompt(CODE, "letter")
     assert (prompt.question_id, prompt.labels, prompt.options) == ("k1", ("A", "B", "C"), ("01", "12", "0 1"))
 
 
 def test_a_bare_prompt_has_no_frame():
-    assert render(CODE, "bare").content == (Message("user", CODE.text),)
+    assert render_prompt(CODE, "bare").content == (Message("user", CODE.text),)
 
 
 # what might be taken for a place, for the frame itself, or for an order
@@ -155,7 +157,7 @@ def test_what_a_question_says_changes_nothing_in_the_frame(
     def asked(said: dict[str, str]) -> Prompt:
         own = [said[chr(0xE010 + place)] for place in range(len(choices))]
         question = Question("q", said["\ue000"], tuple(own), "A", said["\ue002"], None, said["\ue001"], said["\ue003"])
-        return render(question, style, [question], [said["\ue004"]], template)
+        return render_prompt(question, style, [question], [said["\ue004"]], template)
 
     plain = asked({mark: mark for mark in marks})
     frame = shown(plain)
@@ -175,15 +177,17 @@ def test_what_a_question_says_changes_nothing_in_the_frame_of_a_verdict(text, ch
 @pytest.mark.parametrize("language", WORDINGS)
 @pytest.mark.parametrize("question", [WORKED, UP, OPEN, CODE])
 def test_an_answer_after_its_reasoning_is_read_back_in_every_language(language, question):
-    written = written_answer(question, "cot", Template(language))
-    reading = read_reply(written, question.labels, question.choices)
+    written = format_answer(question, "cot", Template(language))
+    reading = parse_reply(written, question.labels, question.choices)
     assert (reading.label, reading.reason) == (question.answer, "answer")
 
 
 @pytest.mark.parametrize("style", ["letter", "cot", "option"])
 def test_an_example_shows_what_would_be_written_behind_its_own_prompt(style):
-    alone = render(WORKED, style).content.removeprefix(render(UP, style).content.partition("Question:")[0])
-    assert f"{alone} {written_answer(WORKED, style)}\n" in render(CODE, style, [WORKED]).content
+    alone = render_prompt(WORKED, style).content.removeprefix(
+        render_prompt(UP, style).content.partition("Question:")[0]
+    )
+    assert f"{alone} {format_answer(WORKED, style)}\n" in render_prompt(CODE, style, [WORKED]).content
 
 
 @pytest.mark.parametrize(
@@ -201,8 +205,8 @@ def test_an_example_shows_what_would_be_written_behind_its_own_prompt(style):
 )
 def test_a_script_gives_four_languages_away_and_all_else_is_english(text, language):
     question = Question("q", text, ("1", "2"))
-    assert language_of(question) == language
-    assert render(question, "letter", template=Template("auto")) == render(
+    assert detect_language(question) == language
+    assert render_prompt(question, "letter", template=Template("auto")) == render_prompt(
         question, "letter", template=Template(language)
     )
 
@@ -210,7 +214,7 @@ def test_a_script_gives_four_languages_away_and_all_else_is_english(text, langua
 def test_a_hint_stands_for_its_subject_and_the_star_for_all_others():
     def hinted(subject: str | None, **hints: str) -> str:
         template = Template(hints={name.replace("any", "*"): text for name, text in hints.items()})
-        return render(Question("q", "t", ("x", "y"), subject=subject), "letter", template=template).content
+        return render_prompt(Question("q", "t", ("x", "y"), subject=subject), "letter", template=template).content
 
     plain = hinted(None)
     assert "\nCount.\n\nQuestion:" in hinted("maths", maths="Count.", any="Think of {subject}.")
@@ -235,21 +239,21 @@ def test_a_hint_stands_for_its_subject_and_the_star_for_all_others():
         ({"instruction": "Say {letters}."}, "{letters} is no place that can be filled; allowed are {labels}"),
         ({"hints": {"law": "Mind {it}."}}, "the hint of 'law': {it} is no place"),
         ({"language": "it"}, "allowed are en, vi, ko, zh, ja, de, fr, es, auto"),
-        ({"prompt": "x"}, "unknown dial 'prompt'"),
+        ({"prompt": "x"}, "unknown setting 'prompt'"),
     ],
 )  # fmt: skip
 def test_a_template_that_can_not_be_filled_is_refused(table, found):
     with pytest.raises(BadInput) as caught:
-        dials(Template, table, "template")
+        from_table(Template, table, "template")
     assert found in str(caught.value)
 
 
 @pytest.mark.parametrize("table", [{"question": "{text}"}, {"instruction": "{x}"}, {"choice": "{label}"}])
 def test_a_verdict_template_that_can_not_be_filled_is_refused(table):
     with pytest.raises(BadInput, match="verdict template"):
-        dials(VerdictTemplate, table, "verdict")
+        from_table(VerdictTemplate, table, "verdict")
 
 
 def test_a_question_of_twenty_six_choices_and_empty_ones_is_shown_whole():
-    content = render(Question("q", "t", ("",) * 26), "letter").content
+    content = render_prompt(Question("q", "t", ("",) * 26), "letter").content
     assert content.endswith("\nY. \nZ. \nAnswer:")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from quorum.errors import BadInput
-from quorum.kaggle.client import KaggleRefused, Patience, rehearsal_patience, sign_in
+from quorum.kaggle.client import KaggleError, RetryPolicy, make_dry_run_policy, sign_in
 from quorum.kaggle.metadata import KernelMetadata, read_json_object, write_kernel_metadata
-from quorum.kaggle.push import Pushed, fetch_kernel, likely_cause, log_lines, push_kernel, wait_for_kernel
+from quorum.kaggle.push import PushedVersion, fetch_kernel, likely_cause, log_lines, push_kernel, wait_for_kernel
 from quorum.kaggle.upload import write_dataset_metadata
 from tests.kaggle_stub import USER, Clock, KaggleStub, Refusal, Trouble, patient
 
@@ -37,7 +37,7 @@ def test_a_push_sends_every_switch_and_gives_the_version(stub: KaggleStub, kaggl
         competition_sources=("letters",),
         model_sources=("ada/qwen/transformers/7b-awq/1",),
     )
-    assert push_kernel(kaggle, folder, patient(), session=3600) == Pushed("ada/answer-letters", 1)
+    assert push_kernel(kaggle, folder, patient(), session=3600) == PushedVersion("ada/answer-letters", 1)
     sent = stub.last("SaveKernel")
     assert sent["text"] == "print('hello')\n"
     assert (sent["machineShape"], sent["enableGpu"], sent["enableInternet"], sent["isPrivate"]) == (
@@ -51,7 +51,7 @@ def test_a_push_sends_every_switch_and_gives_the_version(stub: KaggleStub, kaggl
 
 def test_an_error_in_a_body_that_comes_with_200_is_an_error(stub, kaggle, tmp_path):
     stub.save_error = "Something is off."
-    with pytest.raises(KaggleRefused, match=r"pushing ada/answer-letters: Kaggle answered: Something is off\."):
+    with pytest.raises(KaggleError, match=r"pushing ada/answer-letters: Kaggle answered: Something is off\."):
         push_kernel(kaggle, built(tmp_path / "k"), patient())
     assert stub.count("SaveKernel") == 1
 
@@ -125,21 +125,21 @@ def test_a_push_that_is_looked_up_is_good_though_kaggle_names_its_sources_otherw
 @pytest.mark.parametrize("trouble", [Trouble(500), Trouble(0)])
 def test_a_push_that_came_to_nothing_is_not_repeated_either(stub, kaggle, tmp_path, trouble):
     stub.troubles["SaveKernel"] = [trouble]
-    with pytest.raises(KaggleRefused, match="no new version shows at .*/code/ada/answer-letters: look there before"):
+    with pytest.raises(KaggleError, match="no new version shows at .*/code/ada/answer-letters: look there before"):
         push_kernel(kaggle, built(tmp_path / "k"), patient())
     assert stub.count("SaveKernel") == 1
 
 
 def test_a_version_that_another_hand_pushed_meanwhile_is_not_taken_for_ours(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(502, instead="print('another')")]
-    with pytest.raises(KaggleRefused, match="no new version"):
+    with pytest.raises(KaggleError, match="no new version"):
         push_kernel(kaggle, built(tmp_path / "k"), patient())
     assert len(stub.kernels["ada/answer-letters"]) == 1
 
 
 def test_a_conflict_is_final(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(409, "title already in use")]
-    with pytest.raises(KaggleRefused, match="Kaggle answered 409: title already in use"):
+    with pytest.raises(KaggleError, match="Kaggle answered 409: title already in use"):
         push_kernel(kaggle, built(tmp_path / "k"), patient())
     assert stub.count("SaveKernel") == 1
 
@@ -153,7 +153,7 @@ def test_too_many_requests_are_waited_out(stub, kaggle, tmp_path):
 
 def test_a_full_house_is_waited_for_and_then_told(stub, kaggle, tmp_path):
     stub.save_error = "Maximum batch GPU session count of 2 reached."
-    with pytest.raises(KaggleRefused, match="Maximum batch GPU session count of 2 reached"):
+    with pytest.raises(KaggleError, match="Maximum batch GPU session count of 2 reached"):
         push_kernel(kaggle, built(tmp_path / "k"), patient(tries=3))
     assert stub.count("SaveKernel") == 3
 
@@ -170,7 +170,7 @@ def test_waits_grow_up_to_two_minutes(stub, kaggle, tmp_path):
     stub.states = ["RUNNING"] * 12 + ["COMPLETE"]
     clock = Clock()
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
-    wait_for_kernel(kaggle, pushed, Patience(clock=lambda: clock.now, sleep=clock.sleep))
+    wait_for_kernel(kaggle, pushed, RetryPolicy(clock=lambda: clock.now, sleep=clock.sleep))
     assert clock.slept[:3] == [5, 7.5, 11.25]
     assert clock.slept[-1] == 120
 
@@ -178,7 +178,7 @@ def test_waits_grow_up_to_two_minutes(stub, kaggle, tmp_path):
 def test_a_session_that_never_ends_is_left_when_the_wait_is_over(stub, kaggle, tmp_path):
     stub.states = ["RUNNING"]
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
-    with pytest.raises(KaggleRefused, match="version 1: RUNNING when the wait was over"):
+    with pytest.raises(KaggleError, match="version 1: RUNNING when the wait was over"):
         wait_for_kernel(kaggle, pushed, patient(whole=600))
 
 
@@ -194,7 +194,7 @@ def test_a_state_that_is_never_told_is_left_when_the_wait_is_over(stub, kaggle, 
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     stub.troubles["GetKernelSessionStatus"] = [trouble] * 100
     patience = patient(answer=0.1, tries=2, whole=60)
-    with pytest.raises(KaggleRefused, match="version 1: not told when the wait was over; it goes on there"):
+    with pytest.raises(KaggleError, match="version 1: not told when the wait was over; it goes on there"):
         wait_for_kernel(kaggle, pushed, patience)
     assert 60 <= patience.clock() < 80
 
@@ -223,8 +223,8 @@ def test_a_version_that_is_hidden_now_and_then_is_waited_for_all_the_same(stub, 
 def test_a_version_that_never_shows_is_not_waited_for_all_day(stub, kaggle, tmp_path):
     stub.troubles["GetKernelSessionStatus"] = [Trouble(404, "not found")] * 9
     patience = patient()
-    with pytest.raises(KaggleRefused, match="Kaggle shows no version 7: .*404: not found"):
-        wait_for_kernel(kaggle, Pushed("ada/answer-letters", 7), patience)
+    with pytest.raises(KaggleError, match="Kaggle shows no version 7: .*404: not found"):
+        wait_for_kernel(kaggle, PushedVersion("ada/answer-letters", 7), patience)
     assert patience.clock() < 120
 
 
@@ -404,7 +404,7 @@ def test_a_kaggle_json_that_holds_something_else_is_no_credentials(stub, monkeyp
 def test_an_answer_that_comes_too_late_is_not_printed_by_the_thread_left_behind(stub, monkeypatch, tmp_path, capfd):
     monkeypatch.setenv("VERBOSE", "1")
     stub.troubles["GetKernel"] = [Trouble(503, "a signed address", seconds=0.4)]
-    with pytest.raises(KaggleRefused, match="no answer within"):
+    with pytest.raises(KaggleError, match="no answer within"):
         push_kernel(sign_in(patient()), built(tmp_path / "k"), patient(answer=0.2, tries=1))
     for thread in threading.enumerate():
         if thread.daemon and thread is not threading.current_thread() and "run" in thread.name:
@@ -416,13 +416,13 @@ def test_an_answer_that_comes_too_late_is_not_printed_by_the_thread_left_behind(
 def test_a_push_whose_answer_cannot_be_read_is_looked_up_and_not_repeated(stub, kaggle, tmp_path, body):
     save = stub.save_kernel
     stub.save_kernel = lambda told: (save(told), body)[1]
-    assert push_kernel(kaggle, built(tmp_path / "k"), patient()) == Pushed("ada/answer-letters", 1)
+    assert push_kernel(kaggle, built(tmp_path / "k"), patient()) == PushedVersion("ada/answer-letters", 1)
     assert stub.count("SaveKernel") == 1
 
 
 def test_a_refusal_that_comes_with_200_is_known_by_the_code_in_its_body(stub, kaggle, tmp_path):
     stub.save_kernel = lambda _: {"code": 429, "message": "slow down"}
-    with pytest.raises(KaggleRefused, match="Kaggle answered 429: slow down"):
+    with pytest.raises(KaggleError, match="Kaggle answered 429: slow down"):
         push_kernel(kaggle, built(tmp_path / "k"), patient(tries=3))
     assert stub.count("SaveKernel") == 3
 
@@ -439,7 +439,7 @@ def test_who_is_told_when_to_come_back_waits_that_long(stub, kaggle, tmp_path, m
 def test_who_is_told_to_come_back_when_the_wait_is_over_leaves_at_once(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(429, "slow down", after="601")]
     patience = patient(whole=600)
-    with pytest.raises(KaggleRefused, match="429: slow down"):
+    with pytest.raises(KaggleError, match="429: slow down"):
         push_kernel(kaggle, built(tmp_path / "k"), patience)
     assert patience.clock() == 0
 
@@ -559,7 +559,7 @@ def test_a_dry_run_of_a_model_ends(stub, tmp_path):
 
 
 def test_a_rehearsal_that_is_never_answered_well_ends_all_the_same():
-    patience = rehearsal_patience()
+    patience = make_dry_run_policy()
     assert 1 < sum(patience.waits()) < 100
 
 

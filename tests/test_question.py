@@ -1,7 +1,7 @@
 import pytest
 
 from quorum.errors import BadInput
-from quorum.question import Prompt, Question, label_prior, letters, same_text
+from quorum.question import Prompt, Question, fold_text, label_prior, letters
 
 
 def test_labels_are_as_many_letters_as_there_are_choices():
@@ -32,7 +32,7 @@ def test_an_empty_id_or_text_is_refused(id, text):
 
 
 def test_same_text_sees_through_case_space_and_width():
-    assert same_text(" Ａ\r\n b ") == same_text("a B")
+    assert fold_text(" Ａ\r\n b ") == fold_text("a B")
 
 
 def test_a_prompt_has_an_option_for_each_label_or_none():

@@ -12,7 +12,7 @@ import pytest
 from quorum.errors import BadInput
 from quorum.model.around.ray import RayPool
 from quorum.model.backend import Backend, open_backend
-from quorum.model.simulated import Fake
+from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply
 from tests.tiny import tiny_model
 
@@ -36,8 +36,8 @@ def pool() -> Iterator[Callable[..., RayPool]]:
     """Makes pools of two workers and lets them go."""
     made: list[RayPool] = []
 
-    def make(opened: Callable[[Mapping[str, Any]], Backend] = open_backend, **dials: Any) -> RayPool:
-        made.append(RayPool(**{"inner": FAKE, "opened": opened, "share": 7, **dials}))
+    def make(opened: Callable[[Mapping[str, Any]], Backend] = open_backend, **settings: Any) -> RayPool:
+        made.append(RayPool(**{"inner": FAKE, "opened": opened, "share": 7, **settings}))
         return made[-1]
 
     yield make
@@ -58,7 +58,7 @@ def dying(marks: Path, question: str, deaths: int) -> Callable[[Mapping[str, Any
                 os.kill(os.getpid(), signal.SIGKILL)
             return Reply(f"to {prompt.content}")
 
-        return Fake(reply)
+        return ScriptedModel(reply)
 
     return opened
 
@@ -79,7 +79,7 @@ def test_both_workers_have_a_share(pool: Callable[..., RayPool], tmp_path: Path)
                 time.sleep(0.01)
             return Reply(str(os.getpid()))
 
-        return Fake(reply)
+        return ScriptedModel(reply)
 
     assert len({reply.text for reply in pool(opened, share=50).answer(PROMPTS)}) == 2
 
@@ -102,7 +102,7 @@ def test_a_share_that_kills_every_worker_ends_in_one_line(pool: Callable[..., Ra
 
 
 def test_workers_that_are_killed_from_outside_are_replaced(pool: Callable[..., RayPool]) -> None:
-    process = pool(lambda table: Fake(lambda prompt: Reply(str(os.getpid()))), share=50)
+    process = pool(lambda table: ScriptedModel(lambda prompt: Reply(str(os.getpid()))), share=50)
     before = {reply.text for reply in process.answer(PROMPTS)}
     for pid in before:
         os.kill(int(pid), signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_workers_that_are_killed_from_outside_are_replaced(pool: Callable[..., R
 
 
 def test_what_a_worker_refuses_is_refused_as_without_ray(pool: Callable[..., RayPool]) -> None:
-    with pytest.raises(BadInput, match="unknown dial 'akuracy'"):
+    with pytest.raises(BadInput, match="unknown setting 'akuracy'"):
         pool(inner={"name": "fake", "akuracy": 1})
 
     def opened(table: Mapping[str, Any]) -> Backend:
@@ -121,7 +121,7 @@ def test_what_a_worker_refuses_is_refused_as_without_ray(pool: Callable[..., Ray
                 raise BadInput("question q8: no labels")
             return Reply(prompt.question_id)
 
-        return Fake(reply)
+        return ScriptedModel(reply)
 
     picky = pool(opened)
     with pytest.raises(BadInput, match="question q8: no labels"):

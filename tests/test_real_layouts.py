@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from quorum.data.read import read_questions, read_records
-from quorum.data.repair import repaired
+from quorum.data.repair import repair_table
 from quorum.errors import BadInput
 from tests.real import real_data
 
@@ -102,7 +102,7 @@ def test_all_mmlu_files_are_read_without_a_header(split, files, rows):
 def test_exams_has_subjects_and_several_languages(tmp_path, split, count):
     with tarfile.open(real_data(f"exams/{split}.jsonl.tar.gz")) as archive:
         archive.extractall(tmp_path, filter="data")
-    found = repaired(read_records(tmp_path / f"{split}.jsonl")).questions
+    found = repair_table(read_records(tmp_path / f"{split}.jsonl")).questions
     assert len(found) == count
     assert all(question.subject and question.answer for question in found)
     assert any("\u0400" <= letter <= "\u04ff" for question in found for letter in question.text)

@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.prompt import render
-from quorum.competition.ladder import Attempt, climbed
-from quorum.competition.stages import stages_of
+from quorum.ask.prompt import render_prompt
+from quorum.competition.ladder import Attempt, climb_ladder
+from quorum.competition.stages import list_stages
 from quorum.errors import BadInput
-from quorum.files.manifest import Account, read_account
-from quorum.files.solution import solution_of
-from quorum.judge.agent import Agent, Fitted
+from quorum.files.manifest import RunManifest, read_manifest
+from quorum.files.solution import make_solution
+from quorum.judge.agent import Agent, FittedSettings
 from quorum.judge.calibrate import is_right, share_right
-from quorum.judge.reason import Reasoning, weigh_reasoning
-from quorum.judge.refine import Looks
+from quorum.judge.reason import ReasoningRule, fit_reasoning
+from quorum.judge.refine import RefineSettings
 from quorum.model.backend import Backend
-from quorum.model.simulated import Fake
+from quorum.model.simulated import ScriptedModel
 from quorum.question import Ballot, Prompt, Question, Reply
 from tests.test_judged_kernel import KERNELS, Bench, accuracy, made, write
 
@@ -47,7 +47,7 @@ def reasons(prompt: Prompt) -> bool:
     return str(prompt.content).endswith("Reasoning:")
 
 
-def skilled(solved: Sequence[Question], skill: Skill) -> Fake:
+def skilled(solved: Sequence[Question], skill: Skill) -> ScriptedModel:
     """A model that is right as often as `skill` says, and names the next letter where it is wrong."""
     known = {question.id: question for question in solved}
 
@@ -57,18 +57,20 @@ def skilled(solved: Sequence[Question], skill: Skill) -> Fake:
         place = (question.labels.index(question.answer or "") + (not right)) % len(question.labels)
         return Reply(f"Step by step.\nAnswer: {question.labels[place]}" if cot else question.labels[place])
 
-    return Fake(reply)
+    return ScriptedModel(reply)
 
 
-def paid(bench: Bench, asked: Sequence[Question], train: Sequence[Question], model: Fake, **tables: Any) -> Any:
+def paid(
+    bench: Bench, asked: Sequence[Question], train: Sequence[Question], model: ScriptedModel, **tables: Any
+) -> Any:
     """The answers of a kernel that reasons where that pays."""
     write(bench.folder / "train.jsonl", train, answers=True)
     tables = {"reason": True, "rehearse": len(train), "train": bench.folder / "train.jsonl"} | tables
     return bench.ask(asked, {"answerer": model}, **tables)
 
 
-def account(bench: Bench) -> Account:
-    return read_account(bench.folder / "out" / "run.json")
+def account(bench: Bench) -> RunManifest:
+    return read_manifest(bench.folder / "out" / "run.json")
 
 
 def test_a_subject_in_which_reasoning_helps_reasons_and_one_in_which_it_hurts_does_not(
@@ -117,7 +119,7 @@ def test_a_reasoned_reply_that_cannot_be_read_takes_no_answer_away(bench: Bench)
     train, asked = of_subjects(60, "t", "maths"), of_subjects(20, "q", "maths")
     able = skilled([*train, *asked], {"maths": (0.0, 1.0)})
     lost = {question.id for question in asked[:9]}
-    model = Fake(lambda p: Reply("And so on and") if reasons(p) and p.question_id in lost else able.reply(p))
+    model = ScriptedModel(lambda p: Reply("And so on and") if reasons(p) and p.question_id in lost else able.reply(p))
     assert accuracy(paid(bench, asked, train, model), asked) == 11 / 20
 
 
@@ -129,7 +131,7 @@ def test_later_looks_ask_in_the_way_that_was_decided(bench: Bench) -> None:
         ways[prompt.question_id, reasons(prompt)] += 1
         return model.reply(prompt)
 
-    paid(bench, asked, train, Fake(reply), shuffle={"orders": "cyclic"})
+    paid(bench, asked, train, ScriptedModel(reply), shuffle={"orders": "cyclic"})
     assert all(ways[q.id, True] == (4 if q.subject == "maths" else 0) for q in asked)
     assert all(ways[q.id, False] == (1 if q.subject == "maths" else 4) for q in asked)
     assert {ways[q.id, way] for q in train for way in (False, True)} == {1}, "nothing else is to be fitted"
@@ -148,7 +150,7 @@ def test_what_is_struck_is_asked_again_in_the_way_that_was_decided(bench: Bench)
             return Reply("So.\nAnswer: A" if reasons(prompt) else "A")
         return model.reply(prompt)
 
-    paid(bench, asked, train, Fake(reply), verify={"way": "strike"})
+    paid(bench, asked, train, ScriptedModel(reply), verify={"way": "strike"})
     assert all((ways[q.id, False], ways[q.id, True]) == ((1, 2) if q.subject == "maths" else (2, 0)) for q in asked)
 
 
@@ -157,7 +159,7 @@ def test_a_verifier_is_weighed_on_answers_as_they_will_be_given(
 ) -> None:
     train, asked = of_subjects(100, "t", "maths", "law"), of_subjects(10, "q", "law")
     model = skilled([*train, *asked], {"maths": (0.0, 1.0), "law": (1.0, 0.0)})
-    judge = Fake(lambda prompt: Reply("TRUE"))
+    judge = ScriptedModel(lambda prompt: Reply("TRUE"))
     write(bench.folder / "train.jsonl", train, answers=True)
     tables: dict[str, Any] = {"reason": True, "rehearse": 100, "train": bench.folder / "train.jsonl"}
     verify = {"way": "soft", "backend": {"name": "judge"}}
@@ -175,7 +177,7 @@ def test_own_words_for_an_answer_alone_are_not_those_for_reasoning(bench: Bench)
         return Reply("A")
 
     words = {"instruction": "Just the letter.", "choice": "({label}) {choice}\n"}
-    paid(bench, of_subjects(3, "q", None), train, Fake(reply), template=words)
+    paid(bench, of_subjects(3, "q", None), train, ScriptedModel(reply), template=words)
     cot = [str(prompt.content) for prompt in seen if reasons(prompt)]
     assert len(cot) == 5
     assert all("Just the letter." not in text and "(A) " in text for text in cot)
@@ -203,13 +205,13 @@ class Counting:
 def test_questions_are_reasoned_about_in_batches() -> None:
     asked = of_subjects(20, "q", "maths", "law")
     model = Counting(skilled(asked, SKILL))
-    reasoning = Reasoning("where it pays", {"maths": True, "law": False}, False, {}, 0.0, 0.0, 0, {})
+    reasoning = ReasoningRule("where it pays", {"maths": True, "law": False}, False, {}, 0.0, 0.0, 0, {})
     agent = Agent(
-        *(model, lambda q: render(q, "letter"), Looks(reason=True), model),
+        *(model, lambda q: render_prompt(q, "letter"), RefineSettings(reason=True), model),
         batch=4,
-        ask_reasoned=lambda q: render(q, "cot"),
+        ask_reasoned=lambda q: render_prompt(q, "cot"),
     )
-    list(agent.second_looks(asked, {q.id: {"A": 1.0} for q in asked}, Fitted(1.0, 0.0, reasoning=reasoning)))
+    list(agent.second_looks(asked, {q.id: {"A": 1.0} for q in asked}, FittedSettings(1.0, 0.0, reasoning=reasoning)))
     assert model.batches == [4, 4, 2]
 
 
@@ -222,7 +224,7 @@ def test_a_deadline_amid_the_reasoning_leaves_the_plain_answers(bench: Bench) ->
         return able.reply(prompt)
 
     bench.patch.setattr("infer.time.monotonic", lambda: now[0])
-    found = paid(bench, asked, train, Fake(slow), deadline=1.25, batch=4)
+    found = paid(bench, asked, train, ScriptedModel(slow), deadline=1.25, batch=4)
     assert all(found.values())
     assert 10 <= sum(is_right(found[q.id], q.answer or "") for q in asked) <= 15
 
@@ -236,7 +238,7 @@ def test_a_deadline_amid_the_rehearsal_speaks_neither_for_reasoning_nor_against_
         return able.reply(prompt)
 
     bench.patch.setattr("infer.time.monotonic", lambda: now[0])
-    found = paid(bench, asked, train, Fake(slow), deadline=50 / 60)
+    found = paid(bench, asked, train, ScriptedModel(slow), deadline=50 / 60)
     assert accuracy(found, asked) == 1.0
     assert set(account(bench).reasoning["accuracies"].values()) == {1.0}
 
@@ -245,7 +247,7 @@ MORTAL = """
 import os, signal, sys
 sys.path.insert(0, {kernels!r})
 import infer, quorum.model.around.managed
-from quorum.model.simulated import Fake
+from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
 log = open("asked.txt", "a")
 def reply(prompt):
@@ -254,7 +256,7 @@ def reply(prompt):
     if sum(1 for line in open("asked.txt")) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("So.\\nAnswer: B" if cot else "A")
-quorum.model.around.managed.open_backend = lambda table, solved: Fake(reply)
+quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(infer.Infer("r", ("test.jsonl",), infer.Path("out"), {{"name": "x"}}, sample=infer.Path("sample.csv"),
                        batch=4, train=infer.Path("train.jsonl"), rehearse=12, reason=True,
                        journal=infer.Path("journal.sqlite")))
@@ -285,13 +287,18 @@ def test_reasoning_where_it_pays_is_a_stage_of_the_ladder(bench: Bench) -> None:
     train, held = of_subjects(120, "t", "maths", "law"), of_subjects(200, "q", "maths", "law")
     model = skilled([*train, *held], SKILL)
     member = {"backend": {"name": "vllm"}}
-    stages = [stage for stage in stages_of(member, rehearse=120) if stage.name.startswith("chain-of-thought")]
+    stages = [stage for stage in list_stages(member, rehearse=120) if stage.name.startswith("chain-of-thought")]
 
     def attempt(on: Sequence[Any]) -> Attempt:
-        given = {dial: value for stage in on for dial, value in stage.dials.items() if not dial.startswith("backend")}
+        given = {
+            setting: value
+            for stage in on
+            for setting, value in stage.settings.items()
+            if not setting.startswith("backend")
+        }
         return Attempt(paid(bench, held, train, model, **{"reason": False} | given), 1.0, 0.0)
 
-    found = climbed(stages, attempt, solution_of(held), "accuracy")
+    found = climb_ladder(stages, attempt, make_solution(held), "accuracy")
     assert [(rung.stage, rung.kept) for rung in found.rungs[1:]] == [
         ("chain-of-thought", False),
         ("chain-of-thought, where it pays", True),
@@ -300,7 +307,7 @@ def test_reasoning_where_it_pays_is_a_stage_of_the_ladder(bench: Bench) -> None:
 
 def decided(
     rows: Sequence[tuple[str, bool, bool]], lied: Sequence[int] = ()
-) -> tuple[Reasoning, dict[str, Ballot], dict[str, Ballot]]:
+) -> tuple[ReasoningRule, dict[str, Ballot], dict[str, Ballot]]:
     """The decision on questions of (subject, right without reasoning, right with it) and the ballots of both ways, the
     answers of the folds `lied` being other ones."""
     known = {f"q{n}": row for n, row in enumerate(rows)}
@@ -308,7 +315,7 @@ def decided(
     reasoned = {id: {"A" if right else "B": 0.9} for id, (_, _, right) in known.items()}
     folds = {id: n % 5 for n, id in enumerate(known)}
     answers = {id: "B" if folds[id] in lied else "A" for id in known}
-    found = weigh_reasoning(plain, reasoned, answers, {id: row[0] for id, row in known.items()}, folds)
+    found = fit_reasoning(plain, reasoned, answers, {id: row[0] for id, row in known.items()}, folds)
     return found, plain, reasoned
 
 

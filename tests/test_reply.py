@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.reply import ballot_of, read_reply
+from quorum.ask.reply import ballot_from_reply, parse_reply
 from quorum.number import canonical_number
 from quorum.question import Prompt, Reply, letters
 from tests.real import real_data
@@ -23,12 +23,12 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "read_replies.py"
 
 
 def read(text: str, labels: str = "ABCD", options: tuple[str, ...] = ()) -> str | None:
-    return read_reply(text, tuple(labels), options).label
+    return parse_reply(text, tuple(labels), options).label
 
 
 def test_hard_replies_are_read_as_a_careful_person_reads_them() -> None:
     found = [
-        (row["text"], row["label"], read_reply(row["text"], row["labels"], row.get("options", ()))) for row in HARD
+        (row["text"], row["label"], parse_reply(row["text"], row["labels"], row.get("options", ()))) for row in HARD
     ]
     assert len(found) >= 200
     assert [(text, label, reading) for text, label, reading in found if reading.label != label] == []
@@ -36,21 +36,21 @@ def test_hard_replies_are_read_as_a_careful_person_reads_them() -> None:
 
 def test_a_ballot_is_the_models_own_probabilities_where_it_gives_them() -> None:
     reply = Reply("B", {"A": log(0.75), "B": log(0.25)})
-    assert ballot_of(reply, Prompt("q", "?", ("A", "B"))) == pytest.approx({"A": 0.75, "B": 0.25})
+    assert ballot_from_reply(reply, Prompt("q", "?", ("A", "B"))) == pytest.approx({"A": 0.75, "B": 0.25})
 
 
 def test_a_ballot_without_probabilities_is_the_one_clear_label() -> None:
-    assert ballot_of(Reply("The answer is (B)."), Prompt("q", "?", ("A", "B"))) == {"B": 1.0}
+    assert ballot_from_reply(Reply("The answer is (B)."), Prompt("q", "?", ("A", "B"))) == {"B": 1.0}
 
 
 def test_an_unread_reply_is_an_empty_ballot() -> None:
-    assert ballot_of(Reply("A or B"), Prompt("q", "?", ("A", "B"))) == {}
+    assert ballot_from_reply(Reply("A or B"), Prompt("q", "?", ("A", "B"))) == {}
 
 
 def test_the_prompts_options_are_read_too() -> None:
-    assert ballot_of(Reply("It is clear: the answer is Rome."), Prompt("q", "?", ("A", "B"), ("Paris", "Rome"))) == {
-        "B": 1
-    }
+    assert ballot_from_reply(
+        Reply("It is clear: the answer is Rome."), Prompt("q", "?", ("A", "B"), ("Paris", "Rome"))
+    ) == {"B": 1}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_prompts_options_are_read_too() -> None:
     ],
 )
 def test_a_reading_says_by_which_rule_or_why_not(text: str, reason: str) -> None:
-    assert read_reply(text, ("A", "B", "C", "D")).reason == reason
+    assert parse_reply(text, ("A", "B", "C", "D")).reason == reason
 
 
 @given(st.sampled_from(letters(26)), st.integers(2, 26))
@@ -84,7 +84,7 @@ def test_only_the_questions_own_labels_are_read(letter: str, count: int) -> None
 @given(st.text(max_size=300), st.sampled_from([("A", "B"), letters(26), ("TRUE", "FALSE"), ()]))
 @settings(deadline=None)
 def test_any_text_is_read_as_one_of_the_labels_or_not_at_all(text: str, labels: tuple[str, ...]) -> None:
-    label = read_reply(text, labels, ("one", "two") if len(labels) == 2 else ()).label
+    label = parse_reply(text, labels, ("one", "two") if len(labels) == 2 else ()).label
     assert label is None or (label in labels if labels else canonical_number(label) == label)
 
 
@@ -154,7 +154,7 @@ def test_time_grows_no_faster_than_a_hostile_reply(piece: str) -> None:
     def seconds(length: int, labels: tuple[str, ...]) -> float:
         text = (piece * (length // len(piece) + 1))[:length]
         start = time.process_time()
-        read_reply(text, labels, labels)
+        parse_reply(text, labels, labels)
         return time.process_time() - start
 
     for labels in (("A", "B"), ("TRUE", "FALSE"), ()):
@@ -274,7 +274,7 @@ def test_real_replies_are_read_where_they_claim_one_letter_and_not_where_they_cl
     labels = {question["question_id"]: letters(len(question["options"])) for question in questions}
     with lzma.open(folder / "model_texts.jsonl.xz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for number, line in enumerate(lines) if number % 10 == 0]
-    readings = [read_reply(row["text"], labels[row["question_id"]]) for row in rows]
+    readings = [parse_reply(row["text"], labels[row["question_id"]]) for row in rows]
     plainly = [
         (row, reading)
         for row, reading in zip(rows, readings, strict=True)
@@ -292,7 +292,7 @@ def test_real_rationales_are_read_as_the_letter_they_were_written_for() -> None:
         for name in ("dev", "test")
         for line in (folder / f"{name}.json").read_text("utf-8").splitlines()
     ]
-    found = [(read_reply(row["rationale"], tuple("ABCDE")).label, row["correct"]) for row in rows]
+    found = [(parse_reply(row["rationale"], tuple("ABCDE")).label, row["correct"]) for row in rows]
     assert [pair for pair in found if pair[0] not in (pair[1], None)] == []
     assert sum(label is not None for label, _ in found) > 0.9 * len(found)
 
@@ -301,8 +301,8 @@ def test_real_solutions_of_open_questions_are_read_as_their_number() -> None:
     lines = (real_data("gsm8k") / "test.jsonl").read_text("utf-8").splitlines()
     solutions = [json.loads(line)["answer"] for line in lines]
     numbers = [canonical_number(solution.rpartition("####")[2]) for solution in solutions]
-    assert [read_reply(solution, ()).label for solution in solutions] == numbers
-    unmarked = [read_reply(solution.rpartition("\n####")[0], ()).label for solution in solutions]
+    assert [parse_reply(solution, ()).label for solution in solutions] == numbers
+    unmarked = [parse_reply(solution.rpartition("\n####")[0], ()).label for solution in solutions]
     wrong = [pair for pair in zip(unmarked, numbers, strict=True) if pair[0] not in (pair[1], None)]
     assert len(wrong) <= 0.01 * len(solutions)
     assert sum(number is not None for number in unmarked) > 0.7 * len(solutions)

@@ -11,14 +11,14 @@ from threading import Thread
 
 import pytest
 
-from quorum.evaluation.ledger import Entry, append_entry, leaderboard
+from quorum.evaluation.ledger import Entry, append_entry, make_leaderboard
 from quorum.evaluation.metrics import Score, score_answers
-from quorum.evaluation.report.facts import RunAnswers, facts_of
-from quorum.evaluation.report.page import report_page
-from quorum.evaluation.report.text import shown
-from quorum.evaluation.shakeup import Parts, assumed_parts, expected_shakeup, luck_of_the_best, parts_of
-from quorum.files.answers import answers_frame, write_answers
-from quorum.files.solution import Solved, solution_of
+from quorum.evaluation.report.facts import RunAnswers, collect_facts
+from quorum.evaluation.report.page import render_page
+from quorum.evaluation.report.text import make_printable
+from quorum.evaluation.shakeup import Parts, assume_parts, estimate_selection_luck, estimate_shakeup, find_parts
+from quorum.files.answers import make_answers, write_answers
+from quorum.files.solution import SolvedRow, make_solution
 from quorum.question import Question
 from tests.chromium import Chromium, needs_chromium
 
@@ -29,7 +29,7 @@ STYLE = Path(__file__).parents[1] / "src" / "quorum" / "evaluation" / "report" /
 def run_of(name, questions, ballots, number=0, **more):
     """A run whose submission fills what it left unread with A; its score is that of the submission."""
     sent = {id: ballot or {"A": 1.0} for id, ballot in ballots.items()}
-    score = score_answers(sent, solution_of(questions), more.get("metric", "accuracy")).overall
+    score = score_answers(sent, make_solution(questions), more.get("metric", "accuracy")).overall
     fields = {
         "name": name,
         "submission": f"{name}.csv",
@@ -49,7 +49,7 @@ def run_of(name, questions, ballots, number=0, **more):
 
 
 def facts(questions, runs, parts=None, **more):
-    return replace(facts_of("toys", leaderboard([run.entry for run in runs]), questions, runs, parts), **more)
+    return replace(collect_facts("toys", make_leaderboard([run.entry for run in runs]), questions, runs, parts), **more)
 
 
 TOYS = [
@@ -116,15 +116,15 @@ def test_of_many_runs_the_best_twenty_are_looked_at():
 
 def test_the_parts_are_counted_or_assumed_or_not_known():
     rows = [
-        Solved("a", "A", "Public"),
-        Solved("b", "A", "Private"),
-        Solved("c", "A", "Private"),
-        Solved("d", "A", "Ignored"),
+        SolvedRow("a", "A", "Public"),
+        SolvedRow("b", "A", "Private"),
+        SolvedRow("c", "A", "Private"),
+        SolvedRow("d", "A", "Ignored"),
     ]
-    assert parts_of(rows) == Parts(1, 2, False)
-    assert parts_of([Solved("a", "A"), Solved("b", "B")]) is None
-    assert assumed_parts(1000, 0.3) == Parts(300, 700, True)
-    assert assumed_parts(1) is None
+    assert find_parts(rows) == Parts(1, 2, False)
+    assert find_parts([SolvedRow("a", "A"), SolvedRow("b", "B")]) is None
+    assert assume_parts(1000, 0.3) == Parts(300, 700, True)
+    assert assume_parts(1) is None
 
 
 def test_the_expected_shakeup_is_the_spread_that_draws_show():
@@ -139,22 +139,22 @@ def test_the_expected_shakeup_is_the_spread_that_draws_show():
         gaps = [one - other for one, other in zip(ones, others, strict=True)]
         return math.sqrt(sum(gap * gap for gap in gaps) / len(gaps))
 
-    expected = expected_shakeup(Score(0.6, math.sqrt(0.24 / 150), None, None, 150, 0), parts)
+    expected = estimate_shakeup(Score(0.6, math.sqrt(0.24 / 150), None, None, 150, 0), parts)
     assert expected.public == pytest.approx(spread(public, held), rel=0.06)
     assert expected.private == pytest.approx(spread(private, public), rel=0.06)
-    assert expected_shakeup(Score(1.0, None, None, None, 1, 0), parts) is None
+    assert estimate_shakeup(Score(1.0, None, None, None, 1, 0), parts) is None
 
 
 def test_choosing_the_best_of_some_looks_flatters_by_the_mean_of_the_largest_normal():
-    assert luck_of_the_best(1.0, 1) == pytest.approx(0.0, abs=1e-6)
-    assert luck_of_the_best(1.0, 2) == pytest.approx(1 / math.sqrt(math.pi), abs=1e-6)
-    assert luck_of_the_best(0.5, 1000) == pytest.approx(0.5 * 3.2414, abs=1e-3)  # Harter (1961)
+    assert estimate_selection_luck(1.0, 1) == pytest.approx(0.0, abs=1e-6)
+    assert estimate_selection_luck(1.0, 2) == pytest.approx(1 / math.sqrt(math.pi), abs=1e-6)
+    assert estimate_selection_luck(0.5, 1000) == pytest.approx(0.5 * 3.2414, abs=1e-3)  # Harter (1961)
 
 
 def test_text_is_shown_with_its_controls_and_cut_where_it_is_long():
-    assert shown("a\0b\x7f\n\t\ud800") == "a\N{SYMBOL FOR NULL}b\N{SYMBOL FOR DELETE}\n\t?"
-    assert shown("x" * 1234, 10) == "xxxxxxxxxx … (1,224 more signs)"
-    assert shown("x" * 10, 10) == "x" * 10
+    assert make_printable("a\0b\x7f\n\t\ud800") == "a\N{SYMBOL FOR NULL}b\N{SYMBOL FOR DELETE}\n\t?"
+    assert make_printable("x" * 1234, 10) == "xxxxxxxxxx … (1,224 more signs)"
+    assert make_printable("x" * 10, 10) == "x" * 10
 
 
 HOSTILE = [
@@ -191,17 +191,19 @@ def hostile_facts(port=1):
         ballots = {q.id: {draw.choice("ABC"): 0.8, "A": 0.2} if draw.random() < 0.9 else {} for q in questions}
         more = {"members": (texts[0], texts[1])} if number == 2 else {}
         runs.append(run_of(text, questions, ballots, number, commit=text, when=text, public=0.4, **more))
-    return facts_of(texts[0], leaderboard([run.entry for run in runs]), questions, runs, Parts(100, 200, True))
+    return collect_facts(
+        texts[0], make_leaderboard([run.entry for run in runs]), questions, runs, Parts(100, 200, True)
+    )
 
 
 @pytest.fixture(scope="module")
 def toy_page():
-    return report_page(facts(TOYS, toy_runs(), Parts(10, 20, False)))
+    return render_page(facts(TOYS, toy_runs(), Parts(10, 20, False)))
 
 
 @pytest.fixture(scope="module")
 def hostile_page():
-    return report_page(hostile_facts()).html
+    return render_page(hostile_facts()).html
 
 
 def test_foreign_text_makes_no_markup(hostile_page):
@@ -211,7 +213,7 @@ def test_foreign_text_makes_no_markup(hostile_page):
     data = re.search(r'<script type="application/json" id="questions-data">(.*?)</script>', hostile_page, re.S)[1]
     assert not set("<>&\u2028\u2029") & set(data)
     told = {question[3] for question in json.loads(data)["questions"]}
-    assert told == {shown(text.replace("{port}", "1"), 600) for text in HOSTILE}
+    assert told == {make_printable(text.replace("{port}", "1"), 600) for text in HOSTILE}
 
 
 def test_the_policy_allows_our_script_and_style_alone_and_no_attribute_needs_more(hostile_page):
@@ -223,7 +225,7 @@ def test_the_policy_allows_our_script_and_style_alone_and_no_attribute_needs_mor
 
 
 def test_the_page_is_the_same_bytes_for_the_same_facts(toy_page):
-    assert report_page(facts(TOYS, toy_runs(), Parts(10, 20, False))) == toy_page
+    assert render_page(facts(TOYS, toy_runs(), Parts(10, 20, False))) == toy_page
 
 
 def test_a_chart_takes_its_colours_from_the_page_and_has_an_alternative(toy_page):
@@ -236,8 +238,8 @@ def test_a_chart_takes_its_colours_from_the_page_and_has_an_alternative(toy_page
 
 
 def test_without_answers_at_hand_the_ledger_still_stands():
-    board = leaderboard([run.entry for run in toy_runs()])
-    page = report_page(facts_of("toys", board, [], [], None)).html
+    board = make_leaderboard([run.entry for run in toy_runs()])
+    page = render_page(collect_facts("toys", board, [], [], None)).html
     assert "no longer on disk" in page
     assert "not known here" in page
     assert 'id="questions-data"' not in page
@@ -246,7 +248,7 @@ def test_without_answers_at_hand_the_ledger_still_stands():
 def test_a_question_without_choices_or_subject_and_a_run_alone_make_a_page():
     open_question = [Question("n1", "how many?", (), "42"), Question("n2", "how much?", (), "7")]
     alone = run_of("alone", open_question, {"n1": {"42": 1.0}, "n2": {"8": 1.0}})
-    page = report_page(facts(open_question, [alone])).html
+    page = render_page(facts(open_question, [alone])).html
     assert "By subject" not in page
     assert "Letters" not in page
 
@@ -260,7 +262,7 @@ def test_every_metric_makes_a_page_with_the_better_run_first(metric):
     told = facts(TOYS, runs, Parts(10, 20, False))
     assert told.runs == ("better", "worse")
     assert (told.compared.pairs[0].first, told.compared.pairs[0].second) == ("better", "worse")
-    page = report_page(told).html
+    page = render_page(told).html
     assert f"Held-out {metric}" in page
     assert ("lower is better" in page) == (metric == "log-loss")
 
@@ -326,10 +328,10 @@ def opened(browser, tmp_path, html, **how):
 @needs_chromium
 def test_hostile_text_runs_nothing_and_asks_nobody(browser, server, tmp_path):
     port, asked = server
-    url = opened(browser, tmp_path, report_page(hostile_facts(port)).html)
+    url = opened(browser, tmp_path, render_page(hostile_facts(port)).html)
     seen = "[...document.querySelectorAll('#questions-body .words > .text')].map((one) => one.textContent)"
     texts = browser.ask(seen)
-    assert sorted(texts) == sorted(shown(text.replace("{port}", str(port)), 600) for text in HOSTILE)
+    assert sorted(texts) == sorted(make_printable(text.replace("{port}", str(port)), 600) for text in HOSTILE)
     browser.ask("document.querySelectorAll('details').forEach((one) => { one.open = true; }), 1")
     assert browser.ask("document.documentElement.dataset.ran") is None
     assert browser.ask("document.images.length + document.querySelectorAll('iframe, link, base').length") == 0
@@ -421,7 +423,7 @@ def test_questions_are_found_by_word_by_subject_and_by_who_is_wrong(browser, tmp
 def test_many_questions_come_a_page_at_a_time(browser, tmp_path):
     questions = [Question(f"q{number:03}", f"{number}?", ("x", "y"), "A") for number in range(60)]
     run = run_of("one", questions, {question.id: {"A": 1.0} for question in questions})
-    opened(browser, tmp_path, report_page(facts(questions, [run])).html)
+    opened(browser, tmp_path, render_page(facts(questions, [run])).html)
     status, rows = (
         "document.getElementById('questions-status').textContent",
         "document.querySelectorAll('#questions-body tr').length",
@@ -502,7 +504,7 @@ def competition(folder):
     ground = prepare(find_competition(folder / "toys"), 0.5, 42)
     out = Path("runs/toys/mine")
     for part, questions in (("test", ground.test), ("heldout", ground.held_out)):
-        write_answers(answers_frame("mine", {q.id: {"A": 0.6, "B": 0.4} for q in questions}), out / f"{part}.parquet")
+        write_answers(make_answers("mine", {q.id: {"A": 0.6, "B": 0.4} for q in questions}), out / f"{part}.parquet")
     for run in (prior(ground), Run("mine", out, {}, (), 2.0)):
         append_entry(folder / "submissions" / "ledger.jsonl", record(ground, run, Path("submissions")))
     return len(ground.held_out)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from quorum.ask.judge_prompt import reading_prompt
-from quorum.judge.llm_reader import reread
+from quorum.judge.llm_reader import read_with_llm
 from quorum.model.backend import Backend
-from quorum.model.simulated import Fake
+from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply, letters
 from tests.test_judged_kernel import Bench, made
 from tests.test_reasoning import account
@@ -23,7 +23,7 @@ def shown(*replies: str, answer: str, prompt: Prompt = PROMPT) -> tuple[list[dic
         seen.append(str(prompt.content))
         return Reply(answer)
 
-    return reread([prompt] * len(replies), [Reply(text) for text in replies], Fake(reply)).ballots, seen
+    return read_with_llm([prompt] * len(replies), [Reply(text) for text in replies], ScriptedModel(reply)).ballots, seen
 
 
 def test_only_what_stays_unread_is_shown() -> None:
@@ -43,7 +43,9 @@ def test_a_second_reader_that_cannot_be_read_changes_nothing() -> None:
 
 def test_what_it_read_is_told_by_place() -> None:
     replies = [Reply("A"), Reply("the yellow one"), Reply("the red one"), Reply("B")]
-    found = reread([PROMPT] * 4, replies, Fake(lambda prompt: Reply("B" if "yellow" in str(prompt.content) else "C")))
+    found = read_with_llm(
+        [PROMPT] * 4, replies, ScriptedModel(lambda prompt: Reply("B" if "yellow" in str(prompt.content) else "C"))
+    )
     assert (found.places, found.shown) == ((1,), 2)
 
 
@@ -72,13 +74,13 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 @pytest.mark.parametrize(("said", "share"), [("Well, the yellow one.", 0.5), ("B", 0.0)])
 def test_the_second_readers_share_stands_in_the_runs_account_by_file(bench: Bench, said: str, share: float) -> None:
     models: dict[str, Backend] = {
-        "answerer": Fake(lambda prompt: Reply("A" if prompt.question_id in ("q0", "q1") else said)),
-        "reader": Fake(lambda prompt: Reply("C")),
+        "answerer": ScriptedModel(lambda prompt: Reply("A" if prompt.question_id in ("q0", "q1") else said)),
+        "reader": ScriptedModel(lambda prompt: Reply("C")),
     }
     bench.ask(made(4), models, reader={"name": "reader"})
     assert account(bench).reread == {"test": share}
 
 
 def test_without_a_second_reader_nothing_is_told_of_its_share(bench: Bench) -> None:
-    bench.ask(made(2), {"answerer": Fake(lambda prompt: Reply("Well, the yellow one."))})
+    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply("Well, the yellow one."))})
     assert account(bench).reread == {}

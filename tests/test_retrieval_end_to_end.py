@@ -8,15 +8,15 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quorum.ask.retrieve import Retrieval, Retriever
+from quorum.ask.retrieve import RetrievalSettings, Retriever
 from quorum.competition.folder import find_competition
 from quorum.errors import BadInput
-from quorum.files.answers import ballots_of, read_answers
-from quorum.model.embed import load_embed, load_rerank
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.model.embed import load_embedder, load_reranker
 from quorum.question import Question
 
 ROOT = Path(__file__).parents[1]
-DIALS = (
+SETTINGS = (
     'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\nprompt = "bare"\n'
 )
 FACTS = "The Zukerask lives on crabs alone.\n\nThe Luzodrilk lives on reeds alone.\n"
@@ -48,60 +48,60 @@ def run(folder, program, *arguments):
 
 @pytest.mark.slow
 def test_the_kernel_answers_from_the_background_and_transfers_only_where_it_is_told_to(folder):
-    (folder / "dials.toml").write_text(
-        DIALS + '[backend]\nname = "encoder"\n[retrieval]\nbackground = "background"\npassages = 1\n'
+    (folder / "settings.toml").write_text(
+        SETTINGS + '[backend]\nname = "encoder"\n[retrieval]\nbackground = "background"\npassages = 1\n'
     )
-    done = run(folder, "kernels/infer.py", "dials.toml", "transfer=true")
+    done = run(folder, "kernels/infer.py", "settings.toml", "transfer=true")
     assert done.returncode == 0, done.stderr
-    ballots = ballots_of(read_answers(folder / "out" / "test.parquet"))
+    ballots = ballots_from_answers(read_answers(folder / "out" / "test.parquet"))
     assert [max(ballots[id], key=ballots[id].get) for id in ("q1", "q2")] == ["B", "A"]
     assert ballots["q3"] == {"A": 1.0}
     assert "1 of 3 answers copied from train" in done.stderr
-    done = run(folder, "kernels/infer.py", "dials.toml")
+    done = run(folder, "kernels/infer.py", "settings.toml")
     assert "of train" not in done.stderr
-    assert len(ballots_of(read_answers(folder / "out" / "test.parquet"))["q3"]) == 2
+    assert len(ballots_from_answers(read_answers(folder / "out" / "test.parquet"))["q3"]) == 2
 
 
 def best_labels(path):
-    return {id: max(ballot, key=ballot.get) for id, ballot in ballots_of(read_answers(path)).items()}
+    return {id: max(ballot, key=ballot.get) for id, ballot in ballots_from_answers(read_answers(path)).items()}
 
 
-@pytest.mark.parametrize("dial", ['backend.name="neighbour"', "transfer=true"])
-def test_a_file_that_may_be_scored_is_refused_where_its_questions_stand_solved_in_train(dial, folder):
+@pytest.mark.parametrize("setting", ['backend.name="neighbour"', "transfer=true"])
+def test_a_file_that_may_be_scored_is_refused_where_its_questions_stand_solved_in_train(setting, folder):
     rows = [row.rpartition(",")[0] for row in TRAIN.splitlines()]
     (folder / "heldout.csv").write_text("\n".join([rows[0], *rows[1:4], "n1,Is anything new here?,\"['y', 'n']\""]))
     (folder / "part2.csv").write_text(f"{rows[0]}\nn1,Is anything new here?,\"['y', 'n']\"\n")
-    (folder / "dials.toml").write_text(DIALS + '[backend]\nname = "fake"\n')
-    refused = run(folder, "kernels/infer.py", "dials.toml", dial, 'questions=["test.csv", "heldout.csv"]')
+    (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
+    refused = run(folder, "kernels/infer.py", "settings.toml", setting, 'questions=["test.csv", "heldout.csv"]')
     assert refused.returncode == 2
     assert "heldout: 3 of 4 questions stand solved in train" in refused.stderr
-    assert "t0, t1, t2. With files that may be scored, train is the training folds alone" in refused.stderr
+    assert "t0, t1, t2. With files that may be scored, train holds the training folds" in refused.stderr
     assert not (folder / "out").exists()
-    alone = run(folder, "kernels/infer.py", "dials.toml", 'questions=["heldout.csv"]', "sample=")
+    alone = run(folder, "kernels/infer.py", "settings.toml", 'questions=["heldout.csv"]', "sample=")
     assert (alone.returncode, "stand solved in train" in alone.stderr) == (2, True)  # nor is it one to submit
-    done = run(folder, "kernels/infer.py", "dials.toml", dial, 'questions=["test.csv", "part2.csv"]')
+    done = run(folder, "kernels/infer.py", "settings.toml", setting, 'questions=["test.csv", "part2.csv"]')
     assert done.returncode == 0, done.stderr  # of the test alone a twin stands in train
     assert best_labels(folder / "out" / "test.parquet")["q3"] == "A"
 
 
 def test_what_may_not_be_submitted_has_no_answers_copied_into_it(folder):
-    (folder / "dials.toml").write_text(DIALS + '[backend]\nname = "fake"\n')
-    done = run(folder, "kernels/infer.py", "dials.toml", "transfer=true", "sample=")
+    (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
+    done = run(folder, "kernels/infer.py", "settings.toml", "transfer=true", "sample=")
     assert (done.returncode, "without a sample there is none" in done.stderr) == (2, True)
 
 
 def test_two_files_of_one_name_are_refused(folder):
     (folder / "more").mkdir()
     (folder / "more" / "test.csv").write_text("id,question,choices\nq9,Is it?,\"['y', 'n']\"\n")
-    (folder / "dials.toml").write_text(DIALS + '[backend]\nname = "fake"\n')
-    done = run(folder, "kernels/infer.py", "dials.toml", 'questions=["test.csv", "more/test.csv"]')
+    (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
+    done = run(folder, "kernels/infer.py", "settings.toml", 'questions=["test.csv", "more/test.csv"]')
     assert (done.returncode, "two files have the same name" in done.stderr) == (2, True)
 
 
-def test_an_unknown_dial_of_retrieval_is_refused(folder):
-    (folder / "dials.toml").write_text(DIALS + '[backend]\nname = "fake"\n[retrieval]\ntop_k = 1\n')
-    done = run(folder, "kernels/infer.py", "dials.toml")
-    assert (done.returncode, "unknown dial 'top_k'" in done.stderr) == (2, True)
+def test_an_unknown_setting_of_retrieval_is_refused(folder):
+    (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n[retrieval]\ntop_k = 1\n')
+    done = run(folder, "kernels/infer.py", "settings.toml")
+    assert (done.returncode, "unknown setting 'top_k'" in done.stderr) == (2, True)
 
 
 def test_the_script_tells_what_is_shown_and_where_it_stands(folder):
@@ -127,8 +127,8 @@ def test_meaning_finds_what_words_do_not():
         Question("s2", "What do people drink from?", ("dog", "cup"), answer="B"),
     ]
     asked = [Question("t1", "Name a puppy's parent", ("hound", "mug"))]
-    dials = Retrieval(examples=1, search="dense", floor=0.1)
-    (shown,) = Retriever(dials, solved, load_embed, load_rerank).shown(asked)
+    settings = RetrievalSettings(examples=1, search="dense", floor=0.1)
+    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).shown(asked)
     assert [example.id for example in shown.examples] == ["s1"]
 
 
@@ -144,19 +144,19 @@ def test_a_cross_encoder_in_a_folder_reranks(tmp_path):
     PreTrainedTokenizerFast(tokenizer_object=plain, **marks).save_pretrained(tmp_path)
     shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     BertForSequenceClassification(BertConfig(vocab_size=6, num_labels=1, **shape)).save_pretrained(tmp_path)
-    rerank = load_rerank(str(tmp_path))
+    rerank = load_reranker(str(tmp_path))
     scores = rerank("sky", ["sea blue", "blue"])
     assert len(scores) == 2
     solved = [Question("s1", "sky sea", answer="1"), Question("s2", "sky blue", answer="2")]
-    dials = Retrieval(examples=2, reranker=str(tmp_path))
-    (shown,) = Retriever(dials, solved, load_embed, load_rerank).shown([Question("t", "sky")])
+    settings = RetrievalSettings(examples=2, reranker=str(tmp_path))
+    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).shown([Question("t", "sky")])
     best_last = sorted(solved, key=lambda question: rerank("sky", [question.text])[0])
     assert [example.id for example in shown.examples] == [question.id for question in best_last]
 
 
 def test_a_model_that_is_not_there_is_refused_by_name():
     with pytest.raises(BadInput, match="nowhere"):
-        load_rerank("./nowhere")
+        load_reranker("./nowhere")
 
 
 @pytest.mark.slow
@@ -173,9 +173,9 @@ def test_retrieval_over_the_background_pays_on_the_sample(tmp_path):
 def test_arms_of_any_stage_stand_in_one_table(folder):
     test = "id,question,choices\nq1,Is it?,\"['x', 'y']\"\n"
     (folder / "test.csv").write_text(test)
-    (folder / "plain.toml").write_text(DIALS + '[backend]\nname = "neighbour"\n')
+    (folder / "plain.toml").write_text(SETTINGS + '[backend]\nname = "neighbour"\n')
     arms = ("--arm", "by letter: backend.by=letter", "--arm", "perfect: fake.toml")
-    (folder / "fake.toml").write_text(DIALS + '[backend]\nname = "fake"\naccuracy = 1.0\n')
+    (folder / "fake.toml").write_text(SETTINGS + '[backend]\nname = "fake"\naccuracy = 1.0\n')
     done = run(folder, "scripts/ablate.py", folder, "--member", "plain.toml", "--only", *arms, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

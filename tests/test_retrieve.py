@@ -5,11 +5,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.retrieve import Retrieval, Retriever
-from quorum.data.duplicates import clusters
+from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.data.duplicates import cluster_duplicates
 from quorum.data.read import read_records
-from quorum.data.repair import repaired
-from quorum.data.split import held_out, out_of_fold, split, training, without_answers
+from quorum.data.repair import repair_table
+from quorum.data.split import fold_pairs, held_out_questions, split_questions, strip_answers, training_folds
 from quorum.errors import BadInput
 from quorum.question import Question
 from tests.real import real_data
@@ -19,8 +19,8 @@ def no_model(name):
     raise AssertionError(f"model {name!r} was loaded")
 
 
-def retriever(solved, **dials):
-    return Retriever(Retrieval(**dials), solved, no_model, no_model)
+def retriever(solved, **settings):
+    return Retriever(RetrievalSettings(**settings), solved, no_model, no_model)
 
 
 def question(number, text, choices=("yes", "no", "maybe"), answer="A", **more):
@@ -48,7 +48,7 @@ def solved_questions(draw):
 @given(solved_questions())
 @settings(deadline=None, max_examples=40)
 def test_no_question_is_shown_itself_nor_one_of_its_cluster(solved):
-    cluster = dict(zip((each.id for each in solved), clusters(solved), strict=True))
+    cluster = dict(zip((each.id for each in solved), cluster_duplicates(solved), strict=True))
     for each, shown in zip(solved, retriever(solved, examples=99, tokens=10**6).shown(solved), strict=True):
         seen = [cluster[example.id] for example in shown.examples]
         assert cluster[each.id] not in seen
@@ -59,12 +59,12 @@ def test_no_question_is_shown_itself_nor_one_of_its_cluster(solved):
 @given(solved_questions())
 @settings(deadline=None, max_examples=30)
 def test_a_question_that_is_scored_is_shown_none_of_its_cluster_even_where_near_duplicates_may_be(solved):
-    assume(len(set(clusters(solved))) > 2)
-    parts = split(solved, 0.3, folds=2)
+    assume(len(set(cluster_duplicates(solved))) > 2)
+    parts = split_questions(solved, 0.3, folds=2)
     cluster = dict(parts.frame.select("id", "cluster").iter_rows())
-    folds = training(parts, solved)
-    for source, asked in [(folds, held_out(parts, solved)), *out_of_fold(folds)]:
-        blind = without_answers(asked)
+    folds = training_folds(parts, solved)
+    for source, asked in [(folds, held_out_questions(parts, solved)), *fold_pairs(folds)]:
+        blind = strip_answers(asked)
         free = {"examples": 99, "tokens": 10**6, "near_duplicates": True}
         by_split = retriever(source, **free).shown(blind, test=True)
         by_text = [retriever(known, **free).shown(blind) for known in (list(source.questions), solved)]
@@ -75,12 +75,12 @@ def test_a_question_that_is_scored_is_shown_none_of_its_cluster_even_where_near_
 
 @pytest.mark.slow
 def test_no_question_of_codemmlu_is_shown_one_of_its_cluster():
-    questions = repaired(read_records(real_data("codemmlu_kaggle") / "b6_train_data.csv")).questions
+    questions = repair_table(read_records(real_data("codemmlu_kaggle") / "b6_train_data.csv")).questions
     drawn = random.Random(1).sample(questions, 1200)
-    parts = split(drawn, 0.2, folds=3)
+    parts = split_questions(drawn, 0.2, folds=3)
     cluster = dict(parts.frame.select("id", "cluster").iter_rows())
-    folds = training(parts, drawn)
-    sources = [(folds, list(folds.questions)), (folds, held_out(parts, drawn)), *out_of_fold(folds)]
+    folds = training_folds(parts, drawn)
+    sources = [(folds, list(folds.questions)), (folds, held_out_questions(parts, drawn)), *fold_pairs(folds)]
     sizes = list(cluster.values())
     assert any(sizes.count(number) > 1 for number in sizes)
     for source, asked in sources:
@@ -96,7 +96,7 @@ def test_without_a_split_clusters_are_found_over_solved_and_asked_together():
     assert [each.id for each in retriever(solved, examples=2).shown([asked])[0].examples] == ["q2"]
 
 
-def test_near_duplicates_are_shown_to_a_test_question_where_the_dial_says_so_but_no_exact_twin():
+def test_near_duplicates_are_shown_to_a_test_question_where_the_setting_says_so_but_no_exact_twin():
     solved = [
         question(1, "Who crossed the old wooden bridge at Orla in winter?"),
         question(2, "Who crossed the old wooden bridge at Orla in the winter?"),
@@ -106,10 +106,12 @@ def test_near_duplicates_are_shown_to_a_test_question_where_the_dial_says_so_but
     assert [each.id for each in free.shown([asked], test=True)[0].examples] == ["q2"]
     assert free.shown([asked])[0].examples == ()  # whoever is not submitted may be scored
     assert free.shown([replace(asked, answer="A")], test=True)[0].examples == ()  # and whoever has an answer
-    parts = split([*solved, *(question(n, f"{WORDS[n]} {WORDS[-n]} what is it") for n in range(3, 12))], 0.5, folds=2)
+    parts = split_questions(
+        [*solved, *(question(n, f"{WORDS[n]} {WORDS[-n]} what is it") for n in range(3, 12))], 0.5, folds=2
+    )
     every = [*solved, *(question(n, f"{WORDS[n]} {WORDS[-n]} what is it") for n in range(3, 12))]
-    known = retriever(training(parts, every), examples=9, near_duplicates=True)
-    for each, shown in zip(every, known.shown(without_answers(every), test=True), strict=True):
+    known = retriever(training_folds(parts, every), examples=9, near_duplicates=True)
+    for each, shown in zip(every, known.shown(strip_answers(every), test=True), strict=True):
         assert not {"q1", "q2"} <= {each.id, *(example.id for example in shown.examples)}
 
 
@@ -141,8 +143,8 @@ def test_background_is_found_by_words_and_a_question_with_a_passage_of_its_own_g
 
 
 def test_nothing_is_loaded_or_read_where_nothing_is_to_be_shown():
-    dials = Retrieval(search="hybrid", reranker="none")
-    assert Retriever(dials, [question(1, "x")], no_model, no_model).shown([question(2, "x")])[0].examples == ()
+    settings = RetrievalSettings(search="hybrid", reranker="none")
+    assert Retriever(settings, [question(1, "x")], no_model, no_model).shown([question(2, "x")])[0].examples == ()
 
 
 def test_a_question_without_an_answer_is_no_example():
@@ -151,4 +153,4 @@ def test_a_question_without_an_answer_is_no_example():
 
 def test_passages_without_a_background_are_refused():
     with pytest.raises(BadInput, match="no background folder"):
-        Retrieval(passages=1)
+        RetrievalSettings(passages=1)

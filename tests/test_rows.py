@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.asker import Shots, asker
-from quorum.ask.prompt import render
-from quorum.ask.reply import read_reply
-from quorum.ask.retrieve import Retrieval, Retriever
+from quorum.ask.asker import ExampleSettings, make_asker
+from quorum.ask.prompt import render_prompt
+from quorum.ask.reply import parse_reply
+from quorum.ask.retrieve import RetrievalSettings, Retriever
 from quorum.ask.template import Template
-from quorum.config import dials
+from quorum.config import from_table
 from quorum.data.read import write_questions
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.build import Lesson, lesson_rows, teach
-from tests.folds import training_folds
+from quorum.train.rows.build import RowSettings, build_rows, make_rows
+from tests.folds import make_folds
 from tests.real import real_data
 
 EVEN = Question("q1", "Is 2 even?", ("no", "yes"), answer="B", rationale="2 is twice 1.")
@@ -27,7 +27,7 @@ OPEN = Question("q3", "How many legs have four chairs?", answer="16", rationale=
 CITED = Question("q4", "Odd?", ("2", "3", "4"), answer="B", rationale="A and C are even.")
 LETTERS = Question("q5", "Even?", ("2", "3", "A and B"), answer="A")
 ALL = (EVEN, PLAIN, OPEN, CITED, LETTERS)
-REASONED = Lesson(style="cot", target="rationale")
+REASONED = RowSettings(style="cot", target="rationale")
 
 
 def question(number: int) -> Question:
@@ -37,51 +37,53 @@ def question(number: int) -> Question:
 @pytest.mark.parametrize(
     ("lesson", "completions"),
     [
-        (Lesson(), ["B", "B", "16", "B", "A"]),
-        (Lesson(style="option", target="option"), ["yes", "apple", "16", "3", "2"]),
-        (Lesson(style="bare", target="option"), ["yes", "apple", "16", "3", "2"]),
-        (Lesson(style="letter", target="option"), ["yes", "apple", "16", "3", "2"]),
+        (RowSettings(), ["B", "B", "16", "B", "A"]),
+        (RowSettings(style="option", target="option"), ["yes", "apple", "16", "3", "2"]),
+        (RowSettings(style="bare", target="option"), ["yes", "apple", "16", "3", "2"]),
+        (RowSettings(style="letter", target="option"), ["yes", "apple", "16", "3", "2"]),
     ],
 )
 def test_a_row_is_what_inference_asks_and_the_answer_behind_it(lesson, completions):
-    rows = lesson_rows(training_folds(ALL), lesson, {"q1": ["2 is a number."]})
+    rows = make_rows(make_folds(ALL), lesson, {"q1": ["2 is a number."]})
     assert [row.completion for row in rows] == completions
     assert [row.answer for row in rows] == [each.answer for each in ALL]
     shown = {"q1": ["2 is a number."]}
-    assert [row.prompt for row in rows] == [render(each, lesson.style, (), shown.get(each.id, ())) for each in ALL]
+    assert [row.prompt for row in rows] == [
+        render_prompt(each, lesson.style, (), shown.get(each.id, ())) for each in ALL
+    ]
 
 
 def test_a_rationale_is_written_before_the_letter_in_a_form_that_the_reader_reads():
-    taught = teach(training_folds(ALL), REASONED, template=Template("ko"))
+    taught = build_rows(make_folds(ALL), REASONED, template=Template("ko"))
     rows = {row.prompt.question_id: row for row in taught.rows}
-    assert rows["q1"].prompt == render(EVEN, "cot", template=Template("ko"))
+    assert rows["q1"].prompt == render_prompt(EVEN, "cot", template=Template("ko"))
     assert rows["q1"].completion == "2 is twice 1.\n정답: B"
-    assert [read_reply(row.completion, row.prompt.labels).label for row in taught.rows] == ["B", "B", "16", "B", "A"]
+    assert [parse_reply(row.completion, row.prompt.labels).label for row in taught.rows] == ["B", "B", "16", "B", "A"]
 
 
 def test_what_has_no_rationale_is_asked_for_its_letter_alone_and_counted():
-    taught = teach(training_folds(ALL), REASONED)
+    taught = build_rows(make_folds(ALL), REASONED)
     rows = {row.prompt.question_id: row for row in taught.rows}
-    assert (rows["q2"].prompt, rows["q2"].completion) == (render(PLAIN, "letter"), "B")
+    assert (rows["q2"].prompt, rows["q2"].completion) == (render_prompt(PLAIN, "letter"), "B")
     assert taught.unreasoned == 2
 
 
-def test_what_has_no_rationale_is_left_out_where_the_dial_says_so():
-    taught = teach(training_folds(ALL), Lesson(style="cot", target="rationale", fallback=False))
+def test_what_has_no_rationale_is_left_out_where_the_setting_says_so():
+    taught = build_rows(make_folds(ALL), RowSettings(style="cot", target="rationale", fallback=False))
     assert [row.prompt.question_id for row in taught.rows] == ["q1", "q3", "q4"]
     assert taught.unreasoned == 2
 
 
 def test_a_rationale_that_leads_to_another_answer_counts_as_none():
     wrong = Question("w", "Is 3 even?", ("no", "yes"), answer="A", rationale="The answer is B.")
-    taught = teach(training_folds([wrong]), REASONED)
+    taught = build_rows(make_folds([wrong]), REASONED)
     assert ([row.completion for row in taught.rows], taught.unreasoned) == (["A"], 1)
     with pytest.raises(BadInput, match="none of 1 questions has a rationale"):
-        teach(training_folds([wrong]), Lesson(style="cot", target="rationale", fallback=False))
+        build_rows(make_folds([wrong]), RowSettings(style="cot", target="rationale", fallback=False))
 
 
 def test_other_orders_move_the_letter_with_its_choice_and_leave_none_of_the_above_last():
-    rows = lesson_rows(training_folds(ALL), Lesson(shuffles=5))
+    rows = make_rows(make_folds(ALL), RowSettings(shuffles=5))
     orders = {id: [row for row in rows if row.prompt.question_id == id] for id in ("q1", "q2", "q3", "q4", "q5")}
     assert {id: len(own) for id, own in orders.items()} == {"q1": 2, "q2": 2, "q3": 1, "q4": 6, "q5": 1}
     for row in orders["q1"] + orders["q4"]:
@@ -97,16 +99,16 @@ def test_other_orders_move_the_letter_with_its_choice_and_leave_none_of_the_abov
 )
 def test_a_rationale_that_points_at_letters_or_places_keeps_the_order(rationale):
     asked = Question("q", "Which?", ("stone", "apple", "sand"), answer="B", rationale=rationale)
-    lesson = Lesson(style="cot", target="rationale", shuffles=3)
-    assert len(lesson_rows(training_folds([asked]), lesson)) == 1
+    lesson = RowSettings(style="cot", target="rationale", shuffles=3)
+    assert len(make_rows(make_folds([asked]), lesson)) == 1
     free = Question("q", "Which?", ("stone", "apple", "sand"), answer="B", rationale="Apples grow on trees.")
-    assert len(lesson_rows(training_folds([free]), lesson)) == 4
+    assert len(make_rows(make_folds([free]), lesson)) == 4
 
 
 def test_examples_come_from_a_pool_that_is_not_learnt_from_nor_are_its_near_duplicates():
     questions = [question(number) for number in range(40)]
     cluster = {each.id: number // 4 for number, each in enumerate(questions)}
-    taught = teach(training_folds(questions, cluster), Lesson(examples=2, pool=3))
+    taught = build_rows(make_folds(questions, cluster), RowSettings(examples=2, pool=3))
     shut = {cluster[each.id] for each in taught.examples}
     assert (len(taught.examples), len(shut), taught.apart, len(taught.rows)) == (3, 3, 12, 28)
     assert all(cluster[row.prompt.question_id] not in shut for row in taught.rows)
@@ -119,14 +121,16 @@ def test_examples_come_from_a_pool_that_is_not_learnt_from_nor_are_its_near_dupl
 
 def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_it(tmp_path):
     questions = [question(number) for number in range(40)]
-    folds, lesson = training_folds(questions), Lesson(examples=2, pool=6, seed=7)
-    taught = teach(folds, lesson)
+    folds, lesson = make_folds(questions), RowSettings(examples=2, pool=6, seed=7)
+    taught = build_rows(folds, lesson)
     write_questions(list(taught.examples), tmp_path / "examples.parquet")
-    retriever = Retriever(Retrieval(), folds, lambda _: pytest.fail("no model"), lambda _: pytest.fail("none"))
+    retriever = Retriever(RetrievalSettings(), folds, lambda _: pytest.fail("no model"), lambda _: pytest.fail("none"))
     asked = [each for each in questions if each not in taught.examples]
-    ask = asker(retriever, asked, "letter", Template(), Shots(tmp_path / "examples.parquet", count=2, seed=7))
+    ask = make_asker(
+        retriever, asked, "letter", Template(), ExampleSettings(tmp_path / "examples.parquet", count=2, seed=7)
+    )
     assert [ask(each) for each in asked] == [row.prompt for row in taught.rows]
-    shown_itself = asker(retriever, asked, "letter", Template(), Shots(tmp_path / "examples.parquet"))
+    shown_itself = make_asker(retriever, asked, "letter", Template(), ExampleSettings(tmp_path / "examples.parquet"))
     own = taught.examples[0]
     assert shown_itself(own).content.count(own.text) == 1
 
@@ -134,36 +138,38 @@ def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_
 def test_examples_that_are_not_solved_or_too_few_are_refused(tmp_path):
     write_questions([replace(question(1), answer=None)], tmp_path / "unsolved.parquet")
     with pytest.raises(BadInput, match="1 examples have no answer, n001 among them"):
-        Shots(tmp_path / "unsolved.parquet").read()
+        ExampleSettings(tmp_path / "unsolved.parquet").read()
     write_questions([question(1)], tmp_path / "one.parquet")
     with pytest.raises(BadInput, match="3 are to be shown, and there are 1"):
-        Shots(tmp_path / "one.parquet", count=3).read()
+        ExampleSettings(tmp_path / "one.parquet", count=3).read()
 
 
 def test_a_pool_of_as_many_as_are_shown_stands_the_same_before_each_question():
     questions = [question(number) for number in range(10)]
-    taught = teach(training_folds(questions), Lesson(examples=2))
+    taught = build_rows(make_folds(questions), RowSettings(examples=2))
     for row in taught.rows:
         own = next(each for each in questions if each.id == row.prompt.question_id)
-        assert row.prompt == render(own, "letter", taught.examples)
+        assert row.prompt == render_prompt(own, "letter", taught.examples)
 
 
 def test_the_pool_of_a_lesson_in_reasoning_has_rationales():
     questions = [*(question(number) for number in range(30)), EVEN, OPEN]
-    taught = teach(training_folds(questions), Lesson(style="cot", target="rationale", examples=2))
+    taught = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale", examples=2))
     assert {each.id for each in taught.examples} == {"q1", "q3"}
 
 
 def test_a_pool_that_leaves_nothing_to_learn_from_is_refused():
     questions = [question(number) for number in range(6)]
     with pytest.raises(BadInput, match="6 solved questions in 2 clusters"):
-        teach(training_folds(questions, {each.id: int(each.id[1:]) % 2 for each in questions}), Lesson(examples=2))
+        build_rows(
+            make_folds(questions, {each.id: int(each.id[1:]) % 2 for each in questions}), RowSettings(examples=2)
+        )
 
 
 def test_held_out_questions_are_in_no_row_and_in_no_pool():
     questions = [question(number) for number in range(30)]
     held = {each.id: 0 for each in questions[::3]}
-    taught = teach(training_folds(questions, folds=held), Lesson(examples=3, pool=5, shuffles=1))
+    taught = build_rows(make_folds(questions, folds=held), RowSettings(examples=3, pool=5, shuffles=1))
     texts = [question(int(id[1:])).text for id in held]
     assert len(taught.rows) == 2 * 15
     assert not any(text in row.prompt.content for row in taught.rows for text in texts)
@@ -182,13 +188,13 @@ def test_held_out_questions_are_in_no_row_and_in_no_pool():
 )
 def test_a_lesson_that_contradicts_itself_is_refused(table, found):
     with pytest.raises(BadInput) as caught:
-        dials(Lesson, table, "lesson")
+        from_table(RowSettings, table, "lesson")
     assert found in str(caught.value)
 
 
 def test_folds_without_an_answer_teach_nothing():
     with pytest.raises(BadInput, match="none of the 1 questions"):
-        lesson_rows(training_folds([Question("q", "t", ("x", "y"))]), Lesson())
+        make_rows(make_folds([Question("q", "t", ("x", "y"))]), RowSettings())
 
 
 @settings(deadline=None, max_examples=60)
@@ -200,7 +206,7 @@ def test_folds_without_an_answer_teach_nothing():
 )
 def test_whatever_the_order_the_letter_to_learn_stands_for_the_right_choice(choices, place, shuffles, seed):
     asked = Question("q", "t", tuple(choices), answer="ABCDEFGHIJKLMNOPQRSTUVWXYZ"[place % len(choices)])
-    rows = lesson_rows(training_folds([asked]), Lesson(shuffles=shuffles, seed=seed))
+    rows = make_rows(make_folds([asked]), RowSettings(shuffles=shuffles, seed=seed))
     assert 1 <= len(rows) <= 1 + shuffles
     for row in rows:
         assert sorted(row.prompt.options) == sorted(choices)
@@ -211,17 +217,17 @@ def test_real_solutions_become_reasoning_that_ends_in_its_number():
     from quorum.data.read import read_questions
 
     questions = read_questions(real_data("gsm8k") / "train.jsonl")[:300]
-    taught = teach(training_folds(questions), Lesson(style="cot", target="rationale", examples=4))
+    taught = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale", examples=4))
     assert (len(taught.rows), taught.unreasoned) == (296, 0)
-    assert all(read_reply(row.completion, ()).label == row.answer for row in taught.rows)
+    assert all(parse_reply(row.completion, ()).label == row.answer for row in taught.rows)
 
 
 def test_real_rationales_lead_to_their_letter_or_are_counted():
     from quorum.data.read import read_questions
 
     questions = read_questions(real_data("aqua") / "test.json")
-    taught = teach(training_folds(questions), Lesson(style="cot", target="rationale", shuffles=1))
-    read = [read_reply(row.completion, row.prompt.labels, row.prompt.options).label for row in taught.rows]
+    taught = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale", shuffles=1))
+    read = [parse_reply(row.completion, row.prompt.labels, row.prompt.options).label for row in taught.rows]
     assert [pair for pair in zip(read, taught.rows, strict=True) if pair[0] != pair[1].answer] == []
     assert taught.unreasoned < 0.1 * len(questions)
 
@@ -232,14 +238,14 @@ def test_what_was_retrieved_stands_where_inference_shows_it_with_its_letters_mov
         Question(f"q{place}", f"What is the capital of {land}?", ("Rome", "Oslo", "Bern"), answer="ABC"[place % 3])
         for place, land in enumerate(("Italy", "Norway", "Switzerland", "Latium", "Viken", "Aargau"))
     ]
-    folds = training_folds(questions)
+    folds = make_folds(questions)
     retriever = Retriever(
-        Retrieval(examples=2), folds, lambda _: pytest.fail("no model"), lambda _: pytest.fail("none")
+        RetrievalSettings(examples=2), folds, lambda _: pytest.fail("no model"), lambda _: pytest.fail("none")
     )
     beside = dict(zip((each.id for each in questions), retriever.shown(questions), strict=True))
-    ask = asker(retriever, questions, "letter", Template())
-    assert [row.prompt for row in teach(folds, Lesson(), beside).rows] == list(map(ask, questions))
-    for row in teach(folds, Lesson(shuffles=2), beside).rows:
+    ask = make_asker(retriever, questions, "letter", Template())
+    assert [row.prompt for row in build_rows(folds, RowSettings(), beside).rows] == list(map(ask, questions))
+    for row in build_rows(folds, RowSettings(shuffles=2), beside).rows:
         for example in beside[row.prompt.question_id].examples:
             line = f"{example.text}\n" + "".join(f"{x}. {y}\n" for x, y in zip("ABC", row.prompt.options, strict=True))
             assert line in row.prompt.content  # the three options, in the order in which the question shows them
@@ -254,11 +260,11 @@ def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out, split, write_split
+    from quorum.data.split import held_out_questions, split_questions, write_split
     from quorum.train.rows.formats import read_rows
 
     questions = [question(number) for number in range(60)]
-    parts = split(questions, held_out=0.25, folds=2, threshold=1.0)
+    parts = split_questions(questions, held_out=0.25, folds=2, threshold=1.0)
     write_questions(questions, tmp_path / "solved.csv")
     write_split(parts, tmp_path / "split.parquet")
     solved, rows = tmp_path / "solved.csv", tmp_path / "rows.jsonl"
@@ -267,7 +273,7 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
     )
     assert done.returncode == 0, done.stderr
     told, found = json.loads(done.stdout), read_rows(rows)
-    held = {each.id for each in held_out(parts, questions)}
+    held = {each.id for each in held_out_questions(parts, questions)}
     assert (told["rows"], told["questions"], told["examples"]) == (len(found), 60 - len(held), 1)
     assert {row.prompt.question_id for row in found}.isdisjoint(held)
     assert run_rows(rows, "--format", "chat", "--out", tmp_path / "rows.json").returncode == 0
@@ -279,7 +285,7 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
     [
         ([], "name the split with --split"),
         (["--all", "lesson.target=essay"], "allowed are letter, option, rationale"),
-        (["--all", "lesson.verse=1"], "unknown dial 'verse'"),
+        (["--all", "lesson.verse=1"], "unknown setting 'verse'"),
         (["--all", "--split", "x.parquet"], "name the split with --split"),
     ],
 )

@@ -1,7 +1,7 @@
 import pytest
 
 from quorum.errors import BadInput
-from quorum.files.answers import answers_frame, ballots_of, write_answers
+from quorum.files.answers import ballots_from_answers, make_answers, write_answers
 from quorum.files.runs import read_labels, read_runs
 
 
@@ -12,7 +12,7 @@ def written(path, text):
 
 def runs_of(*paths):
     frames = read_runs(paths).partition_by("run", maintain_order=True)
-    return {frame["run"][0]: ballots_of(frame) for frame in frames}
+    return {frame["run"][0]: ballots_from_answers(frame) for frame in frames}
 
 
 def test_one_label_column_is_one_run_called_as_its_file(tmp_path):
@@ -54,7 +54,7 @@ def test_the_column_called_id_holds_the_ids(tmp_path):
 
 
 def test_letters_in_an_answers_file_are_read_in_upper_case(tmp_path):
-    write_answers(answers_frame("mine", {"q1": {"a": 0.5, "B": 0.5}}), tmp_path / "mine.parquet")
+    write_answers(make_answers("mine", {"q1": {"a": 0.5, "B": 0.5}}), tmp_path / "mine.parquet")
     assert runs_of(tmp_path / "mine.parquet") == {"mine": {"q1": {"A": 0.5, "B": 0.5}}}
 
 
@@ -75,7 +75,7 @@ def test_numbers_are_labels_of_open_questions(tmp_path):
 
 
 def test_an_answers_file_and_a_csv_may_stand_together(tmp_path):
-    write_answers(answers_frame("ours", {"q1": {"A": 0.6, "B": 0.4}}), tmp_path / "a.parquet")
+    write_answers(make_answers("ours", {"q1": {"A": 0.6, "B": 0.4}}), tmp_path / "a.parquet")
     path = written(tmp_path / "theirs.csv", "id,answer\nq1,B\n")
     assert runs_of(tmp_path / "a.parquet", path) == {"ours": {"q1": {"A": 0.6, "B": 0.4}}, "theirs": {"q1": {"B": 1.0}}}
 

@@ -9,21 +9,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.data.split import HELD_OUT, split, training
+from quorum.data.split import HELD_OUT, split_questions, training_folds
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.allocation import apportioned, share_out
-from quorum.train.rows.sampling import Strategy, draw, read_drawn, write_drawn, wrong_answers
-from quorum.train.rows.selection import (
-    Selection,
-    count_words,
-    not_longer_than,
-    only,
-    selected,
-    token_counter,
-    validation_apart,
+from quorum.train.rows.allocation import apportion, share_out
+from quorum.train.rows.sampling import (
+    SamplingStrategy,
+    draw_sample,
+    find_wrong_answers,
+    read_sample_file,
+    write_sample_file,
 )
-from tests.folds import training_folds
+from quorum.train.rows.selection import (
+    SelectionSettings,
+    count_words,
+    drop_longer_than,
+    hold_out_validation,
+    keep_ids,
+    make_token_counter,
+    select_folds,
+)
+from tests.folds import make_folds
 
 
 def question(number: int, subject: str | None, choices: int = 2) -> Question:
@@ -44,17 +50,19 @@ def quotas(drawn: pl.DataFrame) -> dict[str, tuple[int, int]]:
 
 
 def test_weak_subjects_share_their_part_by_wrong_answers_and_the_rest_is_spread_evenly():
-    folds = training_folds(questions_of(law=100, maths=100, music=100))
-    found = draw(folds, first("law", 60) | first("maths", 30) | first("music", 3), Strategy(budget=90, weak_share=0.7))
+    folds = make_folds(questions_of(law=100, maths=100, music=100))
+    found = draw_sample(
+        folds, first("law", 60) | first("maths", 30) | first("music", 3), SamplingStrategy(budget=90, weak_share=0.7)
+    )
     # 93 of 300 are wrong; law alone is weaker than that
     assert quotas(found.quotas) == {"law": (63, 9), "maths": (0, 9), "music": (0, 9)}
-    found = draw(folds, first("law", 60) | first("maths", 40), Strategy(budget=90, weak_share=2 / 3))
+    found = draw_sample(folds, first("law", 60) | first("maths", 40), SamplingStrategy(budget=90, weak_share=2 / 3))
     assert quotas(found.quotas) == {"law": (36, 10), "maths": (24, 10), "music": (0, 10)}
 
 
 def test_a_weak_subject_gives_its_wrong_answers_first_and_the_table_says_why():
-    folds = training_folds(questions_of(law=50, maths=50))
-    found = draw(folds, first("law", 10), Strategy(budget=20, weak_share=0.6, least=0))
+    folds = make_folds(questions_of(law=50, maths=50))
+    found = draw_sample(folds, first("law", 10), SamplingStrategy(budget=20, weak_share=0.6, least=0))
     why = Counter(found.questions.filter(subject="law")["why"])
     assert why == {"weak and wrong": 10, "weak": 2, "spread": 4}
     assert found.quotas.filter(subject="law").to_dicts() == [
@@ -73,24 +81,29 @@ def test_a_weak_subject_gives_its_wrong_answers_first_and_the_table_says_why():
 
 
 def test_a_weak_subject_gives_what_it_has_and_the_rest_goes_to_the_others():
-    found = draw(training_folds(questions_of(law=10, maths=100)), first("law", 10), Strategy(budget=60))
+    found = draw_sample(make_folds(questions_of(law=10, maths=100)), first("law", 10), SamplingStrategy(budget=60))
     assert quotas(found.quotas) == {"law": (1, 9), "maths": (0, 50)}
 
 
 def test_where_all_are_equally_good_there_is_no_weak_subject():
-    folds = training_folds(questions_of(law=40, maths=40))
+    folds = make_folds(questions_of(law=40, maths=40))
     for wrong in (set[str](), first("law", 4) | first("maths", 4)):
-        assert quotas(draw(folds, wrong, Strategy(budget=20)).quotas) == {"law": (0, 10), "maths": (0, 10)}
+        assert quotas(draw_sample(folds, wrong, SamplingStrategy(budget=20)).quotas) == {
+            "law": (0, 10),
+            "maths": (0, 10),
+        }
 
 
 def test_a_budget_beyond_all_there_is_draws_all():
-    folds = training_folds(questions_of(law=7, maths=3))
-    assert set(draw(folds, first("law", 2), Strategy()).questions["id"]) == first("law", 7) | first("maths", 3)
+    folds = make_folds(questions_of(law=7, maths=3))
+    assert set(draw_sample(folds, first("law", 2), SamplingStrategy()).questions["id"]) == first("law", 7) | first(
+        "maths", 3
+    )
 
 
 def test_without_subjects_the_number_of_choices_stands_for_one():
     questions = [question(number, None, 2 + number % 2) for number in range(20)]
-    assert draw(training_folds(questions), set(), Strategy(budget=10)).quotas["subject"].to_list() == [
+    assert draw_sample(make_folds(questions), set(), SamplingStrategy(budget=10)).quotas["subject"].to_list() == [
         "2 choices",
         "3 choices",
     ]
@@ -98,19 +111,19 @@ def test_without_subjects_the_number_of_choices_stands_for_one():
 
 def test_a_budget_too_small_for_the_minimum_is_refused_with_the_way_out():
     with pytest.raises(BadInput, match="raise it to 15"):
-        draw(training_folds(questions_of(law=10, maths=10, art=10)), set(), Strategy(budget=9))
+        draw_sample(make_folds(questions_of(law=10, maths=10, art=10)), set(), SamplingStrategy(budget=9))
 
 
 def test_a_wrong_answer_to_a_held_out_question_is_refused():
-    folds = training_folds(questions_of(law=10), folds={"law000": HELD_OUT})
+    folds = make_folds(questions_of(law=10), folds={"law000": HELD_OUT})
     with pytest.raises(BadInput, match="law000"):
-        draw(folds, {"law000"}, Strategy())
+        draw_sample(folds, {"law000"}, SamplingStrategy())
 
 
-@pytest.mark.parametrize("dials", [{"budget": 0}, {"weak_share": 1.1}, {"weak_share": -0.1}, {"least": -1}])
-def test_a_strategy_out_of_bounds_is_refused(dials):
+@pytest.mark.parametrize("settings", [{"budget": 0}, {"weak_share": 1.1}, {"weak_share": -0.1}, {"least": -1}])
+def test_a_strategy_out_of_bounds_is_refused(settings):
     with pytest.raises(BadInput, match="sampling: budget"):
-        Strategy(**dials)
+        SamplingStrategy(**settings)
 
 
 @settings(deadline=None, max_examples=80)
@@ -129,16 +142,16 @@ def test_a_draw_keeps_its_promises(sizes, rates, held, budget, share, least, wro
     fold_of = {
         each.id: HELD_OUT if number % held == held - 1 else 1 + number % 3 for number, each in enumerate(questions)
     }
-    folds = training_folds(questions, folds=fold_of)
+    folds = make_folds(questions, folds=fold_of)
     wrong = {each.id for place, each in enumerate(folds.questions) if place % 11 < rates[int(str(each.subject)[1:])]}
     has = Counter(str(each.subject) for each in folds.questions)
-    dials = Strategy(budget, share, least, wrong_first)
+    settings = SamplingStrategy(budget, share, least, wrong_first)
     floor = sum(min(least, size) for size in has.values())
     if not folds.questions or floor > min(budget, has.total()):
         with pytest.raises(BadInput):
-            draw(folds, wrong, dials)
+            draw_sample(folds, wrong, settings)
         return
-    found = draw(folds, wrong, dials)
+    found = draw_sample(folds, wrong, settings)
     ids = found.questions["id"].to_list()
     assert not [id for id in ids if fold_of[id] == HELD_OUT]
     assert len(ids) == len(set(ids)) == min(budget, has.total()) == found.quotas["drawn"].sum()
@@ -149,8 +162,8 @@ def test_a_draw_keeps_its_promises(sizes, rates, held, budget, share, least, wro
         assert drawn[subject] >= min(least, has[subject])
         assert row["weak"] or row["for_weakness"] == 0
     turned = questions[turn:] + questions[:turn]
-    assert set(draw(training_folds(turned, folds=fold_of), wrong, dials).questions["id"]) == set(ids)
-    assert only(folds, ids).questions == tuple(each for each in folds.questions if each.id in set(ids))
+    assert set(draw_sample(make_folds(turned, folds=fold_of), wrong, settings).questions["id"]) == set(ids)
+    assert keep_ids(folds, ids).questions == tuple(each for each in folds.questions if each.id in set(ids))
 
 
 @settings(deadline=None, max_examples=200)
@@ -162,7 +175,7 @@ def test_a_draw_keeps_its_promises(sizes, rates, held, budget, share, least, wro
 def test_what_is_apportioned_is_all_there_is_room_for_and_in_proportion(total, weights, most):
     names = [str(place) for place in range(len(weights))]
     by_name, room = dict(zip(names, weights, strict=True)), dict(zip(names, most, strict=False))
-    given_to = apportioned(total, by_name, room)
+    given_to = apportion(total, by_name, room)
     assert sum(given_to.values()) == min(total, sum(room[name] for name in names if by_name[name]))
     assert all(0 <= given_to[name] <= room[name] for name in names)
     open_ones = [name for name in names if by_name[name] and given_to[name] < room[name]]
@@ -181,54 +194,54 @@ def test_the_minimum_comes_before_the_weak():
 
 
 def test_unread_is_wrong_and_of_a_tie_the_first_letter_counts():
-    folds = training_folds(questions_of(q=4))
+    folds = make_folds(questions_of(q=4))
     ballots = {"q000": {"A": 1.0}, "q001": {}, "q002": {"B": 0.5, "A": 0.5}, "q003": {"A": 0.4, "B": 0.6}}
-    assert wrong_answers(folds, ballots) == {"q001", "q003"}
+    assert find_wrong_answers(folds, ballots) == {"q001", "q003"}
 
 
 def test_answers_that_leave_training_questions_out_are_refused():
     with pytest.raises(BadInput, match="missing for 1 of 2 training questions: q001"):
-        wrong_answers(training_folds(questions_of(q=2)), {"q000": {"A": 1.0}, "elsewhere": {}})
+        find_wrong_answers(make_folds(questions_of(q=2)), {"q000": {"A": 1.0}, "elsewhere": {}})
 
 
 def test_a_draw_comes_back_from_its_file(tmp_path):
-    folds = training_folds(questions_of(law=9))
-    found = draw(folds, set(), Strategy(budget=5))
-    write_drawn(found.questions, tmp_path / "drawn.csv")
-    assert read_drawn(tmp_path / "drawn.csv") == found.questions["id"].to_list()
+    folds = make_folds(questions_of(law=9))
+    found = draw_sample(folds, set(), SamplingStrategy(budget=5))
+    write_sample_file(found.questions, tmp_path / "drawn.csv")
+    assert read_sample_file(tmp_path / "drawn.csv") == found.questions["id"].to_list()
 
 
 @pytest.mark.parametrize(("text", "found"), [("", "no CSV file"), ("name\nq1\n", "id"), ("id\nq1\nq1\n", "q1")])
 def test_a_file_that_is_no_draw_is_refused(tmp_path, text, found):
     (tmp_path / "drawn.csv").write_text(text)
     with pytest.raises(BadInput, match=found):
-        read_drawn(tmp_path / "drawn.csv")
+        read_sample_file(tmp_path / "drawn.csv")
 
 
 def test_ids_that_are_held_out_or_unknown_can_not_be_chosen():
-    folds = training_folds(questions_of(q=3), folds={"q001": HELD_OUT})
+    folds = make_folds(questions_of(q=3), folds={"q001": HELD_OUT})
     with pytest.raises(BadInput, match=r"2 of 3 ids are not in the training folds \(1 of them are held out\): q001, x"):
-        only(folds, ["q000", "q001", "x"])
+        keep_ids(folds, ["q000", "q001", "x"])
 
 
 def test_long_questions_are_left_out_by_words_or_by_tokens():
     long = Question("long", "word " * 50, ("x", "y"), answer="A", rationale="why " * 50)
-    folds = training_folds([long, *questions_of(q=1)])
-    assert [each.id for each in not_longer_than(folds, 102, count_words).questions] == ["long", "q000"]
-    assert [each.id for each in not_longer_than(folds, 101, count_words).questions] == ["q000"]
+    folds = make_folds([long, *questions_of(q=1)])
+    assert [each.id for each in drop_longer_than(folds, 102, count_words).questions] == ["long", "q000"]
+    assert [each.id for each in drop_longer_than(folds, 101, count_words).questions] == ["q000"]
     with pytest.raises(BadInput, match="at most 1 tokens"):
-        not_longer_than(folds, 1, count_words)
+        drop_longer_than(folds, 1, count_words)
 
 
 def test_tokens_are_counted_by_a_real_tokenizer(tmp_path):
     from tests.tiny import tiny_tokenizer
 
     tiny_tokenizer().save_pretrained(tmp_path)
-    count = token_counter(str(tmp_path))
+    count = make_token_counter(str(tmp_path))
     assert count("") == 0
     assert count("B B B") == len(tiny_tokenizer()("B B B", add_special_tokens=False)["input_ids"])
     with pytest.raises(BadInput, match="can't be loaded"):
-        token_counter(str(tmp_path / "nowhere"))
+        make_token_counter(str(tmp_path / "nowhere"))
 
 
 def test_eighty_ten_ten_keeps_clusters_whole_and_all_parts_alike():
@@ -239,15 +252,15 @@ def test_eighty_ten_ten_keeps_clusters_whole_and_all_parts_alike():
         )
         for place, name in enumerate(names)
     ]
-    parts = split(questions, held_out=0.1, folds=9, threshold=1.0)
-    folds, watched = validation_apart(training(parts, questions), [1])
+    parts = split_questions(questions, held_out=0.1, folds=9, threshold=1.0)
+    folds, watched = hold_out_validation(training_folds(parts, questions), [1])
     held = [each for each in questions if parts.fold_of[each.id] == HELD_OUT]
     assert [round(len(part) / 40) for part in (folds.questions, watched, held)] == [8, 1, 1]
     assert [each.answer for each in watched].count("A") == pytest.approx(len(watched) / 2, abs=1)
     cluster = dict(parts.frame.select("id", "cluster").iter_rows())
     assert not {cluster[each.id] for each in folds.questions} & {cluster[each.id] for each in (*watched, *held)}
     with pytest.raises(BadInput, match="fold 0 is no training fold"):
-        validation_apart(folds, [HELD_OUT])
+        hold_out_validation(folds, [HELD_OUT])
 
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "draw.py"
@@ -260,8 +273,8 @@ def run_draw(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_script_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
     """A neighbour that had seen a question would copy its answer, which no other question has: all would be right."""
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out, read_split
-    from quorum.files.answers import ballots_of, read_answers
+    from quorum.data.split import held_out_questions, read_split
+    from quorum.files.answers import ballots_from_answers, read_answers
 
     questions = [
         Question(
@@ -282,11 +295,11 @@ def test_the_script_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    held = {each.id for each in held_out(read_split(tmp_path / "draw" / "split.parquet"), questions)}
+    held = {each.id for each in held_out_questions(read_split(tmp_path / "draw" / "split.parquet"), questions)}
     assert (told["accuracy"], told["drawn"], told["questions"]) == (0, 20, 60 - len(held))
     answers = read_answers(tmp_path / "draw" / "answers.parquet")
-    assert set(ballots_of(answers)) == {each.id for each in questions} - held
-    assert held.isdisjoint(read_drawn(tmp_path / "draw" / "drawn.csv"))
+    assert set(ballots_from_answers(answers)) == {each.id for each in questions} - held
+    assert held.isdisjoint(read_sample_file(tmp_path / "draw" / "drawn.csv"))
 
     again = run_draw(
         *(tmp_path / "solved.csv", "--split", tmp_path / "draw" / "split.parquet", "--budget", 20),
@@ -304,10 +317,12 @@ def test_the_script_wants_answers_or_a_backend(tmp_path):
 
 
 def test_training_takes_what_was_drawn(tmp_path):
-    folds = training_folds(questions_of(law=20, maths=20), folds={f"law{n:03}": 1 + n % 3 for n in range(20)})
-    write_drawn(draw(folds, first("law", 9), Strategy(budget=12)).questions, tmp_path / "drawn.csv")
-    chosen = selected(folds, Selection(ids=tmp_path / "drawn.csv", longest=20))
-    assert [each.id for each in chosen.questions] == read_drawn(tmp_path / "drawn.csv")
-    assert selected(folds, Selection()) == folds
-    apart = selected(folds, Selection(validation=(2, 3)))
+    folds = make_folds(questions_of(law=20, maths=20), folds={f"law{n:03}": 1 + n % 3 for n in range(20)})
+    write_sample_file(
+        draw_sample(folds, first("law", 9), SamplingStrategy(budget=12)).questions, tmp_path / "drawn.csv"
+    )
+    chosen = select_folds(folds, SelectionSettings(ids=tmp_path / "drawn.csv", longest=20))
+    assert [each.id for each in chosen.questions] == read_sample_file(tmp_path / "drawn.csv")
+    assert select_folds(folds, SelectionSettings()) == folds
+    apart = select_folds(folds, SelectionSettings(validation=(2, 3)))
     assert {folds.split.fold_of[each.id] for each in apart.questions} == {1}

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.retrieve import Retrieval, Retriever
-from quorum.ask.search.index import IndexKind, built_index, index_kind, model_key, vector_index
-from quorum.ask.search.search import Dense, Hit, Lexical, Shelf, fused, reranked
+from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.ask.search.index import IndexKind, build_index, index_kind, make_vector_index, model_key
+from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, SearchIndex, fuse_rankings, rerank_hits
 from quorum.errors import BadInput
 from quorum.question import Question
 
@@ -26,29 +26,29 @@ def hashed(texts):
 
 
 def test_words_find_the_texts_that_have_them_and_no_others():
-    found = Lexical(TEXTS).hits(["Which BRIDGE is at Orla?", "crabs", "nothing of it", ""], 5)
+    found = LexicalSearch(TEXTS).hits(["Which BRIDGE is at Orla?", "crabs", "nothing of it", ""], 5)
     assert [places(hits) for hits in found] == [[0, 1], [2], [], []]
     assert all(0 < hit.similarity <= 1 for hits in found for hit in hits)
 
 
 def test_equal_scores_go_by_place():
-    assert places(Lexical(["b", "a b", "a b", "a b"]).hits(["a"], 2)[0]) == [1, 2]
+    assert places(LexicalSearch(["b", "a b", "a b", "a b"]).hits(["a"], 2)[0]) == [1, 2]
 
 
 def test_a_name_is_found_in_a_script_without_blanks():
-    assert places(Lexical(TEXTS).hits(["Zukerask은 무엇을 먹습니까"], 5)[0]) == [2]
+    assert places(LexicalSearch(TEXTS).hits(["Zukerask은 무엇을 먹습니까"], 5)[0]) == [2]
 
 
 def test_a_search_over_nothing_and_for_nothing_finds_nothing():
-    assert Lexical([]).hits(["a"], 3) == [[]]
-    assert Lexical(["", " "]).hits(["a"], 3) == [[]]
-    assert Lexical(TEXTS).hits(["bridge"], 0) == [[]]
+    assert LexicalSearch([]).hits(["a"], 3) == [[]]
+    assert LexicalSearch(["", " "]).hits(["a"], 3) == [[]]
+    assert LexicalSearch(TEXTS).hits(["bridge"], 0) == [[]]
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefg"), max_size=6).map(" ".join), min_size=1, max_size=12))
 @settings(deadline=None, max_examples=30)
 def test_what_words_find_has_a_word_of_the_query_and_is_in_order(texts):
-    for query, hits in zip(["a", "b c", "g"], Lexical(texts).hits(["a", "b c", "g"], 4), strict=True):
+    for query, hits in zip(["a", "b c", "g"], LexicalSearch(texts).hits(["a", "b c", "g"], 4), strict=True):
         having = [place for place, text in enumerate(texts) if set(query.split()) & set(text.split())]
         assert set(places(hits)) <= set(having)
         assert len(hits) == min(4, len(having))
@@ -56,17 +56,17 @@ def test_what_words_find_has_a_word_of_the_query_and_is_in_order(texts):
 
 
 def test_a_kept_index_answers_as_the_one_that_was_built_and_holds_no_pickle(tmp_path):
-    built, kept = Lexical(TEXTS, tmp_path), Lexical(TEXTS, tmp_path)
-    assert kept.hits(["bridge at"], 4) == built.hits(["bridge at"], 4) == Lexical(TEXTS).hits(["bridge at"], 4)
+    built, kept = LexicalSearch(TEXTS, tmp_path), LexicalSearch(TEXTS, tmp_path)
+    assert kept.hits(["bridge at"], 4) == built.hits(["bridge at"], 4) == LexicalSearch(TEXTS).hits(["bridge at"], 4)
     for path in tmp_path.rglob("*.npy"):
         np.load(path, allow_pickle=False)
     assert len(list(tmp_path.iterdir())) == 1
-    Lexical([*TEXTS, "another"], tmp_path)
+    LexicalSearch([*TEXTS, "another"], tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_meaning_is_ranked_by_cosine():
-    dense = Dense(vector_index(TEXTS, hashed, "hashed"), hashed)
+    dense = DenseSearch(make_vector_index(TEXTS, hashed, "hashed"), hashed)
     assert places(dense.hits(["river bridge without"], 2)[0])[0] == 1
     assert dense.hits([], 3) == []
 
@@ -74,7 +74,7 @@ def test_meaning_is_ranked_by_cosine():
 def test_ranks_are_fused_by_their_reciprocals():
     one = [Hit(4, 9.0, 0.9), Hit(2, 8.0, 0.8)]
     two = [Hit(2, 0.7, 0.7), Hit(3, 0.6, 0.6), Hit(4, 0.5, 0.5)]
-    assert [(hit.place, round(hit.score, 6), hit.similarity) for hit in fused([one, two])] == [
+    assert [(hit.place, round(hit.score, 6), hit.similarity) for hit in fuse_rankings([one, two])] == [
         (2, round(1 / 62 + 1 / 61, 6), 0.8),
         (4, round(1 / 61 + 1 / 63, 6), 0.9),
         (3, round(1 / 62, 6), 0.6),
@@ -83,13 +83,13 @@ def test_ranks_are_fused_by_their_reciprocals():
 
 def test_a_reranker_decides_the_order_and_equal_scores_keep_theirs():
     hits = [Hit(0, 3.0, 0.3), Hit(1, 2.0, 0.2), Hit(2, 1.0, 0.1)]
-    found = reranked("q", hits, ["b", "a", "b"], lambda query, texts: [float(text == "b") for text in texts])
+    found = rerank_hits("q", hits, ["b", "a", "b"], lambda query, texts: [float(text == "b") for text in texts])
     assert places(found) == [0, 2, 1]
 
 
 def test_what_is_hidden_makes_room_for_the_next():
     texts = [f"bridge {number}" for number in range(80)]
-    shelf = Shelf(texts, [Lexical(texts)])
+    shelf = SearchIndex(texts, [LexicalSearch(texts)])
     assert places(shelf.best(["bridge"], 2, [frozenset(range(70))])[0]) == [70, 71]
 
 
@@ -103,7 +103,7 @@ def test_every_kind_of_index_finds_a_vector_itself(kind: IndexKind, tmp_path):
         return vectors[list(map(int, asked))]
 
     for _ in range(2):  # built, then opened
-        index = vector_index(texts, embed, "random", tmp_path, kind)
+        index = make_vector_index(texts, embed, "random", tmp_path, kind)
         cosines, found = index.search(vectors[:50], 5)
         assert (found[:, 0] == np.arange(50)).mean() > 0.9
         assert np.allclose(cosines[found[:, 0] == np.arange(50), 0], 1, atol=2e-3)
@@ -122,12 +122,12 @@ def test_a_build_goes_on_where_it_was_killed_and_only_what_changed_is_embedded_a
 
     texts = ["one", "two", "three", "four", "five"]
     with pytest.raises(KeyboardInterrupt):
-        vector_index(texts, embed, "m", tmp_path)
-    vector_index(texts, embed, "m", tmp_path)
+        make_vector_index(texts, embed, "m", tmp_path)
+    make_vector_index(texts, embed, "m", tmp_path)
     assert embedded == [["one", "two"], "killed", ["three", "four"], ["five"]]
-    vector_index([*texts[:4], "six"], embed, "m", tmp_path)
+    make_vector_index([*texts[:4], "six"], embed, "m", tmp_path)
     assert embedded[4:] == [["six"]]
-    vector_index(texts[:2], embed, "another model", tmp_path)
+    make_vector_index(texts[:2], embed, "another model", tmp_path)
     assert embedded[5:] == [["one", "two"]]
 
 
@@ -147,8 +147,8 @@ def test_new_weights_in_a_models_folder_are_embedded_with_anew_and_the_same_else
         (tmp_path / folder / ".cache").mkdir(exist_ok=True)
         (tmp_path / folder / ".cache" / "downloaded").write_text(f"{len(embedded)} {folder}")
         (tmp_path / folder / "1_Pooling" / "w").write_text(weights)
-        dials = Retrieval(examples=1, search="dense", model=str(tmp_path / folder), cache=tmp_path / "kept")
-        Retriever(dials, solved, load_embed, load_embed)
+        settings = RetrievalSettings(examples=1, search="dense", model=str(tmp_path / folder), cache=tmp_path / "kept")
+        Retriever(settings, solved, load_embed, load_embed)
     assert embedded == ["first", "second"]
 
 
@@ -170,9 +170,9 @@ def test_the_kind_goes_by_the_number_of_vectors():
 
 def test_an_index_over_no_texts_is_refused():
     with pytest.raises(BadInput, match="needs texts"):
-        vector_index([], hashed, "m")
+        make_vector_index([], hashed, "m")
 
 
 def test_one_vector_is_enough_for_every_kind():
     for kind in ("flat", "hnsw", "ivf"):
-        assert built_index([hashed(["one"]).astype(np.float16)], kind).ntotal == 1
+        assert build_index([hashed(["one"]).astype(np.float16)], kind).ntotal == 1

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.reply import ballot_of
-from quorum.config import dials
+from quorum.ask.reply import ballot_from_reply
+from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.evaluation.compare import compare_runs
-from quorum.files.solution import Solved
+from quorum.files.solution import SolvedRow
 from quorum.model.backend import open_backend
 from quorum.model.seq2seq import Seq2seq
 from quorum.question import Message, Prompt, letters
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 from quorum.train.seq2seq import Seq2seqTuning, tune_seq2seq
 from tests.tiny import tiny_tokenizer
 
@@ -192,7 +192,7 @@ def taking(id):
     chance = random.Random(id)
     answer = chance.choice("ABCD")
     numbers = " ".join(str(chance.randrange(100)) for _ in range(3))
-    return Row(Prompt(id, f"{numbers} take {answer}", letters(4)), answer, answer)
+    return TrainingRow(Prompt(id, f"{numbers} take {answer}", letters(4)), answer, answer)
 
 
 TUNING = Seq2seqTuning(
@@ -207,7 +207,7 @@ def quietly(done, total):
 
 
 def tuning_of(folder):
-    """Dials for a small new T5 in `folder`, the same one each time."""
+    """Settings for a small new T5 in `folder`, the same one each time."""
     tiny_t5(d_model=64, d_ff=128, num_layers=1, initializer_factor=1.0, dropout_rate=0.0).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
     return replace(TUNING, model=str(folder))
@@ -232,12 +232,14 @@ def learnt(tmp_path_factory):
 def ballots_by(model):
     prompts = [row.prompt for row in HELD_OUT]
     replies = open_backend({"name": "seq2seq", "model": str(model), "device": "cpu"}).answer(prompts)
-    return {prompt.question_id: ballot_of(reply, prompt) for prompt, reply in zip(prompts, replies, strict=True)}
+    return {
+        prompt.question_id: ballot_from_reply(reply, prompt) for prompt, reply in zip(prompts, replies, strict=True)
+    }
 
 
 def test_a_tiny_t5_learns_to_take_the_letter_it_is_told(learnt):
     runs = {"learnt": ballots_by(learnt.folder), "new": ballots_by(learnt.folder.parents[1] / "base")}
-    solution = [Solved(row.prompt.question_id, row.answer) for row in HELD_OUT]
+    solution = [SolvedRow(row.prompt.question_id, row.answer) for row in HELD_OUT]
     pair = compare_runs(runs, solution).pairs[0]
     assert pair.difference > 0.4
     assert pair.p < 0.01
@@ -292,16 +294,16 @@ def test_an_answer_that_the_vocabulary_can_not_write_is_refused_with_its_row(tmp
     PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=64
     ).save_pretrained(folder)
-    row = Row(Prompt("q7", "A B", letters(2), ("one", "two")), "A", "one")
+    row = TrainingRow(Prompt("q7", "A B", letters(2), ("one", "two")), "A", "one")
     with pytest.raises(BadInput, match="question q7: the model's vocabulary can't write 'one'"):
         tune_seq2seq(Seq2seqTuning(model=str(folder)), [row], tmp_path / "out", quietly)
 
 
-def test_the_preset_has_dials_of_the_trainer_and_what_it_trains_is_what_the_kernel_asks():
+def test_the_preset_has_settings_of_the_trainer_and_what_it_trains_is_what_the_kernel_asks():
     kernels = Path(__file__).parents[1] / "kernels"
     train, infer = (tomllib.loads((kernels / f"{name}.toml").read_text()) for name in ("train-flan-t5", "flan-t5"))
     assert train["trainer"].pop("name") == infer["backend"]["name"] == "seq2seq"
-    assert dials(Seq2seqTuning, train["trainer"], "train-flan-t5.toml").model == "google/flan-t5-base"
+    assert from_table(Seq2seqTuning, train["trainer"], "train-flan-t5.toml").model == "google/flan-t5-base"
     assert infer["backend"]["model"] == f"{train['out']}/model"
 
 
@@ -310,17 +312,19 @@ def test_no_rows_are_told_before_a_model_is_loaded(tmp_path):
         tune_seq2seq(Seq2seqTuning(), [], tmp_path, quietly)
 
 
-@pytest.mark.parametrize("dial", [{"batch": 0}, {"steps": -5}, {"warmup": -3.0}, {"log_every": 0}, {"max_tokens": 0}])
-def test_a_dial_out_of_its_range_is_refused(dial):
-    (name,) = dial
+@pytest.mark.parametrize(
+    "setting", [{"batch": 0}, {"steps": -5}, {"warmup": -3.0}, {"log_every": 0}, {"max_tokens": 0}]
+)
+def test_a_setting_out_of_its_range_is_refused(setting):
+    (name,) = setting
     with pytest.raises(BadInput, match=f"trainer 'seq2seq': {name} is .*, allowed is"):
-        Seq2seqTuning(**dial)
+        Seq2seqTuning(**setting)
 
 
 def test_prompts_that_are_cut_are_told(tmp_path):
     said = []
     tuning = Seq2seqTuning(model=str(t5_folder()), steps=1, max_tokens=8)
-    rows = [Row(Prompt("q", "Which of these is it?" * 4, ("A", "B")), "A", "A")] * 2
+    rows = [TrainingRow(Prompt("q", "Which of these is it?" * 4, ("A", "B")), "A", "A")] * 2
     tune_seq2seq(tuning, rows, tmp_path, lambda done, total: None, said.append)
     assert len(said) == 1
     assert said[0].startswith("2 of 2 prompts are too long for 8 tokens")

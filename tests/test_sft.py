@@ -18,17 +18,17 @@ import pytest
 import torch
 import transformers
 
-from quorum.ask.prompt import render
-from quorum.config import dials
+from quorum.ask.prompt import render_prompt
+from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.model.transformers import Transformers
 from quorum.question import Question, Reply
-from quorum.train import learner, packing, sft
-from quorum.train.merge import letters_alike
-from quorum.train.rows.row import Row
+from quorum.train import packing, sft, trainable
+from quorum.train.merge import compare_letters
+from quorum.train.rows.row import TrainingRow
 from quorum.train.sft import tune_causal
-from quorum.train.trainable import CausalTuning, found_targets
-from quorum.train.trained import Trained
+from quorum.train.trainable import CausalTuning, find_lora_targets
+from quorum.train.trained import TrainingResult
 from tests.largest import largest_questions, largest_rows, write_largest
 from tests.tiny import tiny_model
 
@@ -83,8 +83,8 @@ def curve(out: Path) -> list[tuple[int, float]]:
     return [(entry["step"], entry["loss"]) for entry in json.loads((out / "loss.json").read_text())["curve"]]
 
 
-def quick(out: Path, rows: int = 24, say: Any = lambda text: None, **given: Any) -> Trained:
-    tuning = dials(CausalTuning, {"model": base(), **QUICK, **given}, "test")
+def quick(out: Path, rows: int = 24, say: Any = lambda text: None, **given: Any) -> TrainingResult:
+    tuning = from_table(CausalTuning, {"model": base(), **QUICK, **given}, "test")
     return tune_causal(tuning, largest_rows(rows), out, lambda done, total: None, say)
 
 
@@ -168,18 +168,20 @@ def test_a_merged_model_that_answers_otherwise_is_told_by_the_questions() -> Non
     even, odd = Reply("A", {"A": -0.1, "B": -2.0}), Reply("B", {"A": -2.0, "B": -0.1})
     prompts = PROMPTS[:2]
     prompts = [type(prompt)(prompt.question_id, prompt.content, ("A", "B")) for prompt in prompts]
-    parity = letters_alike(prompts, [even, even], [even, odd])
+    parity = compare_letters(prompts, [even, even], [even, odd])
     assert (parity.asked, parity.differ, parity.furthest) == (2, (prompts[1].question_id,), pytest.approx(1.9))
 
 
-def told_rows(count: int, seed: int) -> list[Row]:
+def told_rows(count: int, seed: int) -> list[TrainingRow]:
     """Questions that say which choice to take."""
     chance = random.Random(seed)
     asked = []
     for number in range(count):
         letter, choices = chance.choice("ABCD"), tuple(map(str, chance.sample(range(100, 1000), 4)))
         asked.append(Question(f"q{number}", f"Take {letter}.", choices, letter))
-    return [Row(render(question, "letter"), str(question.answer), str(question.answer)) for question in asked]
+    return [
+        TrainingRow(render_prompt(question, "letter"), str(question.answer), str(question.answer)) for question in asked
+    ]
 
 
 def test_a_tiny_model_learns_to_take_what_it_is_told(tmp_path: Path) -> None:
@@ -199,11 +201,11 @@ def test_a_tiny_model_learns_to_take_what_it_is_told(tmp_path: Path) -> None:
 def test_rows_learn_alike_padded_end_to_end_and_packed(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dials = {"model": str(tiny_model(kind, chat=True)), "steps": 2, "learning_rate": 1e-9, "max_tokens": 2000}
-    flat = quick(tmp_path / "flat", batch=24, **dials)
-    packed = quick(tmp_path / "packed", batch=8, packing=True, **dials)
+    settings = {"model": str(tiny_model(kind, chat=True)), "steps": 2, "learning_rate": 1e-9, "max_tokens": 2000}
+    flat = quick(tmp_path / "flat", batch=24, **settings)
+    packed = quick(tmp_path / "packed", batch=8, packing=True, **settings)
     monkeypatch.setattr(sft, "attend_row_by_row", lambda model: False)
-    padded = quick(tmp_path / "padded", batch=24, **dials)
+    padded = quick(tmp_path / "padded", batch=24, **settings)
     for other in (flat, packed):
         assert other.losses[0][1] == pytest.approx(padded.losses[0][1], abs=1e-4)  # all 24 rows are in the first step
         assert other.tokens == padded.tokens
@@ -263,13 +265,13 @@ def test_qlora_falls_back_where_no_four_bit_weights_are_and_says_so(
 
 
 def test_a_missing_bitsandbytes_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learner, "find_spec", lambda name: None)
+    monkeypatch.setattr(trainable, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r'bitsandbytes is not installed; pip install bitsandbytes, or method = "lora"'):
         quick(tmp_path, method="qlora")
 
 
 @pytest.mark.parametrize(
-    ("dial", "value", "allowed"),
+    ("setting", "value", "allowed"),
     [
         ("batch", 0, "1 or more"),
         ("accumulate", 0, "1 or more"),
@@ -283,9 +285,11 @@ def test_a_missing_bitsandbytes_is_told_with_the_way_out(tmp_path: Path, monkeyp
         ("seed", 2**32, "0 to 4294967295"),
     ],
 )
-def test_a_number_out_of_its_range_is_refused_before_anything_is_loaded(dial: str, value: float, allowed: str) -> None:
-    with pytest.raises(BadInput, match=rf"trainer 'sft': {dial} is {value}(\.0)?, allowed is {allowed}$"):
-        dials(CausalTuning, {"model": "/no/such/model", dial: value}, "test")
+def test_a_number_out_of_its_range_is_refused_before_anything_is_loaded(
+    setting: str, value: float, allowed: str
+) -> None:
+    with pytest.raises(BadInput, match=rf"trainer 'sft': {setting} is {value}(\.0)?, allowed is {allowed}$"):
+        from_table(CausalTuning, {"model": "/no/such/model", setting: value}, "test")
 
 
 def test_an_unknown_optimizer_is_refused_with_those_there_are(tmp_path: Path) -> None:
@@ -353,8 +357,8 @@ def test_an_unsloth_that_is_broken_ends_a_run_that_asked_for_it_and_no_other(
 def test_the_layers_that_get_an_adapter_are_found(kind: str) -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(tiny_model(kind))
     attention = ("q_proj", "k_proj", "v_proj", "o_proj")
-    assert found_targets(model)[:4] == attention
-    assert (len(found_targets(model)) == 7) is (kind == "llama")  # its experts are no layers of their own
+    assert find_lora_targets(model)[:4] == attention
+    assert (len(find_lora_targets(model)) == 7) is (kind == "llama")  # its experts are no layers of their own
 
 
 def test_smoke_cuts_a_run_to_a_few_steps_on_the_shortest_rows(tmp_path: Path) -> None:
@@ -365,10 +369,10 @@ def test_smoke_cuts_a_run_to_a_few_steps_on_the_shortest_rows(tmp_path: Path) ->
 
 
 def test_smoke_takes_the_rows_whose_completions_fit(tmp_path: Path) -> None:
-    prompt = render(largest_questions(1)[0], "letter")
+    prompt = render_prompt(largest_questions(1)[0], "letter")
     longer = replace(prompt, content=f"{prompt.content} {'really ' * 400}")
-    rows = [*[Row(prompt, "A", "so " * 400 + "A")] * 40, *[Row(longer, "A", "A")] * 40]
-    tuning = dials(CausalTuning, {"model": base(), **QUICK, "smoke": True}, "test")
+    rows = [*[TrainingRow(prompt, "A", "so " * 400 + "A")] * 40, *[TrainingRow(longer, "A", "A")] * 40]
+    tuning = from_table(CausalTuning, {"model": base(), **QUICK, "smoke": True}, "test")
     assert tune_causal(tuning, rows, tmp_path, lambda done, total: None).steps == 4
 
 
@@ -378,7 +382,7 @@ def test_prompts_that_are_cut_are_told(tmp_path: Path) -> None:
     assert said[0].startswith("24 of 24 prompts are too long for 16 tokens (max_tokens")
 
 
-def test_dials_that_need_a_gpu_are_refused_without_one(tmp_path: Path) -> None:
+def test_settings_that_need_a_gpu_are_refused_without_one(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="dtype float16 learns on a GPU alone, and there is none; allowed are auto"):
         quick(tmp_path, dtype="float16")
     with pytest.raises(BadInput, match="optimizer adamw_8bit needs a GPU, and there is none"):

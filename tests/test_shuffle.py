@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.shuffle import cyclic, movable, random_orders
+from quorum.ask.shuffle import count_movable, cyclic_orders, random_orders
 from quorum.errors import BadInput
 from quorum.question import Question, letters
 
@@ -25,7 +25,7 @@ some_questions = st.integers(2, 26).flatmap(
 
 
 def test_each_option_stands_once_in_each_place() -> None:
-    asked = cyclic(Question("q", "Which?", ("w", "x", "y", "z"))).asked()
+    asked = cyclic_orders(Question("q", "Which?", ("w", "x", "y", "z"))).asked()
     assert [question.choices for question in asked] == [
         ("w", "x", "y", "z"),
         ("x", "y", "z", "w"),
@@ -37,7 +37,7 @@ def test_each_option_stands_once_in_each_place() -> None:
 @given(some_questions, st.integers(1, 6))
 @settings(deadline=None)
 def test_the_answers_letter_moves_with_its_choice_and_back(question: Question, count: int) -> None:
-    for shuffled in (cyclic(question), random_orders(question, count)):
+    for shuffled in (cyclic_orders(question), random_orders(question, count)):
         asked = shuffled.asked()
         assert all(one.choice(one.answer or "") == question.choice(question.answer or "") for one in asked)
         assert shuffled.undo([{one.answer or "": 1.0} for one in asked]) == [{question.answer: 1.0}] * len(asked)
@@ -57,27 +57,31 @@ def test_orders_are_the_same_every_time() -> None:
 
 
 def test_none_of_the_above_stays_last() -> None:
-    assert {question.choices[3] for question in cyclic(QUESTION).asked()} == {"none of the above"}
-    assert len(cyclic(QUESTION).orders) == 3
+    assert {question.choices[3] for question in cyclic_orders(QUESTION).asked()} == {"none of the above"}
+    assert len(cyclic_orders(QUESTION).orders) == 3
 
 
 def test_an_option_that_cites_letters_holds_all_in_place() -> None:
     question = Question("q", "Which?", ("iron", "gold", "zinc", "Both A and C"))
-    assert cyclic(question).asked() == [question]
+    assert cyclic_orders(question).asked() == [question]
     assert random_orders(question, 5).asked() == [question]
 
 
 def test_none_of_the_above_in_the_middle_holds_all_in_place() -> None:
-    assert movable(Question("q", "Which?", ("iron", "none of the above", "zinc"))) == 0
+    assert count_movable(Question("q", "Which?", ("iron", "none of the above", "zinc"))) == 0
 
 
 def test_an_open_question_has_one_order() -> None:
     question = Question("q", "How many?", answer="3")
-    assert cyclic(question).asked() == [question]
+    assert cyclic_orders(question).asked() == [question]
 
 
 def test_unread_stays_unread() -> None:
-    assert cyclic(QUESTION).undo([{}, {"A": 1.0}, {"D": 0.5, "C": 0.5}]) == [{}, {"B": 1.0}, {"D": 0.5, "B": 0.5}]
+    assert cyclic_orders(QUESTION).undo([{}, {"A": 1.0}, {"D": 0.5, "C": 0.5}]) == [
+        {},
+        {"B": 1.0},
+        {"D": 0.5, "B": 0.5},
+    ]
 
 
 def test_no_order_at_all_is_refused() -> None:
@@ -106,14 +110,14 @@ def test_every_place_is_equally_likely() -> None:
     ],
 )
 def test_an_option_made_of_letters_holds_all_in_place(choice: str) -> None:
-    assert movable(Question("q", "Which?", ("iron", "gold", choice, "zinc"))) == 0
+    assert count_movable(Question("q", "Which?", ("iron", "gold", choice, "zinc"))) == 0
 
 
 @pytest.mark.parametrize(
     "choice", ["A", "Vitamin A and D", "E and F", "iron and tin", "A car and a bus", "I and II", "All mammals"]
 )
 def test_other_options_are_free(choice: str) -> None:
-    assert movable(Question("q", "Which?", ("iron", "gold", choice, "zinc"))) == 4
+    assert count_movable(Question("q", "Which?", ("iron", "gold", choice, "zinc"))) == 4
 
 
 @pytest.mark.parametrize(
@@ -131,8 +135,8 @@ def test_other_options_are_free(choice: str) -> None:
     ],
 )
 def test_an_option_that_speaks_of_all_others_stays_last(choice: str) -> None:
-    assert movable(Question("q", "Which?", ("iron", "gold", "zinc", choice))) == 3
+    assert count_movable(Question("q", "Which?", ("iron", "gold", "zinc", choice))) == 3
 
 
 def test_a_none_in_the_middle_may_be_a_value_like_others() -> None:
-    assert movable(Question("q", "Which?", ("1", "None", "2"))) == 3
+    assert count_movable(Question("q", "Which?", ("1", "None", "2"))) == 3

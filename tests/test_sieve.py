@@ -5,9 +5,9 @@ import time
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.around.isolate import Sieve
-from quorum.model.around.managed import Guarded
-from quorum.model.simulated import Fake
+from quorum.model.around.isolate import IsolatingBackend
+from quorum.model.around.managed import ManagedBackend
+from quorum.model.simulated import ScriptedModel
 from quorum.model.transformers import Transformers
 from quorum.question import Prompt, Reply
 from tests.tiny import tiny_model
@@ -37,7 +37,7 @@ class Trips:
 def sifted(model, *batches):
     """The replies' texts to each batch, and what was told."""
     told = []
-    sieve = Sieve(model, told.append)
+    sieve = IsolatingBackend(model, told.append)
     return [[reply.text for reply in sieve.answer(batch)] for batch in batches], told, sieve
 
 
@@ -95,7 +95,7 @@ def test_what_is_no_prompt_s_fault_ends_the_run_at_once(error):
 
 def guarded(model, folder, **limits):
     limits = {"clock": time.monotonic, "journal": folder / "journal.sqlite", "tell": lambda line: None, **limits}
-    return Guarded(model, {"name": "fake"}, **limits)
+    return ManagedBackend(model, {"name": "fake"}, **limits)
 
 
 def test_what_failed_is_not_remembered_and_a_later_run_asks_it_again(tmp_path):
@@ -114,7 +114,7 @@ def test_a_deadline_is_kept_while_a_batch_is_asked_again_in_parts(tmp_path):
             raise RuntimeError(CUDA)
         return Reply("A")
 
-    model = guarded(Fake(slow), tmp_path, clock=lambda: now[0], until=50.0, most=64)
+    model = guarded(ScriptedModel(slow), tmp_path, clock=lambda: now[0], until=50.0, most=64)
     replies = model.answer(prompts(64))
     assert now[0] <= 50
     assert model.unasked + model.failed == replies.count(Reply("")) < 64
@@ -127,8 +127,8 @@ def test_a_sampled_vote_that_has_to_be_asked_again_is_the_same_vote():
         if broken.pop() if broken else False:
             raise RuntimeError(CUDA)
 
-    def sampler(**dials):
-        return Transformers(str(tiny_model("llama")), method="generate", temperature=1.0, max_new_tokens=6, **dials)
+    def sampler(**settings):
+        return Transformers(str(tiny_model("llama")), method="generate", temperature=1.0, max_new_tokens=6, **settings)
 
     asked = [Prompt("q", "import os\nAnswer:", ("A", "B"), repeat=vote) for vote in range(4)]
     ((texts,), told, _) = sifted(sampler(progress=breaks_once), asked)

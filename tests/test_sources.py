@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.search.sources import _text_windows, count_tokens, read_background, search_words
+from quorum.ask.search.sources import _text_windows, count_tokens, read_background, tokenize_words
 from quorum.errors import BadInput
 
 
@@ -47,9 +47,9 @@ def test_windows_lose_nothing_and_are_no_longer_than_allowed(text, tokens, data)
     windows = list(_text_windows(text, tokens, overlap))
     assert all(count_tokens(window) <= tokens for window in windows)
     assert max(map(len, windows)) <= len(text)
-    words = [word for window in windows for word in search_words(window)]
-    assert set(words) == set(search_words(text))
-    assert len(words) >= len(search_words(text))
+    words = [word for window in windows for word in tokenize_words(window)]
+    assert set(words) == set(tokenize_words(text))
+    assert len(words) >= len(tokenize_words(text))
     assert len(set(windows)) == 1 or len(windows) <= 1 + len(text)
 
 

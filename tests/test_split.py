@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.data.duplicates import clusters
+from quorum.data.duplicates import cluster_duplicates
 from quorum.data.read import read_questions, write_questions
 from quorum.data.split import (
     HELD_OUT,
     SPLIT,
     Split,
     TrainingFolds,
-    expected_leak,
-    held_out,
-    out_of_fold,
+    estimate_random_leak,
+    fold_pairs,
+    held_out_questions,
     read_split,
-    split,
-    training,
-    without_answers,
+    split_questions,
+    strip_answers,
+    training_folds,
     write_split,
 )
 from quorum.errors import BadInput
@@ -54,7 +54,7 @@ def _shares(drawn, questions):
 
 
 def test_every_question_stands_in_one_fold_and_sizes_are_as_asked():
-    drawn = split(_questions(200))
+    drawn = split_questions(_questions(200))
     sizes = Counter(drawn.frame["fold"].to_list())
     assert drawn.frame["id"].to_list() == [f"q{n:04}" for n in range(200)]
     assert sizes[HELD_OUT] == 40
@@ -63,30 +63,33 @@ def test_every_question_stands_in_one_fold_and_sizes_are_as_asked():
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.25, 1 / 3, 0.45, 0.5])
 def test_the_held_out_share_is_near_what_was_asked(share):
-    drawn = split(_questions(300), held_out=share)
+    drawn = split_questions(_questions(300), held_out=share)
     assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(share, abs=0.02)
 
 
 def test_folds_are_alike_in_answers_and_subjects():
     questions = _questions(240)
-    for labels in _shares(split(questions), questions).values():
+    for labels in _shares(split_questions(questions), questions).values():
         assert max(labels.values()) - min(labels.values()) <= 3
 
 
 def test_the_seed_alone_draws_whatever_the_order_of_rows():
     questions = _questions(100)
-    assert split(questions).fingerprint == split(questions[::-1]).fingerprint
-    assert split(questions, seed=1).fingerprint != split(questions, seed=2).fingerprint
+    assert split_questions(questions).fingerprint == split_questions(questions[::-1]).fingerprint
+    assert split_questions(questions, seed=1).fingerprint != split_questions(questions, seed=2).fingerprint
 
 
 def test_the_same_split_is_drawn_on_every_machine():
-    assert split(_questions(60)).fingerprint == "704bb1ff605dff86b9c96bbeb9df3e15b37e0f3ea744955ae75bc1e46f10087a"
+    assert (
+        split_questions(_questions(60)).fingerprint
+        == "704bb1ff605dff86b9c96bbeb9df3e15b37e0f3ea744955ae75bc1e46f10087a"
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_group_is_never_torn(seed):
     questions = [Question(q.id, q.text, q.choices, q.answer, group=f"g{n // 4}") for n, q in enumerate(_questions(120))]
-    drawn = split(questions, seed=seed)
+    drawn = split_questions(questions, seed=seed)
     assert all(len({drawn.fold_of[f"q{n:04}"] for n in range(start, start + 4)}) == 1 for start in range(0, 120, 4))
 
 
@@ -104,15 +107,15 @@ def test_no_cluster_straddles_and_no_question_is_lost(rows, folds, share, seed):
         Question(f"{n}", text, ("yes", "no"), answer, subject, group=f"g{group}" if group < 3 else None)
         for n, (text, answer, subject, group) in enumerate(rows)
     ]
-    numbers = clusters(questions)
+    numbers = cluster_duplicates(questions)
     try:
-        drawn = split(questions, share, folds, seed)
+        drawn = split_questions(questions, share, folds, seed)
     except BadInput:
         assert len(set(numbers)) < 20  # only few clusters are a reason to refuse
         return
     assert sorted(drawn.fold_of) == sorted(question.id for question in questions)
     assert drawn.folds == list(range(1, folds + 1))
-    assert held_out(drawn, questions)
+    assert held_out_questions(drawn, questions)
     together = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
     assert len(together) == len(set(numbers))
 
@@ -125,7 +128,7 @@ def test_sizes_miss_what_was_asked_by_no_more_than_a_cluster(sizes, share, seed)
         Question(question.id, question.text, question.choices, question.answer, group=group)
         for question, group in zip(_questions(len(groups)), groups, strict=True)
     ]
-    drawn = split(questions, share, 2, seed)
+    drawn = split_questions(questions, share, 2, seed)
     counts = Counter(drawn.fold_of.values())
     slack = max(sizes) + 0.03 * len(groups)  # the share is rounded to twentieths at the finest
     assert abs(counts[HELD_OUT] - share * len(groups)) <= slack
@@ -134,73 +137,73 @@ def test_sizes_miss_what_was_asked_by_no_more_than_a_cluster(sizes, share, seed)
 
 def test_training_folds_refuse_a_held_out_question():
     questions = _questions(50)
-    drawn = split(questions)
-    held = held_out(drawn, questions)
+    drawn = split_questions(questions)
+    held = held_out_questions(drawn, questions)
     with pytest.raises(BadInput, match=f"1 questions are held out, nothing may learn from them: {held[0].id}"):
-        TrainingFolds(drawn, (*training(drawn, questions).questions, held[0]))
+        TrainingFolds(drawn, (*training_folds(drawn, questions).questions, held[0]))
 
 
 def test_training_folds_refuse_a_question_that_the_split_does_not_know():
     with pytest.raises(BadInput, match="question new is unknown to the split of 50"):
-        TrainingFolds(split(_questions(50)), (Question("new", "?"),))
+        TrainingFolds(split_questions(_questions(50)), (Question("new", "?"),))
 
 
 def test_held_out_and_training_are_all_questions_in_order():
     questions = _questions(50)[::-1]
-    drawn = split(questions)
-    both = held_out(drawn, questions) + list(training(drawn, questions).questions)
+    drawn = split_questions(questions)
+    both = held_out_questions(drawn, questions) + list(training_folds(drawn, questions).questions)
     assert sorted(both, key=questions.index) == questions
 
 
 def test_out_of_fold_asks_each_training_question_once_and_never_learns_from_it():
     questions = _questions(80)
-    known = training(split(questions, folds=4), questions)
-    rounds = list(out_of_fold(known))
+    known = training_folds(split_questions(questions, folds=4), questions)
+    rounds = list(fold_pairs(known))
     assert sorted(q.id for _, asked in rounds for q in asked) == sorted(q.id for q in known.questions)
     assert all({*others.questions, *asked} == {*known.questions} for others, asked in rounds)
     assert all(not {*others.questions} & {*asked} for others, asked in rounds)
 
 
 @pytest.mark.parametrize(
-    ("dials", "message"),
+    ("settings", "message"),
     [
         ({"held_out": 0.0}, "held-out share is 0.0"),
         ({"held_out": 0.6}, "more than 0 and at most 0.5"),
         ({"folds": 1}, "1 folds; allowed are 2 to 250"),
     ],
 )
-def test_a_dial_out_of_range_is_refused(dials, message):
+def test_a_setting_out_of_range_is_refused(settings, message):
     with pytest.raises(BadInput, match=message):
-        split(_questions(20), **dials)
+        split_questions(_questions(20), **settings)
 
 
 def test_fewer_clusters_than_folds_are_refused_with_their_number():
     same = [Question(f"{n}", "Who is X?", ("a", "b"), "A") for n in range(30)]
     with pytest.raises(BadInput, match="30 questions fall into 1 clusters.* at least 6"):
-        split(same)
+        split_questions(same)
 
 
 def test_an_id_twice_is_refused():
     with pytest.raises(BadInput, match="not so q0001"):
-        split([*_questions(20), _questions(2)[1]])
+        split_questions([*_questions(20), _questions(2)[1]])
 
 
 def test_unsolved_open_and_rare_questions_are_split_too():
     open_ones = [Question(f"open{n}", f"{q.text} how many?", answer=str(n)) for n, q in enumerate(_questions(30))]
     rare = Question("rare", "Which one of these seven is so?", tuple("abcdefg"), "G", subject="alone")
-    drawn = split([*open_ones, rare, *_questions(30)])
+    drawn = split_questions([*open_ones, rare, *_questions(30)])
     assert len(drawn.frame) == 61
 
 
 def test_a_question_without_its_answer_has_no_rationale_either():
     solved = Question("q", "?", ("a", "b"), "A", rationale="It is A.")
-    assert without_answers([solved]) == [Question("q", "?", ("a", "b"))]
+    assert strip_answers([solved]) == [Question("q", "?", ("a", "b"))]
 
 
 def test_a_random_split_is_known_to_leak_a_pair_as_often_as_chance_tears_it():
     frame = pl.DataFrame({"id": list("abcd"), "cluster": [0, 0, 1, 2], "fold": [1, 1, 0, 0]}, schema=SPLIT)
     # 2 of 4 are held out: each of the pair with chance 1/2, and then the other is in training with chance 2/3
-    assert expected_leak(Split(frame)) == pytest.approx(2 * 1 / 2 * 2 / 3)
+    assert estimate_random_leak(Split(frame)) == pytest.approx(2 * 1 / 2 * 2 / 3)
 
 
 def test_a_cluster_in_two_folds_is_no_split():
@@ -210,7 +213,7 @@ def test_a_cluster_in_two_folds_is_no_split():
 
 
 def test_a_written_split_is_read_back_with_its_fingerprint(tmp_path):
-    drawn = split(_questions(50))
+    drawn = split_questions(_questions(50))
     write_split(drawn, tmp_path / "new" / "split.parquet")
     assert read_split(tmp_path / "new" / "split.parquet").fingerprint == drawn.fingerprint
 
@@ -227,12 +230,12 @@ def test_a_file_that_is_no_split_is_named(tmp_path):
 def test_no_cluster_straddles_the_real_file():
     frame = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv").select("task_id", "question", "choices")
     questions = [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
-    drawn = split(questions)
-    numbers = clusters(questions)
+    drawn = split_questions(questions)
+    numbers = cluster_duplicates(questions)
     folds_of = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
     assert len(folds_of) == len(set(numbers))
     assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(0.2, abs=0.005)
-    assert expected_leak(drawn) > 70
+    assert estimate_random_leak(drawn) > 70
 
 
 def _run(*arguments):
@@ -253,12 +256,12 @@ def test_the_script_writes_no_held_out_answer_but_into_the_solution(tmp_path):
     assert solution.rows() == [(question.id, answers[question.id]) for question in asked]
     drawn = read_split(tmp_path / "out" / "split.parquet")
     assert json.loads(done.stdout)["fingerprint"] == drawn.fingerprint
-    assert held_out(drawn, asked) == asked
-    assert training(drawn, learnt).questions == tuple(learnt)
+    assert held_out_questions(drawn, asked) == asked
+    assert training_folds(drawn, learnt).questions == tuple(learnt)
 
 
 def test_the_script_refuses_bad_input_in_one_line(tmp_path):
-    write_questions(without_answers(_questions(30)), tmp_path / "unsolved.parquet")
+    write_questions(strip_answers(_questions(30)), tmp_path / "unsolved.parquet")
     done = _run(tmp_path / "unsolved.parquet", "--out", tmp_path)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from quorum.errors import BadInput
 from quorum.files.cells import cell_number, find_id_column, is_null, read_cells
 from quorum.files.check import check_submission
-from quorum.files.submission import Sample, read_sample, sample_for, write_submission
+from quorum.files.submission import Sample, make_sample, read_sample, write_submission
 from tests.real import real_data
 
 PRIOR = {"A": 0.2, "B": 0.5, "C": 0.2, "D": 0.1}
@@ -96,7 +96,7 @@ def test_rows_columns_and_ids_are_the_samples_whatever_order_answers_come_in(tmp
 
 
 def test_unread_questions_get_the_prior_among_their_own_labels_and_are_counted(tmp_path):
-    sample = sample_for(["q1", "q2", "q3", "q4", "q5"])
+    sample = make_sample(["q1", "q2", "q3", "q4", "q5"])
     labels = {"q1": ("A", "B"), "q2": ("A", "C"), "q3": ABCD, "q5": ("E", "F")}
     answers = {"q1": {}, "q2": {"A": 0.0, "C": 0.0}, "q3": {"D": 1.0}}
     filled, text = written(tmp_path, answers, labels, sample, prior={"A": 0.2, "B": 0.5, "C": 0.3})
@@ -105,31 +105,31 @@ def test_unread_questions_get_the_prior_among_their_own_labels_and_are_counted(t
 
 
 def test_a_tie_goes_to_the_first_label_in_the_alphabet(tmp_path):
-    _, text = written(tmp_path, {"q": {"C": 0.4, "B": 0.4, "A": 0.2}}, {"q": ABCD}, sample_for(["q"]))
+    _, text = written(tmp_path, {"q": {"C": 0.4, "B": 0.4, "A": 0.2}}, {"q": ABCD}, make_sample(["q"]))
     assert text == "id,answer\nq,B\n"
 
 
 def test_ranked_answers_are_filled_up_by_the_prior_and_never_repeat(tmp_path):
-    sample = sample_for(["q1", "q2", "q3"], "ranked", k=3)
+    sample = make_sample(["q1", "q2", "q3"], "ranked", k=3)
     labels = {"q1": ABCD, "q2": ("A", "B"), "q3": ABCD}
     _, text = written(tmp_path, {"q1": {"D": 1.0, "C": 0.0}, "q2": {"A": 1.0}}, labels, sample)
     assert text == "id,answer\nq1,D B A\nq2,A B\nq3,B A C\n"
 
 
 def test_probabilities_sum_to_one_over_the_questions_own_labels(tmp_path):
-    sample = sample_for(["q1", "q2"], "probabilities", labels=("A", "B", "C"))
+    sample = make_sample(["q1", "q2"], "probabilities", labels=("A", "B", "C"))
     _, text = written(tmp_path, {"q1": {"A": 3.0, "B": 1.0}}, {"q1": ("A", "B"), "q2": ("A", "C")}, sample)
     assert text == "id,A,B,C\nq1,0.75,0.25,0.0\nq2,0.5,0.0,0.5\n"
 
 
 @pytest.mark.parametrize(("form", "cell"), [("index0", "2"), ("index1", "3")])
 def test_an_index_counts_the_questions_labels(tmp_path, form, cell):
-    _, text = written(tmp_path, {"q": {"C": 1.0}}, {"q": ABCD}, sample_for(["q"], form))
+    _, text = written(tmp_path, {"q": {"C": 1.0}}, {"q": ABCD}, make_sample(["q"], form))
     assert text == f"id,answer\nq,{cell}\n"
 
 
 def test_an_open_answer_stands_as_it_is_and_one_that_reads_as_null_is_unread(tmp_path):
-    sample = sample_for(["q1", "q2"], "text")
+    sample = make_sample(["q1", "q2"], "text")
     filled, text = written(tmp_path, {"q1": {"-1.5": 1.0}, "q2": {"NaN": 1.0}}, {"q1": (), "q2": ()}, sample, {"42": 1})
     assert text == "id,answer\nq1,-1.5\nq2,42\n"
     assert filled.unread == ("q2",)
@@ -148,13 +148,13 @@ def test_an_open_answer_stands_as_it_is_and_one_that_reads_as_null_is_unread(tmp
 )
 def test_an_answer_that_cannot_be_submitted_is_refused(tmp_path, answers, labels, told):
     with pytest.raises(BadInput, match=told):
-        written(tmp_path, answers, labels, sample_for(["q"]))
+        written(tmp_path, answers, labels, make_sample(["q"]))
     assert not (tmp_path / "submission.csv").exists()
 
 
 def test_a_question_with_more_labels_than_probability_columns_is_refused(tmp_path):
     with pytest.raises(BadInput, match="question q: its labels are A, B, C; the submission can say A, B"):
-        written(tmp_path, {}, {"q": ("A", "B", "C")}, sample_for(["q"], "probabilities", labels=("A", "B")))
+        written(tmp_path, {}, {"q": ("A", "B", "C")}, make_sample(["q"], "probabilities", labels=("A", "B")))
 
 
 def test_the_form_must_suit_the_columns():
@@ -183,7 +183,7 @@ def test_what_is_written_passes_the_check_and_reads_back(tmp_path_factory, data)
     ids = data.draw(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=5, unique=True))
     counts = data.draw(st.lists(st.integers(2, 26), min_size=len(ids), max_size=len(ids)))
     widest = max(counts)
-    sample = sample_for(
+    sample = make_sample(
         ids,
         form,
         k=data.draw(st.integers(1, 26)) if form == "ranked" else 1,

@@ -11,10 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.competition.sweep import Candidate, Trial, candidates_of, nested_accuracy, picked, write_checkpoint_scores
-from quorum.data.split import split, write_split
+from quorum.competition.sweep import (
+    Candidate,
+    Trial,
+    list_candidates,
+    nested_accuracy,
+    pick_trial,
+    write_checkpoint_scores,
+)
+from quorum.data.split import split_questions, write_split
 from quorum.errors import BadInput
-from quorum.evaluation.ledger import Entry, leaderboard, read_ledger
+from quorum.evaluation.ledger import Entry, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import Score
 from quorum.question import Question
 from sweep import check_held_out, grid_of
@@ -41,42 +48,42 @@ def training(folder, steps, adapter=False, torn=None):
 
 
 def test_the_most_accurate_is_picked_and_a_tie_goes_to_the_earliest():
-    assert picked(trials(0.5, 0.7, 0.6, 0.7)) == 1
+    assert pick_trial(trials(0.5, 0.7, 0.6, 0.7)) == 1
 
 
 def test_a_floor_on_a_second_criterion_breaks_in():
-    assert picked(trials(0.9, 0.7, 0.7, second=[0.79, 0.8, 0.95]), floor=0.8) == 1
+    assert pick_trial(trials(0.9, 0.7, 0.7, second=[0.79, 0.8, 0.95]), floor=0.8) == 1
 
 
 def test_who_has_no_second_value_does_not_reach_a_floor():
-    assert picked(trials(0.9, 0.7, second=[None, 0.5]), floor=0.5) == 1
+    assert pick_trial(trials(0.9, 0.7, second=[None, 0.5]), floor=0.5) == 1
 
 
 def test_that_none_reaches_the_floor_is_told_with_the_highest():
     with pytest.raises(BadInput, match="none of the 2 candidates reaches the floor of 0.9; the highest is 0.8"):
-        picked(trials(0.5, 0.7, second=[0.8, 0.2]), floor=0.9)
+        pick_trial(trials(0.5, 0.7, second=[0.8, 0.2]), floor=0.9)
 
 
 def test_checkpoints_stand_in_the_order_of_their_steps_and_a_torn_one_is_left_out(tmp_path):
-    found = candidates_of(training(tmp_path, [100, 20, 3], torn=100), {})
+    found = list_candidates(training(tmp_path, [100, 20, 3], torn=100), {})
     assert [candidate.name for candidate in found] == ["checkpoint-3", "checkpoint-20"]
-    assert found[0].dials == {"backend.model": str(tmp_path / "checkpoints" / "checkpoint-3")}
+    assert found[0].settings == {"backend.model": str(tmp_path / "checkpoints" / "checkpoint-3")}
 
 
-def test_an_adapter_goes_to_the_dial_of_adapters(tmp_path):
-    found = candidates_of(training(tmp_path, [1, 2], adapter=True), {})
-    assert list(found[1].dials) == ["backend.adapter"]
+def test_an_adapter_goes_to_the_setting_of_adapters(tmp_path):
+    found = list_candidates(training(tmp_path, [1, 2], adapter=True), {})
+    assert list(found[1].settings) == ["backend.adapter"]
 
 
 def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
     grid = {"backend.scale": [5, 20], "prompt": ["bare", "letter"]}
-    assert [one.name for one in candidates_of(None, grid)] == [
+    assert [one.name for one in list_candidates(None, grid)] == [
         "backend.scale=5 prompt=bare",
         "backend.scale=5 prompt=letter",
         "backend.scale=20 prompt=bare",
         "backend.scale=20 prompt=letter",
     ]
-    both = candidates_of(training(tmp_path, [1, 2]), {"backend.scale": [5, 20]})
+    both = list_candidates(training(tmp_path, [1, 2]), {"backend.scale": [5, 20]})
     assert [one.name for one in both] == [
         f"checkpoint-{step} backend.scale={scale}" for step in (1, 2) for scale in (5, 20)
     ]
@@ -84,11 +91,11 @@ def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
 
 def test_less_than_two_candidates_are_no_choice(tmp_path):
     with pytest.raises(BadInput, match="no whole checkpoint"):
-        candidates_of(tmp_path, {})
+        list_candidates(tmp_path, {})
     with pytest.raises(BadInput, match="1 candidate \\(checkpoint-7\\)"):
-        candidates_of(training(tmp_path, [7]), {})
+        list_candidates(training(tmp_path, [7]), {})
     with pytest.raises(BadInput, match="1 candidate \\(as it stands\\)"):
-        candidates_of(None, {})
+        list_candidates(None, {})
 
 
 def test_scores_are_written_in_order_with_the_second_criterion_only_where_there_is_one(tmp_path):
@@ -96,7 +103,7 @@ def test_scores_are_written_in_order_with_the_second_criterion_only_where_there_
     for second, columns in ((None, 7), (0.75, 8)):
         write_checkpoint_scores(tmp_path / "scores.csv", [Trial(candidate, 100, 0.5, None, 2, 1.23, second)])
         heading, row = csv.reader((tmp_path / "scores.csv").open())
-        assert heading == ["checkpoint", "dials", "n", "accuracy", "error", "unread", "seconds", "second"][:columns]
+        assert heading == ["checkpoint", "settings", "n", "accuracy", "error", "unread", "seconds", "second"][:columns]
         assert row == ["checkpoint-3", '{"prompt": "bare"}', "100", "0.5", "", "2", "1.2", "0.75"][:columns]
 
 
@@ -143,22 +150,22 @@ def entry(name, looks, sha256):
 
 
 def test_a_pick_out_of_several_counts_as_many_looks_and_sending_the_same_again_as_none_more():
-    (board,) = leaderboard([entry("plain", 1, "a"), entry("swept", 4, "b"), entry("again", 1, "b")])
+    (board,) = make_leaderboard([entry("plain", 1, "a"), entry("swept", 4, "b"), entry("again", 1, "b")])
     assert {row.entry.name: row.look for row in board.standings} == {"plain": 1, "swept": 5, "again": 5}
 
 
 def test_a_grid_reads_each_value_as_toml_does():
     assert grid_of(["backend.scale=5,2.5", "prompt=bare"]) == {"backend.scale": [5, 2.5], "prompt": ["bare"]}
-    with pytest.raises(BadInput, match="--grid 'bare' is not dial=value,value"):
+    with pytest.raises(BadInput, match="--grid 'bare' is not key=value,value"):
         grid_of(["bare"])
 
 
 def test_a_training_that_held_out_other_questions_is_refused(tmp_path):
     questions = [Question(f"q{number}", f"{number}?", ("yes", "no"), "A") for number in range(100)]
-    write_split(split(questions, 0.25, seed=1), tmp_path / "split.parquet")
-    check_held_out(SimpleNamespace(split=split(questions, 0.25, seed=1)), tmp_path)
+    write_split(split_questions(questions, 0.25, seed=1), tmp_path / "split.parquet")
+    check_held_out(SimpleNamespace(split=split_questions(questions, 0.25, seed=1)), tmp_path)
     with pytest.raises(BadInput, match="another split than the one here"):
-        check_held_out(SimpleNamespace(split=split(questions, 0.25, seed=2)), tmp_path)
+        check_held_out(SimpleNamespace(split=split_questions(questions, 0.25, seed=2)), tmp_path)
 
 
 def program(folder, *command):
@@ -234,7 +241,7 @@ def test_the_checkpoints_of_a_real_training_are_swept_and_the_later_one_is_picke
     rows = list(csv.DictReader((tmp_path / "trained" / "checkpoint_scores.csv").open()))
     assert [float(row["accuracy"]) for row in rows] == accuracies
     assert all(float(row["second"]) > 0.1 for row in rows)
-    (board,) = leaderboard(read_ledger(tmp_path / "submissions" / "ledger.jsonl"))
+    (board,) = make_leaderboard(read_ledger(tmp_path / "submissions" / "ledger.jsonl"))
     assert board.standings[0].look == 2
     assert board.standings[0].entry.held_out.value == pytest.approx(accuracies[1])
     letters = [

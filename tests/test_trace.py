@@ -8,15 +8,15 @@ import transformers
 
 from quorum.errors import BadInput
 from quorum.question import Prompt
-from quorum.train.callbacks import came_to, watch
+from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.row import Row
-from quorum.train.trained import Trained
+from quorum.train.rows.row import TrainingRow
+from quorum.train.trained import TrainingResult
 from tests.tiny import tiny_model
 
 torch.set_num_threads(1)
-ROWS = [Row(Prompt(f"q{n}", f"{n}?", ("A", "B")), "A", "A") for n in range(8)]
+ROWS = [TrainingRow(Prompt(f"q{n}", f"{n}?", ("A", "B")), "A", "A") for n in range(8)]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ToyTuning:
     targets: tuple[str, ...] = ()
 
 
-def trainer(out, progress=lambda done, total: None, steps=5, **dials):
+def trainer(out, progress=lambda done, total: None, steps=5, **settings):
     model = transformers.AutoModelForCausalLM.from_pretrained(tiny_model("llama"))
     ids = [{"input_ids": [5, 6, 7, 8], "attention_mask": [1] * 4, "labels": [5, 6, 7, 8]}] * 64
     args = transformers.TrainingArguments(
@@ -41,10 +41,10 @@ def trainer(out, progress=lambda done, total: None, steps=5, **dials):
         report_to="none",
         use_cpu=True,
         disable_tqdm=True,
-        **dials,
+        **settings,
     )
     return transformers.Trainer(
-        model, args, train_dataset=ids, callbacks=[watch(out, progress, iter(range(99)).__next__)]
+        model, args, train_dataset=ids, callbacks=[make_callback(out, progress, iter(range(99)).__next__)]
     )
 
 
@@ -52,7 +52,7 @@ def test_the_curve_is_written_as_it_grows_and_drawn_at_the_end(tmp_path):
     seen = []
     run = trainer(tmp_path, lambda done, total: seen.append((done, total)))
     run.train()
-    told = came_to(run, tmp_path)
+    told = make_result(run, tmp_path)
     assert seen == [(n, 5) for n in range(1, 6)]
     assert [step for step, _ in told.losses] == [1, 2, 4, 5]  # the last step too
     assert told.tokens == 5 * 2 * 4
@@ -67,7 +67,7 @@ def test_a_run_that_goes_on_counts_the_time_and_tokens_from_before(tmp_path):
     trainer(tmp_path, steps=4).train()
     going_on = trainer(tmp_path, steps=6)
     going_on.train(resume_from_checkpoint=str(tmp_path / "checkpoints" / "checkpoint-4"))
-    told = came_to(going_on, tmp_path)
+    told = make_result(going_on, tmp_path)
     assert [step for step, _ in told.losses] == [1, 2, 4, 6]
     assert (told.steps, told.tokens, told.seconds) == (6, 48, 4)
 
@@ -95,7 +95,7 @@ def test_the_last_whole_checkpoint_is_gone_on_at_and_half_a_one_is_not(tmp_path)
 )
 def test_a_folder_with_another_training_is_refused(tmp_path, tuning, rows, differs):
     last_checkpoint(tmp_path, ToyTuning("m"), ROWS)
-    assert last_checkpoint(tmp_path, tuning, rows) is None  # nothing was learnt there: the dials may be mended
+    assert last_checkpoint(tmp_path, tuning, rows) is None  # nothing was learnt there: the settings may be mended
     last_checkpoint(tmp_path, ToyTuning("m"), ROWS)
     (tmp_path / "checkpoints" / "checkpoint-8").mkdir(parents=True)
     (tmp_path / "checkpoints" / "checkpoint-8" / "trainer_state.json").write_text("{}")
@@ -104,7 +104,7 @@ def test_a_folder_with_another_training_is_refused(tmp_path, tuning, rows, diffe
 
 
 def test_the_card_says_what_the_model_was_made_of(tmp_path):
-    trained = Trained(tmp_path / "adapter", 5, 2.0, 40, ((1, 3.0), (5, 1.5)), 2**30)
+    trained = TrainingResult(tmp_path / "adapter", 5, 2.0, 40, ((1, 3.0), (5, 1.5)), 2**30)
     write_card(tmp_path, "owner/base", ToyTuning("owner/base", targets=("q", "v")), ROWS, trained, adapter=True)
     card = (tmp_path / "adapter" / "README.md").read_text()
     assert card.startswith("---\nbase_model: owner/base\nlibrary_name: peft\n")

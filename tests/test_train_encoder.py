@@ -15,7 +15,7 @@ from quorum.model.encoder import open_scorer
 from quorum.model.similarity import PACKAGED
 from quorum.question import Message, Prompt, letters
 from quorum.train.encoder import EncoderTuning, option_loss, tune_encoder
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 from tests.tiny import tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -36,7 +36,7 @@ def wanted(things):
             for second in range(4):
                 if first != second:
                     prompt = asked("Which one do we want?", f"{SIZES[first]} {thing}", f"{SIZES[second]} {thing}")
-                    rows.append(Row(prompt, "A" if first > second else "B", "-"))
+                    rows.append(TrainingRow(prompt, "A" if first > second else "B", "-"))
     return rows
 
 
@@ -75,8 +75,8 @@ def bert(tmp_path_factory):
     return headless("Bert", tmp_path_factory.mktemp("bert"))
 
 
-def head_tuning(bert, **dials):
-    return EncoderTuning(**({"model": bert, "epochs": 12, "batch": 8, "learning_rate": 3e-3} | dials))
+def head_tuning(bert, **settings):
+    return EncoderTuning(**({"model": bert, "epochs": 12, "batch": 8, "learning_rate": 3e-3} | settings))
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,7 @@ def longest_read(scorer, prompt):
     return max(widths)
 
 
-def test_the_card_tells_base_dials_and_rows(with_head, bert):
+def test_the_card_tells_base_settings_and_rows(with_head, bert):
     card = (with_head.folder / "README.md").read_text()
     for told in (bert, "learning_rate = 0.003", "48 of"):
         assert told in card
@@ -221,7 +221,7 @@ def test_the_card_tells_base_dials_and_rows(with_head, bert):
 
 def test_rows_without_options_teach_an_encoder_nothing(tmp_path):
     with pytest.raises(BadInput, match="none of 1 rows to learn from has any"):
-        tune_encoder(EncoderTuning(), [Row(Prompt("q", "2 + 2?", ()), "4", "4")], tmp_path, quiet)
+        tune_encoder(EncoderTuning(), [TrainingRow(Prompt("q", "2 + 2?", ()), "4", "4")], tmp_path, quiet)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -256,8 +256,8 @@ def test_a_language_model_without_a_head_is_not_asked(bert):
 
 
 @pytest.mark.parametrize(
-    "dial", [{"epochs": 0.0}, {"batch": 0}, {"warmup": 1.0}, {"warmup": -0.1}, {"frozen_layers": -1}]
+    "setting", [{"epochs": 0.0}, {"batch": 0}, {"warmup": 1.0}, {"warmup": -0.1}, {"frozen_layers": -1}]
 )
-def test_a_dial_out_of_its_range_is_refused(dial):
-    with pytest.raises(BadInput, match=next(iter(dial))):
-        EncoderTuning(**dial)
+def test_a_setting_out_of_its_range_is_refused(setting):
+    with pytest.raises(BadInput, match=next(iter(setting))):
+        EncoderTuning(**setting)

@@ -13,14 +13,14 @@ import pytest
 
 from quorum.config import read_config
 from quorum.data.read import read_questions, read_records
-from quorum.data.split import held_out, read_split, split, training, write_split
+from quorum.data.split import held_out_questions, read_split, split_questions, training_folds, write_split
 from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
-from quorum.files.answers import ballots_of, read_answers
-from quorum.kaggle.bundle import built_kernel
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.kaggle.bundle import build_kernel
 from quorum.question import Question
-from quorum.train.resume import begin_anew
-from quorum.train.rows.build import Lesson, teach
+from quorum.train.resume import clear_training
+from quorum.train.rows.build import RowSettings, build_rows
 from quorum.train.rows.formats import write_rows
 from tests.test_seq2seq import t5_folder
 from tests.tiny import tiny_model
@@ -69,7 +69,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_printed_kernel_trains_on_the_training_folds_and_the_infer_kernel_asks_what_it_made(folder, monkeypatch):
-    text = built_kernel(ROOT / "kernels" / "train.py", tomllib.loads(TRAIN), ROOT / "src", "taught", "0000000")
+    text = build_kernel(ROOT / "kernels" / "train.py", tomllib.loads(TRAIN), ROOT / "src", "taught", "0000000")
     (folder / "taught.py").write_text(text)
     done = subprocess.run([sys.executable, "taught.py"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -78,7 +78,7 @@ def test_the_printed_kernel_trains_on_the_training_folds_and_the_infer_kernel_as
     assert "30 of 30 questions" in card
     infer = story("infer", monkeypatch)
     infer.main(read_config(infer.Infer, folder / "infer.toml"))
-    ballots = ballots_of(read_answers(folder / "asked" / "train.parquet"))
+    ballots = ballots_from_answers(read_answers(folder / "asked" / "train.parquet"))
     assert len(ballots) == 40
     assert all(set(ballot) == set("ABC") for ballot in ballots.values())
 
@@ -87,7 +87,7 @@ def test_a_smoke_run_takes_a_few_steps_anew_beside_the_folder_of_the_training(fo
     smoke = folder / "taught-smoke"
     (smoke / "checkpoints" / "checkpoint-9").mkdir(parents=True)
     (smoke / "checkpoints" / "checkpoint-9" / "trainer_state.json").write_text("{}")
-    (smoke / "training.json").write_text('{"trainer": "EncoderTuning", "seed": 7}')  # of a run with other dials
+    (smoke / "training.json").write_text('{"trainer": "EncoderTuning", "seed": 7}')  # of a run with other settings
     train = story("train", monkeypatch)
     train.main(read_config(train.Train, folder / "train.toml", ["smoke=true", "trainer.batch=2"]))
     assert "4 steps" in capsys.readouterr().err
@@ -98,23 +98,23 @@ def test_a_smoke_run_takes_a_few_steps_anew_beside_the_folder_of_the_training(fo
 
 def test_only_a_folder_that_a_training_left_is_begun_anew(tmp_path):
     (tmp_path / "mine").touch()
-    begin_anew(tmp_path)
-    begin_anew(tmp_path / "nothing")
+    clear_training(tmp_path)
+    clear_training(tmp_path / "nothing")
     assert (tmp_path / "mine").exists()
 
 
 def written_rows(folder, form="prompt", ids=True):
     """The rows of the training folds in rows.jsonl, and their split; the ids that are held out."""
     questions = read_questions(folder / "train.csv")
-    parts = split(questions, held_out=0.25)
+    parts = split_questions(questions, held_out=0.25)
     write_split(parts, folder / "split.parquet")
-    rows = teach(training(parts, questions), Lesson(style="bare")).rows
+    rows = build_rows(training_folds(parts, questions), RowSettings(style="bare")).rows
     write_rows(rows, folder / "rows.jsonl", form)
     if not ids:
         documents = map(json.loads, (folder / "rows.jsonl").read_text().splitlines())
         lines = [json.dumps({key: value for key, value in each.items() if key != "id"}) for each in documents]
         (folder / "rows.jsonl").write_text("\n".join(lines))
-    return [question.id for question in held_out(parts, questions)]
+    return [question.id for question in held_out_questions(parts, questions)]
 
 
 ROWS = ["train=rows.jsonl", "lesson={}"]
@@ -169,9 +169,9 @@ def test_a_layout_says_that_fields_like_those_of_rows_hold_questions(folder, mon
     assert len(learnt(folder, monkeypatch, "train=asked.json", layout)) == 30
 
 
-@pytest.mark.parametrize("dial", ["split", "sampling.ids"])
-def test_a_split_or_a_draw_that_is_not_made_yet_is_told_with_what_makes_it(folder, monkeypatch, dial):
-    told = learnt(folder, monkeypatch, f"{dial}=data/draw/none")
+@pytest.mark.parametrize("setting", ["split", "sampling.ids"])
+def test_a_split_or_a_draw_that_is_not_made_yet_is_told_with_what_makes_it(folder, monkeypatch, setting):
+    told = learnt(folder, monkeypatch, f"{setting}=data/draw/none")
     assert told.startswith(
         "data/draw/none: no such file; scripts/draw.py train.csv --backend TOML draws ids and makes their split"
     )
@@ -234,9 +234,9 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
     questions = read_records(Path(table["train"]), Layout(**table.get("layout", {}))).records
     if "split" in table:  # what scripts/draw.py leaves
         asked = [Question(each.id, each.text, each.choices, each.answer) for each in questions]
-        parts = split(asked)
+        parts = split_questions(asked)
         write_split(parts, Path(table["split"]))
-        drawn = [each.id for each in training(parts, asked).questions[:40]]
+        drawn = [each.id for each in training_folds(parts, asked).questions[:40]]
         Path(table["sampling"]["ids"]).write_text("\n".join(["id", *drawn]))
     models = {"sft": tiny_model("llama", chat=True), "seq2seq": t5_folder()}
     kind = table["trainer"]["name"]

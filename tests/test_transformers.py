@@ -11,7 +11,7 @@ import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quorum.engine.tokens import Rendering, Tokens, fitted
+from quorum.engine.tokens import PromptTokenizer, TokenizedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, Reply, letters
@@ -61,7 +61,7 @@ def test_normalisations_divide_by_tokens_by_bytes_and_subtract_what_the_option_i
     rendered = backend.tokens.rendering(prompt.content)
     tokens = backend.logprobs(backend.tokens.options(rendered, prompt.options))
     alone = backend.logprobs(
-        [backend.tokens.options(Rendering("Answer:", False, " "), [option])[0] for option in prompt.options]
+        [backend.tokens.options(TokenizedPrompt("Answer:", False, " "), [option])[0] for option in prompt.options]
     )
     scores = {
         "token": [sum(each) / len(each) for each in tokens],
@@ -106,20 +106,20 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
     [("Answer:", False, "ĠA"), ("Answer:\n", False, "A"), ("", False, "A"), ("Answer:", True, "A")],
 )
 def test_a_letter_is_written_as_the_model_would_write_it_there(content: str, chat: bool, token: str) -> None:
-    tokens = Tokens(tiny_tokenizer(chat))
+    tokens = PromptTokenizer(tiny_tokenizer(chat))
     first, _ = tokens.labels(tokens.rendering(content), ("A", "B"))
     assert tokens.tokenizer.convert_ids_to_tokens(list(first.following)) == [token]
 
 
 def test_a_turn_that_the_assistant_began_is_continued() -> None:
-    tokens = Tokens(tiny_tokenizer(chat=True))
+    tokens = PromptTokenizer(tiny_tokenizer(chat=True))
     rendered = tokens.rendering((Message("user", "2+2?"), Message("assistant", "The answer is")))
     assert rendered.text.endswith("assistant\nThe answer is")
     assert rendered.glue == " "
 
 
 def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
-    tokens = Tokens(tiny_tokenizer())
+    tokens = PromptTokenizer(tiny_tokenizer())
     rendered = tokens.rendering("Answer:\n")
     assert [len(each.following) for each in tokens.labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
     assert [len(each.following) for each in tokens.labels(rendered, ("TRUE", "FALSE"))] == [1, 1]
@@ -129,7 +129,7 @@ def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
 @example("", ["\x80", "00"])  # nothing before, and nothing in common
 @given(st.text(max_size=40), st.lists(st.text(max_size=12), min_size=2, max_size=5))
 def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(text: str, options: list[str]) -> None:
-    tokens = Tokens(tiny_tokenizer())
+    tokens = PromptTokenizer(tiny_tokenizer())
     rendered = tokens.rendering(text)
     for option, each in zip(options, tokens.options(rendered, options), strict=True):
         whole = tokens.ids(rendered, option)
@@ -145,7 +145,7 @@ def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(t
     st.lists(st.text(max_size=9), min_size=2),
 )
 def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, filler: str, options: list[str]) -> None:
-    tokens = Tokens(tiny_tokenizer())
+    tokens = PromptTokenizer(tiny_tokenizer())
     rendered = tokens.rendering(filler * 30 + text)
     whole = [tokens.ids(rendered, option) for option in options]
     for ids, each in zip(whole, tokens.options(rendered, options), strict=True):
@@ -157,7 +157,7 @@ def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, fill
     st.lists(st.sampled_from(["<s>", "</s>", "<pad>", "<|im_end|>", "<|im_start|>", "<", "s>", "\n", "a"]), max_size=6)
 )
 def test_no_question_can_write_a_special_token(pieces: list[str]) -> None:
-    tokens = Tokens(tiny_tokenizer(chat=True))
+    tokens = PromptTokenizer(tiny_tokenizer(chat=True))
     rendered = tokens.rendering("".join(pieces))
     special = [id for id in tokens.ids(rendered, "".join(pieces)) if id in tokens.tokenizer.all_special_ids]
     assert tokens.tokenizer.convert_ids_to_tokens(special) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
@@ -170,9 +170,9 @@ def test_a_template_without_a_system_role_reads_its_text_in_the_users_turn() -> 
         "{% for message in messages %}[{{ message.role }}] {{ message.content }}{% endfor %}"
     )
     turns = (Message("system", "Be brief."), Message("user", "2+2?"))
-    assert Tokens(tokenizer).rendering(turns).text == "[user] Be brief.\n\n2+2?"
+    assert PromptTokenizer(tokenizer).rendering(turns).text == "[user] Be brief.\n\n2+2?"
     with pytest.raises(BadInput, match="refuses the turns system: no system role"):
-        Tokens(tokenizer).rendering(turns[:1])
+        PromptTokenizer(tokenizer).rendering(turns[:1])
 
 
 def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
@@ -180,7 +180,7 @@ def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
     short = Prompt("s", "fits\nAnswer:", ("A", "B"))
     long = Prompt("l", "instruction " + "filler " * 90 + "the question\nAnswer:", ("A", "B"))
     context = backend.tokens.labels(backend.tokens.rendering(long.content), long.labels)[0].context
-    kept = fitted(context, 39)
+    kept = truncate_middle(context, 39)
     assert len(kept) == 39
     assert kept[:9] == context[:9]
     assert kept[9:] == context[-30:]
@@ -211,8 +211,8 @@ def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
 
 def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_batch() -> None:
     def sampler(seed: int) -> Transformers:
-        dials = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
-        return Transformers(str(tiny_model("llama")), **dials)
+        settings = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
+        return Transformers(str(tiny_model("llama")), **settings)
 
     prompt, other = Prompt("q", "import", ()), Prompt("r", "class A:\n" * 3, ())
     once = sampler(1)
@@ -223,8 +223,8 @@ def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_ba
 
 
 def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
-    dials = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
-    backend = Transformers(str(tiny_model("llama")), **dials)
+    settings = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
+    backend = Transformers(str(tiny_model("llama")), **settings)
     drawn = [reply.text for reply in backend.answer([Prompt("q", "import", ())] * 1000)]
     ids = tuple(backend.tokens.tokenizer("import").input_ids)
     expected: Counter[str] = Counter()  # by text: the tokens of single bytes all read the same
@@ -233,7 +233,7 @@ def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
     for text, probability in expected.most_common(5):
         off = abs(drawn.count(text) / len(drawn) - probability)
         assert off < 4 * (probability * (1 - probability) / len(drawn)) ** 0.5
-    narrow = Transformers(str(tiny_model("llama")), top_p=0.01, **dials)
+    narrow = Transformers(str(tiny_model("llama")), top_p=0.01, **settings)
     assert len({reply.text for reply in narrow.answer([Prompt("q", "import", ())] * 20)}) == 1
 
 
@@ -245,7 +245,7 @@ def test_progress_ends_with_everything_done() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dials", "message"),
+    ("settings", "message"),
     [
         ({"model": "/no/such/model"}, "/no/such/model: no such folder; name a folder that holds config.json"),
         ({"model": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder that holds config.json"),
@@ -257,9 +257,9 @@ def test_progress_ends_with_everything_done() -> None:
         ({"normalise": "mean"}, "normalise 'mean'; allowed are sum, token, byte, pmi"),
     ],
 )
-def test_a_wrong_dial_is_told_before_anything_runs(dials: dict[str, object], message: str) -> None:
+def test_a_wrong_setting_is_told_before_anything_runs(settings: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        Transformers(**({"model": str(tiny_model("llama"))} | dials))
+        Transformers(**({"model": str(tiny_model("llama"))} | settings))
 
 
 def test_an_adapter_without_its_package_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.judge_prompt import verdict_prompt
-from quorum.ask.prompt import render
-from quorum.ask.reply import ballot_of
+from quorum.ask.prompt import render_prompt
+from quorum.ask.reply import ballot_from_reply
 from quorum.files.verifier_log import Verdict
 from quorum.judge.calibrate import heaviest, normalised
-from quorum.judge.verifier_scores import beliefs, join, weigh_verifier
-from quorum.judge.verify import Verified, strike_false
+from quorum.judge.verifier_scores import combine, fit_verifier_weight, score_options
+from quorum.judge.verify import VerifiedBallots, eliminate_false
 from quorum.model.backend import Backend
-from quorum.model.simulated import Believer, Fake
+from quorum.model.simulated import ScriptedModel, SimulatedModel
 from quorum.question import Ballot, Prompt, Question, Reply, letters
 
 METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))
@@ -34,22 +34,22 @@ class Counted:
 
 
 def ask(question: Question) -> Prompt:
-    return render(question, "letter")
+    return render_prompt(question, "letter")
 
 
-def likes(*order: str) -> Fake:
+def likes(*order: str) -> ScriptedModel:
     """A model that answers the first option of `order` that it is shown."""
 
     def reply(prompt: Prompt) -> Reply:
         first = next((option for option in order if option in prompt.options), None)
         return Reply("No idea." if first is None else f"The answer is ({prompt.labels[prompt.options.index(first)]}).")
 
-    return Fake(reply)
+    return ScriptedModel(reply)
 
 
-def believes(*options: str) -> Fake:
+def believes(*options: str) -> ScriptedModel:
     """A verifier that calls these options TRUE and others FALSE."""
-    return Fake(lambda prompt: Reply("TRUE" if proposed(prompt) in options else "This is FALSE."))
+    return ScriptedModel(lambda prompt: Reply("TRUE" if proposed(prompt) in options else "This is FALSE."))
 
 
 def proposed(prompt: Prompt) -> str:
@@ -57,8 +57,8 @@ def proposed(prompt: Prompt) -> str:
     return prompt.content.split("Proposed answer: ")[1].split("\n")[0].partition(". ")[2]
 
 
-def run(answerer: Backend, verifier: Backend, question: Question = METALS, most_rounds: int = 25) -> Verified:
-    return strike_false([question], answerer, verifier, ask, verdict_prompt, most_rounds)
+def run(answerer: Backend, verifier: Backend, question: Question = METALS, most_rounds: int = 25) -> VerifiedBallots:
+    return eliminate_false([question], answerer, verifier, ask, verdict_prompt, most_rounds)
 
 
 def test_an_answer_called_true_stands() -> None:
@@ -92,18 +92,18 @@ def test_the_loop_is_bounded() -> None:
 def test_an_answer_that_is_there_is_not_asked_for_again() -> None:
     answerer = Counted(likes("zinc", "gold"))
     first = {"metals": {"A": 0.6, "B": 0.4}}
-    done = strike_false([METALS], answerer, believes("gold"), ask, verdict_prompt, first=first)
+    done = eliminate_false([METALS], answerer, believes("gold"), ask, verdict_prompt, first=first)
     assert done.ballots == {"metals": {"C": 1.0}}
     assert answerer.batches == [1, 1]
 
 
 def test_a_later_answer_that_cannot_be_read_leaves_the_one_before() -> None:
-    done = run(Fake(lambda prompt: Reply("A" if len(prompt.labels) == 4 else "")), believes())
+    done = run(ScriptedModel(lambda prompt: Reply("A" if len(prompt.labels) == 4 else "")), believes())
     assert done.ballots == {"metals": {"A": 1.0}}
 
 
 def test_a_verdict_that_cannot_be_read_lets_the_answer_stand() -> None:
-    assert run(likes("zinc"), Fake(lambda prompt: Reply("Hard to say."))).ballots == {"metals": {"B": 1.0}}
+    assert run(likes("zinc"), ScriptedModel(lambda prompt: Reply("Hard to say."))).ballots == {"metals": {"B": 1.0}}
 
 
 def test_an_answer_that_cannot_be_read_is_not_verified() -> None:
@@ -114,7 +114,7 @@ def test_an_answer_that_cannot_be_read_is_not_verified() -> None:
 
 def test_an_open_question_keeps_its_answer() -> None:
     question = Question("sum", "2 + 2?")
-    assert run(Fake(lambda prompt: Reply("#### 4")), believes(), question).ballots == {"sum": {"4": 1.0}}
+    assert run(ScriptedModel(lambda prompt: Reply("#### 4")), believes(), question).ballots == {"sum": {"4": 1.0}}
 
 
 def test_each_round_is_one_batch_to_each_model() -> None:
@@ -124,7 +124,7 @@ def test_each_round_is_one_batch_to_each_model() -> None:
         Question("other", "Which is dear?", ("gold", "salt")),
         Question("third", "?", ("zinc", "gold")),
     ]
-    done = strike_false(questions, answerer, verifier, ask, verdict_prompt)
+    done = eliminate_false(questions, answerer, verifier, ask, verdict_prompt)
     assert done.ballots == {"metals": {"C": 1.0}, "other": {"A": 1.0}, "third": {"B": 1.0}}
     assert answerer.batches == [3, 1, 1]
     assert verifier.batches == [3, 1, 1]
@@ -142,20 +142,20 @@ def test_a_verdict_prompt_shows_the_question_and_one_answer() -> None:
 
 def test_every_option_is_believed_on_its_own() -> None:
     verifier = Counted(believes("zinc", "gold"))
-    assert beliefs([METALS], verifier, verdict_prompt) == {"metals": {"A": 0.0, "B": 1.0, "C": 1.0, "D": 0.0}}
+    assert score_options([METALS], verifier, verdict_prompt) == {"metals": {"A": 0.0, "B": 1.0, "C": 1.0, "D": 0.0}}
     assert verifier.batches == [4]
 
 
 def test_a_belief_that_cannot_be_read_speaks_neither_way() -> None:
-    found = beliefs([METALS], Fake(lambda prompt: Reply("Well.")), verdict_prompt)
+    found = score_options([METALS], ScriptedModel(lambda prompt: Reply("Well.")), verdict_prompt)
     assert found == {"metals": dict.fromkeys("ABCD", 0.5)}
 
 
 def test_joining_multiplies_and_weight_0_changes_nothing() -> None:
     ballot, belief = {"A": 0.6, "B": 0.4}, {"A": 0.2, "B": 0.8}
-    assert join(ballot, belief, 0.0) == ballot
-    assert join(ballot, belief, 1.0) == pytest.approx({"A": 0.12 / 0.44, "B": 0.32 / 0.44})
-    assert join({}, belief, 1.0) == {}
+    assert combine(ballot, belief, 0.0) == ballot
+    assert combine(ballot, belief, 1.0) == pytest.approx({"A": 0.12 / 0.44, "B": 0.32 / 0.44})
+    assert combine({}, belief, 1.0) == {}
 
 
 def simulated(
@@ -165,8 +165,8 @@ def simulated(
     chance = random.Random(seed)
     solved = [Question(f"q{n}", "?", tuple(f"{n}{c}" for c in "wxyz"), chance.choice("ABCD")) for n in range(count)]
     prompts = [ask(question) for question in solved]
-    model = Believer(solved=solved, accuracy=accuracy, seed=seed)
-    ballots = {p.question_id: ballot_of(r, p) for p, r in zip(prompts, model.answer(prompts), strict=True)}
+    model = SimulatedModel(solved=solved, accuracy=accuracy, seed=seed)
+    ballots = {p.question_id: ballot_from_reply(r, p) for p, r in zip(prompts, model.answer(prompts), strict=True)}
     belief = {
         question.id: {
             label: min(
@@ -185,7 +185,7 @@ def test_a_soft_verifier_never_lowers_out_of_fold_accuracy(
     count: int, accuracy: float, skill: float, seed: int
 ) -> None:
     ballots, belief, answers, folds = simulated(count, accuracy, skill, seed)
-    found = weigh_verifier(ballots, belief, answers, folds)
+    found = fit_verifier_weight(ballots, belief, answers, folds)
     before = sum(heaviest(ballots[id]) == answer for id, answer in answers.items())
     after = sum(heaviest(found.ballots[id]) == answer for id, answer in answers.items())
     assert after >= before
@@ -194,7 +194,7 @@ def test_a_soft_verifier_never_lowers_out_of_fold_accuracy(
 
 
 def test_a_good_verifier_is_turned_on() -> None:
-    found = weigh_verifier(*simulated(400, 0.5, 0.8, 1))
+    found = fit_verifier_weight(*simulated(400, 0.5, 0.8, 1))
     assert found.weight > 0
     assert found.joined > found.alone + 0.1
 
@@ -202,7 +202,7 @@ def test_a_good_verifier_is_turned_on() -> None:
 @pytest.mark.parametrize("skill", [0.0, -0.8])
 def test_a_verifier_that_knows_nothing_or_errs_is_left_off(skill: float) -> None:
     ballots, belief, answers, folds = simulated(400, 0.7, skill, 1)
-    found = weigh_verifier(ballots, belief, answers, folds)
+    found = fit_verifier_weight(ballots, belief, answers, folds)
     assert found.weight == 0
     assert found.ballots == ballots
 
@@ -210,7 +210,10 @@ def test_a_verifier_that_knows_nothing_or_errs_is_left_off(skill: float) -> None
 def test_a_folds_own_answers_do_not_choose_its_weight() -> None:
     ballots, belief, answers, folds = simulated(200, 0.5, 0.8, 3)
     lied = {id: "ABCD"["ABCD".index(answer) - 1] if folds[id] == 0 else answer for id, answer in answers.items()}
-    found, told = weigh_verifier(ballots, belief, answers, folds), weigh_verifier(ballots, belief, lied, folds)
+    found, told = (
+        fit_verifier_weight(ballots, belief, answers, folds),
+        fit_verifier_weight(ballots, belief, lied, folds),
+    )
     assert found.weight > 0
     assert told.weight > 0
     held = [id for id in answers if folds[id] == 0]
@@ -218,5 +221,5 @@ def test_a_folds_own_answers_do_not_choose_its_weight() -> None:
 
 
 def test_no_question_at_all_leaves_it_off() -> None:
-    assert weigh_verifier({}, {}, {}, {}).weight == 0
+    assert fit_verifier_weight({}, {}, {}, {}).weight == 0
     assert normalised({"A": 0.0, "B": 0.0}) == {"A": 0.5, "B": 0.5}

@@ -3,54 +3,58 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.files.answers import ANSWERS, answers_frame, ballots_of, checked_answers, ranked
-from quorum.judge.ensemble.pool import majority, mean_probability
+from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers, ranked
+from quorum.judge.ensemble.pool import average_probabilities, vote_majority
 
 
 def frame_of(**runs):
-    return pl.concat([answers_frame(name, ballots) for name, ballots in runs.items()])
+    return pl.concat([make_answers(name, ballots) for name, ballots in runs.items()])
 
 
 def first_labels(votes):
-    return {id: (ranked(ballot) or [None])[0] for id, ballot in ballots_of(votes).items()}
+    return {id: (ranked(ballot) or [None])[0] for id, ballot in ballots_from_answers(votes).items()}
 
 
 def test_the_label_with_most_votes_wins():
     runs = frame_of(x={"q": {"A": 1.0}}, y={"q": {"B": 1.0}}, z={"q": {"B": 1.0}})
-    assert first_labels(majority(runs)) == {"q": "B"}
+    assert first_labels(vote_majority(runs)) == {"q": "B"}
 
 
 def test_a_tie_goes_to_the_first_run():
     runs = frame_of(x={"q": {"C": 1.0}}, y={"q": {"A": 1.0}}, z={"q": {"B": 1.0}})
-    assert first_labels(majority(runs)) == {"q": "C"}
-    assert first_labels(mean_probability(runs)) == {"q": "C"}
-    assert first_labels(mean_probability(runs, geometric=True)) == {"q": "C"}
+    assert first_labels(vote_majority(runs)) == {"q": "C"}
+    assert first_labels(average_probabilities(runs)) == {"q": "C"}
+    assert first_labels(average_probabilities(runs, geometric=True)) == {"q": "C"}
 
 
 def test_an_unread_ballot_has_no_vote_and_a_question_nobody_read_stays_unread():
     runs = frame_of(x={"p": {}, "q": {}}, y={"p": {"B": 1.0}, "q": {}})
-    for votes in (majority(runs), mean_probability(runs), mean_probability(runs, geometric=True)):
-        assert ballots_of(votes) == {"p": {"B": pytest.approx(1.0)}, "q": {}}
+    for votes in (vote_majority(runs), average_probabilities(runs), average_probabilities(runs, geometric=True)):
+        assert ballots_from_answers(votes) == {"p": {"B": pytest.approx(1.0)}, "q": {}}
 
 
 def test_one_run_is_a_vote_of_one():
     run = frame_of(x={"q": {"A": 2.0, "B": 6.0}})
-    assert ballots_of(majority(run)) == {"q": {"B": pytest.approx(1.0)}}
-    assert ballots_of(mean_probability(run)) == {"q": {"B": pytest.approx(0.75), "A": pytest.approx(0.25)}}
-    assert ballots_of(mean_probability(run, geometric=True))["q"]["B"] == pytest.approx(0.75)
+    assert ballots_from_answers(vote_majority(run)) == {"q": {"B": pytest.approx(1.0)}}
+    assert ballots_from_answers(average_probabilities(run)) == {
+        "q": {"B": pytest.approx(0.75), "A": pytest.approx(0.25)}
+    }
+    assert ballots_from_answers(average_probabilities(run, geometric=True))["q"]["B"] == pytest.approx(0.75)
 
 
 def test_weights_are_votes_and_a_run_without_weight_has_none():
     runs = frame_of(x={"q": {"A": 1.0}}, y={"q": {"B": 1.0}}, z={"q": {"C": 1.0}})
-    assert ballots_of(majority(runs, {"x": 1, "y": 3})) == {"q": {"B": pytest.approx(0.75), "A": pytest.approx(0.25)}}
+    assert ballots_from_answers(vote_majority(runs, {"x": 1, "y": 3})) == {
+        "q": {"B": pytest.approx(0.75), "A": pytest.approx(0.25)}
+    }
 
 
 def test_the_geometric_mean_lets_one_sure_run_rule_a_label_out():
     runs = frame_of(
         x={"q": {"A": 0.999999, "B": 0.000001}}, y={"q": {"A": 0.3, "B": 0.7}}, z={"q": {"A": 0.3, "B": 0.7}}
     )
-    assert first_labels(majority(runs)) == {"q": "B"}
-    assert first_labels(mean_probability(runs, geometric=True)) == {"q": "A"}
+    assert first_labels(vote_majority(runs)) == {"q": "B"}
+    assert first_labels(average_probabilities(runs, geometric=True)) == {"q": "A"}
 
 
 ballots = st.dictionaries(st.sampled_from("ABCD"), st.floats(0.001, 1000), max_size=4)
@@ -60,10 +64,14 @@ ballots = st.dictionaries(st.sampled_from("ABCD"), st.floats(0.001, 1000), max_s
 @given(st.lists(st.lists(ballots, min_size=3, max_size=3), min_size=1, max_size=5))
 def test_whatever_is_voted_on_comes_out_as_well_formed_ballots_in_the_same_order(runs):
     answers = frame_of(**{f"r{n}": dict(zip("pqr", given, strict=True)) for n, given in enumerate(runs)})
-    for votes in (majority(answers), mean_probability(answers), mean_probability(answers, geometric=True)):
-        assert checked_answers(votes, "votes").schema == ANSWERS
-        assert list(ballots_of(votes)) == ["p", "q", "r"]
-        for id, ballot in ballots_of(votes).items():
+    for votes in (
+        vote_majority(answers),
+        average_probabilities(answers),
+        average_probabilities(answers, geometric=True),
+    ):
+        assert check_answers(votes, "votes").schema == ANSWERS
+        assert list(ballots_from_answers(votes)) == ["p", "q", "r"]
+        for id, ballot in ballots_from_answers(votes).items():
             assert set(ballot) <= set(answers.filter(pl.col("id") == id)["label"].drop_nulls())
             assert not ballot or sum(ballot.values()) == pytest.approx(1)
 
@@ -72,6 +80,6 @@ def test_whatever_is_voted_on_comes_out_as_well_formed_ballots_in_the_same_order
 @given(st.lists(st.sampled_from("ABCD"), min_size=1, max_size=7))
 def test_the_majority_is_what_counting_says(labels):
     answers = frame_of(**{f"r{n}": {"q": {label: 1.0}} for n, label in enumerate(labels)})
-    assert first_labels(majority(answers))["q"] == max(
+    assert first_labels(vote_majority(answers))["q"] == max(
         labels, key=lambda label: (labels.count(label), -labels.index(label))
     )

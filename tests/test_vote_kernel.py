@@ -5,9 +5,9 @@ import pytest
 
 from quorum.data.read import write_questions
 from quorum.data.split import HELD_OUT, SPLIT, Split, write_split
-from quorum.files.answers import ballots_of, read_answers
+from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.question import Question
-from tests.test_kernels import SAMPLE, TEST, TRAIN, run, vote_dials, write_run
+from tests.test_kernels import SAMPLE, TEST, TRAIN, run, vote_settings, write_run
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def labelled_runs(folder, wrong_split=False):
     names = ("good", "bad", "worse")
     held = ", ".join(f'"{name}-held.parquet"' for name in names)
     more = f'labelled = [{held}]\ngold = "gold/heldout.parquet"\nsplit = "split.parquet"\n'
-    return vote_dials(*(f"{name}.parquet" for name in names)) + more
+    return vote_settings(*(f"{name}.parquet" for name in names)) + more
 
 
 def test_the_vote_is_elected_on_the_held_out_questions_and_scored_where_it_was_not_fitted(folder):
-    dials = labelled_runs(folder)
-    done = run(folder, "vote", dials)
+    settings = labelled_runs(folder)
+    done = run(folder, "vote", settings)
     assert done.returncode == 0, done.stderr
     assert "elected on 80 labelled questions (good 1.65)" in done.stderr
     assert "q1,A" in (folder / "voted" / "submission.csv").read_text()  # two of three runs say B
-    crossed = ballots_of(read_answers(folder / "voted" / "heldout.parquet"))
+    crossed = ballots_from_answers(read_answers(folder / "voted" / "heldout.parquet"))
     right = [max(crossed[f"h{n}"], key=crossed[f"h{n}"].get) == "AB"[n % 2] for n in range(80)]
     assert sum(right) == 72
-    assert run(folder, "vote", dials, "method=majority").returncode == 0
+    assert run(folder, "vote", settings, "method=majority").returncode == 0
     assert "q1,B" in (folder / "voted" / "submission.csv").read_text()
 
 
@@ -57,7 +57,7 @@ def test_a_vote_is_not_elected_on_questions_that_members_learnt_from(folder):
 
 def test_a_run_that_is_named_twice_does_not_vote_twice(folder):
     write_run(folder, "good", [(id, "A", 1.0) for id in ("q1", "q2", "q3")])
-    done = run(folder, "vote", vote_dials("good.parquet", "good.parquet"))
+    done = run(folder, "vote", vote_settings("good.parquet", "good.parquet"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "good.parquet and good.parquet: both hold answers of run good, which would vote twice" in done.stderr
 
@@ -66,4 +66,4 @@ def test_one_run_s_answers_in_two_files_are_one_run(folder):
     write_run(folder, "good", [("q1", "A", 1.0), ("q2", "B", 1.0)])
     (folder / "good.parquet").rename(folder / "first.parquet")
     write_run(folder, "good", [("q3", "A", 1.0)])
-    assert run(folder, "vote", vote_dials("first.parquet", "good.parquet")).returncode == 0
+    assert run(folder, "vote", vote_settings("first.parquet", "good.parquet")).returncode == 0

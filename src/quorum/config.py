@@ -1,4 +1,4 @@
-"""A TOML table into a stage's frozen dataclass; an unknown dial is refused."""
+"""A TOML table into a stage's frozen dataclass; an unknown setting is refused."""
 
 import inspect
 import tomllib
@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 
 from quorum.errors import BadInput
 
-Dials = TypeVar("Dials")
+Settings = TypeVar("Settings")
 
 
-def read_config(kind: Callable[..., Dials], path: Path, overrides: Sequence[str] = ()) -> Dials:
-    """The dials of `path`, a TOML file, as a `kind`; each of `overrides` is one `dial=value` that wins over the file.
+def read_config(kind: Callable[..., Settings], path: Path, overrides: Sequence[str] = ()) -> Settings:
+    """The settings of `path`, a TOML file, as a `kind`; each of `overrides` is one `key=value` that wins over the file.
 
     Raises:
-        BadInput: the file is not TOML, a dial is unknown, missing or of the wrong type.
+        BadInput: the file is not TOML, a setting is unknown, missing or of the wrong type.
     """
-    return dials(kind, overridden(read_table(path), overrides, str(path)), str(path))
+    return from_table(kind, apply_overrides(read_table(path), overrides, str(path)), str(path))
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -34,11 +34,11 @@ def read_table(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
 
 
-def overridden(table: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
-    """`table` with each `dial=value` in its place: backend.model=… is the dial `model` of the table [backend].
+def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
+    """`table` with each `key=value` in its place: backend.model=… is the setting `model` of the table [backend].
 
     Raises:
-        BadInput: there is no "=", or a dial lies in what is no table.
+        BadInput: there is no "=", or a setting lies in what is no table.
     """
     changed = dict(table)
     for name, value in map(_override, overrides):
@@ -52,35 +52,35 @@ def overridden(table: Mapping[str, Any], overrides: Sequence[str], where: str) -
     return changed
 
 
-def merged(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`table` with what `over` says otherwise, dial by dial in tables of both."""
+def merge_tables(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`table` with what `over` says otherwise, setting by setting in tables of both."""
     inner = {
-        name: merged(table[name], value)
+        name: merge_tables(table[name], value)
         for name, value in over.items()
         if isinstance(value, Mapping) and isinstance(table.get(name), Mapping)
     }
     return {**table, **over, **inner}
 
 
-def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **given: Any) -> Dials:
+def from_table(kind: Callable[..., Settings], table: Mapping[str, Any], where: str, **given: Any) -> Settings:
     """What `kind`, a dataclass or any other constructor, makes of `table`; `where` is what an error message names.
 
-    `given` are arguments that are no dials: they come from the program, not from its user.
-    Dials may be str, int, float, bool, Path, Literal, tuple[str, ...], Mapping[str, ...] and any of them or None.
+    `given` are arguments that are no settings: they come from the program, not from its user.
+    Settings may be str, int, float, bool, Path, Literal, tuple[str, ...], Mapping[str, ...] and any of them or None.
 
     Raises:
-        BadInput: a dial is unknown, missing or of the wrong type.
+        BadInput: a setting is unknown, missing or of the wrong type.
     """
     parameters = inspect.signature(kind, eval_str=True).parameters
     allowed = [name for name in parameters if name not in given]
     for name in table:
         if name not in allowed:
-            raise BadInput(f"{where}: unknown dial {name!r}; allowed are {', '.join(allowed)}")
+            raise BadInput(f"{where}: unknown setting {name!r}; allowed are {', '.join(allowed)}")
     for name in allowed:
         if name not in table and parameters[name].default is inspect.Parameter.empty:
-            raise BadInput(f"{where}: dial {name!r} is missing")
+            raise BadInput(f"{where}: setting {name!r} is missing")
     values = {
-        name: _value(parameters[name].annotation, value, f"{where}: dial {name!r}") for name, value in table.items()
+        name: _value(parameters[name].annotation, value, f"{where}: setting {name!r}") for name, value in table.items()
     }
     return kind(**values, **given)
 
@@ -88,7 +88,7 @@ def dials(kind: Callable[..., Dials], table: Mapping[str, Any], where: str, **gi
 def _override(text: str) -> tuple[str, Any]:
     name, equals, given = text.partition("=")
     if not equals:
-        raise BadInput(f"{text!r} is not a dial=value")
+        raise BadInput(f"{text!r} is not a key=value")
     try:
         return name, tomllib.loads(f"value = {given}")["value"]
     except tomllib.TOMLDecodeError:
@@ -101,7 +101,7 @@ def _value(hint: Any, given: Any, where: str) -> Any:
     if hint is Any:
         return given
     if origin in (types.UnionType, typing.Union):
-        # no dial can be null in TOML; an empty string stands for None where None is allowed
+        # no setting can be null in TOML; an empty string stands for None where None is allowed
         return None if given == "" else _value(next(h for h in inner if h is not type(None)), given, where)
     if origin is typing.Literal:
         if given in inner:
@@ -123,7 +123,7 @@ def _value(hint: Any, given: Any, where: str) -> Any:
 
 
 def _named(hint: Any) -> str:
-    """What a dial of the type `hint` is called in a message."""
+    """What a setting of the type `hint` is called in a message."""
     if typing.get_origin(hint) is tuple:
         return f"list, each a {_named(typing.get_args(hint)[0])}"
     if typing.get_origin(hint) is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from quorum.config import Dials, read_config
+from quorum.config import Settings, read_config
 from quorum.errors import BadInput
 
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
@@ -28,14 +28,14 @@ _TOLD_EVERY = 180.0
 Progress = Callable[[int, int], None]
 
 
-def enter(main: Callable[[], int]) -> None:
+def run_program(main: Callable[[], int]) -> None:
     """Runs a program and exits with its code: bad input ends in one clear line and code 2, never in a traceback."""
-    enter_first(main)
+    run_first(main)
     sys.exit(DONE)
 
 
-def enter_first(main: Callable[[], int]) -> None:
-    """As `enter`, for what comes before the rest: it exits only with another code than DONE."""
+def run_first(main: Callable[[], int]) -> None:
+    """As `run_program`, for what comes before the rest: it exits only with another code than DONE."""
     logging.getLogger(_IDLE_LOGGER).setLevel(logging.ERROR)
     try:
         code = main()
@@ -52,15 +52,19 @@ def enter_first(main: Callable[[], int]) -> None:
         sys.exit(code)
 
 
-def enter_kernel(kind: Callable[..., Dials], story: Callable[[Dials], None], caption: str) -> None:
-    """A kernel's door: `python kernel.py DIALS.toml [dial=value ...]` runs `story` with the dials as a `kind`.
+def run_story(kind: Callable[..., Settings], story: Callable[[Settings], None], caption: str) -> None:
+    """A kernel's door: `python kernel.py SETTINGS.toml [key=value ...]` runs `story` with the settings as a `kind`.
 
-    A dial that is yes or no may be said as `--dial` too.
+    A setting that is yes or no may be said as `--setting` too.
     """
     parser = argparse.ArgumentParser(description=caption, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("toml", type=Path, help="the dials: " + ", ".join(inspect.signature(kind).parameters))
-    parser.add_argument("overrides", nargs="*", default=[], metavar="dial=value", help="a dial that wins over the file")
-    flags = [name for name, dial in inspect.signature(kind).parameters.items() if dial.annotation in (bool, "bool")]
+    parser.add_argument("toml", type=Path, help="the settings: " + ", ".join(inspect.signature(kind).parameters))
+    parser.add_argument(
+        "overrides", nargs="*", default=[], metavar="key=value", help="a setting that wins over the file"
+    )
+    flags = [
+        name for name, setting in inspect.signature(kind).parameters.items() if setting.annotation in (bool, "bool")
+    ]
     for name in flags:
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=f"{name}=true")
 
@@ -70,27 +74,27 @@ def enter_kernel(kind: Callable[..., Dials], story: Callable[[Dials], None], cap
         story(read_config(kind, args.toml, [*args.overrides, *said]))
         return DONE
 
-    enter(main)
+    run_program(main)
 
 
-def show_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """One JSON document on standard output, for machines."""
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
-def tell(text: str) -> None:
+def print_status(text: str) -> None:
     """One line on standard error, for whoever watches."""
     print(text, file=sys.stderr, flush=True)
 
 
-def environment_key(variable: str) -> str:
+def read_environment_key(variable: str) -> str:
     """The key in the environment variable of that name; it is for a server alone and never written anywhere.
 
     Raises:
         BadInput: that is no name (perhaps the key itself: so it is not repeated here), or what it holds is no key.
     """
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*", variable):
-        raise BadInput("a key's dial is the NAME of an environment variable, in capitals, never the key itself")
+        raise BadInput("a key's setting is the NAME of an environment variable, in capitals, never the key itself")
     key = os.environ.get(variable, "").strip()
     if not key:
         raise BadInput(f"the environment variable {variable} holds no key")
@@ -123,7 +127,7 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
             pace = _pace(*calls[0], *calls[-1], total)
             bar.update(task, completed=done, total=total, pace=pace)
             if not console.is_terminal and now - told >= _TOLD_EVERY:
-                tell(", ".join(filter(None, (f"{caption}: {done} of {total}", pace))))
+                print_status(", ".join(filter(None, (f"{caption}: {done} of {total}", pace))))
                 told = now
 
         yield progress

@@ -21,7 +21,7 @@ def letters(count: int) -> tuple[str, ...]:
     return tuple(ascii_uppercase[:count])
 
 
-def same_text(text: str) -> str:
+def fold_text(text: str) -> str:
     """The form in which two texts count as equal: NFKC, case folded, runs of white space as one blank."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

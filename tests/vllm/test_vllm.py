@@ -20,7 +20,7 @@ if find_spec("vllm") is None:
     )
 
 from quorum.errors import BadInput
-from quorum.model.around.isolate import Sieve
+from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.backend import Backend, open_backend
 from quorum.model.transformers import Transformers
 from quorum.question import Message, Prompt, Reply, letters
@@ -39,8 +39,8 @@ def folder(kind: str, chat: bool = False) -> str:
 
 
 @cache
-def vllm(model: str, **dials: Any) -> Backend:
-    return open_backend({"name": "vllm", "model": model, "kv_cache_memory_bytes": CACHE, **dials})
+def vllm(model: str, **settings: Any) -> Backend:
+    return open_backend({"name": "vllm", "model": model, "kv_cache_memory_bytes": CACHE, **settings})
 
 
 def assert_alike(found: list[Reply], expected: list[Reply], tolerance: float = 1e-4) -> None:
@@ -80,9 +80,9 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
 
 
 def test_what_is_generated_greedily_is_what_the_transformers_backend_generates() -> None:
-    dials = {"method": "generate", "max_new_tokens": 12}
-    found = vllm(folder("llama"), **dials).answer(PROMPTS)
-    assert found == Transformers(folder("llama"), **dials).answer(PROMPTS)
+    settings = {"method": "generate", "max_new_tokens": 12}
+    found = vllm(folder("llama"), **settings).answer(PROMPTS)
+    assert found == Transformers(folder("llama"), **settings).answer(PROMPTS)
 
 
 def test_a_structured_reply_is_one_of_the_labels_and_nothing_else() -> None:
@@ -122,7 +122,7 @@ def test_a_batch_that_the_engine_fails_on_leaves_nothing_behind(monkeypatch: pyt
 
     monkeypatch.setattr(backend.engine.llm_engine, "step", breaks)
     told: list[str] = []
-    replies = Sieve(backend, told.append).answer(PROMPTS)
+    replies = IsolatingBackend(backend, told.append).answer(PROMPTS)
     assert told == ["1 of 30 prompts failed and stay unread (0): RuntimeError: CUDA out of memory"]
     assert_alike(replies[1:], vllm(folder("llama"), **VOTES).answer(PROMPTS)[1:])
 
@@ -174,9 +174,9 @@ def test_four_bits_by_bitsandbytes_answer_nearly_as_the_whole_model() -> None:
 @pytest.mark.slow
 def test_two_workers_answer_as_one_does_with_the_adapter_and_without(adapter: str) -> None:
     """Tensor parallelism; each worker is a process of its own."""
-    for dials in ({}, {"adapter": adapter}):
-        alone = vllm(folder("llama"), **dials).answer(PROMPTS)
-        assert_alike(vllm(folder("llama"), tensor_parallel_size=2, **dials).answer(PROMPTS), alone)
+    for settings in ({}, {"adapter": adapter}):
+        alone = vllm(folder("llama"), **settings).answer(PROMPTS)
+        assert_alike(vllm(folder("llama"), tensor_parallel_size=2, **settings).answer(PROMPTS), alone)
 
 
 def test_a_model_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:

@@ -40,10 +40,10 @@ def server() -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     model = str(tiny_model("qwen3", chat=True, head_dim=32))
-    dials = {"model": model, "served-model-name": "tiny", "host": "127.0.0.1", "port": port, "api-key": KEY}
-    dials |= {"dtype": "float32", "max-model-len": 512, "max-num-seqs": 16, "block-size": 32}
+    settings = {"model": model, "served-model-name": "tiny", "host": "127.0.0.1", "port": port, "api-key": KEY}
+    settings |= {"dtype": "float32", "max-model-len": 512, "max-num-seqs": 16, "block-size": 32}
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
-    command += [part for name, value in dials.items() for part in (f"--{name}", str(value))]
+    command += [part for name, value in settings.items() for part in (f"--{name}", str(value))]
     settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1"}
     environment = {**os.environ, **settings, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -71,7 +71,7 @@ def answers(url: str) -> bool:
 def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TINY_KEY", KEY)
 
-    def asked(**dials: Any) -> list[Reply]:
+    def asked(**settings: Any) -> list[Reply]:
         return Endpoint(
             **{
                 "model": "tiny",
@@ -79,7 +79,7 @@ def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
                 "sleep": time.sleep,
                 "key_variable": "TINY_KEY",
                 "retries": 1,
-                **dials,
+                **settings,
             }
         ).answer(PROMPTS)
 
@@ -121,13 +121,13 @@ def test_what_is_written_is_what_the_transformers_backend_writes(ask: Any) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("dials", "words"),
+    ("settings", "words"),
     [
         ({"key_variable": None}, "401"),
         ({"model": "huge"}, "404 - The model `huge` does not exist"),
         ({"top_logprobs": 1000}, "400 - Requested sample logprobs of 1000"),
     ],
 )
-def test_what_the_server_refuses_is_told_in_its_words(ask: Any, dials: dict[str, Any], words: str) -> None:
+def test_what_the_server_refuses_is_told_in_its_words(ask: Any, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        ask(**dials)
+        ask(**settings)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from quorum.ask.prompt import Style, render
-from quorum.ask.retrieve import Retriever, Shown
-from quorum.ask.search.example import as_example
+from quorum.ask.prompt import Style, render_prompt
+from quorum.ask.retrieve import RetrievedContext, Retriever
+from quorum.ask.search.example import make_example
 from quorum.ask.template import Template
 from quorum.data.duplicates import exact_key
 from quorum.data.read import read_questions
@@ -20,8 +20,8 @@ AskIn = Callable[[Style, Template, Question], Prompt]  # in any style and words
 
 
 @dataclass(frozen=True)
-class Shots:
-    """The dials of solved examples before every question, as a model was shown them that kernels/train.py trained."""
+class ExampleSettings:
+    """The settings of solved examples before every question, as a model trained by kernels/train.py was shown them."""
 
     file: Path | None = None  # the training's examples.parquet, or any solved questions; None: no examples
     count: int = 0  # drawn by chance for each question, the lesson's `examples`; 0: all, the same before each
@@ -41,38 +41,42 @@ class Shots:
         return pool
 
 
-def drawn_examples(pool: Sequence[Question], question: Question, count: int, seed: int) -> list[Question]:
+def draw_examples(pool: Sequence[Question], question: Question, count: int, seed: int) -> list[Question]:
     """`count` of the pool, by chance, the same for the same question; in the pool's order where that is all, or 0."""
     if not count or count >= len(pool):
         return list(pool)
     return random.Random(f"{seed}/{question.id}").sample(pool, count)
 
 
-def asker(
-    retriever: Retriever, questions: Sequence[Question], style: Style, template: Template, shots: Shots | None = None
+def make_asker(
+    retriever: Retriever,
+    questions: Sequence[Question],
+    style: Style,
+    template: Template,
+    shots: ExampleSettings | None = None,
 ) -> Ask:
-    """How each of `questions` is asked in one style; see `styled_asker`."""
-    return partial(styled_asker(retriever, questions, shots), style, template)
+    """How each of `questions` is asked in one style; see `make_styled_asker`."""
+    return partial(make_styled_asker(retriever, questions, shots), style, template)
 
 
-def styled_asker(
-    retriever: Retriever, questions: Sequence[Question], shots: Shots | None = None, test: bool = False
+def make_styled_asker(
+    retriever: Retriever, questions: Sequence[Question], shots: ExampleSettings | None = None, test: bool = False
 ) -> AskIn:
     """How each of `questions` is asked, in whatever order of its options; any other question has nothing beside it.
 
     The examples of `shots` stand first, then what was retrieved, whose choices follow the order in which the question
     is asked. A question is never shown itself; `test` says that these are the questions to submit.
     """
-    shots = shots or Shots()
+    shots = shots or ExampleSettings()
     pool = [(example, exact_key(example)) for example in shots.read()]
     beside = dict(zip((question.id for question in questions), retriever.shown(questions, test=test), strict=True))
 
     def ask(style: Style, template: Template, question: Question) -> Prompt:
-        shown = beside.get(question.id, Shown())
+        shown = beside.get(question.id, RetrievedContext())
         key = exact_key(question) if pool else ""
         own = [example for example, other in pool if other != key]
-        examples = drawn_examples(own, question, shots.count, shots.seed)
-        examples += [as_example(example, question) for example in shown.examples]
-        return render(question, style, examples, [passage.shown for passage in shown.passages], template)
+        examples = draw_examples(own, question, shots.count, shots.seed)
+        examples += [make_example(example, question) for example in shown.examples]
+        return render_prompt(question, style, examples, [passage.shown for passage in shown.passages], template)
 
     return ask

@@ -7,11 +7,11 @@ would be a leak, whatever the model: no twin of a held-out question is in the tr
 from collections.abc import Sequence
 
 from quorum.data.duplicates import exact_key
-from quorum.errors import BadInput, some
-from quorum.question import Ballot, Question, same_text
+from quorum.errors import BadInput, list_some
+from quorum.question import Ballot, Question, fold_text
 
 
-def check_no_twin(file: str, questions: Sequence[Question], solved: Sequence[Question]) -> None:
+def check_no_duplicate(file: str, questions: Sequence[Question], solved: Sequence[Question]) -> None:
     """Refuses a question file of which a score may be taken, and whose questions stand solved in train.
 
     Raises:
@@ -21,12 +21,12 @@ def check_no_twin(file: str, questions: Sequence[Question], solved: Sequence[Que
     if seen := [question.id for question in questions if exact_key(question) in known]:
         raise BadInput(
             f"{file}: {len(seen)} of {len(questions)} questions stand solved in train, so that its score would be"
-            f" leaked: {some(seen)}. With files that may be scored, train is the training folds alone (train.parquet of"
-            " the split); only the first of questions, with a sample submission, may have such twins in train"
+            f" leaked: {list_some(seen)}. With files that may be scored, train holds the training folds (train.parquet"
+            " of the split); only the first of questions, with a sample submission, may have such twins in train"
         )
 
 
-def transferred(questions: Sequence[Question], solved: Sequence[Question]) -> dict[str, Ballot]:
+def copy_answers(questions: Sequence[Question], solved: Sequence[Question]) -> dict[str, Ballot]:
     """For each unanswered question whose exact twin is solved: the label that says the twin's answer.
 
     Twins have the same text and the same choices, in whatever order. Nothing is transferred where more than one choice
@@ -35,11 +35,11 @@ def transferred(questions: Sequence[Question], solved: Sequence[Question]) -> di
     said: dict[str, set[str]] = {}
     for twin in solved:
         if twin.answer is not None and twin.choices:
-            said.setdefault(exact_key(twin), set()).add(same_text(twin.choice(twin.answer)))
+            said.setdefault(exact_key(twin), set()).add(fold_text(twin.choice(twin.answer)))
     found: dict[str, Ballot] = {}
     for question in questions:
         answers = said.get(exact_key(question), set()) if question.answer is None else set[str]()
-        labels = [label for label in question.labels if same_text(question.choice(label)) in answers]
+        labels = [label for label in question.labels if fold_text(question.choice(label)) in answers]
         if len(answers) == 1 and len(labels) == 1:
             found[question.id] = {labels[0]: 1.0}
     return found

@@ -24,7 +24,7 @@ _LONGEST_REPLY = 8_000  # characters; of a longer reply the end is shown
 
 @dataclass(frozen=True)
 class VerdictTemplate:
-    """The dials of how a verdict is asked for; the places in {curly} brackets as in `Template`.
+    """The settings of how a verdict is asked for; the places in {curly} brackets as in `Template`.
 
     Raises:
         BadInput: a place that nothing fills, or one that is missing.

@@ -19,7 +19,7 @@ BARE_EXAMPLE = "{text} {answer}"
 BUILT_IN = Template()
 
 
-def render(
+def render_prompt(
     question: Question,
     style: Style,
     examples: Sequence[Question] = (),
@@ -48,7 +48,7 @@ def render(
     return Prompt(question.id, text, question.labels, question.choices)
 
 
-def written_answer(question: Question, style: Style, template: Template = BUILT_IN) -> str:
+def format_answer(question: Question, style: Style, template: Template = BUILT_IN) -> str:
     """What stands behind a solved question's prompt: the letter, the choice's text (`option`, `bare`), or the reasoning
     and then the answer in a form that the reply reader reads (`cot`; where there is no rationale the answer alone).
     """
@@ -91,7 +91,7 @@ def _example(example: Question, style: Style, template: Template) -> str:
     line = ""
     if example.rationale and style != "cot":  # there it is a part of what is written
         line = RATIONALE_LINE.format(explanation=template.wording(example).explanation, rationale=example.rationale)
-    answer = written_answer(example, style, template)
+    answer = format_answer(example, style, template)
     return template.example.format(question=_question_block(example, style, template), answer=answer, rationale=line)
 
 

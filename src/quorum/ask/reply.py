@@ -7,17 +7,26 @@ from functools import partial
 from itertools import islice
 from math import exp
 
-from quorum.ask.parse.claim import NO_LABEL, Answerable, Claim, announced, chosen, last_claim, retracted, whole_claim
+from quorum.ask.parse.claim import (
+    NO_LABEL,
+    Answerable,
+    Claim,
+    find_announced,
+    find_chosen,
+    find_last_claim,
+    is_retracted,
+    match_whole_claim,
+)
 from quorum.ask.parse.label import label_patterns
 from quorum.ask.parse.option import option_of_line, option_texts
-from quorum.ask.parse.plain import plain, spoken
-from quorum.ask.parse.quantity import number_of_phrase, numbers_announced
+from quorum.ask.parse.plain import strip_markup, strip_reasoning
+from quorum.ask.parse.quantity import find_announced_numbers, parse_number_phrase
 from quorum.ask.parse.words import CONDITION_WORDS, DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
 from quorum.question import MOST_CHOICES, Ballot, Prompt, Reply, letters
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedReply:
     """What a text was read as: one of the labels, or a canonical number, or None; `reason` is the rule, or why not."""
 
     label: str | None
@@ -51,16 +60,16 @@ _TAIL = 400  # the last characters, in which the last sentence is looked for
 _FIRST_LINE = 300  # a first line up to this long may begin with its letter
 
 
-def ballot_of(reply: Reply, prompt: Prompt) -> Ballot:
+def ballot_from_reply(reply: Reply, prompt: Prompt) -> Ballot:
     """The reply as a ballot over the prompt's labels: the model's own probabilities where it gives them, else the one
     label that its text clearly claims, with weight 1; empty where it claims none."""
     if reply.label_logprobs is not None:
         return {label: exp(reply.label_logprobs[label]) for label in prompt.labels if label in reply.label_logprobs}
-    label = read_reply(reply.text, prompt.labels, prompt.options).label
+    label = parse_reply(reply.text, prompt.labels, prompt.options).label
     return {} if label is None else {label: 1.0}
 
 
-def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) -> Reading:
+def parse_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) -> ParsedReply:
     """The one label that `text` clearly claims, or the canonical number where there are no labels; never a guess.
 
     Rules are tried from strict to lenient, and within a rule the last clear claim counts. Thinking blocks are left out,
@@ -68,12 +77,12 @@ def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) ->
     Reasons for a reading: answer, line, choice, start, end. For none: empty, cut off (in thought), two claims, none of
     these, no such label, refused, no claim.
     """
-    said = spoken(text)
+    said = strip_reasoning(text)
     if said is None:
-        return Reading(None, "cut off")
-    said = plain(said)
+        return ParsedReply(None, "cut off")
+    said = strip_markup(said)
     if not said.strip():
-        return Reading(None, "empty")
+        return ParsedReply(None, "empty")
     if {label.casefold() for label in labels} == {"true", "false"}:
         said = _NOT_TRUE.sub(_opposite, _BOTH_WORDS.sub("", said))
     rules = _rules(labels, options)
@@ -82,21 +91,21 @@ def read_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) ->
         reading = _read(said[:end], rules)
         if reading.label is not None or reading.reason == "two claims":
             return reading
-    return reading if reading.reason != "no claim" else Reading(None, _why_unread(said, labels))
+    return reading if reading.reason != "no claim" else ParsedReply(None, _why_unread(said, labels))
 
 
-def _read(said: str, rules: Sequence[tuple[str, Rule]]) -> Reading:
+def _read(said: str, rules: Sequence[tuple[str, Rule]]) -> ParsedReply:
     why = "no claim"
     for reason, rule in rules:
-        claim = last_claim(rule(said), said)
+        claim = find_last_claim(rule(said), said)
         if claim is None:
             continue
-        if len(claim.labels) > 1 or retracted(said, claim) or _decides_otherwise(said, claim, rules):
-            return Reading(None, "two claims")
+        if len(claim.labels) > 1 or is_retracted(said, claim) or _decides_otherwise(said, claim, rules):
+            return ParsedReply(None, "two claims")
         if claim.labels != (NO_LABEL,):
-            return Reading(claim.labels[0], reason)
+            return ParsedReply(claim.labels[0], reason)
         why, said = "none of these", said[claim.end :]
-    return Reading(None, why)
+    return ParsedReply(None, why)
 
 
 def _decides_otherwise(said: str, claim: Claim, rules: Sequence[tuple[str, Rule]]) -> bool:
@@ -111,7 +120,7 @@ def _decides_otherwise(said: str, claim: Claim, rules: Sequence[tuple[str, Rule]
 def _why_unread(said: str, labels: Sequence[str]) -> str:
     if _REFUSED.search(said):
         return "refused"
-    if labels and announced(said, Answerable(label_patterns(letters(MOST_CHOICES)), {})):
+    if labels and find_announced(said, Answerable(label_patterns(letters(MOST_CHOICES)), {})):
         return "no such label"
     return "no claim"
 
@@ -119,10 +128,16 @@ def _why_unread(said: str, labels: Sequence[str]) -> str:
 def _rules(labels: Sequence[str], options: Sequence[str]) -> list[tuple[str, Rule]]:
     """The rules from strict to lenient, each with its name."""
     if not labels:
-        return [("answer", numbers_announced), ("end", _last_number)]
+        return [("answer", find_announced_numbers), ("end", _last_number)]
     texts = option_texts(labels, options) if options else {}
     answerable = Answerable(label_patterns(tuple(labels)), texts)
-    rules = {"answer": announced, "line": _on_a_line, "choice": chosen, "start": _at_the_start, "end": _at_the_end}
+    rules = {
+        "answer": find_announced,
+        "line": _on_a_line,
+        "choice": find_chosen,
+        "start": _at_the_start,
+        "end": _at_the_end,
+    }
     return [(name, partial(rule, answerable=answerable)) for name, rule in rules.items()]
 
 
@@ -177,7 +192,7 @@ def _at_the_start(text: str, answerable: Answerable) -> list[Claim]:
         return []
     if labels.label(found) == "I" and text[found.end() :].startswith("."):
         return []  # "I." numbers a chapter
-    claims = list(whole_claim(text, 0, found, answerable))
+    claims = list(match_whole_claim(text, 0, found, answerable))
     others = {labels.label(other) for pattern in (labels.named, labels.listed) for other in pattern.finditer(text)}
     return [claim for claim in claims if others <= set(claim.labels)]
 
@@ -197,7 +212,7 @@ def _at_the_end(text: str, answerable: Answerable) -> list[Claim]:
     concluded = list(answerable.labels.concluded.finditer(text, start, start + len(sentence)))
     named |= {answerable.labels.label(one) for one in concluded}
     if concluded:
-        return list(whole_claim(text, start, concluded[0], answerable)) if len(named) == 1 else []
+        return list(match_whole_claim(text, start, concluded[0], answerable)) if len(named) == 1 else []
     if len(found) != 1 or re.search(r"\w", sentence[found[0].end() :]) or _DENIED.search(sentence):
         return []
     begins = not re.search(r"\w", sentence[: found[0].start()])
@@ -209,7 +224,7 @@ def _last_number(text: str) -> list[Claim]:
     start, sentence = _last_sentence(text)
     if _DENIED.search(sentence) or _COUNTED.search(sentence) or not _WHOLE.search(sentence):
         return []
-    return list(number_of_phrase(text, start, start + len(sentence), lone=True))
+    return list(parse_number_phrase(text, start, start + len(sentence), lone=True))
 
 
 def _last_sentence(text: str) -> tuple[int, str]:

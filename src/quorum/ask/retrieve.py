@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from quorum.ask.search.example import as_example
-from quorum.ask.search.index import Embed, IndexKind, model_key, vector_index
-from quorum.ask.search.search import Dense, Hit, Lexical, Rerank, Search, Shelf
+from quorum.ask.search.example import make_example
+from quorum.ask.search.index import Embed, IndexKind, make_vector_index, model_key
+from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Rerank, Searcher, SearchIndex
 from quorum.ask.search.sources import Passage, count_tokens, read_background
 from quorum.console import Progress
-from quorum.data.duplicates import clusters, exact_key
+from quorum.data.duplicates import cluster_duplicates, exact_key
 from quorum.data.split import TrainingFolds
 from quorum.errors import BadInput
 from quorum.question import Question
@@ -25,8 +25,8 @@ _BATCH = 1024  # questions searched for at a time
 
 
 @dataclass(frozen=True)
-class Retrieval:
-    """The dials; with neither `examples` nor `passages` nothing is retrieved, and nothing loaded.
+class RetrievalSettings:
+    """The settings; with neither `examples` nor `passages` nothing is retrieved, and nothing loaded.
 
     Raises:
         BadInput: passages without a background, a number below 0.
@@ -65,7 +65,7 @@ class Retrieval:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RetrievedContext:
     """What stands before one question, the best last: next to the question. The hits say how each was found."""
 
     examples: tuple[Question, ...] = ()
@@ -79,7 +79,7 @@ class Retriever:
 
     `solved` are the training folds, whose split knows the clusters, or questions whose clusters are found here (which
     takes some milliseconds a question). `load_embed` and `load_rerank` load a model by its name; they are called where
-    the dials need them.
+    the settings need them.
 
     Raises:
         BadInput: the background can't be read, or a model can't be loaded.
@@ -87,57 +87,59 @@ class Retriever:
 
     def __init__(
         self,
-        dials: Retrieval,
+        settings: RetrievalSettings,
         solved: TrainingFolds | Sequence[Question],
         load_embed: Callable[[str], Embed],
         load_rerank: Callable[[str], Rerank],
     ) -> None:
-        self.dials = dials
+        self.settings = settings
         self.split = solved.split if isinstance(solved, TrainingFolds) else None
         known = solved.questions if isinstance(solved, TrainingFolds) else solved
-        self.solved = [question for question in known if question.answer is not None] if dials.examples else []
+        self.solved = [question for question in known if question.answer is not None] if settings.examples else []
         self.background: list[Passage] = []
-        if dials.passages and dials.background:
-            self.background = list(read_background(dials.background, dials.piece, dials.overlap))
-        embed = load_embed(dials.model) if dials.embeds else None
-        self.model_key = model_key(dials.model) if embed and dials.cache else ""  # a hub's, once it is there
-        self.rerank = load_rerank(dials.reranker) if dials.reranks else None
+        if settings.passages and settings.background:
+            self.background = list(read_background(settings.background, settings.piece, settings.overlap))
+        embed = load_embed(settings.model) if settings.embeds else None
+        self.model_key = model_key(settings.model) if embed and settings.cache else ""  # a hub's, once it is there
+        self.rerank = load_rerank(settings.reranker) if settings.reranks else None
         self.example_shelf = self._shelf([_likeness(question) for question in self.solved], embed)
         self.passage_shelf = self._shelf([passage.searched for passage in self.background], embed)
 
     def shown(
         self, questions: Sequence[Question], progress: Progress | None = None, *, test: bool = False
-    ) -> list[Shown]:
+    ) -> list[RetrievedContext]:
         """What is shown beside each question, in order; a question about a passage of its own gets no other.
 
         `test` says that these are the questions to submit, of which no score is taken: they may see near-duplicates
-        where the dial says so.
+        where the setting says so.
         """
         kin = self._kin(questions, test)
-        shown: list[Shown] = []
+        shown: list[RetrievedContext] = []
         for start in range(0, len(questions), _BATCH):
             batch, hidden = questions[start : start + _BATCH], kin[start : start + _BATCH]
             likenesses = [_likeness(question) for question in batch]
-            examples = self.example_shelf.best(likenesses, self.dials.examples, hidden, self.rerank)
+            examples = self.example_shelf.best(likenesses, self.settings.examples, hidden, self.rerank)
             wanted = [self._wanted(question) for question in batch]
-            passages = self.passage_shelf.best(wanted, self.dials.passages, [()] * len(batch), self.rerank)
+            passages = self.passage_shelf.best(wanted, self.settings.passages, [()] * len(batch), self.rerank)
             shown += [self._within_budget(*each) for each in zip(batch, examples, passages, strict=True)]
             if progress is not None:
                 progress(len(shown), len(questions))
         return shown
 
-    def _shelf(self, texts: Sequence[str], embed: Embed | None) -> Shelf:
-        dials, searches = self.dials, list[Search]()
-        if texts and dials.search != "dense":
-            searches.append(Lexical(texts, dials.cache))
+    def _shelf(self, texts: Sequence[str], embed: Embed | None) -> SearchIndex:
+        settings, searches = self.settings, list[Searcher]()
+        if texts and settings.search != "dense":
+            searches.append(LexicalSearch(texts, settings.cache))
         if texts and embed is not None:
-            searches.append(Dense(vector_index(texts, embed, self.model_key, dials.cache, dials.index), embed))
-        return Shelf(texts, searches, dials.floor)
+            searches.append(
+                DenseSearch(make_vector_index(texts, embed, self.model_key, settings.cache, settings.index), embed)
+            )
+        return SearchIndex(texts, searches, settings.floor)
 
     def _wanted(self, question: Question) -> str:
         if question.context:
             return ""
-        return "\n".join((question.text, *question.choices)) if self.dials.choices else question.text
+        return "\n".join((question.text, *question.choices)) if self.settings.choices else question.text
 
     def _kin(self, questions: Sequence[Question], test: bool) -> list[frozenset[int]]:
         """For each question the places of the solved ones that it must not see: itself, its twins, its cluster."""
@@ -147,7 +149,7 @@ class Retriever:
             cluster = dict(self.split.frame.select("id", "cluster").iter_rows())
             numbers = [cluster[question.id] for question in (*self.solved, *questions)]
         else:
-            numbers = clusters([*self.solved, *questions])
+            numbers = cluster_duplicates([*self.solved, *questions])
         mates: dict[int | str, set[int]] = {}  # by cluster and by exact text
         for place, question in enumerate(self.solved):
             mates.setdefault(numbers[place], set()).add(place)
@@ -160,15 +162,15 @@ class Retriever:
     def _is_free(self, question: Question) -> bool:
         """Whether near-duplicates may be shown to a test question: to none that is answered or known to the split."""
         known = self.split is not None and question.id in self.split.fold_of
-        return self.dials.near_duplicates and question.answer is None and not known
+        return self.settings.near_duplicates and question.answer is None and not known
 
-    def _within_budget(self, question: Question, examples: Sequence[Hit], passages: Sequence[Hit]) -> Shown:
+    def _within_budget(self, question: Question, examples: Sequence[Hit], passages: Sequence[Hit]) -> RetrievedContext:
         """What is left when the weakest, by rank, have given way; of equal rank the example goes first."""
-        shown = [(as_example(self.solved[hit.place], question), hit) for hit in examples]
+        shown = [(make_example(self.solved[hit.place], question), hit) for hit in examples]
         texts = [(self.background[hit.place], hit) for hit in passages]
-        while _tokens(shown, texts) > self.dials.tokens:
+        while _tokens(shown, texts) > self.settings.tokens:
             (shown if len(shown) >= len(texts) else texts).pop()
-        return Shown(
+        return RetrievedContext(
             tuple(example for example, _ in reversed(shown)),
             tuple(passage for passage, _ in reversed(texts)),
             tuple(hit for _, hit in reversed(shown)),

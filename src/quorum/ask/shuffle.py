@@ -24,8 +24,8 @@ _BARE_ALL = re.compile(r"(?i)\W{0,3}(?:all|none|both|neither)\W{0,3}")  # at the
 
 
 @dataclass(frozen=True)
-class Orders:
-    """The dials: in which orders a question's options are shown, the given one always among them.
+class ShuffleSettings:
+    """The settings: in which orders a question's options are shown, the given one always among them.
 
     Raises:
         BadInput: fewer than one order.
@@ -41,7 +41,7 @@ class Orders:
 
 
 @dataclass(frozen=True, slots=True)
-class Shuffled:
+class ShuffledQuestion:
     """A question, and the orders in which its options are shown: `orders[i][place]` is the choice that stands there."""
 
     question: Question
@@ -69,27 +69,27 @@ class Shuffled:
         return replace(question, choices=tuple(question.choices[place] for place in order), answer=answer)
 
 
-def shuffled(question: Question, dials: Orders) -> Shuffled:
-    """The question in the orders that `dials` want; the first is the given one."""
-    match dials.orders:
+def shuffle_options(question: Question, settings: ShuffleSettings) -> ShuffledQuestion:
+    """The question in the orders that `settings` want; the first is the given one."""
+    match settings.orders:
         case "none":
-            return Shuffled(question, (tuple(range(len(question.choices))),))
+            return ShuffledQuestion(question, (tuple(range(len(question.choices))),))
         case "cyclic":
-            return cyclic(question)
+            return cyclic_orders(question)
         case "random":
-            return random_orders(question, dials.count, dials.seed)
+            return random_orders(question, settings.count, settings.seed)
 
 
-def cyclic(question: Question) -> Shuffled:
+def cyclic_orders(question: Question) -> ShuffledQuestion:
     """Every rotation of the options: each stands in each place once (but for those that may not move)."""
-    free = movable(question)
+    free = count_movable(question)
     ring = range(free) if free else range(1)
-    return Shuffled(
+    return ShuffledQuestion(
         question, tuple(_moved(question, [(place + step) % free for place in range(free)]) for step in ring)
     )
 
 
-def random_orders(question: Question, count: int, seed: int = 42) -> Shuffled:
+def random_orders(question: Question, count: int, seed: int = 42) -> ShuffledQuestion:
     """The given order, and others drawn by chance, `count` different ones in all (fewer where there are not so many).
 
     Raises:
@@ -97,15 +97,15 @@ def random_orders(question: Question, count: int, seed: int = 42) -> Shuffled:
     """
     if count < 1:
         raise BadInput(f"{count} orders of the options, where at least 1 is needed")
-    free = movable(question)
+    free = count_movable(question)
     chance = random.Random(f"{seed}/{question.id}")
     orders = {tuple(range(free)): None}
     while len(orders) < min(count, factorial(free)):
         orders[tuple(chance.sample(range(free), free))] = None
-    return Shuffled(question, tuple(_moved(question, order) for order in orders))
+    return ShuffledQuestion(question, tuple(_moved(question, order) for order in orders))
 
 
-def movable(question: Question) -> int:
+def count_movable(question: Question) -> int:
     """How many options, from the first on, may change places: all but "all of the above" and its like at the end.
 
     None may where an option cites letters ("A and C"), or where "none of the above" has options below it.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Literal
 
-from quorum.ask.wording import WORDINGS, Language, Wording, language_of
+from quorum.ask.wording import WORDINGS, Language, Wording, detect_language
 from quorum.errors import BadInput
 from quorum.question import Question
 
@@ -22,7 +22,7 @@ PLACES = {  # what a text of the frame may hold in {curly} brackets; what it mus
 
 @dataclass(frozen=True)
 class Template:
-    """The dials of a prompt's wording; an instruction or a question that is not given is the built-in one of the
+    """The settings of a prompt's wording; an instruction or a question that is not given is the built-in one of the
     language and the style.
 
     Places in {curly} brackets are filled once: brackets inside a question are only text. A bracket that is meant as
@@ -32,7 +32,7 @@ class Template:
         BadInput: a place that nothing fills, or one that is missing.
     """
 
-    language: Literal[Language, "auto"] = "en"  # auto: by the question's script (see `language_of`)
+    language: Literal[Language, "auto"] = "en"  # auto: by the question's script (see `detect_language`)
     instruction: str | None = None  # {labels}: A, B, C …
     question: str | None = None  # {context}, {text}, {choices}, and what the model writes behind: "Answer:"
     choice: str = "{label}. {choice}\n"
@@ -49,7 +49,7 @@ class Template:
 
     def wording(self, question: Question) -> Wording:
         """The words of the frame around `question`."""
-        return WORDINGS[language_of(question) if self.language == "auto" else self.language]
+        return WORDINGS[detect_language(question) if self.language == "auto" else self.language]
 
     def hint(self, question: Question) -> str:
         """What is said about the question's subject, on a line of its own; empty where there is nothing to say."""

@@ -127,7 +127,7 @@ _KANA_SHARE = 0.05  # of Han and kana together; Chinese has none
 _VIETNAMESE_SHARE = 0.02  # of all letters: tells 1,221 Vietnamese questions of EXAMS from 9,412 others without a slip
 
 
-def language_of(question: Question) -> Language:
+def detect_language(question: Question) -> Language:
     """The language that the question's script gives away: Korean, Japanese, Chinese or Vietnamese; all else is English.
 
     German, French and Spanish are not told apart by their script: they are to be named.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.config import dials, read_config
+from quorum.config import from_table, read_config
 from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 
@@ -72,7 +72,7 @@ def find_competition(folder: Path) -> Competition:
         sample,
         _described(folder, said.solution),
         said.metric,
-        dials(Layout, said.layout, f"{description} [layout]"),
+        from_table(Layout, said.layout, f"{description} [layout]"),
         folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from quorum.competition.stages import Stage
 from quorum.evaluation.compare import LEVEL, PairedDifference, compare_runs, exact_mcnemar
 from quorum.evaluation.metrics import lower_is_better, score_answers
-from quorum.files.solution import Solved
+from quorum.files.solution import SolvedRow
 from quorum.question import Ballot
 
 BASE = "base"
@@ -57,24 +57,24 @@ class Final:
 class Ladder:
     """A climbed ladder over `n` questions: its rungs, and the stages that could not be tried, with the reason.
 
-    `dials` are the winner's, by dotted names, besides those of the member. Without `final` the winner was chosen by the
-    very questions that score it: its value is optimistic.
+    `settings` are the winner's, by dotted names, besides those of the member. Without `final` the winner was chosen by
+    the very questions that score it: its value is optimistic.
     """
 
     metric: str
     n: int
     rungs: tuple[Rung, ...]
     skipped: Mapping[str, str]
-    dials: Mapping[str, Any]
+    settings: Mapping[str, Any]
     final: Final | None = None
 
 
-def climbed(
+def climb_ladder(
     stages: Sequence[Stage],
     attempt: Callable[[tuple[Stage, ...]], Attempt],
-    solution: Sequence[Solved],
+    solution: Sequence[SolvedRow],
     metric: str,
-    final: Sequence[Solved] = (),
+    final: Sequence[SolvedRow] = (),
 ) -> Ladder:
     """The base and every stage that can be tried, each on top of those kept before it, by the same questions.
 
@@ -90,7 +90,7 @@ def climbed(
         found = attempt((*kept, stage))
         pair = compare_runs({stage.name: found.ballots, "before it": standing.ballots}, solution, metric).pairs[0]
         levels.append(_stage_p(pair))
-        adjusted = adjusted_last(levels, len(tried))
+        adjusted = adjust_last_p(levels, len(tried))
         keep = _gain(pair, metric) > 0 and adjusted < LEVEL
         value = _metric_value(found, solution, metric)
         rungs.append(Rung(stage.name, value, found.calls, found.seconds, pair, levels[-1], adjusted, keep))
@@ -101,14 +101,14 @@ def climbed(
         len(solution),
         tuple(rungs),
         {stage.name: stage.not_for for stage in stages if stage.not_for},
-        {dial: value for stage in kept for dial, value in stage.dials.items()},
+        {setting: value for stage in kept for setting, value in stage.settings.items()},
         _final(base, standing, final, metric) if final else None,
     )
 
 
-def cluster_halves(
-    solution: Sequence[Solved], clusters: Mapping[str, int], seed: int = 42
-) -> tuple[list[Solved], list[Solved]]:
+def split_clusters_in_half(
+    solution: Sequence[SolvedRow], clusters: Mapping[str, int], seed: int = 42
+) -> tuple[list[SolvedRow], list[SolvedRow]]:
     """The questions to choose on and those to score on: half of the clusters each, drawn by chance, none in both."""
     known = sorted({clusters[row.id] for row in solution})
     first = set(random.Random(seed).sample(known, len(known) // 2))
@@ -117,7 +117,7 @@ def cluster_halves(
     ]
 
 
-def adjusted_last(levels: Sequence[float], count: int) -> float:
+def adjust_last_p(levels: Sequence[float], count: int) -> float:
     """Holm's adjusted p of the last of `levels`, in a family of `count` of which the others are not known yet."""
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
@@ -125,7 +125,7 @@ def adjusted_last(levels: Sequence[float], count: int) -> float:
     return float(multipletests(family, method="holm")[1][len(levels) - 1])
 
 
-def ladder_table(ladder: Ladder) -> str:
+def format_ladder(ladder: Ladder) -> str:
     """The ladder as Markdown, with what its numbers may not be taken for."""
     lines = [
         f"{ladder.metric} over {ladder.n} held-out questions; each stage on top of those kept before it",
@@ -155,12 +155,12 @@ def _rung_line(rung: Rung) -> str:
     return f"| {rung.stage} | {rung.value:.3f} | {told} | {rung.calls:.2f} | {1000 * rung.seconds:.0f} | {kept} |"
 
 
-def _final(base: Attempt, winner: Attempt, solution: Sequence[Solved], metric: str) -> Final:
+def _final(base: Attempt, winner: Attempt, solution: Sequence[SolvedRow], metric: str) -> Final:
     pair = compare_runs({"winner": winner.ballots, BASE: base.ballots}, solution, metric).pairs[0]
     return Final(len(solution), _metric_value(base, solution, metric), _metric_value(winner, solution, metric), pair)
 
 
-def _metric_value(attempt: Attempt, solution: Sequence[Solved], metric: str) -> float:
+def _metric_value(attempt: Attempt, solution: Sequence[SolvedRow], metric: str) -> float:
     ballots = {row.id: attempt.ballots[row.id] for row in solution}
     return score_answers(ballots, solution, metric).overall.value
 

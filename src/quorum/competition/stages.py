@@ -1,4 +1,4 @@
-"""What the ladder can put on a member: each stage's dials, and why some can't be put on some members."""
+"""What the ladder can put on a member: each stage's settings, and why some can't be put on some members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,14 +14,14 @@ _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the ladder: the dials that it sets on top of a member's; `not_for` says why it can't be tried."""
+    """A step of the ladder: the settings that it sets on top of a member's; `not_for` says why it can't be tried."""
 
     name: str
-    dials: Mapping[str, Any] = field(default_factory=dict)  # by dotted names
+    settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted names
     not_for: str = ""
 
 
-def stages_of(
+def list_stages(
     member: Mapping[str, Any],
     background: Path | None = None,
     passages: int = 1,
@@ -56,8 +56,8 @@ def stages_of(
     if background:
         shown = {"retrieval.background": str(background), "retrieval.passages": passages}
     reasoning = {f"{model}.method": "generate", f"{model}.max_new_tokens": _REASONING_TOKENS}
-    named = {f"verify.backend.{dial}": value for dial, value in (verifier or {}).items()}
-    named |= {f"verdict.{dial}": value for dial, value in (verdict or {}).items()}
+    named = {f"verify.backend.{setting}": value for setting, value in (verifier or {}).items()}
+    named |= {f"verdict.{setting}": value for setting, value in (verdict or {}).items()}
     return [
         Stage("calibrated", calibrated, letters),
         Stage("shuffled", {"shuffle.orders": "cyclic"}, letters),

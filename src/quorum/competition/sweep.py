@@ -1,4 +1,4 @@
-"""Which checkpoint, and which dials: several of them scored on the same held-out questions, and one picked."""
+"""Which checkpoint, and which settings: several of them scored on the same held-out questions, and one picked."""
 
 import csv
 import json
@@ -11,25 +11,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from quorum.disk import whole_file
+from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.train.resume import whole_checkpoints
+from quorum.train.resume import list_whole_checkpoints
 
 HALVINGS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A checkpoint's name, empty where there is none, and the dials of kernels/infer.py that it is asked with."""
+    """A checkpoint's name, empty where there is none, and the settings of kernels/infer.py that it is asked with."""
 
     checkpoint: str
-    dials: Mapping[str, Any]
-    grid: Mapping[str, Any]  # those of `dials` that vary beside the checkpoint
+    settings: Mapping[str, Any]
+    grid: Mapping[str, Any]  # those of `settings` that vary beside the checkpoint
 
     @property
     def name(self) -> str:
         """checkpoint-40 scale=10."""
-        return " ".join([*filter(None, [self.checkpoint]), *(f"{dial}={value}" for dial, value in self.grid.items())])
+        return " ".join(
+            [*filter(None, [self.checkpoint]), *(f"{setting}={value}" for setting, value in self.grid.items())]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,10 @@ class Trial:
     second: float | None = None
 
 
-def candidates_of(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> list[Candidate]:
+def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> list[Candidate]:
     """Every whole checkpoint of a training folder, by its step, with every combination of the grid's values, in order.
 
-    Without a training folder the combinations alone. A checkpoint that is an adapter goes to the dial
+    Without a training folder the combinations alone. A checkpoint that is an adapter goes to the setting
     `backend.adapter`, any other to `backend.model`.
 
     Raises:
@@ -60,13 +62,13 @@ def candidates_of(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> li
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     found = [Candidate("", combination, combination) for combination in combinations]
     if trained is not None:
-        checkpoints = whole_checkpoints(trained)
+        checkpoints = list_whole_checkpoints(trained)
         if not checkpoints:
             raise BadInput(
-                f"{trained}: no whole checkpoint in its folder checkpoints; a trainer's dial says how many to keep"
+                f"{trained}: no whole checkpoint in its folder checkpoints; a trainer's setting says how many to keep"
             )
         found = [
-            Candidate(path.name, {_checkpoint_dial(path): str(path), **combination}, combination)
+            Candidate(path.name, {_checkpoint_setting(path): str(path), **combination}, combination)
             for path in checkpoints
             for combination in combinations
         ]
@@ -77,18 +79,18 @@ def candidates_of(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> li
     return found
 
 
-def reaches(trial: Trial, floor: float | None) -> bool:
+def reaches_floor(trial: Trial, floor: float | None) -> bool:
     """Whether a trial's second criterion is at least the floor; without a floor each does, without a value none."""
     return floor is None or (trial.second is not None and trial.second >= floor)
 
 
-def picked(trials: Sequence[Trial], floor: float | None = None) -> int:
+def pick_trial(trials: Sequence[Trial], floor: float | None = None) -> int:
     """The place of the most accurate trial of those that reach the floor; a tie goes to the earliest.
 
     Raises:
         BadInput: none reaches the floor.
     """
-    allowed = [place for place, trial in enumerate(trials) if reaches(trial, floor)]
+    allowed = [place for place, trial in enumerate(trials) if reaches_floor(trial, floor)]
     if not allowed:
         best = max((trial.second for trial in trials if trial.second is not None), default=None)
         raise BadInput(f"none of the {len(trials)} candidates reaches the floor of {floor}; the highest is {best}")
@@ -119,11 +121,11 @@ def nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], se
 
 
 def write_checkpoint_scores(path: Path, trials: Sequence[Trial]) -> None:
-    """A CSV row a trial, in order; the dials as JSON, the column `second` where a trial has one."""
+    """A CSV row a trial, in order; the settings as JSON, the column `second` where a trial has one."""
     second = any(trial.second is not None for trial in trials)
-    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+    with replace_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
-        heading = ["checkpoint", "dials", "n", "accuracy", "error", "unread", "seconds"]
+        heading = ["checkpoint", "settings", "n", "accuracy", "error", "unread", "seconds"]
         rows.writerow([*heading, *(["second"] if second else [])])
         for trial in trials:
             grid = json.dumps(dict(trial.candidate.grid), ensure_ascii=False)
@@ -131,5 +133,5 @@ def write_checkpoint_scores(path: Path, trials: Sequence[Trial]) -> None:
             rows.writerow([trial.candidate.checkpoint, grid, *known, *([trial.second] if second else [])])
 
 
-def _checkpoint_dial(checkpoint: Path) -> str:
+def _checkpoint_setting(checkpoint: Path) -> str:
     return "backend.adapter" if (checkpoint / "adapter_config.json").exists() else "backend.model"

@@ -1,4 +1,4 @@
-"""A table of dials as a TOML file: what a ladder, or a sweep, has chosen."""
+"""A table of settings as a TOML file: what a ladder, or a sweep, has chosen."""
 
 import json
 import re
@@ -9,8 +9,8 @@ from typing import Any
 from quorum.errors import BadInput
 
 
-def toml_text(table: Mapping[str, Any]) -> str:
-    """A table of dials as TOML: what stands alone first, then a [section] for each table; None is left out.
+def format_toml(table: Mapping[str, Any]) -> str:
+    """A table of settings as TOML: what stands alone first, then a [section] for each table; None is left out.
 
     Raises:
         BadInput: a value that TOML has no form for.
@@ -20,7 +20,9 @@ def toml_text(table: Mapping[str, Any]) -> str:
     lines = [f"{_toml_key(name)} = {_toml_value(value)}\n" for name, value in plain.items()]
     for name, inner in sections.items():
         lines += ["\n" if lines else "", f"[{_toml_key(name)}]\n"]
-        lines += [f"{_toml_key(dial)} = {_toml_value(value)}\n" for dial, value in inner.items() if value is not None]
+        lines += [
+            f"{_toml_key(setting)} = {_toml_value(value)}\n" for setting, value in inner.items() if value is not None
+        ]
     return "".join(lines)
 
 

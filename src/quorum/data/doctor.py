@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 from quorum.console import Progress
-from quorum.data.duplicates import exact_key, text_key, twins
+from quorum.data.duplicates import exact_key, find_duplicates, text_key
 from quorum.data.read import Record, Table
-from quorum.data.repair import Remark, count_of_choices, label_of
+from quorum.data.repair import Remark, answer_to_label, count_choices
 from quorum.data.table.options import cites_letters, is_all_or_none
-from quorum.question import MOST_CHOICES, Question, letters, same_text
+from quorum.question import MOST_CHOICES, Question, fold_text, letters
 
 Severity = Literal["error", "warning", "note"]
 
@@ -76,7 +76,7 @@ def examine(table: Table, train: Table | None = None, progress: Progress | None 
     """What is found in a table, and, given the train table, which rows of this one stand there, exactly or nearly.
 
     Two questions are duplicates if passage, text and choices are the same but for the choices' order, for case and for
-    blanks (`same_text`); they conflict if their answers' texts differ. Punctuation counts: in code it is the question.
+    blanks (`fold_text`); they conflict if their answers' texts differ. Punctuation counts: in code it is the question.
     """
     found = [*_row_findings(table), *_duplicates(table)]
     if train is not None:
@@ -135,7 +135,7 @@ def _bad_count(table: Table) -> Callable[[Record], str | None]:
     def told(record: Record) -> str | None:
         open_question = table.open or not (table.labelled or record.choices)
         fine = open_question or record.problem or 2 <= len(record.choices) <= MOST_CHOICES
-        return None if fine else count_of_choices(record)
+        return None if fine else count_choices(record)
 
     return told
 
@@ -156,20 +156,20 @@ def _missing_choices(record: Record) -> str | None:
 
 
 def _empty_answer(record: Record) -> str | None:
-    label = label_of(record)
+    label = answer_to_label(record)
     empty = label is not None and bool(record.choices) and not record.choices[ord(label) - ord("A")].strip()
     return f"answer {label}" if empty else None
 
 
 def _to_repair(record: Record) -> str | None:
-    label = label_of(record) if record.answer is None else None
+    label = answer_to_label(record) if record.answer is None else None
     return None if label is None or record.raw_answer is None else f"{record.raw_answer[:40]!r} means {label}"
 
 
 def _unknown(record: Record) -> str | None:
-    if record.raw_answer is None or label_of(record) is not None:
+    if record.raw_answer is None or answer_to_label(record) is not None:
         return None
-    return f"{record.raw_answer[:40]!r} with {count_of_choices(record)}"
+    return f"{record.raw_answer[:40]!r} with {count_choices(record)}"
 
 
 def _equal_choices(record: Record) -> str | None:
@@ -223,8 +223,8 @@ def _others(record: Record, rows: Iterable[Record]) -> str:
 
 def _text_of_answer(record: Record) -> str | None:
     """What the answer says, so that equal questions with their choices in another order can agree."""
-    label = label_of(record)
-    return label if label is None or not record.choices else same_text(record.choices[ord(label) - ord("A")])
+    label = answer_to_label(record)
+    return label if label is None or not record.choices else fold_text(record.choices[ord(label) - ord("A")])
 
 
 def _as_question(record: Record) -> Question:
@@ -236,7 +236,7 @@ def _as_question(record: Record) -> Question:
 def _in_train(table: Table, train: Table, progress: Progress | None) -> list[Finding]:
     here = [record for record in table.records if record.text.strip()]
     there = [record for record in train.records if record.text.strip()]
-    found = twins([_as_question(r) for r in here], [_as_question(r) for r in there], progress=progress)
+    found = find_duplicates([_as_question(r) for r in here], [_as_question(r) for r in there], progress=progress)
     kinds: Mapping[tuple[bool, bool], list[Remark]] = {(True, True): [], (True, False): [], (False, False): []}
     for twin in found:
         other = there[twin.other]
@@ -250,8 +250,8 @@ def _in_train(table: Table, train: Table, progress: Progress | None) -> list[Fin
 
 
 def _statistics(table: Table) -> Statistics:
-    labels = Counter(label for r in table.records if r.choices and (label := label_of(r)) is not None)
-    answered = sum(label_of(record) is not None for record in table.records)
+    labels = Counter(label for r in table.records if r.choices and (label := answer_to_label(r)) is not None)
+    answered = sum(answer_to_label(record) is not None for record in table.records)
     return Statistics(
         rows=len(table.records),
         answered=answered,

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.console import Progress
-from quorum.question import Question, same_text
+from quorum.question import Question, fold_text
 
 NEAR = 0.5  # the default threshold; with common shingles left out it catches what TF-IDF cosine .9 catches
 MOST_CHOICE_SETS = 3  # a text that stands before more different choice sets than this is a template
@@ -33,7 +33,7 @@ Shingles = NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
-class Twin:
+class Duplicate:
     """A question of one file that stands in another: `question` and `other` are their places, counted from 0.
 
     `similarity` is that of their rare shingles; 1 where the text is the same word for word (`exact`).
@@ -59,15 +59,17 @@ class _Link:
 
 def text_key(question: Question) -> str:
     """What is equal for questions that ask the same: their text, after the passage that it is about."""
-    return "\n".join(same_text(part) for part in (question.context or "", question.text) if part)
+    return "\n".join(fold_text(part) for part in (question.context or "", question.text) if part)
 
 
 def exact_key(question: Question) -> str:
     """What is equal for questions that ask the same and offer the same choices, in whatever order."""
-    return "\n".join((text_key(question), "", *sorted(map(same_text, question.choices))))
+    return "\n".join((text_key(question), "", *sorted(map(fold_text, question.choices))))
 
 
-def clusters(questions: Sequence[Question], threshold: float = NEAR, progress: Progress | None = None) -> list[int]:
+def cluster_duplicates(
+    questions: Sequence[Question], threshold: float = NEAR, progress: Progress | None = None
+) -> list[int]:
     """The cluster of each question: equal numbers for what must not stand on both sides of a split.
 
     Linked are exact twins, near-duplicates of at least `threshold`, and questions of one `group`; a cluster is what
@@ -89,12 +91,12 @@ def clusters(questions: Sequence[Question], threshold: float = NEAR, progress: P
     return _numbered([int(component[family]) for family in families])
 
 
-def twins(
+def find_duplicates(
     questions: Sequence[Question],
     others: Sequence[Question],
     threshold: float = NEAR,
     progress: Progress | None = None,
-) -> list[Twin]:
+) -> list[Duplicate]:
     """For each of `questions` that stands among `others`, exactly or nearly, its closest twin there, in order.
 
     Same text and choices come before same text, that before the most similar; a tie goes to the first of `others`.
@@ -111,9 +113,13 @@ def twins(
         near.setdefault(link.two, []).append(_Link(link.two, link.one, link.similarity, link.exact))
     found = []
     for place, family in enumerate(families[: len(questions)]):
-        same = [Twin(place, first_other[family], 1.0, exact=True, same_choices=True)] if family in first_other else []
+        same = (
+            [Duplicate(place, first_other[family], 1.0, exact=True, same_choices=True)] if family in first_other else []
+        )
         close = [
-            Twin(place, first_other[link.two], link.similarity, link.exact, _same_choices(both[place], others[other]))
+            Duplicate(
+                place, first_other[link.two], link.similarity, link.exact, _same_choices(both[place], others[other])
+            )
             for link in near.get(family, [])
             if (other := first_other.get(link.two)) is not None
         ]
@@ -123,7 +129,7 @@ def twins(
 
 
 def _same_choices(one: Question, two: Question) -> bool:
-    return sorted(map(same_text, one.choices)) == sorted(map(same_text, two.choices))
+    return sorted(map(fold_text, one.choices)) == sorted(map(fold_text, two.choices))
 
 
 def _numbered(keys: Sequence[Any]) -> list[int]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.data.table.answers import Key, answer_kind, answer_label, is_yes_or_no
-from quorum.data.table.cells import Cell, Line, Sheet, cell_at, cell_text, read_sheet
-from quorum.data.table.columns import CHOICE_LISTS, AnswerKind, Layout, find_layout, looks_headerless, subject_of_file
-from quorum.data.table.options import Choices, choices_in, own_letters_stripped
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
+from quorum.data.table.answers import AnswerKey, detect_answer_kind, is_yes_or_no, parse_answer
+from quorum.data.table.cells import Cell, Line, RawTable, cell_at, cell_text, read_raw_table
+from quorum.data.table.columns import CHOICE_LISTS, AnswerKind, Layout, find_layout, guess_subject, is_headerless
+from quorum.data.table.options import ParsedChoices, parse_choices, strip_own_letters
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
 from quorum.number import canonical_number
 from quorum.question import Question, letters
 
@@ -82,9 +82,9 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
     given = layout or Layout()
 
     def has_header(lines: Sequence[Line]) -> bool:
-        return given.header if given.header is not None else not looks_headerless(lines)
+        return given.header if given.header is not None else not is_headerless(lines)
 
-    sheet = read_sheet(path, has_header)
+    sheet = read_raw_table(path, has_header)
     if not sheet.rows:
         raise BadInput(f"{path}: the file has no rows")
     ours = sheet.columns == tuple(QUESTIONS)
@@ -100,7 +100,7 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
         for number, (row, chosen, raw) in enumerate(zip(sheet.rows, choices, raws, strict=True), 1)
     ]
     if not sheet.header and found.subject is None:
-        records = [replace(record, subject=subject_of_file(path.stem)) for record in records]
+        records = [replace(record, subject=guess_subject(path.stem)) for record in records]
     return Table(path, tuple(records), any(raws), sheet.columns, found)
 
 
@@ -117,19 +117,19 @@ def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
             if record.id in seen:
                 raise BadInput("the id stands more than once")
             seen.add(record.id)
-            questions.append(question_of(record, table.labelled))
+            questions.append(make_question(record, table.labelled))
         except BadInput as error:
             what = str(error).removeprefix(f"question {record.id}: ")
             problems.append(f"row {record.row} ({record.id}): {what}")
     if problems:
         raise BadInput(
-            f"{path}: {len(problems)} of {len(table.records)} rows are no questions: {some(problems)}; "
+            f"{path}: {len(problems)} of {len(table.records)} rows are no questions: {list_some(problems)}; "
             f"scripts/doctor.py {path} --repair OUT.parquet mends what can be mended"
         )
     return questions
 
 
-def question_of(record: Record, labelled: bool) -> Question:
+def make_question(record: Record, labelled: bool) -> Question:
     """A record as a question; `labelled` says whether its file has answers.
 
     Raises:
@@ -164,7 +164,7 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
     frame = pl.DataFrame(columns, schema=QUESTIONS)
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         if path.suffix == ".parquet":
             frame.write_parquet(part)
         else:
@@ -183,7 +183,7 @@ _OURS = Layout(
 class _Chosen:
     """A row's choices, or why they can not be read."""
 
-    choices: Choices
+    choices: ParsedChoices
     problem: str | None = None
 
 
@@ -191,15 +191,15 @@ def _choices_of(row: Mapping[str, Cell], layout: Layout, strip: bool) -> _Chosen
     columns = layout.choices or ()
     try:
         if len(columns) == 1:
-            choices = choices_in(cell_at(row, columns[0]))
+            choices = parse_choices(cell_at(row, columns[0]))
         else:
             texts = [cell_text(cell_at(row, column)) for column in columns]
             while texts and not texts[-1].strip():  # a row with fewer choices leaves its last cells empty
                 texts.pop()
-            choices = Choices(tuple(texts))
+            choices = ParsedChoices(tuple(texts))
     except ValueError as error:
-        return _Chosen(Choices(), f"column {columns[0]!r}: {error}")
-    return _Chosen(replace(choices, texts=own_letters_stripped(choices.texts)) if strip else choices)
+        return _Chosen(ParsedChoices(), f"column {columns[0]!r}: {error}")
+    return _Chosen(replace(choices, texts=strip_own_letters(choices.texts)) if strip else choices)
 
 
 def _cell_or_none(row: Mapping[str, Cell], column: str | None) -> str | None:
@@ -208,7 +208,7 @@ def _cell_or_none(row: Mapping[str, Cell], column: str | None) -> str | None:
 
 
 def _refuse_unread_choices(
-    path: Path, given: Layout, sheet: Sheet, found: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
+    path: Path, given: Layout, sheet: RawTable, found: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
 ) -> None:
     """Raises BadInput where a file seems to have choices, and not one could be read."""
     if all(chosen.problem is not None for chosen in choices):
@@ -234,20 +234,20 @@ def _kind_of_answers(
     if not layout.choices:
         return "boolean" if answers and all(map(is_yes_or_no, answers)) else None
     keys = [_answer_key(chosen, raw) for chosen, raw in zip(choices, raws, strict=True) if raw is not None]
-    return answer_kind(keys, f"{path}, column {layout.answer!r}") if keys else None
+    return detect_answer_kind(keys, f"{path}, column {layout.answer!r}") if keys else None
 
 
-def _answer_key(chosen: _Chosen, raw: str) -> Key:
-    return Key(raw, chosen.choices.texts, chosen.choices.labels)
+def _answer_key(chosen: _Chosen, raw: str) -> AnswerKey:
+    return AnswerKey(raw, chosen.choices.texts, chosen.choices.labels)
 
 
 def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chosen, raw: str | None) -> Record:
     if layout.answer_kind == "boolean" and not layout.choices:
-        chosen = _Chosen(Choices(_YES_NO_CHOICES))
+        chosen = _Chosen(ParsedChoices(_YES_NO_CHOICES))
     rationale = _cell_or_none(row, layout.rationale)
     answer = None
     if raw is not None and chosen.choices.texts:
-        answer = answer_label(layout.answer_kind or "letter", _answer_key(chosen, raw))
+        answer = parse_answer(layout.answer_kind or "letter", _answer_key(chosen, raw))
     elif raw is not None and layout == _OURS:
         answer = raw
     elif raw is not None and not layout.choices:

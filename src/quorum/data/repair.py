@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from quorum.data.read import Record, Table, question_of
-from quorum.data.table.answers import spoken_label
+from quorum.data.read import Record, Table, make_question
+from quorum.data.table.answers import parse_spoken_label
 from quorum.question import MOST_CHOICES, Question
 
 NO_CHOICE = "(missing choice)"
@@ -20,7 +20,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Repaired:
+class RepairedTable:
     """The questions of a table, in order; what was changed in some of them, and which rows were left out and why."""
 
     questions: list[Question]
@@ -28,7 +28,7 @@ class Repaired:
     dropped: list[Remark]
 
 
-def repaired(table: Table) -> Repaired:
+def repair_table(table: Table) -> RepairedTable:
     """Every question that the table has, each valid.
 
     Labels such as "ANSWER: C" are mended, a missing choice gets a visible text so that the letters stay aligned, and a
@@ -39,7 +39,7 @@ def repaired(table: Table) -> Repaired:
     """
     questions, changes, dropped, seen = [], [], [], set[str]()
     for record in table.records:
-        reason = unusable(record, table.open) if table.labelled else None
+        reason = why_unusable(record, table.open) if table.labelled else None
         if reason is not None:
             dropped.append(Remark(record.row, record.id, reason))
             continue
@@ -48,42 +48,42 @@ def repaired(table: Table) -> Repaired:
             mended = replace(mended, id=_new_id(mended, seen))
             told.append(f"its id stands more than once: now {mended.id}")
         seen.add(mended.id)
-        questions.append(question_of(mended, table.labelled))
+        questions.append(make_question(mended, table.labelled))
         changes += [Remark(record.row, record.id, what) for what in told]
-    return Repaired(questions, changes, dropped)
+    return RepairedTable(questions, changes, dropped)
 
 
-def label_of(record: Record) -> str | None:
+def answer_to_label(record: Record) -> str | None:
     """The label of a record's answer, mended where that is needed and plain; None where there is none."""
     if record.answer is not None or record.raw_answer is None:
         return record.answer
-    return spoken_label(record.raw_answer, record.choices)
+    return parse_spoken_label(record.raw_answer, record.choices)
 
 
-def count_of_choices(record: Record) -> str:
+def count_choices(record: Record) -> str:
     """How many choices a record has, in words."""
     return f"{len(record.choices)} choice{'' if len(record.choices) == 1 else 's'}"
 
 
-def unusable(record: Record, open: bool) -> str | None:
+def why_unusable(record: Record, open: bool) -> str | None:
     """Why nothing can be learnt from a record of a file with answers, or None; `open`: its questions are open ones."""
     if not record.text.strip():
         return "its text is empty"
     if record.problem is not None:
         return record.problem
     if not open and not 2 <= len(record.choices) <= MOST_CHOICES:
-        return count_of_choices(record)
+        return count_choices(record)
     if record.raw_answer is None:
         return "no answer"
     raw = f"{record.raw_answer[:40]!r}"
-    return None if label_of(record) else f"answer {raw} with {count_of_choices(record)}"
+    return None if answer_to_label(record) else f"answer {raw} with {count_choices(record)}"
 
 
 def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
     """The record as a valid question's, and what was done to it."""
     told = []
     if table.labelled and record.answer is None:
-        record = replace(record, answer=label_of(record))
+        record = replace(record, answer=answer_to_label(record))
         told.append(f"answer {record.raw_answer!r}: now {record.answer}")
     if not record.id:
         record = replace(record, id=str(record.row))
@@ -92,7 +92,7 @@ def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
         record = replace(record, text=NO_TEXT)
         told.append(f"its text is empty: now {NO_TEXT}")
     if record.problem or not (table.open or 2 <= len(record.choices) <= MOST_CHOICES):
-        told.append(f"{record.problem or count_of_choices(record)}: now an open question")
+        told.append(f"{record.problem or count_choices(record)}: now an open question")
         record = replace(record, choices=(), problem=None)
     missing = [place for place, choice in enumerate(record.choices) if not choice.strip()]
     if missing:

@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from quorum.console import Progress
-from quorum.data.duplicates import NEAR, clusters
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
+from quorum.data.duplicates import NEAR, cluster_duplicates
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
 from quorum.question import Question
 
 SPLIT = pl.Schema({"id": pl.String, "cluster": pl.UInt32, "fold": pl.UInt8})
@@ -42,7 +42,7 @@ class Split:
             raise BadInput("split: its ids are not each there once and in order")
         straddling = self.frame.group_by("cluster").agg(pl.col("fold").n_unique()).filter(pl.col("fold") > 1)
         if len(straddling):
-            found = some([str(cluster) for cluster in straddling["cluster"].sort()])
+            found = list_some([str(cluster) for cluster in straddling["cluster"].sort()])
             raise BadInput(f"split: a cluster stands in one fold, not so cluster {found}")
 
     @cached_property
@@ -77,10 +77,10 @@ class TrainingFolds:
     def __post_init__(self) -> None:
         folds = [(question.id, _fold_of(self.split, question)) for question in self.questions]
         if held := [id for id, fold in folds if fold == HELD_OUT]:
-            raise BadInput(f"{len(held)} questions are held out, nothing may learn from them: {some(held)}")
+            raise BadInput(f"{len(held)} questions are held out, nothing may learn from them: {list_some(held)}")
 
 
-def split(
+def split_questions(
     questions: Sequence[Question],
     held_out: float = 0.2,
     folds: int = 5,
@@ -88,11 +88,11 @@ def split(
     threshold: float = NEAR,
     progress: Progress | None = None,
 ) -> Split:
-    """A held-out fold of about the share `held_out`, and `folds` training folds of about equal size over the rest.
+    """Draw a held-out fold with about the share `held_out`, and `folds` training folds of about equal size.
 
-    Clusters of near-duplicates and groups (see `clusters`) stay whole. The folds are alike in subject (or number of
-    choices, where there are no subjects) and answer; what is too rare for that is alike in answer alone. The order of
-    `questions` plays no part, and the same seed gives the same split on every machine.
+    Clusters of near-duplicates and groups (see `cluster_duplicates`) stay whole. The folds are alike in subject (or
+    number of choices, where there are no subjects) and answer; what is too rare for that is alike in answer alone. The
+    order of `questions` plays no part, and the same seed gives the same split on every machine.
 
     Raises:
         BadInput: an id twice, a share not above 0 and up to 0.5, fewer than two folds, too few clusters.
@@ -103,8 +103,8 @@ def split(
         raise BadInput(f"{folds} folds; allowed are 2 to {MOST_FOLDS}")
     ordered = sorted(questions, key=lambda question: question.id)
     if twice := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
-        raise BadInput(f"an id stands for one question, not so {some(twice)}")
-    cluster = clusters(ordered, threshold, progress)
+        raise BadInput(f"an id stands for one question, not so {list_some(twice)}")
+    cluster = cluster_duplicates(ordered, threshold, progress)
     if len(set(cluster)) <= folds:
         raise BadInput(
             f"{len(ordered)} questions fall into {len(set(cluster))} clusters of near-duplicates,"
@@ -119,7 +119,7 @@ def split(
     return Split(pl.DataFrame({"id": ids, "cluster": cluster, "fold": fold}, schema=SPLIT))
 
 
-def held_out(split: Split, questions: Sequence[Question]) -> list[Question]:
+def held_out_questions(split: Split, questions: Sequence[Question]) -> list[Question]:
     """Those of `questions` that are held out, in order.
 
     Raises:
@@ -128,7 +128,7 @@ def held_out(split: Split, questions: Sequence[Question]) -> list[Question]:
     return [question for question in questions if _fold_of(split, question) == HELD_OUT]
 
 
-def training(split: Split, questions: Sequence[Question]) -> TrainingFolds:
+def training_folds(split: Split, questions: Sequence[Question]) -> TrainingFolds:
     """Those of `questions` that may be learnt from, in order.
 
     Raises:
@@ -137,7 +137,7 @@ def training(split: Split, questions: Sequence[Question]) -> TrainingFolds:
     return TrainingFolds(split, tuple(question for question in questions if _fold_of(split, question) != HELD_OUT))
 
 
-def out_of_fold(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Question]]]:
+def fold_pairs(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Question]]]:
     """For each training fold: the other folds to learn from, and the questions of this one to be asked."""
     for fold in training.split.folds:
         asked = [question for question in training.questions if _fold_of(training.split, question) == fold]
@@ -145,12 +145,12 @@ def out_of_fold(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Q
         yield TrainingFolds(training.split, others), asked
 
 
-def without_answers(questions: Sequence[Question]) -> list[Question]:
+def strip_answers(questions: Sequence[Question]) -> list[Question]:
     """The same questions as a model may see them: no answers, and no rationales that give them away."""
     return [replace(question, answer=None, rationale=None) for question in questions]
 
 
-def expected_leak(split: Split) -> float:
+def estimate_random_leak(split: Split) -> float:
     """How many held-out questions would have a twin in training, on average, had as many been drawn at random."""
     total, held = len(split.frame), split.frame["fold"].to_list().count(HELD_OUT)
     sizes = Counter(Counter(split.frame["cluster"].to_list()).values())
@@ -165,7 +165,7 @@ def expected_leak(split: Split) -> float:
 
 def write_split(split: Split, path: Path) -> None:
     """Writes a split as Parquet, whole or not at all."""
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         split.frame.write_parquet(part)
 
 

@@ -28,7 +28,7 @@ class Checkpoint:
     trust_remote_code: bool = False
 
 
-def loaded(
+def load_checkpoint(
     checkpoint: Checkpoint,
     dtype: str = "auto",
     device: str = "auto",
@@ -57,7 +57,7 @@ def loaded(
     placed: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
     if quantization is not None:
         placed["quantization_config"] = quantization
-    with told_loading(checkpoint.model):
+    with translate_loading_errors(checkpoint.model):
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.model, **origin)
         model: Any = getattr(transformers, kind).from_pretrained(checkpoint.model, **origin, **placed)
     if checkpoint.adapter is not None:
@@ -101,7 +101,7 @@ def _check_adapter(adapter: str) -> None:
     """What can be known of an adapter before there is a model."""
     if find_spec("peft") is None:
         raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft")
-    with told_loading(adapter, _ADAPTER_WAY_OUT):
+    with translate_loading_errors(adapter, _ADAPTER_WAY_OUT):
         if Path(adapter).is_dir() and not (Path(adapter) / _ADAPTER_FILE).is_file():  # PEFT would ask the hub for it
             raise BadInput(f"{adapter}: no {_ADAPTER_FILE} in that folder; {_ADAPTER_WAY_OUT}")
 
@@ -111,7 +111,7 @@ def _adapted(model: Any, adapter: str) -> Any:
     import peft
 
     try:
-        with told_loading(adapter, _ADAPTER_WAY_OUT):
+        with translate_loading_errors(adapter, _ADAPTER_WAY_OUT):
             adapted = peft.PeftModel.from_pretrained(model, adapter)
     except RuntimeError as error:
         if "size mismatch" not in str(error):
@@ -121,7 +121,7 @@ def _adapted(model: Any, adapter: str) -> Any:
 
 
 @contextmanager
-def told_loading(name: str, way_out: str = _WAY_OUT) -> Iterator[None]:
+def translate_loading_errors(name: str, way_out: str = _WAY_OUT) -> Iterator[None]:
     """Whatever hinders loading `name`, told with the way out."""
     from safetensors import SafetensorError
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.prefixes import KEPT_TOKENS, Head, Run, blocks_of, lineage
+from quorum.engine.prefixes import KEPT_TOKENS, PrefixNode, Run, list_ancestors, plan_blocks
 
 
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class SamplingSettings:
     """How the next token is chosen: the likeliest at temperature 0, otherwise by chance among the likeliest `top_p`."""
 
     max_new_tokens: int
@@ -19,18 +19,18 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class GenerationRequest:
     """A prompt's tokens, and the seed of all chance in what is written after them."""
 
     context: tuple[int, ...]
     seed: int
 
 
-def written_after(
+def generate_after(
     model: Any,
-    drafts: Sequence[Draft],
+    drafts: Sequence[GenerationRequest],
     pad: int,
-    sampling: Sampling,
+    sampling: SamplingSettings,
     batch_tokens: int,
     share: bool,
     progress: Progress | None = None,
@@ -43,7 +43,7 @@ def written_after(
     texts: list[list[int]] = [[] for _ in drafts]
     done = 0
     for head, indices in _below_heads(drafts, batch_tokens if share else None).items():
-        prefix = tuple(token for part in lineage(head) for token in part.tokens)
+        prefix = tuple(token for part in list_ancestors(head) for token in part.tokens)
         memory = _prefix_read(model, prefix) if prefix else None
         rests = {index: len(drafts[index].context) - len(prefix) for index in indices}
         for batch in _write_batches(rests, len(prefix), sampling, batch_tokens):
@@ -56,20 +56,20 @@ def written_after(
     return texts
 
 
-def _below_heads(drafts: Sequence[Draft], most: int | None) -> dict[Head | None, list[int]]:
+def _below_heads(drafts: Sequence[GenerationRequest], most: int | None) -> dict[PrefixNode | None, list[int]]:
     """The drafts (their numbers) below each shared beginning; all below none where `most` is None."""
     if most is None:
         return {None: list(range(len(drafts)))}
     runs = sorted({Run(draft.context, len(draft.context) - 1) for draft in drafts})
-    blocks = blocks_of(runs, most)
+    blocks = plan_blocks(runs, most)
     above = {run: block.head for block in blocks for run in runs[block.first : block.first + len(block.wanted)]}
-    below: dict[Head | None, list[int]] = {}
+    below: dict[PrefixNode | None, list[int]] = {}
     for index, draft in enumerate(drafts):
         below.setdefault(above[Run(draft.context, len(draft.context) - 1)], []).append(index)
     return below
 
 
-def _write_batches(rests: dict[int, int], prefix: int, sampling: Sampling, most: int) -> list[list[int]]:
+def _write_batches(rests: dict[int, int], prefix: int, sampling: SamplingSettings, most: int) -> list[list[int]]:
     """The keys of `rests` (how much is to be read) in batches, longest first; a batch has at least one.
 
     Its padded tokens are at most `most`, and those of which keys and values are kept `KEPT_TOKENS` times as many.
@@ -97,7 +97,12 @@ def _prefix_read(model: Any, prefix: tuple[int, ...]) -> Any:
 
 
 def _batch_written(
-    model: Any, prefix: tuple[int, ...], memory: Any, drafts: Sequence[Draft], pad: int, sampling: Sampling
+    model: Any,
+    prefix: tuple[int, ...],
+    memory: Any,
+    drafts: Sequence[GenerationRequest],
+    pad: int,
+    sampling: SamplingSettings,
 ) -> list[list[int]]:
     """One batch; the padding stands between the shared beginning and each rest, where the mask hides it."""
     import torch
@@ -106,12 +111,12 @@ def _batch_written(
     gaps = [width - len(draft.context) for draft in drafts]
     rows = [(*prefix, *[pad] * gap, *draft.context[len(prefix) :]) for gap, draft in zip(gaps, drafts, strict=True)]
     masks = [[1] * len(prefix) + [0] * gap + [1] * (width - len(prefix) - gap) for gap in gaps]
-    dials: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     if sampling.temperature > 0:
-        dials["logits_processor"] = [Chance(drafts, sampling, model.device)]
+        settings["logits_processor"] = [SeededSampler(drafts, sampling, model.device)]
     if memory is not None:
-        dials["past_key_values"] = deepcopy(memory)
-        dials["past_key_values"].batch_repeat_interleave(len(drafts))
+        settings["past_key_values"] = deepcopy(memory)
+        settings["past_key_values"].batch_repeat_interleave(len(drafts))
     with torch.inference_mode():
         ids = model.generate(
             torch.tensor(rows, device=model.device),
@@ -122,16 +127,16 @@ def _batch_written(
             temperature=None,
             top_p=None,
             top_k=None,
-            **dials,
+            **settings,
         )
     written: list[list[int]] = ids[:, width:].tolist()
     return written
 
 
-class Chance:
+class SeededSampler:
     """Logits to which each row's own Gumbel noise is added, so that the largest is a draw from their softmax."""
 
-    def __init__(self, drafts: Sequence[Draft], sampling: Sampling, device: Any) -> None:
+    def __init__(self, drafts: Sequence[GenerationRequest], sampling: SamplingSettings, device: Any) -> None:
         import torch
 
         self._sampling = sampling

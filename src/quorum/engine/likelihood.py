@@ -11,7 +11,7 @@ from quorum.console import Progress
 from quorum.engine.tokens import Continuation
 
 
-def plain_logprobs(
+def score_sequences(
     model: Any, continuations: Sequence[Continuation], progress: Progress | None = None
 ) -> list[list[float]]:
     """For each continuation, the natural log-probability of each of its following tokens, over the whole vocabulary.

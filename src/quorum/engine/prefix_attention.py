@@ -12,8 +12,17 @@ from itertools import accumulate
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.prefixes import KEPT_TOKENS, Block, Branch, Head, Run, blocks_of, lineage, packs_of
-from quorum.engine.suffix_attention import HeadMemory, RestAttention
+from quorum.engine.prefixes import (
+    KEPT_TOKENS,
+    PrefixNode,
+    Run,
+    SuffixBlock,
+    SuffixRun,
+    list_ancestors,
+    plan_blocks,
+    plan_packs,
+)
+from quorum.engine.suffix_attention import HeadMemory, SuffixAttention
 from quorum.engine.tokens import Continuation
 
 _CASCADE = "quorum_cascade"
@@ -23,7 +32,7 @@ _MOST_LOGITS = 2**26
 _HARMLESS = {"position_ids", "position_embeddings", "use_cache", "output_attentions", "output_router_logits"}
 
 
-def shared_logprobs(
+def score_with_shared_prefixes(
     model: Any, continuations: Sequence[Continuation], batch_tokens: int, progress: Progress | None = None
 ) -> list[list[float]]:
     """For each continuation, the natural log-probability of each of its following tokens, over the whole vocabulary.
@@ -32,7 +41,7 @@ def shared_logprobs(
     are in work at once; of the heads above them at most `KEPT_TOKENS` times as many are kept, or those of one sequence.
 
     Raises:
-        NotImplementedError: the model's attention has a dial that the cascade does not know.
+        NotImplementedError: the model's attention has a setting that the cascade does not know.
     """
     import torch
 
@@ -46,7 +55,7 @@ def shared_logprobs(
     scores: list[list[float]] = [[] for _ in continuations]
     done = 0
     with torch.inference_mode(), _attending_in_cascade(model):
-        for pack, logprobs in _packs_read(model, blocks_of(runs, batch_tokens), batch_tokens):
+        for pack, logprobs in _packs_read(model, plan_blocks(runs, batch_tokens), batch_tokens):
             places: list[tuple[int, int, int]] = []  # continuation, row of logprobs, token
             row = 0
             for block in pack:
@@ -67,31 +76,37 @@ def shared_logprobs(
     return scores
 
 
-def _packs_read(model: Any, blocks: Sequence[Block], batch_tokens: int) -> Iterator[tuple[list[Block], Any]]:
+def _packs_read(
+    model: Any, blocks: Sequence[SuffixBlock], batch_tokens: int
+) -> Iterator[tuple[list[SuffixBlock], Any]]:
     """Each pack with the log-probabilities (rows, vocabulary) of its wanted rows, block by block in row order."""
     vocabulary = model.config.get_text_config().vocab_size
-    packs = packs_of(blocks, batch_tokens, _MOST_LOGITS // vocabulary, batch_tokens * KEPT_TOKENS)
-    memories: dict[Head, HeadMemory] = {}
+    packs = plan_packs(blocks, batch_tokens, _MOST_LOGITS // vocabulary, batch_tokens * KEPT_TOKENS)
+    memories: dict[PrefixNode, HeadMemory] = {}
     for pack in packs:
-        line = dict.fromkeys(head for block in pack for head in lineage(block.head))
+        line = dict.fromkeys(head for block in pack for head in list_ancestors(block.head))
         memories = {head: memory for head, memory in memories.items() if head in line}  # others are not met again
         for head in line:
             if head not in memories:
                 memories[head] = _head_read(model, head, memories)
         starts = [0, *accumulate(len(block.tokens) for block in pack)]
         wanted = [start + row for start, block in zip(starts, pack, strict=False) for row in _rows_wanted(block)]
-        yield pack, _forward(model, pack, RestAttention(model, pack, memories, wanted)).float().log_softmax(-1)
+        yield pack, _forward(model, pack, SuffixAttention(model, pack, memories, wanted)).float().log_softmax(-1)
 
 
-def _head_read(model: Any, head: Head, memories: dict[Head, HeadMemory]) -> HeadMemory:
+def _head_read(model: Any, head: PrefixNode, memories: dict[PrefixNode, HeadMemory]) -> HeadMemory:
     end = head.start + len(head.tokens)
-    block = Block(head.parent, 0, head.tokens, tuple(range(head.start, end)), (Branch(0, len(head.tokens), ()),), ())
-    attention = RestAttention(model, [block], memories, wanted=[0], keep=True)  # no row is wanted, but one is the least
+    block = SuffixBlock(
+        head.parent, 0, head.tokens, tuple(range(head.start, end)), (SuffixRun(0, len(head.tokens), ()),), ()
+    )
+    attention = SuffixAttention(
+        model, [block], memories, wanted=[0], keep=True
+    )  # no row is wanted, but one is the least
     _forward(model, [block], attention)
     return attention.memory
 
 
-def _forward(model: Any, pack: Sequence[Block], attention: RestAttention) -> Any:
+def _forward(model: Any, pack: Sequence[SuffixBlock], attention: SuffixAttention) -> Any:
     """The logits (rows, vocabulary) of the wanted rows."""
     import torch
 
@@ -107,7 +122,7 @@ def _forward(model: Any, pack: Sequence[Block], attention: RestAttention) -> Any
         ).logits[0]
 
 
-def _rows_wanted(block: Block) -> list[int]:
+def _rows_wanted(block: SuffixBlock) -> list[int]:
     return sorted({row for rows in block.wanted for row in rows})
 
 
@@ -134,14 +149,14 @@ def _attend(
     value: Any,
     attention_mask: Any,
     *,
-    cascade: RestAttention,
+    cascade: SuffixAttention,
     scaling: float | None = None,
     sliding_window: int | None = None,
     dropout: float = 0.0,
-    **dials: Any,
+    **settings: Any,
 ) -> tuple[Any, None]:
     """The library's call of an attention function: query, key and value are (1, heads, tokens, width)."""
-    unknown = [name for name, dial in dials.items() if dial is not None and name not in _HARMLESS]
+    unknown = [name for name, setting in settings.items() if setting is not None and name not in _HARMLESS]
     if unknown:
         raise NotImplementedError(f"the model's attention has {', '.join(unknown)}")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -1,8 +1,8 @@
 """Which beginnings token sequences share, and how to run each of them once.
 
 Sorted, sequences that begin alike stand together: the lengths that neighbours share are the whole trie. It is cut in
-two. A beginning that saves enough work becomes a `Head`: run once, kept. What is left below is cut into `Block`s: small
-trees that run in one go, many of them side by side in a pack.
+two. A beginning that saves enough work becomes a `PrefixNode`: run once, kept. What is left below is cut into
+`SuffixBlock`s: small trees that run in one go, many of them side by side in a pack.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,16 +28,16 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Head:
+class PrefixNode:
     """Tokens that several runs have in common, from position `start` on, after those of `parent`."""
 
-    parent: "Head | None"
+    parent: "PrefixNode | None"
     start: int
     tokens: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class SuffixRun:
     """Rows `start` to `end` of a block: each attends to those before it in the branch, and all to the rows `above`."""
 
     start: int
@@ -46,21 +46,21 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
+class SuffixBlock:
     """Runs that are read together after `head`, what they share standing once.
 
     Row i is `tokens[i]` at position `positions[i]`. `wanted[j]` are the rows whose predictions run `first + j` wants.
     """
 
-    head: Head | None
+    head: PrefixNode | None
     first: int
     tokens: tuple[int, ...]
     positions: tuple[int, ...]
-    branches: tuple[Branch, ...]
+    branches: tuple[SuffixRun, ...]
     wanted: tuple[tuple[int, ...], ...]
 
 
-def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
+def count_shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
     """How many tokens both begin with (by bisection: slices compare fast)."""
     low, high = 0, min(len(one), len(other))
     while low < high:
@@ -72,22 +72,22 @@ def shared_length(one: Sequence[int], other: Sequence[int]) -> int:
     return low
 
 
-def blocks_of(runs: Sequence[Run], most: int) -> list[Block]:
+def plan_blocks(runs: Sequence[Run], most: int) -> list[SuffixBlock]:
     """The sorted, distinct `runs` as blocks below shared heads, in their order; each run is in one block.
 
     No head, and no block of several runs, has more than `most` tokens. The rows that a run wants are all in its block.
     """
     if not runs:
         return []
-    shared = [0, *(shared_length(one.tokens, other.tokens) for one, other in pairwise(runs))]
+    shared = [0, *(count_shared_tokens(one.tokens, other.tokens) for one, other in pairwise(runs))]
     fresh = [0, *accumulate(len(run.tokens) - common for run, common in zip(runs, shared, strict=True))]
 
     def below(low: int, high: int, depth: int) -> int:
         """The tokens of the trie of these runs from `depth` on."""
         return len(runs[low].tokens) - depth + fresh[high] - fresh[low + 1]
 
-    blocks: list[Block] = []
-    todo: list[tuple[int, int, int, Head | None]] = [(0, len(runs), 0, None)]
+    blocks: list[SuffixBlock] = []
+    todo: list[tuple[int, int, int, PrefixNode | None]] = [(0, len(runs), 0, None)]
     while todo:
         low, high, depth, head = todo.pop()
         common = min(shared[low + 1 : high], default=len(runs[low].tokens))
@@ -103,22 +103,24 @@ def blocks_of(runs: Sequence[Run], most: int) -> list[Block]:
             end = min(end, depth + most)
         if alone or (end - depth) * (len(cuts) - 2) >= _WORTH_TOKENS:
             for start in range(depth, end, most):
-                head = Head(head, start, runs[low].tokens[start : min(start + most, end)])
+                head = PrefixNode(head, start, runs[low].tokens[start : min(start + most, end)])
             depth = end
         todo += [(start, stop, depth, head) for start, stop in reversed(list(pairwise(cuts)))]
     return blocks
 
 
-def packs_of(blocks: Sequence[Block], most: int, most_wanted: int, most_above: int) -> Iterator[list[Block]]:
+def plan_packs(
+    blocks: Sequence[SuffixBlock], most: int, most_wanted: int, most_above: int
+) -> Iterator[list[SuffixBlock]]:
     """`blocks` in order, as many at a time as keep to every bound; one that is larger stands alone.
 
     A pack has `most` tokens, wants `most_wanted` rows, and stands below heads of `most_above` tokens in all.
     """
-    pack: list[Block] = []
-    above: set[Head] = set()
+    pack: list[SuffixBlock] = []
+    above: set[PrefixNode] = set()
     tokens = wanted = kept = 0
     for block in blocks:
-        wants, line = sum(map(len, block.wanted)), lineage(block.head)
+        wants, line = sum(map(len, block.wanted)), list_ancestors(block.head)
         needs = sum(len(head.tokens) for head in line if head not in above)
         within = tokens + len(block.tokens) <= most and wanted + wants <= most_wanted and kept + needs <= most_above
         if pack and not within:
@@ -132,9 +134,9 @@ def packs_of(blocks: Sequence[Block], most: int, most_wanted: int, most_above: i
         yield pack
 
 
-def lineage(head: Head | None) -> list[Head]:
+def list_ancestors(head: PrefixNode | None) -> list[PrefixNode]:
     """A head and what stands before it, first things first."""
-    line: list[Head] = []
+    line: list[PrefixNode] = []
     while head is not None:
         line.append(head)
         head = head.parent
@@ -145,10 +147,10 @@ def _dense_cost(tokens: int) -> float:
     return tokens * (1 + tokens / _DENSE_TOKENS)
 
 
-def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, head: Head | None) -> Block:
+def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, head: PrefixNode | None) -> SuffixBlock:
     tokens: list[int] = []
     positions: list[int] = []
-    branches: list[Branch] = []
+    branches: list[SuffixRun] = []
     wanted: list[tuple[int, ...]] = []
     path: list[int] = []  # the rows of the run at hand, from depth on
     for run, common in zip(runs, shared, strict=True):
@@ -156,7 +158,7 @@ def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, h
         at, start = depth + len(path), len(tokens)
         tokens += run.tokens[at:]
         positions += range(at, len(run.tokens))
-        branches.append(Branch(start, len(tokens), tuple(path)))
+        branches.append(SuffixRun(start, len(tokens), tuple(path)))
         path += range(start, len(tokens))
         wanted.append(tuple(path[run.wanted - depth :]))
-    return Block(head, first, tuple(tokens), tuple(positions), tuple(branches), tuple(wanted))
+    return SuffixBlock(head, first, tuple(tokens), tuple(positions), tuple(branches), tuple(wanted))

@@ -3,8 +3,8 @@
 from statistics import median
 from typing import Any
 
-from quorum.engine.likelihood import plain_logprobs
-from quorum.engine.prefix_attention import shared_logprobs
+from quorum.engine.likelihood import score_sequences
+from quorum.engine.prefix_attention import score_with_shared_prefixes
 from quorum.engine.tokens import Continuation
 
 _KNOWN_LAYERS = {"full_attention", "sliding_attention"}
@@ -15,7 +15,7 @@ _LENGTH_BOUND_ROPE = {"dynamic", "longrope"}
 _ROUNDING, _HALF_ROUNDING = 1e-3, 0.15
 
 
-def why_plain(model: Any) -> str | None:
+def why_not_shared(model: Any) -> str | None:
     """Why the model must read every sequence whole and alone; None where the shared way gives the same numbers."""
     config = model.config.get_text_config()
     unknown = set(getattr(config, "layer_types", None) or ()) - _KNOWN_LAYERS
@@ -26,11 +26,11 @@ def why_plain(model: Any) -> str | None:
         return f"its rotary embedding is {', '.join(sorted(bound))}"
     trial = _trial(min(config.vocab_size, 1000))
     try:
-        shared = shared_logprobs(model, trial, batch_tokens=24)
+        shared = score_with_shared_prefixes(model, trial, batch_tokens=24)
     except (NotImplementedError, TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError) as error:
         return f"it does not run so: {type(error).__name__}: {error}"
     some = slice(1, None, 4)  # the plain way is slow: three are enough to tell
-    plain = plain_logprobs(model, trial[some])
+    plain = score_sequences(model, trial[some])
     pairs = [pair for both in zip(shared[some], plain, strict=True) for pair in zip(*both, strict=True)]
     apart = [abs(one - other) for one, other in pairs]
     off, most = (max(apart), _ROUNDING) if model.dtype.itemsize >= 4 else (median(apart), _HALF_ROUNDING)

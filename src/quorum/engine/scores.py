@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from quorum.question import Reply
 
 
-def scored_reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
+def make_scored_reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
     """The best label (a tie goes to the first) and every label's log-probability.
 
     Scores are natural logarithms of any mass; the log of the sum of their exponentials is taken from each.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from quorum.engine.prefixes import Block, Head, lineage
+from quorum.engine.prefixes import PrefixNode, SuffixBlock, list_ancestors
 
 # Blocks are padded to one length for the attention within them: by at most this factor.
 _MOST_PADDING = 1.25
@@ -22,7 +22,7 @@ class _Span:
 
     start: int
     stop: int
-    head: Head
+    head: PrefixNode
     memory: HeadMemory
 
 
@@ -39,7 +39,7 @@ class _Group:
     tree: Any
 
 
-class RestAttention:
+class SuffixAttention:
     """What the attention of one pack needs in every layer of a model.
 
     `wanted` are the rows whose predictions are wanted: of others, the last layer's attention is left unfinished. With
@@ -49,8 +49,8 @@ class RestAttention:
     def __init__(
         self,
         model: Any,
-        pack: Sequence[Block],
-        memories: Mapping[Head, HeadMemory],
+        pack: Sequence[SuffixBlock],
+        memories: Mapping[PrefixNode, HeadMemory],
         wanted: Sequence[int],
         keep: bool = False,
     ) -> None:
@@ -128,7 +128,7 @@ class RestAttention:
             return slice(span.start, span.stop)
         return self.wanted[(self.wanted >= span.start) & (self.wanted < span.stop)]
 
-    def _span_mask(self, head: Head, rows: Any, window: int | None, dtype: Any) -> Any:
+    def _span_mask(self, head: PrefixNode, rows: Any, window: int | None, dtype: Any) -> Any:
         """What is added to the scores of these rows and a head (1, 1, rows, tokens); None where all see all."""
         import torch
 
@@ -172,15 +172,17 @@ def _added(allowed: Any, dtype: Any) -> Any:
     return torch.where(allowed, 0.0, torch.finfo(dtype).min / 2).to(dtype)
 
 
-def _spans(pack: Sequence[Block], starts: Sequence[int], memories: Mapping[Head, HeadMemory]) -> list[_Span]:
-    rows: dict[Head, tuple[int, int]] = {}
+def _spans(
+    pack: Sequence[SuffixBlock], starts: Sequence[int], memories: Mapping[PrefixNode, HeadMemory]
+) -> list[_Span]:
+    rows: dict[PrefixNode, tuple[int, int]] = {}
     for block, start in zip(pack, starts, strict=False):
-        for head in lineage(block.head):  # blocks stand in the trie's order: those below a head stand together
+        for head in list_ancestors(block.head):  # blocks stand in the trie's order: those below a head stand together
             rows[head] = rows.get(head, (start, start))[0], start + len(block.tokens)
     return [_Span(start, stop, head, memories[head]) for head, (start, stop) in rows.items()]
 
 
-def _alike(pack: Sequence[Block]) -> Iterator[list[int]]:
+def _alike(pack: Sequence[SuffixBlock]) -> Iterator[list[int]]:
     """The pack's blocks (their numbers) in groups of about one length, trees and plain sequences apart."""
     group: list[int] = []
     for number in sorted(range(len(pack)), key=lambda n: (len(pack[n].branches) > 1, -len(pack[n].tokens))):
@@ -194,7 +196,7 @@ def _alike(pack: Sequence[Block]) -> Iterator[list[int]]:
     yield group
 
 
-def _group(blocks: Sequence[Block], starts: Sequence[int], device: Any) -> _Group:
+def _group(blocks: Sequence[SuffixBlock], starts: Sequence[int], device: Any) -> _Group:
     import torch
 
     lengths = torch.tensor([len(block.tokens) for block in blocks])

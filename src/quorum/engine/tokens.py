@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorum.engine.prefixes import shared_length
+from quorum.engine.prefixes import count_shared_tokens
 from quorum.errors import BadInput
 from quorum.question import Message
 
@@ -24,7 +24,7 @@ class Continuation:
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
+class TokenizedPrompt:
     """A prompt as one text.
 
     `templated`: a chat template wrote it, special tokens included. `glue` stands between it and an answer: nothing
@@ -36,7 +36,7 @@ class Rendering:
     glue: str
 
 
-class Tokens:
+class PromptTokenizer:
     """A tokenizer, and what Quorum asks of it."""
 
     def __init__(self, tokenizer: Any) -> None:
@@ -51,7 +51,7 @@ class Tokens:
         longest_first = sorted((text for text in special if len(text) > 1), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-    def rendering(self, content: str | tuple[Message, ...], thinking: bool = False) -> Rendering:
+    def rendering(self, content: str | tuple[Message, ...], thinking: bool = False) -> TokenizedPrompt:
         """`content` through the chat template; the text itself (turns joined by blank lines) where there is none.
 
         Text that spells one of the tokenizer's special tokens ("<|im_end|>", "<s>") gets a blank after its first
@@ -65,17 +65,17 @@ class Tokens:
         turns = tuple(Message(turn.role, self.harmless(turn.content)) for turn in turns)
         if self.tokenizer.chat_template is None:
             text = "\n\n".join(turn.content for turn in turns)
-            return Rendering(text, False, "" if text[-1:].isspace() or not text else " ")
+            return TokenizedPrompt(text, False, "" if text[-1:].isspace() or not text else " ")
         text = self._templated(turns, thinking)
         continued = turns[-1].role == "assistant" and not text[-1:].isspace()
-        return Rendering(text, True, " " if continued else "")
+        return TokenizedPrompt(text, True, " " if continued else "")
 
-    def ids(self, rendered: Rendering, answer: str | None = None) -> tuple[int, ...]:
+    def ids(self, rendered: TokenizedPrompt, answer: str | None = None) -> tuple[int, ...]:
         """A rendering, and an answer glued to it, tokenised together: merges over the seam are the model's own."""
         text = rendered.text if answer is None else rendered.text + rendered.glue + self.harmless(answer)
         return self._pieces(text) if rendered.templated else self._opening + self._pieces(text)
 
-    def labels(self, rendered: Rendering, labels: Sequence[str]) -> list[Continuation]:
+    def labels(self, rendered: TokenizedPrompt, labels: Sequence[str]) -> list[Continuation]:
         """One continuation a label: the one token at which the labels part, after all that they have in common.
 
         Where two labels share that token too (10 and 11, beside 2), every label's whole rest is taken.
@@ -85,7 +85,7 @@ class Tokens:
         one_each = len({each.following[0] for each in parted}) == len(labels)
         return [Continuation(each.context, each.following[:1]) for each in parted] if one_each else parted
 
-    def options(self, rendered: Rendering, options: Sequence[str]) -> list[Continuation]:
+    def options(self, rendered: TokenizedPrompt, options: Sequence[str]) -> list[Continuation]:
         """One continuation an option: all its tokens, after those of the prompt."""
         whole = self._whole(rendered, options)
         return self._parted(whole, _common([*whole, self.ids(rendered)]))
@@ -94,7 +94,7 @@ class Tokens:
         """`text` with a blank inside whatever spells a special token."""
         return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
 
-    def _whole(self, rendered: Rendering, answers: Sequence[str]) -> list[tuple[int, ...]]:
+    def _whole(self, rendered: TokenizedPrompt, answers: Sequence[str]) -> list[tuple[int, ...]]:
         """`ids` with each answer; of a long text only the tail is tokenised again after the first.
 
         That is taken where the tail's tokens were the whole's, and some of them stand before the place of difference.
@@ -105,7 +105,7 @@ class Tokens:
         tail = rendered.text[-_TEXT_TAIL:] + rendered.glue
         first, *others = (self._pieces(tail + self.harmless(answer)) for answer in answers)
         for answer, pieces in zip(answers[1:], others, strict=True):
-            common = shared_length(first, pieces)
+            common = count_shared_tokens(first, pieces)
             known = first[max(0, common - _SEAM) :]
             if common >= _SEAM and whole[0][-len(known) :] == known:
                 whole.append(whole[0][: len(whole[0]) - (len(first) - common)] + pieces[common:])
@@ -146,7 +146,7 @@ class Tokens:
         return text
 
 
-def fitted(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
+def truncate_middle(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
     """`tokens`, or where they are more than `room`, their beginning and their end: the middle is left out."""
     if len(tokens) <= room:
         return tokens
@@ -156,4 +156,4 @@ def fitted(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
 
 def _common(sequences: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all sequences begin with."""
-    return shared_length(min(sequences), max(sequences))  # the first and the last in order differ earliest
+    return count_shared_tokens(min(sequences), max(sequences))  # the first and the last in order differ earliest

@@ -14,7 +14,7 @@ _CELLS_AT_ONCE = 10_000_000  # keeps the bootstrap of a million questions below 
 Values = NDArray[np.float64]
 
 
-def standard_error(values: Values, groups: Sequence[str | None]) -> float | None:
+def compute_standard_error(values: Values, groups: Sequence[str | None]) -> float | None:
     """The standard error of a mean, clustered by group; None where there are fewer than two groups.
 
     sqrt(G/(G-1) * sum over groups of (sum of deviations)^2) / n, with G groups: sd / sqrt(n) where every question is
@@ -28,7 +28,7 @@ def standard_error(values: Values, groups: Sequence[str | None]) -> float | None
     return float(math.sqrt(clusters / (clusters - 1) * float(np.square(sums).sum())) / len(values))
 
 
-def shrunken_means(values: Sequence[Values]) -> list[float]:
+def shrink_means(values: Sequence[Values]) -> list[float]:
     """Each subject's mean, drawn towards the mean of all: Morris (1983), "Parametric Empirical Bayes Inference".
 
     The variance within subjects (pooled) and between them (by moments, one-way random effects) say how much a subject's
@@ -48,7 +48,7 @@ def shrunken_means(values: Sequence[Values]) -> list[float]:
     return [float(mean) for mean in overall + weight * (means - overall)]
 
 
-def wilson_interval(value: float, error: float | None, groups: Sequence[str | None]) -> tuple[float, float]:
+def compute_wilson_interval(value: float, error: float | None, groups: Sequence[str | None]) -> tuple[float, float]:
     """Wilson's 95 % interval of an accuracy on the effective n: n over the design effect, never more than n.
 
     Where all are right, or all wrong, no variance tells the design effect, and the number of groups stands for it.

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quorum.errors import BadInput, some
-from quorum.evaluation.certainty import RESAMPLES, Z95, Values, standard_error
+from quorum.errors import BadInput, list_some
+from quorum.evaluation.certainty import RESAMPLES, Z95, Values, compute_standard_error
 from quorum.evaluation.metrics import check_metric, lower_is_better, question_value
 from quorum.files.answers import ranked
-from quorum.files.solution import Solved
+from quorum.files.solution import SolvedRow
 from quorum.question import Ballot
 
 LEVEL = 0.05
@@ -68,7 +68,7 @@ class _Difference:
 
 
 def compare_runs(
-    runs: Mapping[str, Mapping[str, Ballot]], solution: Sequence[Solved], metric: str = "accuracy", seed: int = 42
+    runs: Mapping[str, Mapping[str, Ballot]], solution: Sequence[SolvedRow], metric: str = "accuracy", seed: int = 42
 ) -> Comparison:
     """Two runs, the first minus the second; or more, the best minus each other, on all questions of the solution.
 
@@ -97,7 +97,7 @@ def compare_runs(
     )
 
 
-def _check_runs(runs: Mapping[str, Mapping[str, Ballot]], rows: Sequence[Solved]) -> None:
+def _check_runs(runs: Mapping[str, Mapping[str, Ballot]], rows: Sequence[SolvedRow]) -> None:
     if len(runs) < 2:
         raise BadInput(f"{len(runs)} run, where two or more are compared")
     if not rows:
@@ -105,7 +105,9 @@ def _check_runs(runs: Mapping[str, Mapping[str, Ballot]], rows: Sequence[Solved]
     for name, ballots in runs.items():
         lost = [repr(row.id) for row in rows if row.id not in ballots]
         if lost:
-            raise BadInput(f"run {name!r} lacks {len(lost)} of the {len(rows)} questions compared on: {some(lost)}")
+            raise BadInput(
+                f"run {name!r} lacks {len(lost)} of the {len(rows)} questions compared on: {list_some(lost)}"
+            )
 
 
 def _paired(first: str, second: str, one: _Difference, adjusted: float) -> PairedDifference:
@@ -127,14 +129,14 @@ def _paired(first: str, second: str, one: _Difference, adjusted: float) -> Paire
 
 
 def _difference(
-    first: Mapping[str, Ballot], second: Mapping[str, Ballot], rows: Sequence[Solved], metric: str, seed: int
+    first: Mapping[str, Ballot], second: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str, seed: int
 ) -> _Difference:
     groups = [row.group for row in rows]
     if metric == "macro-f1":
         value, error = _macro_f1_difference(first, second, rows, seed)
         return _Difference(value, error, None, "bootstrap over groups, normal", _normal_p(value, error))
     gains = _question_values(first, rows, metric) - _question_values(second, rows, metric)
-    value, error = float(gains.mean()), standard_error(gains, groups) or 0.0
+    value, error = float(gains.mean()), compute_standard_error(gains, groups) or 0.0
     if metric != "accuracy":
         return _Difference(value, error, None, "paired, normal", _normal_p(value, error))
     only = int((gains > 0).sum()), int((gains < 0).sum())
@@ -164,18 +166,18 @@ def _holm(levels: Sequence[float]) -> list[float]:
     return [float(level) for level in multipletests(levels, method="holm")[1]]
 
 
-def _question_values(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str) -> Values:
+def _question_values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
     return np.array([question_value(ballots[row.id], row.answer, metric) for row in rows])
 
 
-def _overall(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str) -> float:
+def _overall(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> float:
     if metric == "macro-f1":
         return _macro_f1_of(ballots, rows, [np.ones(len(rows))])[0]
     return float(_question_values(ballots, rows, metric).mean())
 
 
 def _macro_f1_difference(
-    first: Mapping[str, Ballot], second: Mapping[str, Ballot], rows: Sequence[Solved], seed: int
+    first: Mapping[str, Ballot], second: Mapping[str, Ballot], rows: Sequence[SolvedRow], seed: int
 ) -> tuple[float, float]:
     """The difference of macro-F1 and its bootstrap standard error: both runs see the same resampled groups."""
     keys: dict[object, int] = {}
@@ -188,7 +190,7 @@ def _macro_f1_difference(
     return float(gains[0]), float(gains[1:].std(ddof=1))
 
 
-def _macro_f1_of(ballots: Mapping[str, Ballot], rows: Sequence[Solved], samples: Sequence[Values]) -> list[float]:
+def _macro_f1_of(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], samples: Sequence[Values]) -> list[float]:
     """Macro-F1 under each sample, which says how often each question counts; an unread question claims no label."""
     given = [next(iter(ranked(ballots[row.id])), "") if any(ballots[row.id].values()) else "" for row in rows]
     names = sorted({row.answer for row in rows} | set(given) - {""})

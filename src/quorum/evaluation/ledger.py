@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from quorum.config import dials
+from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.evaluation.certainty import Z95
 from quorum.evaluation.metrics import Score, check_metric, lower_is_better
@@ -120,7 +120,7 @@ def read_ledger(path: Path, report: Callable[[str], None] | None = None) -> list
     return entries
 
 
-def leaderboard(entries: Iterable[Entry]) -> list[Board]:
+def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
     """One board for each held-out set and metric, the most recently used first; runs on different questions never meet.
 
     Of a run's entries with the same submission file on the same board the latest stands, with the public and private
@@ -174,14 +174,14 @@ def _entry_of(table: Any, where: str) -> Entry:
     if not isinstance(table, dict) or not isinstance(table.get("held_out"), dict):
         raise BadInput(f"{where}: no ledger entry: an object with a held_out score is expected")
     try:
-        score = dials(Score, _blank_for_null(table.pop("held_out")), "held_out")
-        return dials(Entry, _blank_for_null(table), "entry", held_out=score)
+        score = from_table(Score, _blank_for_null(table.pop("held_out")), "held_out")
+        return from_table(Entry, _blank_for_null(table), "entry", held_out=score)
     except (BadInput, OverflowError) as error:
         raise BadInput(f"{where}: {error}") from None
 
 
 def _blank_for_null(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: "" if value is None else value for name, value in table.items()}  # how dials are told None
+    return {name: "" if value is None else value for name, value in table.items()}  # how settings are told None
 
 
 def _no_constant(name: str) -> float:

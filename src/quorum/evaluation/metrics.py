@@ -9,10 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quorum.errors import BadInput, some
-from quorum.evaluation.certainty import Z95, Values, macro_f1_error, shrunken_means, standard_error, wilson_interval
+from quorum.errors import BadInput, list_some
+from quorum.evaluation.certainty import (
+    Z95,
+    Values,
+    compute_standard_error,
+    compute_wilson_interval,
+    macro_f1_error,
+    shrink_means,
+)
 from quorum.files.answers import ranked
-from quorum.files.solution import Solved
+from quorum.files.solution import SolvedRow
 from quorum.question import Ballot
 
 PUBLIC_SHARE = 0.3  # of a simulated leaderboard
@@ -63,7 +70,7 @@ class Scores:
 
 
 def score_answers(
-    ballots: Mapping[str, Ballot], solution: Sequence[Solved], metric: str = "accuracy", seed: int = 42
+    ballots: Mapping[str, Ballot], solution: Sequence[SolvedRow], metric: str = "accuracy", seed: int = 42
 ) -> Scores:
     """The score of ballots (question id -> ballot) against a solution, over every question that is not Ignored.
 
@@ -81,10 +88,10 @@ def score_answers(
     counts = Counter(row.id for row in solution)
     twice = [repr(id) for id, count in counts.items() if count > 1]
     if twice:
-        raise BadInput(f"the solution has {some(twice)} more than once")
+        raise BadInput(f"the solution has {list_some(twice)} more than once")
     strange = sorted(map(repr, ballots.keys() - counts.keys()))
     if strange:
-        raise BadInput(f"answers to {some(strange)}, which the solution does not have")
+        raise BadInput(f"answers to {list_some(strange)}, which the solution does not have")
     rows = [row for row in solution if row.usage != "Ignored"]
     if not rows:
         raise BadInput("the solution has no rows to score")
@@ -92,10 +99,10 @@ def score_answers(
     if simulated:
         rows = _simulated_usage(rows, seed)
 
-    def score_of(part: Sequence[Solved]) -> Score | None:
+    def score_of(part: Sequence[SolvedRow]) -> Score | None:
         return _score(ballots, part, metric, seed) if part else None
 
-    subjects: dict[str, list[Solved]] = {}
+    subjects: dict[str, list[SolvedRow]] = {}
     for row in rows:
         if row.subject is not None:
             subjects.setdefault(row.subject, []).append(row)
@@ -140,16 +147,16 @@ _INTERVALS = {
 }
 
 
-def _score(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str, seed: int) -> Score:
+def _score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str, seed: int) -> Score:
     unread = sum(not any(ballots.get(row.id, {}).values()) for row in rows)
     groups = [row.group for row in rows]
     if metric == "macro-f1":
         value, error = _macro_f1(ballots, rows, groups, seed)
     else:
         values = _values(ballots, rows, metric)
-        value, error = float(values.mean()), standard_error(values, groups)
+        value, error = float(values.mean()), compute_standard_error(values, groups)
     if metric == "accuracy":
-        low, high = wilson_interval(value, error, groups)
+        low, high = compute_wilson_interval(value, error, groups)
         return Score(value, error, low, high, len(rows), unread)
     if error is None:
         return Score(value, None, None, None, len(rows), unread)
@@ -157,12 +164,12 @@ def _score(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str, s
     return Score(value, error, max(0.0, value - Z95 * error), min(most, value + Z95 * error), len(rows), unread)
 
 
-def _values(ballots: Mapping[str, Ballot], rows: Sequence[Solved], metric: str) -> Values:
+def _values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
     return np.array([question_value(ballots.get(row.id, {}), row.answer, metric) for row in rows])
 
 
 def _macro_f1(
-    ballots: Mapping[str, Ballot], rows: Sequence[Solved], groups: Sequence[str | None], seed: int
+    ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], groups: Sequence[str | None], seed: int
 ) -> tuple[float, float | None]:
     """Macro-F1 and its bootstrap error: whole clusters are drawn, the labels stay those of all rows."""
     from sklearn.metrics import f1_score  # type: ignore[import-untyped]
@@ -181,17 +188,17 @@ def _first_label(ballot: Ballot) -> str | None:
 
 
 def _by_subject(
-    ballots: Mapping[str, Ballot], subjects: Mapping[str, Sequence[Solved]], metric: str, seed: int
+    ballots: Mapping[str, Ballot], subjects: Mapping[str, Sequence[SolvedRow]], metric: str, seed: int
 ) -> tuple[SubjectScore, ...]:
     names = sorted(subjects)
     scores = [_score(ballots, subjects[name], metric, seed) for name in names]
     shrunk: Sequence[float | None] = [None] * len(names)
     if metric != "macro-f1" and names:
-        shrunk = shrunken_means([_values(ballots, subjects[name], metric) for name in names])
+        shrunk = shrink_means([_values(ballots, subjects[name], metric) for name in names])
     return tuple(SubjectScore(*row) for row in zip(names, scores, shrunk, strict=True))
 
 
-def _simulated_usage(rows: Sequence[Solved], seed: int) -> list[Solved]:
+def _simulated_usage(rows: Sequence[SolvedRow], seed: int) -> list[SolvedRow]:
     """The rows with a Usage: the 30 % whose id has the smallest seeded hash are Public, the same on every machine."""
     order = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
     public = {row.id for row in order[: round(PUBLIC_SHARE * len(rows))]}

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from quorum.evaluation.metrics import PUBLIC_SHARE, Score
-from quorum.files.solution import Solved
+from quorum.files.solution import SolvedRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,20 @@ class Shakeup:
     private: float
 
 
-def parts_of(solution: list[Solved]) -> Parts | None:
+def find_parts(solution: list[SolvedRow]) -> Parts | None:
     """The parts that a solution's Usage tells; None where it tells none."""
     usages = [row.usage for row in solution]
     public, private = usages.count("Public"), usages.count("Private")
     return Parts(public, private, assumed=False) if public and private else None
 
 
-def assumed_parts(questions: int, share: float = PUBLIC_SHARE) -> Parts | None:
+def assume_parts(questions: int, share: float = PUBLIC_SHARE) -> Parts | None:
     """The parts of a test of so many questions if `share` of them is public; None where a part would be empty."""
     public = round(share * questions)
     return Parts(public, questions - public, assumed=True) if 0 < public < questions else None
 
 
-def expected_shakeup(held_out: Score, parts: Parts) -> Shakeup | None:
+def estimate_shakeup(held_out: Score, parts: Parts) -> Shakeup | None:
     """The shake-up if test questions are drawn like the held-out ones; None where the held-out error is not known.
 
     One question's standard deviation s is the held-out standard error times sqrt(n); the means over two independent
@@ -51,7 +51,7 @@ def expected_shakeup(held_out: Score, parts: Parts) -> Shakeup | None:
     )
 
 
-def luck_of_the_best(error: float, looks: int) -> float:
+def estimate_selection_luck(error: float, looks: int) -> float:
     """How much too good the best of so many equally good runs looks on average, if their errors are independent.
 
     The standard error times the mean of the largest of `looks` standard normals. Runs scored on the same questions err

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
 from quorum.question import Ballot
 
 ANSWERS = pl.Schema({"run": pl.String, "id": pl.String, "label": pl.String, "weight": pl.Float64})
 
 
-def answers_frame(run: str, ballots: Mapping[str, Ballot]) -> pl.DataFrame:
+def make_answers(run: str, ballots: Mapping[str, Ballot]) -> pl.DataFrame:
     """The answers of one run: question id -> ballot, as a frame of schema `ANSWERS`, ids in the order given.
 
     Raises:
@@ -26,10 +26,10 @@ def answers_frame(run: str, ballots: Mapping[str, Ballot]) -> pl.DataFrame:
     rows: list[tuple[str, str, str | None, float]] = []
     for id, ballot in ballots.items():
         rows += [(run, id, label, weight) for label, weight in ballot.items()] or [(run, id, None, 0.0)]
-    return checked_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), f"run {run}")
+    return check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), f"run {run}")
 
 
-def checked_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
+def check_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
     """`answers` itself, once it is known to be well formed.
 
     Raises:
@@ -46,7 +46,7 @@ def checked_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
         found = [
             f"{row['run']}/{row['id']}: {row['label']} {row['weight']}" for row in bad.head(9).iter_rows(named=True)
         ]
-        raise BadInput(f"{where}: a weight must be finite and at least 0, found {some(found)}")
+        raise BadInput(f"{where}: a weight must be finite and at least 0, found {list_some(found)}")
     ballot = ("run", "id")
     if answers.select(ballot).n_unique() == len(answers):  # a label a ballot, as most runs are
         return answers
@@ -59,13 +59,13 @@ def checked_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
             f"{row['run']}/{row['id']}"
             for row in twice.unique(ballot, maintain_order=True).head(9).iter_rows(named=True)
         ]
-        raise BadInput(f"{where}: a ballot has each label once and is read or unread, not so {some(found)}")
+        raise BadInput(f"{where}: a ballot has each label once and is read or unread, not so {list_some(found)}")
     return answers
 
 
 def write_answers(answers: pl.DataFrame, path: Path) -> None:
     """Writes answers as Parquet, whole or not at all."""
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         answers.write_parquet(part)
 
 
@@ -79,7 +79,7 @@ def read_answers(path: Path) -> pl.DataFrame:
         answers = pl.read_parquet(path)
     except pl.exceptions.ComputeError as error:
         raise BadInput(f"{path}: not a Parquet file: {error}") from None
-    return checked_answers(answers, str(path))
+    return check_answers(answers, str(path))
 
 
 def read_runs_answers(paths: Sequence[Path]) -> pl.DataFrame:
@@ -95,13 +95,13 @@ def read_runs_answers(paths: Sequence[Path]) -> pl.DataFrame:
             shared = one.filter(pl.col("run").is_in(runs)).join(other, on=["run", "id"], how="semi")
             if len(shared):
                 raise BadInput(
-                    f"{path} and {other_path}: both hold answers of run {some(sorted(shared['run'].unique()))}, which "
-                    "would vote twice; another run needs another name (its dial `run`)"
+                    f"{path} and {other_path}: both hold answers of run {list_some(sorted(shared['run'].unique()))}, "
+                    "which would vote twice; another run needs another name (its setting `run`)"
                 )
     return pl.concat(answers)
 
 
-def ballots_of(answers: pl.DataFrame) -> dict[str, Ballot]:
+def ballots_from_answers(answers: pl.DataFrame) -> dict[str, Ballot]:
     """The ballots of one run: question id -> label -> weight, in the frame's order; unread is an empty ballot."""
     ballots: dict[str, Ballot] = {}
     for id, label, weight in answers.select("id", "label", "weight").iter_rows():

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
 
 # What pandas, and so a Kaggle metric, reads as "no value" (its default na_values, case folded).
 NULL_CELLS = frozenset({"", "nan", "-nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na"})
@@ -39,7 +39,7 @@ class Cells:
         """
         twice = [repr(name) for name, count in Counter(self.header).items() if count > 1]
         if twice:
-            raise BadInput(f"{self.path}: column {some(twice)} stands more than once")
+            raise BadInput(f"{self.path}: column {list_some(twice)} stands more than once")
         for number, row in enumerate(self.rows, 1):
             if len(row) != len(self.header):
                 raise BadInput(f"{self.path}, row {number}: {len(row)} cells, where the header has {len(self.header)}")
@@ -69,7 +69,7 @@ def read_cells(path: Path) -> Cells:
 
 def write_cells(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Writes a CSV file, whole or not at all: UTF-8 without a BOM, lines end in LF."""
-    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with replace_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         file.writelines(",".join(map(_csv_cell, row)) + "\n" for row in (header, *rows))
 
 

@@ -11,16 +11,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quorum.disk import whole_file
+from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.files.pass_result import Look
+from quorum.files.pass_result import PassResult
 from quorum.question import Question
 
-PRECISION = ("dtype", "quantization")  # dials of a backend that say with how many bits it computes
+PRECISION = ("dtype", "quantization")  # settings of a backend that say with how many bits it computes
 
 
 @dataclass(frozen=True)
-class Account:
+class RunManifest:
     """One run: fingerprint and size of each question file, what prompts are made of, precision, and prompts asked.
 
     `calls` are prompts by who was asked: answerer, verifier, reader. `torn` is the share of the questions shown in
@@ -45,19 +45,19 @@ class Account:
         return sum(self.calls.values()) / max(1, sum(self.counts.values()))
 
 
-def account_of(
+def make_manifest(
     run: str,
     files: Mapping[str, Sequence[Question]],
     prompt: Mapping[str, Any],
     backend: Mapping[str, Any],
     calls: Mapping[str, int],
-    known: Mapping[str, Look],
+    known: Mapping[str, PassResult],
     reasoning: Mapping[str, Any] | None = None,
-) -> Account:
+) -> RunManifest:
     """The account of a run over `files`, of which it came to know what stands in `known`."""
-    return Account(
+    return RunManifest(
         run,
-        {file: questions_print(questions) for file, questions in files.items()},
+        {file: fingerprint_questions(questions) for file, questions in files.items()},
         {file: len(questions) for file, questions in files.items()},
         prompt,
         {name: backend[name] for name in PRECISION if name in backend},
@@ -68,7 +68,7 @@ def account_of(
     )
 
 
-def differences(one: Account, other: Account) -> dict[str, str]:
+def list_differences(one: RunManifest, other: RunManifest) -> dict[str, str]:
     """In what two runs are not the same thing (questions, prompt, precision), each with a few words.
 
     Of the questions those files count that both have answered.
@@ -85,25 +85,25 @@ def differences(one: Account, other: Account) -> dict[str, str]:
     return found
 
 
-def questions_print(questions: Sequence[Question]) -> str:
+def fingerprint_questions(questions: Sequence[Question]) -> str:
     """SHA-256 of what is asked: ids, texts, contexts and choices, in order."""
     asked = [(question.id, question.text, question.context, question.choices) for question in questions]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
-def write_account(account: Account, path: Path) -> None:
+def write_manifest(account: RunManifest, path: Path) -> None:
     """Writes an account as JSON, whole or not at all."""
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         part.write_text(json.dumps(asdict(account), indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
 
 
-def read_account(path: Path) -> Account:
+def read_manifest(path: Path) -> RunManifest:
     """The account in a JSON file.
 
     Raises:
         BadInput: it is none.
     """
     try:
-        return Account(**json.loads(path.read_text(encoding="utf-8")))
+        return RunManifest(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise BadInput(f"{path}: no run's account: {error}") from None

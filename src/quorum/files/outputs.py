@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.files.answers import answers_frame, write_answers
-from quorum.files.manifest import Account, write_account
-from quorum.files.pass_result import Look
+from quorum.files.answers import make_answers, write_answers
+from quorum.files.manifest import RunManifest, write_manifest
+from quorum.files.pass_result import PassResult
 from quorum.files.submission import read_sample, write_submission
-from quorum.files.verifier_log import write_rounds
+from quorum.files.verifier_log import write_verifier_log
 from quorum.question import Question
 
 
 @dataclass(frozen=True)
-class Outputs:
+class RunOutputs:
     """Where a run writes: OUT/FILE.parquet for each question file, and OUT/submission.csv for the one submitted."""
 
     run: str
@@ -22,17 +22,17 @@ class Outputs:
     sample: Path | None  # the competition's sample submission; without it none is written
     prior: Mapping[str, float]  # of the labels: what fills answers that are not known
 
-    def save(self, file: str, questions: Sequence[Question], known: Look) -> None:
+    def save(self, file: str, questions: Sequence[Question], known: PassResult) -> None:
         """Writes what is known so far of a question file; what has not been asked yet is unread."""
         answers = {question.id: known.ballots.get(question.id, {}) for question in questions}
-        write_answers(answers_frame(self.run, answers), self.out / f"{file}.parquet")
+        write_answers(make_answers(self.run, answers), self.out / f"{file}.parquet")
         if known.verdicts:
-            write_rounds(known.verdicts, self.out / f"{file}.rounds.parquet")
+            write_verifier_log(known.verdicts, self.out / f"{file}.rounds.parquet")
         if self.sample and file == self.submitted:
             labels = {question.id: question.labels for question in questions}
             sample = read_sample(self.sample)
             write_submission(self.out / "submission.csv", answers, labels, sample, self.prior)
 
-    def close(self, account: Account) -> None:
+    def close(self, account: RunManifest) -> None:
         """Writes what the run asked, and of whom."""
-        write_account(account, self.out / "run.json")
+        write_manifest(account, self.out / "run.json")

@@ -7,7 +7,7 @@ from quorum.question import Ballot
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PassResult:
     """What a batch of questions came to.
 
     `torn` says of each question that was shown in several orders whether its answer hangs on them; `reread` are those
@@ -19,7 +19,7 @@ class Look:
     torn: dict[str, bool] = field(default_factory=dict)
     reread: set[str] = field(default_factory=set)
 
-    def take(self, later: "Look") -> None:
+    def take(self, later: "PassResult") -> None:
         """Adds what a later look came to; of two ballots the later stands."""
         self.ballots.update(later.ballots)
         self.verdicts.extend(later.verdicts)

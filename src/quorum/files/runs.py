@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.errors import BadInput, some
-from quorum.files.answers import ANSWERS, checked_answers, read_answers
+from quorum.errors import BadInput, list_some
+from quorum.files.answers import ANSWERS, check_answers, read_answers
 from quorum.files.cells import cell_number, find_id_column, is_null, read_cells
 from quorum.question import letters
 
@@ -55,7 +55,7 @@ def read_labels(path: Path, column: str) -> dict[str, str]:
 def _parquet_runs(path: Path) -> list[pl.DataFrame]:
     label = pl.col("label").str.strip_chars()
     upper = pl.when(label.str.len_chars() == 1).then(label.str.to_uppercase()).otherwise(label).alias("label")
-    return checked_answers(read_answers(path).with_columns(upper), str(path)).partition_by("run", maintain_order=True)
+    return check_answers(read_answers(path).with_columns(upper), str(path)).partition_by("run", maintain_order=True)
 
 
 def _csv_runs(path: Path, name: str) -> list[pl.DataFrame]:
@@ -67,8 +67,8 @@ def _csv_runs(path: Path, name: str) -> list[pl.DataFrame]:
         return [_probability_run(path, name, ids, probabilities)]
     if len(columns) > 1 and all(map(_only_shares, columns.values())):
         raise BadInput(
-            f"{path}: numbers in columns {some(list(columns))}, which do not say of which choice; probabilities need a"
-            " column for each of A, B … (or prob_A …)"
+            f"{path}: numbers in columns {list_some(list(columns))}, which do not say of which choice; probabilities"
+            " need a column for each of A, B … (or prob_A …)"
         )
     names = list(columns) if len(columns) > 1 else [name]
     return [_letter_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
@@ -143,7 +143,7 @@ def _probability_run(path: Path, name: str, ids: Sequence[str], columns: Mapping
                 rows.append((name, id, label, weight))
         if len(rows) == read:
             rows.append((name, id, None, 0.0))
-    return checked_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
+    return check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
 
 
 def _check_names(runs: Sequence[pl.DataFrame], paths: Sequence[Path]) -> None:
@@ -151,7 +151,7 @@ def _check_names(runs: Sequence[pl.DataFrame], paths: Sequence[Path]) -> None:
     twice = sorted({repr(name) for name in names if names.count(name) > 1})
     if twice or not names:
         raise BadInput(
-            f"{some([str(path) for path in paths])}: each run needs a name of its own; found {some(twice) or 'no run'}"
+            f"{list_some([str(path) for path in paths])}: names must differ; found {list_some(twice) or 'no run'}"
         )
 
 
@@ -166,5 +166,5 @@ def _check_ids(runs: Sequence[pl.DataFrame]) -> None:
             alone = pl.concat([own.join(first, on="id", how="anti"), first.join(own, on="id", how="anti")])["id"].sort()
             raise BadInput(
                 f"{names} share {shared} of {shared + len(alone)} questions; only one of them has"
-                f" {some([repr(id) for id in alone.head(5)])}"
+                f" {list_some([repr(id) for id in alone.head(5)])}"
             )

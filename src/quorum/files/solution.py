@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from quorum.errors import BadInput, some
-from quorum.files.answers import ballots_of, read_answers
+from quorum.errors import BadInput, list_some
+from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.cells import Cells, cell_number, find_id_column, is_null, read_cells
-from quorum.files.submission import labels_of_columns
+from quorum.files.submission import find_column_labels
 from quorum.question import Ballot, Question
 
 Usage = Literal["Public", "Private", "Ignored"]
@@ -18,7 +18,7 @@ _USAGE = "usage"
 
 
 @dataclass(frozen=True, slots=True)
-class Solved:
+class SolvedRow:
     """One row of a solution: the answer that counts, and what the question belongs to."""
 
     id: str
@@ -28,7 +28,7 @@ class Solved:
     group: str | None = None
 
 
-def solution_of(questions: Sequence[Question]) -> list[Solved]:
+def make_solution(questions: Sequence[Question]) -> list[SolvedRow]:
     """The solution that labelled questions carry.
 
     Raises:
@@ -36,15 +36,15 @@ def solution_of(questions: Sequence[Question]) -> list[Solved]:
     """
     unknown = [question.id for question in questions if question.answer is None]
     if unknown:
-        raise BadInput(f"{len(unknown)} questions have no answer to score against: {some(unknown)}")
-    return [Solved(q.id, q.answer or "", None, q.subject, q.group) for q in questions]
+        raise BadInput(f"{len(unknown)} questions have no answer to score against: {list_some(unknown)}")
+    return [SolvedRow(q.id, q.answer or "", None, q.subject, q.group) for q in questions]
 
 
 def read_ballots(path: Path) -> dict[str, Ballot]:
     """The ballots in a submission: id -> label -> weight; a cell that is empty or reads as null is unread.
 
     One answer column is a label, or letters in their order ("A C B": weights 1, 1/2, 1/3; a repeated one is ignored);
-    several are probabilities, their labels as `labels_of_columns` tells them. A Parquet file holds a run's answers.
+    several are probabilities, their labels as `find_column_labels` tells them. A Parquet file holds a run's answers.
 
     Raises:
         BadInput: not a CSV file, no answer column, an id twice, a probability that is no number or negative, answers of
@@ -53,24 +53,24 @@ def read_ballots(path: Path) -> dict[str, Ballot]:
     if path.suffix == ".parquet":
         answers = read_answers(path)
         if len(names := answers["run"].unique(maintain_order=True).to_list()) != 1:
-            raise BadInput(f"{path}: {len(names)} runs ({some(names)}), where one is expected")
-        return ballots_of(answers)
+            raise BadInput(f"{path}: {len(names)} runs ({list_some(names)}), where one is expected")
+        return ballots_from_answers(answers)
     table = read_cells(path)
     rows = table.whole_rows()
     id_at = _id_at(table)
     names = [name for name in table.header if name != table.header[id_at]]
-    labels = labels_of_columns(names) if len(names) > 1 else ()
+    labels = find_column_labels(names) if len(names) > 1 else ()
     ballots: dict[str, Ballot] = {}
     for number, row in enumerate(rows, 1):
         id, cells = row[id_at], row[:id_at] + row[id_at + 1 :]
         where = f"{path}, row {number} ({id})"
         if id in ballots:
             raise BadInput(f"{where}: the id stands more than once")
-        ballots[id] = _probability_ballot(cells, labels, where) if labels else ballot_of_cell(cells[0])
+        ballots[id] = _probability_ballot(cells, labels, where) if labels else parse_ballot_cell(cells[0])
     return ballots
 
 
-def ballot_of_cell(cell: str) -> Ballot:
+def parse_ballot_cell(cell: str) -> Ballot:
     """The ballot that one cell casts: letters in their order, or the whole text as one answer; null casts none."""
     if is_null(cell):
         return {}
@@ -80,7 +80,7 @@ def ballot_of_cell(cell: str) -> Ballot:
     return {word: 1 / place for place, word in enumerate(dict.fromkeys(words), 1)}
 
 
-def read_solution(path: Path, answer_column: str | None = None) -> list[Solved]:
+def read_solution(path: Path, answer_column: str | None = None) -> list[SolvedRow]:
     """The rows of a solution: columns id, answer and, as on Kaggle, Usage (Public, Private, Ignored).
 
     The answer column is `answer_column` if given, else the only other column, else the one called "answer".
@@ -93,7 +93,7 @@ def read_solution(path: Path, answer_column: str | None = None) -> list[Solved]:
     id_at, usage_at = _id_at(table), _usage_at(table)
     answer_at = _answer_at(table, answer_column, {id_at, usage_at})
     return [
-        Solved(row[id_at], _solved_answer(row[answer_at], usage, where), usage)
+        SolvedRow(row[id_at], _solved_answer(row[answer_at], usage, where), usage)
         for where, row in ((f"{path}, row {number} ({row[id_at]})", row) for number, row in enumerate(rows, 1))
         for usage in [None if usage_at is None else _usage(row[usage_at], where)]
     ]

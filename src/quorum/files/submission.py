@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from quorum.errors import BadInput, some
+from quorum.errors import BadInput, list_some
 from quorum.files.answers import ranked
 from quorum.files.cells import cell_number, find_id_column, is_null, read_cells, write_cells
 from quorum.question import MOST_CHOICES, Ballot, letters
@@ -43,7 +43,9 @@ class Sample:
             raise BadInput(f"id column {self.id_column!r} is not among {', '.join(self.columns)}")
         twice = [repr(id) for id, count in Counter(self.ids).items() if count > 1]
         if twice or not self.ids or "" in self.ids:
-            raise BadInput(f"ids must be there, filled and different; found {some(twice) or 'none, or an empty one'}")
+            raise BadInput(
+                f"ids must be there, filled and different; found {list_some(twice) or 'none, or an empty one'}"
+            )
         count = len(self.answer_columns)
         if count != (len(self.labels) if self.form == "probabilities" else 1) or len(set(self.labels)) != len(
             self.labels
@@ -62,14 +64,14 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class FilledSubmission:
     """What was written: the number of rows, and the ids whose answer was unread and filled from the prior."""
 
     rows: int
     unread: tuple[str, ...]
 
 
-def sample_for(ids: Sequence[str], form: Form = "letter", k: int = 1, labels: tuple[str, ...] = ()) -> Sample:
+def make_sample(ids: Sequence[str], form: Form = "letter", k: int = 1, labels: tuple[str, ...] = ()) -> Sample:
     """A sample for a competition that gives none: columns id and answer, or id and one column a label."""
     return Sample(("id", *(labels or ("answer",))), "id", tuple(ids), form, k, labels)
 
@@ -104,13 +106,13 @@ def read_sample(
     if k is None:
         k = max((len(cell.split()) for cell in answers), default=1) if form == "ranked" else 1
     try:
-        labels = () if form != "probabilities" else labels_of_columns(names) if labels is None else labels
+        labels = () if form != "probabilities" else find_column_labels(names) if labels is None else labels
         return Sample(table.header, id_column, tuple(row[at] for row in rows), form, k, labels)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 
 
-def labels_of_columns(names: Sequence[str]) -> tuple[str, ...]:
+def find_column_labels(names: Sequence[str]) -> tuple[str, ...]:
     """The labels of probability columns: the letters that their names end in ("A", "prob_a"), else A, B … by position.
 
     Raises:
@@ -127,7 +129,7 @@ def write_submission(
     labels: Mapping[str, tuple[str, ...]],
     sample: Sample,
     prior: Mapping[str, float],
-) -> Filled:
+) -> FilledSubmission:
     """Writes a submission, whole or not at all, and returns what had to be filled.
 
     Unread is a question without a ballot, with a ballot that has no weight, or with a text that reads as null. The one
@@ -146,7 +148,7 @@ def write_submission(
     _all_finite("the prior", prior)
     strange = sorted(map(repr, answers.keys() - set(sample.ids)))
     if strange:
-        raise BadInput(f"answers to {some(strange)}, which the sample submission does not have")
+        raise BadInput(f"answers to {list_some(strange)}, which the sample submission does not have")
     rows, unread = [], []
     for id in sample.ids:
         own = labels.get(id, ())
@@ -157,7 +159,7 @@ def write_submission(
         cells = dict(zip(sample.answer_columns, _answer_cells(ballot or among, among, sample), strict=True))
         rows.append([id if column == sample.id_column else cells[column] for column in sample.columns])
     write_cells(path, sample.columns, rows)
-    return Filled(len(rows), tuple(unread))
+    return FilledSubmission(len(rows), tuple(unread))
 
 
 def _detect_form(answers: Sequence[str], columns: int, path: Path) -> Form:
@@ -170,7 +172,7 @@ def _detect_form(answers: Sequence[str], columns: int, path: Path) -> Form:
     elif "0" in filled and all(re.fullmatch(r"[0-9]{1,2}", cell) for cell in filled):
         return "index0"
     raise BadInput(
-        f"{path}: {columns} answer columns with {some(sorted(set(map(repr, filled)))) or 'nothing'}:"
+        f"{path}: {columns} answer columns with {list_some(sorted(set(map(repr, filled)))) or 'nothing'}:"
         f" the form of an answer cannot be told; name it: form = {', '.join(get_args(Form))} (or name id_column)"
     )
 
@@ -197,7 +199,7 @@ def _legal_ballot(id: str, ballot: Ballot, own: tuple[str, ...], sample: Sample)
         raise BadInput(f"question {id}: its labels are {', '.join(own)}; the submission can say {', '.join(allowed)}")
     if not weighty.keys() <= set(own or allowed):
         raise BadInput(
-            f"question {id}: answered {some(sorted(weighty))}, which are not among {', '.join(own or allowed)}"
+            f"question {id}: answered {list_some(sorted(weighty))}, which are not among {', '.join(own or allowed)}"
         )
     return weighty
 

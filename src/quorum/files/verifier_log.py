@@ -10,9 +10,11 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.disk import whole_file
+from quorum.disk import replace_file
 
-ROUNDS = pl.Schema({"id": pl.String, "round": pl.UInt8, "label": pl.String, "p_true": pl.Float64, "taken": pl.Boolean})
+VERIFIER_LOG = pl.Schema(
+    {"id": pl.String, "round": pl.UInt8, "label": pl.String, "p_true": pl.Float64, "taken": pl.Boolean}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,8 @@ class Verdict:
     struck: bool = False
 
 
-def write_rounds(verdicts: Sequence[Verdict], path: Path) -> None:
+def write_verifier_log(verdicts: Sequence[Verdict], path: Path) -> None:
     """Writes the verdicts, whole or not at all."""
     rows = [(one.question_id, one.round, one.label, one.true, one.struck) for one in verdicts]
-    with whole_file(path) as part:
-        pl.DataFrame(rows, schema=ROUNDS, orient="row").write_parquet(part)
+    with replace_file(path) as part:
+        pl.DataFrame(rows, schema=VERIFIER_LOG, orient="row").write_parquet(part)

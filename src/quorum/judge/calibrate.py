@@ -34,7 +34,7 @@ def share_right(ballots: Mapping[str, Ballot], answers: Mapping[str, str]) -> fl
     return sum(is_right(ballot, answers[id]) for id, ballot in ballots.items()) / max(1, len(ballots))
 
 
-def fitted_temperature(ballots: Sequence[Ballot], answers: Sequence[str]) -> float:
+def fit_temperature(ballots: Sequence[Ballot], answers: Sequence[str]) -> float:
     """The temperature that makes the answers likeliest: p^(1/T), normalised; 1 where no ballot is read.
 
     Guo et al. (2017), "On Calibration of Modern Neural Networks", arXiv:1706.04599. The loss is convex in 1/T; the fit
@@ -48,7 +48,7 @@ def fitted_temperature(ballots: Sequence[Ballot], answers: Sequence[str]) -> flo
 
     def loss(log_temperature: float) -> float:
         temperature = exp(log_temperature)
-        return sum(negative_log(tempered(ballot, temperature), answer) for ballot, answer in pairs)
+        return sum(negative_log_likelihood(tempered(ballot, temperature), answer) for ballot, answer in pairs)
 
     edge = log(20)
     return exp(float(minimize_scalar(loss, bounds=(-edge, edge), method="bounded", options={"xatol": 1e-4}).x))
@@ -61,7 +61,7 @@ def tempered(ballot: Ballot, temperature: float) -> Ballot:
     return normalised({label: exp(height - top) for label, height in logs.items()})
 
 
-def negative_log(ballot: Ballot, answer: str) -> float:
+def negative_log_likelihood(ballot: Ballot, answer: str) -> float:
     """The answer's negative log-probability in nats; an answer that is not on the ballot has probability 1e-12."""
     return -log(max(normalised(ballot).get(answer, 0.0), LEAST))
 
@@ -77,7 +77,7 @@ class Bin:
     accuracy: float
 
 
-def reliability(ballots: Sequence[Ballot], answers: Sequence[str], bins: int = BINS) -> list[Bin]:
+def reliability_bins(ballots: Sequence[Ballot], answers: Sequence[str], bins: int = BINS) -> list[Bin]:
     """How often a model is right where it is so sure: equal bins of the top probability, empty ones left out."""
     sure, right = _sureness(ballots, answers)
     places = np.minimum((sure * bins).astype(int), bins - 1)
@@ -89,9 +89,9 @@ def reliability(ballots: Sequence[Ballot], answers: Sequence[str], bins: int = B
     return found
 
 
-def calibration_error(ballots: Sequence[Ballot], answers: Sequence[str], bins: int = BINS) -> float:
+def expected_calibration_error(ballots: Sequence[Ballot], answers: Sequence[str], bins: int = BINS) -> float:
     """ECE, the expected calibration error: the mean gap between sureness and accuracy, weighed by the bins' sizes."""
-    found = reliability(ballots, answers, bins)
+    found = reliability_bins(ballots, answers, bins)
     total = sum(one.count for one in found)
     return sum(one.count * abs(one.confidence - one.accuracy) for one in found) / total if total else 0.0
 

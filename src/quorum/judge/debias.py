@@ -1,4 +1,4 @@
-"""The letters' prior of a model: found as the dials say, and taken out of ballots."""
+"""The letters' prior of a model: found as the settings say, and taken out of ballots."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -6,23 +6,29 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from quorum.ask.shuffle import cyclic, movable
+from quorum.ask.shuffle import count_movable, cyclic_orders
 from quorum.errors import BadInput
-from quorum.judge.letter_prior import LetterPrior, content_free, corpus_prior, pride_prior, without_prior
+from quorum.judge.letter_prior import (
+    LetterPrior,
+    estimate_corpus_prior,
+    estimate_pride_prior,
+    make_content_free_questions,
+    remove_prior,
+)
 from quorum.question import Ballot, Question
 
 _FEWEST_FOR_A_PRIOR = 20  # questions of each number of options, where there are so many
 
 
 @dataclass(frozen=True)
-class Debias:
-    """The dials: what letter prior is taken out of ballots, and how sure they are then made.
+class CalibrateSettings:
+    """The settings: what letter prior is taken out of ballots, and how sure they are then made.
 
     `prior`: *content-free* of questions without content, *pride* of `share` of the questions in every rotation,
     *corpus* of the questions themselves. `temperature` is T in p^(1/T); 0: fitted on rehearsed questions.
 
     Raises:
-        BadInput: a dial is out of range.
+        BadInput: a setting is out of range.
     """
 
     prior: Literal["none", "content-free", "pride", "corpus"] = "none"
@@ -37,8 +43,8 @@ class Debias:
             )
 
 
-def found_prior(
-    dials: Debias,
+def estimate_prior(
+    settings: CalibrateSettings,
     questions: Sequence[Question],
     first: Mapping[str, Ballot],
     answered: Callable[[Sequence[Question]], list[Ballot]],
@@ -48,34 +54,39 @@ def found_prior(
     `first` are the answers to the questions as they stand; `answered` asks further ones. Only ballots over all labels
     of their question count: a text that names one letter says nothing of the others.
     """
-    match dials.prior:
+    match settings.prior:
         case "none":
             return LetterPrior({})
         case "corpus":
-            return corpus_prior(
+            return estimate_corpus_prior(
                 [first[question.id] for question in questions if _knows_all(first[question.id], question)]
             )
         case "content-free":
             counts = sorted({len(question.choices) for question in questions if question.choices})
-            empty = [question for count in counts for question in content_free(count)]
+            empty = [question for count in counts for question in make_content_free_questions(count)]
             replied = zip(answered(empty), empty, strict=True)
-            return corpus_prior([ballot for ballot, question in replied if _knows_all(ballot, question)])
+            return estimate_corpus_prior([ballot for ballot, question in replied if _knows_all(ballot, question)])
         case "pride":
-            rotated = [cyclic(question).asked() for question in pride_sample(questions, dials.share, dials.seed)]
+            rotated = [
+                cyclic_orders(question).asked()
+                for question in sample_for_pride(questions, settings.share, settings.seed)
+            ]
             others = iter(answered([question for one in rotated for question in one[1:]]))
             orders = [[first[one[0].id], *(next(others) for _ in one[1:])] for one in rotated]
             pairs = zip(orders, rotated, strict=True)
-            return pride_prior([[ballot for ballot in found if _knows_all(ballot, one[0])] for found, one in pairs])
+            return estimate_pride_prior(
+                [[ballot for ballot in found if _knows_all(ballot, one[0])] for found, one in pairs]
+            )
 
 
-def pride_sample(questions: Sequence[Question], share: float, seed: int = 42) -> list[Question]:
+def sample_for_pride(questions: Sequence[Question], share: float, seed: int = 42) -> list[Question]:
     """The questions that PriDe asks in every rotation: `share` of those of each number of options, drawn by chance.
 
     At least 20 of each, where there are so many. Questions whose options may not all change places tell nothing.
     """
     by_count: dict[int, list[Question]] = {}
     for question in questions:
-        if question.choices and movable(question) == len(question.choices):
+        if question.choices and count_movable(question) == len(question.choices):
             by_count.setdefault(len(question.choices), []).append(question)
     chance = random.Random(seed)
     return [
@@ -85,10 +96,10 @@ def pride_sample(questions: Sequence[Question], share: float, seed: int = 42) ->
     ]
 
 
-def freed(ballot: Ballot, prior: LetterPrior) -> Ballot:
+def remove_known_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
     """The ballot without the prior of just its labels; as it is, where there is none."""
     known = prior.by_count.get(len(ballot), {})
-    return without_prior(ballot, prior) if ballot and known.keys() == ballot.keys() else dict(ballot)
+    return remove_prior(ballot, prior) if ballot and known.keys() == ballot.keys() else dict(ballot)
 
 
 def _knows_all(ballot: Ballot, question: Question) -> bool:

@@ -18,7 +18,7 @@ class LetterPrior:
     by_count: Mapping[int, Ballot]
 
 
-def pride_prior(asked: Sequence[Sequence[Ballot]]) -> LetterPrior:
+def estimate_pride_prior(asked: Sequence[Sequence[Ballot]]) -> LetterPrior:
     """The letters' prior from questions asked in every rotation of their options; a few per cent of them will do.
 
     `asked[question][order]` are ballots over the letters as they were shown. A question's prior is the softmax of its
@@ -29,7 +29,7 @@ def pride_prior(asked: Sequence[Sequence[Ballot]]) -> LetterPrior:
     return _mean_prior(priors)
 
 
-def corpus_prior(ballots: Sequence[Ballot]) -> LetterPrior:
+def estimate_corpus_prior(ballots: Sequence[Ballot]) -> LetterPrior:
     """The letters' prior from questions asked once: the softmax of their mean log-probabilities over the questions.
 
     It rests on every letter being right as often as any other: where the answers are uneven, that is levelled too.
@@ -41,16 +41,16 @@ def corpus_prior(ballots: Sequence[Ballot]) -> LetterPrior:
     return LetterPrior({n: _geometric_mean([ballot for ballot in read if len(ballot) == n]) for n in counts})
 
 
-def content_free(count: int) -> list[Question]:
+def make_content_free_questions(count: int) -> list[Question]:
     """Questions without content, of `count` options: what a model answers to them is its prior alone.
 
-    Contextual calibration, Zhao et al. (2021), "Calibrate Before Use", arXiv:2102.09690: `corpus_prior`
+    Contextual calibration, Zhao et al. (2021), "Calibrate Before Use", arXiv:2102.09690: `estimate_corpus_prior`
     of the replies.
     """
     return [Question(f"content-free {text}", text, (text,) * count) for text in CONTENT_FREE]
 
 
-def without_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
+def remove_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
     """The ballot divided by the prior, summing to 1; unread stays unread.
 
     Raises:
@@ -72,13 +72,13 @@ def mean_ballot(ballots: Sequence[Ballot]) -> Ballot:
     return {label: sum(ballot.get(label, 0.0) for ballot in read) / len(read) for label in labels}
 
 
-def letter_shares(ballots: Sequence[Ballot], labels: Sequence[str]) -> dict[str, float]:
+def count_letter_shares(ballots: Sequence[Ballot], labels: Sequence[str]) -> dict[str, float]:
     """How often each letter is the heaviest, as a share of what is read: beside the answers' it shows bias."""
     tops = [heaviest(ballot) for ballot in ballots if ballot]
     return {label: tops.count(label) / len(tops) if tops else 0.0 for label in labels}
 
 
-def order_sensitivity(undone: Sequence[Sequence[Ballot]]) -> float:
+def measure_order_sensitivity(undone: Sequence[Sequence[Ballot]]) -> float:
     """The share of questions whose answer hangs on the order; `undone[question][order]` are over its own letters."""
     changed = [len({heaviest(ballot) for ballot in orders if ballot}) > 1 for orders in undone]
     return sum(changed) / len(changed) if changed else 0.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from quorum.judge.calibrate import is_right, share_right
-from quorum.judge.verifier_scores import paired_gain
+from quorum.judge.verifier_scores import measure_paired_gain
 from quorum.question import Ballot, Question
 
 Policy = Literal["never", "where it pays", "always"]  # the cheapest first
@@ -17,7 +17,7 @@ _PRIOR_QUESTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoning:
+class ReasoningRule:
     """Which questions are reasoned about, and the out-of-fold accuracies, on `count` rehearsed ones, that say so.
 
     `subjects` are those rehearsed ("": the questions without one), empty where the policy asks for none; any other does
@@ -66,13 +66,13 @@ class Reasoning:
         return f"in {', '.join(paying)}" + (" and in what was not rehearsed" if self.otherwise else "")
 
 
-def weigh_reasoning(
+def fit_reasoning(
     plain: Mapping[str, Ballot],
     reasoned: Mapping[str, Ballot],
     answers: Mapping[str, str],
     subjects: Mapping[str, str],
     folds: Mapping[str, int],
-) -> Reasoning:
+) -> ReasoningRule:
     """Decides on questions whose answers are known, asked both ways; all mappings are by question id.
 
     A subject reasons where its gain, drawn towards that of all questions, is above 0. Each fold does as the others say,
@@ -90,8 +90,8 @@ def weigh_reasoning(
     accuracies = {policy: share_right(ballots, answers) for policy, ballots in tried.items()}
     policy = max(accuracies, key=lambda one: accuracies[one])
     paying, otherwise = _paying(ids, gains, subjects) if policy == "where it pays" else ({}, policy == "always")
-    change = paired_gain(never, tried[policy], answers)
-    return Reasoning(policy, paying, otherwise, accuracies, *change, len(ids), tried[policy])
+    change = measure_paired_gain(never, tried[policy], answers)
+    return ReasoningRule(policy, paying, otherwise, accuracies, *change, len(ids), tried[policy])
 
 
 def _paying(ids: Sequence[str], gains: Mapping[str, int], subjects: Mapping[str, str]) -> tuple[dict[str, bool], bool]:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quorum.ask.shuffle import Orders
-from quorum.config import dials
+from quorum.ask.shuffle import ShuffleSettings
+from quorum.config import from_table
 from quorum.errors import BadInput
-from quorum.judge.debias import Debias
-from quorum.judge.verify import Verification
-from quorum.judge.votes import Votes
+from quorum.judge.debias import CalibrateSettings
+from quorum.judge.verify import VerifySettings
+from quorum.judge.votes import VoteSettings
 from quorum.question import Question
 
 WRITERS = ("transformers", "seq2seq", "endpoint", "vllm")  # backends that write free text
@@ -17,13 +17,13 @@ SCORERS = ("encoder", "neighbour")  # backends that compare texts and write none
 
 
 @dataclass(frozen=True)
-class Looks:
+class RefineSettings:
     """What is done about a question besides asking it once; by default nothing."""
 
-    orders: Orders = field(default_factory=Orders)
-    debias: Debias = field(default_factory=Debias)
-    votes: Votes | None = None
-    verification: Verification = field(default_factory=Verification)
+    orders: ShuffleSettings = field(default_factory=ShuffleSettings)
+    debias: CalibrateSettings = field(default_factory=CalibrateSettings)
+    votes: VoteSettings | None = None
+    verification: VerifySettings = field(default_factory=VerifySettings)
     reason: bool = False  # reasoning first, where it pays
 
     @property
@@ -69,22 +69,22 @@ class Looks:
             )
 
 
-def looks_of(
+def make_refine_settings(
     shuffle: Mapping[str, Any],
     calibrate: Mapping[str, Any],
     votes: Mapping[str, Any],
     verify: Mapping[str, Any],
     reason: bool = False,
-) -> Looks:
+) -> RefineSettings:
     """The looks that a kernel's tables want.
 
     Raises:
-        BadInput: a dial is unknown or out of range.
+        BadInput: a setting is unknown or out of range.
     """
-    return Looks(
-        dials(Orders, shuffle, "shuffle"),
-        dials(Debias, calibrate, "calibrate"),
-        dials(Votes, votes, "votes") if votes else None,
-        dials(Verification, verify, "verify"),
+    return RefineSettings(
+        from_table(ShuffleSettings, shuffle, "shuffle"),
+        from_table(CalibrateSettings, calibrate, "calibrate"),
+        from_table(VoteSettings, votes, "votes") if votes else None,
+        from_table(VerifySettings, verify, "verify"),
         reason,
     )

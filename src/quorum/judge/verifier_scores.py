@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-from quorum.ask.reply import ballot_of
+from quorum.ask.reply import ballot_from_reply
 from quorum.judge.calibrate import LEAST, is_right, normalised, share_right
 from quorum.model.backend import Backend
 from quorum.question import Ballot, Prompt, Question
@@ -15,25 +15,25 @@ AskVerdict = Callable[[Question, str], Prompt]
 WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the verifier that are tried
 
 
-def verdicts_on(verifier: Backend, prompts: Sequence[Prompt]) -> list[Ballot]:
+def ask_verdicts(verifier: Backend, prompts: Sequence[Prompt]) -> list[Ballot]:
     """The verifier's ballots over TRUE and FALSE, one for each prompt; unread is empty."""
-    return [ballot_of(reply, prompt) for reply, prompt in zip(verifier.answer(prompts), prompts, strict=True)]
+    return [ballot_from_reply(reply, prompt) for reply, prompt in zip(verifier.answer(prompts), prompts, strict=True)]
 
 
-def beliefs(questions: Sequence[Question], verifier: Backend, ask_verdict: AskVerdict) -> dict[str, Ballot]:
+def score_options(questions: Sequence[Question], verifier: Backend, ask_verdict: AskVerdict) -> dict[str, Ballot]:
     """P(TRUE) of every option, each asked about alone: question id -> label -> probability (they need not sum to 1).
 
     A verdict that can't be read counts as one half: it speaks neither for the option nor against it.
     """
     asked = [(question, label) for question in questions for label in question.labels]
-    verdicts = verdicts_on(verifier, [ask_verdict(question, label) for question, label in asked])
+    verdicts = ask_verdicts(verifier, [ask_verdict(question, label) for question, label in asked])
     found: dict[str, Ballot] = {question.id: {} for question in questions}
     for (question, label), verdict in zip(asked, verdicts, strict=True):
         found[question.id][label] = normalised(verdict).get("TRUE", 0.0) if verdict else 0.5
     return found
 
 
-def join(ballot: Ballot, belief: Ballot, weight: float) -> Ballot:
+def combine(ballot: Ballot, belief: Ballot, weight: float) -> Ballot:
     """The answerer's probabilities times P(TRUE) to the power of `weight`, summing to 1; unread stays unread.
 
     With weight 0 the ballot itself.
@@ -62,7 +62,7 @@ class VerifierWeight:
     ballots: dict[str, Ballot]
 
 
-def weigh_verifier(
+def fit_verifier_weight(
     ballots: Mapping[str, Ballot],
     belief: Mapping[str, Ballot],
     answers: Mapping[str, str],
@@ -78,16 +78,16 @@ def weigh_verifier(
     for fold in dict.fromkeys(folds[id] for id in ids):
         rest = [id for id in ids if folds[id] != fold]
         weight = _best_weight(rest, ballots, belief, answers)
-        crossed |= {id: join(ballots[id], belief[id], weight) for id in ids if folds[id] == fold}
+        crossed |= {id: combine(ballots[id], belief[id], weight) for id in ids if folds[id] == fold}
     plain = {id: ballots[id] for id in ids}
     alone, joined = share_right(plain, answers), share_right(crossed, answers)
-    gain, error = paired_gain(plain, crossed, answers)
+    gain, error = measure_paired_gain(plain, crossed, answers)
     if gain <= error:
         return VerifierWeight(0.0, alone, joined, error, plain)
     return VerifierWeight(_best_weight(ids, ballots, belief, answers), alone, joined, error, crossed)
 
 
-def paired_gain(
+def measure_paired_gain(
     before: Mapping[str, Ballot], after: Mapping[str, Ballot], answers: Mapping[str, str]
 ) -> tuple[float, float]:
     """How much larger the share of right ballots is `after` than `before`, and that gain's paired standard error."""
@@ -103,6 +103,6 @@ def _best_weight(
     """The weight under which most answers are right; a tie goes to the smallest."""
 
     def hits(weight: float) -> int:
-        return sum(is_right(join(ballots[id], belief[id], weight), answers[id]) for id in ids)
+        return sum(is_right(combine(ballots[id], belief[id], weight), answers[id]) for id in ids)
 
     return max((0.0, *WEIGHTS), key=lambda weight: (hits(weight), -weight))

@@ -5,24 +5,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from quorum.ask.asker import Ask
-from quorum.ask.reply import ballot_of
+from quorum.ask.reply import ballot_from_reply
 from quorum.errors import BadInput
 from quorum.files.verifier_log import Verdict
 from quorum.judge.calibrate import heaviest, normalised
-from quorum.judge.verifier_scores import AskVerdict, verdicts_on
+from quorum.judge.verifier_scores import AskVerdict, ask_verdicts
 from quorum.model.backend import Backend
 from quorum.question import Ballot, Question
 
 
 @dataclass(frozen=True)
-class Verification:
-    """The dials: how answers are verified, and by whom.
+class VerifySettings:
+    """The settings: how answers are verified, and by whom.
 
     `way`: *strike* asks whether the answer is TRUE, takes it away where it is FALSE and asks again; *soft* asks of
     every option and joins the beliefs with the answer's own probabilities, to the power of `weight`.
 
     Raises:
-        BadInput: a dial is out of range.
+        BadInput: a setting is out of range.
     """
 
     way: Literal["none", "strike", "soft"] = "none"
@@ -36,14 +36,14 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedBallots:
     """Each question's last ballot, over its own letters, and every answer that stood for a while, with its verdict."""
 
     ballots: dict[str, Ballot]
     verdicts: list[Verdict] = field(default_factory=list)
 
 
-def strike_false(
+def eliminate_false(
     questions: Sequence[Question],
     answerer: Backend,
     verifier: Backend,
@@ -51,7 +51,7 @@ def strike_false(
     ask_verdict: AskVerdict,
     most_rounds: int = 25,
     first: Mapping[str, Ballot] | None = None,
-) -> Verified:
+) -> VerifiedBallots:
     """Asks; asks whether the answer is TRUE; on FALSE strikes that option and asks again, until TRUE or one is left.
 
     What is left last stands without a verdict, and so does an answer on which the verdict can't be read, or that is
@@ -59,7 +59,7 @@ def strike_false(
     ends the loop: the last that was read stands. Each round is one batch to each model; the first has `first`, where
     that is given, for its answers.
     """
-    done = Verified({question.id: {} for question in questions})
+    done = VerifiedBallots({question.id: {} for question in questions})
     standing = {question.id: question.labels for question in questions}
     active = list(questions)
     for number in range(1, most_rounds + 1):
@@ -87,7 +87,7 @@ def _believed(
     """P(TRUE) of each question's answer, where the verdict can be read."""
     if not questions:
         return {}
-    verdicts = verdicts_on(verifier, [ask_verdict(question, tops[question.id]) for question in questions])
+    verdicts = ask_verdicts(verifier, [ask_verdict(question, tops[question.id]) for question in questions])
     return {
         question.id: normalised(verdict).get("TRUE", 0.0)
         for question, verdict in zip(questions, verdicts, strict=True)
@@ -104,7 +104,9 @@ def _answers(
     found = {}
     for question, prompt, reply in zip(active, prompts, answerer.answer(prompts), strict=True):
         own = dict(zip(prompt.labels, standing[question.id], strict=True))
-        found[question.id] = {own.get(label, label): weight for label, weight in ballot_of(reply, prompt).items()}
+        found[question.id] = {
+            own.get(label, label): weight for label, weight in ballot_from_reply(reply, prompt).items()
+        }
     return found
 
 
@@ -115,7 +117,7 @@ def _only(question: Question, labels: Sequence[str]) -> Question:
 
 
 def _settle_the_last(
-    active: Sequence[Question], standing: Mapping[str, Sequence[str]], done: Verified, number: int
+    active: Sequence[Question], standing: Mapping[str, Sequence[str]], done: VerifiedBallots, number: int
 ) -> list[Question]:
     """The questions that can be asked again; where one option is left, it is the answer of round `number`."""
     for question in active:

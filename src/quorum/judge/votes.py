@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import exp
 
-from quorum.ask.reply import ballot_of
+from quorum.ask.reply import ballot_from_reply
 from quorum.errors import BadInput
 from quorum.judge.calibrate import heaviest, normalised
 from quorum.model.backend import Backend
@@ -18,11 +18,11 @@ LEAST_TEMPERATURE = 0.01  # below it the weight of a doubtful vote is no number 
 
 
 @dataclass(frozen=True)
-class Votes:
+class VoteSettings:
     """How often a question is asked, and how its votes count.
 
     Raises:
-        BadInput: a dial is out of range.
+        BadInput: a setting is out of range.
     """
 
     most: int = 10  # votes a question
@@ -63,10 +63,10 @@ class _Vote:
     ballot: Ballot = field(default_factory=dict)  # what it says besides its label; empty: unread
 
 
-def adaptive_votes(
+def vote_adaptively(
     backend: Backend,
     prompts: Sequence[Prompt],
-    dials: Votes,
+    settings: VoteSettings,
     confidence: Confidence | None = None,
     first: Sequence[Ballot | None] = (),
 ) -> list[VoteResult]:
@@ -90,73 +90,75 @@ def adaptive_votes(
     """
     given = first or [None] * len(prompts)
     votes: list[tuple[_Vote, ...]] = [
-        () if ballot is None else (_given_vote(ballot, dials),) for _, ballot in zip(prompts, given, strict=True)
+        () if ballot is None else (_given_vote(ballot, settings),) for _, ballot in zip(prompts, given, strict=True)
     ]
     rounds = [0] * len(prompts)
-    active = [place for place, cast in enumerate(votes) if not _is_clear(cast, dials)]
+    active = [place for place, cast in enumerate(votes) if not _is_clear(cast, settings)]
     while active:
-        wanted = [_soonest(votes[place], dials) for place in active]
+        wanted = [_soonest(votes[place], settings) for place in active]
         batch = [
             replace(prompts[place], repeat=len(votes[place]) + more)
             for place, count in zip(active, wanted, strict=True)
             for more in range(count)
         ]
-        cast = iter(_votes_cast(backend, batch, dials, confidence))
+        cast = iter(_votes_cast(backend, batch, settings, confidence))
         for place, count in zip(active, wanted, strict=True):
             votes[place] += tuple(islice(cast, count))
             rounds[place] += 1
-        active = [place for place in active if not _is_clear(votes[place], dials)]
+        active = [place for place in active if not _is_clear(votes[place], settings)]
     return [
         VoteResult(_elected(each), tuple(vote.label for vote in each), count)
         for each, count in zip(votes, rounds, strict=True)
     ]
 
 
-def _votes_cast(backend: Backend, batch: Sequence[Prompt], dials: Votes, confidence: Confidence | None) -> list[_Vote]:
+def _votes_cast(
+    backend: Backend, batch: Sequence[Prompt], settings: VoteSettings, confidence: Confidence | None
+) -> list[_Vote]:
     replies = backend.answer(batch)
     heights = (confidence or _own_confidence)(batch, replies)
     return [
-        _weighed_vote(ballot_of(reply, prompt), height, dials)
+        _weighed_vote(ballot_from_reply(reply, prompt), height, settings)
         for prompt, reply, height in zip(batch, replies, heights, strict=True)
     ]
 
 
-def _given_vote(ballot: Ballot, dials: Votes) -> _Vote:
-    return _weighed_vote(ballot, max(ballot.values()) if len(ballot) > 1 else None, dials)
+def _given_vote(ballot: Ballot, settings: VoteSettings) -> _Vote:
+    return _weighed_vote(ballot, max(ballot.values()) if len(ballot) > 1 else None, settings)
 
 
-def _weighed_vote(ballot: Ballot, height: float | None, dials: Votes) -> _Vote:
+def _weighed_vote(ballot: Ballot, height: float | None, settings: VoteSettings) -> _Vote:
     """The vote that a ballot is, whose confidence is `height`."""
     if not ballot:
         return _Vote(None, 0.0)
     sure = 1.0 if height is None else min(height, 1.0)
-    weight = exp((sure - 1) / dials.temperature) if dials.temperature else 1.0
-    return _Vote(heaviest(ballot), weight, height is not None and sure > dials.alone, ballot)
+    weight = exp((sure - 1) / settings.temperature) if settings.temperature else 1.0
+    return _Vote(heaviest(ballot), weight, height is not None and sure > settings.alone, ballot)
 
 
 def _own_confidence(prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[float | None]:
     """How likely each reply's own label is, where the model says so."""
     known = zip(prompts, replies, strict=True)
     return [
-        None if reply.label_logprobs is None else max(ballot_of(reply, prompt).values(), default=0.0)
+        None if reply.label_logprobs is None else max(ballot_from_reply(reply, prompt).values(), default=0.0)
         for prompt, reply in known
     ]
 
 
-def _soonest(votes: tuple[_Vote, ...], dials: Votes) -> int:
+def _soonest(votes: tuple[_Vote, ...], settings: VoteSettings) -> int:
     """After how many more votes, all for the leader, this could be clear."""
     read = [vote for vote in votes if vote.label is not None]
     weight = sum(vote.weight for vote in read) / len(read) if read else 1.0
-    leading = _Vote(heaviest(_counted(votes)) if read else "", weight, alone=dials.alone < 1)
-    left = dials.most - len(votes)
-    return next((more for more in range(1, left) if _is_clear((*votes, *[leading] * more), dials)), left)
+    leading = _Vote(heaviest(_counted(votes)) if read else "", weight, alone=settings.alone < 1)
+    left = settings.most - len(votes)
+    return next((more for more in range(1, left) if _is_clear((*votes, *[leading] * more), settings)), left)
 
 
-def _is_clear(votes: tuple[_Vote, ...], dials: Votes) -> bool:
+def _is_clear(votes: tuple[_Vote, ...], settings: VoteSettings) -> bool:
     """Whether enough was asked."""
     from scipy.special import betainc  # type: ignore[import-untyped]
 
-    left = dials.most - len(votes)
+    left = settings.most - len(votes)
     if left == 0 or (votes and votes[0].alone):
         return True
     first, second = sorted([*_counted(votes).values(), 0.0, 0.0], reverse=True)[:2]
@@ -164,7 +166,7 @@ def _is_clear(votes: tuple[_Vote, ...], dials: Votes) -> bool:
         return True
     total, squares = sum(vote.weight for vote in votes), sum(vote.weight**2 for vote in votes)
     scale = total / squares if squares else 0.0  # 1 where all count alike
-    return bool(betainc(second * scale + 1, first * scale + 1, 0.5) >= dials.sure)
+    return bool(betainc(second * scale + 1, first * scale + 1, 0.5) >= settings.sure)
 
 
 def _elected(votes: Sequence[_Vote]) -> Ballot:

@@ -1,4 +1,4 @@
-"""A kernel in one file: the modules that its story needs, bottom up, as they stand, and its dials at the foot."""
+"""A kernel in one file: the modules that its story needs, bottom up, as they stand, and its settings at the foot."""
 
 import ast
 import hashlib
@@ -9,16 +9,23 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from quorum.errors import BadInput, some
+from quorum.errors import BadInput, list_some
 from quorum.kaggle.metadata import kaggle_limits
-from quorum.kaggle.mount import first_dials
+from quorum.kaggle.mount import make_first_settings
 from quorum.kaggle.secret import find_secrets
-from quorum.kaggle.source import SourceModule, check_imported_names, check_unique, is_door, needed_modules, read_module
+from quorum.kaggle.source import (
+    SourceModule,
+    check_imported_names,
+    check_unique,
+    is_main_guard,
+    list_needed_modules,
+    read_module,
+)
 
 # What every built file needs besides its story; these need nothing but Python itself, so that the wheels can come next.
 _GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.console")
 
-# The dials that are needed before them.
+# The settings that are needed before them.
 _FIRST = ("sample", "out", "deadline")
 
 # What the built file itself brings, and what it means there.
@@ -28,14 +35,14 @@ _BUILT_IN = {
     "Path": "from pathlib import Path",
     "PINS": "what the wheels are",
     "WHEELS": "where the wheels are",
-    "FIRST": "the first dials",
-    "DIALS": "the dials",
+    "FIRST": "the first settings",
+    "SETTINGS": "the settings",
     "begin_kernel": "what comes before the wheels",
     "run_kernel": "what runs the story",
 }
 
 
-def built_kernel(
+def build_kernel(
     story: Path,
     table: Mapping[str, Any],
     src: Path,
@@ -45,13 +52,13 @@ def built_kernel(
     wheels: str = "",
     gpus: int = 0,
 ) -> str:
-    """The text of one self-contained script: the same text for the same sources, dials and commit.
+    """The text of one self-contained script: the same text for the same sources, settings and commit.
 
-    `story` is a kernel with a `main(config)`, `table` its dials, `src` the folder that holds the package; `pins` are
+    `story` is a kernel with a `main(config)`, `table` its settings, `src` the folder that holds the package; `pins` are
     requirements that it installs at Kaggle from the folder `wheels` (/kaggle/input/…) before anything else is imported;
     what is there in that version is left as it is.
-    Where a sample submission is among the dials, a legal submission is the first thing that it writes. With fewer than
-    `gpus` GPUs it stops there.
+    Where a sample submission is among the settings, a legal submission is the first thing that it writes. With fewer
+    than `gpus` GPUs it stops there.
 
     Raises:
         BadInput: a circle, a name that stands twice, an import that cannot be printed into one file, a requirement
@@ -60,11 +67,11 @@ def built_kernel(
     last = read_module(str(story), story)
     submits = {"sample", "questions", "out"} <= table.keys()
     prior = ("quorum.kaggle.prior",) if submits else ()
-    whole = needed_modules((*_GROUND, *last.needs, *prior), src)
-    head = whole[: len(needed_modules(_GROUND, src))]
+    whole = list_needed_modules((*_GROUND, *last.needs, *prior), src)
+    head = whole[: len(list_needed_modules(_GROUND, src))]
     body = whole[len(head) :]
     config = _config_class(last)
-    _check_dials(table, config, name)
+    _check_settings(table, config, name)
     check_imported_names([*whole, last])
     check_unique([*whole, last], _BUILT_IN)
     pinned = _pinned(pins, wheels)
@@ -79,7 +86,7 @@ def built_kernel(
         ]
     )
     if secrets := find_secrets(code):
-        raise BadInput(f"{name}: what looks like a secret would be pushed: {some(secrets)}")
+        raise BadInput(f"{name}: what looks like a secret would be pushed: {list_some(secrets)}")
     text = _banner(name, story, last, commit, code) + code
     try:
         compile(text, f"{name}.py", "exec", dont_inherit=True)
@@ -96,7 +103,7 @@ def _section(module: SourceModule) -> str:
     source = module.text.split("\n")  # as ast counts lines; splitlines() ends some at a form feed or U+2028 too
     lines: list[str | None] = list(source)
     for block in _blocks(module.tree):
-        gone = [node for node in block if node in module.imports or is_door(node)]
+        gone = [node for node in block if node in module.imports or is_main_guard(node)]
         for node in gone:
             end = node.end_lineno or node.lineno
             before = source[node.lineno - 1].encode()[: node.col_offset].decode()
@@ -141,17 +148,17 @@ def _config_class(story: SourceModule) -> ast.ClassDef:
     raise BadInput(f"{story.name}: a kernel needs a main(config: ITS_DATACLASS)")
 
 
-def _check_dials(table: Mapping[str, Any], config: ast.ClassDef, name: str) -> None:
-    """Refuses dials with which the kernel would stop at Kaggle, as far as that can be known here."""
+def _check_settings(table: Mapping[str, Any], config: ast.ClassDef, name: str) -> None:
+    """Refuses settings with which the kernel would stop at Kaggle, as far as that can be known here."""
     known = [node for node in config.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
     needed = {ast.unparse(node.target): node.value is None for node in known}
-    if unknown := [dial for dial in table if dial not in needed]:
-        raise BadInput(f"{name}: unknown dial {unknown[0]!r}; allowed are {', '.join(needed)}")
-    if missing := [dial for dial, is_needed in needed.items() if is_needed and dial not in table]:
-        raise BadInput(f"{name}: dial {missing[0]!r} is missing")
-    for dial, value in table.items():
-        _check_value(value, f"{name}: dial {dial!r}")
-    first_dials({dial: table[dial] for dial in _FIRST if dial in table}, name)
+    if unknown := [setting for setting in table if setting not in needed]:
+        raise BadInput(f"{name}: unknown setting {unknown[0]!r}; allowed are {', '.join(needed)}")
+    if missing := [setting for setting, is_needed in needed.items() if is_needed and setting not in table]:
+        raise BadInput(f"{name}: setting {missing[0]!r} is missing")
+    for setting, value in table.items():
+        _check_value(value, f"{name}: setting {setting!r}")
+    make_first_settings({setting: table[setting] for setting in _FIRST if setting in table}, name)
 
 
 def _check_value(value: Any, where: str) -> None:
@@ -174,34 +181,37 @@ def _pinned(pins: Sequence[str], wheels: str) -> list[str]:
 
 
 def _beginning(table: Mapping[str, Any], pins: Sequence[str], wheels: str, gpus: int) -> str:
-    first = {dial: table[dial] for dial in _FIRST if dial in table} | {"gpus": gpus, "driver": _least_driver(pins)}
+    first = {setting: table[setting] for setting in _FIRST if setting in table} | {
+        "gpus": gpus,
+        "driver": _least_driver(pins),
+    }
     return f"""# ---- what comes before the wheels {"-" * 84}
 
 # What follows may need the wheels: they are installed, and the program starts anew with them. Before that, what needs
-# none: the machine, and a first submission. FIRST are the dials at the foot that this takes, how many GPUs there have
-# to be, and how new NVIDIA's driver.
+# none: the machine, and a first submission. FIRST are the settings at the foot that this takes, how many GPUs there
+# have to be, and how new NVIDIA's driver.
 PINS = {pformat(list(pins), width=100)}
 WHEELS = {wheels!r}
 FIRST = {pformat(first, width=100, sort_dicts=False)}
 
 
 def begin_kernel() -> int:
-    first = first_dials(overridden(FIRST, sys.argv[1:], "the dials"), "the dials")
+    first = make_first_settings(apply_overrides(FIRST, sys.argv[1:], "the settings"), "the settings")
     root = first.kaggle
     for line in preflight(root, first.deadline):
         print(line, flush=True)
     if first.sample:
         copy_sample(first.sample, first.out, root)
     expect_gpus(first.gpus)
-    if missing := missing_pins(PINS):
+    if missing := list_missing_pins(PINS):
         expect_driver(first.driver)
-        print(f"installing {{len(missing)}} wheels from {{found_wheels(WHEELS, root)}}", flush=True)
-        enter_with_wheels(missing, WHEELS, root, sys.argv, os.environ)
+        print(f"installing {{len(missing)}} wheels from {{find_wheels(WHEELS, root)}}", flush=True)
+        restart_with_wheels(missing, WHEELS, root, sys.argv, os.environ)
     return DONE
 
 
 if __name__ == "__main__" and os.environ.get("QUORUM_WHEELS") != WHEELS:
-    enter_first(begin_kernel)
+    run_first(begin_kernel)
 """
 
 
@@ -213,29 +223,30 @@ def _least_driver(pins: Sequence[str]) -> int:
 
 def _foot(table: Mapping[str, Any], config: str, name: str, submits: bool) -> str:
     lines = (
-        f"    {json.dumps(dial)}: {pformat(value, width=100, sort_dicts=False)},\n" for dial, value in table.items()
+        f"    {json.dumps(setting)}: {pformat(value, width=100, sort_dicts=False)},\n"
+        for setting, value in table.items()
     )
     prior = "    write_prior(table, root)\n" if submits else ""
-    return f"""# ---- the dials of {name} {"-" * (99 - len(name))}
+    return f"""# ---- the settings of {name} {"-" * (99 - len(name))}
 
-# On the command line dial=value wins over these; kaggle=FOLDER stands for /kaggle in every path, gpus=N for how many
+# On the command line key=value wins over these; kaggle=FOLDER stands for /kaggle in every path, gpus=N for how many
 # GPUs there have to be, driver=N for the oldest NVIDIA driver that will do.
-DIALS = {{
+SETTINGS = {{
 {"".join(lines)}}}
 
 
 def run_kernel() -> int:
-    table = overridden(DIALS, sys.argv[1:], "the dials")
-    root = first_dials(table, "the dials").kaggle
+    table = apply_overrides(SETTINGS, sys.argv[1:], "the settings")
+    root = make_first_settings(table, "the settings").kaggle
     for seen in ("kaggle", "gpus", "driver"):  # by begin_kernel
         table.pop(seen, None)
-    for line in (found_versions(), f"dials: {{table}}"):
+    for line in (find_versions(), f"settings: {{table}}"):
         print(line, flush=True)
-{prior}    return main(dials({config}, mounted(table, root), "the dials")) or DONE
+{prior}    return main(from_table({config}, resolve_mounts(table, root), "the settings")) or DONE
 
 
 if __name__ == "__main__":
-    enter(run_kernel)
+    run_program(run_kernel)
 """
 
 

@@ -37,7 +37,7 @@ _ALL_WELL: dict[str, dict[str, Any]] = {
 }
 
 
-class KaggleRefused(BadInput):
+class KaggleError(BadInput):
     """Kaggle said no, failed, or did not answer; `status` is the HTTP status, None where no whole answer came back.
 
     `after` are the seconds after which Kaggle wants to be asked again.
@@ -60,7 +60,7 @@ class KaggleRefused(BadInput):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to wait for Kaggle, in seconds; the clock and the sleep come from the program.
 
     Waits between polls grow by half from `first_wait` to `longest_wait`; `answer` is the limit of one request, `upload`
@@ -86,7 +86,7 @@ class Patience:
                 return
             wait = min(wait * 1.5, self.longest_wait)
 
-    def before_another_try(self, waits: Iterator[bool], refused: KaggleRefused) -> bool:
+    def before_another_try(self, waits: Iterator[bool], refused: KaggleError) -> bool:
         """Whether to ask again: sleeps the next of `waits`, but first as long as Kaggle asked for."""
         if not refused.passing or refused.after > self.whole:
             return False
@@ -102,7 +102,7 @@ class Kaggle:
     user: str
 
 
-def sign_in(patience: Patience) -> Kaggle:
+def sign_in(patience: RetryPolicy) -> Kaggle:
     """The official client with the credentials that it finds by itself (environment, ~/.kaggle).
 
     Raises:
@@ -119,7 +119,7 @@ def sign_in(patience: Patience) -> Kaggle:
 
     try:
         ask_kaggle("signing in", authenticate, patience)
-    except KaggleRefused:
+    except KaggleError:
         raise
     except (SystemExit, BadInput):  # what the client says of a token that is none may hold the token
         raise BadInput(_NO_CREDENTIALS) from None
@@ -129,7 +129,7 @@ def sign_in(patience: Patience) -> Kaggle:
     return Kaggle(api, user)
 
 
-def rehearsal(user: str, show: Callable[[str], None]) -> Kaggle:
+def make_dry_run_client(user: str, show: Callable[[str], None]) -> Kaggle:
     """A client for `user` that sends nothing: each request goes to `show`, and is answered as if all went well.
 
     A request is one line: its name and its JSON, a kernel's source by its size. Not among them are the sign-in and the
@@ -165,13 +165,15 @@ def rehearsal(user: str, show: Callable[[str], None]) -> Kaggle:
     return Kaggle(api, user)
 
 
-def rehearsal_patience() -> Patience:
+def make_dry_run_policy() -> RetryPolicy:
     """The patience for a rehearsal: it takes no time, and is over all the same where an answer does not come."""
     slept: list[float] = []
-    return Patience(clock=lambda: sum(slept), sleep=slept.append, whole=600.0)
+    return RetryPolicy(clock=lambda: sum(slept), sleep=slept.append, whole=600.0)
 
 
-def ask_kaggle(what: str, call: Callable[[], T], patience: Patience, tries: int = 1, limit: float | None = None) -> T:
+def ask_kaggle(
+    what: str, call: Callable[[], T], patience: RetryPolicy, tries: int = 1, limit: float | None = None
+) -> T:
     """What `call`, one request by the official client, returns; `what` names it in an error message.
 
     A question that changes nothing may have `tries`: it is repeated after a passing failure. The client's own prints
@@ -184,13 +186,13 @@ def ask_kaggle(what: str, call: Callable[[], T], patience: Patience, tries: int 
     for left in range(tries - 1, -1, -1):
         try:
             return _translated(what, call, limit or patience.answer)
-        except KaggleRefused as refused:
+        except KaggleError as refused:
             if not left or not patience.before_another_try(waits, refused):
                 raise
     raise AssertionError("tries is at least 1")
 
 
-def looks(look: Callable[[], T], patience: Patience) -> Iterator[T]:
+def poll_until(look: Callable[[], T], patience: RetryPolicy) -> Iterator[T]:
     """What `look` sees, again and again until `patience.whole` is over; where it fails in passing, it sees nothing.
 
     Raises:
@@ -199,7 +201,7 @@ def looks(look: Callable[[], T], patience: Patience) -> Iterator[T]:
     for _ in patience.waits():
         try:
             seen = look()
-        except KaggleRefused as refused:
+        except KaggleError as refused:
             if not refused.passing:
                 raise
         else:
@@ -207,7 +209,7 @@ def looks(look: Callable[[], T], patience: Patience) -> Iterator[T]:
 
 
 def ask_service(
-    kaggle: Kaggle, what: str, service: str, method: str, patience: Patience, tries: int = 1, **fields: Any
+    kaggle: Kaggle, what: str, service: str, method: str, patience: RetryPolicy, tries: int = 1, **fields: Any
 ) -> Any:
     """The answer to one typed request of the client's: `method` of its kernels, competitions, datasets or models.
 
@@ -269,16 +271,16 @@ def _translated(what: str, call: Callable[[], T], limit: float) -> T:
     except HTTPError as error:
         status = _status(error.response)
         told = f"{what}: Kaggle answered {status or 'nothing'}: {_said(error)}"
-        raise KaggleRefused(told, status, _retry_after(error.response)) from None
+        raise KaggleError(told, status, _retry_after(error.response)) from None
     except TimeoutError:
-        raise KaggleRefused(f"{what}: no answer within {limit:g} s", None) from None
+        raise KaggleError(f"{what}: no answer within {limit:g} s", None) from None
     except (RequestException, ConnectionError) as error:  # its text holds addresses, which may be signed
-        raise KaggleRefused(f"{what}: the connection failed ({type(error).__name__})", None) from None
+        raise KaggleError(f"{what}: the connection failed ({type(error).__name__})", None) from None
     except KeyError as error:  # the client maps states by name, and Kaggle adds new ones
-        raise KaggleRefused(f"{what}: the official client does not know Kaggle's answer {error}", None) from None
+        raise KaggleError(f"{what}: the official client does not know Kaggle's answer {error}", None) from None
     except (TypeError, AttributeError, json.JSONDecodeError) as error:  # the client trusts that an answer is whole
         kind = type(error).__name__
-        raise KaggleRefused(f"{what}: the official client cannot read Kaggle's answer ({kind})", None) from None
+        raise KaggleError(f"{what}: the official client cannot read Kaggle's answer ({kind})", None) from None
     except ValueError as error:  # what the client itself refuses
         told = "a header is not legal" if "header value" in str(error) else str(error)  # it holds the token
         raise BadInput(f"{what}: {told}") from None

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from quorum.config import dials
-from quorum.disk import whole_file
+from quorum.config import from_table
+from quorum.disk import replace_file
 from quorum.errors import BadInput
 
 METADATA_FILE = "kernel-metadata.json"
@@ -122,8 +122,8 @@ def kaggle_slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-def check_kernel_dials(metadata: KernelMetadata, table: Mapping[str, Any]) -> None:
-    """Checks a kernel's dials against the machine it runs on and the sources it mounts.
+def check_kernel_settings(metadata: KernelMetadata, table: Mapping[str, Any]) -> None:
+    """Checks a kernel's settings against the machine it runs on and the sources it mounts.
 
     Raises:
         BadInput: a type that the machine's GPUs lack, or a path under /kaggle/input that no source brings.
@@ -132,17 +132,17 @@ def check_kernel_dials(metadata: KernelMetadata, table: Mapping[str, Any]) -> No
     for name, value in _leaves(table):
         if machine and not machine["bfloat16"] and value.strip().lower().removeprefix("torch.") in _BFLOAT16:
             raise BadInput(
-                f"kernel {metadata.id}: dial {name!r} is {value!r}, which {metadata.machine_shape} lacks: float16"
+                f"kernel {metadata.id}: setting {name!r} is {value!r}, which {metadata.machine_shape} lacks: float16"
             )
         if value.startswith("/kaggle/input/") and value.split("/")[3] not in metadata.mounts:
             raise BadInput(
-                f"kernel {metadata.id}: dial {name!r} reads {value}, but its sources bring only "
+                f"kernel {metadata.id}: setting {name!r} reads {value}, but its sources bring only "
                 f"{', '.join(sorted(metadata.mounts)) or 'nothing'}"
             )
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Each text in a table, however deep, with the name of the dial that it belongs to."""
+    """Each text in a table, however deep, with the name of the setting that it belongs to."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(item, f"{name}.{key}" if name else key)
@@ -157,7 +157,7 @@ def write_kernel_metadata(metadata: KernelMetadata, folder: Path) -> None:
     """Writes kernel-metadata.json into `folder`, every switch in it: the client's defaults are not those documented."""
     fixed = _FIXED | {"enable_gpu": metadata.machine_shape is not None}
     told = {name: value for name, value in asdict(metadata).items() if value is not None} | fixed
-    with whole_file(folder / METADATA_FILE) as part:
+    with replace_file(folder / METADATA_FILE) as part:
         part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
@@ -173,7 +173,7 @@ def read_kernel_metadata(folder: Path) -> KernelMetadata:
     for name, only in (_FIXED | {"enable_gpu": "machine_shape" in table}).items():
         if (said := json.dumps(table.pop(name, None))) != json.dumps(only):
             raise BadInput(f"{path}: {name} is {said}; allowed is {json.dumps(only)}")
-    return dials(KernelMetadata, table, str(path))
+    return from_table(KernelMetadata, table, str(path))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
-from quorum.config import dials
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
+from quorum.config import from_table
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
 
 WHEELS_MARKER = "wheels.json"  # lies beside the wheels; so they are found under whatever name they are mounted
 
@@ -23,8 +23,8 @@ _DEEPEST = 4  # folders between /kaggle/input and a source: none, its owner, "da
 
 
 @dataclass(frozen=True)
-class FirstDials:
-    """Those of a kernel's dials that are needed before its story, and those of its machine.
+class FirstSettings:
+    """Those of a kernel's settings that are needed before its story, and those of its machine.
 
     Raises:
         BadInput: the deadline is no time.
@@ -42,17 +42,17 @@ class FirstDials:
             raise BadInput(f"deadline is {self.deadline}; allowed are minutes, 0 or more, or none at all")
 
 
-def first_dials(table: Mapping[str, Any], where: str) -> FirstDials:
-    """The first dials among a kernel's.
+def make_first_settings(table: Mapping[str, Any], where: str) -> FirstSettings:
+    """The first settings among a kernel's.
 
     Raises:
         BadInput: one is of the wrong type.
     """
-    known = [field.name for field in fields(FirstDials)]
-    return dials(FirstDials, {name: value for name, value in table.items() if name in known}, where)
+    known = [field.name for field in fields(FirstSettings)]
+    return from_table(FirstSettings, {name: value for name, value in table.items() if name in known}, where)
 
 
-def mounted(value: Any, root: Path) -> Any:
+def resolve_mounts(value: Any, root: Path) -> Any:
     """`value` with each path under /kaggle, however deep in lists and tables, as the path that it is under `root`.
 
     Inputs are looked for by their source's name and what follows it, since Kaggle puts sources into /kaggle/input,
@@ -62,9 +62,9 @@ def mounted(value: Any, root: Path) -> Any:
         BadInput: an input is not mounted, or is twice at the same depth.
     """
     if isinstance(value, Mapping):
-        return {key: mounted(item, root) for key, item in value.items()}
+        return {key: resolve_mounts(item, root) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [mounted(item, root) for item in value]
+        return [resolve_mounts(item, root) for item in value]
     if not isinstance(value, str) or not value.startswith("/kaggle/"):
         return value
     _, _, place, *parts = value.split("/")
@@ -81,12 +81,12 @@ def preflight(root: Path, deadline: float | None) -> list[str]:
         f"python {platform.python_version()}, glibc {platform.libc_ver()[1] or 'unknown'}, {os.cpu_count()} CPUs, "
         f"{_memory_gb()} GB memory, {disk.free / 1e9:.0f} GB disk free",
         *_gpus(),
-        "mounts: " + (some(folders, 40) if folders else "none"),
+        "mounts: " + (list_some(folders, 40) if folders else "none"),
         "deadline: " + ("none" if deadline is None else f"{deadline:g} minutes"),
     ]
 
 
-def found_versions() -> str:
+def find_versions() -> str:
     """The versions of the packages that matter, once the wheels are there."""
     return "versions: " + (", ".join(filter(None, map(_version, _PACKAGES))) or "none of the packages it knows")
 
@@ -97,8 +97,8 @@ def copy_sample(sample: str, out: str, root: Path) -> None:
     Raises:
         BadInput: the sample is not mounted.
     """
-    found = mounted(sample, root)
-    with whole_file(Path(mounted(out, root)) / "submission.csv") as part:
+    found = resolve_mounts(sample, root)
+    with replace_file(Path(resolve_mounts(out, root)) / "submission.csv") as part:
         shutil.copyfile(found, part)
 
 
@@ -130,12 +130,12 @@ def expect_driver(least: int) -> None:
         )
 
 
-def missing_pins(pins: Sequence[str]) -> list[str]:
+def list_missing_pins(pins: Sequence[str]) -> list[str]:
     """Those of `pins` (name==version) that are not installed here in that very version."""
     return [pin for pin in pins if _version(pin.split("==")[0]) != pin.replace("==", " ")]
 
 
-def enter_with_wheels(
+def restart_with_wheels(
     pins: Sequence[str], wheels: str, root: Path, argv: Sequence[str], environment: Mapping[str, str]
 ) -> NoReturn:
     """Installs `pins` from the mounted folder `wheels`, without a network, and starts the program `argv` anew.
@@ -147,7 +147,7 @@ def enter_with_wheels(
         BadInput: the wheels are not mounted, or one is missing.
     """
     site = root / "temp" / "wheels"
-    source = found_wheels(wheels, root)
+    source = find_wheels(wheels, root)
     pip = [sys.executable, "-m", "pip", "install", "--no-index", "--no-deps", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*pip, f"--find-links={source}", f"--target={site}", *pins], capture_output=True, text=True, check=False
@@ -159,7 +159,7 @@ def enter_with_wheels(
     os.execve(sys.executable, [sys.executable, *argv], environment)
 
 
-def found_wheels(wheels: str, root: Path) -> Path:
+def find_wheels(wheels: str, root: Path) -> Path:
     """The only folder under /kaggle/input with a wheels.json in it; without one, or with several, that named `wheels`.
 
     Raises:
@@ -168,7 +168,7 @@ def found_wheels(wheels: str, root: Path) -> Path:
     inputs = root / "input"
     depths = range(1, _DEEPEST + 1)
     marked = _distinct(path.parent for depth in depths for path in inputs.glob("*/" * depth + WHEELS_MARKER))
-    return marked[0] if len(marked) == 1 else Path(mounted(wheels, root))
+    return marked[0] if len(marked) == 1 else Path(resolve_mounts(wheels, root))
 
 
 def _found_input(inputs: Path, parts: Sequence[str]) -> Path:
@@ -176,11 +176,11 @@ def _found_input(inputs: Path, parts: Sequence[str]) -> Path:
     for depth in range(_DEEPEST):  # the shallowest is the mount: a source may hold a folder with another one's name
         found = _distinct(place.joinpath(*rest) for place in inputs.glob("*/" * depth + source))
         if len(found) > 1:
-            raise BadInput(f"{inputs}: {'/'.join(parts)} is there twice: {some([str(path) for path in found])}")
+            raise BadInput(f"{inputs}: {'/'.join(parts)} is there twice: {list_some([str(path) for path in found])}")
         if found:
             return found[0]
     there = sorted(path.relative_to(inputs).as_posix() for path in [*inputs.glob("*"), *inputs.glob("*/*")])
-    raise BadInput(f"{inputs}: {'/'.join(parts)} is not mounted; there are {some(there, 20) or 'no inputs'}")
+    raise BadInput(f"{inputs}: {'/'.join(parts)} is not mounted; there are {list_some(there, 20) or 'no inputs'}")
 
 
 def _distinct(paths: Iterable[Path]) -> list[Path]:

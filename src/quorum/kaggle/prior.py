@@ -5,18 +5,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from quorum.config import dials
+from quorum.config import from_table
 from quorum.data.read import read_records
-from quorum.data.repair import repaired
+from quorum.data.repair import repair_table
 from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.files.submission import read_sample, write_submission
-from quorum.kaggle.mount import mounted
+from quorum.kaggle.mount import resolve_mounts
 from quorum.question import Question, label_prior
 
 
 def write_prior(table: Mapping[str, Any], root: Path) -> None:
-    """Writes OUT/submission.csv with each question's likeliest letter, out of a kernel's dials and what is mounted.
+    """Writes OUT/submission.csv with each question's likeliest letter, out of a kernel's settings and what is mounted.
 
     Only the questions (of several files the first), the sample and, where it can be read, train are needed: it lies
     there before a model, an adapter or another run is found missing.
@@ -24,15 +24,15 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     Raises:
         BadInput: the questions or the sample are not mounted, or can't be read.
     """
-    layout = dials(Layout, table.get("layout", {}), "layout")
+    layout = from_table(Layout, table.get("layout", {}), "layout")
     asked = table["questions"] if isinstance(table["questions"], str) else table["questions"][0]
     labels = {question.id: question.labels for question in _questions_at(asked, root, layout)}
-    sample = read_sample(Path(mounted(table["sample"], root)))
+    sample = read_sample(Path(resolve_mounts(table["sample"], root)))
     prior: dict[str, float] = {}
     with suppress(BadInput, OSError):  # what is wrong with train, the story tells
         prior = label_prior(_questions_at(table["train"], root, layout) if table.get("train") else [])
-    write_submission(Path(mounted(table["out"], root)) / "submission.csv", {}, labels, sample, prior)
+    write_submission(Path(resolve_mounts(table["out"], root)) / "submission.csv", {}, labels, sample, prior)
 
 
 def _questions_at(path: str, root: Path, layout: Layout) -> list[Question]:
-    return repaired(read_records(Path(mounted(path, root)), layout)).questions
+    return repair_table(read_records(Path(resolve_mounts(path, root)), layout)).questions

@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quorum.console import Progress
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
-from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
 from quorum.kaggle.secret import find_secrets
 
@@ -50,7 +50,7 @@ _CAUSES = (
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushedVersion:
     """One version of a kernel at Kaggle."""
 
     id: str  # owner/slug
@@ -62,14 +62,14 @@ class Pushed:
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedOutputs:
     """What a kernel left: its output files, and the lines it printed."""
 
     files: tuple[Path, ...]
     lines: tuple[str, ...]
 
 
-def push_kernel(kaggle: Kaggle, folder: Path, patience: Patience, session: float | None = None) -> Pushed:
+def push_kernel(kaggle: Kaggle, folder: Path, patience: RetryPolicy, session: float | None = None) -> PushedVersion:
     """Saves the built kernel in `folder` as a new version and starts it, for at most `session` seconds.
 
     A push that failed half-way is looked up and never repeated: two sessions would run. A push that Kaggle turned
@@ -85,13 +85,13 @@ def push_kernel(kaggle: Kaggle, folder: Path, patience: Patience, session: float
         raise BadInput(f"{folder}: kernel {metadata.id} is not yours: you are signed in as {kaggle.user}")
     source = (folder / metadata.code_file).read_text(encoding="utf-8")
     if secrets := find_secrets(source):
-        raise BadInput(f"{folder / metadata.code_file}: what looks like a secret would be pushed: {some(secrets)}")
+        raise BadInput(f"{folder / metadata.code_file}: what looks like a secret would be pushed: {list_some(secrets)}")
     before = latest_version(kaggle, metadata, patience)
     waits = patience.waits()
     for left in range(patience.tries - 1, -1, -1):
         try:
             return _saved(kaggle, folder, metadata, patience, session)
-        except KaggleRefused as refused:
+        except KaggleError as refused:
             if refused.ambiguous:
                 return _looked_up(kaggle, metadata, before, source, patience, refused)
             if not left or not patience.before_another_try(waits, refused):
@@ -99,13 +99,15 @@ def push_kernel(kaggle: Kaggle, folder: Path, patience: Patience, session: float
     raise AssertionError("tries is at least 1")
 
 
-def latest_version(kaggle: Kaggle, metadata: KernelMetadata, patience: Patience) -> int:
+def latest_version(kaggle: Kaggle, metadata: KernelMetadata, patience: RetryPolicy) -> int:
     """The number of the kernel's newest version; 0 where Kaggle shows none."""
     kernel = _kernel(kaggle, metadata, patience)
     return kernel.metadata.current_version_number if kernel else 0
 
 
-def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress: Progress | None = None) -> str:
+def wait_for_kernel(
+    kaggle: Kaggle, pushed: PushedVersion, patience: RetryPolicy, progress: Progress | None = None
+) -> str:
     """Waits until the version has ended; what comes out is why it failed, empty where it completed.
 
     An outage of Kaggle's is waited out; so is, for `patience.tries` questions, a version that does not show yet.
@@ -114,20 +116,18 @@ def wait_for_kernel(kaggle: Kaggle, pushed: Pushed, patience: Patience, progress
         KaggleRefused: it still runs when `patience.whole` is over, or Kaggle shows no such version.
     """
     state, start, unseen = "not told", patience.clock(), 0
-    for state, reason in looks(partial(_session, kaggle, pushed, patience), patience):
+    for state, reason in poll_until(partial(_session, kaggle, pushed, patience), patience):
         if state in _ENDED:
             return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
         unseen = unseen + 1 if state == _NO_STATE else 0
         if unseen == patience.tries:
-            raise KaggleRefused(f"{pushed.url}: Kaggle shows no version {pushed.version}: {reason}", 404)
+            raise KaggleError(f"{pushed.url}: Kaggle shows no version {pushed.version}: {reason}", 404)
         if progress:
             progress(int(patience.clock() - start), int(patience.whole))  # seconds waited, of those there are
-    raise KaggleRefused(
-        f"{pushed.url} version {pushed.version}: {state} when the wait was over; it goes on there", None
-    )
+    raise KaggleError(f"{pushed.url} version {pushed.version}: {state} when the wait was over; it goes on there", None)
 
 
-def fetch_kernel(kaggle: Kaggle, pushed: Pushed, folder: Path, patience: Patience) -> Fetched:
+def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, patience: RetryPolicy) -> FetchedOutputs:
     """Downloads the version's output files into `folder`, and its log beside them as SLUG.log, which comes first.
 
     Raises:
@@ -142,8 +142,8 @@ def fetch_kernel(kaggle: Kaggle, pushed: Pushed, folder: Path, patience: Patienc
     paths = [path for path, _ in listed]
     names = Counter([*paths, log, folder / PUSHED_FILE])
     if twice := sorted(path.name for path, count in names.items() if count > 1):
-        raise BadInput(f"{pushed.url}: its outputs and ours have the same name twice: {some(twice)}")
-    with whole_file(log) as part:
+        raise BadInput(f"{pushed.url}: its outputs and ours have the same name twice: {list_some(twice)}")
+    with replace_file(log) as part:
         part.write_text("\n".join([*lines, ""]), encoding="utf-8", errors="backslashreplace")
     unwritten = []
     for path, address in listed:
@@ -151,8 +151,10 @@ def fetch_kernel(kaggle: Kaggle, pushed: Pushed, folder: Path, patience: Patienc
         why = ask_kaggle(f"downloading {path.name}", download, patience, patience.tries, patience.upload)
         unwritten += [f"{path.relative_to(folder)} ({why})"] if why else []
     if unwritten:
-        raise BadInput(f"{folder}: an output cannot be written here: {some(unwritten)}; the others and the log are")
-    return Fetched(tuple(paths), tuple(lines))
+        raise BadInput(
+            f"{folder}: an output cannot be written here: {list_some(unwritten)}; the others and the log are"
+        )
+    return FetchedOutputs(tuple(paths), tuple(lines))
 
 
 def log_lines(log: str) -> list[str]:
@@ -173,19 +175,21 @@ def likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
     return None
 
 
-def _saved(kaggle: Kaggle, folder: Path, metadata: KernelMetadata, patience: Patience, session: float | None) -> Pushed:
+def _saved(
+    kaggle: Kaggle, folder: Path, metadata: KernelMetadata, patience: RetryPolicy, session: float | None
+) -> PushedVersion:
     timeout = None if session is None else str(math.ceil(session))  # 0 would be no limit
     what = f"pushing {metadata.id}"
     answer = ask_kaggle(what, lambda: kaggle.api.kernels_push(str(folder), timeout=timeout), patience)
     if answer.error:  # said in a body that comes with 200
-        raise KaggleRefused(f"{what}: Kaggle answered: {answer.error}", 429 if _BUSY in answer.error else 400)
+        raise KaggleError(f"{what}: Kaggle answered: {answer.error}", 429 if _BUSY in answer.error else 400)
     if not answer.version_number or not isinstance(answer.version_number, int):
-        raise KaggleRefused(f"{what}: Kaggle gave it no version", None)
-    pushed = Pushed(metadata.id, answer.version_number)
+        raise KaggleError(f"{what}: Kaggle gave it no version", None)
+    pushed = PushedVersion(metadata.id, answer.version_number)
     return _complete(pushed, {name: list(getattr(answer, f"invalid_{name}") or []) for name in _INVALID})
 
 
-def _complete(pushed: Pushed, lacking: Mapping[str, Sequence[str]]) -> Pushed:
+def _complete(pushed: PushedVersion, lacking: Mapping[str, Sequence[str]]) -> PushedVersion:
     """The version, which lacks nothing: else BadInput says what."""
     if any(lacking.values()):
         listed = "; ".join(f"{name} {', '.join(found)}" for name, found in lacking.items() if found)
@@ -197,24 +201,23 @@ def _complete(pushed: Pushed, lacking: Mapping[str, Sequence[str]]) -> Pushed:
 
 
 def _looked_up(
-    kaggle: Kaggle, metadata: KernelMetadata, before: int, source: str, patience: Patience, refused: KaggleRefused
-) -> Pushed:
+    kaggle: Kaggle, metadata: KernelMetadata, before: int, source: str, patience: RetryPolicy, refused: KaggleError
+) -> PushedVersion:
     """The version that a push of unknown outcome made, known by its source.
 
     Raises:
         BadInput: it lacks sources that the metadata names: what Kaggle had to say of those is lost with its answer.
         KaggleRefused: none has appeared.
     """
-    seen = looks(partial(_kernel, kaggle, metadata, patience), patience)
+    seen = poll_until(partial(_kernel, kaggle, metadata, patience), patience)
     for kernel in islice(seen, patience.tries):
         if kernel and kernel.metadata.current_version_number > before and _same_source(kernel.blob.source, source):
             return _complete(
-                Pushed(metadata.id, kernel.metadata.current_version_number), _not_among(metadata, kernel.metadata)
+                PushedVersion(metadata.id, kernel.metadata.current_version_number),
+                _not_among(metadata, kernel.metadata),
             )
-    url = Pushed(metadata.id, before).url
-    raise KaggleRefused(
-        f"{refused}; no new version shows at {url}: look there before you push again", None
-    ) from refused
+    url = PushedVersion(metadata.id, before).url
+    raise KaggleError(f"{refused}; no new version shows at {url}: look there before you push again", None) from refused
 
 
 def _not_among(metadata: KernelMetadata, theirs: Any) -> dict[str, list[str]]:
@@ -235,29 +238,29 @@ def _same_source(theirs: str | None, ours: str) -> bool:
     return len(digests) == 1
 
 
-def _kernel(kaggle: Kaggle, metadata: KernelMetadata, patience: Patience) -> Any | None:
+def _kernel(kaggle: Kaggle, metadata: KernelMetadata, patience: RetryPolicy) -> Any | None:
     """The kernel as Kaggle has it; None where it shows none (its answer is 403 for a kernel that does not exist)."""
     what, owner_slug = f"looking up {metadata.id}", {"user_name": metadata.owner, "kernel_slug": metadata.slug}
     try:
         return ask_service(kaggle, what, "kernels", "get_kernel", patience, patience.tries, **owner_slug)
-    except KaggleRefused as refused:
+    except KaggleError as refused:
         if refused.status in (403, 404):
             return None
         raise
 
 
-def _session(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> tuple[str, str]:
+def _session(kaggle: Kaggle, pushed: PushedVersion, patience: RetryPolicy) -> tuple[str, str]:
     """The state of the version's session, and Kaggle's reason where it failed or does not show the version."""
     try:
         answer = _asked_of(kaggle, pushed, "get_kernel_session_status", patience)
-    except KaggleRefused as refused:
+    except KaggleError as refused:
         if refused.status in (403, 404):
             return _NO_STATE, str(refused)
         raise
     return answer.status.name, answer.failure_message or ""
 
 
-def _output_pages(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> Iterator[Any]:
+def _output_pages(kaggle: Kaggle, pushed: PushedVersion, patience: RetryPolicy) -> Iterator[Any]:
     token: str | None = ""
     while token is not None:
         page = _asked_of(kaggle, pushed, "list_kernel_session_output", patience, page_size=100, page_token=token)
@@ -265,7 +268,7 @@ def _output_pages(kaggle: Kaggle, pushed: Pushed, patience: Patience) -> Iterato
         token = page.next_page_token or None
 
 
-def _asked_of(kaggle: Kaggle, pushed: Pushed, method: str, patience: Patience, **fields: Any) -> Any:
+def _asked_of(kaggle: Kaggle, pushed: PushedVersion, method: str, patience: RetryPolicy, **fields: Any) -> Any:
     """The answer to a question about this very version: without its label Kaggle tells of the newest one."""
     owner, slug = pushed.id.split("/")
     fields |= {"user_name": owner, "kernel_slug": slug, "version_label": f"v{pushed.version}"}
@@ -291,7 +294,7 @@ def _download(path: Path, address: str, timeout: float) -> str:
         if answer.status_code != 200:
             raise requests.HTTPError(answer.reason, response=answer)
         try:
-            with whole_file(path) as part, part.open("wb") as file:
+            with replace_file(path) as part, part.open("wb") as file:
                 for piece in answer.iter_content(1 << 20):
                     file.write(piece)
         except requests.RequestException:  # one of the system's errors too

@@ -36,7 +36,7 @@ class SourceModule:
         return symtable.symtable(self.text, self.name, "exec")
 
 
-def needed_modules(names: Sequence[str], src: Path) -> list[SourceModule]:
+def list_needed_modules(names: Sequence[str], src: Path) -> list[SourceModule]:
     """The modules called `names` and all that they need, each after what it needs itself.
 
     Raises:
@@ -81,7 +81,7 @@ def read_module(name: str, path: Path) -> SourceModule:
     return module
 
 
-def is_door(node: ast.AST) -> bool:
+def is_main_guard(node: ast.AST) -> bool:
     """Whether a statement is what runs its module as a program."""
     spelt = ("__name__ == '__main__'", "'__main__' == __name__")
     return isinstance(node, ast.If) and not node.orelse and ast.unparse(node.test) in spelt
@@ -89,7 +89,7 @@ def is_door(node: ast.AST) -> bool:
 
 def _check_imports(module: SourceModule) -> None:
     """Refuses what would mean something else in one file."""
-    ifs = (node for node in ast.walk(module.tree) if isinstance(node, ast.If) and is_door(node))
+    ifs = (node for node in ast.walk(module.tree) if isinstance(node, ast.If) and is_main_guard(node))
     doors = {part for door in ifs for part in ast.walk(door.test)}
     for node in ast.walk(module.tree):
         where = f"{module.name}, line {getattr(node, 'lineno', 0)}"

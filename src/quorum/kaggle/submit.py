@@ -12,14 +12,14 @@ from typing import Any
 
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
-from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
-from quorum.kaggle.push import Pushed
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
+from quorum.kaggle.push import PushedVersion
 
 _LONGEST_MESSAGE = 400  # characters; what follows it, by which a submission is known, must not be cut off
 
 
 @dataclass(frozen=True)
-class Submitted:
+class SubmittedFile:
     """What became of one submission; the scores are None where Kaggle gives none (yet)."""
 
     competition: str
@@ -34,7 +34,13 @@ class Submitted:
 
 
 def submit_file(
-    kaggle: Kaggle, competition: str, path: Path, approved: str, message: str, patience: Patience, again: bool = False
+    kaggle: Kaggle,
+    competition: str,
+    path: Path,
+    approved: str,
+    message: str,
+    patience: RetryPolicy,
+    again: bool = False,
 ) -> int:
     """Submits the file at `path`, whose bytes must be those with the SHA-256 `approved`; the submission's number.
 
@@ -58,11 +64,11 @@ def submit_file(
 def submit_kernel(
     kaggle: Kaggle,
     competition: str,
-    pushed: Pushed,
+    pushed: PushedVersion,
     path: Path,
     approved: str,
     message: str,
-    patience: Patience,
+    patience: RetryPolicy,
     again: bool = False,
 ) -> int:
     """Submits the output file of a pushed kernel's version to a code competition; the submission's number.
@@ -81,16 +87,16 @@ def submit_kernel(
     known = _known_before(kaggle, competition, approved, again, patience)
     try:
         return _sent_once(kaggle, competition, send, approved, message, known, patience)
-    except KaggleRefused as refused:
+    except KaggleError as refused:
         if refused.status != 403:
             raise
-        raise KaggleRefused(
+        raise KaggleError(
             f"{refused}; open {pushed.url}, choose version {pushed.version} and press 'Submit to competition' there",
             403,
         ) from None
 
 
-def read_score(kaggle: Kaggle, competition: str, ref: int, patience: Patience) -> Submitted:
+def read_score(kaggle: Kaggle, competition: str, ref: int, patience: RetryPolicy) -> SubmittedFile:
     """What became of submission `ref`, waited for; its scores are None where `patience.whole` is over first.
 
     Raises:
@@ -99,16 +105,16 @@ def read_score(kaggle: Kaggle, competition: str, ref: int, patience: Patience) -
     what = f"submission {ref} to {competition}"
     description = ""
     asked = partial(ask_service, kaggle, what, "competitions", "get_submission", patience, patience.tries, ref=ref)
-    for answer in looks(asked, patience):  # Kaggle may be out for a while; the submission is not
+    for answer in poll_until(asked, patience):  # Kaggle may be out for a while; the submission is not
         description = answer.description or ""
         if answer.status.name == "ERROR":
-            raise KaggleRefused(
+            raise KaggleError(
                 f"{what}: Kaggle could not score it: {answer.error_description or 'no reason given'}", 400
             )
         if answer.status.name == "COMPLETE":
             scores = (_number(answer.public_score), _number(answer.private_score))
-            return Submitted(competition, ref, description, *scores)
-    return Submitted(competition, ref, description, None, None)
+            return SubmittedFile(competition, ref, description, *scores)
+    return SubmittedFile(competition, ref, description, None, None)
 
 
 def _check_bytes(path: Path, approved: str, shown: Path) -> None:
@@ -122,7 +128,7 @@ def _mark(sha256: str) -> str:
     return f"[{sha256[:12]}]"
 
 
-def _known_before(kaggle: Kaggle, competition: str, sha256: str, again: bool, patience: Patience) -> set[int]:
+def _known_before(kaggle: Kaggle, competition: str, sha256: str, again: bool, patience: RetryPolicy) -> set[int]:
     """The numbers of your submissions so far, once there may be one more."""
     _check_allowance(kaggle, competition, patience)
     before = _submissions(kaggle, competition, patience)
@@ -142,22 +148,22 @@ def _sent_once(
     sha256: str,
     message: str,
     known: set[int],
-    patience: Patience,
+    patience: RetryPolicy,
 ) -> int:
     what = f"submitting to {competition}"
     text = f"{message.strip()[:_LONGEST_MESSAGE]} {_mark(sha256)}"
     try:
         answer = ask_kaggle(what, lambda: send(text), patience, limit=patience.upload)
         if not answer.ref:  # the client says a failed upload in the message
-            raise KaggleRefused(f"{what}: {answer.message or 'Kaggle gave it no number'}", None)
+            raise KaggleError(f"{what}: {answer.message or 'Kaggle gave it no number'}", None)
         return int(answer.ref)
-    except KaggleRefused as refused:
+    except KaggleError as refused:
         if not refused.ambiguous:
             raise
         return _found_again(kaggle, competition, _mark(sha256), known, patience, refused)
 
 
-def _check_allowance(kaggle: Kaggle, competition: str, patience: Patience) -> None:
+def _check_allowance(kaggle: Kaggle, competition: str, patience: RetryPolicy) -> None:
     what = f"the submissions left in {competition}"
     limits = ask_service(
         kaggle, what, "competitions", "get_submission_limits", patience, patience.tries, competition_name=competition
@@ -170,7 +176,7 @@ def _check_allowance(kaggle: Kaggle, competition: str, patience: Patience) -> No
     raise BadInput(f"{competition} takes no more of your submissions {when} ({limits.num_today} made today)")
 
 
-def _submissions(kaggle: Kaggle, competition: str, patience: Patience) -> list[Any]:
+def _submissions(kaggle: Kaggle, competition: str, patience: RetryPolicy) -> list[Any]:
     """Your newest submissions."""
     what = f"your submissions to {competition}"
     answer = ask_service(
@@ -180,18 +186,18 @@ def _submissions(kaggle: Kaggle, competition: str, patience: Patience) -> list[A
 
 
 def _found_again(
-    kaggle: Kaggle, competition: str, mark: str, known: set[int], patience: Patience, refused: KaggleRefused
+    kaggle: Kaggle, competition: str, mark: str, known: set[int], patience: RetryPolicy, refused: KaggleError
 ) -> int:
     """The number of the new submission whose description has the `mark`: each one costs a place, so none is repeated.
 
     Raises:
         KaggleRefused: there is none.
     """
-    seen = looks(partial(_submissions, kaggle, competition, patience), patience)
+    seen = poll_until(partial(_submissions, kaggle, competition, patience), patience)
     for submission in chain.from_iterable(islice(seen, patience.tries)):
         if submission.ref not in known and mark in (submission.description or ""):
             return int(submission.ref)
-    raise KaggleRefused(
+    raise KaggleError(
         f"{refused}; no new submission shows at {_page(competition)}/submissions: look there before you submit again",
         None,
     ) from refused

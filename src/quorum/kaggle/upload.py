@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
-from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleRefused, Patience, ask_kaggle, ask_service, looks
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
+from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.metadata import kaggle_limits, kaggle_slug, read_json_object
 
 DATASET_FILE = "dataset-metadata.json"
@@ -27,11 +27,11 @@ def write_dataset_metadata(folder: Path, id: str, title: str, licence: str) -> N
     """
     _check_dataset_name(id, title, str(folder))
     told = {"title": title, "id": id, "licenses": [{"name": licence}]}
-    with whole_file(folder / DATASET_FILE) as part:
+    with replace_file(folder / DATASET_FILE) as part:
         part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
 
 
-def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -> str:
+def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, patience: RetryPolicy) -> str:
     """Uploads `folder` as a private dataset, or as its next version, and waits until Kaggle has all of it; its id.
 
     Raises:
@@ -56,7 +56,7 @@ def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, patience: Patience)
     return id
 
 
-def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -> str:
+def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: RetryPolicy) -> str:
     """Uploads `folder` as a variation of a model, or as its next version; owner/model/framework/variation/version.
 
     The folder holds model-instance-metadata.json, and model-metadata.json where the model is new.
@@ -93,10 +93,10 @@ def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: Patience) -
     else:
         send = partial(kaggle.api.model_instance_version_create, id, str(folder), notes, quiet=True)
     _sent(f"uploading {id}", send, lambda: newest() > (before or 0), patience)
-    for version in looks(newest, patience):
+    for version in poll_until(newest, patience):
         if version > (before or 0):
             return f"{id}/{version}"
-    raise KaggleRefused(f"{id}: its new version does not show yet", None)
+    raise KaggleError(f"{id}: its new version does not show yet", None)
 
 
 def _check_new_model(path: Path, owner: str, model: str) -> None:
@@ -108,7 +108,7 @@ def _check_new_model(path: Path, owner: str, model: str) -> None:
         if table.get(name) != expected:
             raise BadInput(f"{path}: {name} is {table.get(name)!r}, where {VARIATION_FILE} says {expected!r}")
     if missing := {"title", "isPrivate", "description"} - table.keys():
-        raise BadInput(f"{path}: {some(sorted(missing))} is missing")
+        raise BadInput(f"{path}: {list_some(sorted(missing))} is missing")
 
 
 def _check_dataset_name(id: str, title: str, where: str) -> None:
@@ -132,7 +132,7 @@ def _files_of(folder: Path, *metadata: str) -> list[str]:
     inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if inner:
         raise BadInput(
-            f"{folder}: holds the folders {some(inner)}, which the client leaves out: put their files beside"
+            f"{folder}: holds the folders {list_some(inner)}, which the client leaves out: put their files beside"
         )
     names = sorted(path.name for path in folder.iterdir() if path.name not in metadata)
     if not names:
@@ -140,7 +140,7 @@ def _files_of(folder: Path, *metadata: str) -> list[str]:
     return names
 
 
-def _sent(what: str, send: Callable[[], Any], shows: Callable[[], bool], patience: Patience) -> None:
+def _sent(what: str, send: Callable[[], Any], shows: Callable[[], bool], patience: RetryPolicy) -> None:
     """Sends; where the answer is lost, goes on as soon as what was sent `shows`: gigabytes are not sent twice.
 
     Raises:
@@ -148,32 +148,32 @@ def _sent(what: str, send: Callable[[], Any], shows: Callable[[], bool], patienc
     """
     try:
         answer = ask_kaggle(what, send, patience, limit=patience.upload)
-    except KaggleRefused as refused:
+    except KaggleError as refused:
         if not refused.ambiguous:
             raise
-        if not any(looks(shows, replace(patience, whole=min(patience.whole, _APPEARS)))):
-            raise KaggleRefused(
+        if not any(poll_until(shows, replace(patience, whole=min(patience.whole, _APPEARS)))):
+            raise KaggleError(
                 f"{refused}; nothing new shows: look at {KAGGLE_SITE}/work before you send it again", None
             ) from refused
         return
     if answer.error:  # said in a body that comes with 200
-        raise KaggleRefused(f"{what}: Kaggle answered: {answer.error}", 400)
+        raise KaggleError(f"{what}: Kaggle answered: {answer.error}", 400)
 
 
-def _dataset_state(kaggle: Kaggle, id: str, patience: Patience) -> str | None:
+def _dataset_state(kaggle: Kaggle, id: str, patience: RetryPolicy) -> str | None:
     owner, slug = id.split("/")
     answer = _known(kaggle, id, "get_dataset_status", patience, owner_slug=owner, dataset_slug=slug)
     return answer.status.name if answer else None
 
 
-def _dataset_version(kaggle: Kaggle, id: str, patience: Patience) -> int:
+def _dataset_version(kaggle: Kaggle, id: str, patience: RetryPolicy) -> int:
     """The number of the version that the dataset shows; 0 where it shows none."""
     owner, slug = id.split("/")
     answer = _known(kaggle, id, "get_dataset", patience, owner_slug=owner, dataset_slug=slug)
     return (answer.current_version_number or 0) if answer else 0
 
 
-def _dataset_shown(kaggle: Kaggle, id: str, patience: Patience) -> tuple[int, str | None]:
+def _dataset_shown(kaggle: Kaggle, id: str, patience: RetryPolicy) -> tuple[int, str | None]:
     """The number and the state that the dataset shows.
 
     Kaggle may go on telling of the version before, which is ready. So the number is asked for first: a state that is
@@ -182,18 +182,18 @@ def _dataset_shown(kaggle: Kaggle, id: str, patience: Patience) -> tuple[int, st
     return _dataset_version(kaggle, id, patience), _dataset_state(kaggle, id, patience)
 
 
-def _wait_for_dataset(kaggle: Kaggle, id: str, before: int, patience: Patience) -> int:
+def _wait_for_dataset(kaggle: Kaggle, id: str, before: int, patience: RetryPolicy) -> int:
     """The version after `before`, once it is ready: a kernel that starts earlier mounts an older one, or nothing."""
     version, state = before, None
-    for version, state in looks(partial(_dataset_shown, kaggle, id, patience), patience):
+    for version, state in poll_until(partial(_dataset_shown, kaggle, id, patience), patience):
         if state == "READY" and version > before:
             return version
         if state in ("FAILED", "DELETED"):
-            raise KaggleRefused(f"dataset {id}: Kaggle says {state}", 400)
-    raise KaggleRefused(f"dataset {id}: version {version} and {state} when the wait was over; before: {before}", None)
+            raise KaggleError(f"dataset {id}: Kaggle says {state}", 400)
+    raise KaggleError(f"dataset {id}: version {version} and {state} when the wait was over; before: {before}", None)
 
 
-def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], patience: Patience) -> None:
+def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], patience: RetryPolicy) -> None:
     """The client drops a file that it could not upload, and goes on."""
     owner, slug = id.split("/")
     arrived: set[str] = set()
@@ -207,10 +207,10 @@ def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], pati
         arrived |= {file.name for file in page.dataset_files or []}
         token = page.next_page_token or None
     if missing := sorted(set(names) - arrived):
-        raise KaggleRefused(f"dataset {id}: Kaggle lacks {some(missing)}: upload it again", None)
+        raise KaggleError(f"dataset {id}: Kaggle lacks {list_some(missing)}: upload it again", None)
 
 
-def _variation_version(kaggle: Kaggle, id: str, patience: Patience) -> int | None:
+def _variation_version(kaggle: Kaggle, id: str, patience: RetryPolicy) -> int | None:
     owner, model, framework, variation = id.split("/")
     fields = {"owner_slug": owner, "model_slug": model, "instance_slug": variation}
     names = importlib.import_module("kagglesdk.models.types.model_enums").ModelFramework
@@ -223,12 +223,12 @@ def _variation_version(kaggle: Kaggle, id: str, patience: Patience) -> int | Non
     return answer.version_number if answer else None
 
 
-def _known(kaggle: Kaggle, id: str, method: str, patience: Patience, **fields: Any) -> Any | None:
+def _known(kaggle: Kaggle, id: str, method: str, patience: RetryPolicy, **fields: Any) -> Any | None:
     """The answer to a question about `id`; None where Kaggle shows nothing of that name."""
     service = "datasets" if "dataset" in method else "models"
     try:
         return ask_service(kaggle, f"looking up {id}", service, method, patience, patience.tries, **fields)
-    except KaggleRefused as refused:
+    except KaggleError as refused:
         if refused.status in (403, 404):
             return None
         raise

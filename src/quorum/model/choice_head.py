@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.engine.checkpoint import Checkpoint, loaded, longest_sequence
+from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence
 from quorum.errors import BadInput
-from quorum.model.similarity import no_encoder, question_and_before
+from quorum.model.similarity import join_question_context, no_encoder
 from quorum.question import Prompt
 
 if TYPE_CHECKING:
     import torch
 
 
-class ChoiceHead:
+class ChoiceHeadScorer:
     """Scores options by an `AutoModelForMultipleChoice`, which reads each of them once.
 
     The model reads a pair: the question, and the option; where the prompt has messages before the question, these, and
@@ -26,7 +26,9 @@ class ChoiceHead:
 
     def __init__(self, model: str, device: str, batch: int, new_head: bool = False) -> None:
         try:
-            self.tokenizer, self.module = loaded(Checkpoint(model), "float32", device, "AutoModelForMultipleChoice")
+            self.tokenizer, self.module = load_checkpoint(
+                Checkpoint(model), "float32", device, "AutoModelForMultipleChoice"
+            )
         except BadInput as error:
             raise no_encoder(model, error) from None
         built = ", ".join(self.module.config.architectures or ["nothing known"])
@@ -83,7 +85,7 @@ class ChoiceHead:
 
 
 def _pairs(prompt: Prompt) -> list[tuple[str, str]]:
-    question, before = question_and_before(prompt)
+    question, before = join_question_context(prompt)
     if before:
         return [("\n".join(before), f"{question} {option}") for option in prompt.options]
     return [(question, option) for option in prompt.options]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _EMBEDDED_AT_ONCE = 64  # texts
 
 
-def load_embed(model: str = "", device: str = "cpu") -> Embed:
+def load_embedder(model: str = "", device: str = "cpu") -> Embed:
     """What turns texts into unit vectors, one a row; the packaged encoder where no model is named.
 
     Raises:
@@ -32,7 +32,7 @@ def load_embed(model: str = "", device: str = "cpu") -> Embed:
     return embed
 
 
-def load_rerank(model: str, device: str = "cpu") -> Rerank:
+def load_reranker(model: str, device: str = "cpu") -> Rerank:
     """What scores passages for a query: a cross-encoder of sentence-transformers, by name or in a folder.
 
     Raises:

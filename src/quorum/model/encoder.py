@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from quorum.engine.scores import scored_reply
-from quorum.model.choice_head import ChoiceHead
-from quorum.model.similarity import PACKAGED, Similarity, is_sentence_model
+from quorum.engine.scores import make_scored_reply
+from quorum.model.choice_head import ChoiceHeadScorer
+from quorum.model.similarity import PACKAGED, SimilarityScorer, is_sentence_model
 from quorum.question import Prompt, Reply
 
 if TYPE_CHECKING:
     import torch
 
 
-class Scorer(Protocol):
+class OptionScorer(Protocol):
     """A model that scores options: asked by `Encoder`, taught by quorum.train.encoder, with the same `scores`."""
 
     tokens_read: int  # so far, padding left out
@@ -47,9 +47,10 @@ class Scorer(Protocol):
 class Encoder:
     """A backend that answers with the option that scores best.
 
-    `model` is a sentence-transformers model (see `Similarity`) or one with a multiple-choice head (see `ChoiceHead`): a
-    hub id or a folder. Probabilities are a softmax over the scores; for a sentence-transformers model these are `scale`
-    times cosines, and 20 is the scale that sentence-transformers trains with. `batch` texts are read at a time.
+    `model` is a sentence-transformers model (see `SimilarityScorer`) or one with a multiple-choice head (see
+    `ChoiceHeadScorer`): a hub id or a folder. Probabilities are a softmax over the scores; for a sentence-transformers
+    model these are `scale` times cosines, and 20 is the scale that sentence-transformers trains with. `batch` texts are
+    read at a time.
 
     Raises:
         BadInput: the model can't be loaded, or has no head.
@@ -66,12 +67,12 @@ class Encoder:
         with torch.inference_mode():
             scores = iter(self.scorer.scores([prompt for prompt in prompts if prompt.options]))
             return [
-                scored_reply(prompt.labels, next(scores).tolist()) if prompt.options else Reply("")
+                make_scored_reply(prompt.labels, next(scores).tolist()) if prompt.options else Reply("")
                 for prompt in prompts
             ]
 
 
-def open_scorer(model: str, device: str, scale: float, batch: int, new_head: bool = False) -> Scorer:
+def open_scorer(model: str, device: str, scale: float, batch: int, new_head: bool = False) -> OptionScorer:
     """A sentence-transformers model where there is a modules.json, else a multiple-choice head on a language model.
 
     With `new_head` a language model without a head gets one, to be trained.
@@ -80,5 +81,5 @@ def open_scorer(model: str, device: str, scale: float, batch: int, new_head: boo
         BadInput: the model can't be loaded, or has no head and is to get none.
     """
     if is_sentence_model(model):
-        return Similarity(model, device, scale, batch)
-    return ChoiceHead(model, device, batch, new_head)
+        return SimilarityScorer(model, device, scale, batch)
+    return ChoiceHeadScorer(model, device, batch, new_head)

@@ -9,7 +9,7 @@ from random import Random
 from threading import Lock
 from typing import Any, Literal
 
-from quorum.console import environment_key
+from quorum.console import read_environment_key
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Reply
 
@@ -35,13 +35,14 @@ class Endpoint:
         key_variable: the name of the environment variable that holds the key; no key is sent where None.
         structured: vLLM's structured_outputs: the reply is one of the labels and nothing else.
         extra: further fields of the request's body, as the server wants them.
-        max_new_tokens, temperature, seed: sent as they are, a sampled vote's `repeat` added to the seed; a dial that is
+        max_new_tokens, temperature, seed: sent as they are, a sampled vote's `repeat` added to the seed; a setting that
+        is
             None is not sent.
         timeout: seconds that a server may be silent.
         sleep: waits so many seconds.
 
     Raises:
-        BadInput: a dial is out of range, the key is not in the environment; the server fails as often in a row as
+        BadInput: a setting is out of range, the key is not in the environment; the server fails as often in a row as
             2 x `concurrency`, 8 at least; or it has answered nothing yet, and refuses key or model (401, 403, 404) or
             fails on a whole batch of more than one. (A first question that fails alone is a failure like any other.)
     """
@@ -73,7 +74,7 @@ class Endpoint:
                 f"endpoint: concurrency {concurrency}, retries {retries}, timeout {timeout}; allowed are at least 1, "
                 "at least 0, more than 0"
             )
-        key = environment_key(key_variable) if key_variable else "no-key"
+        key = read_environment_key(key_variable) if key_variable else "no-key"
         self._client = OpenAI(base_url=base_url, api_key=key, timeout=timeout, max_retries=0)
         self.model, self.base_url, self.method = model, base_url, method
         self.structured, self.top_logprobs = structured, top_logprobs

@@ -5,7 +5,7 @@ from math import log
 from typing import Any, Literal
 
 from quorum.errors import BadInput
-from quorum.question import Prompt, Question, Reply, same_text
+from quorum.question import Prompt, Question, Reply, fold_text
 
 _NGRAM = 5  # characters
 _COLUMNS = 2**20  # n-grams are hashed into so many columns, so that memory does not grow with the vocabulary
@@ -80,7 +80,7 @@ class Neighbour:
 
 def _padded(text: str) -> str:
     """The form in which texts are compared; even the shortest has an n-gram."""
-    return same_text(text).ljust(_NGRAM)
+    return fold_text(text).ljust(_NGRAM)
 
 
 def _prompt_words(prompt: Prompt) -> str:
@@ -94,9 +94,9 @@ def _said_again(prompt: Prompt, neighbour: Question) -> str | None:
     """The one label whose option says what the neighbour's answer says, or None."""
     if not neighbour.choices or not neighbour.answer:
         return None
-    said = same_text(neighbour.choice(neighbour.answer))
+    said = fold_text(neighbour.choice(neighbour.answer))
     options = zip(prompt.labels, prompt.options, strict=False)  # a prompt may come without options
-    found = [label for label, option in options if same_text(option) == said]
+    found = [label for label, option in options if fold_text(option) == said]
     return found[0] if len(found) == 1 else None
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded
-from quorum.engine.generate import Chance, Draft, Sampling
-from quorum.engine.prefixes import shared_length
-from quorum.engine.scores import scored_reply
-from quorum.engine.tokens import Continuation, Tokens, fitted
+from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_checkpoint
+from quorum.engine.generate import GenerationRequest, SamplingSettings, SeededSampler
+from quorum.engine.prefixes import count_shared_tokens
+from quorum.engine.scores import make_scored_reply
+from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Reply
 
@@ -54,7 +54,7 @@ class Seq2seq:
     ) -> None:
         self.method, self.normalise = method, normalise
         self.batch_tokens, self.seed = batch_tokens, seed
-        self.sampling = Sampling(max_new_tokens, temperature, top_p)
+        self.sampling = SamplingSettings(max_new_tokens, temperature, top_p)
         self.shortened = 0
         self._times: Counter[tuple[tuple[int, ...], int]] = Counter()
         self._progress = progress
@@ -67,7 +67,7 @@ class Seq2seq:
         logprobs = iter(self._logprobs([one for each in asked for one in each]))
         written = iter(self._written([prompt for prompt, each in zip(prompts, asked, strict=True) if not each]))
         return [
-            scored_reply(prompt.labels, [self._score(next(logprobs)) for _ in each]) if each else next(written)
+            make_scored_reply(prompt.labels, [self._score(next(logprobs)) for _ in each]) if each else next(written)
             for prompt, each in zip(prompts, asked, strict=True)
         ]
 
@@ -81,7 +81,7 @@ class Seq2seq:
         if self.method == "option":
             return [(source, Continuation(start, ids)) for ids in whole]
         # the first and the last in order differ earliest
-        common = min(shared_length(min(whole), max(whole)), min(map(len, whole)) - 1)
+        common = min(count_shared_tokens(min(whole), max(whole)), min(map(len, whole)) - 1)
         one_each = len({ids[common] for ids in whole}) == len(whole)
         end = common + 1 if one_each else None
         return [(source, Continuation(start + ids[:common], ids[common:end])) for ids in whole]
@@ -89,7 +89,7 @@ class Seq2seq:
     def _source(self, prompt: Prompt) -> tuple[int, ...]:
         ids = source_ids(self.tokens, prompt.content)
         self.shortened += len(ids) > self.context_tokens
-        return fitted(ids, self.context_tokens)
+        return truncate_middle(ids, self.context_tokens)
 
     def _score(self, logprobs: Sequence[float]) -> float:
         return sum(logprobs) / (len(logprobs) if self.method == "option" and self.normalise == "token" else 1)
@@ -140,7 +140,7 @@ class Seq2seq:
         texts, done = [""] * len(drafts), 0
         for batch in self._batches([len(draft.context) + self.sampling.max_new_tokens for draft in drafts]):
             ids, mask = self._padded([drafts[place].context for place in batch])
-            chance = Chance([drafts[place] for place in batch], self.sampling, ids.device)
+            chance = SeededSampler([drafts[place] for place in batch], self.sampling, ids.device)
             with torch.inference_mode():
                 made = self.model.generate(
                     input_ids=ids,
@@ -159,11 +159,13 @@ class Seq2seq:
         self._times = times
         return [Reply(text) for text in texts]
 
-    def _draft(self, source: tuple[int, ...], repeat: int, times: Counter[tuple[tuple[int, ...], int]]) -> Draft:
+    def _draft(
+        self, source: tuple[int, ...], repeat: int, times: Counter[tuple[tuple[int, ...], int]]
+    ) -> GenerationRequest:
         """A seed of its own by the prompt's repeat: asked again, even in a later call, it is another one."""
         times[source, repeat] += 1
         known = repr((self.seed, repeat, times[source, repeat], source)).encode()
-        return Draft(source, int.from_bytes(hashlib.sha256(known).digest()[:7]))
+        return GenerationRequest(source, int.from_bytes(hashlib.sha256(known).digest()[:7]))
 
     def _padded(self, sequences: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
         """Token ids as rows of one length, and the mask that hides what was added behind."""
@@ -189,7 +191,7 @@ class Seq2seq:
             self._progress(done, total)
 
 
-def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> tuple[Tokens, Any]:
+def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> tuple[PromptTokenizer, Any]:
     """The tokenizer and the model; `dtype` auto is bfloat16 where a GPU computes in it, else float32.
 
     Raises:
@@ -198,11 +200,11 @@ def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> t
     device = fast_device() if device == "auto" else device
     if dtype == "auto":
         dtype = "bfloat16" if fast_dtype(device) == "bfloat16" else "float32"
-    tokenizer, loaded_model = loaded(Checkpoint(model, revision), dtype, device, "AutoModelForSeq2SeqLM")
-    return Tokens(tokenizer), loaded_model
+    tokenizer, loaded_model = load_checkpoint(Checkpoint(model, revision), dtype, device, "AutoModelForSeq2SeqLM")
+    return PromptTokenizer(tokenizer), loaded_model
 
 
-def longest_source(model: Any, tokens: Tokens, asked: int | None) -> int:
+def longest_source(model: Any, tokens: PromptTokenizer, asked: int | None) -> int:
     """How many tokens the encoder reads: as many as are asked for, or else as its tokenizer says.
 
     Raises:
@@ -215,12 +217,12 @@ def longest_source(model: Any, tokens: Tokens, asked: int | None) -> int:
     return room
 
 
-def source_ids(tokens: Tokens, content: str | tuple[Message, ...]) -> tuple[int, ...]:
+def source_ids(tokens: PromptTokenizer, content: str | tuple[Message, ...]) -> tuple[int, ...]:
     """A prompt as the encoder reads it, its end included; text that spells a special token is none."""
     return tuple(tokens.tokenizer(tokens.rendering(content).text).input_ids)
 
 
-def target_ids(tokens: Tokens, text: str) -> tuple[int, ...]:
+def target_ids(tokens: PromptTokenizer, text: str) -> tuple[int, ...]:
     """An answer as the decoder is to write it, its end included."""
     ids = tuple(tokens.tokenizer(text_target=tokens.harmless(text)).input_ids)
     end = tokens.tokenizer.eos_token_id

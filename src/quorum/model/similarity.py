@@ -20,7 +20,7 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 _SENTENCE_END = re.compile(r"(?<=[.!])\s+|(?<=[。！])|\n+")  # a question belongs to the answer that follows it
 
 
-class Similarity:
+class SimilarityScorer:
     """Scores options by where their texts lie on the unit sphere.
 
     An option's score is cos(question, option), plus, where the prompt has messages before the question (a context, a
@@ -108,11 +108,11 @@ class _Asked:
 
 
 def _asked(prompt: Prompt, words_a_window: int) -> _Asked:
-    question, before = question_and_before(prompt)
+    question, before = join_question_context(prompt)
     return _Asked(question, tuple(dict.fromkeys(prompt.options)), _windows(before, words_a_window))
 
 
-def question_and_before(prompt: Prompt) -> tuple[str, list[str]]:
+def join_question_context(prompt: Prompt) -> tuple[str, list[str]]:
     """The question's words, and the texts that stand before it."""
     if isinstance(prompt.content, str):
         return prompt.content, []
@@ -140,7 +140,7 @@ def load_sentence_model(model: str, device: str) -> "SentenceTransformer":
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of the weights' loading, a fraction of a second
-    path = str(packaged_weights()) if model == PACKAGED else model
+    path = str(find_packaged_weights()) if model == PACKAGED else model
     try:
         return SentenceTransformer(path, device=device)
     except (OSError, ValueError) as error:
@@ -169,7 +169,7 @@ def no_encoder(model: str, error: Exception) -> BadInput:
     )
 
 
-def packaged_weights() -> Path:
+def find_packaged_weights() -> Path:
     """The folder of the packaged model, its weights checked against their SHA-256.
 
     Raises:

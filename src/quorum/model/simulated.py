@@ -8,7 +8,7 @@ from quorum.errors import BadInput
 from quorum.question import Prompt, Question, Reply
 
 
-class Fake:
+class ScriptedModel:
     """A backend whose replies a function makes."""
 
     def __init__(self, reply: Callable[[Prompt], Reply]) -> None:
@@ -19,7 +19,7 @@ class Fake:
         return [self.reply(prompt) for prompt in prompts]
 
 
-class Believer:
+class SimulatedModel:
     """A fake model of known accuracy and letter bias.
 
     It believes in one choice of each question, the right one with probability `accuracy` and another one otherwise (any

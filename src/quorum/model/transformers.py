@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, loaded, longest_sequence
-from quorum.engine.generate import Draft, Sampling, written_after
-from quorum.engine.likelihood import plain_logprobs
-from quorum.engine.prefix_attention import shared_logprobs
-from quorum.engine.probe import why_plain
-from quorum.engine.scores import scored_reply
-from quorum.engine.tokens import Continuation, Rendering, Tokens, fitted
+from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence
+from quorum.engine.generate import GenerationRequest, SamplingSettings, generate_after
+from quorum.engine.likelihood import score_sequences
+from quorum.engine.prefix_attention import score_with_shared_prefixes
+from quorum.engine.probe import why_not_shared
+from quorum.engine.scores import make_scored_reply
+from quorum.engine.tokens import Continuation, PromptTokenizer, TokenizedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
@@ -33,10 +33,10 @@ class Transformers:
     `context_tokens` is the longest prompt, answer included; the model's own limit where None. Of a longer one the
     middle is left out, so that instruction, question and cue survive; `shortened` counts them. `batch_tokens` bounds
     memory: at most so many tokens are in work at once. Beginnings that prompts share are read once; a model that cannot
-    be read so is read plainly, one sequence at a time, and `why_plain` says why (None otherwise).
+    be read so is read plainly, one sequence at a time, and `why_not_shared` says why (None otherwise).
 
     Raises:
-        BadInput: the model or its adapter cannot be loaded, a dial is none of those allowed.
+        BadInput: the model or its adapter cannot be loaded, a setting is none of those allowed.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Transformers:
         self._asked: Counter[tuple[tuple[int, ...], int]] = Counter()
         self._progress = progress
         checkpoint = Checkpoint(model, revision, adapter, trust_remote_code)
-        tokenizer, self.model = loaded(checkpoint, dtype, device)
-        self.tokens = Tokens(tokenizer)
+        tokenizer, self.model = load_checkpoint(checkpoint, dtype, device)
+        self.tokens = PromptTokenizer(tokenizer)
         self.context_tokens = longest_sequence(self.model, tokenizer, context_tokens)
-        self.why_plain = why_plain(self.model)
+        self.why_plain = why_not_shared(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order; a prompt without labels, or options, to score stays unread."""
@@ -85,8 +85,8 @@ class Transformers:
     def logprobs(self, continuations: Sequence[Continuation]) -> list[list[float]]:
         """For each continuation, the log-probability of each of its following tokens."""
         if self.why_plain is None:
-            return shared_logprobs(self.model, continuations, self.batch_tokens, self._progress)
-        return plain_logprobs(self.model, continuations, self._progress)
+            return score_with_shared_prefixes(self.model, continuations, self.batch_tokens, self._progress)
+        return score_sequences(self.model, continuations, self._progress)
 
     def _by_letter(self, prompt: Prompt) -> list[Continuation]:
         return self._within_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
@@ -98,7 +98,7 @@ class Transformers:
         """The continuations of one prompt with the middle of their context left out where they are too long."""
         most = self.context_tokens // 2
         following = [each.following[:most] for each in continuations]
-        context = fitted(continuations[0].context, self.context_tokens - max(map(len, following)))
+        context = truncate_middle(continuations[0].context, self.context_tokens - max(map(len, following)))
         if len(context) < len(continuations[0].context) or any(len(each.following) > most for each in continuations):
             self.shortened += 1
         return [Continuation(context, each) for each in following]
@@ -111,7 +111,7 @@ class Transformers:
             scores = [[sum(tokens) for tokens in labels] for labels in per_label]
         else:
             scores = self._normalised(prompts, per_label)
-        return [scored_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
+        return [make_scored_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
 
     def _normalised(self, prompts: Sequence[Prompt], per_label: list[list[list[float]]]) -> list[list[float]]:
         sums = [[sum(tokens) for tokens in labels] for labels in per_label]
@@ -133,7 +133,7 @@ class Transformers:
                 ]
 
     def _unconditional(self, options: set[str]) -> dict[str, float]:
-        cue = Rendering(BARE_CUE, False, " ")
+        cue = TokenizedPrompt(BARE_CUE, False, " ")
         ordered = sorted(options)
         shortened = self.shortened  # the bare cue is not a prompt of the user's
         asked = [self._within_context(self.tokens.options(cue, [option]))[0] for option in ordered]
@@ -151,17 +151,22 @@ class Transformers:
         self.shortened += sum(len(ids) > room for ids in whole)
         asked = self._asked.copy()
         drafts = [
-            self._draft(fitted(ids, room), prompt.repeat, asked) for ids, prompt in zip(whole, prompts, strict=True)
+            self._draft(truncate_middle(ids, room), prompt.repeat, asked)
+            for ids, prompt in zip(whole, prompts, strict=True)
         ]
-        sampling = Sampling(self.max_new_tokens, self.temperature, self.top_p)
+        sampling = SamplingSettings(self.max_new_tokens, self.temperature, self.top_p)
         # padding behind a shared beginning would count as distance in a sliding window
         share = self.why_plain is None and not getattr(self.model.config.get_text_config(), "sliding_window", None)
-        written = written_after(self.model, drafts, self.tokens.pad, sampling, self.batch_tokens, share, self._progress)
+        written = generate_after(
+            self.model, drafts, self.tokens.pad, sampling, self.batch_tokens, share, self._progress
+        )
         self._asked = asked  # only now: where it failed, what is asked again is the same draw
         return [Reply(text) for text in self.tokens.tokenizer.batch_decode(written, skip_special_tokens=True)]
 
-    def _draft(self, context: tuple[int, ...], repeat: int, asked: Counter[tuple[tuple[int, ...], int]]) -> Draft:
+    def _draft(
+        self, context: tuple[int, ...], repeat: int, asked: Counter[tuple[tuple[int, ...], int]]
+    ) -> GenerationRequest:
         """The context with a seed of its own, by its repeat: asked again, even in a later call, it is another one."""
         asked[context, repeat] += 1
         known = repr((self.seed, repeat, asked[context, repeat], context)).encode()
-        return Draft(context, int.from_bytes(hashlib.sha256(known).digest()[:7]))
+        return GenerationRequest(context, int.from_bytes(hashlib.sha256(known).digest()[:7]))

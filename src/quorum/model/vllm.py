@@ -13,8 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.engine.scores import scored_reply
-from quorum.engine.tokens import Continuation, Tokens, fitted
+from quorum.engine.scores import make_scored_reply
+from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
@@ -65,7 +65,7 @@ class Vllm:
         distributed_executor_backend: mp, or ray for a model wider than a machine; vLLM's choice where None.
 
     Raises:
-        BadInput: vLLM is not installed or can't load the model or the adapter, a dial is out of range.
+        BadInput: vLLM is not installed or can't load the model or the adapter, a setting is out of range.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Vllm:
             self._lora = import_module("vllm.lora.request").LoRARequest("adapter", 1, adapter)
         self.engine = _started(engine)
         self.max_model_len: int = self.engine.model_config.max_model_len
-        self.tokens = Tokens(self.engine.get_tokenizer())
+        self.tokens = PromptTokenizer(self.engine.get_tokenizer())
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
@@ -142,7 +142,7 @@ class Vllm:
         asked = [self._labels(prompt) if prompt.labels else [] for prompt in prompts]
         outputs = iter(self._run([request for labels in asked if labels for request in self._reading(labels)]))
         return [
-            scored_reply(prompt.labels, _label_scores(labels, outputs)) if labels else Reply("")
+            make_scored_reply(prompt.labels, _label_scores(labels, outputs)) if labels else Reply("")
             for prompt, labels in zip(prompts, asked, strict=True)
         ]
 
@@ -189,7 +189,7 @@ class Vllm:
 
     def _within(self, ids: tuple[int, ...], room: int) -> tuple[int, ...]:
         self.shortened += len(ids) > room
-        return fitted(ids, room)
+        return truncate_middle(ids, room)
 
     def _run(self, requests: Sequence[_Request]) -> list[Any]:
         """vLLM's output for each request, in the same order."""
@@ -228,8 +228,8 @@ def _started(engine: dict[str, Any]) -> Any:
         raise BadInput(f"vllm can't load {engine['model']}: {found}") from error
 
 
-def _sampling_params(**dials: Any) -> Any:
-    return import_module("vllm").SamplingParams(**dials)
+def _sampling_params(**settings: Any) -> Any:
+    return import_module("vllm").SamplingParams(**settings)
 
 
 def _one_token_each(labels: Iterable[Continuation]) -> bool:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.console import Progress
-from quorum.disk import whole_file
+from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.train.trained import Trained
+from quorum.train.trained import TrainingResult
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 
-def watch(out: Path, progress: Progress, clock: Callable[[], float] = time.monotonic) -> "TrainerCallback":
+def make_callback(out: Path, progress: Progress, clock: Callable[[], float] = time.monotonic) -> "TrainerCallback":
     """A callback for the Trainer of transformers and its children: `progress` at each step, OUT/loss.json at each log.
 
     At the end OUT/loss.png shows the curve. Seconds and memory are kept in the trainer's own state, so a run that goes
@@ -57,10 +57,10 @@ def watch(out: Path, progress: Progress, clock: Callable[[], float] = time.monot
     return Watch()
 
 
-def came_to(trainer: Any, folder: Path) -> Trained:
+def make_result(trainer: Any, folder: Path) -> TrainingResult:
     """What a trainer that was watched came to; `folder` holds its model."""
     state, logged = trainer.state, _logged(trainer.state)
-    return Trained(
+    return TrainingResult(
         folder=folder,
         steps=state.global_step,
         seconds=logged[-1]["seconds"],
@@ -77,7 +77,7 @@ def _logged(state: Any) -> list[Mapping[str, Any]]:
 def _write_losses(state: Any, path: Path) -> None:
     names = ("step", "loss", "learning_rate", "grad_norm", "seconds", "num_input_tokens_seen", "peak_bytes")
     curve = [{name: entry[name] for name in names if name in entry} for entry in _logged(state)]
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         part.write_text(json.dumps({"steps": state.max_steps, "curve": curve}, indent=1) + "\n", encoding="utf-8")
 
 
@@ -88,7 +88,7 @@ def _draw_losses(state: Any, path: Path) -> None:
     axes = figure.subplots()
     axes.plot([entry["step"] for entry in _logged(state)], [entry["loss"] for entry in _logged(state)])
     axes.set(xlabel="step", ylabel="loss", ylim=(0, None))
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         figure.savefig(part, format="png", dpi=120)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.data.split import read_split
-from quorum.disk import whole_file
-from quorum.train.resume import rows_fingerprint
-from quorum.train.rows.row import Row
-from quorum.train.trained import Trained
+from quorum.disk import replace_file
+from quorum.train.resume import fingerprint_rows
+from quorum.train.rows.row import TrainingRow
+from quorum.train.trained import TrainingResult
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -32,16 +32,21 @@ tags: [quorum, multiple-choice]
 | loss | {first:.4f} at step {first_step}, {last:.4f} at step {last_step} |
 | made with | {packages} |
 
-Dials (equal dials, rows and versions make the same model again):
+Settings (equal settings, rows and versions make the same model again):
 
 ```toml
-{dials}
+{settings}
 ```
 """
 
 
 def write_card(
-    out: Path, base: str, tuning: "DataclassInstance", rows: Sequence[Row], trained: Trained, adapter: bool = False
+    out: Path,
+    base: str,
+    tuning: "DataclassInstance",
+    rows: Sequence[TrainingRow],
+    trained: TrainingResult,
+    adapter: bool = False,
 ) -> None:
     """README.md beside the model in `trained.folder`, in the form model hubs read; the split is OUT/split.parquet's."""
     split = out / "split.parquet"
@@ -50,7 +55,7 @@ def write_card(
         library="peft" if adapter else "transformers",
         count=len(rows),
         questions=len({row.prompt.question_id for row in rows}),
-        rows=rows_fingerprint(rows),
+        rows=fingerprint_rows(rows),
         split=f"SHA-256 {read_split(split).fingerprint}; these rows are of its training folds"
         if split.exists()
         else "",
@@ -63,9 +68,9 @@ def write_card(
         last_step=trained.losses[-1][0],
         last=trained.losses[-1][1],
         packages=", ".join(f"{name} {found}" for name in _MADE_WITH if (found := _installed(name))),
-        dials="\n".join(f"{name} = {_toml(value)}" for name, value in asdict(tuning).items() if value is not None),
+        settings="\n".join(f"{name} = {_toml(value)}" for name, value in asdict(tuning).items() if value is not None),
     )
-    with whole_file(trained.folder / "README.md") as part:
+    with replace_file(trained.folder / "README.md") as part:
         part.write_text(text, encoding="utf-8")
 
 

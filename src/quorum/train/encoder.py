@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device
 from quorum.errors import BadInput
-from quorum.model.encoder import Scorer, open_scorer
+from quorum.model.encoder import OptionScorer, open_scorer
 from quorum.model.similarity import PACKAGED
-from quorum.train.callbacks import came_to, watch
+from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.row import Row
-from quorum.train.trained import Trained
-from quorum.train.validate import refuse_out_of_bounds
+from quorum.train.rows.row import TrainingRow
+from quorum.train.trained import TrainingResult
+from quorum.train.validate import check_bounds
 
 if TYPE_CHECKING:
     import torch
@@ -51,16 +51,16 @@ class EncoderTuning:
     smoke: bool = False  # a few steps on the shortest rows: does it run at all?
 
     def __post_init__(self) -> None:
-        refuse_out_of_bounds("encoder", self)
+        check_bounds("encoder", self)
         if self.warmup >= 1:
             raise BadInput(f"trainer 'encoder': warmup is {self.warmup}, allowed is a share of the steps, below 1")
 
 
-def tune_encoder(tuning: EncoderTuning, rows: Sequence[Row], out: Path, progress: Progress) -> Trained:
+def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress) -> TrainingResult:
     """OUT/model after training on those rows that have options; the encoder backend opens it.
 
     The loss is the cross-entropy of a softmax over a question's options, whose scores are those the backend answers
-    with. A killed run goes on at its last checkpoint and ends with the same weights; equal dials and rows give them
+    with. A killed run goes on at its last checkpoint and ends with the same weights; equal settings and rows give them
     again on the same machine. Beside the model lie its card, the loss curve and checkpoints.
 
     Raises:
@@ -85,7 +85,7 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[Row], out: Path, progress
     if not scorer.scores([lessons[0].prompt])[0].requires_grad:
         raise BadInput(f"frozen_layers {tuning.frozen_layers}: nothing of {tuning.model} is left to learn")
     trainer = _scorer_trainer(scorer, lessons, _training_arguments(tuning, device, out))
-    trainer.add_callback(watch(out, progress))
+    trainer.add_callback(make_callback(out, progress))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except torch.OutOfMemoryError:
@@ -94,7 +94,7 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[Row], out: Path, progress
             "max_tokens, more frozen_layers or dtype float16 are the ways out"
         ) from None
     scorer.save(out / "model")
-    trained = came_to(trainer, out / "model")
+    trained = make_result(trainer, out / "model")
     write_card(out, tuning.model, tuning, lessons, trained)
     return trained
 
@@ -146,7 +146,7 @@ def _freeze(module: "torch.nn.Module", tuning: EncoderTuning) -> None:
                 within.p = 0.0  # what stays as it is gives the same for the same text
 
 
-def _scorer_trainer(scorer: Scorer, rows: Sequence[Row], arguments: "TrainingArguments") -> "Trainer":
+def _scorer_trainer(scorer: OptionScorer, rows: Sequence[TrainingRow], arguments: "TrainingArguments") -> "Trainer":
     """The library's trainer, taught where the loss comes from and how a scorer is written and read."""
     import torch
     from transformers import PrinterCallback, Trainer
@@ -167,12 +167,12 @@ def _scorer_trainer(scorer: Scorer, rows: Sequence[Row], arguments: "TrainingArg
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
             scorer.load(Path(resume_from_checkpoint))
 
-    def collated(batch: Sequence[Row]) -> dict[str, Any]:
+    def collated(batch: Sequence[TrainingRow]) -> dict[str, Any]:
         answers = [row.prompt.labels.index(row.answer) for row in batch]
         return {"prompts": [row.prompt for row in batch], "answers": torch.tensor(answers)}
 
     trainer = ScorerTrainer(model=scorer.module, args=arguments, train_dataset=list(rows), data_collator=collated)
-    trainer.remove_callback(PrinterCallback)  # what is to be told goes through `watch`
+    trainer.remove_callback(PrinterCallback)  # what is to be told goes through `make_callback`
     return trainer
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import Any
 
 
-def plain_loss_trainer() -> Any:
+def make_plain_loss_trainer() -> Any:
     """TRL's SFTTrainer as a class whose loss is PyTorch's own, on any device.
 
     The logits are worked out at the learnt places alone: a vocabulary is the widest layer of a small model, and of a

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from quorum.engine.checkpoint import Checkpoint, loaded
+from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
 
 @dataclass(frozen=True, slots=True)
-class Parity:
+class LetterParity:
     """How alike two models answer: ids where their letters differ, and how far any letter's log-probability is off."""
 
     asked: int
@@ -21,7 +21,7 @@ class Parity:
     furthest: float
 
 
-def base_of(adapter: Path) -> str:
+def find_base(adapter: Path) -> str:
     """The model that an adapter was trained on, as its trainer called it.
 
     Raises:
@@ -33,7 +33,7 @@ def base_of(adapter: Path) -> str:
         raise BadInput(f"{adapter}: no adapter that PEFT wrote: {type(error).__name__}: {error}") from None
 
 
-def merge(base: str, adapter: Path, out: Path, dtype: Literal["float16", "bfloat16", "float32"]) -> None:
+def merge_adapter(base: str, adapter: Path, out: Path, dtype: Literal["float16", "bfloat16", "float32"]) -> None:
     """Writes OUT, whole or not at all: the base with the adapter in its weights, as safetensors of `dtype`, and its
     tokenizer.
 
@@ -42,7 +42,7 @@ def merge(base: str, adapter: Path, out: Path, dtype: Literal["float16", "bfloat
     """
     if out.exists():
         raise BadInput(f"{out} is there already; name another folder, or delete it")
-    tokenizer, model = loaded(Checkpoint(base, adapter=str(adapter)), dtype, "cpu")
+    tokenizer, model = load_checkpoint(Checkpoint(base, adapter=str(adapter)), dtype, "cpu")
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
@@ -50,7 +50,7 @@ def merge(base: str, adapter: Path, out: Path, dtype: Literal["float16", "bfloat
     part.replace(out)
 
 
-def letters_alike(prompts: Sequence[Prompt], these: Sequence[Reply], those: Sequence[Reply]) -> Parity:
+def compare_letters(prompts: Sequence[Prompt], these: Sequence[Reply], those: Sequence[Reply]) -> LetterParity:
     """Compares two backends' replies to the same prompts, letters with their log-probabilities."""
     differ, furthest = [], 0.0
     for prompt, this, that in zip(prompts, these, those, strict=True):
@@ -60,4 +60,4 @@ def letters_alike(prompts: Sequence[Prompt], these: Sequence[Reply], those: Sequ
             assert this.label_logprobs is not None
             assert that.label_logprobs is not None
             furthest = max(furthest, abs(this.label_logprobs[label] - that.label_logprobs[label]))
-    return Parity(len(prompts), tuple(differ), furthest)
+    return LetterParity(len(prompts), tuple(differ), furthest)

@@ -9,17 +9,17 @@ from typing import Any, Literal
 
 from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device, fast_dtype
-from quorum.engine.tokens import Tokens, fitted
+from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.seq2seq import load_seq2seq, longest_source, source_ids, target_ids
-from quorum.question import same_text
-from quorum.train.callbacks import came_to, watch
+from quorum.question import fold_text
+from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.encode import told_left_out
-from quorum.train.rows.row import Row
-from quorum.train.trained import Trained
-from quorum.train.validate import refuse_out_of_bounds, refuse_unknown_optimizer
+from quorum.train.rows.encode import report_left_out
+from quorum.train.rows.row import TrainingRow
+from quorum.train.trained import TrainingResult
+from quorum.train.validate import check_bounds, check_optimizer
 
 _FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
 
@@ -28,7 +28,7 @@ _FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
 class Seq2seqTuning:
     """How an encoder-decoder is fine-tuned: all of its weights, in float32 (bfloat16 arithmetic where a GPU has it).
 
-    Half precision is not among the dials: T5's activations overflow in it.
+    Half precision is not among the settings: T5's activations overflow in it.
 
     Raises:
         BadInput: a number out of its range.
@@ -56,16 +56,16 @@ class Seq2seqTuning:
     smoke: bool = False  # a few steps on the shortest rows: does it run at all?
 
     def __post_init__(self) -> None:
-        refuse_out_of_bounds("seq2seq", self)
+        check_bounds("seq2seq", self)
 
 
 def tune_seq2seq(
     tuning: Seq2seqTuning,
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
     say: Callable[[str], None] = lambda text: None,
-) -> Trained:
+) -> TrainingResult:
     """OUT/model after training on `rows`, which the seq2seq backend opens; a killed run goes on where it stood.
 
     The encoder reads what the backend will read, the decoder learns the completion and its end and nothing else:
@@ -92,18 +92,18 @@ def tune_seq2seq(
     room = longest_source(model, tokens, tuning.max_tokens)
     sources = [source_ids(tokens, row.prompt.content) for row in rows]
     lessons = [_seq2seq_lesson(tokens, row, source, room) for row, source in zip(rows, sources, strict=True)]
-    if told := told_left_out([max(0, len(source) - room) for source in sources], room):
+    if told := report_left_out([max(0, len(source) - room) for source in sources], room):
         say(told)
     (out / "target.txt").write_text(_one_lesson(tokens, lessons[0]), encoding="utf-8")
     trainer = _seq2seq_trainer(tuning, tokens, model, lessons, out)
-    trainer.add_callback(watch(out, progress))
+    trainer.add_callback(make_callback(out, progress))
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except (MemoryError, RuntimeError) as error:
         raise _out_of_memory(error, tuning, room) from None
     model.save_pretrained(out / "model")
     tokens.tokenizer.save_pretrained(out / "model")
-    trained = came_to(trainer, out / "model")
+    trained = make_result(trainer, out / "model")
     write_card(out, tuning.model, tuning, rows, trained)
     return trained
 
@@ -118,11 +118,13 @@ def _out_of_memory(error: Exception, tuning: Seq2seqTuning, room: int) -> Except
     )
 
 
-def _seq2seq_lesson(tokens: Tokens, row: Row, source: tuple[int, ...], room: int) -> dict[str, list[int]]:
+def _seq2seq_lesson(
+    tokens: PromptTokenizer, row: TrainingRow, source: tuple[int, ...], room: int
+) -> dict[str, list[int]]:
     """What the encoder reads and the decoder is to write, as the backend asks and scores it."""
     target = target_ids(tokens, row.completion)
     written = tokens.tokenizer.decode(target, skip_special_tokens=True)
-    if same_text(written) != same_text(tokens.harmless(row.completion)):
+    if fold_text(written) != fold_text(tokens.harmless(row.completion)):
         raise BadInput(
             f"question {row.prompt.question_id}: the model's vocabulary can't write {row.completion!r}: it would learn "
             f'{written!r}; letters as target (lesson.target = "letter"), or another model, are the ways out'
@@ -131,21 +133,21 @@ def _seq2seq_lesson(tokens: Tokens, row: Row, source: tuple[int, ...], room: int
         raise BadInput(
             f"question {row.prompt.question_id}: its answer has {len(target)} tokens; allowed are max_tokens, {room}"
         )
-    return {"input_ids": list(fitted(source, room)), "labels": list(target)}
+    return {"input_ids": list(truncate_middle(source, room)), "labels": list(target)}
 
 
-def _one_lesson(tokens: Tokens, lesson: dict[str, list[int]]) -> str:
+def _one_lesson(tokens: PromptTokenizer, lesson: dict[str, list[int]]) -> str:
     read, written = tokens.tokenizer.decode(lesson["input_ids"]), tokens.tokenizer.decode(lesson["labels"])
     return f"the encoder reads:\n{read}\n\nthe decoder learns:\n{written}\n"
 
 
 def _seq2seq_trainer(
-    tuning: Seq2seqTuning, tokens: Tokens, model: Any, lessons: Sequence[dict[str, list[int]]], out: Path
+    tuning: Seq2seqTuning, tokens: PromptTokenizer, model: Any, lessons: Sequence[dict[str, list[int]]], out: Path
 ) -> Any:
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
     device = fast_device()
-    refuse_unknown_optimizer(tuning.optimizer)
+    check_optimizer(tuning.optimizer)
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(out / "checkpoints"),
         num_train_epochs=tuning.epochs,

@@ -11,28 +11,28 @@ from typing import Any
 
 from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device, longest_sequence
-from quorum.engine.tokens import Tokens
+from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
-from quorum.train.callbacks import came_to, watch
+from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
-from quorum.train.experts.weights import check_others_still
-from quorum.train.loss import plain_loss_trainer
+from quorum.train.experts.weights import check_others_unchanged
+from quorum.train.loss import make_plain_loss_trainer
 from quorum.train.packing import attend_row_by_row
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.encode import EncodedRow, encoded_rows, stop_token, told_left_out
+from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
 from quorum.train.rows.mask import MaskProof, prove_mask
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 from quorum.train.trainable import (
     CausalTuning,
-    adapted_experts,
     has_unsloth,
     import_unsloth,
-    learning_dtype,
-    plain_learner,
-    unsloth_learner,
+    list_adapted_experts,
+    prepare_model,
+    prepare_unsloth_model,
+    select_training_dtype,
 )
-from quorum.train.trained import Trained
-from quorum.train.validate import refuse_unknown_optimizer
+from quorum.train.trained import TrainingResult
+from quorum.train.validate import check_optimizer
 
 _PROVEN_BATCHES = 4
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
@@ -40,11 +40,11 @@ _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
 
 def tune_causal(
     tuning: CausalTuning,
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
     say: Callable[[str], None] = lambda text: None,
-) -> Trained:
+) -> TrainingResult:
     """OUT/adapter (OUT/model where all weights learn) after training on `rows`; a killed run goes on where it stood.
 
     Only completions and the stop token are learnt, behind the very tokens a backend asks: that is proven on every row,
@@ -74,13 +74,13 @@ def tune_causal(
     except (MemoryError, RuntimeError) as error:
         raise _told_memory(error, tuning) from error
     folder = _saved_weights(trainer, tuning, out)
-    trained = came_to(trainer, folder)
+    trained = make_result(trainer, folder)
     write_card(out, tuning.model, tuning, rows, trained, adapter=tuning.method != "full")
     return trained
 
 
 def _with_engine(
-    tuning: CausalTuning, rows: Sequence[Row], out: Path, progress: Progress, say: Callable[[str], None]
+    tuning: CausalTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress, say: Callable[[str], None]
 ) -> tuple[Any, MaskProof]:
     """The trainer, ready for its first step, and the proof of its mask."""
     unsloth = _with_unsloth(tuning, out, say)  # before transformers and trl are imported, which it changes
@@ -90,11 +90,11 @@ def _with_engine(
         logging.getLogger(library).setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
     arguments = _arguments(tuning)
-    tokenizer, model = (unsloth_learner if unsloth else plain_learner)(tuning, say)
-    tokens, stop = Tokens(tokenizer), stop_token(tokenizer, _ends(model))
+    tokenizer, model = (prepare_unsloth_model if unsloth else prepare_model)(tuning, say)
+    tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _ends(model))
     most = min(tuning.max_tokens, longest_sequence(model, tokenizer) - 1)  # the stop token is on top
-    encoded = encoded_rows(tokens, rows, most, stop)
-    if told := told_left_out([row.left_out for row in encoded], most):
+    encoded = encode_rows(tokens, rows, most, stop)
+    if told := report_left_out([row.left_out for row in encoded], most):
         say(told)
     # a CPU gains by rows that lie end to end even where they are not packed: no token is padding
     flat = not unsloth and (tuning.packing or fast_device() == "cpu") and attend_row_by_row(model)
@@ -108,7 +108,7 @@ def _with_engine(
         unsloth,
     )
     trainer.remove_callback(transformers.PrinterCallback)
-    trainer.add_callback(watch(out, progress))
+    trainer.add_callback(make_callback(out, progress))
     return trainer, prove_mask(islice(trainer.get_train_dataloader(), _PROVEN_BATCHES), rows, encoded, tokens, stop)
 
 
@@ -147,7 +147,7 @@ def _trainer(
     args = trl.SFTConfig(output_dir=str(checkpoints), **arguments)
     args._n_gpu = min(args.n_gpu, 1)  # one GPU learns; TRL refuses threads over several
     by_trl = unsloth or fast_device() == "cuda"
-    kind = trl.SFTTrainer if by_trl else plain_loss_trainer()
+    kind = trl.SFTTrainer if by_trl else make_plain_loss_trainer()
     trainer = kind(model=model, args=args, train_dataset=data, processing_class=tokenizer)
     # without padding there is no mask to count by
     args.include_num_input_tokens_seen = "all" if trainer.data_collator.padding_free else "non_padding"
@@ -166,15 +166,15 @@ def _laid_out(packing: bool, flat: bool, longest: int) -> dict[str, Any]:
 
 
 def _arguments(tuning: CausalTuning) -> dict[str, Any]:
-    """The dials in the words of transformers and TRL."""
-    device, dtype = fast_device(), learning_dtype(tuning)
+    """The settings in the words of transformers and TRL."""
+    device, dtype = fast_device(), select_training_dtype(tuning)
     eight_bits = device == "cuda" and find_spec("bitsandbytes") is not None
     if device != "cuda" and ("8bit" in tuning.optimizer or "paged" in tuning.optimizer):
         raise BadInput(
             f'optimizer {tuning.optimizer} needs a GPU, and there is none; optimizer = "auto" is the way out'
         )
     optimizer = tuning.optimizer if tuning.optimizer != "auto" else "adamw_8bit" if eight_bits else "adamw_torch"
-    refuse_unknown_optimizer(optimizer)
+    check_optimizer(optimizer)
     return {
         "num_train_epochs": tuning.epochs,
         "max_steps": tuning.steps or -1,
@@ -211,7 +211,7 @@ def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
     """The folder with the adapter, or the model and its tokenizer, as safetensors."""
     folder = out / ("model" if tuning.method == "full" else "adapter")
     if tuning.adapt is not None:
-        check_others_still(trainer.model, adapted_experts(tuning))
+        check_others_unchanged(trainer.model, list_adapted_experts(tuning))
     if tuning.method == "full":
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
@@ -220,8 +220,8 @@ def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
     return folder
 
 
-def _smoke(tuning: CausalTuning, rows: Sequence[Row]) -> tuple[CausalTuning, list[Row]]:
-    """Dials and rows cut to what takes minutes: a handful of steps on the shortest rows.
+def _smoke(tuning: CausalTuning, rows: Sequence[TrainingRow]) -> tuple[CausalTuning, list[TrainingRow]]:
+    """Settings and rows cut to what takes minutes: a handful of steps on the shortest rows.
 
     The shortest completions come first, for they have to fit whole; a prompt may lose its middle.
     """

@@ -1,4 +1,4 @@
-"""A causal model made ready to learn: its dials, and whole or with an adapter on frozen weights, quantised or not."""
+"""Prepare a causal model for training: whole or with an adapter on frozen weights, quantised or not."""
 
 import os
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, loaded, told_loading
+from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_checkpoint, translate_loading_errors
 from quorum.errors import BadInput
-from quorum.train.experts.choice import DRAW_SEED, Expert, chosen_experts, read_profile
-from quorum.train.experts.weights import with_expert_adapter
-from quorum.train.validate import refuse_out_of_bounds
+from quorum.train.experts.choice import DRAW_SEED, Expert, choose_experts, read_profile
+from quorum.train.experts.weights import add_expert_adapter
+from quorum.train.validate import check_bounds
 
 # The linear layers of attention and of the MLP, as most families call them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -58,7 +58,7 @@ class CausalTuning:
     smoke: bool = False  # a few steps on the shortest rows: does it run at all?
 
     def __post_init__(self) -> None:
-        refuse_out_of_bounds("sft", self)
+        check_bounds("sft", self)
         if (self.adapt is None) != (self.experts is None):
             raise BadInput("trainer 'sft': experts, a profile of scripts/experts.py, and adapt go together")
         if self.adapt is None:
@@ -71,7 +71,7 @@ class CausalTuning:
             )
 
 
-def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
+def prepare_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
     """The tokenizer and the model, through transformers and PEFT; where not all of it learns, with a new adapter.
 
     Raises:
@@ -81,11 +81,11 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
     import torch
     import transformers
 
-    places = adapted_experts(tuning)
+    places = list_adapted_experts(tuning)
     device = fast_device()
-    dtype = learning_dtype(tuning)
+    dtype = select_training_dtype(tuning)
     quantization = None
-    if tuning.method == "qlora" and four_bits(device, say):
+    if tuning.method == "qlora" and make_four_bit_config(device, say):
         quantization = transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -93,17 +93,19 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
             bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
     stored = "float32" if tuning.method == "full" else dtype  # small steps are lost in 16 bits
-    tokenizer, model = loaded(Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization)
+    tokenizer, model = load_checkpoint(
+        Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization
+    )
     if tuning.method == "full":
         return tokenizer, model
     if tuning.adapt is not None:
         transformers.set_seed(tuning.seed)
-        adapted, told = with_expert_adapter(model, places, tuning.adapt, rank=tuning.rank, alpha=tuning.alpha)
+        adapted, told = add_expert_adapter(model, places, tuning.adapt, rank=tuning.rank, alpha=tuning.alpha)
         say(told)
         return tokenizer, adapted
     import peft
 
-    targets = tuning.targets or found_targets(model)
+    targets = tuning.targets or find_lora_targets(model)
     config = peft.LoraConfig(
         r=tuning.rank,
         lora_alpha=tuning.alpha,
@@ -118,7 +120,7 @@ def plain_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
         raise BadInput(f"targets {', '.join(targets)}: {str(error).splitlines()[0]}") from None
 
 
-def adapted_experts(tuning: CausalTuning) -> list[Expert]:
+def list_adapted_experts(tuning: CausalTuning) -> list[Expert]:
     """The experts that `adapt` is about, of its profile; none where all of the model learns.
 
     Raises:
@@ -127,17 +129,17 @@ def adapted_experts(tuning: CausalTuning) -> list[Expert]:
     if tuning.adapt is None or tuning.experts is None:
         return []
     draw = DRAW_SEED if tuning.draw is None else tuning.draw
-    return chosen_experts(read_profile(Path(tuning.experts)), "random" if tuning.adapt == "random" else "super", draw)
+    return choose_experts(read_profile(Path(tuning.experts)), "random" if tuning.adapt == "random" else "super", draw)
 
 
-def unsloth_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
+def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
     """The same through Unsloth, which must have been imported before transformers."""
     import torch
     import transformers
 
     unsloth = import_module("unsloth")
-    four = tuning.method == "qlora" and four_bits(fast_device(), say)
-    with told_loading(tuning.model):
+    four = tuning.method == "qlora" and make_four_bit_config(fast_device(), say)
+    with translate_loading_errors(tuning.model):
         # the base's own: Unsloth's may have another padding token, and what is asked later has none of it
         tokenizer = transformers.AutoTokenizer.from_pretrained(tuning.model, revision=tuning.revision)
         try:
@@ -145,7 +147,7 @@ def unsloth_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[A
                 tuning.model,
                 revision=tuning.revision,
                 max_seq_length=tuning.max_tokens + 1,
-                dtype=getattr(torch, learning_dtype(tuning)),
+                dtype=getattr(torch, select_training_dtype(tuning)),
                 load_in_4bit=four,
                 full_finetuning=tuning.method == "full",
                 use_exact_model_name=True,
@@ -160,7 +162,7 @@ def unsloth_learner(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[A
         r=tuning.rank,
         lora_alpha=tuning.alpha,
         lora_dropout=tuning.dropout,
-        target_modules=list(tuning.targets or found_targets(model) or PROJECTIONS),
+        target_modules=list(tuning.targets or find_lora_targets(model) or PROJECTIONS),
         bias="none",
         use_gradient_checkpointing="unsloth" if tuning.checkpointing else False,
         random_state=tuning.seed,
@@ -192,11 +194,11 @@ def import_unsloth(out: Path) -> None:
         raise BadInput(f'engine unsloth can\'t be imported ({found}); engine = "trl" needs no Unsloth') from None
 
 
-def learning_dtype(tuning: CausalTuning) -> str:
-    """What is computed in: bfloat16 or float16 by what the GPU has (T4: float16), float32 on a CPU, or the dial's.
+def select_training_dtype(tuning: CausalTuning) -> str:
+    """What is computed in: bfloat16 or float16 by what the GPU has (T4: float16), float32 on a CPU, or the setting's.
 
     Raises:
-        BadInput: the dial's is nothing that this machine learns in.
+        BadInput: the setting's is nothing that this machine learns in.
     """
     device = fast_device()
     fast = fast_dtype(device)
@@ -207,7 +209,7 @@ def learning_dtype(tuning: CausalTuning) -> str:
     return fast if tuning.dtype == "auto" else tuning.dtype
 
 
-def found_targets(model: Any) -> tuple[str, ...]:
+def find_lora_targets(model: Any) -> tuple[str, ...]:
     """Those of the usual seven projections that the model has as linear layers; none where it calls them otherwise."""
     import torch
 
@@ -215,7 +217,7 @@ def found_targets(model: Any) -> tuple[str, ...]:
     return tuple(name for name in PROJECTIONS if name in names)
 
 
-def four_bits(device: str, say: Callable[[str], None]) -> bool:
+def make_four_bit_config(device: str, say: Callable[[str], None]) -> bool:
     """Whether bitsandbytes can hold weights in 4 bits on this device; where it can not, that is said.
 
     Raises:

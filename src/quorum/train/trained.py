@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What training came to."""
 
     folder: Path  # of the model or the adapter

@@ -4,27 +4,27 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from quorum.config import dials
+from quorum.config import from_table
 from quorum.console import Progress
 from quorum.errors import BadInput
-from quorum.train.rows.row import Row
-from quorum.train.trained import Trained
+from quorum.train.rows.row import TrainingRow
+from quorum.train.trained import TrainingResult
 
 
 def train_model(
     table: Mapping[str, Any],
-    rows: Sequence[Row],
+    rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
     say: Callable[[str], None] = lambda text: None,
-) -> Trained:
-    """Trains the model that a TOML table names; the rest of the table are its trainer's dials.
+) -> TrainingResult:
+    """Trains the model that a TOML table names; the rest of the table are its trainer's settings.
 
     `out` takes checkpoints, the loss curve and the model; `say` is told what is worth a line meanwhile. A run that was
     killed goes on at its last checkpoint.
 
     Raises:
-        BadInput: no such trainer, a dial is unknown, missing or of the wrong type, or the model can't be trained.
+        BadInput: no such trainer, a setting is unknown, missing or of the wrong type, or the model can't be trained.
     """
     rest = {name: value for name, value in table.items() if name != "name"}
     where = f"trainer {table.get('name')!r}"
@@ -32,15 +32,15 @@ def train_model(
         case "encoder":
             from quorum.train.encoder import EncoderTuning, tune_encoder
 
-            return tune_encoder(dials(EncoderTuning, rest, where), rows, out, progress)
+            return tune_encoder(from_table(EncoderTuning, rest, where), rows, out, progress)
         case "sft":
             from quorum.train.sft import tune_causal
             from quorum.train.trainable import CausalTuning
 
-            return tune_causal(dials(CausalTuning, rest, where), rows, out, progress, say)
+            return tune_causal(from_table(CausalTuning, rest, where), rows, out, progress, say)
         case "seq2seq":
             from quorum.train.seq2seq import Seq2seqTuning, tune_seq2seq
 
-            return tune_seq2seq(dials(Seq2seqTuning, rest, where), rows, out, progress, say)
+            return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, say)
         case _:
             raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq")

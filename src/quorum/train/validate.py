@@ -1,4 +1,4 @@
-"""What a trainer's dials may be, beyond their types: told in a line, where a library would fail in the middle."""
+"""What a trainer's settings may be, beyond their types: told in a line, where a library would fail in the middle."""
 
 import math
 from dataclasses import fields
@@ -19,14 +19,14 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
-def refuse_out_of_bounds(trainer: str, tuning: "DataclassInstance") -> None:
-    """Nothing, where each number among a trainer's dials is one that it can train with.
+def check_bounds(trainer: str, tuning: "DataclassInstance") -> None:
+    """Nothing, where each number among a trainer's settings is one that it can train with.
 
     Raises:
         BadInput: others are not; all of them are named, with what is allowed.
     """
     wrong = []
-    for name, value in ((dial.name, getattr(tuning, dial.name)) for dial in fields(tuning)):
+    for name, value in ((setting.name, getattr(tuning, setting.name)) for setting in fields(tuning)):
         if value is None:  # not set
             continue
         if name in _ABOVE_ZERO and not 0 < value < math.inf:
@@ -38,7 +38,7 @@ def refuse_out_of_bounds(trainer: str, tuning: "DataclassInstance") -> None:
         raise BadInput(f"trainer {trainer!r}: {'; '.join(wrong)}")
 
 
-def refuse_unknown_optimizer(optimizer: str) -> None:
+def check_optimizer(optimizer: str) -> None:
     """Nothing, where transformers has an optimizer of that name.
 
     Raises:

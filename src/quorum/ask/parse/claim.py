@@ -10,7 +10,7 @@ from itertools import islice
 
 from quorum.ask.parse.label import LabelPatterns
 from quorum.ask.parse.option import OptionTexts, option_at
-from quorum.ask.parse.verdict import judged_in_list
+from quorum.ask.parse.verdict import find_judged_labels
 from quorum.ask.parse.words import (
     ANSWER_WORDS,
     BEST_WORDS,
@@ -75,14 +75,14 @@ _LINKS_TRIED = 4  # places in a window that are looked at
 _NEAR = 80  # claims with fewer characters between them, and no word of revision there, are one claim
 
 
-def announced(text: str, answerable: Answerable) -> list[Claim]:
+def find_announced(text: str, answerable: Answerable) -> list[Claim]:
     """What the text calls its answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the right answer"."""
     found = [claim for place in _ANNOUNCED.finditer(text) for claim in _announced_at(text, place, answerable)]
     fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
     return fields or sorted(found + _judged(text, answerable, answer=True), key=lambda claim: claim.start)
 
 
-def chosen(text: str, answerable: Answerable) -> list[Claim]:
+def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
     """What the text decides for in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
     found = [
         claim
@@ -94,13 +94,13 @@ def chosen(text: str, answerable: Answerable) -> list[Claim]:
     for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
         for place in lead.finditer(text):
             if not _taken_back(text, place.start()) and (value := pattern.match(text, place.end())):
-                found += whole_claim(text, place.start(), value, answerable)
-    if listed := judged_in_list(text, labels.canonical):
+                found += match_whole_claim(text, place.start(), value, answerable)
+    if listed := find_judged_labels(text, labels.canonical):
         found.append(Claim(listed[:1], *listed[1:]))
     return sorted(found + _judged(text, answerable, answer=False), key=lambda claim: claim.start)
 
 
-def last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
+def find_last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
     """The last claim, joined with those just before it that nothing between them revises.
 
     "The answer is A. The answer is B." claims two; where a reason or a "wait" stands between them, the last one counts.
@@ -114,7 +114,7 @@ def last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
     return Claim(tuple(labels), claims[first].start, claims[-1].end)
 
 
-def retracted(text: str, claim: Claim) -> bool:
+def is_retracted(text: str, claim: Claim) -> bool:
     """Whether the text after a claim takes it back: "… wait, it is C", "no, that's wrong"."""
     end = claim.end + _WINDOW
     if _RECANTED.search(text, claim.end, end):
@@ -123,7 +123,7 @@ def retracted(text: str, claim: Claim) -> bool:
     return found is not None and claim.labels[0].isalpha() and found["label"] not in claim.labels
 
 
-def whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
+def match_whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
     """The claim that begins with the label `value`, with what is joined to it; nothing where the text denies it.
 
     "(D) Paris" claims two where Paris is not what D stands for.
@@ -158,7 +158,7 @@ def _announced_at(text: str, place: re.Match[str], answerable: Answerable) -> It
     if place["box"]:
         yield from _value_claim(text, place.start(), place.end(), answerable)
     elif value := answerable.labels.firm.match(text, place.end()):  # "Answer B."
-        yield from whole_claim(text, place.start(), value, answerable)
+        yield from match_whole_claim(text, place.start(), value, answerable)
     else:
         yield from _linked(text, place.end(), answerable)
 
@@ -179,7 +179,7 @@ def _linked(text: str, start: int, answerable: Answerable) -> Iterator[Claim]:
 
 def _value_claim(text: str, start: int, place: int, answerable: Answerable) -> Iterator[Claim]:
     if value := answerable.labels.value.match(text, place):
-        yield from whole_claim(text, start, value, answerable)
+        yield from match_whole_claim(text, start, value, answerable)
     elif option := option_at(text, place, answerable.options):
         yield Claim((option[0],), start, option[1])
     elif none := _NONE.match(text, place):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from quorum.ask.parse.plain import plain
+from quorum.ask.parse.plain import strip_markup
 from quorum.ask.parse.words import AND_WORDS, FILLING_WORDS
 
 # an option as the words, numbers and signs it is made of -> its label
@@ -20,7 +20,7 @@ _PIECES = 60  # of an option, after which it counts as known
 
 def option_texts(labels: Sequence[str], options: Sequence[str]) -> OptionTexts:
     """The options that can be told apart by their text; those that stand there twice, or are empty, are left out."""
-    pieces = [_pieces(plain(option)) for option in options]
+    pieces = [_pieces(strip_markup(option)) for option in options]
     return {text: label for label, text in zip(labels, pieces, strict=True) if text and pieces.count(text) == 1}
 
 

@@ -36,7 +36,7 @@ _EMPHASIS = re.compile(
 )
 
 
-def spoken(text: str) -> str | None:
+def strip_reasoning(text: str) -> str | None:
     """What stands outside of the thinking blocks; None where the text ends inside of one: nothing was said yet."""
     finals = list(_FINAL_CHANNEL.finditer(text))
     if finals:
@@ -59,7 +59,7 @@ def spoken(text: str) -> str | None:
     return None if thinking and not said.strip() else said
 
 
-def plain(text: str) -> str:
+def strip_markup(text: str) -> str:
     """`text` without Markdown, HTML and LaTeX marks, wide letters as ordinary ones, up to the end of the turn."""
     text = _OPENING.sub("", text, count=1)
     if (end := _TURN_ENDS.search(text)) is not None:

@@ -25,12 +25,12 @@ _EQUALS = re.compile(r"[=≈]")
 _PHRASE = 160  # characters after an announcing word in which its number may stand
 
 
-def numbers_announced(text: str) -> list[Claim]:
+def find_announced_numbers(text: str) -> list[Claim]:
     """What the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
     return [claim for place in _PLACE.finditer(text) for claim in _numbers_at(text, place)]
 
 
-def number_of_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
+def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
     """The number of text[start:end]: what comes after its last "=", the first thing it says, or the only one in it.
 
     `lone`: after a last "=", if there is one, no other number may stand in it.
@@ -53,7 +53,7 @@ def number_of_phrase(text: str, start: int, end: int, *, lone: bool = False) -> 
 def _numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
     start = place.end()
     if place["box"] or place["hashes"]:
-        yield from number_of_phrase(text, start, _end(_BOX_END if place["box"] else _PHRASE_END, text, start))
+        yield from parse_number_phrase(text, start, _end(_BOX_END if place["box"] else _PHRASE_END, text, start))
         return
     if _BEFORE.search(text, max(0, place.start() - 40), place.start()):
         return
@@ -64,7 +64,7 @@ def _numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
         yield Claim((NO_LABEL,), start, none.end())
         return
     begin = link.end() + len(text[link.end() : link.end() + 9]) - len(text[link.end() : link.end() + 9].lstrip())
-    yield from number_of_phrase(text, begin, _end(_PHRASE_END, text, begin))
+    yield from parse_number_phrase(text, begin, _end(_PHRASE_END, text, begin))
 
 
 def _end(pattern: re.Pattern[str], text: str, start: int) -> int:

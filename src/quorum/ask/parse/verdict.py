@@ -17,7 +17,7 @@ _FEWEST = 3  # of two labels, the false one may be what is asked for
 _SHOWN = 300  # characters of a line that are looked at
 
 
-def judged_in_list(text: str, canonical: Mapping[str, str]) -> tuple[str, int, int] | None:
+def find_judged_labels(text: str, canonical: Mapping[str, str]) -> tuple[str, int, int] | None:
     """The only label that is called right where each of the others is called wrong, and where its line stands."""
     if len(canonical) < _FEWEST:
         return None

@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from dataclasses import replace
 
-from quorum.question import Question, same_text
+from quorum.question import Question, fold_text
 
 _CITED_LETTER = re.compile(r"(?<![^\W_])[A-Z](?![^\W_])")  # "A and B": it would cite another choice elsewhere
 
 
-def as_example(example: Question, question: Question) -> Question:
+def make_example(example: Question, question: Question) -> Question:
     """`example`, its choices in another order where its answer can be mapped by text to a choice of `question`.
 
     It stays as it is where the answer's text is not exactly one choice of each, where that choice has a letter that the
@@ -21,8 +21,8 @@ def as_example(example: Question, question: Question) -> Question:
     """
     if example.answer is None or not example.choices or _cites_letters(example):
         return example
-    texts = [same_text(choice) for choice in example.choices]
-    asked = [same_text(choice) for choice in question.choices]
+    texts = [fold_text(choice) for choice in example.choices]
+    asked = [fold_text(choice) for choice in question.choices]
     said = texts[example.labels.index(example.answer)]
     once = {text for text, count in Counter(texts).items() if count == 1 == asked.count(text)}
     if said not in once or asked.index(said) >= len(texts):

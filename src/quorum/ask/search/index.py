@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quorum.console import Progress
-from quorum.disk import fingerprint, whole_file
+from quorum.disk import fingerprint, replace_file
 from quorum.errors import BadInput
 
 IndexKind = Literal["flat", "hnsw", "ivf", "ivfpq"]
@@ -88,7 +88,7 @@ def model_key(model: str) -> str:
     return model
 
 
-def vector_index(
+def make_vector_index(
     texts: Iterable[str],
     embed: Embed,
     model: str,
@@ -115,12 +115,12 @@ def vector_index(
         raise BadInput("an index needs texts, and there are none")
     chosen = kind or index_kind(sum(map(len, shards)))
     if folder is None or chosen == "flat":  # a flat index is its shards again: faster to fill than to keep twice
-        return VectorIndex(built_index(shards, chosen), shards, chosen)
+        return VectorIndex(build_index(shards, chosen), shards, chosen)
     name = hashlib.sha256(" ".join([chosen, *names]).encode()).hexdigest()
     return VectorIndex(_kept_index(shards, chosen, folder / f"{name[:32]}.faiss"), shards, chosen)
 
 
-def built_index(shards: Sequence[Shard], kind: IndexKind) -> Any:
+def build_index(shards: Sequence[Shard], kind: IndexKind) -> Any:
     """A FAISS index over shards of vectors; what is learnt is learnt from vectors drawn from all of them, seed 1."""
     import faiss
 
@@ -148,8 +148,8 @@ def _kept_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
     import faiss
 
     if not path.exists():
-        with whole_file(path) as part:
-            faiss.write_index(built_index(shards, kind), str(part))
+        with replace_file(path) as part:
+            faiss.write_index(build_index(shards, kind), str(part))
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP if kind.startswith("ivf") else 0)
 
 
@@ -163,7 +163,7 @@ def _shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
     if path is None:
         return embed(texts).astype(np.float16)
     if not path.exists():
-        with whole_file(path) as part, part.open("wb") as file:
+        with replace_file(path) as part, part.open("wb") as file:
             np.save(file, embed(texts).astype(np.float16), allow_pickle=False)
     return cast(Shard, np.load(path, mmap_mode="r", allow_pickle=False))
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from quorum.ask.search.index import Embed, VectorIndex
-from quorum.ask.search.sources import search_words
+from quorum.ask.search.sources import tokenize_words
 
 RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
 POOL = 50  # hits of each search that are fused and reranked
@@ -33,7 +33,7 @@ class Hit:
     similarity: float
 
 
-class Search(Protocol):
+class Searcher(Protocol):
     """Anything that finds texts."""
 
     def hits(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
@@ -41,7 +41,7 @@ class Search(Protocol):
         ...
 
 
-class Lexical:
+class LexicalSearch:
     """BM25 over words; needs no model. Equal scores go by place.
 
     Similarity is the BM25 score as a share of what a text could get at most: every word of the query that stands in any
@@ -54,7 +54,7 @@ class Lexical:
 
         vocabulary, words, digest = {"": 0}, [], hashlib.sha256()
         for text in texts:
-            words.append([vocabulary.setdefault(word, len(vocabulary)) for word in search_words(text)])
+            words.append([vocabulary.setdefault(word, len(vocabulary)) for word in tokenize_words(text)])
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
         self.count = len(words)
         kept = folder and folder / f"bm25-{digest.hexdigest()[:32]}"
@@ -76,7 +76,9 @@ class Lexical:
 
     def _hits(self, query: str, count: int) -> list[Hit]:
         known = [
-            self.index.vocab_dict[word] for word in dict.fromkeys(search_words(query)) if word in self.index.vocab_dict
+            self.index.vocab_dict[word]
+            for word in dict.fromkeys(tokenize_words(query))
+            if word in self.index.vocab_dict
         ]
         if not known or not self.count or not count:
             return []
@@ -96,7 +98,7 @@ class Lexical:
         return math.log(1 + (self.count - having + 0.5) / (having + 0.5))
 
 
-class Dense:
+class DenseSearch:
     """The cosine of embeddings; equal cosines go by place where the index is a flat one."""
 
     def __init__(self, index: VectorIndex, embed: Embed) -> None:
@@ -113,7 +115,7 @@ class Dense:
         ]
 
 
-def fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
+def fuse_rankings(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
     """One ranking out of several, by the sum of 1 / (60 + rank); the best similarity stays, equal sums go by place."""
     score: dict[int, float] = {}
     similarity: dict[int, float] = {}
@@ -126,17 +128,17 @@ def fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
     )
 
 
-def reranked(query: str, hits: Sequence[Hit], texts: Sequence[str], rerank: Rerank) -> list[Hit]:
+def rerank_hits(query: str, hits: Sequence[Hit], texts: Sequence[str], rerank: Rerank) -> list[Hit]:
     """The hits in the order of a cross-encoder's scores for their `texts`; equal scores keep their order."""
     scores = rerank(query, texts) if hits else []
     scored = [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
     return sorted(scored, key=lambda hit: -hit.score)
 
 
-class Shelf:
+class SearchIndex:
     """Texts, and one or several searches over them whose rankings are fused and, with a cross-encoder, put in order."""
 
-    def __init__(self, texts: Sequence[str], searches: Sequence[Search], floor: float = 0.0) -> None:
+    def __init__(self, texts: Sequence[str], searches: Sequence[Searcher], floor: float = 0.0) -> None:
         self.texts, self.searches, self.floor = texts, searches, floor
 
     def best(
@@ -156,8 +158,8 @@ class Shelf:
                 [hit for hit in hits[place] if hit.place not in hidden[place] and hit.similarity >= self.floor]
                 for hits in found
             ]
-            best = fused(open_hits) if len(open_hits) > 1 else open_hits[0]
+            best = fuse_rankings(open_hits) if len(open_hits) > 1 else open_hits[0]
             if rerank is not None:
-                best = reranked(query, best[:POOL], [self.texts[hit.place] for hit in best[:POOL]], rerank)
+                best = rerank_hits(query, best[:POOL], [self.texts[hit.place] for hit in best[:POOL]], rerank)
             ranked.append(best[:count] if query else [])
         return ranked

@@ -47,7 +47,7 @@ class _Paragraph:
     text: str
 
 
-def search_words(text: str) -> list[str]:
+def tokenize_words(text: str) -> list[str]:
     """The words by which a text is found, in lower case; of scripts without blanks each character is one."""
     return _SEARCH_WORD.findall(text.casefold())
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from quorum.data.table.columns import AnswerKind
 from quorum.errors import BadInput
-from quorum.question import MOST_CHOICES, letters, same_text
+from quorum.question import MOST_CHOICES, fold_text, letters
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
 _INDEX = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 where a cell of the column is empty
@@ -17,7 +17,7 @@ _SPOKEN_LETTER = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class AnswerKey:
     """A row's answer as it is written, its choices' texts, and the labels that the file itself gives them, if any."""
 
     raw: str
@@ -25,7 +25,7 @@ class Key:
     labels: tuple[str, ...] = ()
 
 
-def answer_kind(keys: Sequence[Key], where: str) -> AnswerKind:
+def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
     """The kind by which most of the answers are answers; among kinds that do equally, the first that `_KINDS` lists.
 
     Raises:
@@ -46,25 +46,25 @@ def answer_kind(keys: Sequence[Key], where: str) -> AnswerKind:
     return best
 
 
-def answer_label(kind: AnswerKind, key: Key) -> str | None:
+def parse_answer(kind: AnswerKind, key: AnswerKey) -> str | None:
     """The canonical label (A, B …) of a row's answer, or None where there is no such choice."""
     place = _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
     return None if place is None else letters(len(key.texts))[place]
 
 
-def spoken_label(raw: str, texts: Sequence[str]) -> str | None:
+def parse_spoken_label(raw: str, texts: Sequence[str]) -> str | None:
     """The label that an answer plainly means though it is written otherwise: "ANSWER: C", "(c)", or a choice's text."""
     match = _SPOKEN_LETTER.fullmatch(raw.strip()) if len(raw) < 100 else None
-    label = answer_label("letter", Key(match[1], tuple(texts))) if match else None
-    return label or answer_label("text", Key(raw, tuple(texts)))
+    label = parse_answer("letter", AnswerKey(match[1], tuple(texts))) if match else None
+    return label or parse_answer("text", AnswerKey(raw, tuple(texts)))
 
 
 def is_yes_or_no(raw: str) -> bool:
     """Whether an answer is yes, no, true or false."""
-    return same_text(raw) in _YES_NO
+    return fold_text(raw) in _YES_NO
 
 
-def _labelled_place(key: Key) -> int | None:
+def _labelled_place(key: AnswerKey) -> int | None:
     raw = key.raw.strip().casefold()
     own = [label.casefold() for label in key.labels]
     if raw in own:
@@ -74,8 +74,8 @@ def _labelled_place(key: Key) -> int | None:
     return place if 0 <= place < len(key.texts) and not alphabet else None
 
 
-def _place_from(first: int) -> Callable[[Key], int | None]:
-    def place(key: Key) -> int | None:
+def _place_from(first: int) -> Callable[[AnswerKey], int | None]:
+    def place(key: AnswerKey) -> int | None:
         match = _INDEX.match(key.raw.strip())
         number = int(match[0]) - first if match else -1
         return number if 0 <= number < len(key.texts) else None
@@ -83,21 +83,21 @@ def _place_from(first: int) -> Callable[[Key], int | None]:
     return place
 
 
-def _text_place(key: Key) -> int | None:
+def _text_place(key: AnswerKey) -> int | None:
     """The choice with this very text (the first of equal ones), else the only one but for case and blanks."""
     if key.raw.strip() and key.raw in key.texts:
         return key.texts.index(key.raw)
-    same = [place for place, text in enumerate(key.texts) if text and same_text(text) == same_text(key.raw)]
+    same = [place for place, text in enumerate(key.texts) if text and fold_text(text) == fold_text(key.raw)]
     return same[0] if len(same) == 1 else None
 
 
-def _yes_no_place(key: Key) -> int | None:
-    meant = _YES_NO.get(same_text(key.raw))
-    said = [_YES_NO.get(same_text(text)) for text in key.texts]
+def _yes_no_place(key: AnswerKey) -> int | None:
+    meant = _YES_NO.get(fold_text(key.raw))
+    said = [_YES_NO.get(fold_text(text)) for text in key.texts]
     return said.index(meant) if meant is not None and said.count(meant) == 1 else None
 
 
-_KINDS: Mapping[AnswerKind, Callable[[Key], int | None]] = {
+_KINDS: Mapping[AnswerKind, Callable[[AnswerKey], int | None]] = {
     "letter": _labelled_place,
     "index1": _place_from(1),
     "index0": _place_from(0),

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from quorum.errors import BadInput, some
+from quorum.errors import BadInput, list_some
 
 # text, or what JSON and Parquet nest: lists and dicts; numbers of CSV and JSON are the text that stands in the file
 Cell = Any
@@ -23,7 +23,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell one, UTF-8 can
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class RawTable:
     """`rows[0]` is row 1, the first below the header; a cell that a row lacks is not in its dict. `header` is
     false where a CSV file has none: its columns are column_1, column_2 …"""
 
@@ -32,7 +32,7 @@ class Sheet:
     header: bool = True
 
 
-def read_sheet(path: Path, has_header: Callable[[Sequence[Line]], bool] = lambda lines: True) -> Sheet:
+def read_raw_table(path: Path, has_header: Callable[[Sequence[Line]], bool] = lambda lines: True) -> RawTable:
     """The columns and rows of a CSV, TSV, JSON, JSON lines or Parquet file, by its suffix.
 
     `has_header` is shown the lines of a CSV file, blank ones left out, and says whether the first is a header.
@@ -72,7 +72,7 @@ def cell_text(cell: Cell) -> str:
     return _LONE_SURROGATE.sub("\ufffd", str(cell))
 
 
-def parsed_json(text: str) -> Cell:
+def parse_json(text: str) -> Cell:
     """JSON with each number as the text that stands there ("1.10" stays), NaN as nothing.
 
     Raises:
@@ -98,7 +98,7 @@ def _file_text(path: Path) -> str:
     return text
 
 
-def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]], bool]) -> Sheet:
+def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]], bool]) -> RawTable:
     """Everything is text. Polars keeps CR, CRLF and CRCRLF inside quotes as they are (tested against Python's csv)."""
     text = _file_text(path)
     eol = "\n" if "\n" in text else "\r"  # lines of an old Mac end in CR alone
@@ -120,9 +120,9 @@ def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]]
     columns[header:] = [name or f"column_{number}" for number, name in enumerate(columns[header:], header + 1)]
     twice = [repr(name) for name, count in Counter(columns).items() if count > 1]
     if twice:
-        raise BadInput(f"{path}: column {some(twice)} stands more than once")
+        raise BadInput(f"{path}: column {list_some(twice)} stands more than once")
     rows = [dict(zip(columns, line, strict=True)) for line in lines[header:]]
-    return Sheet(tuple(columns), rows, header)
+    return RawTable(tuple(columns), rows, header)
 
 
 def _json_lines(path: Path) -> Iterator[Cell]:
@@ -130,7 +130,7 @@ def _json_lines(path: Path) -> Iterator[Cell]:
     for number, line in enumerate(_file_text(path).split("\n"), 1):
         if line.strip():
             try:
-                yield parsed_json(line)
+                yield parse_json(line)
             except ValueError as error:
                 raise BadInput(f"{path}, line {number}: not JSON: {error}") from None
 
@@ -139,7 +139,7 @@ def _json_rows(path: Path) -> list[Cell]:
     """The rows of a JSON file: an array of them, or an object id -> row (the id goes into column "id")."""
     text = _file_text(path)
     try:
-        document = parsed_json(text)
+        document = parse_json(text)
     except ValueError as error:
         if text.lstrip().startswith("{"):
             return list(_json_lines(path))  # many a .json holds JSON lines
@@ -151,16 +151,16 @@ def _json_rows(path: Path) -> list[Cell]:
     return document
 
 
-def _json_sheet(rows: Sequence[Cell], path: Path) -> Sheet:
+def _json_sheet(rows: Sequence[Cell], path: Path) -> RawTable:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise BadInput(f"{path}, row {number}: found {str(row)[:40]!r}, where an object is expected")
-    return Sheet(tuple(dict.fromkeys(name for row in rows for name in row)), list(rows))
+    return RawTable(tuple(dict.fromkeys(name for row in rows for name in row)), list(rows))
 
 
-def _parquet_sheet(path: Path) -> Sheet:
+def _parquet_sheet(path: Path) -> RawTable:
     try:
         frame = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
-    return Sheet(tuple(frame.columns), frame.to_dicts())
+    return RawTable(tuple(frame.columns), frame.to_dicts())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from quorum.data.table.cells import Line, Sheet
+from quorum.data.table.cells import Line, RawTable
 from quorum.errors import BadInput
 
 AnswerKind = Literal["letter", "index0", "index1", "text", "boolean"]
@@ -60,7 +60,7 @@ class Layout:
     header: bool | None = None
 
 
-def find_layout(given: Layout, sheet: Sheet, where: str) -> Layout:
+def find_layout(given: Layout, sheet: RawTable, where: str) -> Layout:
     """The layout of a sheet: what `given` names stands, the rest is found; None is what the sheet does not have.
 
     Raises:
@@ -89,7 +89,7 @@ def find_layout(given: Layout, sheet: Sheet, where: str) -> Layout:
     return Layout(**roles, choices=choices, answer_kind=given.answer_kind, header=True)
 
 
-def looks_headerless(lines: Sequence[Line]) -> bool:
+def is_headerless(lines: Sequence[Line]) -> bool:
     """Whether a CSV file's lines are like MMLU's: question, choices, letter, and no header above them.
 
     So it is where no name in the first line is one of a question column, and every line (that one too) ends with a
@@ -102,12 +102,12 @@ def looks_headerless(lines: Sequence[Line]) -> bool:
     return all(line[-1] is not None and line[-1].strip() in tuple(labels) for line in lines)
 
 
-def subject_of_file(stem: str) -> str:
+def guess_subject(stem: str) -> str:
     """What a file of one subject is called: `anatomy_test` is "anatomy"."""
     return _SPLIT_SUFFIX.sub("", stem)
 
 
-def _all_columns(sheet: Sheet) -> list[str]:
+def _all_columns(sheet: RawTable) -> list[str]:
     """The columns, and the entries of columns that hold dicts: question, question.stem …"""
     columns = dict.fromkeys(sheet.columns)
     for row in sheet.rows:

@@ -7,8 +7,8 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quorum.data.table.cells import Cell, cell_text, parsed_json
-from quorum.question import MOST_CHOICES, letters, same_text
+from quorum.data.table.cells import Cell, cell_text, parse_json
+from quorum.question import MOST_CHOICES, fold_text, letters
 
 # of a list literal; hostile input ends here
 MOST_CHARACTERS = 200_000
@@ -27,14 +27,14 @@ _CITES = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Choices:
+class ParsedChoices:
     """The texts of a row's choices, in order, and the labels that the file itself gives them, where it does."""
 
     texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
 
-def choices_in(cell: Cell) -> Choices:
+def parse_choices(cell: Cell) -> ParsedChoices:
     """The choices that one cell holds.
 
     Understood are a list of texts; a list of {text, label}; {text: [...], label: [...]}; {label: text}; and the text of
@@ -47,7 +47,7 @@ def choices_in(cell: Cell) -> Choices:
         cell = _literal(cell.strip()) if cell.strip() else None
     match cell:
         case None:
-            return Choices()
+            return ParsedChoices()
         case list():
             return _choices_listed(cell)
         case {"text": list(texts), **rest}:
@@ -59,7 +59,7 @@ def choices_in(cell: Cell) -> Choices:
     raise ValueError(f"{cell_text(cell)[:40]!r} is no list of choices")
 
 
-def own_letters_stripped(texts: Sequence[str]) -> tuple[str, ...]:
+def strip_own_letters(texts: Sequence[str]) -> tuple[str, ...]:
     """The texts without "A)", "B)" … (even twice) where each of them begins with its own letter; else as they are."""
     if not 2 <= len(texts) <= MOST_CHOICES:
         return tuple(texts)
@@ -67,37 +67,37 @@ def own_letters_stripped(texts: Sequence[str]) -> tuple[str, ...]:
     found = [re.match(rf"\s*(?:\({letter}\)|{letter}[).:])\s*(?=\S)", text) for letter, text in pairs]
     if None in found:
         return tuple(texts)
-    return own_letters_stripped([text[match.end() :] for text, match in zip(texts, found, strict=True) if match])
+    return strip_own_letters([text[match.end() :] for text, match in zip(texts, found, strict=True) if match])
 
 
 def is_all_or_none(choice: str) -> bool:
     """Whether a choice is like "all of the above" or "none of these": it speaks of the others, and has to stay last."""
-    return _ALL_OR_NONE.match(same_text(choice)) is not None
+    return _ALL_OR_NONE.match(fold_text(choice)) is not None
 
 
 def cites_letters(choice: str, labels: Sequence[str]) -> bool:
     """Whether a choice is like "Both A and C": it names other choices by their labels, so these can not be permuted."""
-    text = same_text(choice)
+    text = fold_text(choice)
     if _CITES.fullmatch(text) is None:
         return False
     return {letter.upper() for letter in re.findall(r"(?<![a-z'])[a-z](?![a-z'])", text)} <= set(labels)
 
 
-def _choices_listed(items: list[Cell]) -> Choices:
+def _choices_listed(items: list[Cell]) -> ParsedChoices:
     if items and all(isinstance(item, dict) and "text" in item for item in items):
         labels = tuple(cell_text(item.get("label")) for item in items)
         return _labelled(_texts([item["text"] for item in items]), labels if all(labels) else ())
-    return Choices(_texts(items))
+    return ParsedChoices(_texts(items))
 
 
-def _labelled(texts: tuple[str, ...], labels: tuple[str, ...]) -> Choices:
+def _labelled(texts: tuple[str, ...], labels: tuple[str, ...]) -> ParsedChoices:
     """In the order of the labels where these are a run like A, B, C or 1, 2, 3, so that "B" stays the second."""
     labels = tuple(label.strip() for label in labels)
     if len(labels) != len(texts) or len(set(labels)) < len(labels):
-        return Choices(texts)
+        return ParsedChoices(texts)
     ordered = sorted(labels, key=lambda label: (len(label), label))
     by_label = dict(zip(labels, texts, strict=True))
-    return Choices(tuple(by_label[label] for label in ordered), tuple(ordered))
+    return ParsedChoices(tuple(by_label[label] for label in ordered), tuple(ordered))
 
 
 def _texts(items: Sequence[Cell]) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def _literal(text: str) -> Cell:
     if not text.startswith(("[", "(", "{", "array(")) or len(text) > MOST_CHARACTERS:
         raise ValueError(f"{text[:40]!r} is no list of choices")
     try:
-        return parsed_json(text)
+        return parse_json(text)
     except ValueError:
         pass
     try:

@@ -10,9 +10,9 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
-from quorum.evaluation.certainty import wilson_interval
+from quorum.evaluation.certainty import compute_wilson_interval
 from quorum.evaluation.report.facts import Reliability
-from quorum.evaluation.report.svg import ACCENT, BAND, FAINT, INK, MUTED, PAPER, inline_svg
+from quorum.evaluation.report.svg import ACCENT, BAND, FAINT, INK, MUTED, PAPER, make_inline_svg
 
 WIDTH = 360  # points: charts are as wide as a phone, and grow by half at most
 _ROW, _FONT_SIZE, _FOOT = 21, 12.0, 42  # points: a row's height, the font's, what the axis takes
@@ -59,7 +59,7 @@ class DotRow:
     strong: bool = False
 
 
-def dot_chart(name: str, alt: str, axis: str, rows: Sequence[DotRow], line: float | None = None) -> Chart:
+def draw_dot_chart(name: str, alt: str, axis: str, rows: Sequence[DotRow], line: float | None = None) -> Chart:
     """Rows of dots from the top down over one axis; `line` is where a vertical line stands."""
     with rc_context(_CHART_STYLE):
         height = _FOOT + _ROW * len(rows)
@@ -84,7 +84,7 @@ def dot_chart(name: str, alt: str, axis: str, rows: Sequence[DotRow], line: floa
     return _chart_of(figure, name, alt)
 
 
-def bar_chart(name: str, alt: str, axis: str, bars: Sequence[tuple[str, int]]) -> Chart:
+def draw_bar_chart(name: str, alt: str, axis: str, bars: Sequence[tuple[str, int]]) -> Chart:
     """A bar for each count, which stands above it."""
     with rc_context(_CHART_STYLE):
         figure = Figure(figsize=(WIDTH / 72, 170 / 72), dpi=72)
@@ -99,7 +99,7 @@ def bar_chart(name: str, alt: str, axis: str, bars: Sequence[tuple[str, int]]) -
     return _chart_of(figure, name, alt)
 
 
-def reliability_chart(name: str, alt: str, found: Sequence[Reliability]) -> Chart:
+def draw_reliability_chart(name: str, alt: str, found: Sequence[Reliability]) -> Chart:
     """A panel for each run: accuracy against sureness with Wilson intervals; the larger a dot the more questions."""
     columns, side = 2, WIDTH / 2
     lines = -(-len(found) // columns)
@@ -136,7 +136,7 @@ def _draw_row(axes: Any, place: int, row: DotRow) -> None:
 def _draw_reliability(axes: Any, one: Reliability, last: bool) -> None:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1, zorder=1)
     for here in one.bins:
-        low, high = wilson_interval(here.accuracy, None, [None] * here.count)
+        low, high = compute_wilson_interval(here.accuracy, None, [None] * here.count)
         axes.plot([here.confidence] * 2, [low, high], color=ACCENT, linewidth=1, zorder=2)
     most = max(here.count for here in one.bins)
     axes.scatter(
@@ -161,7 +161,7 @@ def _chart_of(figure: Figure, name: str, alt: str) -> Chart:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a box in the PNG; the page has the reader's own fonts
         figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-        svg = inline_svg(figure, name, alt)
+        svg = make_inline_svg(figure, name, alt)
     width, height = figure.get_size_inches()
     return Chart(name, alt, svg, png.getvalue(), bool(height > _TALL * width))
 

@@ -8,11 +8,11 @@ from itertools import combinations
 from quorum.evaluation.compare import Comparison, PairedDifference, compare_runs
 from quorum.evaluation.ledger import Board, Entry
 from quorum.evaluation.metrics import Score, SubjectScore, question_value, score_answers
-from quorum.evaluation.shakeup import Parts, Shakeup, expected_shakeup
+from quorum.evaluation.shakeup import Parts, Shakeup, estimate_shakeup
 from quorum.files.answers import ranked
-from quorum.files.solution import solution_of
-from quorum.judge.calibrate import Bin, calibration_error, reliability
-from quorum.judge.letter_prior import letter_shares
+from quorum.files.solution import make_solution
+from quorum.judge.calibrate import Bin, expected_calibration_error, reliability_bins
+from quorum.judge.letter_prior import count_letter_shares
 from quorum.question import Ballot, Question
 
 MOST_RUNS = 20  # that are looked at question by question, the best
@@ -35,7 +35,7 @@ class RunAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class Shaken:
+class ScoredParts:
     """One submission's scores on other questions than the held-out ones, and how far luck alone would take them."""
 
     run: str
@@ -93,7 +93,7 @@ class Reliability:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class QuestionAnswers:
     """A held-out question and what the runs said, in their order: the label sent, or "" for none.
 
     `read` tells a run's own answer from one filled by the prior. `hits` runs are right among those that read anything
@@ -120,7 +120,7 @@ class Facts:
     board: Board
     others: tuple[Board, ...]
     parts: Parts | None
-    shaken: tuple[Shaken, ...]
+    shaken: tuple[ScoredParts, ...]
     runs: tuple[str, ...]
     compared: Comparison | None
     subjects: tuple[SubjectRow, ...]
@@ -129,7 +129,7 @@ class Facts:
     gains: tuple[VoteGain, ...]
     reliabilities: tuple[Reliability, ...]
     asked: int
-    questions: tuple[Answered, ...]
+    questions: tuple[QuestionAnswers, ...]
 
     @property
     def looks(self) -> int:
@@ -137,7 +137,7 @@ class Facts:
         return max(standing.look for standing in self.board.standings)
 
 
-def facts_of(
+def collect_facts(
     competition: str,
     boards: Sequence[Board],
     questions: Sequence[Question],
@@ -163,7 +163,7 @@ def facts_of(
         parts,
         tuple(_shaken(standing.entry, parts) for standing in board.standings),
         tuple(sent),
-        compare_runs(sent, solution_of(questions), board.metric) if len(runs) > 1 else None,
+        compare_runs(sent, make_solution(questions), board.metric) if len(runs) > 1 else None,
         _subject_rows(runs, questions, board.metric),
         _letter_rows(runs, questions),
         _agreements(members),
@@ -174,16 +174,16 @@ def facts_of(
     )
 
 
-def _shaken(entry: Entry, parts: Parts | None) -> Shaken:
-    expected = expected_shakeup(entry.held_out, parts) if parts else None
-    return Shaken(entry.name, entry.held_out, entry.public, entry.private, expected)
+def _shaken(entry: Entry, parts: Parts | None) -> ScoredParts:
+    expected = estimate_shakeup(entry.held_out, parts) if parts else None
+    return ScoredParts(entry.name, entry.held_out, entry.public, entry.private, expected)
 
 
 def _subject_rows(runs: Sequence[RunAnswers], questions: Sequence[Question], metric: str) -> tuple[SubjectRow, ...]:
     """The subjects, the largest first; none where questions have none."""
     if len({question.subject for question in questions}) < 2:
         return ()
-    solution = solution_of(questions)
+    solution = make_solution(questions)
     columns = [score_answers(run.sent, solution, metric).subjects for run in runs]
     rows = [SubjectRow(scores[0].subject, scores[0].score.n, scores) for scores in zip(*columns, strict=True)]
     return tuple(sorted(rows, key=lambda row: (-row.n, row.subject)))
@@ -193,8 +193,8 @@ def _letter_rows(runs: Sequence[RunAnswers], questions: Sequence[Question]) -> t
     """The letters of the questions that have choices; runs that read nothing are there with their filled answers."""
     closed = [question for question in questions if question.choices]
     letters = max((question.labels for question in closed), key=len, default=())
-    gold = letter_shares([{question.answer: 1.0} for question in closed if question.answer], letters)
-    shares = [letter_shares([run.sent[question.id] for question in closed], letters) for run in runs]
+    gold = count_letter_shares([{question.answer: 1.0} for question in closed if question.answer], letters)
+    shares = [count_letter_shares([run.sent[question.id] for question in closed], letters) for run in runs]
     return tuple(LetterShare(letter, gold[letter], tuple(share[letter] for share in shares)) for letter in letters)
 
 
@@ -215,7 +215,7 @@ def _vote_gain(
     own = [member for member in members if member.name in run.entry.members]
     if not own:
         return None
-    solution = solution_of(questions)
+    solution = make_solution(questions)
     pairs = [compare_runs({run.name: run.sent, one.name: one.sent}, solution, metric).pairs[0] for one in own]
     reached = [any(_has_right(one.sent[question.id], question) for one in own) for question in questions]
     return VoteGain(run.name, tuple(pairs), sum(reached) / len(reached))
@@ -227,19 +227,21 @@ def _reliability(run: RunAnswers, questions: Sequence[Question]) -> Reliability 
     if all(len(ballot) == 1 for ballot, _ in read):
         return None
     ballots, golds = [ballot for ballot, _ in read], [gold for _, gold in read]
-    return Reliability(run.name, len(read), tuple(reliability(ballots, golds)), calibration_error(ballots, golds))
+    return Reliability(
+        run.name, len(read), tuple(reliability_bins(ballots, golds)), expected_calibration_error(ballots, golds)
+    )
 
 
-def _answered(runs: Sequence[RunAnswers], question: Question) -> Answered:
+def _answered(runs: Sequence[RunAnswers], question: Question) -> QuestionAnswers:
     sent = tuple(next(iter(ranked(run.sent[question.id])), "") for run in runs)
     read = tuple(bool(run.ballots.get(question.id)) for run in runs)
     own = [label for label, by_itself in zip(sent, read, strict=True) if by_itself]
     wrong = Counter(label for label in own if label != question.answer)
     rival, votes = min(wrong.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
-    return Answered(question, sent, read, own.count(question.answer or ""), rival, votes)
+    return QuestionAnswers(question, sent, read, own.count(question.answer or ""), rival, votes)
 
 
-def _hardest_first(one: Answered) -> tuple[int, int, str]:
+def _hardest_first(one: QuestionAnswers) -> tuple[int, int, str]:
     """Fewest runs right; of equal ones that on which most runs agree in being wrong: its gold may be what is wrong."""
     return one.hits, -one.rival_votes, one.question.id
 

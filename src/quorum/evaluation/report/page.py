@@ -9,10 +9,10 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 
 from quorum.evaluation.certainty import Z95
-from quorum.evaluation.report.charts import Chart, DotRow, bar_chart, dot_chart, reliability_chart
-from quorum.evaluation.report.facts import Answered, Facts
-from quorum.evaluation.report.text import shown
-from quorum.evaluation.shakeup import luck_of_the_best
+from quorum.evaluation.report.charts import Chart, DotRow, draw_bar_chart, draw_dot_chart, draw_reliability_chart
+from quorum.evaluation.report.facts import Facts, QuestionAnswers
+from quorum.evaluation.report.text import make_printable
+from quorum.evaluation.shakeup import estimate_selection_luck
 
 HARDEST = 20  # questions that stand in the page itself
 MOST_PAIRS = 30  # of members
@@ -29,16 +29,20 @@ class Page:
     charts: tuple[Chart, ...]
 
 
-def report_page(facts: Facts) -> Page:
+def render_page(facts: Facts) -> Page:
     """The page. All text that is not ours is escaped by the template or stands in JSON that no parser takes for markup.
 
     The policy in its head names the hashes of its one script and one style sheet: nothing else runs, and nothing is
     fetched.
     """
     style, script = _part("page.css"), _part("page.js")
-    charts = charts_of(facts)
+    charts = draw_charts(facts)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"name": lambda text: shown(text, _NAME_SIGNS), "num": _in_figures, "signed": _signed}
+    environment.filters |= {
+        "name": lambda text: make_printable(text, _NAME_SIGNS),
+        "num": _in_figures,
+        "signed": _signed,
+    }
     best = facts.board.standings[0].entry.held_out
     html = environment.from_string(_part("page.html")).render(
         facts=facts,
@@ -51,13 +55,13 @@ def report_page(facts: Facts) -> Page:
         data=_json_in_html(_questions_data(facts)),
         most_pairs=MOST_PAIRS,
         carried=min(len(facts.questions), MOST_QUESTIONS),
-        luck=None if best.error is None else luck_of_the_best(best.error, facts.looks),
+        luck=None if best.error is None else estimate_selection_luck(best.error, facts.looks),
         z=Z95,
     )
     return Page(html, tuple(charts))
 
 
-def charts_of(facts: Facts) -> list[Chart]:
+def draw_charts(facts: Facts) -> list[Chart]:
     """The charts that there are facts for."""
     drawn = [
         _score_chart(facts),
@@ -76,19 +80,19 @@ def charts_of(facts: Facts) -> list[Chart]:
 def _score_chart(facts: Facts) -> Chart:
     rows = []
     for standing in facts.board.standings[:_MOST_ROWS]:
-        score, name = standing.entry.held_out, shown(standing.entry.name)
+        score, name = standing.entry.held_out, make_printable(standing.entry.name)
         interval = (score.low, score.high) if score.low is not None and score.high is not None else None
         said, best = f"{score.value:.3f}", standing.rank == 1
         rows.append(DotRow(name, score.value, said, interval, tick=standing.entry.public, strong=best))
     alt = f"Held-out {facts.board.metric} of {len(rows)} runs with 95 % intervals, best first; numbers in the table."
     public = " (dot), public (tick)" if any(row.tick is not None for row in rows) else ""
-    return dot_chart("scores", alt, f"held-out {facts.board.metric}{public}", rows)
+    return draw_dot_chart("scores", alt, f"held-out {facts.board.metric}{public}", rows)
 
 
 def _shakeup_chart(facts: Facts) -> Chart | None:
     rows = [
         DotRow(
-            shown(one.run),
+            make_printable(one.run),
             one.public - one.held_out.value,
             _signed(one.public - one.held_out.value),
             band=(-Z95 * one.expected.public, Z95 * one.expected.public),
@@ -100,19 +104,19 @@ def _shakeup_chart(facts: Facts) -> Chart | None:
     if not rows:
         return None
     alt = "Public minus held-out score of each run, over the band where luck alone leaves 95 % of them."
-    return dot_chart("shakeup", alt, "public minus held-out; band: luck, 95 %", rows, line=0.0)
+    return draw_dot_chart("shakeup", alt, "public minus held-out; band: luck, 95 %", rows, line=0.0)
 
 
 def _paired_chart(facts: Facts) -> Chart | None:
     if not facts.compared:
         return None
     rows = [
-        DotRow(shown(pair.second), pair.difference, _signed(pair.difference), (pair.low, pair.high))
+        DotRow(make_printable(pair.second), pair.difference, _signed(pair.difference), (pair.low, pair.high))
         for pair in facts.compared.pairs
     ]
-    best = shown(facts.compared.runs[0].run, 30)
+    best = make_printable(facts.compared.runs[0].run, 30)
     alt = f"The best run, {best}, minus each other run on the same questions, with 95 % intervals."
-    return dot_chart("paired", alt, f"{best} minus run", rows, line=0.0)
+    return draw_dot_chart("paired", alt, f"{best} minus run", rows, line=0.0)
 
 
 def _subject_chart(facts: Facts) -> Chart | None:
@@ -121,12 +125,14 @@ def _subject_chart(facts: Facts) -> Chart | None:
         score = row.scores[0].score
         interval = (score.low, score.high) if score.low is not None and score.high is not None else None
         said = f"{score.value:.2f}  n {row.n}"
-        rows.append(DotRow(shown(row.subject), score.value, said, interval, tick=row.scores[0].shrunk, strong=True))
+        rows.append(
+            DotRow(make_printable(row.subject), score.value, said, interval, tick=row.scores[0].shrunk, strong=True)
+        )
     if not rows:
         return None
-    best = shown(facts.runs[0], 30)
+    best = make_printable(facts.runs[0], 30)
     alt = f"{facts.board.metric} of {best} in {len(rows)} subjects with 95 % intervals; numbers in the table."
-    return dot_chart("subjects", alt, f"{best} (dot), shrunk (tick)", rows)
+    return draw_dot_chart("subjects", alt, f"{best} (dot), shrunk (tick)", rows)
 
 
 def _letter_chart(facts: Facts) -> Chart | None:
@@ -136,22 +142,22 @@ def _letter_chart(facts: Facts) -> Chart | None:
         DotRow(row.letter, row.runs[0], f"{row.runs[0]:.0%} / {row.gold:.0%}", tick=row.gold, strong=True)
         for row in facts.letters
     ]
-    best = shown(facts.runs[0], 30)
+    best = make_printable(facts.runs[0], 30)
     alt = f"How often {best} says each letter, beside how often it is the answer; numbers in the table."
-    return dot_chart("letters", alt, f"{best} (dot) / answers (tick)", rows, line=0.0)
+    return draw_dot_chart("letters", alt, f"{best} (dot) / answers (tick)", rows, line=0.0)
 
 
 def _gain_chart(facts: Facts) -> Chart | None:
     rows = [
-        DotRow(shown(pair.second), pair.difference, _signed(pair.difference), (pair.low, pair.high))
+        DotRow(make_printable(pair.second), pair.difference, _signed(pair.difference), (pair.low, pair.high))
         for gain in facts.gains[:1]
         for pair in gain.pairs
     ]
     if not rows:
         return None
-    vote = shown(facts.gains[0].vote, 30)
+    vote = make_printable(facts.gains[0].vote, 30)
     alt = f"{vote} minus each of its members on the same questions, with 95 % intervals."
-    return dot_chart("gains", alt, f"{vote} minus member", rows, line=0.0)
+    return draw_dot_chart("gains", alt, f"{vote} minus member", rows, line=0.0)
 
 
 def _reliability_charts(facts: Facts) -> Chart | None:
@@ -159,7 +165,7 @@ def _reliability_charts(facts: Facts) -> Chart | None:
     if not drawn:
         return None
     alt = f"How often {len(drawn)} runs are right where they are so sure; on the diagonal, sureness is earned."
-    return reliability_chart("reliability", alt, drawn)
+    return draw_reliability_chart("reliability", alt, drawn)
 
 
 def _cost_chart(facts: Facts) -> Chart | None:
@@ -168,7 +174,7 @@ def _cost_chart(facts: Facts) -> Chart | None:
         return None
     rows = [
         DotRow(
-            shown(entry.name),
+            make_printable(entry.name),
             entry.seconds,
             f"{entry.seconds:,.0f} s · {entry.held_out.value:.3f}",
             (0.0, entry.seconds),
@@ -176,7 +182,7 @@ def _cost_chart(facts: Facts) -> Chart | None:
         )
         for entry in entries
     ]
-    return dot_chart(
+    return draw_dot_chart(
         "cost", "Seconds each run took, best score first; numbers in the table.", "seconds", rows, line=0.0
     )
 
@@ -187,7 +193,7 @@ def _hits_chart(facts: Facts) -> Chart | None:
     counts = [sum(one.hits == hits for one in facts.questions) for hits in range(facts.asked + 1)]
     bars = [(str(hits), count) for hits, count in enumerate(counts)]
     alt = f"How many of the {len(facts.questions)} questions 0 to {facts.asked} runs have right: {counts}."
-    return bar_chart("hits", alt, "runs that are right", bars)
+    return draw_bar_chart("hits", alt, "runs that are right", bars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +206,18 @@ class _Card:
     text: str
     choices: tuple[tuple[str, str], ...]
     gold: str
-    told: Answered
+    told: QuestionAnswers
 
 
-def _card(one: Answered) -> _Card:
+def _card(one: QuestionAnswers) -> _Card:
     question = one.question
     return _Card(
-        shown(question.id, _NAME_SIGNS),
-        None if question.subject is None else shown(question.subject, _NAME_SIGNS),
-        shown(question.context or "", _TEXT_SIGNS),
-        shown(question.text, _TEXT_SIGNS),
-        tuple((label, shown(question.choice(label), _CHOICE_SIGNS)) for label in question.labels),
-        shown(question.answer or "", _NAME_SIGNS),
+        make_printable(question.id, _NAME_SIGNS),
+        None if question.subject is None else make_printable(question.subject, _NAME_SIGNS),
+        make_printable(question.context or "", _TEXT_SIGNS),
+        make_printable(question.text, _TEXT_SIGNS),
+        tuple((label, make_printable(question.choice(label), _CHOICE_SIGNS)) for label in question.labels),
+        make_printable(question.answer or "", _NAME_SIGNS),
         one,
     )
 
@@ -222,7 +228,7 @@ def _questions_data(facts: Facts) -> dict[str, object]:
     subjects = sorted({card.subject for card in cards if card.subject is not None})
     place = {subject: number for number, subject in enumerate(subjects)}
     return {
-        "runs": [shown(run, _NAME_SIGNS) for run in facts.runs],
+        "runs": [make_printable(run, _NAME_SIGNS) for run in facts.runs],
         "subjects": subjects,
         "questions": [
             [
@@ -232,7 +238,7 @@ def _questions_data(facts: Facts) -> dict[str, object]:
                 card.text,
                 [text for _, text in card.choices],
                 card.gold,
-                [shown(label, _NAME_SIGNS) for label in card.told.sent],
+                [make_printable(label, _NAME_SIGNS) for label in card.told.sent],
                 [int(read) for read in card.told.read],
             ]
             for card in cards

@@ -13,7 +13,7 @@ _VARIABLES = {INK: "ink", MUTED: "muted", BAND: "band", FAINT: "faint", PAPER: "
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 
 
-def inline_svg(figure: Figure, name: str, alt: str) -> str:
+def make_inline_svg(figure: Figure, name: str, alt: str) -> str:
     """The figure as one <svg> element with a title.
 
     Colours become the page's CSS variables, so that dark mode and print need no second picture. Style attributes,

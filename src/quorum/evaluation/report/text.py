@@ -3,7 +3,7 @@
 _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 
 
-def shown(text: str, most: int | None = None) -> str:
+def make_printable(text: str, most: int | None = None) -> str:
     """The text with control characters as their pictures (NUL as ␀), lone surrogates as �, cut after `most` signs.
 
     What is cut is counted: "abc … (7 more signs)". Escaping is not done here but where markup is written.

@@ -5,14 +5,14 @@ from collections.abc import Hashable, Mapping
 import numpy as np
 import polars as pl
 
-from quorum.judge.ensemble.select import FEWEST_LABELLED, cast, elect
-from quorum.judge.ensemble.weighting import labelled_ballots
+from quorum.judge.ensemble.select import FEWEST_LABELLED, apply_rule, select_rule
+from quorum.judge.ensemble.weighting import collect_labelled_ballots
 
 CROSS_FOLDS = 5
 FEWEST_TO_CROSS = 4 * FEWEST_LABELLED  # labelled questions; with fewer, too little is left to fit on
 
 
-def cross_cast(
+def cross_fit_votes(
     answers: pl.DataFrame,
     gold: pl.DataFrame,
     cluster: Mapping[str, Hashable] | None = None,
@@ -37,6 +37,6 @@ def cross_cast(
     votes = []
     for one in range(CROSS_FOLDS):
         own, rest = fold.filter(pl.col("fold") == one), fold.filter(pl.col("fold") != one)
-        election = elect(labelled_ballots(answers, gold.join(rest, on="id", how="semi")), method)
-        votes.append(cast(answers.join(own, on="id", how="semi"), election, run=run))
+        election = select_rule(collect_labelled_ballots(answers, gold.join(rest, on="id", how="semi")), method)
+        votes.append(apply_rule(answers.join(own, on="id", how="semi"), election, run=run))
     return gold.select("id").join(pl.concat(votes), on="id", maintain_order="left_right").select(votes[0].columns)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from quorum.judge.ensemble.weighting import Labelled, ballot_array, with_few_labels
+from quorum.judge.ensemble.weighting import LabelledBallots, limit_labels, make_ballot_array
 
 QUESTIONS_COMPARED = 5000
 FEWEST_COMPARED = 20  # below this even honest runs may agree throughout
@@ -15,7 +15,7 @@ CHANCE_LEVEL = 0.05
 ALONE = 0.5
 
 
-def copied_runs(answers: pl.DataFrame) -> dict[str, str]:
+def find_copied_runs(answers: pl.DataFrame) -> dict[str, str]:
     """Runs whose ballots are, on 20 questions or more, an earlier run's to the last digit: copy -> original."""
     runs = answers.partition_by("run", maintain_order=True, include_key=False)
     names = list(answers["run"].unique(maintain_order=True))
@@ -28,7 +28,7 @@ def copied_runs(answers: pl.DataFrame) -> dict[str, str]:
     return copies
 
 
-def near_copies(answers: pl.DataFrame) -> list[tuple[str, str, float]]:
+def find_near_copies(answers: pl.DataFrame) -> list[tuple[str, str, float]]:
     """Pairs of runs with the same answer on 98 % or more of the questions that both read, and that share.
 
     At most 5,000 questions are compared, the first; two runs that are nearly always right agree so often as well.
@@ -37,8 +37,8 @@ def near_copies(answers: pl.DataFrame) -> list[tuple[str, str, float]]:
         return []
     ids = answers["id"].unique(maintain_order=True).head(QUESTIONS_COMPARED)
     members = list(answers["run"].unique(maintain_order=True))
-    some_answers = with_few_labels(answers.filter(pl.col("id").is_in(ids.implode())))
-    ballots = ballot_array(some_answers, ids, members, list(some_answers["label"].drop_nulls().unique().sort()))
+    some_answers = limit_labels(answers.filter(pl.col("id").is_in(ids.implode())))
+    ballots = make_ballot_array(some_answers, ids, members, list(some_answers["label"].drop_nulls().unique().sort()))
     chosen = np.where(ballots.any(axis=2), ballots.argmax(axis=2), -1)
     found = []
     for first, second in combinations(range(len(members)), 2):
@@ -49,7 +49,7 @@ def near_copies(answers: pl.DataFrame) -> list[tuple[str, str, float]]:
     return found
 
 
-def speaks_alone(answers: pl.DataFrame) -> list[str]:
+def find_foreign_alphabets(answers: pl.DataFrame) -> list[str]:
     """Runs, of two or more, that give mostly labels that no other ever gives (20 answers or more): hardly runs."""
     said = answers.filter(pl.col("label").is_not_null()).group_by("label", "run").len()
     alone = said.with_columns((pl.len().over("label") == 1).alias("alone"))
@@ -59,7 +59,7 @@ def speaks_alone(answers: pl.DataFrame) -> list[str]:
     return [run for run in answers["run"].unique(maintain_order=True) if run in found]
 
 
-def worse_than_chance(ballots: Labelled) -> list[tuple[str, float]]:
+def find_worse_than_chance(ballots: LabelledBallots) -> list[tuple[str, float]]:
     """Members that are right clearly less often than a guess among all labels, and how often (binomial test, 5 %)."""
     from scipy.stats import binomtest  # type: ignore[import-untyped]
 

@@ -32,7 +32,9 @@ class _Voices:
     rows: pl.DataFrame
 
 
-def majority(answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "majority") -> pl.DataFrame:
+def vote_majority(
+    answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "majority"
+) -> pl.DataFrame:
     """A run votes for its heaviest label (of equal ones the first in the alphabet); `weights` are votes a run, else 1.
 
     A run that `weights` does not name has no vote.
@@ -45,7 +47,7 @@ def majority(answers: pl.DataFrame, weights: Mapping[str, float] | None = None, 
     return _one_ballot(voices, _summed(rows, pl.col("votes")), run)
 
 
-def mean_probability(
+def average_probabilities(
     answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "mean", geometric: bool = False
 ) -> pl.DataFrame:
     """Each ballot, its weights made to sum to 1, is a forecast; what comes out is their mean, arithmetic or geometric.
@@ -64,7 +66,7 @@ def mean_probability(
     return _one_ballot(voices, _exponentials(rows), run)
 
 
-def log_pool(answers: pl.DataFrame, weights: Mapping[str, float], run: str = "log pool") -> pl.DataFrame:
+def pool_logprobs(answers: pl.DataFrame, weights: Mapping[str, float], run: str = "log pool") -> pl.DataFrame:
     """Softmax of the summed log-probabilities; a weight is how many nats a run lifts a label of which it is sure.
 
     A label that a run gives `SMALLEST_PROBABILITY` or less is not lifted, one in between as its log-probability says.
@@ -74,7 +76,7 @@ def log_pool(answers: pl.DataFrame, weights: Mapping[str, float], run: str = "lo
     return _one_ballot(voices, _exponentials(voices.rows), run)
 
 
-def tempered_answers(answers: pl.DataFrame, temperatures: Mapping[str, float]) -> pl.DataFrame:
+def temper_answers(answers: pl.DataFrame, temperatures: Mapping[str, float]) -> pl.DataFrame:
     """The answers, each ballot's probabilities to the power of 1 / its run's temperature; other runs stay as they are.
 
     A probability below `SMALLEST_PROBABILITY` counts as that, and a label without weight stays without.

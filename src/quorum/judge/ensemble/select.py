@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from quorum.errors import BadInput
-from quorum.judge.ensemble.pool import log_pool, majority, mean_probability, tempered_answers
+from quorum.judge.ensemble.pool import average_probabilities, pool_logprobs, temper_answers, vote_majority
 from quorum.judge.ensemble.weighting import (
     BEST,
     BLEND,
@@ -16,12 +16,12 @@ from quorum.judge.ensemble.weighting import (
     PROBABILITY_METHODS,
     VOTE_METHODS,
     Floats,
-    Labelled,
-    Method,
+    LabelledBallots,
     Pool,
+    VotingMethod,
     Whole,
-    fitted_temperatures,
-    from_the_best,
+    fit_temperatures,
+    rank_members,
 )
 
 FOLDS = 10
@@ -34,7 +34,7 @@ Hits = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MethodScore:
     """The accuracy of one way of voting (or of one member) on labelled questions, and its standard error."""
 
     name: str
@@ -43,7 +43,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Election:
+class VotingRule:
     """How a vote is counted, and what is known about it.
 
     `weights` are what members' ballots weigh, above 0, the best member first (which also wins a tie); `subject_weights`
@@ -59,12 +59,12 @@ class Election:
     subject_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
     labelled: int = 0
-    out_of_fold: Standing | None = None
-    best_member: Standing | None = None
-    standings: Sequence[Standing] = field(default=())
+    out_of_fold: MethodScore | None = None
+    best_member: MethodScore | None = None
+    standings: Sequence[MethodScore] = field(default=())
 
 
-def elect(ballots: Labelled, method: str | None = None) -> Election:
+def select_rule(ballots: LabelledBallots, method: str | None = None) -> VotingRule:
     """The best way to vote, by nested cross-fitting; or the named one, measured out of fold.
 
     The blend stands unless another method beats it clearly (by two standard errors) out of fold. Folds inside folds
@@ -80,41 +80,41 @@ def elect(ballots: Labelled, method: str | None = None) -> Election:
 
     ballots = ballots.only(np.random.default_rng(0).permutation(len(ballots.gold))[:MOST_LABELLED])
     with threadpool_limits(1):  # the matrices are small: more threads only wait for each other
-        return _elect(ballots, _candidates(ballots, method), automatic=method is None)
+        return _select_rule(ballots, _candidates(ballots, method), automatic=method is None)
 
 
-def _elect(ballots: Labelled, methods: Sequence[Method], automatic: bool) -> Election:
+def _select_rule(ballots: LabelledBallots, methods: Sequence[VotingMethod], automatic: bool) -> VotingRule:
     hits = _cross_fitted(ballots, methods, FOLDS)
     chosen, measured, picked = methods[0], hits[:, 0], _cross_fitted(ballots, [BEST], FOLDS)[:, 0]
     if automatic:
-        chosen, measured, picked = choose(hits, methods), *_nested(ballots, methods)
+        chosen, measured, picked = choose_method(hits, methods), *_nested(ballots, methods)
         if measured.mean() < picked.mean():
             chosen, measured = BEST, picked
     fitted = chosen.fit(_tempered(ballots, chosen, ballots)[0])
     overall = fitted if fitted.ndim == 1 else BLEND.fit(ballots)
     by_subject = zip(ballots.subjects, fitted, strict=True) if fitted.ndim == 2 else ()
-    return Election(
+    return VotingRule(
         chosen.name,
         chosen.pool,
         _named_weights(ballots, overall),
         {subject: _named_weights(ballots, own) for subject, own in by_subject},
-        dict(zip(ballots.members, fitted_temperatures(ballots).tolist(), strict=True)) if chosen.calibrated else {},
+        dict(zip(ballots.members, fit_temperatures(ballots).tolist(), strict=True)) if chosen.calibrated else {},
         len(ballots.gold),
         _standing(chosen.name, measured),
-        _standing(ballots.members[from_the_best(ballots)[0]], picked),
+        _standing(ballots.members[rank_members(ballots)[0]], picked),
         [_standing(one.name, hits[:, number]) for number, one in enumerate(methods)],
     )
 
 
-def cast(
-    answers: pl.DataFrame, election: Election, subjects: pl.DataFrame | None = None, run: str = "vote"
+def apply_rule(
+    answers: pl.DataFrame, election: VotingRule, subjects: pl.DataFrame | None = None, run: str = "vote"
 ) -> pl.DataFrame:
     """The election's ballot for every question of `answers`, as a frame of run, id, label, weight.
 
     `subjects` (columns id, subject) says whose weights count, where subjects have their own. Where no member that has a
     weight read the question, the majority of the others stands.
     """
-    answers = tempered_answers(answers, election.temperatures)
+    answers = temper_answers(answers, election.temperatures)
     parts, rest = [], answers
     if subjects is not None:
         for subject, weights in election.subject_weights.items():
@@ -123,7 +123,7 @@ def cast(
             rest = rest.join(own, on="id", how="anti")
     votes = pl.concat([*parts, _pooled(rest, election.pool, election.weights, run)])
     unread = votes.filter(pl.col("label").is_null()).select("id")
-    others = majority(answers.join(unread, on="id", how="semi"), run=run)
+    others = vote_majority(answers.join(unread, on="id", how="semi"), run=run)
     both = pl.concat([votes.filter(pl.col("label").is_not_null()), others])
     order = answers.select(pl.col("id").unique(maintain_order=True))
     return order.join(both, on="id", maintain_order="left_right").select("run", "id", "label", "weight")
@@ -132,14 +132,14 @@ def cast(
 def _pooled(answers: pl.DataFrame, pool: Pool, weights: Mapping[str, float], run: str) -> pl.DataFrame:
     match pool:
         case "votes":
-            return majority(answers, weights, run)
+            return vote_majority(answers, weights, run)
         case "mean":
-            return mean_probability(answers, weights, run)
+            return average_probabilities(answers, weights, run)
         case "log":
-            return log_pool(answers, weights, run)
+            return pool_logprobs(answers, weights, run)
 
 
-def explain(answers: pl.DataFrame, election: Election, id: str) -> pl.DataFrame:
+def explain_vote(answers: pl.DataFrame, election: VotingRule, id: str) -> pl.DataFrame:
     """Who made the answer to one question: run, label, the ballot's weight for it and what the run's voice is worth."""
     voices = pl.DataFrame(
         {"run": list(election.weights), "voice": list(election.weights.values())},
@@ -151,16 +151,16 @@ def explain(answers: pl.DataFrame, election: Election, id: str) -> pl.DataFrame:
     )
 
 
-def choose(hits: Hits, methods: Sequence[Method]) -> Method:
-    """The method that stands, by its hits out of fold, [question, method]: see `elect`."""
+def choose_method(hits: Hits, methods: Sequence[VotingMethod]) -> VotingMethod:
+    """The method that stands, by its hits out of fold, [question, method]: see `select_rule`."""
     blend = [method.name for method in methods].index(BLEND.name)
     gain = hits.astype(np.float64) - hits[:, [blend]]
     clear = gain.mean(axis=0) > CLEARLY_BETTER * gain.std(axis=0) / np.sqrt(len(hits))
     return methods[int(np.where(clear, gain.mean(axis=0), -1.0).argmax()) if clear.any() else blend]
 
 
-def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> Whole:
-    """The label that `cast` gives each question, as a place in `labels`, or -1; ties go by the members' `order`."""
+def predict_labels(ballots: LabelledBallots, pool: Pool, weights: Floats, order: Whole) -> Whole:
+    """Return the index in `labels` that `apply_rule` gives each question, or -1; ties go by `order`."""
     first = np.zeros(len(order))
     first[order] = 1e-7 / 2.0 ** np.arange(len(order))
     voices = weights + np.where(weights > 0, first, 0.0)
@@ -174,7 +174,7 @@ def predicted(ballots: Labelled, pool: Pool, weights: Floats, order: Whole) -> W
     return np.where(scores.max(axis=1) > 0, scores.argmax(axis=1), -1)
 
 
-def _candidates(ballots: Labelled, method: str | None) -> Sequence[Method]:
+def _candidates(ballots: LabelledBallots, method: str | None) -> Sequence[VotingMethod]:
     letters_only = bool(((ballots.probability > 0).sum(axis=2) <= 1).all())
     methods = [*VOTE_METHODS, *(() if letters_only and method is None else PROBABILITY_METHODS)]
     if len(ballots.subjects) > 1:
@@ -187,7 +187,7 @@ def _candidates(ballots: Labelled, method: str | None) -> Sequence[Method]:
     return named
 
 
-def _cross_fitted(ballots: Labelled, methods: Sequence[Method], folds: int) -> Hits:
+def _cross_fitted(ballots: LabelledBallots, methods: Sequence[VotingMethod], folds: int) -> Hits:
     """Whether each method answers each question right when fitted on the other folds, [question, method]."""
     hits = np.zeros((len(ballots.gold), len(methods)), dtype=np.bool_)
     for one in range(folds):
@@ -197,41 +197,41 @@ def _cross_fitted(ballots: Labelled, methods: Sequence[Method], folds: int) -> H
     return hits
 
 
-def _nested(ballots: Labelled, methods: Sequence[Method]) -> tuple[Hits, Hits]:
+def _nested(ballots: LabelledBallots, methods: Sequence[VotingMethod]) -> tuple[Hits, Hits]:
     """Whether each question is answered right by the method, and by the member, that the other folds choose and fit."""
     hits, picked = np.zeros((2, len(ballots.gold)), dtype=np.bool_)
     for one in range(NESTED_FOLDS):
         rest, held = _split(ballots, one, NESTED_FOLDS)
-        stands = choose(_cross_fitted(rest, methods, NESTED_FOLDS), methods)
+        stands = choose_method(_cross_fitted(rest, methods, NESTED_FOLDS), methods)
         hits[one::NESTED_FOLDS] = _fitted_hits(rest, held, stands)
         picked[one::NESTED_FOLDS] = _fitted_hits(rest, held, BEST)
     return hits, picked
 
 
-def _split(ballots: Labelled, one: int, folds: int) -> tuple[Labelled, Labelled]:
+def _split(ballots: LabelledBallots, one: int, folds: int) -> tuple[LabelledBallots, LabelledBallots]:
     """All questions but every `folds`-th from `one` on, and those."""
     held = np.arange(len(ballots.gold)) % folds == one
     return ballots.only(np.flatnonzero(~held)), ballots.only(np.flatnonzero(held))
 
 
-def _fitted_hits(rest: Labelled, held: Labelled, method: Method) -> Hits:
+def _fitted_hits(rest: LabelledBallots, held: LabelledBallots, method: VotingMethod) -> Hits:
     rest, held = _tempered(rest, method, rest, held)
-    return np.asarray(predicted(held, method.pool, method.fit(rest), from_the_best(rest)) == held.gold)
+    return np.asarray(predict_labels(held, method.pool, method.fit(rest), rank_members(rest)) == held.gold)
 
 
-def _tempered(fitted_on: Labelled, method: Method, *ballots: Labelled) -> list[Labelled]:
+def _tempered(fitted_on: LabelledBallots, method: VotingMethod, *ballots: LabelledBallots) -> list[LabelledBallots]:
     """The ballots as the method takes them: at temperatures fitted on some of them, where it calibrates."""
     if not method.calibrated:
         return list(ballots)
-    temperatures = fitted_temperatures(fitted_on)
+    temperatures = fit_temperatures(fitted_on)
     return [one.tempered(temperatures) for one in ballots]
 
 
-def _named_weights(ballots: Labelled, weights: Floats) -> dict[str, float]:
+def _named_weights(ballots: LabelledBallots, weights: Floats) -> dict[str, float]:
     """Member -> weight, the best member first; members without weight are left out."""
-    return {ballots.members[place]: float(weights[place]) for place in from_the_best(ballots) if weights[place] > 0}
+    return {ballots.members[place]: float(weights[place]) for place in rank_members(ballots) if weights[place] > 0}
 
 
-def _standing(name: str, hits: Hits) -> Standing:
+def _standing(name: str, hits: Hits) -> MethodScore:
     share = float(hits.mean())
-    return Standing(name, share, float(np.sqrt(share * (1 - share) / len(hits))))
+    return MethodScore(name, share, float(np.sqrt(share * (1 - share) / len(hits))))

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import polars as pl
 
 from quorum.errors import BadInput
-from quorum.judge.ensemble.select import Election
-from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT, Floats, ballot_array, with_few_labels
+from quorum.judge.ensemble.select import VotingRule
+from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT, Floats, limit_labels, make_ballot_array
 from quorum.question import MOST_CHOICES
 
 STEPS = 50
@@ -16,7 +16,7 @@ QUESTIONS_JUDGED = 20_000
 CONFUSION_PRIOR = 0.01  # of one vote, for each pair of labels
 
 
-def agreement(answers: pl.DataFrame) -> Election:
+def weigh_by_agreement(answers: pl.DataFrame) -> VotingRule:
     """A weighted majority whose weights come from agreement alone: squared log-odds of estimated accuracies.
 
     The accuracies are those of a Dawid-Skene model with one number a member, by expectation maximisation from the
@@ -25,7 +25,7 @@ def agreement(answers: pl.DataFrame) -> Election:
     Raises:
         BadInput: no label at all.
     """
-    members, labels, ballots = _all_ballots(with_few_labels(answers), QUESTIONS_JUDGED)
+    members, labels, ballots = _all_ballots(limit_labels(answers), QUESTIONS_JUDGED)
     read = ballots.any(axis=2).sum(axis=0)
     weights = np.ones(len(members))
     for _ in range(STEPS):
@@ -35,12 +35,12 @@ def agreement(answers: pl.DataFrame) -> Election:
     if not weights.any():
         weights = np.ones(len(members))
     order = np.argsort(-weights, kind="stable")
-    return Election(
+    return VotingRule(
         "agreement", "votes", {members[place]: float(weights[place] ** 2) for place in order if weights[place] > 0}
     )
 
 
-def dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame:
+def vote_dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame:
     """Each question's label probabilities under a confusion matrix a member (Dawid and Skene 1979), found by EM.
 
     Starts from the majority; one hundredth of a vote for each pair of labels keeps rare ones finite. Out comes a frame
@@ -63,7 +63,7 @@ def dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame
     return _as_answers(run, ids, labels, truth)
 
 
-def glad(answers: pl.DataFrame, run: str = "glad") -> pl.DataFrame:
+def vote_glad(answers: pl.DataFrame, run: str = "glad") -> pl.DataFrame:
     """Each question's label probabilities where members differ in skill and questions in difficulty, found by EM.
 
     GLAD: Whitehill et al., "Whose Vote Should Count More" (2009). A member of skill a is right on a question of ease
@@ -118,7 +118,7 @@ def _all_ballots(answers: pl.DataFrame, most: int | None) -> tuple[list[str], li
         raise BadInput("no run has an answer to any question")
     if len(labels) > MOST_CHOICES:
         raise BadInput(f"{len(labels)} labels, where a model of the members takes at most {MOST_CHOICES}")
-    return members, labels, ballot_array(answers, ids, members, labels)
+    return members, labels, make_ballot_array(answers, ids, members, labels)
 
 
 def _as_answers(run: str, ids: pl.Series, labels: list[str], truth: Floats) -> pl.DataFrame:

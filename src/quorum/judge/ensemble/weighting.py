@@ -25,7 +25,7 @@ GREEDY_STEPS, GREEDY_BAGS, GREEDY_MEMBERS, GREEDY_QUESTIONS = 12, 8, 10, 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabelledBallots:
     """Members' ballots on questions whose answers are known.
 
     `probability[question, member, label]` sums to 1 over the labels, or is 0 throughout where the member is unread;
@@ -39,7 +39,7 @@ class Labelled:
     gold: Whole
     subject: Whole
 
-    def only(self, questions: Whole) -> "Labelled":
+    def only(self, questions: Whole) -> "LabelledBallots":
         """The same members on some of the questions."""
         return replace(
             self,
@@ -48,7 +48,7 @@ class Labelled:
             subject=self.subject[questions],
         )
 
-    def tempered(self, temperatures: Floats) -> "Labelled":
+    def tempered(self, temperatures: Floats) -> "LabelledBallots":
         """The same ballots, each member's at its own temperature: p^(1/T), normalised; unread ones stay unread."""
         heights = np.log(np.maximum(self.probability, SMALLEST_PROBABILITY)) / temperatures[:, None]
         shares = np.exp(heights - heights.max(axis=2, keepdims=True)) * (self.probability > 0)
@@ -82,7 +82,7 @@ def log_heights(probability: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(probability, SMALLEST_PROBABILITY) / SMALLEST_PROBABILITY) / LOG_DEPTH)
 
 
-def labelled_ballots(answers: pl.DataFrame, gold: pl.DataFrame) -> Labelled:
+def collect_labelled_ballots(answers: pl.DataFrame, gold: pl.DataFrame) -> LabelledBallots:
     """The ballots of the questions in `gold` (columns id, answer and perhaps subject) that stand in `answers`.
 
     Where there are more than 26 labels in all (numbers, texts), `labels` are places among those of each question alone.
@@ -90,21 +90,21 @@ def labelled_ballots(answers: pl.DataFrame, gold: pl.DataFrame) -> Labelled:
     known = gold.filter(pl.col("id").is_in(answers["id"].unique().implode()))
     members = tuple(answers["run"].unique(maintain_order=True))
     truth = known.select(pl.lit("").alias("run"), "id", label="answer", weight=pl.lit(1.0))
-    own = with_few_labels(pl.concat([answers.join(known, on="id", how="semi").select(truth.columns), truth]))
+    own = limit_labels(pl.concat([answers.join(known, on="id", how="semi").select(truth.columns), truth]))
     labels = tuple(own["label"].drop_nulls().unique().sort())
     subject = known["subject"].fill_null("") if "subject" in known.columns else pl.Series([""] * len(known))
     subjects = tuple(subject.unique().sort())
-    return Labelled(
+    return LabelledBallots(
         members,
         labels,
         subjects,
-        ballot_array(own.head(-len(known)), known["id"], members, labels),
+        make_ballot_array(own.head(-len(known)), known["id"], members, labels),
         _places(own.tail(len(known))["label"], labels),
         _places(subject, subjects),
     )
 
 
-def with_few_labels(answers: pl.DataFrame) -> pl.DataFrame:
+def limit_labels(answers: pl.DataFrame) -> pl.DataFrame:
     """The answers, their labels told apart within each question only where there are more than 26 of them in all."""
     if answers["label"].n_unique() <= MOST_CHOICES:
         return answers
@@ -117,7 +117,7 @@ def _places(values: pl.Series, names: Sequence[str]) -> Whole:
     return np.array([place[value] for value in values], dtype=np.intp)
 
 
-def ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], labels: Sequence[str]) -> Floats:
+def make_ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], labels: Sequence[str]) -> Floats:
     """The ballots of some questions, [question, member, label], each summing to 1 or, where unread, 0 throughout."""
     rows = answers.filter(pl.col("label").is_not_null(), pl.col("weight") > 0)
     for column, values in (("id", ids), ("run", members), ("label", labels)):
@@ -132,20 +132,20 @@ def ballot_array(answers: pl.DataFrame, ids: pl.Series, members: Sequence[str], 
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class VotingMethod:
     """One way to vote: its name, how ballots are added up, and how weights are found.
 
     Weights are one a member, [member], or one a subject and member, [subject, member]; none is negative. Where
-    `calibrated`, each member's ballots are first brought to the temperature that fits it (`fitted_temperatures`).
+    `calibrated`, each member's ballots are first brought to the temperature that fits it (`fit_temperatures`).
     """
 
     name: str
     pool: Pool
-    fit: Callable[[Labelled], Floats]
+    fit: Callable[[LabelledBallots], Floats]
     calibrated: bool = False
 
 
-def log_odds(ballots: Labelled) -> Floats:
+def log_odds(ballots: LabelledBallots) -> Floats:
     """log((k - 1) p / (1 - p)) of each member's accuracy p where it is read, at least 0.
 
     The best weights for members that err independently of each other and alike over the k - 1 wrong labels (Nitzan and
@@ -155,7 +155,7 @@ def log_odds(ballots: Labelled) -> Floats:
     return np.asarray(np.maximum(0.0, np.log(max(len(ballots.labels) - 1, 1) * right / (1 - right))))
 
 
-def fitted_temperatures(ballots: Labelled) -> Floats:
+def fit_temperatures(ballots: LabelledBallots) -> Floats:
     """The temperature of each member, [member], that makes the answers likeliest; 1 where it read nothing.
 
     Guo et al. (2017), arXiv:1706.04599, within 1/20 and 20.
@@ -181,28 +181,28 @@ def fitted_temperatures(ballots: Labelled) -> Floats:
     return np.array([fitted(member) for member in range(len(ballots.members))])
 
 
-def equal_weights(ballots: Labelled) -> Floats:
+def equal_weights(ballots: LabelledBallots) -> Floats:
     """One vote a member."""
     return np.ones(len(ballots.members))
 
 
-def best_weights(count: int) -> Callable[[Labelled], Floats]:
+def best_weights(count: int) -> Callable[[LabelledBallots], Floats]:
     """One vote for each of the `count` members with most right answers; of equal ones the first."""
 
-    def fit(ballots: Labelled) -> Floats:
+    def fit(ballots: LabelledBallots) -> Floats:
         weights = np.zeros(len(ballots.members))
-        weights[from_the_best(ballots)[:count]] = 1.0
+        weights[rank_members(ballots)[:count]] = 1.0
         return weights
 
     return fit
 
 
-def best_log_odds(count: int) -> Callable[[Labelled], Floats]:
+def best_log_odds(count: int) -> Callable[[LabelledBallots], Floats]:
     """Log-odds for the `count` members with most right answers, 0 for the others."""
     return lambda ballots: best_weights(count)(ballots) * log_odds(ballots)
 
 
-def greedy_weights(ballots: Labelled) -> Floats:
+def greedy_weights(ballots: LabelledBallots) -> Floats:
     """How often forward selection with replacement took each member, over bags of questions.
 
     Caruana et al., Ensemble Selection from Libraries of Models (2004), with their two cures for overfitting: bags, and
@@ -210,7 +210,7 @@ def greedy_weights(ballots: Labelled) -> Floats:
     better member.
     """
     chance = np.random.default_rng(0)
-    candidates = from_the_best(ballots)[:GREEDY_MEMBERS]
+    candidates = rank_members(ballots)[:GREEDY_MEMBERS]
     votes = ballots.evidence("votes")[:, candidates]
     # half a vote, at most, for the better members: it decides ties and nothing else
     tie_break = np.einsum("qmk,m->qk", votes, 0.25 / 2.0 ** np.arange(1, len(candidates) + 1))
@@ -238,7 +238,7 @@ def _forward_selection(votes: Floats, gold: Whole, tie_break: Floats) -> Floats:
     return best_taken
 
 
-def stack_weights(pool: Pool, count: int | None = None) -> Callable[[Labelled], Floats]:
+def stack_weights(pool: Pool, count: int | None = None) -> Callable[[LabelledBallots], Floats]:
     """Weights under which softmax(sum of weight x evidence) makes the answers likeliest: a conditional logit.
 
     McFadden (1974), with weights shared by all labels, none negative, and a ridge whose prior spread is a member's
@@ -246,8 +246,8 @@ def stack_weights(pool: Pool, count: int | None = None) -> Callable[[Labelled], 
     members err together is part of the fit. Only the `count` best members take part, all without it.
     """
 
-    def fit(ballots: Labelled) -> Floats:
-        members = from_the_best(ballots)[:count]
+    def fit(ballots: LabelledBallots) -> Floats:
+        members = rank_members(ballots)[:count]
         odds = log_odds(ballots)[members]
         spread = (odds / max(odds.max(), 1e-12)) ** 2
         evidence = ballots.evidence(pool)[:, members] * spread[:, None]
@@ -258,7 +258,7 @@ def stack_weights(pool: Pool, count: int | None = None) -> Callable[[Labelled], 
     return fit
 
 
-def blend_weights(ballots: Labelled) -> Floats:
+def blend_weights(ballots: LabelledBallots) -> Floats:
     """The stack of the best members, held to the log-odds of the best 3, 5 and 7 as if those were 100 questions' worth.
 
     The stack wins where it has many questions to learn from, and plain log-odds where it has few.
@@ -274,7 +274,7 @@ def _shares(weights: Floats) -> Floats:
     return weights / (weights.sum() or 1.0)
 
 
-def subject_weights(ballots: Labelled) -> Floats:
+def subject_weights(ballots: LabelledBallots) -> Floats:
     """The blend's weights, bent to each subject's questions, [subject, member]: a ridge holds them to the blend's."""
     overall = blend_weights(ballots)
     weights = np.tile(overall, (len(ballots.subjects), 1))
@@ -309,33 +309,33 @@ def _conditional_logit(evidence: Floats, gold: Whole, penalty: float, prior: Flo
     return np.asarray(found.x, dtype=np.float64)
 
 
-def from_the_best(ballots: Labelled) -> Whole:
+def rank_members(ballots: LabelledBallots) -> Whole:
     """Members, those with most right answers first; of equal ones the first."""
     return np.argsort(-ballots.right.sum(axis=0), kind="stable")
 
 
-BEST = Method("best member", "votes", best_weights(1))
-BLEND = Method("blend", "log", blend_weights)
-VOTE_METHODS: Sequence[Method] = (
+BEST = VotingMethod("best member", "votes", best_weights(1))
+BLEND = VotingMethod("blend", "log", blend_weights)
+VOTE_METHODS: Sequence[VotingMethod] = (
     BEST,
-    Method("majority", "votes", equal_weights),
-    Method("top 3", "votes", best_weights(3)),
-    Method("weighted", "votes", log_odds),
-    Method("weighted top 3", "votes", best_log_odds(3)),
-    Method("weighted top 5", "votes", best_log_odds(5)),
-    Method("greedy", "votes", greedy_weights),
-    Method("stack", "log", stack_weights("log")),
+    VotingMethod("majority", "votes", equal_weights),
+    VotingMethod("top 3", "votes", best_weights(3)),
+    VotingMethod("weighted", "votes", log_odds),
+    VotingMethod("weighted top 3", "votes", best_log_odds(3)),
+    VotingMethod("weighted top 5", "votes", best_log_odds(5)),
+    VotingMethod("greedy", "votes", greedy_weights),
+    VotingMethod("stack", "log", stack_weights("log")),
     BLEND,
 )
-BY_SUBJECT = Method("blend by subject", "log", subject_weights)
+BY_SUBJECT = VotingMethod("blend by subject", "log", subject_weights)
 # Only where some ballot holds more than one label; else they are what the methods above are.
-PROBABILITY_METHODS: Sequence[Method] = (
-    Method("mean", "mean", equal_weights),
-    Method("weighted mean", "mean", log_odds),
-    Method("calibrated mean", "mean", equal_weights, calibrated=True),
-    Method("weighted calibrated mean", "mean", log_odds, calibrated=True),
-    Method("geometric mean", "log", equal_weights),
-    Method("calibrated geometric mean", "log", equal_weights, calibrated=True),
-    Method("weighted geometric mean", "log", log_odds),
-    Method("stacked votes", "votes", stack_weights("votes")),
+PROBABILITY_METHODS: Sequence[VotingMethod] = (
+    VotingMethod("mean", "mean", equal_weights),
+    VotingMethod("weighted mean", "mean", log_odds),
+    VotingMethod("calibrated mean", "mean", equal_weights, calibrated=True),
+    VotingMethod("weighted calibrated mean", "mean", log_odds, calibrated=True),
+    VotingMethod("geometric mean", "log", equal_weights),
+    VotingMethod("calibrated geometric mean", "log", equal_weights, calibrated=True),
+    VotingMethod("weighted geometric mean", "log", log_odds),
+    VotingMethod("stacked votes", "votes", stack_weights("votes")),
 )

@@ -6,7 +6,7 @@ from quorum.model.backend import Backend
 from quorum.question import Prompt, Reply
 
 
-class Deadline:
+class DeadlineBackend:
     """A backend around a backend that stops asking when `clock` comes to `until`.
 
     It asks in chunks: one prompt first, then as many as fit into what is left at the last chunk's rate, never more than

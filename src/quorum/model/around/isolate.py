@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from quorum.errors import BadInput, some
+from quorum.errors import BadInput, list_some
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Reply
 
@@ -10,7 +10,7 @@ _HOPELESS = 16  # prompts that fail before any was answered: not they are broken
 _ERROR_WORDS = 300  # characters of an error that are told
 
 
-class Sieve:
+class IsolatingBackend:
     """A backend around a backend that halves a batch which can't be asked, down to the prompts that are to blame.
 
     Those get an empty reply and are counted in `failed`; a line tells which they are, and the error. What ran out of a
@@ -52,7 +52,9 @@ class Sieve:
             replies += [Reply("")] if found is None else found
         self.failed += len(lost)
         if lost:
-            self.tell(f"{len(lost)} of {len(prompts)} prompts failed and stay unread ({some(lost)}): {self._error}")
+            self.tell(
+                f"{len(lost)} of {len(prompts)} prompts failed and stay unread ({list_some(lost)}): {self._error}"
+            )
         elif self._error:
             self.tell(f"a batch of {len(prompts)} prompts failed and was answered in parts: {self._error}")
         return replies

@@ -30,15 +30,15 @@ _LONGEST_PATH = 256  # characters; a longer text is no path
 _LOCK_SECONDS = 60.0  # how long to wait for another process that writes to the same journal
 
 
-class Journal:
+class JournalBackend:
     """A backend around a backend that asks nothing again that it has a reply to, and commits replies as they come.
 
     A reply is known by the SHA-256 of all that determines it: `asked_of`, the prompt's content, labels and options,
     and how often the same content came before in this run (sampled votes ask it again and want another reply); that
     number is the `repeat` under which the model is asked, so that a draw is the same in whatever process it is made.
-    So a changed prompt, model or dial is asked anew. `asked_of` names the model and everything that it answers by; see
-    `journal_name`. An empty reply is not kept: that is what a question that failed or was not asked looks like. Where
-    the model answers the same prompt the same way in any batch, the finished run equals an unbroken one.
+    So a changed prompt, model or setting is asked anew. `asked_of` names the model and everything that it answers by;
+    see `journal_name`. An empty reply is not kept: that is what a question that failed or was not asked looks like.
+    Where the model answers the same prompt the same way in any batch, the finished run equals an unbroken one.
 
     At most `most` prompts are asked between two commits: what a kill can cost.
 

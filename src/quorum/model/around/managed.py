@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from quorum.console import tell
-from quorum.model.around.deadline import Deadline
-from quorum.model.around.isolate import Sieve
-from quorum.model.around.journal import Journal, journal_name
+from quorum.console import print_status
+from quorum.model.around.deadline import DeadlineBackend
+from quorum.model.around.isolate import IsolatingBackend
+from quorum.model.around.journal import JournalBackend, journal_name
 from quorum.model.backend import Backend, open_backend
 from quorum.question import Prompt, Question, Reply
 
 
-class Guarded:
+class ManagedBackend:
     """A backend around a backend that counts its prompts, goes on without those that it fails on, and, where that is
     wanted, stops in time and remembers replies.
 
@@ -36,13 +36,15 @@ class Guarded:
         most: int = 256,
         journal: Path | None = None,
         files: Sequence[Path] = (),
-        tell: Callable[[str], None] = tell,
+        tell: Callable[[str], None] = print_status,
     ) -> None:
         self._inner = inner
         self._prompts = 0
-        self._deadline = None if until is None else Deadline(inner, until, clock, most)
-        self._sieve = Sieve(self._deadline or inner, tell)
-        self._journal = None if journal is None else Journal(self._sieve, journal, journal_name(table, *files), most)
+        self._deadline = None if until is None else DeadlineBackend(inner, until, clock, most)
+        self._sieve = IsolatingBackend(self._deadline or inner, tell)
+        self._journal = (
+            None if journal is None else JournalBackend(self._sieve, journal, journal_name(table, *files), most)
+        )
         self._door: Backend = self._journal or self._sieve
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
@@ -76,14 +78,16 @@ class Guarded:
         return self._journal.dropped if self._journal else None
 
 
-def open_guarded(
+def open_managed(
     tables: Mapping[str, Mapping[str, Any] | None],
     solved: Sequence[Question],
     **limits: Any,
-) -> dict[str, Guarded]:
-    """A guarded backend for each table that names one, by the table's part in the run; `limits` are those of `Guarded`.
+) -> dict[str, ManagedBackend]:
+    """A guarded backend for each table that names one, by its part in the run; `limits` are those of `ManagedBackend`.
 
     Raises:
-        BadInput: a backend or one of its dials is unknown, or it can't be loaded.
+        BadInput: a backend or one of its settings is unknown, or it can't be loaded.
     """
-    return {part: Guarded(open_backend(table, solved), table, **limits) for part, table in tables.items() if table}
+    return {
+        part: ManagedBackend(open_backend(table, solved), table, **limits) for part, table in tables.items() if table
+    }

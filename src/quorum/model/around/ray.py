@@ -29,7 +29,8 @@ class RayPool:
         opened: makes the backend out of the table, in the worker.
 
     Raises:
-        BadInput: Ray is not installed or not there, a dial is out of range, whatever `opened` refuses, no worker lives
+        BadInput: Ray is not installed or not there, a setting is out of range, whatever `opened` refuses, no worker
+        lives
             or comes.
     """
 

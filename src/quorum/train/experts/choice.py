@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from quorum.disk import whole_file
+from quorum.disk import replace_file
 from quorum.errors import BadInput
 
 Chosen = Literal["super", "random"]
@@ -52,7 +52,7 @@ class Expert:
 
 
 @dataclass(frozen=True, slots=True)
-class Peak:
+class ExpertPeak:
     """The largest absolute values that went into and came out of an expert's down_proj, over all its tokens.
 
     `channel` is where the largest output stood (the first of equal ones). Of an expert that no token was routed to
@@ -67,7 +67,7 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class ExpertProfile:
     """All experts of a model on calibration prompts, ordered by layer and expert, a layer's shared one last."""
 
     model: str
@@ -75,23 +75,23 @@ class Profile:
     prompts: int
     tokens: int
     criterion: Criterion
-    peaks: tuple[Peak, ...]
+    peaks: tuple[ExpertPeak, ...]
 
 
-def pooled(profile: Profile) -> list[Peak]:
+def pool_profiles(profile: ExpertProfile) -> list[ExpertPeak]:
     """The peaks that the criterion looks at, largest first; a tie goes to the earlier layer, then expert."""
     first = round(profile.criterion.depth * profile.layers)
     known = [peak for peak in profile.peaks if peak.output_max is not None and peak.place.layer < first]
     return sorted(known, key=_largest_first)
 
 
-def super_experts(profile: Profile) -> list[Peak]:
+def find_super_experts(profile: ExpertProfile) -> list[ExpertPeak]:
     """The peaks above both thresholds, largest first; none where no expert stands out from the largest.
 
     The percentile is interpolated linearly between two peaks, so among fewer than 200 the largest is above it whenever
     it is alone: there it is the share of the largest, and the reader, who must tell whether it is an outlier.
     """
-    among = pooled(profile)
+    among = pool_profiles(profile)
     values = [peak.output_max for peak in among if peak.output_max is not None]
     if not values:
         return []
@@ -99,7 +99,7 @@ def super_experts(profile: Profile) -> list[Peak]:
     return [peak for peak, value in zip(among, values, strict=True) if value > least]
 
 
-def chosen_experts(profile: Profile, what: Chosen, seed: int = DRAW_SEED) -> list[Expert]:
+def choose_experts(profile: ExpertProfile, what: Chosen, seed: int = DRAW_SEED) -> list[Expert]:
     """The super experts; or, as their control, as many drawn in each of their layers from the experts beside them.
 
     Drawn are routed experts that saw a token and are not super ones.
@@ -107,7 +107,7 @@ def chosen_experts(profile: Profile, what: Chosen, seed: int = DRAW_SEED) -> lis
     Raises:
         BadInput: there is no super expert, or a layer has too few others.
     """
-    stars = [peak.place for peak in super_experts(profile)]
+    stars = [peak.place for peak in find_super_experts(profile)]
     if not stars:
         raise BadInput(f"the profile of {profile.model} has no super expert: none stands out from the others")
     if what == "super":
@@ -125,15 +125,15 @@ def chosen_experts(profile: Profile, what: Chosen, seed: int = DRAW_SEED) -> lis
     return drawn
 
 
-def write_profile(profile: Profile, path: Path) -> None:
+def write_profile(profile: ExpertProfile, path: Path) -> None:
     """The profile as JSON, with the super experts by rank for whoever reads it elsewhere."""
-    ranked = [_flat(peak) | {"rank": rank} for rank, peak in enumerate(super_experts(profile), start=1)]
+    ranked = [_flat(peak) | {"rank": rank} for rank, peak in enumerate(find_super_experts(profile), start=1)]
     table = asdict(profile) | {"super_experts": ranked, "peaks": [_flat(peak) for peak in profile.peaks]}
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         part.write_text(json.dumps(table, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_profile(path: Path) -> Profile:
+def read_profile(path: Path) -> ExpertProfile:
     """The profile in a file of `write_profile`; its super experts are found anew by its criterion.
 
     Raises:
@@ -144,7 +144,7 @@ def read_profile(path: Path) -> Profile:
         criterion = Criterion(**{name: float(value) for name, value in table["criterion"].items()})
         peaks = tuple(map(_peak, table["peaks"]))
         layers, prompts, tokens = (int(table[name]) for name in ("layers", "prompts", "tokens"))
-        return Profile(str(table["model"]), layers, prompts, tokens, criterion, peaks)
+        return ExpertProfile(str(table["model"]), layers, prompts, tokens, criterion, peaks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             f"{path}: no profile of scripts/experts.py ({type(error).__name__}: {error}); "
@@ -152,9 +152,9 @@ def read_profile(path: Path) -> Profile:
         ) from None
 
 
-def profile_table(profile: Profile, most: int = 20) -> str:
+def make_profile_table(profile: ExpertProfile, most: int = 20) -> str:
     """The experts with the largest peaks in Markdown, super ones marked, and what else a reader has to know."""
-    among, stars = pooled(profile), {peak.place for peak in super_experts(profile)}
+    among, stars = pool_profiles(profile), {peak.place for peak in find_super_experts(profile)}
     middle = float(np.median([peak.output_max for peak in among])) if among else 0.0
     lines = ["| rank | layer/expert | output max | times the median | input max | channel | tokens | super |"]
     lines.append("|---|---|---|---|---|---|---|---|")
@@ -183,7 +183,7 @@ def profile_table(profile: Profile, most: int = 20) -> str:
     return "\n".join(lines)
 
 
-def places_told(places: Sequence[Expert]) -> str:
+def format_experts(places: Sequence[Expert]) -> str:
     """The places in one line, in order."""
     return ", ".join(place.name for place in sorted(places, key=_by_place))
 
@@ -192,20 +192,20 @@ def _by_place(place: Expert) -> tuple[int, float]:
     return place.layer, math.inf if place.expert is None else place.expert
 
 
-def _largest_first(peak: Peak) -> tuple[float, int, float]:
+def _largest_first(peak: ExpertPeak) -> tuple[float, int, float]:
     assert peak.output_max is not None
     return -peak.output_max, *_by_place(peak.place)
 
 
-def _flat(peak: Peak) -> dict[str, Any]:
+def _flat(peak: ExpertPeak) -> dict[str, Any]:
     values = asdict(peak)
     place: dict[str, Any] = values.pop("place")
     return place | values
 
 
-def _peak(table: Mapping[str, Any]) -> Peak:
+def _peak(table: Mapping[str, Any]) -> ExpertPeak:
     expert, channel, tokens = table["expert"], table["channel"], int(table["tokens"])
     place = Expert(int(table["layer"]), None if expert is None else int(expert))
     if not tokens:
-        return Peak(place, 0, None, None, None)
-    return Peak(place, tokens, float(table["output_max"]), float(table["input_max"]), int(channel))
+        return ExpertPeak(place, 0, None, None, None)
+    return ExpertPeak(place, tokens, float(table["output_max"]), float(table["input_max"]), int(channel))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from quorum.console import Progress
 from quorum.engine.checkpoint import longest_sequence
-from quorum.engine.tokens import Tokens, fitted
+from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt
-from quorum.train.experts.choice import Criterion, Expert, Peak, Profile
+from quorum.train.experts.choice import Criterion, Expert, ExpertPeak, ExpertProfile
 
 if TYPE_CHECKING:
     import torch
@@ -46,14 +46,14 @@ class _Seen:
         self.input_max = max(self.input_max, inside)
         self.tokens += len(outer)
 
-    def peak(self) -> Peak:
+    def peak(self) -> ExpertPeak:
         """What is known now."""
         if not self.tokens:
-            return Peak(self.place, 0, None, None, None)
-        return Peak(self.place, self.tokens, self.output_max, self.input_max, self.channel)
+            return ExpertPeak(self.place, 0, None, None, None)
+        return ExpertPeak(self.place, self.tokens, self.output_max, self.input_max, self.channel)
 
 
-def fused_experts(model: Any) -> dict[int, Any]:
+def find_fused_experts(model: Any) -> dict[int, Any]:
     """The module that holds all routed experts of a layer in three-dimensional parameters, by layer.
 
     Raises:
@@ -77,7 +77,7 @@ def fused_experts(model: Any) -> dict[int, Any]:
     )
 
 
-def shared_experts(model: Any) -> dict[int, Any]:
+def find_shared_experts(model: Any) -> dict[int, Any]:
     """The shared expert of each layer that has one."""
     found = {}
     for name, module in model.named_modules():
@@ -89,13 +89,13 @@ def shared_experts(model: Any) -> dict[int, Any]:
 
 def profile_experts(
     model: Any,
-    tokens: Tokens,
+    tokens: PromptTokenizer,
     prompts: Sequence[Prompt],
     criterion: Criterion,
     *,
     batch_tokens: int = 2048,
     progress: Progress = lambda done, total: None,
-) -> Profile:
+) -> ExpertProfile:
     """What each expert of `model`, loaded and in eval, wrote while it read the prompts as a backend sends them.
 
     The maxima are of values in the model's own type. A batch holds at most `batch_tokens` tokens, padding included, or
@@ -109,12 +109,12 @@ def profile_experts(
     if not prompts:
         raise BadInput("there are no prompts to profile the experts on")
     room = longest_sequence(model, tokens.tokenizer)
-    sequences = [fitted(tokens.ids(tokens.rendering(prompt.content)), room) for prompt in prompts]
+    sequences = [truncate_middle(tokens.ids(tokens.rendering(prompt.content)), room) for prompt in prompts]
     routed = {
         layer: [_Seen(Expert(layer, number)) for number in range(len(experts.down_proj))]
-        for layer, experts in fused_experts(model).items()
+        for layer, experts in find_fused_experts(model).items()
     }
-    shared = {layer: _Seen(Expert(layer, None)) for layer in shared_experts(model)}
+    shared = {layer: _Seen(Expert(layer, None)) for layer in find_shared_experts(model)}
     real: list[torch.Tensor] = []  # which places of the batch at hand hold a token
     done = 0
     with _watched(model, routed, shared, real), torch.inference_mode():
@@ -129,7 +129,7 @@ def profile_experts(
         for seen in [*routed.get(layer, []), *([shared[layer]] if layer in shared else [])]
     ]
     layers = int(model.config.get_text_config().num_hidden_layers)
-    return Profile(model.name_or_path, layers, len(sequences), sum(map(len, sequences)), criterion, tuple(peaks))
+    return ExpertProfile(model.name_or_path, layers, len(sequences), sum(map(len, sequences)), criterion, tuple(peaks))
 
 
 @contextmanager
@@ -138,14 +138,14 @@ def _watched(
 ) -> Iterator[None]:
     """While this is open, what experts read and write is noted; the model answers as it does without."""
     handles = []
-    for layer, module in fused_experts(model).items():
+    for layer, module in find_fused_experts(model).items():
 
         def note(experts: Any, args: tuple[Any, ...], kwargs: dict[str, Any], layer: int = layer) -> None:
             given = dict(zip(("hidden_states", "top_k_index"), args, strict=False)) | kwargs
             _note_routed(routed[layer], experts, given["hidden_states"], given["top_k_index"], real[0])
 
         handles.append(module.register_forward_pre_hook(note, with_kwargs=True))
-    for layer, module in shared_experts(model).items():
+    for layer, module in find_shared_experts(model).items():
 
         def note_shared(_: Any, args: tuple[Any, ...], out: Any, layer: int = layer) -> None:
             shared[layer].take(*(each.reshape(-1, each.shape[-1])[real[0]] for each in (args[0], out)))

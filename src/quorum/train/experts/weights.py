@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from quorum.engine.checkpoint import Checkpoint, loaded, told_loading
+from quorum.engine.checkpoint import Checkpoint, load_checkpoint, translate_loading_errors
 from quorum.errors import BadInput
-from quorum.train.experts.choice import Expert, places_told
-from quorum.train.experts.profile import fused_experts, layer_of, shared_experts
+from quorum.train.experts.choice import Expert, format_experts
+from quorum.train.experts.profile import find_fused_experts, find_shared_experts, layer_of
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,7 @@ Adapt = Literal["super", "random", "attention"]
 _FUSED = ("gate_up_proj", "down_proj")
 
 
-def prune(model: str, places: Sequence[Expert], out: Path) -> None:
+def prune_experts(model: str, places: Sequence[Expert], out: Path) -> None:
     """Writes OUT, whole or not at all: the model with the down_proj of these experts zero, in its own type, and its
     tokenizer. Such an expert adds nothing to what the others write; the router still sends it tokens.
 
@@ -29,10 +29,10 @@ def prune(model: str, places: Sequence[Expert], out: Path) -> None:
 
     if out.exists():
         raise BadInput(f"{out} is there already; name another folder, or delete it")
-    with told_loading(model):
+    with translate_loading_errors(model):
         stored = transformers.AutoConfig.from_pretrained(model).get_text_config().dtype
-    tokenizer, network = loaded(Checkpoint(model), str(stored or torch.float32).removeprefix("torch."), "cpu")
-    routed, shared = fused_experts(network), shared_experts(network)
+    tokenizer, network = load_checkpoint(Checkpoint(model), str(stored or torch.float32).removeprefix("torch."), "cpu")
+    routed, shared = find_fused_experts(network), find_shared_experts(network)
     with torch.no_grad():
         for place in places:
             _check_place(place, network, routed, shared)
@@ -51,9 +51,7 @@ def prune(model: str, places: Sequence[Expert], out: Path) -> None:
     part.replace(out)
 
 
-def with_expert_adapter(
-    model: Any, places: Sequence[Expert], adapt: Adapt, *, rank: int, alpha: int
-) -> tuple[Any, str]:
+def add_expert_adapter(model: Any, places: Sequence[Expert], adapt: Adapt, *, rank: int, alpha: int) -> tuple[Any, str]:
     """The model with a LoRA adapter that learns in chosen places alone, and a line about them.
 
     *super* and *random*: the projections of these experts; *attention*: the linear layers of attention in their layers.
@@ -65,7 +63,7 @@ def with_expert_adapter(
     """
     import peft
 
-    routed, shared = fused_experts(model), shared_experts(model)
+    routed, shared = find_fused_experts(model), find_shared_experts(model)
     for place in places:
         _check_place(place, model, routed, shared)
     names = {id(module): name for name, module in model.named_modules()}
@@ -85,7 +83,7 @@ def with_expert_adapter(
         # of a mixture PEFT takes modules called gate_proj for the fused ones, wherever they are: so they are parameters
         parameters = [f"{name}.{weight}" for name in fused for weight in _FUSED]
         parameters += [f"{name}.weight" for name in _linear_layers(model, within)]
-        modules, told = [], f"experts {places_told(places)}"
+        modules, told = [], f"experts {format_experts(places)}"
     config = peft.LoraConfig(
         r=rank, lora_alpha=alpha, target_modules=modules, target_parameters=parameters, task_type="CAUSAL_LM"
     )
@@ -99,8 +97,8 @@ def with_expert_adapter(
     return adapted, f"adapt {adapt}: {told}; {learns:,} numbers learn"
 
 
-def check_others_still(model: Any, places: Sequence[Expert]) -> None:
-    """Nothing, where the fused experts that `with_expert_adapter` did not choose are as they were before the training.
+def check_others_unchanged(model: Any, places: Sequence[Expert]) -> None:
+    """Nothing, where the fused experts that `add_expert_adapter` did not choose are as they were before the training.
 
     Raises:
         BadInput: the optimizer moved them without a gradient.

@@ -35,15 +35,15 @@ def share_out(
         )
     even = dict.fromkeys(size, 1)
     spread = max(floor, budget - round(weak_share * budget)) if weak else budget
-    base = apportioned(spread, even, size)
+    base = apportion(spread, even, size)
     room = {subject: size[subject] - base[subject] for subject in size}
-    extra = dict.fromkeys(size, 0) | apportioned(budget - spread, weak, room)
+    extra = dict.fromkeys(size, 0) | apportion(budget - spread, weak, room)
     room = {subject: room[subject] - extra[subject] for subject in size}
-    more = apportioned(budget - spread - sum(extra.values()), even, room)
+    more = apportion(budget - spread - sum(extra.values()), even, room)
     return {subject: Quota(extra[subject], base[subject] + more[subject]) for subject in size}
 
 
-def apportioned(total: int, weights: Mapping[str, int], most: Mapping[str, int]) -> dict[str, int]:
+def apportion(total: int, weights: Mapping[str, int], most: Mapping[str, int]) -> dict[str, int]:
     """`total` in proportion to the weights, by largest remainders (a tie goes to the first), none above its most.
 
     What one can not take goes to the others; where none can, less than `total` is given.

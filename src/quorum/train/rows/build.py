@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from quorum.ask.asker import drawn_examples
-from quorum.ask.prompt import BUILT_IN, Style, render, written_answer
-from quorum.ask.reply import read_reply
-from quorum.ask.retrieve import Shown
-from quorum.ask.search.example import as_example
+from quorum.ask.asker import draw_examples
+from quorum.ask.prompt import BUILT_IN, Style, format_answer, render_prompt
+from quorum.ask.reply import parse_reply
+from quorum.ask.retrieve import RetrievedContext
+from quorum.ask.search.example import make_example
 from quorum.ask.search.sources import Passage
 from quorum.ask.shuffle import random_orders
 from quorum.ask.template import Template
 from quorum.data.split import TrainingFolds
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.pool import ExamplePool, set_apart
-from quorum.train.rows.row import Row
+from quorum.train.rows.pool import ExamplePool, set_examples_apart
+from quorum.train.rows.row import TrainingRow
 
 Target = Literal["letter", "option", "rationale"]
 
@@ -30,14 +30,14 @@ _POINTS_AT_A_PLACE = re.compile(
 
 
 @dataclass(frozen=True)
-class Lesson:
+class RowSettings:
     """How questions become rows.
 
     Raises:
-        BadInput: a number below 0, dials that contradict each other.
+        BadInput: a number below 0, settings that contradict each other.
     """
 
-    style: Style = "letter"  # as the infer kernel's dial `prompt`
+    style: Style = "letter"  # as the infer kernel's setting `prompt`
     target: Target = "letter"  # what is to be written: the letter, the option's own text, or reasoning and the letter
     fallback: bool = True  # what has no rationale is asked for its letter alone; false: it is left out
     shuffles: int = 0  # further orders of the options, each a row of its own
@@ -60,34 +60,34 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Taught:
+class TrainingRows:
     """The rows, and what did not become one.
 
     `examples` is the pool, and `apart` counts the solved questions that share a cluster with it, itself included;
     `unreasoned` counts questions without a rationale that leads to their answer, where rationales were wanted.
     """
 
-    rows: list[Row]
+    rows: list[TrainingRow]
     examples: tuple[Question, ...]
     apart: int
     unreasoned: int
 
 
-def lesson_rows(
-    training: TrainingFolds, lesson: Lesson, passages: Mapping[str, Sequence[str]] | None = None
-) -> list[Row]:
-    """The rows of `teach` in the built-in wording; `passages` are shown beside a question, by its id."""
+def make_rows(
+    training: TrainingFolds, lesson: RowSettings, passages: Mapping[str, Sequence[str]] | None = None
+) -> list[TrainingRow]:
+    """The rows of `build_rows` in the built-in wording; `passages` are shown beside a question, by its id."""
     told = passages or {}
-    shown = {id: Shown(passages=tuple(Passage("", text) for text in texts)) for id, texts in told.items()}
-    return teach(training, lesson, shown).rows
+    shown = {id: RetrievedContext(passages=tuple(Passage("", text) for text in texts)) for id, texts in told.items()}
+    return build_rows(training, lesson, shown).rows
 
 
-def teach(
+def build_rows(
     training: TrainingFolds,
-    lesson: Lesson,
-    beside: Mapping[str, Shown] | None = None,
+    lesson: RowSettings,
+    beside: Mapping[str, RetrievedContext] | None = None,
     template: Template = BUILT_IN,
-) -> Taught:
+) -> TrainingRows:
     """One row for each solved question of the training folds and each order of its options, in order.
 
     What is retrieved stands `beside` a question, by its id, as where it is asked. "All of the above" and its like stay
@@ -102,40 +102,40 @@ def teach(
     wanted = lesson.target == "rationale"
     pool = ExamplePool((), TrainingFolds(training.split, solved))
     if lesson.examples:
-        pool = set_apart(pool.rest, lesson.pool or lesson.examples, lesson.seed, worked=wanted)
+        pool = set_examples_apart(pool.rest, lesson.pool or lesson.examples, lesson.seed, worked=wanted)
     unreasoned = {each.id for each in pool.rest.questions if wanted and not _leads_to_its_answer(each, template)}
     letter_alone = replace(lesson, style="letter", target="letter")
     rows = []
     for question in pool.rest.questions:
         if lesson.fallback or question.id not in unreasoned:
             own = letter_alone if question.id in unreasoned else lesson
-            shown = (beside or {}).get(question.id, Shown())
-            examples = drawn_examples(pool.questions, question, lesson.examples, lesson.seed)
+            shown = (beside or {}).get(question.id, RetrievedContext())
+            examples = draw_examples(pool.questions, question, lesson.examples, lesson.seed)
             rows += [_lesson_row(asked, own, examples, shown, template) for asked in _orders(question, own)]
     if not rows:
         raise BadInput(f"none of {len(pool.rest.questions)} questions has a rationale that leads to its answer")
-    return Taught(rows, pool.questions, len(solved) - len(pool.rest.questions), len(unreasoned))
+    return TrainingRows(rows, pool.questions, len(solved) - len(pool.rest.questions), len(unreasoned))
 
 
 def _lesson_row(
-    question: Question, lesson: Lesson, examples: Sequence[Question], beside: Shown, template: Template
-) -> Row:
+    question: Question, lesson: RowSettings, examples: Sequence[Question], beside: RetrievedContext, template: Template
+) -> TrainingRow:
     assert question.answer is not None
-    retrieved = [as_example(example, question) for example in beside.examples]
+    retrieved = [make_example(example, question) for example in beside.examples]
     passages = [passage.shown for passage in beside.passages]
-    prompt = render(question, lesson.style, [*examples, *retrieved], passages, template)
-    return Row(prompt, question.answer, written_answer(question, _WRITTEN[lesson.target], template))
+    prompt = render_prompt(question, lesson.style, [*examples, *retrieved], passages, template)
+    return TrainingRow(prompt, question.answer, format_answer(question, _WRITTEN[lesson.target], template))
 
 
 def _leads_to_its_answer(question: Question, template: Template) -> bool:
     """Whether the question has a rationale, and the reader of replies reads it, with its last line, as the answer."""
     if not question.rationale:
         return False
-    written = written_answer(question, "cot", template)
-    return read_reply(written, question.labels, question.choices).label == question.answer
+    written = format_answer(question, "cot", template)
+    return parse_reply(written, question.labels, question.choices).label == question.answer
 
 
-def _orders(question: Question, lesson: Lesson) -> list[Question]:
+def _orders(question: Question, lesson: RowSettings) -> list[Question]:
     """The question in its own order of options, and in as many others as the lesson wants and the question allows."""
     if not lesson.shuffles or (lesson.target == "rationale" and _cites_its_options(question)):
         return [question]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorum.engine.tokens import Tokens, fitted
-from quorum.errors import BadInput, some
-from quorum.train.rows.row import Row
+from quorum.engine.tokens import PromptTokenizer, truncate_middle
+from quorum.errors import BadInput, list_some
+from quorum.train.rows.row import TrainingRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class EncodedRow:
         return [-100] * self.first + list(self.ids[self.first :])
 
 
-def encoded_rows(tokens: Tokens, rows: Sequence[Row], most: int, stop: int) -> list[EncodedRow]:
+def encode_rows(tokens: PromptTokenizer, rows: Sequence[TrainingRow], most: int, stop: int) -> list[EncodedRow]:
     """Each row as the backends ask it, its completion, and the token that ends a reply.
 
     A completion that is one of the prompt's labels is what method letter scores, one of its options what method option
@@ -40,12 +40,12 @@ def encoded_rows(tokens: Tokens, rows: Sequence[Row], most: int, stop: int) -> l
     if long := [row.prompt.question_id for row, each in zip(rows, encoded, strict=True) if each is None]:
         raise BadInput(
             f"{len(long)} of {len(rows)} rows leave no room for their prompt in {most} tokens, which max_tokens and the"
-            f" model allow: {some(long)}; more max_tokens or fewer long rows are the way out"
+            f" model allow: {list_some(long)}; more max_tokens or fewer long rows are the way out"
         )
     return [each for each in encoded if each is not None]
 
 
-def told_left_out(left_out: Sequence[int], most: int) -> str:
+def report_left_out(left_out: Sequence[int], most: int) -> str:
     """A line about the prompts that lost their middle, by how many tokens each of all rows lost; empty where none."""
     cut = [count for count in left_out if count]
     return (
@@ -56,7 +56,7 @@ def told_left_out(left_out: Sequence[int], most: int) -> str:
     )
 
 
-def stop_token(tokenizer: Any, ends: Sequence[int]) -> int:
+def find_stop_token(tokenizer: Any, ends: Sequence[int]) -> int:
     """Of the tokens that end a reply when the model writes (`ends`), the one its chat template puts behind a reply.
 
     The tokenizer's end of text, or the first of `ends`, where there is no template or it ends turns with none of them.
@@ -77,7 +77,7 @@ def stop_token(tokenizer: Any, ends: Sequence[int]) -> int:
     return int(stop)
 
 
-def _encoded_row(tokens: Tokens, row: Row, most: int, stop: int) -> EncodedRow | None:
+def _encoded_row(tokens: PromptTokenizer, row: TrainingRow, most: int, stop: int) -> EncodedRow | None:
     """None where the completion leaves no room."""
     prompt, written = row.prompt, row.completion
     scored = written in prompt.labels or written in prompt.options
@@ -91,7 +91,7 @@ def _encoded_row(tokens: Tokens, row: Row, most: int, stop: int) -> EncodedRow |
     context = asked[0].context
     if ids[: len(context)] != context:
         raise BadInput(f"row {prompt.question_id}: its prompt is empty")  # what stands before it depends on the answer
-    read = fitted(context, most - min(most // 2, max(len(each.following) for each in asked)))
+    read = truncate_middle(context, most - min(most // 2, max(len(each.following) for each in asked)))
     rest = ids[len(context) :]
     learnt = len(whole.following)
     sequence = (*read, *rest, stop)

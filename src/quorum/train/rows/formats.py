@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.data.table.cells import parsed_json
-from quorum.disk import whole_file
+from quorum.data.table.cells import parse_json
+from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Question
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 
 RowFormat = Literal["prompt", "chat", "alpaca"]
 
@@ -24,7 +24,7 @@ _OWN_FIELDS: dict[RowFormat, tuple[str, ...]] = {
 }
 
 
-def write_rows(rows: Sequence[Row], path: Path, form: RowFormat) -> None:
+def write_rows(rows: Sequence[TrainingRow], path: Path, form: RowFormat) -> None:
     """Writes rows as `.jsonl` or `.json`, whole or not at all.
 
     `prompt`: prompt and completion, which begins with a blank (TRL joins the two as they stand). `chat`: messages, the
@@ -58,7 +58,7 @@ def write_explained(questions: Sequence[Question], path: Path) -> None:
     _write_documents(documents, path)
 
 
-def format_of(path: Path) -> RowFormat | None:
+def detect_format(path: Path) -> RowFormat | None:
     """The format of a file of rows, by the fields of its first; None where it is none (a file of questions, say)."""
     if path.suffix not in (".json", ".jsonl"):
         return None
@@ -69,7 +69,7 @@ def format_of(path: Path) -> RowFormat | None:
     return _format_of(first)
 
 
-def read_rows(path: Path, numbered: bool = True) -> list[Row]:
+def read_rows(path: Path, numbered: bool = True) -> list[TrainingRow]:
     """The rows of a file in any of the formats.
 
     Rows of other hands have no labels: their answer is the completion, and their id, where they may be `numbered`, is
@@ -90,7 +90,7 @@ def read_rows(path: Path, numbered: bool = True) -> list[Row]:
     return rows
 
 
-def _document(row: Row, form: RowFormat) -> dict[str, Any]:
+def _document(row: TrainingRow, form: RowFormat) -> dict[str, Any]:
     content = row.prompt.content
     turns: list[dict[str, str]] = []  # of a prompt that is a conversation
     if not isinstance(content, str):
@@ -115,7 +115,7 @@ def _document(row: Row, form: RowFormat) -> dict[str, Any]:
     return own | beside | ({"plain": True} if form == "chat" and not turns else {})
 
 
-def _row_of(document: Mapping[str, Any], place: str | None) -> Row:
+def _row_of(document: Mapping[str, Any], place: str | None) -> TrainingRow:
     form = _format_of(document)
     if form is None:
         fields = "; ".join(", ".join(names) for names in _OWN_FIELDS.values())
@@ -139,7 +139,7 @@ def _row_of(document: Mapping[str, Any], place: str | None) -> Row:
     if place is None and "id" not in document:
         raise BadInput("it has no id, and without one no split can tell that it may be learnt from; give the questions")
     prompt = Prompt(_text(document.get("id", place)), content, labels, options)
-    return Row(prompt, _text(document.get("answer", completion)), completion)
+    return TrainingRow(prompt, _text(document.get("answer", completion)), completion)
 
 
 def _format_of(document: Mapping[str, Any]) -> RowFormat | None:
@@ -185,7 +185,7 @@ def _text(given: Any) -> str:
 def _write_documents(documents: Sequence[Mapping[str, Any]], path: Path) -> None:
     if path.suffix not in (".json", ".jsonl"):
         raise BadInput(f"{path}: rows are written as .jsonl or .json")
-    with whole_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
+    with replace_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as file:
         if path.suffix == ".json":
             json.dump(documents, file, ensure_ascii=False, indent=1)
         else:
@@ -199,7 +199,7 @@ def _documents(path: Path) -> list[Mapping[str, Any]]:
     found: list[Any] = []
     for number, line in enumerate([text] if whole else text.split("\n"), 1):
         try:
-            found += parsed_json(line) if whole else [parsed_json(line)] if line.strip() else []
+            found += parse_json(line) if whole else [parse_json(line)] if line.strip() else []
         except ValueError as error:
             raise BadInput(f"{path}{'' if whole else f', line {number}'}: not JSON: {error}") from None
     for number, document in enumerate(found, 1):

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from quorum.data.split import HELD_OUT, Split
-from quorum.errors import BadInput, some
+from quorum.errors import BadInput, list_some
 from quorum.train.rows.formats import read_rows
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 
 
-def given_rows(path: Path, split: Split) -> list[Row]:
+def read_given_rows(path: Path, split: Split) -> list[TrainingRow]:
     """The rows of a file in any of the formats, each of a question in the training folds, by its id.
 
     Raises:
@@ -21,6 +21,6 @@ def given_rows(path: Path, split: Split) -> list[Row]:
         why = "are held out" if held else f"are unknown to the split of {len(split.fold_of)} questions"
         raise BadInput(
             f"{path}: rows are learnt from where they are of the training folds, and {len(wrong)} of {len(ids)} "
-            f"questions {why}: {some(wrong)}; name the split that they were made with, or give the questions"
+            f"questions {why}: {list_some(wrong)}; name the split that they were made with, or give the questions"
         )
     return rows

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorum.engine.prefixes import shared_length
-from quorum.engine.tokens import Tokens
+from quorum.engine.prefixes import count_shared_tokens
+from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.train.rows.encode import EncodedRow
-from quorum.train.rows.row import Row
+from quorum.train.rows.row import TrainingRow
 
 _SHOWN_TOKENS = 24  # of the prompt's end, in what is shown
 
@@ -31,7 +31,11 @@ class MaskProof:
 
 
 def prove_mask(
-    batches: Iterable[Mapping[str, Any]], rows: Sequence[Row], encoded: Sequence[EncodedRow], tokens: Tokens, stop: int
+    batches: Iterable[Mapping[str, Any]],
+    rows: Sequence[TrainingRow],
+    encoded: Sequence[EncodedRow],
+    tokens: PromptTokenizer,
+    stop: int,
 ) -> MaskProof:
     """Looks at each encoded row: its labels are its completion and the stop token; then at batches as the trainer
     collates them: every sequence is such a row, with these labels, no more and no less.
@@ -58,7 +62,9 @@ def prove_mask(
     return MaskProof(len(rows), sequences, read, sum(len(each.ids) for each in encoded) - read, shown)
 
 
-def _prove_row(row: Row, encoded: EncodedRow, labels: Sequence[int], tokens: Tokens, stop: int) -> None:
+def _prove_row(
+    row: TrainingRow, encoded: EncodedRow, labels: Sequence[int], tokens: PromptTokenizer, stop: int
+) -> None:
     where = f"label mask, row {row.prompt.question_id}"
     learnt = [place for place, label in enumerate(labels) if label != -100]
     if not learnt:
@@ -92,9 +98,11 @@ def _sequences(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[int
                 yield tuple(ids[start:end]), labels[start:end]
 
 
-def _stranger(ids: tuple[int, ...], rows: Sequence[Row], encoded: Sequence[EncodedRow], tokens: Tokens) -> str:
+def _stranger(
+    ids: tuple[int, ...], rows: Sequence[TrainingRow], encoded: Sequence[EncodedRow], tokens: PromptTokenizer
+) -> str:
     """What is wrong with a sequence that is none of the rows, told by the row that it is most like."""
-    common, number = max((shared_length(ids, each.ids), number) for number, each in enumerate(encoded))
+    common, number = max((count_shared_tokens(ids, each.ids), number) for number, each in enumerate(encoded))
     expected = encoded[number].ids
     where = f"label mask, row {rows[number].prompt.question_id}"
     if common == len(ids):
@@ -107,13 +115,13 @@ def _stranger(ids: tuple[int, ...], rows: Sequence[Row], encoded: Sequence[Encod
     )
 
 
-def _shown_row(row: Row, ids: tuple[int, ...], labels: Sequence[int], tokens: Tokens) -> str:
+def _shown_row(row: TrainingRow, ids: tuple[int, ...], labels: Sequence[int], tokens: PromptTokenizer) -> str:
     first = next(place for place, label in enumerate(labels) if label != -100)
     begin = max(0, first - _SHOWN_TOKENS)
     before, learnt = _spelt(tokens, ids[begin:first]), "|".join(_spelt(tokens, [id]) for id in ids[first:])
     return f"{row.prompt.question_id}: {'… ' if begin else ''}{before}[[{learnt}]]"
 
 
-def _spelt(tokens: Tokens, ids: Sequence[int]) -> str:
+def _spelt(tokens: PromptTokenizer, ids: Sequence[int]) -> str:
     text: str = tokens.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
     return text

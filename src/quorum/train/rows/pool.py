@@ -17,7 +17,7 @@ class ExamplePool:
     rest: TrainingFolds
 
 
-def set_apart(training: TrainingFolds, size: int, seed: int, worked: bool) -> ExamplePool:
+def set_examples_apart(training: TrainingFolds, size: int, seed: int, worked: bool) -> ExamplePool:
     """A pool of `size` solved questions drawn by chance, of as many clusters; `worked`: those with a rationale first.
 
     The order of the questions plays no part.

@@ -7,7 +7,7 @@ from quorum.question import Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """One lesson. `prompt` is rendered by the very code that renders it when a model is asked.
 
     `answer` is the right one of the prompt's labels (a canonical number where it has none): what encoders learn from.

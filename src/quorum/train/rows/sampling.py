@@ -13,8 +13,8 @@ from pathlib import Path
 import polars as pl
 
 from quorum.data.split import TrainingFolds
-from quorum.disk import whole_file
-from quorum.errors import BadInput, some
+from quorum.disk import replace_file
+from quorum.errors import BadInput, list_some
 from quorum.question import Ballot, Question
 from quorum.train.rows.allocation import Quota, share_out
 
@@ -35,8 +35,8 @@ QUOTAS = pl.Schema(
 
 
 @dataclass(frozen=True)
-class Strategy:
-    """The dials of a draw.
+class SamplingStrategy:
+    """The settings of a draw.
 
     Raises:
         BadInput: a budget below 1, a share outside 0 to 1, a minimum below 0.
@@ -57,7 +57,7 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class DrawnSample:
     """What was drawn and why.
 
     `questions` has schema `DRAWN`, in the order of the training folds; `why` is "weak and wrong", "weak" or "spread".
@@ -75,7 +75,7 @@ class _Subject:
     wrong: frozenset[str]
 
 
-def draw(training: TrainingFolds, wrong: Collection[str], dials: Strategy) -> Draw:
+def draw_sample(training: TrainingFolds, wrong: Collection[str], settings: SamplingStrategy) -> DrawnSample:
     """Draws questions of the training folds, by the ids that were answered wrong out of fold.
 
     A subject is weak where its accuracy is below that of all. Weak subjects share `weak_share` of the budget in
@@ -90,18 +90,18 @@ def draw(training: TrainingFolds, wrong: Collection[str], dials: Strategy) -> Dr
     if not solved:
         raise BadInput(f"none of the {len(training.questions)} questions in the training folds has an answer")
     if strangers := sorted(set(wrong) - set(solved)):
-        raise BadInput(f"{len(strangers)} wrong answers are not to solved training questions: {some(strangers)}")
+        raise BadInput(f"{len(strangers)} wrong answers are not to solved training questions: {list_some(strangers)}")
     subjects = _subjects_of(list(solved.values()), wrong)
     misses = len(set(wrong))
     weak = {each.name: len(each.wrong) for each in subjects if len(each.wrong) * len(solved) > misses * len(each.ids)}
     size = {each.name: len(each.ids) for each in subjects}
-    quotas = share_out(dials.budget, size, weak, dials.weak_share, dials.least)
+    quotas = share_out(settings.budget, size, weak, settings.weak_share, settings.least)
     why: dict[str, str] = {}
     for each in subjects:
-        why |= _drawn_of(each, quotas[each.name], dials)
+        why |= _drawn_of(each, quotas[each.name], settings)
     rows = [(id, subject_of(question), why[id]) for id, question in solved.items() if id in why]
     told = [_told_of(each, quotas[each.name], each.name in weak, why) for each in subjects]
-    return Draw(pl.DataFrame(rows, schema=DRAWN, orient="row"), pl.DataFrame(told, schema=QUOTAS, orient="row"))
+    return DrawnSample(pl.DataFrame(rows, schema=DRAWN, orient="row"), pl.DataFrame(told, schema=QUOTAS, orient="row"))
 
 
 def subject_of(question: Question) -> str:
@@ -109,7 +109,7 @@ def subject_of(question: Question) -> str:
     return question.subject or (f"{len(question.choices)} choices" if question.choices else "open")
 
 
-def wrong_answers(training: TrainingFolds, ballots: Mapping[str, Ballot]) -> set[str]:
+def find_wrong_answers(training: TrainingFolds, ballots: Mapping[str, Ballot]) -> set[str]:
     """The ids of solved training questions whose heaviest label is not their answer; of a tie the first label counts,
     as it does in scoring, and unread is wrong.
 
@@ -119,18 +119,18 @@ def wrong_answers(training: TrainingFolds, ballots: Mapping[str, Ballot]) -> set
     solved = {question.id: question.answer for question in training.questions if question.answer is not None}
     if lost := [id for id in solved if id not in ballots]:
         raise BadInput(
-            f"out-of-fold answers are missing for {len(lost)} of {len(solved)} training questions: {some(lost)}"
+            f"out-of-fold answers are missing for {len(lost)} of {len(solved)} training questions: {list_some(lost)}"
         )
     return {id for id, answer in solved.items() if _heaviest_label(ballots[id]) != answer}
 
 
-def write_drawn(drawn: pl.DataFrame, path: Path) -> None:
+def write_sample_file(drawn: pl.DataFrame, path: Path) -> None:
     """Writes the questions of a draw as CSV, whole or not at all."""
-    with whole_file(path) as part:
+    with replace_file(path) as part:
         drawn.write_csv(part)
 
 
-def read_drawn(path: Path) -> list[str]:
+def read_sample_file(path: Path) -> list[str]:
     """The ids of a draw: the column `id` of a CSV file.
 
     Raises:
@@ -141,7 +141,7 @@ def read_drawn(path: Path) -> list[str]:
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path}: no CSV file with a column id: {str(error).splitlines()[0]}") from None
     if twice := [id for id, count in Counter(ids).items() if count > 1]:
-        raise BadInput(f"{path}: an id stands there more than once: {some(twice)}")
+        raise BadInput(f"{path}: an id stands there more than once: {list_some(twice)}")
     return ids
 
 
@@ -152,11 +152,11 @@ def _subjects_of(questions: list[Question], wrong: Collection[str]) -> list[_Sub
     return [_Subject(name, tuple(sorted(ids[name])), frozenset(ids[name]) & set(wrong)) for name in sorted(ids)]
 
 
-def _drawn_of(subject: _Subject, quota: Quota, dials: Strategy) -> dict[str, str]:
+def _drawn_of(subject: _Subject, quota: Quota, settings: SamplingStrategy) -> dict[str, str]:
     """The ids drawn of one subject, and why."""
-    chance = random.Random(f"{dials.seed}/{subject.name}")
+    chance = random.Random(f"{settings.seed}/{subject.name}")
     ids = chance.sample(subject.ids, len(subject.ids))
-    if dials.wrong_first:
+    if settings.wrong_first:
         ids.sort(key=lambda id: id not in subject.wrong)  # stable: chance decides among the wrong
     weak, rest = ids[: quota.weakness], sorted(ids[quota.weakness :])
     spread = dict.fromkeys(chance.sample(rest, quota.spread), "spread")

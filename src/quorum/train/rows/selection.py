@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.data.split import HELD_OUT, TrainingFolds
-from quorum.errors import BadInput, some
+from quorum.errors import BadInput, list_some
 from quorum.question import Question
-from quorum.train.rows.sampling import read_drawn
+from quorum.train.rows.sampling import read_sample_file
 
 Count = Callable[[str], int]  # how many tokens, or words, a text has
 
 
 @dataclass(frozen=True)
-class Selection:
-    """The dials: which questions of the training folds are learnt from; all, where nothing is set."""
+class SelectionSettings:
+    """The settings: which questions of the training folds are learnt from; all, where nothing is set."""
 
     ids: Path | None = None  # a CSV file with a column id, as scripts/draw.py writes it
     longest: int = 0  # tokens of passage, text, choices and rationale together; 0: however long
@@ -22,23 +22,23 @@ class Selection:
     validation: tuple[int, ...] = ()  # training folds that are not learnt from
 
 
-def selected(training: TrainingFolds, dials: Selection) -> TrainingFolds:
+def select_folds(training: TrainingFolds, settings: SelectionSettings) -> TrainingFolds:
     """What is left of the training folds.
 
     Raises:
         BadInput: an id or a fold that is not theirs, no tokenizer, or nothing is left.
     """
-    if dials.ids is not None:
-        training = only(training, read_drawn(dials.ids))
-    if dials.validation:
-        training, _ = validation_apart(training, dials.validation)
-    if dials.longest:
-        count = token_counter(dials.tokenizer) if dials.tokenizer else count_words
-        training = not_longer_than(training, dials.longest, count)
+    if settings.ids is not None:
+        training = keep_ids(training, read_sample_file(settings.ids))
+    if settings.validation:
+        training, _ = hold_out_validation(training, settings.validation)
+    if settings.longest:
+        count = make_token_counter(settings.tokenizer) if settings.tokenizer else count_words
+        training = drop_longer_than(training, settings.longest, count)
     return training
 
 
-def only(training: TrainingFolds, ids: Collection[str]) -> TrainingFolds:
+def keep_ids(training: TrainingFolds, ids: Collection[str]) -> TrainingFolds:
     """The training folds, cut down to the questions of these ids.
 
     Raises:
@@ -48,13 +48,13 @@ def only(training: TrainingFolds, ids: Collection[str]) -> TrainingFolds:
         held = sum(training.split.fold_of.get(id) == HELD_OUT for id in strangers)
         raise BadInput(
             f"{len(strangers)} of {len(ids)} ids are not in the training folds ({held} of them are held out): "
-            f"{some(strangers)}"
+            f"{list_some(strangers)}"
         )
     chosen = set(ids)
     return TrainingFolds(training.split, tuple(question for question in training.questions if question.id in chosen))
 
 
-def not_longer_than(training: TrainingFolds, most: int, count: Count) -> TrainingFolds:
+def drop_longer_than(training: TrainingFolds, most: int, count: Count) -> TrainingFolds:
     """The questions whose passage, text, choices and rationale come to at most `most` by `count`.
 
     Raises:
@@ -75,7 +75,7 @@ def count_words(text: str) -> int:
     return len(text.split())
 
 
-def token_counter(tokenizer: str) -> Count:
+def make_token_counter(tokenizer: str) -> Count:
     """What counts a text's tokens, special ones left out, by the tokenizer of a hub id or in a folder.
 
     Raises:
@@ -90,7 +90,7 @@ def token_counter(tokenizer: str) -> Count:
     return lambda text: len(loaded(text, add_special_tokens=False)["input_ids"])
 
 
-def validation_apart(training: TrainingFolds, folds: Collection[int]) -> tuple[TrainingFolds, list[Question]]:
+def hold_out_validation(training: TrainingFolds, folds: Collection[int]) -> tuple[TrainingFolds, list[Question]]:
     """The training folds without some of them, and the questions of these, to be watched while learning.
 
     With `split(questions, held_out=0.1, folds=9)` and fold 1 apart that is 80/10/10, stratified and clusters whole.
@@ -100,7 +100,7 @@ def validation_apart(training: TrainingFolds, folds: Collection[int]) -> tuple[T
     """
     if unknown := sorted(set(folds) - set(training.split.folds)):
         known = ", ".join(map(str, training.split.folds))
-        raise BadInput(f"fold {some(list(map(str, unknown)))} is no training fold; allowed are {known}")
+        raise BadInput(f"fold {list_some(list(map(str, unknown)))} is no training fold; allowed are {known}")
     fold_of = training.split.fold_of
     apart = [question for question in training.questions if fold_of[question.id] in folds]
     rest = tuple(question for question in training.questions if fold_of[question.id] not in folds)
