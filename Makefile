@@ -41,26 +41,26 @@ help: ## list the targets
 
 ifdef COMPETITION
 submit: .venv/.kaggle
-	@$(bin)/python scripts/kaggle_submit.py $(COMPETITION) $(if $(filter-out file,$(origin DATA)),--data $(DATA))
+	@$(bin)/quorum send $(COMPETITION) $(if $(filter-out file,$(origin DATA)),--data $(DATA))
 else
 submit: .venv/.run ## answer, check and score a submission (DATA=folder); COMPETITION=slug sends the best one to Kaggle
-	@$(bin)/python scripts/submit.py $(DATA)
+	@$(bin)/quorum submit $(DATA)
 endif
 
 leaderboard: .venv/.run ## print the local leaderboard
-	@$(bin)/python scripts/leaderboard.py
+	@$(bin)/quorum leaderboard
 
 report: .venv/.run ## write the report on a competition's runs (DATA=folder) as one page, build/report/index.html
-	@$(bin)/python scripts/report.py $(DATA)
+	@$(bin)/quorum report $(DATA)
 
 kernels: .venv/.run ## print each kernel into one file for Kaggle, in build/kernels
-	@$(bin)/python scripts/bundle.py
+	@$(bin)/quorum bundle
 
 push: .venv/.kaggle ## push a built kernel, wheels or an adapter to Kaggle and read it back (WHAT=folder)
-	@$(bin)/python scripts/push.py $(if $(WHAT),"$(WHAT)")
+	@$(bin)/quorum push $(if $(WHAT),"$(WHAT)")
 
 wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/wheels (ID=owner/slug)
-	@$(bin)/python scripts/wheels.py requirements-kaggle-gpu.txt --id $(ID)
+	@$(bin)/quorum wheels requirements-kaggle-gpu.txt --id $(ID)
 
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample

@@ -1,4 +1,4 @@
-"""Retrieval where its users meet it: the kernel, the scripts and the main job."""
+"""Retrieval where its users meet it: the kernel, the verbs and the main job."""
 
 import json
 import subprocess
@@ -10,10 +10,14 @@ import pytest
 
 from quorum.ask.retrieve import RetrievalSettings, Retriever
 from quorum.competition.folder import find_competition
+from quorum.competition.run import kernel_toml
+from quorum.competition.submit import submit_competition
+from quorum.competition.workspace import Workspace
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.question import Question
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (
@@ -104,14 +108,14 @@ def test_an_unknown_setting_of_retrieval_is_refused(folder):
     assert (done.returncode, "unknown setting 'top_k'" in done.stderr) == (2, True)
 
 
-def test_the_script_tells_what_is_shown_and_where_it_stands(folder):
+def test_quorum_retrieve_shows_what_is_found_and_where(folder):
     wanted = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
-    done = run(folder, "scripts/retrieve.py", *wanted, "--json")
+    done = run_verb("retrieve", *wanted, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert found["passages"][0]["source"] == "world.txt 1"
-    assert "Zukerask" in run(folder, "scripts/retrieve.py", *wanted).stdout
-    assert run(folder, "scripts/retrieve.py", *wanted, "--question", "q9").returncode == 2
+    assert "Zukerask" in run_verb("retrieve", *wanted, cwd=folder).stdout
+    assert run_verb("retrieve", *wanted, "--question", "q9", cwd=folder).returncode == 2
 
 
 def test_a_competition_knows_its_background_by_the_folders_name(folder):
@@ -161,11 +165,13 @@ def test_a_model_that_is_not_there_is_refused_by_name():
 
 @pytest.mark.slow
 def test_retrieval_over_the_background_pays_on_the_sample(tmp_path):
-    members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-rag")]
-    done = run(tmp_path, "scripts/submit.py", ROOT / "data" / "sample", "--members", *members)
-    assert done.returncode == 0, done.stderr
-    told = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
+    members = [kernel_toml(name) for name in ("encoder", "encoder-rag")]
+    result = submit_competition(ROOT / "data" / "sample", Workspace(tmp_path), members)
+    (told,) = result.differences
+    assert told.startswith("encoder-rag - encoder: +")
     assert float(told.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
+    assert result.ladder is not None
+    assert result.ladder.rungs[1].kept
     assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-rag.csv")) == 508
 
 
@@ -176,10 +182,10 @@ def test_arms_of_any_stage_stand_in_one_table(folder):
     (folder / "plain.toml").write_text(SETTINGS + '[backend]\nname = "neighbour"\n')
     arms = ("--arm", "by letter: backend.by=letter", "--arm", "perfect: fake.toml")
     (folder / "fake.toml").write_text(SETTINGS + '[backend]\nname = "fake"\naccuracy = 1.0\n')
-    done = run(folder, "scripts/ablate.py", folder, "--member", "plain.toml", "--only", *arms, "--json")
+    done = run_verb("ablate", folder, "--member", "plain.toml", "--only", *arms, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [row["arm"] for row in found["arms"]] == ["as it stands", "by letter", "perfect"]
+    assert [row["arm"] for row in found["arms"]] == ["unchanged", "by letter", "perfect"]
     assert found["arms"][0]["difference"] is None
     assert 0 <= found["arms"][1]["adjusted"] <= 1
-    assert run(folder, "scripts/ablate.py", folder, "--only", "--arm", "x y").returncode == 2
+    assert run_verb("ablate", folder, "--only", "--arm", "x y", cwd=folder).returncode == 2
