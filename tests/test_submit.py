@@ -105,6 +105,57 @@ def test_a_member_that_is_not_there_is_told_before_another_is_asked(tmp_path):
     assert (done.returncode, done.stderr) == (2, "error: nope.toml: No such file or directory\n")
 
 
+def test_two_members_that_would_share_a_name_are_refused_before_one_is_asked(tmp_path):
+    competition(tmp_path / "toys")
+    for name in ("a.toml", "b.toml", "gold.toml", "more/a.toml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        text = kernel_toml("neighbour").read_text()
+        (tmp_path / name).write_text(text.replace('run = "neighbour"', 'run = "other"') if "more" in name else text)
+    for members, told in (
+        (("a.toml", "b.toml"), "a.toml and b.toml have the same run name 'neighbour'"),
+        (("a.toml", "more/a.toml"), "a.toml and more/a.toml have the same name 'a'"),
+        (("gold.toml",), "gold.toml: 'gold' is the name of a folder of Quorum's own"),
+    ):
+        done = submit(tmp_path / "toys", tmp_path, *(word for name in members for word in ("--member", name)))
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert told in done.stderr
+        assert not (tmp_path / "runs").exists()
+
+
+def test_a_name_in_quorum_toml_never_deletes_or_writes_outside_the_workspace(tmp_path):
+    competition(tmp_path / "toys")
+    victim = tmp_path / "victim" / "train-encoder"
+    victim.mkdir(parents=True)
+    (victim / "mine.txt").write_text("precious")
+    (tmp_path / "work").mkdir()
+    before = sorted(path for path in tmp_path.rglob("*") if "toys" not in path.parts)
+    for name in (str(tmp_path / "victim"), "../victim", "../../victim"):
+        (tmp_path / "toys" / "quorum.toml").write_text(f'name = "{name}"\n')
+        done = submit(tmp_path / "toys", tmp_path / "work", "--member", kernel_toml("encoder-tuned"))
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "contains a path separator" in done.stderr
+    assert sorted(path for path in tmp_path.rglob("*") if "toys" not in path.parts) == before
+
+
+def test_a_folder_of_the_users_own_is_not_removed_for_a_training(tmp_path):
+    competition(tmp_path / "toys")
+    mine = tmp_path / "runs" / "toys" / "train-encoder"
+    mine.mkdir(parents=True)
+    (mine / "mine.txt").write_text("precious")
+    done = submit(tmp_path / "toys", tmp_path, "--member", kernel_toml("encoder-tuned"))
+    assert done.returncode == 2
+    assert "runs/toys/train-encoder: this folder was not created by Quorum" in done.stderr
+    assert [path.name for path in mine.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("name", ["comp [1]", "ä 漢字 😀"])
+def test_a_competition_may_be_named_by_its_folder_whatever_that_is_called(tmp_path, name):
+    competition(tmp_path / name)
+    done = submit(tmp_path / name, tmp_path, *NEIGHBOUR, "--json")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "submissions" / f"{name}-neighbour.csv").exists()
+
+
 def test_a_folder_without_a_test_file_is_refused(tmp_path):
     competition(tmp_path / "toys")
     (tmp_path / "toys" / "test.csv").unlink()

@@ -25,7 +25,7 @@ _IDLE_LOGGER = "bitsandbytes.backends.cpu.ops"
 _TOLD_EVERY = 180.0
 # A program that draws the bars of the kernels it starts sets this variable for them: they then write marked lines.
 PROGRESS_VARIABLE = "QUORUM_PROGRESS_LINES"
-_PROGRESS_MARK = "\x1e"
+_PROGRESS_MARK = "\x01"
 
 # How far a stage is: called with what is done and what there is in all.
 Progress = Callable[[int, int], None]
@@ -147,10 +147,8 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
 
 def parse_progress(line: str) -> tuple[str, int, int] | None:
     """The caption, what is done and what there is in all, if another program's `progress_bar` wrote this line."""
-    if not line.startswith(_PROGRESS_MARK):
-        return None
-    done, total, caption = line.removeprefix(_PROGRESS_MARK).split(" ", 2)
-    return caption, int(done), int(total)
+    found = re.fullmatch(rf"{_PROGRESS_MARK}(\d+) (\d+) (.*)", line)
+    return (found[3], int(found[1]), int(found[2])) if found else None
 
 
 def _pace(begun: float, known: int, now: float, done: int, total: int) -> str:

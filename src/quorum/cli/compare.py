@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, check_seed
 from quorum.cli.tables import print_line
 from quorum.console import DONE, print_json
 
@@ -20,7 +20,7 @@ def compare_command(
         Path | None, typer.Option(metavar="FILE", help="CSV of id and group: questions that belong together.")
     ] = None,
     metric: Annotated[str, typer.Option(metavar="METRIC", help="accuracy, map@K, macro-f1 or log-loss.")] = "accuracy",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of macro-F1's bootstrap.")] = 42,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of macro-F1's bootstrap.")] = 42,
     as_json: AsJson = False,
 ) -> int:
     """Compare runs question by question.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, check_seed
 from quorum.cli.tables import print_table, report_line
 from quorum.console import DONE, print_json
 from quorum.errors import BadInput
@@ -26,7 +26,7 @@ def compare_experts_command(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of kernels/infer.py; may be repeated.")
     ] = None,
     draws: Annotated[int, typer.Option(metavar="N", help="Draws of random experts, each an arm.")] = 1,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the first draw.")] = 3407,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the first draw.")] = 3407,
     as_json: AsJson = False,
 ) -> int:
     """Compare a mixture with pruned and trained super experts.

@@ -16,7 +16,6 @@ Passages = Annotated[int, typer.Option(metavar="N", help="Passages of background
 Examples = Annotated[int, typer.Option(metavar="N", help="Solved questions to retrieve.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 HeldOut = Annotated[float, typer.Option(metavar="SHARE", help="Share of train to hold out and score on.")]
-SplitSeed = Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the split.")]
 Submissions = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of submissions and of the ledger.")]
 Ledger = Annotated[Path, typer.Option(metavar="FILE", help="The record of all submissions.")]
 LayoutFile = Annotated[
@@ -33,5 +32,13 @@ def check_hours(hours: float | None) -> float | None:
     return hours
 
 
+def check_seed(seed: int) -> int:
+    """Accept the seeds that NumPy accepts."""
+    if not 0 <= seed < 2**32:
+        raise typer.BadParameter(f"{seed} is not a whole number from 0 to {2**32 - 1}")
+    return seed
+
+
+SplitSeed = Annotated[int, typer.Option("--seed", metavar="N", callback=check_seed, help="Seed of the split.")]
 Wait = Annotated[float, typer.Option(metavar="HOURS", callback=check_hours, help="How long to wait for Kaggle.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the requests and send none (see docs/kaggle.md).")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, check_seed
 from quorum.console import DONE, print_json, progress_bar
 from quorum.errors import BadInput
 
@@ -21,7 +21,9 @@ def profile_experts_command(
     ] = None,
     held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share to hold out if a split is made.")] = 0.25,
     limit: Annotated[int, typer.Option(metavar="N", help="Questions to read at most.")] = 256,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of the questions read.")] = 42,
+    seed: Annotated[
+        int, typer.Option(metavar="N", callback=check_seed, help="Seed of the split and of the questions read.")
+    ] = 42,
     percentile: Annotated[float, typer.Option(metavar="P", help="Of all maxima; a super expert is above it.")] = 99.5,
     share: Annotated[float, typer.Option(metavar="SHARE", help="Of the largest maximum; it is above that too.")] = 0.1,
     depth: Annotated[float, typer.Option(metavar="SHARE", help="Share of the layers, from the first on.")] = 0.75,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, check_seed
 from quorum.cli.tables import print_line
 from quorum.console import DONE, print_json
 
@@ -17,7 +17,7 @@ def prune_experts_command(
     what: Annotated[
         Literal["super", "random"], typer.Option(help="Super experts, or as many random ones in each layer.")
     ] = "super",
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random ones.")] = 3407,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the random ones.")] = 3407,
     as_json: AsJson = False,
 ) -> int:
     """Silence the super experts of a mixture, or random ones.

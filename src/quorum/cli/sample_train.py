@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quorum.cli.options import WORKSPACE, AsJson
+from quorum.cli.options import WORKSPACE, AsJson, check_seed
 from quorum.cli.tables import print_table, report_line
 from quorum.console import DONE, print_json, progress_bar
 from quorum.errors import BadInput
@@ -39,7 +39,7 @@ def sample_train_command(
     any_of_weak: Annotated[
         bool, typer.Option("--any-of-weak", help="Do not take wrong answers of weak subjects first.")
     ] = False,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the sample.")] = 42,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the sample.")] = 42,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where the sample and its split go.")
     ] = WORKSPACE.training_sample,

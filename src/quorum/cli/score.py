@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, check_seed
 from quorum.cli.tables import print_table
 from quorum.console import DONE, print_json
 
@@ -29,7 +29,9 @@ def score_command(
     answer_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the solution, if it is not detected.")
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the simulated parts and of the bootstrap.")] = 42,
+    seed: Annotated[
+        int, typer.Option(metavar="N", callback=check_seed, help="Seed of the simulated parts and of the bootstrap.")
+    ] = 42,
     as_json: AsJson = False,
 ) -> int:
     """Score a submission against its solution.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.cli.options import WORKSPACE, AsJson, LayoutFile
+from quorum.cli.options import WORKSPACE, AsJson, LayoutFile, check_seed
 from quorum.cli.tables import print_line, print_table
 from quorum.console import DONE, print_json, progress_bar
 
@@ -19,7 +19,7 @@ def split_command(
     ],
     held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share to hold out.")] = 0.25,
     folds: Annotated[int, typer.Option(metavar="N", help="Training folds over the rest.")] = 5,
-    seed: Annotated[int, typer.Option(metavar="N", help="Another seed makes another split.")] = 42,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Another seed makes another split.")] = 42,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = WORKSPACE.splits,
     layout: LayoutFile = None,
     as_json: AsJson = False,

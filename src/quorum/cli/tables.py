@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 # Headings of the columns of names, which are aligned left and folded.
 _LEFT = {
-    *("", "run", "stage", "arm", "candidate", "subject", "reason", "letter", "fold"),
+    *("", "#", "run", "stage", "arm", "candidate", "subject", "reason", "letter", "fold"),
     *("severity", "finding", "row (id): found", "difference of"),
 }
 
 
 def report_line(text: str) -> None:
     """Print a line on standard error; on a terminal it is wrapped between words."""
-    print_status(_wrap(text) if sys.stderr.isatty() else text)
+    print_status(wrap_lines(text) if sys.stderr.isatty() else text)
 
 
 def print_line(text: str) -> None:
-    """Print a line on standard output; on a terminal it is wrapped between words."""
-    print(_wrap(text) if sys.stdout.isatty() else text)
+    """Print one or more lines on standard output; on a terminal they are wrapped between words."""
+    print(wrap_lines(text) if sys.stdout.isatty() else text)
 
 
 def print_table(
@@ -67,7 +67,8 @@ def print_table(
     (console or Console()).print(table)
 
 
-def _wrap(text: str) -> str:
-    width = shutil.get_terminal_size().columns
-    lines = textwrap.wrap(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines) or text
+def wrap_lines(text: str, width: int | None = None) -> str:
+    """Return the text with its lines wrapped at `width`, by default that of the terminal; the rest is indented."""
+    columns = width or shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join("\n".join(wrapper.wrap(line)) for line in text.split("\n"))

@@ -176,7 +176,7 @@ def read_split(path: Path) -> Split:
         BadInput: it is no Parquet file, or no split.
     """
     try:
-        return Split(pl.read_parquet(path))
+        return Split(pl.read_parquet(path, glob=False))
     except (pl.exceptions.ComputeError, BadInput) as error:
         raise BadInput(f"{path}: {error}") from None
 

@@ -129,7 +129,7 @@ def _of_parquet(path: Path) -> Iterator[_Paragraph]:
     import polars as pl
 
     try:
-        table = pl.scan_parquet(path)
+        table = pl.scan_parquet(path, glob=False)
         schema = table.collect_schema()
         if schema.get("text") != pl.String:
             raise BadInput(f"{path}: columns {', '.join(schema)}, where one of text called 'text' is expected")
