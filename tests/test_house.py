@@ -131,6 +131,11 @@ def test_a_wrong_option_of_a_verb_ends_in_one_line_with_code_2(verb, capsys):
     assert told.err.count("\n") == 1
 
 
+def test_the_page_of_commands_lists_every_verb_once():
+    rows = [line for line in (ROOT / "docs" / "commands.md").read_text().splitlines() if line.startswith("| `quorum ")]
+    assert [row.split("`")[1].split()[1] for row in rows] == list(VERB_FUNCTIONS)
+
+
 def test_only_the_command_line_imports_typer():
     users = {
         path for path in MODULES if any(name.split(".")[0] == "typer" for name in imports(ast.parse(path.read_text())))

@@ -124,7 +124,7 @@ def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
     if problems:
         raise BadInput(
             f"{path}: {len(problems)} of {len(table.records)} rows are no questions: {list_some(problems)}; "
-            f"scripts/doctor.py {path} --repair OUT.parquet mends what can be mended"
+            f"quorum doctor {path} --repair OUT.parquet repairs what can be repaired"
         )
     return questions
 
