@@ -7,7 +7,7 @@ pip := $(bin)/python -m pip install --disable-pip-version-check --quiet
 vllm_pip := .venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help submit test check leaderboard report kernels push wheels sample bench clean
+.PHONY: help submit test check leaderboard report kernels push wheels sample picture bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,9 @@ wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/whe
 
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample
+
+picture: .venv/.run ## draw docs/submit.svg from a real run of quorum submit
+	@$(bin)/python scripts/picture.py docs/submit.svg submit data/sample
 
 check: .venv/.dev ## style and types: ruff, mypy --strict
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy

@@ -81,8 +81,10 @@ class VerbCommand(TyperCommand):
         rows: dict[str, list[tuple[str, str]]] = {"argument": [], "option": []}
         for param in self.get_params(ctx):
             if record := param.get_help_record(ctx):
-                name = record[0].split(" <")[0] if param.param_type_name == "argument" else record[0]
-                rows[param.param_type_name].append((name, record[1]))
+                name, text = record
+                if param.param_type_name == "argument":
+                    name, text = name.split(" <")[0], text.removesuffix("  [required]")
+                rows[param.param_type_name].append((name, text))
         for kind, listed in rows.items():
             if listed:
                 with formatter.section(f"{kind.capitalize()}s"):
@@ -156,7 +158,7 @@ def _describe(
 
 def _describe_usage_error(error: typer.TyperException) -> str:
     """The error in one line, in lower case, with the verb whose help says more."""
-    text = " ".join(error.format_message().split()).rstrip(".")
+    text = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
     text = text[:1].lower() + text[1:]
     context = getattr(error, "ctx", None)
     return f"{text}; hint: {context.command_path} --help" if context else text

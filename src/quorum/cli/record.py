@@ -27,7 +27,7 @@ def record_command(
 ) -> int:
     """Score runs that were made elsewhere, and record them.
 
-    Writes their submissions and ledger entries, as quorum submit does. --held-out and --seed have to be those of the
+    Writes their submissions and ledger entries, as quorum submit does. --seed and --held-out have to be those of the
     split whose held-out questions the runs answered. --json prints the new ledger entries.
 
     Exit code 1: a submission has problems.
