@@ -36,7 +36,6 @@ sys.modules["quorum"] = None
 def refuse(*a, **k): raise OSError("the network is off")
 socket.socket.connect = socket.socket.connect_ex = socket.getaddrinfo = refuse
 import runpy
-from tests.verb import run_verb
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -7,6 +7,7 @@ from quorum.cli.tables import print_line, print_table
 
 if TYPE_CHECKING:
     from quorum.competition.ladder import Ladder
+    from quorum.evaluation.compare import PairedDifference
     from quorum.evaluation.ledger import Board, BoardRow
 
 _OPTIONAL = ("public", "commit")  # columns that are left out if they are empty
@@ -46,6 +47,19 @@ def print_ladder(ladder: "Ladder") -> None:
     for line in (describe_skipped(ladder), describe_outcome(ladder)):
         if line:
             print_line(line)
+
+
+def print_differences(pairs: "Sequence[PairedDifference]") -> None:
+    """Print one row for each paired difference."""
+    rows = []
+    for pair in pairs:
+        only = "" if pair.only_first is None else f"{pair.only_first} : {pair.only_second}"
+        smallest = f"{pair.smallest:.4f}" if pair.error else "?"  # the runs never differ
+        difference = f"{pair.difference:+.4f} ± {pair.error:.4f}"
+        rows.append([f"{pair.first} - {pair.second}", difference, only, f"{pair.adjusted:.2g}", smallest])
+    print_table(["difference of", "value", "only one right", "Holm p", "detectable"], rows)
+    tests = " and ".join(dict.fromkeys(pair.test for pair in pairs))
+    print_line(f"p: {tests}; detectable: found four times in five by a test at 5 %")
 
 
 def _describe_looks(board: "Board") -> str:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quorum.cli.board import print_differences
 from quorum.cli.options import AsJson, check_seed
-from quorum.cli.tables import print_line
+from quorum.cli.tables import print_line, print_table
 from quorum.console import DONE, print_json
 
 if TYPE_CHECKING:
@@ -47,15 +48,11 @@ def compare_command(
 
 
 def print_comparison(found: "Comparison") -> None:
-    """Print the runs, best first, and the differences."""
-    print_line(f"{found.metric} over {found.n} questions")
-    for run in found.runs:
-        tied = "  (within error of the best)" if run.tied and run != found.runs[0] else ""
-        print_line(f"  {run.value:.4f}  {run.run}{tied}")
-    for pair in found.pairs:
-        only = "" if pair.only_first is None else f", only one right {pair.only_first} : {pair.only_second}"
-        print_line(
-            f"{pair.first} - {pair.second}: {pair.difference:+.4f} ± {pair.error:.4f}"
-            f" [{pair.low:+.4f}, {pair.high:+.4f}]{only}; p = {pair.p:.2g}, Holm {pair.adjusted:.2g} ({pair.test});"
-            f" smallest detectable difference {pair.smallest:.4f}"
-        )
+    """Print the runs, best first, and their differences."""
+    best, *others = found.runs
+    marks = [""] + ["≈" if run.tied else "" for run in others]
+    rows = [[run.run, f"{run.value:.4f}", mark] for run, mark in zip([best, *others], marks, strict=True)]
+    title = f"{found.metric} over {found.n} questions" + ("; ≈ within error of the best" if any(marks) else "")
+    print_table(["run", found.metric, ""], rows, title=title)
+    print_line("")
+    print_differences(found.pairs)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quorum.cli.board import print_differences
 from quorum.cli.options import AsJson, check_seed
 from quorum.cli.tables import print_table, report_line
 from quorum.console import DONE, print_json
@@ -65,9 +66,4 @@ def print_compared_experts(found: "ComparedExperts") -> None:
         rows.append([arm, f"{score.value:.3f}{error}", str(score.unread)])
     print_table(["arm", f"accuracy (n = {found.scores['base'].n})", "unread"], rows)
     print()
-    rows = []
-    for pair in found.pairs:
-        smallest = f"{pair.smallest:.3f}" if pair.error else "?"  # the arms never differ
-        difference, only = f"{pair.difference:+.3f} ± {pair.error:.3f}", f"{pair.only_first} : {pair.only_second}"
-        rows.append([f"{pair.first} - {pair.second}", difference, only, f"{pair.adjusted:.2g}", smallest])
-    print_table(["difference of", "value", "only one right", "Holm p", "detectable"], rows)
+    print_differences(found.pairs)

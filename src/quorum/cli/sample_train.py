@@ -60,6 +60,7 @@ def sample_train_command(
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import read_split, split_questions, training_folds, write_split
+    from quorum.data.split_folder import SplitFolder
     from quorum.train.rows.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
     strategy = SamplingStrategy(budget, weak_share, least, not any_of_weak, seed)
@@ -70,7 +71,7 @@ def sample_train_command(
     drawn = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
     file = out / "drawn.csv"
     write_sample_file(drawn.questions, file)
-    write_split(parts, out / "split.parquet")
+    write_split(parts, SplitFolder(out).split)
     summary = summarize(drawn)
     if as_json:
         print_json({**summary, "out": str(file), "subjects": drawn.quotas.to_dicts()})

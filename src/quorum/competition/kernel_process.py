@@ -67,7 +67,11 @@ def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], repo
         ) as process,
     ):
         assert process.stdout is not None
-        _follow(process.stdout, copy, report)
+        try:
+            _follow(process.stdout, copy, report)
+        except BaseException:  # stopped here: the kernel must not go on alone
+            process.kill()
+            raise
     if process.returncode:
         raise _failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
     return time.monotonic() - start

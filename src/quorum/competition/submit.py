@@ -68,6 +68,7 @@ def submit_competition(
     prepared = prepare_competition(competition, workspace, held_out, seed, report)
     answered = [run_member(prepared, toml, report) for toml in chosen]
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
+    report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
     differences = tuple(compare_additions(prepared, answered))
     return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))

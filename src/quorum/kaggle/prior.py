@@ -10,6 +10,7 @@ from quorum.data.read import read_records
 from quorum.data.repair import repair_table
 from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
+from quorum.files.run_folder import RunFolder
 from quorum.files.submission import read_sample, write_submission
 from quorum.kaggle.mount import resolve_mounts
 from quorum.question import Question, label_prior
@@ -31,7 +32,7 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     prior: dict[str, float] = {}
     with suppress(BadInput, OSError):  # what is wrong with train, the story tells
         prior = label_prior(_questions_at(table["train"], root, layout) if table.get("train") else [])
-    write_submission(Path(resolve_mounts(table["out"], root)) / "submission.csv", {}, labels, sample, prior)
+    write_submission(RunFolder(Path(resolve_mounts(table["out"], root))).submission, {}, labels, sample, prior)
 
 
 def _questions_at(path: str, root: Path, layout: Layout) -> list[Question]:
