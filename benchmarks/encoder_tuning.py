@@ -34,10 +34,10 @@ def main() -> int:
     from itertools import islice
 
     from quorum.config import apply_overrides, from_table
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import fold_pairs, held_out_questions, split_questions, training_folds
-    from quorum.data.table.columns import Layout
     from quorum.train.encoder import EncoderTuning
 
     table = apply_overrides(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
@@ -68,7 +68,8 @@ def main() -> int:
 def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render":
     """What shows questions as the encoder is shown them, with what is retrieved."""
     from quorum.ask.prompt import render_prompt
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
     from quorum.config import from_table
     from quorum.model.embed import load_embedder, load_reranker
 
@@ -98,10 +99,10 @@ def tuned(tuning: Any, learnt: "TrainingFolds", render: "Render", out: Path) -> 
 
 def answers(model: str, asked: "Sequence[Question]", render: "Render") -> "dict[str, Ballot]":
     from quorum.ask.reply import ballot_from_reply
-    from quorum.model.encoder import Encoder
+    from quorum.model.encoder import Encoder, EncoderSettings
 
     prompts = render(asked)
-    replies = Encoder(model=model).answer(prompts)
+    replies = Encoder(EncoderSettings(model=model)).answer(prompts)
     return {
         prompt.question_id: ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)
     }

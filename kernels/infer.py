@@ -55,14 +55,15 @@ class Infer:
 def main(config: Infer) -> None:
     """Answers every question file of `config`: all of them once, and then with the second looks that are wanted."""
     begun = time.monotonic()
-    from quorum.ask.asker import ExampleSettings, make_styled_asker
+    from quorum.ask.asker import make_styled_asker
     from quorum.ask.exact_match import check_no_duplicate, copy_answers
     from quorum.ask.judge_prompt import VerdictTemplate, verdict_prompt
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import ExampleSettings, RetrievalSettings
     from quorum.ask.template import Template
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.table.columns import Layout
     from quorum.files.manifest import make_manifest
     from quorum.files.outputs import RunOutputs
     from quorum.files.pass_result import PassResult

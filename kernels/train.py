@@ -60,12 +60,13 @@ def main(config: Train) -> None:
 
 def learnt_from_questions(config: Train, out: Path) -> "list[TrainingRow]":
     """The rows of the training folds, rendered as they will be asked."""
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
     from quorum.ask.template import Template
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repair_table
     from quorum.data.split import read_split, split_questions, training_folds, write_split
-    from quorum.data.table.columns import Layout
     from quorum.model.embed import load_embedder, load_reranker
     from quorum.train.rows.build import RowSettings, build_rows
     from quorum.train.rows.selection import SelectionSettings, select_folds

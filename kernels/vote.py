@@ -41,9 +41,9 @@ def main(config: Vote) -> None:
     """Votes, and writes the answers and the submission."""
     import polars as pl
 
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.table.columns import Layout
     from quorum.files.answers import ballots_from_answers, read_runs_answers, write_answers
     from quorum.files.submission import read_sample, write_submission
     from quorum.judge.ensemble.crossfit import FEWEST_TO_CROSS, cross_fit_votes

@@ -79,9 +79,9 @@ def main() -> int:
 
     from quorum.config import read_config
     from quorum.data.doctor import examine
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repair_table
-    from quorum.data.table.columns import Layout
 
     layout = read_config(Layout, given.layout) if given.layout else None
     table = read_records(given.file, layout)

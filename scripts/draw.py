@@ -113,7 +113,8 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     """
     from quorum.ask.asker import make_asker
     from quorum.ask.reply import ballot_from_reply
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
     from quorum.ask.template import Template
     from quorum.config import from_table, read_table
     from quorum.data.split import fold_pairs, strip_answers

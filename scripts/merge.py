@@ -34,7 +34,7 @@ def main() -> int:
     from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.model.transformers import Transformers
+    from quorum.model.transformers import Transformers, TransformersSettings
     from quorum.train.merge import compare_letters, find_base, merge_adapter
 
     if given.limit < 1:
@@ -50,7 +50,7 @@ def main() -> int:
     replies = []
     for caption, model, adapter in (("adapter", base, str(given.adapter)), ("merged", str(given.out), None)):
         with progress_bar(caption) as progress:
-            backend = Transformers(model, adapter=adapter, progress=progress)
+            backend = Transformers(TransformersSettings(model=model, adapter=adapter), progress=progress)
             replies.append(backend.answer(prompts))
         del backend
         gc.collect()  # there may be room for one alone

@@ -30,7 +30,8 @@ def main() -> int:
 
     import tomllib
 
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
     from quorum.config import apply_overrides, from_table
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table

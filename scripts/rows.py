@@ -80,10 +80,10 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
 
     from quorum.config import from_table
     from quorum.data.duplicates import cluster_duplicates
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import SPLIT, Split, read_split, training_folds
-    from quorum.data.table.columns import Layout
     from quorum.train.rows.selection import SelectionSettings, select_folds
 
     if (args.split is None) == (not args.all):

@@ -105,9 +105,9 @@ def main() -> int:
     given = parser.parse_args()
 
     from quorum.config import read_config
+    from quorum.data.layout import Layout
     from quorum.data.read import read_questions
     from quorum.data.split import split_questions
-    from quorum.data.table.columns import Layout
 
     questions = read_questions(given.file, read_config(Layout, given.layout) if given.layout else None)
     if all(question.answer is None for question in questions):

@@ -35,7 +35,7 @@ from quorum.judge.letter_prior import (
     remove_prior,
 )
 from quorum.model.backend import Backend
-from quorum.model.simulated import SimulatedModel
+from quorum.model.simulated import SimulatedModel, SimulatedSettings
 from quorum.question import Ballot, Question, letters
 from tests.real import real_data
 
@@ -76,14 +76,14 @@ def within_error(found: float, count: int) -> bool:
 
 def test_a_biased_model_scores_far_below_what_it_knows() -> None:
     solved = questions(600)
-    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
     assert accuracy(probabilities(model, solved), solved) < ACCURACY - 0.1
 
 
 @pytest.mark.parametrize("options", [2, 4, 7])
 def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
-    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
     shuffled = [cyclic_orders(question) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
@@ -92,7 +92,7 @@ def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None
 
 def test_random_orders_together_recover_what_a_model_knows() -> None:
     solved = questions(600)
-    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias={"A": 1.0})
+    model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias={"A": 1.0}), solved=solved)
     shuffled = [random_orders(question, 8) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
@@ -101,7 +101,7 @@ def test_random_orders_together_recover_what_a_model_knows() -> None:
 @pytest.mark.parametrize("options", [2, 4, 7])
 def test_the_prior_of_a_twentieth_of_the_questions_recovers_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
-    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
     prior = estimate_pride_prior(in_orders(model, [cyclic_orders(question) for question in solved[::20]]))
     freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
@@ -109,7 +109,7 @@ def test_the_prior_of_a_twentieth_of_the_questions_recovers_what_a_model_knows(o
 
 def test_questions_without_content_recover_what_a_model_knows() -> None:
     solved = questions(600)
-    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
     prior = estimate_corpus_prior(probabilities(model, make_content_free_questions(4)))
     freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
@@ -118,7 +118,7 @@ def test_questions_without_content_recover_what_a_model_knows() -> None:
 
 def test_the_prior_of_the_questions_themselves_brings_letter_shares_nearer_to_the_answers() -> None:
     solved = questions(600)
-    model = SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)
+    model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
     ballots = probabilities(model, solved)
     freed = [remove_prior(ballot, estimate_corpus_prior(ballots)) for ballot in ballots]
     assert count_letter_shares(ballots, letters(4))["A"] > 0.4
@@ -169,7 +169,7 @@ def test_the_fitted_temperature_is_the_one_that_was_put_in(temperature: float) -
 
 def test_a_fitted_temperature_never_makes_its_own_questions_less_likely() -> None:
     solved = questions(400)
-    ballots = probabilities(SimulatedModel(solved=solved, accuracy=ACCURACY), solved)
+    ballots = probabilities(SimulatedModel(SimulatedSettings(accuracy=ACCURACY), solved=solved), solved)
     answers = [question.answer or "" for question in solved]
     heat = fit_temperature(ballots, answers)
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.data.doctor import examine
+from quorum.data.layout import Layout
 from quorum.data.read import Record, Table, make_question, read_questions, read_records, write_questions
 from quorum.data.repair import Remark, repair_table
-from quorum.data.table.columns import Layout
 from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.question import fold_text, letters
 from tests.real import real_data

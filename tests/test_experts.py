@@ -19,7 +19,7 @@ from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt
 from quorum.train.experts.choice import (
     Criterion,
@@ -256,7 +256,7 @@ def test_replies_change_where_an_expert_is_pruned_and_only_there(folder: Path, t
     prune_experts(model, choose_experts(read_profile(profile_of(folder, kind)), "super"), tmp_path / "pruned")
     prune_experts(model, [], tmp_path / "whole")
     before, same, after = (
-        Transformers(each, dtype="float32", device="cpu").answer(PROMPTS)
+        Transformers(TransformersSettings(model=each, dtype="float32", device="cpu")).answer(PROMPTS)
         for each in (model, str(tmp_path / "whole"), str(tmp_path / "pruned"))
     )
     assert before == same
@@ -332,7 +332,7 @@ def test_an_adapter_moves_the_super_expert_alone_and_merges_to_the_same_weights(
     for name in moved:
         torch.testing.assert_close(base[name] + deltas[name], merged[name])
     replies = [
-        Transformers(model, dtype="float32", device="cpu", adapter=adapter).answer(PROMPTS)
+        Transformers(TransformersSettings(model=model, dtype="float32", device="cpu", adapter=adapter)).answer(PROMPTS)
         for model, adapter in (
             (str(planted(folder, kind)), None),
             (str(planted(folder, kind)), str(trained.folder)),

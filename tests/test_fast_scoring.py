@@ -21,7 +21,7 @@ from quorum.engine.prefix_attention import score_with_shared_prefixes
 from quorum.engine.prefixes import KEPT_TOKENS, Run, count_shared_tokens, list_ancestors, plan_blocks, plan_packs
 from quorum.engine.probe import why_not_shared
 from quorum.engine.tokens import Continuation
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt, letters
 from tests.tiny import KINDS, tiny_model
 
@@ -246,7 +246,7 @@ def test_the_backend_answers_alike_either_way(method: Any, count: int) -> None:
     head = "The following are questions about Python.\n\n" * 3
     options = tuple(f"def f{n % 3}(self)" for n in range(count))
     prompts = [Prompt(str(n), f"{head}What does argument {n} do?\nAnswer:", letters(count), options) for n in range(8)]
-    backend = Transformers(str(tiny_model("qwen3")), method=method, batch_tokens=64)
+    backend = Transformers(TransformersSettings(model=str(tiny_model("qwen3")), method=method, batch_tokens=64))
     assert backend.why_plain is None
     shared = backend.answer(prompts)
     backend.why_plain = "a test"
@@ -260,7 +260,9 @@ def test_the_backend_answers_alike_either_way(method: Any, count: int) -> None:
 def test_a_shared_beginning_changes_nothing_of_what_is_written(kind: str) -> None:
     head = "import os\n" * 12
     prompts = [Prompt(str(n), f"{head}class A{n}:\n" + "    def f(self):\n" * (n % 3), ()) for n in range(7)]
-    backend = Transformers(str(tiny_model(kind)), method="generate", max_new_tokens=6, batch_tokens=128)
+    backend = Transformers(
+        TransformersSettings(model=str(tiny_model(kind)), method="generate", max_new_tokens=6, batch_tokens=128)
+    )
     shared = backend.answer([*prompts, prompts[0]])
     assert shared[0] == shared[-1]
     backend.why_plain = "a test"

@@ -24,7 +24,7 @@ from quorum.judge.agent import Agent
 from quorum.judge.calibrate import heaviest
 from quorum.judge.refine import make_refine_settings
 from quorum.model.backend import Backend
-from quorum.model.simulated import ScriptedModel, SimulatedModel
+from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.question import Ballot, Prompt, Question, Reply, letters
 from tests.test_calibrate import ACCURACY, BIAS, within_error
 from tests.test_verify import proposed
@@ -107,7 +107,9 @@ def accuracy(ballots: dict[str, Ballot], solved: Sequence[Question]) -> float:
 )
 def test_each_setting_brings_back_what_a_biased_model_knows(bench: Bench, tables: dict[str, Any], calls: int) -> None:
     solved = made(COUNT)
-    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)}
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
+    }
     assert accuracy(bench.ask(solved, models), solved) < ACCURACY - 0.1
     assert within_error(accuracy(bench.ask(solved, models, **tables), solved), COUNT)
     assert bench.calls == {"answerer": calls}
@@ -116,7 +118,9 @@ def test_each_setting_brings_back_what_a_biased_model_knows(bench: Bench, tables
 @pytest.mark.parametrize("prior", ["pride", "content-free", "corpus"])
 def test_a_prior_is_found_for_each_number_of_options_of_a_mixed_file(bench: Bench, prior: str) -> None:
     solved = made(COUNT, lambda n: (2, 3, 5, 26)[n % 4])
-    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)}
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
+    }
     before, after = (accuracy(bench.ask(solved, models, calibrate={"prior": p}), solved) for p in ("none", prior))
     assert before < ACCURACY - 0.1
     assert within_error(after, COUNT)
@@ -224,7 +228,7 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
     solved, asked = made(150, prefix="t"), made(200)
     write(bench.folder / "train.jsonl", solved, answers=True)
     models: dict[str, Backend] = {
-        "answerer": SimulatedModel(solved=[*solved, *asked], accuracy=ACCURACY),
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY), solved=[*solved, *asked]),
         "judge": knowing([*solved, *asked], sure),
     }
     plain = bench.ask(asked, models)
@@ -244,7 +248,7 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
 @settings(deadline=None, max_examples=12)
 def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float, accuracy: float, seed: int) -> None:
     solved = made(60, prefix=f"{seed}-")
-    answerer = SimulatedModel(solved=solved, accuracy=accuracy, bias=BIAS, seed=seed)
+    answerer = SimulatedModel(SimulatedSettings(accuracy=accuracy, bias=BIAS, seed=seed), solved=solved)
     looks = make_refine_settings({}, {"prior": "corpus"}, {}, {"way": "soft"})
     fitted = Agent(
         answerer, lambda question: render_prompt(question, "letter"), looks, knowing(solved, sure)
@@ -259,7 +263,9 @@ def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float
 def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(bench: Bench) -> None:
     solved, asked = made(150, prefix="t"), made(100)
     write(bench.folder / "train.jsonl", solved, answers=True)
-    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=[*solved, *asked], accuracy=0.4, sureness=9.0)}
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=0.4, sureness=9.0), solved=[*solved, *asked])
+    }
     plain = bench.ask(asked, models)
     cooled = bench.ask(asked, models, calibrate={"temperature": 0.0}, rehearse=150, train=bench.folder / "train.jsonl")
     assert [heaviest(ballot) for ballot in cooled.values()] == [heaviest(ballot) for ballot in plain.values()]

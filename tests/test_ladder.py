@@ -27,7 +27,7 @@ from quorum.config import apply_overrides
 from quorum.files.manifest import RunManifest, list_differences
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.model.backend import Backend
-from quorum.model.simulated import SimulatedModel
+from quorum.model.simulated import SimulatedModel, SimulatedSettings
 from tests.test_calibrate import ACCURACY, BIAS
 from tests.test_judged_kernel import Bench, knowing, made, write
 
@@ -117,7 +117,7 @@ def test_every_stage_sets_settings_that_the_kernel_knows() -> None:
     import infer
 
     from quorum.ask.judge_prompt import VerdictTemplate
-    from quorum.ask.retrieve import RetrievalSettings
+    from quorum.ask.settings import RetrievalSettings
     from quorum.config import from_table
     from quorum.judge.refine import make_refine_settings
 
@@ -163,7 +163,7 @@ def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
     bench, train, held = Bench(tmp_path, monkeypatch), made(200, prefix="t"), made(300)
     write(tmp_path / "train.jsonl", train, answers=True)
     models: dict[str, Backend] = {
-        "answerer": SimulatedModel(solved=[*train, *held], accuracy=ACCURACY, bias=BIAS),
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=[*train, *held]),
         "judge": knowing([*train, *held], 0.8),
     }
 

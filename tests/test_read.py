@@ -8,8 +8,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from quorum.config import read_config
+from quorum.data.layout import Layout
 from quorum.data.read import read_questions, read_records, write_questions
-from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.question import MOST_CHOICES, Question, letters
 

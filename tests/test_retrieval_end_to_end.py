@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.ask.retrieve import Retriever
+from quorum.ask.settings import RetrievalSettings
 from quorum.competition.folder import find_competition
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.ask.retrieve import Retriever
+from quorum.ask.settings import RetrievalSettings
 from quorum.data.duplicates import cluster_duplicates
 from quorum.data.read import read_records
 from quorum.data.repair import repair_table

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.asker import ExampleSettings, make_asker
+from quorum.ask.asker import make_asker
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import parse_reply
-from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.ask.retrieve import Retriever
+from quorum.ask.settings import ExampleSettings, RetrievalSettings
 from quorum.ask.template import Template
 from quorum.config import from_table
 from quorum.data.read import write_questions

@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.ask.retrieve import Retriever
 from quorum.ask.search.index import IndexKind, build_index, index_kind, make_vector_index, model_key
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, SearchIndex, fuse_rankings, rerank_hits
+from quorum.ask.settings import RetrievalSettings
 from quorum.errors import BadInput
 from quorum.question import Question
 

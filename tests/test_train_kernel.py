@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from quorum.config import read_config
+from quorum.data.layout import Layout
 from quorum.data.read import read_questions, read_records
 from quorum.data.split import held_out_questions, read_split, split_questions, training_folds, write_split
-from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.kaggle.bundle import build_kernel

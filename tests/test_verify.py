@@ -15,7 +15,7 @@ from quorum.judge.calibrate import heaviest, normalised
 from quorum.judge.verifier_scores import combine, fit_verifier_weight, score_options
 from quorum.judge.verify import VerifiedBallots, eliminate_false
 from quorum.model.backend import Backend
-from quorum.model.simulated import ScriptedModel, SimulatedModel
+from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.question import Ballot, Prompt, Question, Reply, letters
 
 METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))
@@ -165,7 +165,7 @@ def simulated(
     chance = random.Random(seed)
     solved = [Question(f"q{n}", "?", tuple(f"{n}{c}" for c in "wxyz"), chance.choice("ABCD")) for n in range(count)]
     prompts = [ask(question) for question in solved]
-    model = SimulatedModel(solved=solved, accuracy=accuracy, seed=seed)
+    model = SimulatedModel(SimulatedSettings(accuracy=accuracy, seed=seed), solved=solved)
     ballots = {p.question_id: ballot_from_reply(r, p) for p, r in zip(prompts, model.answer(prompts), strict=True)}
     belief = {
         question.id: {

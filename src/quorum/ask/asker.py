@@ -2,13 +2,12 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from quorum.ask.prompt import Style, render_prompt
 from quorum.ask.retrieve import RetrievedContext, Retriever
 from quorum.ask.search.example import make_example
+from quorum.ask.settings import ExampleSettings
 from quorum.ask.template import Template
 from quorum.data.duplicates import exact_key
 from quorum.data.read import read_questions
@@ -19,26 +18,18 @@ Ask = Callable[[Question], Prompt]
 AskIn = Callable[[Style, Template, Question], Prompt]  # in any style and words
 
 
-@dataclass(frozen=True)
-class ExampleSettings:
-    """The settings of solved examples before every question, as a model trained by kernels/train.py was shown them."""
+def read_examples(settings: ExampleSettings) -> list[Question]:
+    """Read the solved questions to draw examples from; none without a file.
 
-    file: Path | None = None  # the training's examples.parquet, or any solved questions; None: no examples
-    count: int = 0  # drawn by chance for each question, the lesson's `examples`; 0: all, the same before each
-    seed: int = 42  # the lesson's
-
-    def read(self) -> list[Question]:
-        """The examples to draw from.
-
-        Raises:
-            BadInput: one has no answer, or there are fewer than are to be shown.
-        """
-        pool = read_questions(self.file) if self.file else []
-        if unsolved := [example.id for example in pool if example.answer is None]:
-            raise BadInput(f"{self.file}: {len(unsolved)} examples have no answer, {unsolved[0]} among them")
-        if self.count > len(pool):
-            raise BadInput(f"examples: {self.count} are to be shown, and there are {len(pool)}")
-        return pool
+    Raises:
+        BadInput: an example has no answer, or there are fewer than `count`.
+    """
+    pool = read_questions(settings.file) if settings.file else []
+    if unsolved := [example.id for example in pool if example.answer is None]:
+        raise BadInput(f"{settings.file}: {len(unsolved)} examples have no answer, {unsolved[0]} among them")
+    if settings.count > len(pool):
+        raise BadInput(f"prompt.examples.count is {settings.count}, but there are only {len(pool)} examples")
+    return pool
 
 
 def draw_examples(pool: Sequence[Question], question: Question, count: int, seed: int) -> list[Question]:
@@ -68,7 +59,7 @@ def make_styled_asker(
     is asked. A question is never shown itself; `test` says that these are the questions to submit.
     """
     shots = shots or ExampleSettings()
-    pool = [(example, exact_key(example)) for example in shots.read()]
+    pool = [(example, exact_key(example)) for example in read_examples(shots)]
     beside = dict(zip((question.id for question in questions), retriever.shown(questions, test=test), strict=True))
 
     def ask(style: Style, template: Template, question: Question) -> Prompt:

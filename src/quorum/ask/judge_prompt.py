@@ -1,6 +1,6 @@
 """What a judge is shown: an answer to be called TRUE or FALSE, or a reply to be read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from quorum.ask.template import check_places
 from quorum.question import MOST_CHOICES, Prompt, Question, letters
@@ -24,15 +24,17 @@ _LONGEST_REPLY = 8_000  # characters; of a longer reply the end is shown
 
 @dataclass(frozen=True)
 class VerdictTemplate:
-    """The settings of how a verdict is asked for; the places in {curly} brackets as in `Template`.
+    """The words in which a verifier is asked about an answer; fields in {curly} brackets as in `Template`.
 
     Raises:
         BadInput: a place that nothing fills, or one that is missing.
     """
 
-    instruction: str = VERDICT_INSTRUCTION
-    question: str = VERDICT_QUESTION
-    choice: str = VERDICT_CHOICE
+    instruction: str = field(default=VERDICT_INSTRUCTION, metadata={"help": "What the verifier is asked to do."})
+    question: str = field(
+        default=VERDICT_QUESTION, metadata={"help": "The question with {context}, {text}, {choices} and {proposed}."}
+    )
+    choice: str = field(default=VERDICT_CHOICE, metadata={"help": "One line of the list of choices."})
 
     def __post_init__(self) -> None:
         places = ("context", "text", "choices", "proposed")

@@ -6,62 +6,18 @@ struck out before anything is ranked, whatever is asked, and by the same cluster
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from quorum.ask.search.example import make_example
-from quorum.ask.search.index import Embed, IndexKind, make_vector_index, model_key
+from quorum.ask.search.index import Embed, make_vector_index, model_key
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Rerank, Searcher, SearchIndex
 from quorum.ask.search.sources import Passage, count_tokens, read_background
+from quorum.ask.settings import RetrievalSettings
 from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates, exact_key
 from quorum.data.split import TrainingFolds
-from quorum.errors import BadInput
 from quorum.question import Question
 
-SearchKind = Literal["lexical", "dense", "hybrid"]
-
 _BATCH = 1024  # questions searched for at a time
-
-
-@dataclass(frozen=True)
-class RetrievalSettings:
-    """The settings; with neither `examples` nor `passages` nothing is retrieved, and nothing loaded.
-
-    Raises:
-        BadInput: passages without a background, a number below 0.
-    """
-
-    examples: int = 0  # solved questions shown, at most
-    passages: int = 0  # pieces of background shown, at most
-    background: Path | None = None  # folder of .txt, .md, .jsonl and .parquet
-    search: SearchKind = "lexical"
-    choices: bool = False  # background is searched for with the choices too, not with the question alone
-    floor: float = 0.0  # what is less similar than this is not shown
-    tokens: int = 2000  # of all that is shown, in words and marks; the weakest gives way first
-    piece: int = 200  # words and marks of a piece of background
-    overlap: int = 40
-    model: str = ""  # the sentence-transformers model of dense and hybrid search; empty: the packaged one
-    reranker: str = ""  # a cross-encoder that puts the hits in order; empty: none
-    index: IndexKind | None = None  # None: by the number of vectors
-    cache: Path | None = None  # folder that keeps embeddings and indexes
-    near_duplicates: bool = False  # of a question to submit may be shown to it, its exact twins never
-
-    def __post_init__(self) -> None:
-        if self.passages and self.background is None:
-            raise BadInput("retrieval: passages are wanted, and no background folder is named")
-        if min(self.examples, self.passages, self.tokens) < 0:
-            raise BadInput("retrieval: examples, passages and tokens are 0 or more")
-
-    @property
-    def embeds(self) -> bool:
-        """Whether a sentence encoder is needed."""
-        return self.search != "lexical" and bool(self.examples or self.passages)
-
-    @property
-    def reranks(self) -> bool:
-        """Whether a cross-encoder is needed."""
-        return bool(self.reranker) and bool(self.examples or self.passages)
 
 
 @dataclass(frozen=True, slots=True)

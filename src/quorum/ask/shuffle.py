@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import factorial
-from typing import Literal
 
+from quorum.ask.settings import ShuffleSettings
 from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.errors import BadInput
 from quorum.question import Ballot, Question
@@ -21,23 +21,6 @@ _LETTERS_JOINED = re.compile(
     r"(?:(?i:cả|chỉ|beide|sowohl|nur) )?[A-Z](?:\s?(?:,|und|et|y|và|hoặc|和|与|或|と|와|과|및)\s?[A-Z])+\W?"
 )
 _BARE_ALL = re.compile(r"(?i)\W{0,3}(?:all|none|both|neither)\W{0,3}")  # at the end; elsewhere None may be Python's
-
-
-@dataclass(frozen=True)
-class ShuffleSettings:
-    """The settings: in which orders a question's options are shown, the given one always among them.
-
-    Raises:
-        BadInput: fewer than one order.
-    """
-
-    orders: Literal["none", "cyclic", "random"] = "none"  # none: the given one alone; cyclic: every rotation
-    count: int = 4  # of random orders, the given one included
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise BadInput(f"shuffle: {self.count} orders of the options, where at least 1 is needed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,25 +20,34 @@ PLACES = {  # what a text of the frame may hold in {curly} brackets; what it mus
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Template:
-    """The settings of a prompt's wording; an instruction or a question that is not given is the built-in one of the
-    language and the style.
+    """The words of a prompt; an instruction or question that is not set is the built-in one of the language and style.
 
-    Places in {curly} brackets are filled once: brackets inside a question are only text. A bracket that is meant as
-    such is written twice.
+    Fields in {curly} brackets are filled once: brackets inside a question are only text. A literal bracket is doubled.
 
     Raises:
         BadInput: a place that nothing fills, or one that is missing.
     """
 
-    language: Literal[Language, "auto"] = "en"  # auto: by the question's script (see `detect_language`)
-    instruction: str | None = None  # {labels}: A, B, C …
-    question: str | None = None  # {context}, {text}, {choices}, and what the model writes behind: "Answer:"
-    choice: str = "{label}. {choice}\n"
-    example: str = "{question} {answer}\n{rationale}\n"  # {question}: with the choices, as it is asked
-    passage: str = "{passage}\n\n"
-    hints: Mapping[str, str] = field(default_factory=dict)  # subject -> a sentence below the instruction; "*": all else
+    language: Literal[Language, "auto"] = field(
+        default="en", metadata={"help": "Language of the built-in words; auto: by the question's script."}
+    )
+    instruction: str | None = field(
+        default=None, metadata={"help": "First lines of the prompt; may hold {labels}. Built in when not set."}
+    )
+    question: str | None = field(
+        default=None, metadata={"help": "The question with {context}, {text}, {choices} and the cue for the answer."}
+    )
+    choice: str = field(default="{label}. {choice}\n", metadata={"help": "One line of the list of choices."})
+    example: str = field(
+        default="{question} {answer}\n{rationale}\n", metadata={"help": "A solved example; {question} has its choices."}
+    )
+    passage: str = field(default="{passage}\n\n", metadata={"help": "A passage of background."})
+    hints: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={"help": 'A sentence below the instruction by subject; "*" is for all other subjects.'},
+    )
 
     def __post_init__(self) -> None:
         for name in ("instruction", "question", "choice", "example", "passage"):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
+from quorum.data.layout import AnswerKind, Layout
 from quorum.data.table.answers import AnswerKey, detect_answer_kind, is_yes_or_no, parse_answer
 from quorum.data.table.cells import Cell, Line, RawTable, cell_at, cell_text, read_raw_table
-from quorum.data.table.columns import CHOICE_LISTS, AnswerKind, Layout, find_layout, guess_subject, is_headerless
+from quorum.data.table.columns import CHOICE_LISTS, find_layout, guess_subject, is_headerless
 from quorum.data.table.options import ParsedChoices, parse_choices, strip_own_letters
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some

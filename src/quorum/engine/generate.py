@@ -1,6 +1,9 @@
 """What a model writes after its prompts: in batches, beginnings that prompts share read once."""
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +27,31 @@ class GenerationRequest:
 
     context: tuple[int, ...]
     seed: int
+
+
+class PromptSeeds:
+    """The seeds of sampled prompts.
+
+    A seed depends on `seed`, the prompt's tokens, its `repeat` and how often this object was asked for it before: so a
+    sampled vote is the same in any batch, order or process, and the same prompt asked again is another draw.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._times: Counter[tuple[tuple[int, ...], int]] = Counter()
+
+    @contextmanager
+    def batch(self) -> Iterator[Callable[[tuple[int, ...], int], int]]:
+        """Give the function (tokens, repeat) -> seed, 56 bits. A batch that fails has drawn nothing."""
+        times = self._times.copy()
+
+        def next_seed(ids: tuple[int, ...], repeat: int) -> int:
+            times[ids, repeat] += 1
+            known = repr((self._seed, repeat, times[ids, repeat], ids)).encode()
+            return int.from_bytes(hashlib.sha256(known).digest()[:7])
+
+        yield next_seed
+        self._times = times
 
 
 def generate_after(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from quorum.ask.shuffle import ShuffleSettings
+from quorum.ask.settings import ShuffleSettings
 from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.judge.debias import CalibrateSettings

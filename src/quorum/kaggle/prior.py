@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from quorum.config import from_table
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import repair_table
-from quorum.data.table.columns import Layout
 from quorum.errors import BadInput
 from quorum.files.submission import read_sample, write_submission
 from quorum.kaggle.mount import resolve_mounts

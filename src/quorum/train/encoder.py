@@ -15,7 +15,7 @@ from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
 from quorum.train.rows.row import TrainingRow
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_bounds
+from quorum.train.validate import check_bounds, explain_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +67,6 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, 
         BadInput: no row has options, no such model or device, nothing is left to learn or too many layers are to be
             frozen, the memory does not suffice, `out` holds another training, the loss is no number any more.
     """
-    import torch
     from transformers import set_seed
 
     lessons = [row for row in rows if row.prompt.options]
@@ -86,13 +85,11 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, 
         raise BadInput(f"frozen_layers {tuning.frozen_layers}: nothing of {tuning.model} is left to learn")
     trainer = _scorer_trainer(scorer, lessons, _training_arguments(tuning, device, out))
     trainer.add_callback(make_callback(out, progress))
-    try:
+    with explain_out_of_memory(
+        f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
+        'a smaller batch or max_tokens, more frozen_layers, or dtype = "float16"',
+    ):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError:
-        raise BadInput(
-            f"the memory does not hold batch = {tuning.batch} of max_tokens = {tuning.max_tokens}: a smaller batch or "
-            "max_tokens, more frozen_layers or dtype float16 are the ways out"
-        ) from None
     scorer.save(out / "model")
     trained = make_result(trainer, out / "model")
     write_card(out, tuning.model, tuning, lessons, trained)

@@ -19,7 +19,7 @@ from quorum.train.resume import last_checkpoint
 from quorum.train.rows.encode import report_left_out
 from quorum.train.rows.row import TrainingRow
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_bounds, check_optimizer
+from quorum.train.validate import check_bounds, check_optimizer, explain_out_of_memory
 
 _FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
 
@@ -97,25 +97,16 @@ def tune_seq2seq(
     (out / "target.txt").write_text(_one_lesson(tokens, lessons[0]), encoding="utf-8")
     trainer = _seq2seq_trainer(tuning, tokens, model, lessons, out)
     trainer.add_callback(make_callback(out, progress))
-    try:
+    with explain_out_of_memory(
+        f"batch = {tuning.batch} of up to {room} tokens",
+        'a smaller batch with more accumulate, checkpointing = true, optimizer = "adafactor" or a smaller max_tokens',
+    ):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (MemoryError, RuntimeError) as error:
-        raise _out_of_memory(error, tuning, room) from None
     model.save_pretrained(out / "model")
     tokens.tokenizer.save_pretrained(out / "model")
     trained = make_result(trainer, out / "model")
     write_card(out, tuning.model, tuning, rows, trained)
     return trained
-
-
-def _out_of_memory(error: Exception, tuning: Seq2seqTuning, room: int) -> Exception:
-    """The ways out of memory, where that is what went wrong; the error itself otherwise."""
-    if "memory" not in f"{type(error).__name__} {error}".lower():
-        return error
-    return BadInput(
-        f"the memory does not hold batch = {tuning.batch} of up to {room} tokens: a smaller batch with more "
-        'accumulate, checkpointing = true, optimizer = "adafactor" or a smaller max_tokens are the ways out'
-    )
 
 
 def _seq2seq_lesson(

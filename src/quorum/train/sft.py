@@ -32,7 +32,7 @@ from quorum.train.trainable import (
     select_training_dtype,
 )
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_optimizer
+from quorum.train.validate import check_optimizer, explain_out_of_memory
 
 _PROVEN_BATCHES = 4
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
@@ -66,13 +66,14 @@ def tune_causal(
     if tuning.smoke:
         tuning, rows = _smoke(tuning, rows)
     checkpoint = last_checkpoint(out, tuning, rows)
-    try:
+    with explain_out_of_memory(
+        f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
+        'a smaller batch with more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens',
+    ):
         trainer, proof = _with_engine(tuning, rows, out, progress, say)
         (out / "mask.txt").write_text(f"{proof}\n", encoding="utf-8")
         say(str(proof))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (MemoryError, RuntimeError) as error:
-        raise _told_memory(error, tuning) from error
     folder = _saved_weights(trainer, tuning, out)
     trained = make_result(trainer, folder)
     write_card(out, tuning.model, tuning, rows, trained, adapter=tuning.method != "full")
@@ -229,14 +230,3 @@ def _smoke(tuning: CausalTuning, rows: Sequence[TrainingRow]) -> tuple[CausalTun
     tokens, batch = min(tuning.max_tokens, _SMOKE_TOKENS), min(tuning.batch, 4)
     few = replace(tuning, steps=_SMOKE_STEPS, max_tokens=tokens, batch=batch, accumulate=1, log_every=1)
     return replace(few, dtype="auto", optimizer="auto"), shortest
-
-
-def _told_memory(error: MemoryError | RuntimeError, tuning: CausalTuning) -> Exception:
-    """The way out of memory, where that is what went wrong; the error itself otherwise."""
-    text = str(error).lower()
-    if not isinstance(error, MemoryError) and "out of memory" not in text and "can't allocate memory" not in text:
-        return error
-    return BadInput(
-        f"the memory does not hold batch = {tuning.batch} of max_tokens = {tuning.max_tokens}: a smaller batch with"
-        ' more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens are the ways out'
-    )

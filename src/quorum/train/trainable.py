@@ -12,7 +12,7 @@ from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_c
 from quorum.errors import BadInput
 from quorum.train.experts.choice import DRAW_SEED, Expert, choose_experts, read_profile
 from quorum.train.experts.weights import add_expert_adapter
-from quorum.train.validate import check_bounds
+from quorum.train.validate import check_bounds, is_out_of_memory
 
 # The linear layers of attention and of the MLP, as most families call them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -171,7 +171,7 @@ def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> t
 
 
 def _as_loading(error: RuntimeError) -> Exception:
-    return error if "out of memory" in str(error).lower() else OSError(str(error))
+    return error if is_out_of_memory(error) else OSError(str(error))
 
 
 def has_unsloth() -> bool:

@@ -11,16 +11,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.ask.settings import IndexKind
 from quorum.console import Progress
 from quorum.disk import fingerprint, replace_file
 from quorum.errors import BadInput
 
-IndexKind = Literal["flat", "hnsw", "ivf", "ivfpq"]
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> n unit vectors, one a row
 Shard = NDArray[np.float16]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from quorum.data.table.columns import AnswerKind
+from quorum.data.layout import AnswerKind
 from quorum.errors import BadInput
 from quorum.question import MOST_CHOICES, fold_text, letters
 

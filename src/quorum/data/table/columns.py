@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from string import ascii_uppercase
-from typing import Any, Literal
+from typing import Any
 
+from quorum.data.layout import Layout
 from quorum.data.table.cells import Line, RawTable
 from quorum.errors import BadInput
-
-AnswerKind = Literal["letter", "index0", "index1", "text", "boolean"]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -37,27 +36,6 @@ _ONE_CHOICE = re.compile(
 )
 _UNNAMED = ("", "unnamed:0")
 _SPLIT_SUFFIX = re.compile(r"[_-](test|dev|val|valid|validation|train)$")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which column is what; None is found by the columns' names. `question.stem` is an entry of the dict `question`.
-
-    `choices` names one column that holds a list, or several in label order; [] says that the questions are open.
-    `answer_kind` says how answers are written: the label; the choice's place counted from 0 or from 1; its text; or
-    yes/no, true/false (questions without choices of their own get "yes" and "no"). `header` is for CSV files.
-    """
-
-    id: str | None = None
-    question: str | None = None
-    choices: tuple[str, ...] | None = None
-    answer: str | None = None
-    answer_kind: AnswerKind | None = None
-    subject: str | None = None
-    group: str | None = None
-    context: str | None = None
-    rationale: str | None = None
-    header: bool | None = None
 
 
 def find_layout(given: Layout, sheet: RawTable, where: str) -> Layout:
