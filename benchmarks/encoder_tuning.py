@@ -38,7 +38,7 @@ def main() -> int:
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import fold_pairs, held_out_questions, split_questions, training_folds
-    from quorum.train.encoder import EncoderTuning
+    from quorum.train.settings import EncoderTuning
 
     table = apply_overrides(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
     solved = repair_table(

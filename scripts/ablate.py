@@ -2,7 +2,7 @@
 
 An arm is the member with some settings set otherwise, or another member, answered by the kernel in a process of its
 own. Retrieval's arms are there by default; whatever else can be switched joins the table by name:
-  scripts/ablate.py data/sample --arm "in letters: prompt=letter" --arm "copied: kernels/neighbour.toml"
+  scripts/ablate.py data/sample --arm "in letters: prompt.style=letter" --arm "copied: kernels/neighbour.toml"
 With --ladder the named stages are climbed instead, each kept only if it gains: calibrated, shuffled, retrieval,
 chain-of-thought, the same where it pays, votes, verify, and then any --arm:
   scripts/ablate.py data/sample --ladder --winner winner.toml
@@ -188,7 +188,7 @@ def check_comparable(arm: Arm, account: "RunManifest", plain: "RunManifest", any
     from quorum.files.manifest import list_differences
 
     said = {
-        "prompt": ("prompt", "template", "verdict", "reason"),
+        "prompt": ("prompt", "refine"),
         "precision": ("backend",),
         "questions": ("questions",),
     }
@@ -206,7 +206,14 @@ def answered(ground: "Ground", arm: Arm, folder: str) -> tuple[Run, Cost]:
     out = Path("runs") / ground.competition.name / folder
     questions = [str(ground.folder / "heldout.parquet")]
     train = str(ground.folder / "train.parquet")
-    given = {"questions": questions, "train": train, "sample": "", "out": str(out), "journal": "", **arm.settings}
+    given = {
+        "questions": questions,
+        "train": train,
+        "sample": "",
+        "out": str(out),
+        "limits.journal": "",
+        **arm.settings,
+    }
     before = cpu_of_children()
     seconds = kernel("infer", arm.toml, given)
     cost = Cost(
@@ -258,7 +265,7 @@ def stages(ground: "Ground", args: argparse.Namespace) -> "list[Stage]":
         args.rehearse,
         verifier.get("backend"),
         ground.competition.metric,
-        verifier.get("verdict"),
+        verifier.get("refine", {}).get("verdict"),
     )
     return [*([] if args.only else built_in), *(Stage(arm.name, arm.settings) for arm in more)]
 

@@ -70,7 +70,7 @@ def torn_share(answers: Path) -> float | None:
     from quorum.files.manifest import read_manifest
 
     path = answers.with_name("run.json")
-    return read_manifest(path).torn.get(answers.stem) if path.exists() else None
+    return read_manifest(path).order_sensitive.get(answers.stem) if path.exists() else None
 
 
 def plot(runs: "list[LabelHabits]", path: Path) -> None:

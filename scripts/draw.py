@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.ask.prompt import Style
+from quorum.ask.settings import PromptSettings, RetrievalSettings
 from quorum.console import DONE, print_json, print_status, progress_bar, run_program
 from quorum.errors import BadInput
 
@@ -32,9 +32,8 @@ class Member:
 
     run: str
     backend: Mapping[str, Any]
-    prompt: Style = "letter"
-    template: Mapping[str, Any] = field(default_factory=dict)
-    retrieval: Mapping[str, Any] = field(default_factory=dict)
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
 
 
 def main() -> int:
@@ -114,8 +113,6 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     from quorum.ask.asker import make_asker
     from quorum.ask.reply import ballot_from_reply
     from quorum.ask.retrieve import Retriever
-    from quorum.ask.settings import RetrievalSettings
-    from quorum.ask.template import Template
     from quorum.config import from_table, read_table
     from quorum.data.split import fold_pairs, strip_answers
     from quorum.files.answers import make_answers, write_answers
@@ -127,8 +124,6 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     member = from_table(
         Member, {name: table[name] for name in Member.__annotations__ if name in table}, str(args.backend)
     )
-    retrieval = from_table(RetrievalSettings, member.retrieval, "retrieval")
-    template = from_table(Template, member.template, "template")
     ballots: dict[str, Ballot] = {}
     with progress_bar("out-of-fold answers") as progress:
         for fold, (rest, asked) in zip(folds.split.folds, fold_pairs(folds), strict=True):
@@ -137,7 +132,8 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
                 known = f"{folds.split.fingerprint} but fold {fold}"
                 backend = JournalBackend(backend, args.journal, f"{journal_name(member.backend, args.train)} {known}")
             shown = strip_answers(asked)
-            ask = make_asker(Retriever(retrieval, rest, load_embedder, load_reranker), shown, member.prompt, template)
+            retriever = Retriever(member.retrieval, rest, load_embedder, load_reranker)
+            ask = make_asker(retriever, shown, member.prompt.style, member.prompt.template)
             for first in range(0, len(shown), BATCH):
                 prompts = [ask(question) for question in shown[first : first + BATCH]]
                 for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):

@@ -149,11 +149,16 @@ def compare(given: argparse.Namespace) -> None:
         raise BadInput(f"--draws {given.draws}; at least one control is drawn")
     keep_profile(given.experts, given.out / "experts.json")
     parts = {name: str(given.split / f"{name}.parquet") for name in ("train", "heldout", "split")}
-    asked: dict[str, Any] = {"questions": [parts["heldout"]], "train": parts["train"], "sample": "", "journal": ""}
+    asked: dict[str, Any] = {
+        "questions": [parts["heldout"]],
+        "train": parts["train"],
+        "sample": "",
+        "limits.journal": "",
+    }
     learnt: dict[str, Any] = {"train": parts["train"], "split": parts["split"], "trainer.model": given.model}
     if not any(question.choices for question in read_questions(Path(parts["heldout"]))):
         asked |= {"prompt": "cot", "backend.method": "generate"}
-        learnt |= {"lesson.style": "cot", "lesson.target": "rationale"}
+        learnt |= {"rows.style": "cot", "rows.target": "rationale"}
     arms = {"base": {"backend.model": given.model}, **pruned_arms(given), **trained_arms(given, learnt)}
     files = {}
     for arm, model in arms.items():

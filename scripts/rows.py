@@ -13,7 +13,7 @@ from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
-    from quorum.train.rows.build import TrainingRows
+    from quorum.train.build_rows import TrainingRows
     from quorum.train.rows.row import TrainingRow
 
 
@@ -47,7 +47,7 @@ def main() -> int:
         "--settings", type=Path, metavar="TOML", help="of kernels/train.py, for lesson, template, sampling"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("override", nargs="*", metavar="key=value", help="lesson.target=rationale lesson.style=cot …")
+    parser.add_argument("override", nargs="*", metavar="key=value", help="rows.target=rationale lesson.style=cot …")
     args = parser.parse_intermixed_args()  # settings may stand behind the options
 
     from quorum.config import apply_overrides, read_table
@@ -84,7 +84,8 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import SPLIT, Split, read_split, training_folds
-    from quorum.train.rows.selection import SelectionSettings, select_folds
+    from quorum.train.rows.selection import select_folds
+    from quorum.train.settings import SelectionSettings
 
     if (args.split is None) == (not args.all):
         raise BadInput("name the split with --split, or say with --all that every question may be learnt from")
@@ -105,12 +106,11 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
 
 
 def taught_by(folds: "TrainingFolds", table: dict[str, Any]) -> "TrainingRows":
-    from quorum.ask.template import Template
     from quorum.config import from_table
-    from quorum.train.rows.build import RowSettings, build_rows
+    from quorum.train.build_rows import build_rows
+    from quorum.train.settings import RowSettings
 
-    lesson = from_table(RowSettings, table.get("lesson", {}), "lesson")
-    return build_rows(folds, lesson, template=from_table(Template, table.get("template", {}), "template"))
+    return build_rows(folds, from_table(RowSettings, table.get("rows", {}), "rows"))
 
 
 def words_of(rows: "list[TrainingRow]") -> int:

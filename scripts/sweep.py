@@ -149,7 +149,7 @@ def tried(
     if others:
         files.append(out / "questions" / "second.parquet")
         write_questions(strip_answers(others), files[1])
-    given = settings_of(ground, candidate, args.member, files, out) | {"sample": "", "journal": ""}
+    given = settings_of(ground, candidate, args.member, files, out) | {"sample": "", "limits.journal": ""}
     seconds = kernel("infer", args.member, given)
     ballots = ballots_from_answers(read_answers(out / "heldout.parquet"))
     score = score_answers(ballots, make_solution(ground.held_out)).overall

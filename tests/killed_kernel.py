@@ -19,6 +19,7 @@ import quorum.data.repair
 import quorum.files.submission  # noqa: F401
 import quorum.model.around.managed
 from quorum.config import read_config
+from quorum.judge.settings import RunSettings
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 
 SECONDS = 0.001  # that the model takes for a question
@@ -34,7 +35,7 @@ def main(toml: Path, notes: Path) -> None:
         return believer.answer([prompt])[0]
 
     quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(slow)
-    config = read_config(infer.Infer, toml)
+    config = read_config(RunSettings, toml)
     for _ in sys.stdin:
         run = os.fork()
         if run == 0:

@@ -35,8 +35,8 @@ from quorum.train.experts.choice import (
 from quorum.train.experts.profile import find_fused_experts, profile_experts
 from quorum.train.experts.weights import add_expert_adapter, check_others_unchanged, prune_experts
 from quorum.train.merge import compare_letters, merge_adapter
+from quorum.train.settings import CausalTuning
 from quorum.train.sft import tune_causal
-from quorum.train.trainable import CausalTuning
 from quorum.train.trained import TrainingResult
 from tests.largest import largest_rows, write_largest
 from tests.real import real_data

@@ -52,7 +52,7 @@ def test_the_kernel_answers_from_the_background_and_transfers_only_where_it_is_t
     (folder / "settings.toml").write_text(
         SETTINGS + '[backend]\nname = "encoder"\n[retrieval]\nbackground = "background"\npassages = 1\n'
     )
-    done = run(folder, "kernels/infer.py", "settings.toml", "transfer=true")
+    done = run(folder, "kernels/infer.py", "settings.toml", "refine.copy_exact=true")
     assert done.returncode == 0, done.stderr
     ballots = ballots_from_answers(read_answers(folder / "out" / "test.parquet"))
     assert [max(ballots[id], key=ballots[id].get) for id in ("q1", "q2")] == ["B", "A"]
@@ -67,7 +67,7 @@ def best_labels(path):
     return {id: max(ballot, key=ballot.get) for id, ballot in ballots_from_answers(read_answers(path)).items()}
 
 
-@pytest.mark.parametrize("setting", ['backend.name="neighbour"', "transfer=true"])
+@pytest.mark.parametrize("setting", ['backend.name="neighbour"', "refine.copy_exact=true"])
 def test_a_file_that_may_be_scored_is_refused_where_its_questions_stand_solved_in_train(setting, folder):
     rows = [row.rpartition(",")[0] for row in TRAIN.splitlines()]
     (folder / "heldout.csv").write_text("\n".join([rows[0], *rows[1:4], "n1,Is anything new here?,\"['y', 'n']\""]))
@@ -87,7 +87,7 @@ def test_a_file_that_may_be_scored_is_refused_where_its_questions_stand_solved_i
 
 def test_what_may_not_be_submitted_has_no_answers_copied_into_it(folder):
     (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
-    done = run(folder, "kernels/infer.py", "settings.toml", "transfer=true", "sample=")
+    done = run(folder, "kernels/infer.py", "settings.toml", "refine.copy_exact=true", "sample=")
     assert (done.returncode, "without a sample there is none" in done.stderr) == (2, True)
 
 

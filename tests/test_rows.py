@@ -18,7 +18,8 @@ from quorum.config import from_table
 from quorum.data.read import write_questions
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.build import RowSettings, build_rows, make_rows
+from quorum.train.build_rows import build_rows, make_rows
+from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
 
@@ -189,7 +190,7 @@ def test_held_out_questions_are_in_no_row_and_in_no_pool():
 )
 def test_a_lesson_that_contradicts_itself_is_refused(table, found):
     with pytest.raises(BadInput) as caught:
-        from_table(RowSettings, table, "lesson")
+        from_table(RowSettings, table, "rows")
     assert found in str(caught.value)
 
 
@@ -270,7 +271,7 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
     write_split(parts, tmp_path / "split.parquet")
     solved, rows = tmp_path / "solved.csv", tmp_path / "rows.jsonl"
     done = run_rows(
-        solved, "--split", tmp_path / "split.parquet", "--out", rows, "--json", "lesson.shuffles=1", "lesson.examples=1"
+        solved, "--split", tmp_path / "split.parquet", "--out", rows, "--json", "rows.shuffles=1", "rows.examples=1"
     )
     assert done.returncode == 0, done.stderr
     told, found = json.loads(done.stdout), read_rows(rows)
@@ -285,8 +286,8 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
     ("arguments", "found"),
     [
         ([], "name the split with --split"),
-        (["--all", "lesson.target=essay"], "allowed are letter, option, rationale"),
-        (["--all", "lesson.verse=1"], "unknown setting 'verse'"),
+        (["--all", "rows.target=essay"], "allowed are letter, option, rationale"),
+        (["--all", "rows.verse=1"], "unknown setting 'verse'"),
         (["--all", "--split", "x.parquet"], "name the split with --split"),
     ],
 )

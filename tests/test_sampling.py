@@ -21,7 +21,6 @@ from quorum.train.rows.sampling import (
     write_sample_file,
 )
 from quorum.train.rows.selection import (
-    SelectionSettings,
     count_words,
     drop_longer_than,
     hold_out_validation,
@@ -29,6 +28,7 @@ from quorum.train.rows.selection import (
     make_token_counter,
     select_folds,
 )
+from quorum.train.settings import SelectionSettings
 from tests.folds import make_folds
 
 

@@ -25,7 +25,8 @@ from quorum.model.backend import open_backend
 from quorum.model.seq2seq import Seq2seq, Seq2seqSettings
 from quorum.question import Message, Prompt, letters
 from quorum.train.rows.row import TrainingRow
-from quorum.train.seq2seq import Seq2seqTuning, tune_seq2seq
+from quorum.train.seq2seq import tune_seq2seq
+from quorum.train.settings import Seq2seqTuning
 from tests.tiny import tiny_tokenizer
 
 

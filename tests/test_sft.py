@@ -26,8 +26,9 @@ from quorum.question import Question, Reply
 from quorum.train import packing, sft, trainable
 from quorum.train.merge import compare_letters
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import CausalTuning
 from quorum.train.sft import tune_causal
-from quorum.train.trainable import CausalTuning, find_lora_targets
+from quorum.train.trainable import find_lora_targets
 from quorum.train.trained import TrainingResult
 from tests.largest import largest_questions, largest_rows, write_largest
 from tests.tiny import tiny_model

@@ -94,7 +94,7 @@ def test_what_is_no_prompt_s_fault_ends_the_run_at_once(error):
 
 
 def guarded(model, folder, **limits):
-    limits = {"clock": time.monotonic, "journal": folder / "journal.sqlite", "tell": lambda line: None, **limits}
+    limits = {"clock": time.monotonic, "journal": folder / "journal.sqlite", "report": lambda line: None, **limits}
     return ManagedBackend(model, {"name": "fake"}, **limits)
 
 

@@ -17,11 +17,13 @@ from quorum.data.read import read_questions, read_records
 from quorum.data.split import held_out_questions, read_split, split_questions, training_folds, write_split
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.judge.settings import RunSettings
 from quorum.kaggle.bundle import build_kernel
 from quorum.question import Question
+from quorum.train.build_rows import build_rows
 from quorum.train.resume import clear_training
-from quorum.train.rows.build import RowSettings, build_rows
 from quorum.train.rows.formats import write_rows
+from quorum.train.settings import RowSettings
 from tests.test_seq2seq import t5_folder
 from tests.tiny import tiny_model
 
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 TRAIN = """run = "taught"
 train = "train.csv"
 out = "taught"
-[lesson]
+[rows]
 style = "bare"
 [trainer]
 name = "encoder"
@@ -39,7 +41,7 @@ frozen_layers = 5
 INFER = """run = "asked"
 questions = ["train.csv"]
 out = "asked"
-prompt = "bare"
+prompt.style = "bare"
 [backend]
 name = "encoder"
 model = "taught/model"
@@ -77,7 +79,7 @@ def test_the_printed_kernel_trains_on_the_training_folds_and_the_infer_kernel_as
     card = (folder / "taught" / "model" / "README.md").read_text()
     assert "30 of 30 questions" in card
     infer = story("infer", monkeypatch)
-    infer.main(read_config(infer.Infer, folder / "infer.toml"))
+    infer.main(read_config(RunSettings, folder / "infer.toml"))
     ballots = ballots_from_answers(read_answers(folder / "asked" / "train.parquet"))
     assert len(ballots) == 40
     assert all(set(ballot) == set("ABC") for ballot in ballots.values())
@@ -117,7 +119,7 @@ def written_rows(folder, form="prompt", ids=True):
     return [question.id for question in held_out_questions(parts, questions)]
 
 
-ROWS = ["train=rows.jsonl", "lesson={}"]
+ROWS = ["train=rows.jsonl", "rows={}"]
 BY_SPLIT = [*ROWS, "split=split.parquet"]
 
 

@@ -1,8 +1,10 @@
 """A clean list of questions out of a table as it was found; nothing is changed in silence."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from quorum.data.read import Record, Table, make_question
+from quorum.data.layout import Layout
+from quorum.data.read import Record, Table, make_question, read_records
 from quorum.data.table.answers import parse_spoken_label
 from quorum.question import MOST_CHOICES, Question
 
@@ -26,6 +28,15 @@ class RepairedTable:
     questions: list[Question]
     changes: list[Remark]
     dropped: list[Remark]
+
+
+def read_clean_questions(path: Path, layout: Layout | None = None) -> list[Question]:
+    """Read a question file and repair it.
+
+    Raises:
+        BadInput: the file cannot be read as questions.
+    """
+    return repair_table(read_records(path, layout)).questions
 
 
 def repair_table(table: Table) -> RepairedTable:

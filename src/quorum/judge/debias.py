@@ -2,12 +2,9 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
-from typing import Literal
 
 from quorum.ask.shuffle import count_movable, cyclic_orders
-from quorum.errors import BadInput
 from quorum.judge.letter_prior import (
     LetterPrior,
     estimate_corpus_prior,
@@ -15,32 +12,10 @@ from quorum.judge.letter_prior import (
     make_content_free_questions,
     remove_prior,
 )
+from quorum.judge.settings import CalibrateSettings
 from quorum.question import Ballot, Question
 
 _FEWEST_FOR_A_PRIOR = 20  # questions of each number of options, where there are so many
-
-
-@dataclass(frozen=True)
-class CalibrateSettings:
-    """The settings: what letter prior is taken out of ballots, and how sure they are then made.
-
-    `prior`: *content-free* of questions without content, *pride* of `share` of the questions in every rotation,
-    *corpus* of the questions themselves. `temperature` is T in p^(1/T); 0: fitted on rehearsed questions.
-
-    Raises:
-        BadInput: a setting is out of range.
-    """
-
-    prior: Literal["none", "content-free", "pride", "corpus"] = "none"
-    share: float = 0.05
-    seed: int = 42  # of the questions that PriDe asks in every rotation
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.share <= 1 or self.temperature < 0:
-            raise BadInput(
-                f"calibrate: share {self.share}, temperature {self.temperature}; allowed are above 0 to 1, 0 or more"
-            )
 
 
 def estimate_prior(

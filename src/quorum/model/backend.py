@@ -85,6 +85,11 @@ def read_backend_settings(table: Mapping[str, Any]) -> Any:
     return from_table(settings, {key: value for key, value in table.items() if key != "name"}, f"backend {name!r}")
 
 
+def list_backend_settings() -> dict[str, type]:
+    """Return the settings class of every kind of backend, by a caption for help texts."""
+    return {f'[backend] name = "{name}"': _backend_classes(name)[0] for name in KINDS}
+
+
 def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> Backend:
     """Load the backend that a `[backend]` table names.
 

@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from quorum.console import Progress
 from quorum.engine.checkpoint import fast_device, fast_dtype
@@ -18,45 +18,11 @@ from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
 from quorum.train.rows.encode import report_left_out
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import Seq2seqTuning
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_bounds, check_optimizer, explain_out_of_memory
+from quorum.train.validate import check_optimizer, explain_out_of_memory
 
 _FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
-
-
-@dataclass(frozen=True)
-class Seq2seqTuning:
-    """How an encoder-decoder is fine-tuned: all of its weights, in float32 (bfloat16 arithmetic where a GPU has it).
-
-    Half precision is not among the settings: T5's activations overflow in it.
-
-    Raises:
-        BadInput: a number out of its range.
-    """
-
-    model: str = "google/flan-t5-base"  # a hub id or a folder
-    revision: str | None = None
-    epochs: float = 3.0
-    steps: int | None = None  # in place of epochs
-    batch: int = 8  # rows on the device at once
-    accumulate: int = 1  # batches a step
-    learning_rate: float = 1e-4
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    warmup: float = 0.05  # share of the steps; from 1 on a number of steps
-    weight_decay: float = 0.01
-    optimizer: str = "adamw_torch"  # adafactor, T5's own, keeps a fraction of AdamW's state
-    checkpointing: bool = False  # recompute activations: less memory, a third more time
-    max_tokens: int | None = None  # the longest prompt; as the seq2seq backend's context_tokens
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 3407
-    log_every: int = 10  # steps
-    save_every: int = 100  # steps between checkpoints
-    keep: int = 3  # checkpoints that are kept
-    log: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    smoke: bool = False  # a few steps on the shortest rows: does it run at all?
-
-    def __post_init__(self) -> None:
-        check_bounds("seq2seq", self)
 
 
 def tune_seq2seq(

@@ -15,18 +15,17 @@ from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
-from quorum.train.experts.weights import check_others_unchanged
 from quorum.train.loss import make_plain_loss_trainer
 from quorum.train.packing import attend_row_by_row
 from quorum.train.resume import last_checkpoint
 from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
 from quorum.train.rows.mask import MaskProof, prove_mask
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import CausalTuning
 from quorum.train.trainable import (
-    CausalTuning,
+    AdapterFactory,
     has_unsloth,
     import_unsloth,
-    list_adapted_experts,
     prepare_model,
     prepare_unsloth_model,
     select_training_dtype,
@@ -44,6 +43,7 @@ def tune_causal(
     out: Path,
     progress: Progress,
     say: Callable[[str], None] = lambda text: None,
+    adapter: AdapterFactory | None = None,
 ) -> TrainingResult:
     """OUT/adapter (OUT/model where all weights learn) after training on `rows`; a killed run goes on where it stood.
 
@@ -65,33 +65,50 @@ def tune_causal(
         raise BadInput(f"log {tuning.log}: the package {tuning.log} is not installed; pip install {tuning.log}")
     if tuning.smoke:
         tuning, rows = _smoke(tuning, rows)
-    checkpoint = last_checkpoint(out, tuning, rows)
+    checkpoint = last_checkpoint(out, tuning, rows, adapter.settings if adapter else None)
     with explain_out_of_memory(
         f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
         'a smaller batch with more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens',
     ):
-        trainer, proof = _with_engine(tuning, rows, out, progress, say)
+        trainer, proof = _with_engine(tuning, rows, out, progress, say, adapter)
         (out / "mask.txt").write_text(f"{proof}\n", encoding="utf-8")
         say(str(proof))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if adapter is not None:
+        adapter.check(trainer.model)
     folder = _saved_weights(trainer, tuning, out)
     trained = make_result(trainer, folder)
-    write_card(out, tuning.model, tuning, rows, trained, adapter=tuning.method != "full")
+    write_card(
+        out,
+        tuning.model,
+        tuning,
+        rows,
+        trained,
+        adapter=tuning.method != "full",
+        extra=adapter.settings if adapter else None,
+    )
     return trained
 
 
 def _with_engine(
-    tuning: CausalTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress, say: Callable[[str], None]
+    tuning: CausalTuning,
+    rows: Sequence[TrainingRow],
+    out: Path,
+    progress: Progress,
+    say: Callable[[str], None],
+    adapter: AdapterFactory | None,
 ) -> tuple[Any, MaskProof]:
     """The trainer, ready for its first step, and the proof of its mask."""
-    unsloth = _with_unsloth(tuning, out, say)  # before transformers and trl are imported, which it changes
+    unsloth = adapter is None and _with_unsloth(
+        tuning, out, say
+    )  # before transformers and trl are imported, which it changes
     import transformers
 
     for library in ("trl", "transformers", "unsloth"):
         logging.getLogger(library).setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
     arguments = _arguments(tuning)
-    tokenizer, model = (prepare_unsloth_model if unsloth else prepare_model)(tuning, say)
+    tokenizer, model = prepare_unsloth_model(tuning, say) if unsloth else prepare_model(tuning, say, adapter)
     tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _ends(model))
     most = min(tuning.max_tokens, longest_sequence(model, tokenizer) - 1)  # the stop token is on top
     encoded = encode_rows(tokens, rows, most, stop)
@@ -116,8 +133,6 @@ def _with_engine(
 def _with_unsloth(tuning: CausalTuning, out: Path, say: Callable[[str], None]) -> bool:
     """Whether Unsloth is the engine; it is imported then."""
     wanted = tuning.engine == "unsloth"
-    if tuning.adapt is not None:  # through PEFT's own wrapper of parameters
-        return False
     if not wanted and not (tuning.engine == "auto" and fast_device() == "cuda" and has_unsloth()):
         return False
     try:
@@ -211,8 +226,6 @@ def _ends(model: Any) -> list[int]:
 def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
     """The folder with the adapter, or the model and its tokenizer, as safetensors."""
     folder = out / ("model" if tuning.method == "full" else "adapter")
-    if tuning.adapt is not None:
-        check_others_unchanged(trainer.model, list_adapted_experts(tuning))
     if tuning.method == "full":
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
