@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers, ranked
+from quorum.ballot import ranked
+from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers
 from quorum.judge.ensemble.pool import average_probabilities, vote_majority
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import polars as pl
 
+from quorum.ballot import Ballot
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
-from quorum.question import Ballot
 
 ANSWERS = pl.Schema({"run": pl.String, "id": pl.String, "label": pl.String, "weight": pl.Float64})
 
@@ -109,8 +109,3 @@ def ballots_from_answers(answers: pl.DataFrame) -> dict[str, Ballot]:
         if label is not None:
             ballot[label] = weight
     return ballots
-
-
-def ranked(ballot: Ballot) -> list[str]:
-    """The labels of a ballot, heaviest first; a tie goes to the label that comes first in the alphabet."""
-    return sorted(ballot, key=lambda label: (-ballot[label], label))

@@ -7,7 +7,7 @@ from typing import Any
 from quorum.ask.shuffle import ShuffleSettings
 from quorum.config import from_table
 from quorum.errors import BadInput
-from quorum.judge.debias import CalibrateSettings
+from quorum.judge.letter_prior import CalibrateSettings
 from quorum.judge.verify import VerifySettings
 from quorum.judge.votes import VoteSettings
 from quorum.question import Question
