@@ -320,7 +320,7 @@ def test_labels_that_no_run_ever_gives_are_refused_and_a_handful_of_them_is_too_
     gold.head(5).write_csv(tmp_path / "d.csv")
     told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "d.csv"), "--json").stdout)
     assert (told["method"], told["out_of_fold"]) == ("agreement", None)
-    assert "5 labelled questions are too few" in told["warnings"][0]
+    assert "too few labelled questions to fit weights on: 5" in told["warnings"][0]
 
 
 def test_a_column_that_is_no_run_is_named(tmp_path):

@@ -128,8 +128,8 @@ def test_a_question_and_a_label_that_a_run_lacks_are_reported_by_kernel_and_scri
     assert [line.removeprefix("warning: ") for line in by_kernel] == [
         "run 'weak' lacks 1 of 200 questions; they count as unread",
         "run 'silent' has no answer to any of 200 questions",
-        "1 votes are for labels that the question lacks and do not count: other/q3: Z",
-        "5 labelled questions are too few to fit weights on (10 are needed)",
+        "votes for labels that their question lacks do not count; 1 found: other/q3: Z",
+        "too few labelled questions to fit weights on: 5, where 10 are needed",
     ]
 
 
@@ -184,12 +184,20 @@ def test_runs_without_labelled_answers_and_runs_that_have_nothing_else_are_repor
     assert set(found.rule.weights) <= {"weak", "strong"}
 
 
-def test_labelled_questions_that_no_run_could_read_are_not_used():
+def test_runs_under_other_names_on_the_labelled_questions_are_refused():
+    gold, test, dev = halves()
+    renamed = {f"{name}-dev": own for name, own in dev.items()}
+    with pytest.raises(BadInput, match="called weak, strong, .* files weak-dev, strong-dev, .* the same name in both"):
+        poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(renamed)))
+
+
+@pytest.mark.parametrize(("method", "used"), [("auto", "agreement"), ("majority", "majority"), ("glad", "glad")])
+def test_labelled_questions_that_no_run_could_read_are_not_used(method, used):
     gold, test, _ = halves()
     silent = {name: dict.fromkeys(gold) for name in test}
-    found = poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(silent)), cross_fit=True)
+    found = poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(silent)), method=method, cross_fit=True)
     assert "no run has an answer to any of 80 labelled questions; they are not used" in found.warnings
-    assert found.rule.method == "agreement"
+    assert found.rule.method == used
     assert set(ballots_from_answers(found.crossed)) == set(gold)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from quorum.errors import list_some
+from quorum.errors import BadInput, list_some
 from quorum.judge.ensemble.diagnostics import find_copied_runs, find_foreign_alphabets, find_near_copies
 
 Labels = Mapping[str, Sequence[str]]  # the labels of each question by id; empty, or without the id: not known
@@ -18,6 +18,9 @@ def screen_runs(
     Args:
         answers: the runs' answers to the questions that are voted on.
         labelled: the same runs' answers to labelled questions, where these are not in `answers`.
+
+    Raises:
+        BadInput: no run has answers to both.
     """
     frames = [answers] if labelled is None else [answers, labelled]
     copies = find_copied_runs(frames)
@@ -63,6 +66,11 @@ def _describe_gaps(answers: pl.DataFrame, what: str) -> list[str]:
 def _match_runs(answers: pl.DataFrame, labelled: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Drop runs that only have labelled answers, and warn of them and of runs that have none."""
     voting, known = (frame["run"].unique(maintain_order=True).to_list() for frame in (answers, labelled))
+    if not set(voting) & set(known):
+        raise BadInput(
+            f"the runs are called {list_some(voting)}, and in the labelled questions' files {list_some(known)}; "
+            "a run needs the same name in both"
+        )
     warnings = [f"run {name!r} has no labelled answers: its weight is unknown" for name in voting if name not in known]
     warnings += [f"run {name!r} has labelled answers only and has no vote" for name in known if name not in voting]
     return labelled.filter(pl.col("run").is_in(voting)), warnings
@@ -83,5 +91,5 @@ def _void_foreign_labels(answers: pl.DataFrame, labels: Labels) -> tuple[pl.Data
     marked = foreign.select("run", "id", "label", foreign=pl.lit(True))
     joined = answers.join(marked, on=["run", "id", "label"], how="left", maintain_order="left")
     weight = pl.when("foreign").then(0.0).otherwise("weight").alias("weight")
-    warning = f"{len(foreign)} votes are for labels that the question lacks and do not count: {list_some(found)}"
+    warning = f"votes for labels that their question lacks do not count; {len(foreign)} found: {list_some(found)}"
     return joined.select("run", "id", "label", weight), [warning]

@@ -41,10 +41,6 @@ class Voters:
     method: str
     run: str
 
-    @property
-    def equal_weights(self) -> dict[str, float]:
-        return dict.fromkeys(self.answers["run"].unique(maintain_order=True), 1.0)
-
     def check_gold(self, gold: pl.DataFrame) -> list[str]:
         """Return warnings about labelled questions that cannot be used; refuse those that do not fit the runs."""
         known = self.labelled.join(gold, on="id")
@@ -60,7 +56,7 @@ class Voters:
                 f"the labelled questions' answers are {expected}, and no run gives one of them: theirs are {found}"
             )
         if count < FEWEST_LABELLED and self._works_without_gold:
-            return [f"{count} labelled questions are too few to fit weights on ({FEWEST_LABELLED} are needed)"]
+            return [f"too few labelled questions to fit weights on: {count}, where {FEWEST_LABELLED} are needed"]
         return []
 
     def select(self, gold: pl.DataFrame | None) -> tuple[VotingRule, list[str]]:
@@ -77,16 +73,15 @@ class Voters:
         ]
         if rule.weights or rule.subject_weights:
             return rule, warnings
-        plain = replace(rule, method="majority", pool="votes", weights=self.equal_weights, temperatures={})
+        plain = replace(rule, method="majority", pool="votes", weights=self._equal_weights, temperatures={})
         return plain, [*warnings, "no run is right often enough to get a weight: using the plain majority"]
 
     def count(self, answers: pl.DataFrame, rule: VotingRule) -> pl.DataFrame:
         """Return the ballots that the rule makes of some answers."""
-        match rule.method:
-            case "dawid-skene":
-                return vote_dawid_skene(answers, self.run)
-            case "glad":
-                return vote_glad(answers, self.run)
+        if rule.method == "dawid-skene" and _some_vote(answers):
+            return vote_dawid_skene(answers, self.run)
+        if rule.method == "glad" and _some_vote(answers):
+            return vote_glad(answers, self.run)
         return apply_rule(answers, rule, self.subjects, self.run)
 
     def cross_fit(self, rule: VotingRule, gold: pl.DataFrame, clusters: Mapping[str, Hashable]) -> pl.DataFrame:
@@ -94,6 +89,10 @@ class Voters:
         if not rule.labelled:
             return self.count(self.labelled.join(gold, on="id", how="semi", maintain_order="left"), rule)
         return cross_fit_votes(self.labelled, gold, clusters, lambda rest: self.select(rest)[0], self.count)
+
+    @property
+    def _equal_weights(self) -> dict[str, float]:
+        return dict.fromkeys(self.answers["run"].unique(maintain_order=True), 1.0)
 
     @property
     def _works_without_gold(self) -> bool:
@@ -105,8 +104,8 @@ class Voters:
         return enough and known["label"].count() > 0
 
     def _select_without_gold(self) -> VotingRule:
-        weights, method = self.equal_weights, self.method
-        if not self.answers.select((pl.col("label").is_not_null() & (pl.col("weight") > 0)).any()).item():
+        weights, method = self._equal_weights, self.method
+        if not _some_vote(self.answers):
             return VotingRule(method="majority", pool="votes", weights=weights)
         if method in ("auto", "agreement"):
             if len(weights) >= FEWEST_FOR_AGREEMENT:
@@ -118,3 +117,7 @@ class Voters:
             return VotingRule(method=method, pool="votes", weights=weights)
         allowed = ", ".join(["auto", *_EQUAL_WEIGHTS, *_NEVER_WITH_GOLD])
         raise BadInput(f"method {method!r} needs labelled questions (gold); without them, allowed are {allowed}")
+
+
+def _some_vote(answers: pl.DataFrame) -> bool:
+    return bool(answers.select((pl.col("label").is_not_null() & (pl.col("weight") > 0)).any()).item())
