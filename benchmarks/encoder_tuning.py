@@ -15,8 +15,9 @@ from quorum.console import DONE, print_json, progress_bar, run_program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.question import Ballot, Prompt, Question
+    from quorum.question import Prompt, Question
 
     Render = Callable[[Sequence[Question]], list[Prompt]]
 

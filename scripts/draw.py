@@ -18,8 +18,8 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     import polars as pl
 
+    from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.question import Ballot
     from quorum.train.rows.sampling import DrawnSample
 
 

@@ -8,21 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
 from quorum.ask.shuffle import ShuffledQuestion, cyclic_orders, random_orders
+from quorum.ballot import Ballot, heaviest, mean_ballot, negative_log_likelihood
 from quorum.errors import BadInput
-from quorum.judge.calibrate import (
-    expected_calibration_error,
-    fit_temperature,
-    heaviest,
-    negative_log_likelihood,
-    normalised,
-    reliability_bins,
-    tempered,
-)
+from quorum.judge.calibrate import expected_calibration_error, reliability_bins
 from quorum.judge.letter_prior import (
     CONTENT_FREE,
     LetterPrior,
@@ -30,20 +21,17 @@ from quorum.judge.letter_prior import (
     estimate_corpus_prior,
     estimate_pride_prior,
     make_content_free_questions,
-    mean_ballot,
     measure_order_sensitivity,
+    remove_known_prior,
     remove_prior,
 )
 from quorum.model.backend import Backend
 from quorum.model.simulated import SimulatedModel, SimulatedSettings
-from quorum.question import Ballot, Question, letters
+from quorum.question import Question, letters
 from tests.real import real_data
 
 ACCURACY = 0.6
 BIAS = {"A": 3.0, "B": 1.0, "C": -1.0}
-some_ballots = st.lists(st.floats(0.001, 1), min_size=2, max_size=26).map(
-    lambda weights: normalised(dict(zip(letters(len(weights)), weights, strict=True)))
-)
 
 
 def questions(count: int, options: int = 4) -> list[Question]:
@@ -141,42 +129,9 @@ def test_each_number_of_options_has_a_prior_of_its_own() -> None:
         remove_prior(dict.fromkeys("ABCD", 0.25), prior)
 
 
-def test_unread_stays_unread() -> None:
+def test_an_empty_ballot_stays_empty_without_the_prior() -> None:
     assert remove_prior({}, LetterPrior({})) == {}
-    assert mean_ballot([{}, {}]) == {}
-    assert tempered({}, 2.0) == {}
-    assert mean_ballot([{}, {"A": 1.0, "B": 3.0}]) == {"A": 0.25, "B": 0.75}
-
-
-@given(some_ballots, st.floats(0.05, 20))
-@settings(deadline=None)
-def test_a_temperature_keeps_the_order_and_the_sum(ballot: Ballot, temperature: float) -> None:
-    cooled = tempered(ballot, temperature)
-    assert sum(cooled.values()) == pytest.approx(1)
-    assert cooled[heaviest(ballot)] == pytest.approx(max(cooled.values()))
-
-
-@given(st.floats(0.3, 3.0))
-@settings(deadline=None, max_examples=5)
-def test_the_fitted_temperature_is_the_one_that_was_put_in(temperature: float) -> None:
-    chance = np.random.default_rng(7)
-    truth = chance.dirichlet(np.ones(4), size=3000)
-    answers = ["ABCD"[chance.choice(4, p=row)] for row in truth]
-    calibrated = [dict(zip("ABCD", map(float, row), strict=True)) for row in truth]
-    distorted = [tempered(ballot, 1 / temperature) for ballot in calibrated]
-    assert fit_temperature(distorted, answers) == pytest.approx(temperature, rel=0.12)
-
-
-def test_a_fitted_temperature_never_makes_its_own_questions_less_likely() -> None:
-    solved = questions(400)
-    ballots = probabilities(SimulatedModel(SimulatedSettings(accuracy=ACCURACY), solved=solved), solved)
-    answers = [question.answer or "" for question in solved]
-    heat = fit_temperature(ballots, answers)
-
-    def loss(temperature: float) -> float:
-        return sum(negative_log_likelihood(tempered(b, temperature), a) for b, a in zip(ballots, answers, strict=True))
-
-    assert loss(heat) <= loss(1.0) + 1e-6
+    assert remove_known_prior({}, LetterPrior({})) == {}
 
 
 def test_the_calibration_error_is_the_mean_gap_by_bin() -> None:

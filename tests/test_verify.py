@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from quorum.ask.judge_prompt import verdict_prompt
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
+from quorum.ballot import Ballot, heaviest, normalised
 from quorum.files.verifier_log import Verdict
-from quorum.judge.calibrate import heaviest, normalised
 from quorum.judge.verifier_scores import combine, fit_verifier_weight, score_options
 from quorum.judge.verify import VerifiedBallots, eliminate_false
 from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
-from quorum.question import Ballot, Prompt, Question, Reply, letters
+from quorum.question import Prompt, Question, Reply, letters
 
 METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))
 

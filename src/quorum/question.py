@@ -8,9 +8,6 @@ from string import ascii_uppercase
 
 from quorum.errors import BadInput
 
-# label -> weight (a probability, a share of votes, a score; never negative). Empty means unread.
-Ballot = dict[str, float]
-
 MOST_CHOICES = len(ascii_uppercase)
 
 

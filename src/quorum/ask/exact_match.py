@@ -6,9 +6,10 @@ would be a leak, whatever the model: no twin of a held-out question is in the tr
 
 from collections.abc import Sequence
 
+from quorum.ballot import Ballot
 from quorum.data.duplicates import exact_key
 from quorum.errors import BadInput, list_some
-from quorum.question import Ballot, Question, fold_text
+from quorum.question import Question, fold_text
 
 
 def check_no_duplicate(file: str, questions: Sequence[Question], solved: Sequence[Question]) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from math import factorial
 
 from quorum.ask.settings import ShuffleSettings
+from quorum.ballot import Ballot
 from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.errors import BadInput
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 # "all of the above" and "A and C" in other languages than English
 _OF_ALL = re.compile(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from quorum.ask.judge_prompt import reading_prompt
 from quorum.ask.reply import ballot_from_reply
-from quorum.judge.calibrate import heaviest
+from quorum.ballot import Ballot, heaviest
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Reply
+from quorum.question import Prompt, Reply
 
 
 @dataclass(frozen=True, slots=True)
