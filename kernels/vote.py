@@ -3,37 +3,49 @@
 python kernels/vote.py kernels/vote.toml [key=value ...]
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from quorum.config import from_table
 from quorum.console import print_status, run_story
+from quorum.data.layout import Layout
 from quorum.errors import BadInput
 from quorum.question import label_prior
 
 if TYPE_CHECKING:
-    from quorum.data.layout import Layout
     from quorum.judge.poll import GoldQuestions
-    from quorum.question import Question
 
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
     """The settings of one vote."""
 
-    run: str  # the name of its answers
-    runs: tuple[str, ...]  # answers files over one question file (.parquet, or a CSV as in docs/voting.md)
-    questions: Path  # this question file
-    out: Path  # folder: OUT/<question file>.parquet and OUT/submission.csv
-    sample: Path | None = None  # the competition's sample submission
-    train: Path | None = None  # solved questions: the shares of their letters fill what no run could read
-    labelled: tuple[str, ...] = ()  # the same runs' answers to labelled questions that no run was trained on
-    gold: Path | None = None  # these questions with their answers; OUT/<gold file>.parquet is their cross-fitted vote
-    split: Path | None = None  # split file: every labelled question must be held out in it; clusters stay together
-    method: str = "auto"  # of docs/voting.md; auto: selected on the labelled questions, without them by agreement
-    layout: Mapping[str, Any] = field(default_factory=dict)  # column mapping, where detection needs help
+    run: str = field(metadata={"help": "Name of the vote in its answers."})
+    runs: tuple[str, ...] = field(
+        metadata={"help": "Answers files over one question file: .parquet, or a CSV as in docs/voting.md."}
+    )
+    questions: Path = field(metadata={"help": "That question file."})
+    out: Path = field(metadata={"help": "Folder for OUT/<question file>.parquet and OUT/submission.csv."})
+    sample: Path | None = field(default=None, metadata={"help": "The competition's sample submission."})
+    train: Path | None = field(
+        default=None, metadata={"help": "Solved questions; their label shares fill what no run could read."}
+    )
+    labelled: tuple[str, ...] = field(
+        default=(), metadata={"help": "The same runs' answers to labelled questions that no run was trained on."}
+    )
+    gold: Path | None = field(
+        default=None,
+        metadata={"help": "Those questions with their answers; OUT/<gold file>.parquet gets their cross-fitted vote."},
+    )
+    split: Path | None = field(
+        default=None,
+        metadata={"help": "Split in which every labelled question must be held out; its clusters stay together."},
+    )
+    method: str = field(
+        default="auto",
+        metadata={"help": "A method of docs/voting.md; auto: selected on labelled questions, else by agreement."},
+    )
+    layout: Layout = field(default_factory=Layout)
 
     def __post_init__(self) -> None:
         if not self.runs:
@@ -44,17 +56,16 @@ class Vote:
 
 def main(config: Vote) -> None:
     """Poll the runs, and write the answers and the submission."""
-    from quorum.data.layout import Layout
+    from quorum.data.repair import read_clean_questions
     from quorum.files.answers import ballots_from_answers, write_answers
     from quorum.files.runs import read_runs
     from quorum.files.submission import read_sample, write_submission
     from quorum.judge.poll import poll
 
-    layout = from_table(Layout, config.layout, "layout")
-    questions = read_clean(config.questions, layout)
-    solved = read_clean(config.train, layout) if config.train else []
+    questions = read_clean_questions(config.questions, config.layout)
+    solved = read_clean_questions(config.train, config.layout) if config.train else []
     labels = {question.id: question.labels for question in questions}
-    gold = read_gold(config, layout)
+    gold = read_gold(config)
     result = poll(
         read_runs([Path(path) for path in config.runs]),
         gold,
@@ -78,20 +89,13 @@ def main(config: Vote) -> None:
         write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved))
 
 
-def read_clean(path: Path, layout: "Layout") -> "list[Question]":
-    """Read the questions of a file; repair what can be repaired, and leave out the rest."""
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
-
-    return repair_table(read_records(path, layout)).questions
-
-
-def read_gold(config: Vote, layout: "Layout") -> "GoldQuestions | None":
+def read_gold(config: Vote) -> "GoldQuestions | None":
     """Read the labelled questions, the runs' answers to them, and their clusters.
 
     Raises:
         BadInput: a labelled question is not held out in the split: a run may have been trained on it.
     """
+    from quorum.data.repair import read_clean_questions
     from quorum.data.split import HELD_OUT, read_split
     from quorum.errors import list_some
     from quorum.files.runs import read_runs
@@ -99,7 +103,7 @@ def read_gold(config: Vote, layout: "Layout") -> "GoldQuestions | None":
 
     if not config.gold:
         return None
-    gold = [question for question in read_clean(config.gold, layout) if question.answer]
+    gold = [question for question in read_clean_questions(config.gold, config.layout) if question.answer]
     clusters: dict[str, int] = {}
     if config.split:
         split = read_split(config.split)
