@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
-from quorum.ask.shuffle import ShuffledQuestion, cyclic_orders, random_orders
+from quorum.ask.shuffle import ShuffledQuestion, make_cyclic_orders, make_random_orders
 from quorum.errors import BadInput
 from quorum.judge.calibrate import (
     expected_calibration_error,
@@ -84,7 +84,7 @@ def test_a_biased_model_scores_far_below_what_it_knows() -> None:
 def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
-    shuffled = [cyclic_orders(question) for question in solved]
+    shuffled = [make_cyclic_orders(question) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
     assert measure_order_sensitivity(undone) > 0.3
@@ -93,7 +93,7 @@ def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None
 def test_random_orders_together_recover_what_a_model_knows() -> None:
     solved = questions(600)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias={"A": 1.0}), solved=solved)
-    shuffled = [random_orders(question, 8) for question in solved]
+    shuffled = [make_random_orders(question, 8) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
 
@@ -102,7 +102,7 @@ def test_random_orders_together_recover_what_a_model_knows() -> None:
 def test_the_prior_of_a_twentieth_of_the_questions_recovers_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
-    prior = estimate_pride_prior(in_orders(model, [cyclic_orders(question) for question in solved[::20]]))
+    prior = estimate_pride_prior(in_orders(model, [make_cyclic_orders(question) for question in solved[::20]]))
     freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
 
@@ -129,7 +129,7 @@ def test_the_prior_of_the_questions_themselves_brings_letter_shares_nearer_to_th
 def test_no_bias_means_an_even_prior() -> None:
     solved = questions(100)
     prior = estimate_pride_prior(
-        in_orders(SimulatedModel(solved=solved), [cyclic_orders(question) for question in solved])
+        in_orders(SimulatedModel(solved=solved), [make_cyclic_orders(question) for question in solved])
     )
     assert prior.by_count[4] == pytest.approx(dict.fromkeys("ABCD", 0.25))
 

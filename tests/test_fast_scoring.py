@@ -18,8 +18,15 @@ import quorum.engine.prefix_attention
 import quorum.engine.prefixes
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
-from quorum.engine.prefixes import KEPT_TOKENS, Run, count_shared_tokens, list_ancestors, plan_blocks, plan_packs
-from quorum.engine.probe import why_not_shared
+from quorum.engine.prefixes import (
+    CACHE_FACTOR,
+    TokenSequence,
+    count_shared_tokens,
+    list_ancestors,
+    plan_blocks,
+    plan_packs,
+)
+from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.tokens import Continuation
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt, letters
@@ -160,7 +167,7 @@ sequences = st.lists(
 @settings(deadline=None, max_examples=200)
 @given(sequences, st.integers(1, 40), st.randoms(use_true_random=False))
 def test_every_run_can_be_read_off_the_plan(tokens: list[tuple[int, ...]], most: int, chance: Any) -> None:
-    runs = sorted(Run(each, chance.randrange(len(each))) for each in tokens)
+    runs = sorted(TokenSequence(each, chance.randrange(len(each))) for each in tokens)
     blocks = plan_blocks(runs, most)
     assert [at for block in blocks for at in range(block.first, block.first + len(block.wanted))] == [*range(len(runs))]
     for block in blocks:
@@ -186,7 +193,7 @@ def test_a_shared_length_is_where_two_sequences_part(tokens: list[tuple[int, ...
 
 
 def test_packs_keep_to_every_bound_but_for_a_block_that_is_larger_alone() -> None:
-    runs = sorted(Run((at, *range(at)), max(0, at - 3)) for at in range(30))
+    runs = sorted(TokenSequence((at, *range(at)), max(0, at - 3)) for at in range(30))
     blocks = plan_blocks(runs, 20)
     packs = list(plan_packs(blocks, 20, 6, 40))
     assert [block for pack in packs for block in pack] == blocks
@@ -221,20 +228,20 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_what_is_kept_of_heads_is_bounded_by_the_setting_and_not_by_the_questions(kept: list[int]) -> None:
     batch = long_questions(20, 150)  # without the bound, seven of them would be above the rows of one pack
     shared = score_with_shared_prefixes(model("llama"), batch, 64)
-    assert 64 * KEPT_TOKENS - 150 < max(kept) <= 64 * KEPT_TOKENS
+    assert 64 * CACHE_FACTOR - 150 < max(kept) <= 64 * CACHE_FACTOR
     assert furthest(shared, score_sequences(model("llama"), batch)) < ROUNDING
 
 
 def test_a_question_that_is_longer_than_the_bound_is_read_alone(kept: list[int]) -> None:
     batch = long_questions(3, 200)
     shared = score_with_shared_prefixes(model("llama"), batch, 16)
-    assert 16 * KEPT_TOKENS < max(kept) <= 200
+    assert 16 * CACHE_FACTOR < max(kept) <= 200
     assert furthest(shared, score_sequences(model("llama"), batch)) < ROUNDING
 
 
 def test_what_prompts_share_is_read_once() -> None:
     head = tuple(range(400))
-    runs = sorted(Run((*head, at, at + 1), 401) for at in range(100))
+    runs = sorted(TokenSequence((*head, at, at + 1), 401) for at in range(100))
     heads = {head for block in plan_blocks(runs, 4096) for head in list_ancestors(block.head)}
     assert sum(len(head.tokens) for head in heads) == 400
     assert sum(len(block.tokens) for block in plan_blocks(runs, 4096)) == 200
@@ -280,7 +287,7 @@ def blank(family: str, **settings: Any) -> Any:
 @pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Phi3", "GPTNeoX", "GPT2", "Olmo2", "Cohere", "Granite"])
 def test_other_families_are_served_too(family: str) -> None:
     wide = {"intermediate_size": 64, "num_key_value_heads": 2}
-    assert why_not_shared(blank(family, **({} if family.startswith("GPT") else wide))) is None
+    assert find_sharing_obstacle(blank(family, **({} if family.startswith("GPT") else wide))) is None
 
 
 @pytest.mark.parametrize(
@@ -293,7 +300,7 @@ def test_other_families_are_served_too(family: str) -> None:
     ],
 )
 def test_a_model_that_cannot_be_read_so_says_why(family: str, settings: dict[str, Any], reason: str) -> None:
-    assert re.search(reason, str(why_not_shared(blank(family, **settings))))
+    assert re.search(reason, str(find_sharing_obstacle(blank(family, **settings))))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -10,7 +10,7 @@ from quorum.ask.settings import RetrievalSettings
 from quorum.data.duplicates import cluster_duplicates
 from quorum.data.read import read_records
 from quorum.data.repair import repair_table
-from quorum.data.split import fold_pairs, held_out_questions, split_questions, strip_answers, training_folds
+from quorum.data.split import iterate_folds, select_held_out, select_training_folds, split_questions, strip_answers
 from quorum.errors import BadInput
 from quorum.question import Question
 from tests.real import real_data
@@ -63,8 +63,8 @@ def test_a_question_that_is_scored_is_shown_none_of_its_cluster_even_where_near_
     assume(len(set(cluster_duplicates(solved))) > 2)
     parts = split_questions(solved, 0.3, folds=2)
     cluster = dict(parts.frame.select("id", "cluster").iter_rows())
-    folds = training_folds(parts, solved)
-    for source, asked in [(folds, held_out_questions(parts, solved)), *fold_pairs(folds)]:
+    folds = select_training_folds(parts, solved)
+    for source, asked in [(folds, select_held_out(parts, solved)), *iterate_folds(folds)]:
         blind = strip_answers(asked)
         free = {"examples": 99, "tokens": 10**6, "near_duplicates": True}
         by_split = retriever(source, **free).shown(blind, test=True)
@@ -80,8 +80,8 @@ def test_no_question_of_codemmlu_is_shown_one_of_its_cluster():
     drawn = random.Random(1).sample(questions, 1200)
     parts = split_questions(drawn, 0.2, folds=3)
     cluster = dict(parts.frame.select("id", "cluster").iter_rows())
-    folds = training_folds(parts, drawn)
-    sources = [(folds, list(folds.questions)), (folds, held_out_questions(parts, drawn)), *fold_pairs(folds)]
+    folds = select_training_folds(parts, drawn)
+    sources = [(folds, list(folds.questions)), (folds, select_held_out(parts, drawn)), *iterate_folds(folds)]
     sizes = list(cluster.values())
     assert any(sizes.count(number) > 1 for number in sizes)
     for source, asked in sources:
@@ -111,7 +111,7 @@ def test_near_duplicates_are_shown_to_a_test_question_where_the_setting_says_so_
         [*solved, *(question(n, f"{WORDS[n]} {WORDS[-n]} what is it") for n in range(3, 12))], 0.5, folds=2
     )
     every = [*solved, *(question(n, f"{WORDS[n]} {WORDS[-n]} what is it") for n in range(3, 12))]
-    known = retriever(training_folds(parts, every), examples=9, near_duplicates=True)
+    known = retriever(select_training_folds(parts, every), examples=9, near_duplicates=True)
     for each, shown in zip(every, known.shown(strip_answers(every), test=True), strict=True):
         assert not {"q1", "q2"} <= {each.id, *(example.id for example in shown.examples)}
 

@@ -262,7 +262,7 @@ def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out_questions, split_questions, write_split
+    from quorum.data.split import select_held_out, split_questions, write_split
     from quorum.train.rows.formats import read_rows
 
     questions = [question(number) for number in range(60)]
@@ -275,7 +275,7 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
     )
     assert done.returncode == 0, done.stderr
     told, found = json.loads(done.stdout), read_rows(rows)
-    held = {each.id for each in held_out_questions(parts, questions)}
+    held = {each.id for each in select_held_out(parts, questions)}
     assert (told["rows"], told["questions"], told["examples"]) == (len(found), 60 - len(held), 1)
     assert {row.prompt.question_id for row in found}.isdisjoint(held)
     assert run_rows(rows, "--format", "chat", "--out", tmp_path / "rows.json").returncode == 0

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.retrieve import Retriever
-from quorum.ask.search.index import IndexKind, build_index, index_kind, make_vector_index, model_key
+from quorum.ask.search.index import IndexKind, build_index, choose_index_kind, make_model_key, make_vector_index
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, SearchIndex, fuse_rankings, rerank_hits
 from quorum.ask.settings import RetrievalSettings
 from quorum.errors import BadInput
@@ -161,12 +161,12 @@ def test_a_model_of_the_hub_is_known_by_its_commit(tmp_path, monkeypatch):
         (refs / "main").write_text(commit)
         (refs.parent / "snapshots" / commit).mkdir(parents=True)
         wanted = f"sentence-transformers/small@{commit}"
-        assert [model_key(name) for name in ("small", "sentence-transformers/small")] == [wanted, wanted]
-    assert [model_key(name) for name in ("", "packaged", "/no/such/folder")] == ["", "packaged", "/no/such/folder"]
+        assert [make_model_key(name) for name in ("small", "sentence-transformers/small")] == [wanted, wanted]
+    assert [make_model_key(name) for name in ("", "packaged", "/no/such/folder")] == ["", "packaged", "/no/such/folder"]
 
 
 def test_the_kind_goes_by_the_number_of_vectors():
-    assert [index_kind(n) for n in (1, 100_000, 100_001, 2_000_001)] == ["flat", "flat", "hnsw", "ivfpq"]
+    assert [choose_index_kind(n) for n in (1, 100_000, 100_001, 2_000_001)] == ["flat", "flat", "hnsw", "ivfpq"]
 
 
 def test_an_index_over_no_texts_is_refused():

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.search.sources import _text_windows, count_tokens, read_background, tokenize_words
+from quorum.ask.search.sources import _split_windows, count_tokens, read_background, tokenize_words
 from quorum.errors import BadInput
 
 
@@ -44,7 +44,7 @@ def test_a_long_text_is_cut_into_windows_that_overlap(tmp_path):
 @settings(deadline=None, max_examples=150)
 def test_windows_lose_nothing_and_are_no_longer_than_allowed(text, tokens, data):
     overlap = data.draw(st.integers(0, tokens - 1))
-    windows = list(_text_windows(text, tokens, overlap))
+    windows = list(_split_windows(text, tokens, overlap))
     assert all(count_tokens(window) <= tokens for window in windows)
     assert max(map(len, windows)) <= len(text)
     words = [word for window in windows for word in tokenize_words(window)]

@@ -18,12 +18,12 @@ from quorum.data.split import (
     Split,
     TrainingFolds,
     estimate_random_leak,
-    fold_pairs,
-    held_out_questions,
+    iterate_folds,
     read_split,
+    select_held_out,
+    select_training_folds,
     split_questions,
     strip_answers,
-    training_folds,
     write_split,
 )
 from quorum.errors import BadInput
@@ -115,7 +115,7 @@ def test_no_cluster_straddles_and_no_question_is_lost(rows, folds, share, seed):
         return
     assert sorted(drawn.fold_of) == sorted(question.id for question in questions)
     assert drawn.folds == list(range(1, folds + 1))
-    assert held_out_questions(drawn, questions)
+    assert select_held_out(drawn, questions)
     together = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
     assert len(together) == len(set(numbers))
 
@@ -138,9 +138,9 @@ def test_sizes_miss_what_was_asked_by_no_more_than_a_cluster(sizes, share, seed)
 def test_training_folds_refuse_a_held_out_question():
     questions = _questions(50)
     drawn = split_questions(questions)
-    held = held_out_questions(drawn, questions)
+    held = select_held_out(drawn, questions)
     with pytest.raises(BadInput, match=f"1 questions are held out, nothing may learn from them: {held[0].id}"):
-        TrainingFolds(drawn, (*training_folds(drawn, questions).questions, held[0]))
+        TrainingFolds(drawn, (*select_training_folds(drawn, questions).questions, held[0]))
 
 
 def test_training_folds_refuse_a_question_that_the_split_does_not_know():
@@ -151,14 +151,14 @@ def test_training_folds_refuse_a_question_that_the_split_does_not_know():
 def test_held_out_and_training_are_all_questions_in_order():
     questions = _questions(50)[::-1]
     drawn = split_questions(questions)
-    both = held_out_questions(drawn, questions) + list(training_folds(drawn, questions).questions)
+    both = select_held_out(drawn, questions) + list(select_training_folds(drawn, questions).questions)
     assert sorted(both, key=questions.index) == questions
 
 
 def test_out_of_fold_asks_each_training_question_once_and_never_learns_from_it():
     questions = _questions(80)
-    known = training_folds(split_questions(questions, folds=4), questions)
-    rounds = list(fold_pairs(known))
+    known = select_training_folds(split_questions(questions, folds=4), questions)
+    rounds = list(iterate_folds(known))
     assert sorted(q.id for _, asked in rounds for q in asked) == sorted(q.id for q in known.questions)
     assert all({*others.questions, *asked} == {*known.questions} for others, asked in rounds)
     assert all(not {*others.questions} & {*asked} for others, asked in rounds)
@@ -256,8 +256,8 @@ def test_the_script_writes_no_held_out_answer_but_into_the_solution(tmp_path):
     assert solution.rows() == [(question.id, answers[question.id]) for question in asked]
     drawn = read_split(tmp_path / "out" / "split.parquet")
     assert json.loads(done.stdout)["fingerprint"] == drawn.fingerprint
-    assert held_out_questions(drawn, asked) == asked
-    assert training_folds(drawn, learnt).questions == tuple(learnt)
+    assert select_held_out(drawn, asked) == asked
+    assert select_training_folds(drawn, learnt).questions == tuple(learnt)
 
 
 def test_the_script_refuses_bad_input_in_one_line(tmp_path):

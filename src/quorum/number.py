@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 
 _GROUPED = r"\d{1,3}(?:[,']\d{3}){1,9}(?!\d)(?:\.\d{1,20})?"
-_GROUPED_BY_BLANKS = r"\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3}){1,9}(?!\d)(?:[.,]\d{1,20})?"
+_GROUPED_BY_SPACES = r"\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3}){1,9}(?!\d)(?:[.,]\d{1,20})?"
 _GROUPED_BY_POINTS = r"\d{1,3}(?:\.\d{3}){1,9},\d{1,20}(?![\d,.])|\d{1,3}(?:\.\d{3}){2,9}(?![\d,.])"
 _PLAIN = r"\d{1,40}(?:\.\d{1,20})?|\.\d{1,20}"
 _DECIMAL_COMMA = r"\d{1,20},\d{1,20}(?![\d,]|\.\d)"
@@ -15,7 +15,7 @@ _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 
 NUMBER = (
     r"(?P<sign>[-+\u2212]\s?)?(?:[$€£¥₩₫]\s?)?(?P<sign_after>[-\u2212])?(?:"
     r"\\[dt]?frac\s?\{\s?(?P<top>\d{1,20})\s?\}\s?\{\s?(?P<bottom>\d{1,20})\s?\}"
-    rf"|(?P<amount>{_GROUPED_BY_POINTS}|{_GROUPED_BY_BLANKS}|{_GROUPED}|{_DECIMAL_COMMA}|{_PLAIN})"
+    rf"|(?P<amount>{_GROUPED_BY_POINTS}|{_GROUPED_BY_SPACES}|{_GROUPED}|{_DECIMAL_COMMA}|{_PLAIN})"
     rf"(?:\s?/\s?(?P<over>\d{{1,20}})(?![\d/])|\s(?P<part>\d{{1,9}})\s?/\s?(?P<whole>\d{{1,9}})(?![\d/])|{_POWER})?)"
     rf"(?:\s(?P<scale>{'|'.join(_SCALES)})\b)?"
 )
@@ -36,20 +36,20 @@ def canonical_number(text: str) -> str | None:
 def canonical_match(found: re.Match[str]) -> str | None:
     """The canonical form of a match of `NUMBER`; None where it divides by zero."""
     try:
-        value = _fraction(found)
+        value = _to_fraction(found)
     except ZeroDivisionError:
         return None
     if found["scale"]:
         value *= 10 ** _SCALES[found["scale"]]
     if found["sign"] and found["sign"][0] != "+" or found["sign_after"]:
         value = -value
-    return _decimals(value)
+    return _format_fraction(value)
 
 
-def _fraction(found: re.Match[str]) -> Fraction:
+def _to_fraction(found: re.Match[str]) -> Fraction:
     if found["top"]:
         return Fraction(int(found["top"]), int(found["bottom"]))
-    value = _amount(found["amount"])
+    value = _parse_amount(found["amount"])
     if found["over"]:
         return value / int(found["over"])
     if found["part"]:
@@ -58,7 +58,7 @@ def _fraction(found: re.Match[str]) -> Fraction:
     return value * Fraction(10) ** int(power) if power else value
 
 
-def _amount(digits: str) -> Fraction:
+def _parse_amount(digits: str) -> Fraction:
     if re.fullmatch(_GROUPED_BY_POINTS, digits):
         digits = digits.replace(".", "").replace(",", ".")
     elif re.fullmatch(_GROUPED, digits):
@@ -67,7 +67,7 @@ def _amount(digits: str) -> Fraction:
     return Fraction(digits.replace(",", "."))
 
 
-def _decimals(value: Fraction) -> str:
+def _format_fraction(value: Fraction) -> str:
     """As few decimals as say it exactly, or a fraction in lowest terms where none do."""
     rest = value.denominator
     for prime in (2, 5):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from quorum.ask.template import check_places
+from quorum.ask.template import check_template_fields
 from quorum.question import MOST_CHOICES, Prompt, Question, letters
 
 VERDICTS = ("TRUE", "FALSE")
@@ -38,15 +38,15 @@ class VerdictTemplate:
 
     def __post_init__(self) -> None:
         places = ("context", "text", "choices", "proposed")
-        check_places(self.instruction, (), (), "verdict template: instruction")
-        check_places(self.question, places, places, "verdict template: question")
-        check_places(self.choice, ("label", "choice"), ("label", "choice"), "verdict template: choice")
+        check_template_fields(self.instruction, (), (), "verdict template: instruction")
+        check_template_fields(self.question, places, places, "verdict template: question")
+        check_template_fields(self.choice, ("label", "choice"), ("label", "choice"), "verdict template: choice")
 
 
 BUILT_IN_VERDICT = VerdictTemplate()
 
 
-def verdict_prompt(question: Question, label: str, template: VerdictTemplate = BUILT_IN_VERDICT) -> Prompt:
+def render_verdict_prompt(question: Question, label: str, template: VerdictTemplate = BUILT_IN_VERDICT) -> Prompt:
     """Asks whether `label` answers `question`; a number stands for itself where there are no choices."""
     lines = [
         template.choice.format(label=letter, choice=choice)
@@ -62,7 +62,7 @@ def verdict_prompt(question: Question, label: str, template: VerdictTemplate = B
     return Prompt(question.id, text, VERDICTS)
 
 
-def reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
+def render_reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
     """Asks which of the labels of `prompt` a reply to it chose: the last letter stands for none.
 
     None where it can't be asked: the labels are not A, B …, or leave no letter for none.

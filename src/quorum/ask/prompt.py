@@ -34,16 +34,16 @@ def render_prompt(
     with their answers, passages and its context, for models that compare texts and need no frame.
     """
     if style == "bare":
-        solved = (BARE_EXAMPLE.format(text=each.text, answer=_answer_text(each)) for each in examples)
+        solved = (BARE_EXAMPLE.format(text=each.text, answer=_select_answer_text(each)) for each in examples)
         before = (*solved, *passages, *([question.context] if question.context else []))
         turns = tuple(Message("system", text) for text in before)
         return Prompt(question.id, (*turns, Message("user", question.text)), question.labels, question.choices)
-    shown = "".join(_example(example, style, template) for example in examples)
+    shown = "".join(_render_example(example, style, template) for example in examples)
     read = "".join(template.passage.format(passage=passage) for passage in passages)
-    block = _question_block(question, style, template)
+    block = _render_question(question, style, template)
     if style == "option":
         return Prompt(question.id, shown + read + block, question.labels, question.choices)
-    instruction, hint = _instruction(question, style, template), template.hint(question)
+    instruction, hint = _render_instruction(question, style, template), template.hint(question)
     text = FRAME.format(instruction=instruction, hint=hint, examples=shown, passages=read, question=block)
     return Prompt(question.id, text, question.labels, question.choices)
 
@@ -54,7 +54,7 @@ def format_answer(question: Question, style: Style, template: Template = BUILT_I
     """
     assert question.answer is not None, f"question {question.id} has no answer"
     if style in ("option", "bare"):
-        return _answer_text(question)
+        return _select_answer_text(question)
     if style == "letter":
         return question.answer
     form = REASONED_ANSWER if question.rationale else SHORT_ANSWER
@@ -62,7 +62,7 @@ def format_answer(question: Question, style: Style, template: Template = BUILT_I
     return form.format(rationale=question.rationale, answers=answers, answer=question.answer)
 
 
-def _instruction(question: Question, style: Style, template: Template) -> str:
+def _render_instruction(question: Question, style: Style, template: Template) -> str:
     if template.instruction is not None:
         return template.instruction.format(labels=", ".join(question.labels))
     words = template.wording(question)
@@ -71,7 +71,7 @@ def _instruction(question: Question, style: Style, template: Template) -> str:
     return words.letter if question.choices else words.number
 
 
-def _question_block(question: Question, style: Style, template: Template) -> str:
+def _render_question(question: Question, style: Style, template: Template) -> str:
     lines = [
         template.choice.format(label=label, choice=choice)
         for label, choice in zip(question.labels, question.choices, strict=True)
@@ -86,15 +86,15 @@ def _question_block(question: Question, style: Style, template: Template) -> str
     )
 
 
-def _example(example: Question, style: Style, template: Template) -> str:
+def _render_example(example: Question, style: Style, template: Template) -> str:
     """A solved question as the prompt shows it: the answer stands where the model is to write."""
     line = ""
     if example.rationale and style != "cot":  # there it is a part of what is written
         line = RATIONALE_LINE.format(explanation=template.wording(example).explanation, rationale=example.rationale)
     answer = format_answer(example, style, template)
-    return template.example.format(question=_question_block(example, style, template), answer=answer, rationale=line)
+    return template.example.format(question=_render_question(example, style, template), answer=answer, rationale=line)
 
 
-def _answer_text(example: Question) -> str:
+def _select_answer_text(example: Question) -> str:
     assert example.answer is not None, f"example {example.id} has no answer"
     return example.choice(example.answer) if example.choices else example.answer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quorum.ask.search.example import make_example
-from quorum.ask.search.index import Embed, make_vector_index, model_key
+from quorum.ask.search.index import Embed, make_model_key, make_vector_index
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Rerank, Searcher, SearchIndex
 from quorum.ask.search.sources import Passage, count_tokens, read_background
 from quorum.ask.settings import RetrievalSettings
@@ -56,9 +56,9 @@ class Retriever:
         if settings.passages and settings.background:
             self.background = list(read_background(settings.background, settings.piece, settings.overlap))
         embed = load_embed(settings.model) if settings.embeds else None
-        self.model_key = model_key(settings.model) if embed and settings.cache else ""  # a hub's, once it is there
+        self.model_key = make_model_key(settings.model) if embed and settings.cache else ""  # a hub's, once it is there
         self.rerank = load_rerank(settings.reranker) if settings.reranks else None
-        self.example_shelf = self._shelf([_likeness(question) for question in self.solved], embed)
+        self.example_shelf = self._shelf([_join_similarity_text(question) for question in self.solved], embed)
         self.passage_shelf = self._shelf([passage.searched for passage in self.background], embed)
 
     def shown(
@@ -73,7 +73,7 @@ class Retriever:
         shown: list[RetrievedContext] = []
         for start in range(0, len(questions), _BATCH):
             batch, hidden = questions[start : start + _BATCH], kin[start : start + _BATCH]
-            likenesses = [_likeness(question) for question in batch]
+            likenesses = [_join_similarity_text(question) for question in batch]
             examples = self.example_shelf.best(likenesses, self.settings.examples, hidden, self.rerank)
             wanted = [self._wanted(question) for question in batch]
             passages = self.passage_shelf.best(wanted, self.settings.passages, [()] * len(batch), self.rerank)
@@ -124,7 +124,7 @@ class Retriever:
         """What is left when the weakest, by rank, have given way; of equal rank the example goes first."""
         shown = [(make_example(self.solved[hit.place], question), hit) for hit in examples]
         texts = [(self.background[hit.place], hit) for hit in passages]
-        while _tokens(shown, texts) > self.settings.tokens:
+        while _count_context_tokens(shown, texts) > self.settings.tokens:
             (shown if len(shown) >= len(texts) else texts).pop()
         return RetrievedContext(
             tuple(example for example, _ in reversed(shown)),
@@ -134,11 +134,13 @@ class Retriever:
         )
 
 
-def _likeness(question: Question) -> str:
+def _join_similarity_text(question: Question) -> str:
     """What makes questions alike: passage, text and choices."""
     return "\n".join(part for part in (question.context, question.text, *question.choices) if part)
 
 
-def _tokens(examples: Sequence[tuple[Question, Hit]], passages: Sequence[tuple[Passage, Hit]]) -> int:
-    written = sum(count_tokens(f"{_likeness(example)}\n{example.rationale or ''}") for example, _ in examples)
+def _count_context_tokens(examples: Sequence[tuple[Question, Hit]], passages: Sequence[tuple[Passage, Hit]]) -> int:
+    written = sum(
+        count_tokens(f"{_join_similarity_text(example)}\n{example.rationale or ''}") for example, _ in examples
+    )
     return written + sum(count_tokens(passage.shown) for passage, _ in passages)

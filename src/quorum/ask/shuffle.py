@@ -58,21 +58,21 @@ def shuffle_options(question: Question, settings: ShuffleSettings) -> ShuffledQu
         case "none":
             return ShuffledQuestion(question, (tuple(range(len(question.choices))),))
         case "cyclic":
-            return cyclic_orders(question)
+            return make_cyclic_orders(question)
         case "random":
-            return random_orders(question, settings.count, settings.seed)
+            return make_random_orders(question, settings.count, settings.seed)
 
 
-def cyclic_orders(question: Question) -> ShuffledQuestion:
+def make_cyclic_orders(question: Question) -> ShuffledQuestion:
     """Every rotation of the options: each stands in each place once (but for those that may not move)."""
     free = count_movable(question)
     ring = range(free) if free else range(1)
     return ShuffledQuestion(
-        question, tuple(_moved(question, [(place + step) % free for place in range(free)]) for step in ring)
+        question, tuple(_complete_order(question, [(place + step) % free for place in range(free)]) for step in ring)
     )
 
 
-def random_orders(question: Question, count: int, seed: int = 42) -> ShuffledQuestion:
+def make_random_orders(question: Question, count: int, seed: int = 42) -> ShuffledQuestion:
     """The given order, and others drawn by chance, `count` different ones in all (fewer where there are not so many).
 
     Raises:
@@ -85,7 +85,7 @@ def random_orders(question: Question, count: int, seed: int = 42) -> ShuffledQue
     orders = {tuple(range(free)): None}
     while len(orders) < min(count, factorial(free)):
         orders[tuple(chance.sample(range(free), free))] = None
-    return ShuffledQuestion(question, tuple(_moved(question, order) for order in orders))
+    return ShuffledQuestion(question, tuple(_complete_order(question, order) for order in orders))
 
 
 def count_movable(question: Question) -> int:
@@ -96,15 +96,15 @@ def count_movable(question: Question) -> int:
     count = len(question.choices)
     if any(cites_letters(choice, question.labels) or _LETTERS_JOINED.fullmatch(choice) for choice in question.choices):
         return 0
-    while count and (_speaks_of_others(last := question.choices[count - 1]) or _BARE_ALL.fullmatch(last)):
+    while count and (_refers_to_others(last := question.choices[count - 1]) or _BARE_ALL.fullmatch(last)):
         count -= 1
-    return 0 if any(map(_speaks_of_others, question.choices[:count])) else count
+    return 0 if any(map(_refers_to_others, question.choices[:count])) else count
 
 
-def _speaks_of_others(choice: str) -> bool:
+def _refers_to_others(choice: str) -> bool:
     return is_all_or_none(choice) or (len(choice) <= 80 and _OF_ALL.search(choice) is not None)
 
 
-def _moved(question: Question, order: Sequence[int]) -> tuple[int, ...]:
+def _complete_order(question: Question, order: Sequence[int]) -> tuple[int, ...]:
     """An order of the first options, and the rest as they stand."""
     return (*order, *range(len(order), len(question.choices)))

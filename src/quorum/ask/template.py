@@ -10,7 +10,7 @@ from quorum.errors import BadInput
 from quorum.question import Question
 
 ANY_SUBJECT = "*"  # the hint of every subject that has none of its own
-PLACES = {  # what a text of the frame may hold in {curly} brackets; what it must hold
+TEMPLATE_FIELDS = {  # what a text of the frame may hold in {curly} brackets; what it must hold
     "instruction": (("labels",), ()),
     "question": (("context", "text", "choices"), ("context", "text", "choices")),
     "choice": (("label", "choice"), ("label", "choice")),
@@ -52,9 +52,9 @@ class Template:
     def __post_init__(self) -> None:
         for name in ("instruction", "question", "choice", "example", "passage"):
             if (text := getattr(self, name)) is not None:
-                check_places(text, *PLACES[name], f"template: {name}")
+                check_template_fields(text, *TEMPLATE_FIELDS[name], f"template: {name}")
         for subject, hint in self.hints.items():
-            check_places(hint, *PLACES["hint"], f"template: the hint of {subject!r}")
+            check_template_fields(hint, *TEMPLATE_FIELDS["hint"], f"template: the hint of {subject!r}")
 
     def wording(self, question: Question) -> Wording:
         """The words of the frame around `question`."""
@@ -68,7 +68,7 @@ class Template:
         return "\n" + hint.format(subject=question.subject) if hint else ""
 
 
-def check_places(text: str, allowed: Sequence[str], needed: Sequence[str], where: str) -> None:
+def check_template_fields(text: str, allowed: Sequence[str], needed: Sequence[str], where: str) -> None:
     """Refuses a text with places in {curly} brackets that nothing fills, or without those that are needed.
 
     Raises:

@@ -24,7 +24,7 @@ MOST_CHOICE_SETS = 3  # a text that stands before more different choice sets tha
 _SHINGLE = 5  # characters
 _FEW_SHINGLES = 8  # with fewer rare shingles than this a question is known word for word only
 _BANDS, _BAND_ROWS = 42, 3  # of the MinHash: a pair of similarity s is proposed with probability 1 - (1 - s^3)^42
-_ODD = np.array(  # any odd numbers do
+_HASH_FACTORS = np.array(  # any odd numbers do
     [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93, 0xFF51AFD7ED558CCD],
     dtype=np.uint64,
 )
@@ -78,8 +78,8 @@ def cluster_duplicates(
     from scipy.sparse import coo_array  # type: ignore[import-untyped]
     from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-    families = _numbered([exact_key(question) for question in questions])
-    pairs = [(link.one, link.two) for link in _links(questions, families, threshold, progress)]
+    families = _number_keys([exact_key(question) for question in questions])
+    pairs = [(link.one, link.two) for link in _find_links(questions, families, threshold, progress)]
     first_of_group: dict[str, int] = {}
     for question, family in zip(questions, families, strict=True):
         if question.group is not None:
@@ -88,7 +88,7 @@ def cluster_duplicates(
     size = len(set(families))
     graph = coo_array((np.ones(len(pairs), dtype=np.int8), (ones, twos)), shape=(size, size))
     component = connected_components(graph, directed=False)[1] if size else []
-    return _numbered([int(component[family]) for family in families])
+    return _number_keys([int(component[family]) for family in families])
 
 
 def find_duplicates(
@@ -103,12 +103,12 @@ def find_duplicates(
     What is common or a template is judged over both together. `group` makes no twin.
     """
     both = [*questions, *others]
-    families = _numbered([exact_key(question) for question in both])
+    families = _number_keys([exact_key(question) for question in both])
     first_other: dict[int, int] = {}
     for place, family in enumerate(families[len(questions) :]):
         first_other.setdefault(family, place)
     near: dict[int, list[_Link]] = {}
-    for link in _links(both, families, threshold, progress):
+    for link in _find_links(both, families, threshold, progress):
         near.setdefault(link.one, []).append(link)
         near.setdefault(link.two, []).append(_Link(link.two, link.one, link.similarity, link.exact))
     found = []
@@ -118,7 +118,11 @@ def find_duplicates(
         )
         close = [
             Duplicate(
-                place, first_other[link.two], link.similarity, link.exact, _same_choices(both[place], others[other])
+                place,
+                first_other[link.two],
+                link.similarity,
+                link.exact,
+                _have_same_choices(both[place], others[other]),
             )
             for link in near.get(family, [])
             if (other := first_other.get(link.two)) is not None
@@ -128,17 +132,17 @@ def find_duplicates(
     return found
 
 
-def _same_choices(one: Question, two: Question) -> bool:
+def _have_same_choices(one: Question, two: Question) -> bool:
     return sorted(map(fold_text, one.choices)) == sorted(map(fold_text, two.choices))
 
 
-def _numbered(keys: Sequence[Any]) -> list[int]:
+def _number_keys(keys: Sequence[Any]) -> list[int]:
     """Equal numbers for equal keys, from 0 in order of appearance."""
     numbers: dict[Any, int] = {}
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
-def _links(
+def _find_links(
     questions: Sequence[Question], families: Sequence[int], threshold: float, progress: Progress | None
 ) -> Iterator[_Link]:
     """The links between families: all pairs of the same specific text, then all pairs that are nearly the same."""
@@ -153,16 +157,16 @@ def _links(
                 for two in same[place + 1 :]:
                     linked.add((one, two))
                     yield _Link(one, two, 1.0, exact=True)
-    for link in _near([exact_key(question) for question in firsts], threshold, progress):
+    for link in _find_near_links([exact_key(question) for question in firsts], threshold, progress):
         if (link.one, link.two) not in linked:
             yield link
 
 
-def _near(texts: Sequence[str], threshold: float, progress: Progress | None) -> Iterator[_Link]:
+def _find_near_links(texts: Sequence[str], threshold: float, progress: Progress | None) -> Iterator[_Link]:
     """All pairs of texts whose rare shingles are similar by at least `threshold`, the earlier text first."""
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
-    shingles = _rare([_shingles(text) for text in texts])
+    shingles = _remove_common_shingles([_compute_shingles(text) for text in texts])
     index = MinHashLSH(num_perm=_BANDS * _BAND_ROWS, params=(_BANDS, _BAND_ROWS))
     sketches = MinHash.generator(
         (each.tolist() for each in shingles), num_perm=_BANDS * _BAND_ROWS, seed=1, hashfunc=int
@@ -170,7 +174,7 @@ def _near(texts: Sequence[str], threshold: float, progress: Progress | None) -> 
     for two, sketch in enumerate(sketches):
         if len(shingles[two]) >= _FEW_SHINGLES:
             for one in sorted(index.query(sketch)):
-                similarity = _jaccard(shingles[one], shingles[two])
+                similarity = _compute_jaccard(shingles[one], shingles[two])
                 if similarity >= threshold:
                     yield _Link(one, two, similarity, exact=False)
             index.insert(two, sketch, check_duplication=False)
@@ -178,14 +182,14 @@ def _near(texts: Sequence[str], threshold: float, progress: Progress | None) -> 
             progress(two + 1, len(texts))
 
 
-def _shingles(text: str) -> Shingles:
+def _compute_shingles(text: str) -> Shingles:
     """The set of the runs of five characters in a text, sorted, each as a 32-bit number (the same on every machine)."""
     letters = np.frombuffer(text.ljust(_SHINGLE).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(letters, _SHINGLE)
-    return np.unique(((windows * _ODD).sum(axis=1, dtype=np.uint64) >> np.uint64(32)).astype(np.uint32))
+    return np.unique(((windows * _HASH_FACTORS).sum(axis=1, dtype=np.uint64) >> np.uint64(32)).astype(np.uint32))
 
 
-def _rare(shingles: Sequence[Shingles]) -> list[Shingles]:
+def _remove_common_shingles(shingles: Sequence[Shingles]) -> list[Shingles]:
     """The same sets without common shingles: those in more than 1 % of the sets, and in more than 20 of them."""
     if not shingles:
         return []
@@ -194,6 +198,6 @@ def _rare(shingles: Sequence[Shingles]) -> list[Shingles]:
     return [np.setdiff1d(each, common, assume_unique=True) for each in shingles]
 
 
-def _jaccard(one: Shingles, two: Shingles) -> float:
+def _compute_jaccard(one: Shingles, two: Shingles) -> float:
     shared = len(np.intersect1d(one, two, assume_unique=True))
     return shared / (len(one) + len(two) - shared)

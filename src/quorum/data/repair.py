@@ -50,13 +50,13 @@ def repair_table(table: Table) -> RepairedTable:
     """
     questions, changes, dropped, seen = [], [], [], set[str]()
     for record in table.records:
-        reason = why_unusable(record, table.open) if table.labelled else None
+        reason = explain_unusable(record, table.open) if table.labelled else None
         if reason is not None:
             dropped.append(Remark(record.row, record.id, reason))
             continue
-        mended, told = _mended(record, table)
+        mended, told = _repair_record(record, table)
         if table.labelled and mended.id in seen:
-            mended = replace(mended, id=_new_id(mended, seen))
+            mended = replace(mended, id=_make_unique_id(mended, seen))
             told.append(f"its id stands more than once: now {mended.id}")
         seen.add(mended.id)
         questions.append(make_question(mended, table.labelled))
@@ -71,26 +71,26 @@ def answer_to_label(record: Record) -> str | None:
     return parse_spoken_label(record.raw_answer, record.choices)
 
 
-def count_choices(record: Record) -> str:
+def describe_choice_count(record: Record) -> str:
     """How many choices a record has, in words."""
     return f"{len(record.choices)} choice{'' if len(record.choices) == 1 else 's'}"
 
 
-def why_unusable(record: Record, open: bool) -> str | None:
+def explain_unusable(record: Record, open: bool) -> str | None:
     """Why nothing can be learnt from a record of a file with answers, or None; `open`: its questions are open ones."""
     if not record.text.strip():
         return "its text is empty"
     if record.problem is not None:
         return record.problem
     if not open and not 2 <= len(record.choices) <= MOST_CHOICES:
-        return count_choices(record)
+        return describe_choice_count(record)
     if record.raw_answer is None:
         return "no answer"
     raw = f"{record.raw_answer[:40]!r}"
-    return None if answer_to_label(record) else f"answer {raw} with {count_choices(record)}"
+    return None if answer_to_label(record) else f"answer {raw} with {describe_choice_count(record)}"
 
 
-def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
+def _repair_record(record: Record, table: Table) -> tuple[Record, list[str]]:
     """The record as a valid question's, and what was done to it."""
     told = []
     if table.labelled and record.answer is None:
@@ -103,7 +103,7 @@ def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
         record = replace(record, text=NO_TEXT)
         told.append(f"its text is empty: now {NO_TEXT}")
     if record.problem or not (table.open or 2 <= len(record.choices) <= MOST_CHOICES):
-        told.append(f"{record.problem or count_choices(record)}: now an open question")
+        told.append(f"{record.problem or describe_choice_count(record)}: now an open question")
         record = replace(record, choices=(), problem=None)
     missing = [place for place, choice in enumerate(record.choices) if not choice.strip()]
     if missing:
@@ -113,7 +113,7 @@ def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
     return record, told
 
 
-def _new_id(record: Record, seen: set[str]) -> str:
+def _make_unique_id(record: Record, seen: set[str]) -> str:
     fresh = f"{record.id}-row{record.row}"
     while fresh in seen:
         fresh += "'"

@@ -75,7 +75,7 @@ class TrainingFolds:
     questions: tuple[Question, ...]
 
     def __post_init__(self) -> None:
-        folds = [(question.id, _fold_of(self.split, question)) for question in self.questions]
+        folds = [(question.id, _find_fold(self.split, question)) for question in self.questions]
         if held := [id for id, fold in folds if fold == HELD_OUT]:
             raise BadInput(f"{len(held)} questions are held out, nothing may learn from them: {list_some(held)}")
 
@@ -110,38 +110,38 @@ def split_questions(
             f"{len(ordered)} questions fall into {len(set(cluster))} clusters of near-duplicates,"
             f" where {folds} folds and a held-out one need at least {folds + 1}"
         )
-    fold = _held_out_drawn(ordered, cluster, held_out, seed)
+    fold = _draw_held_out(ordered, cluster, held_out, seed)
     rest = [place for place, held in enumerate(fold) if held != HELD_OUT]
-    parts = _stratified_parts([ordered[place] for place in rest], [cluster[place] for place in rest], folds, seed)
+    parts = _stratify([ordered[place] for place in rest], [cluster[place] for place in rest], folds, seed)
     for place, part in zip(rest, parts, strict=True):
         fold[place] = part + 1
     ids = [question.id for question in ordered]
     return Split(pl.DataFrame({"id": ids, "cluster": cluster, "fold": fold}, schema=SPLIT))
 
 
-def held_out_questions(split: Split, questions: Sequence[Question]) -> list[Question]:
+def select_held_out(split: Split, questions: Sequence[Question]) -> list[Question]:
     """Those of `questions` that are held out, in order.
 
     Raises:
         BadInput: a question is unknown to the split.
     """
-    return [question for question in questions if _fold_of(split, question) == HELD_OUT]
+    return [question for question in questions if _find_fold(split, question) == HELD_OUT]
 
 
-def training_folds(split: Split, questions: Sequence[Question]) -> TrainingFolds:
+def select_training_folds(split: Split, questions: Sequence[Question]) -> TrainingFolds:
     """Those of `questions` that may be learnt from, in order.
 
     Raises:
         BadInput: a question is unknown to the split.
     """
-    return TrainingFolds(split, tuple(question for question in questions if _fold_of(split, question) != HELD_OUT))
+    return TrainingFolds(split, tuple(question for question in questions if _find_fold(split, question) != HELD_OUT))
 
 
-def fold_pairs(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Question]]]:
+def iterate_folds(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Question]]]:
     """For each training fold: the other folds to learn from, and the questions of this one to be asked."""
     for fold in training.split.folds:
-        asked = [question for question in training.questions if _fold_of(training.split, question) == fold]
-        others = tuple(question for question in training.questions if _fold_of(training.split, question) != fold)
+        asked = [question for question in training.questions if _find_fold(training.split, question) == fold]
+        others = tuple(question for question in training.questions if _find_fold(training.split, question) != fold)
         yield TrainingFolds(training.split, others), asked
 
 
@@ -181,23 +181,23 @@ def read_split(path: Path) -> Split:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _fold_of(split: Split, question: Question) -> int:
+def _find_fold(split: Split, question: Question) -> int:
     fold = split.fold_of.get(question.id)
     if fold is None:
         raise BadInput(f"question {question.id} is unknown to the split of {len(split.fold_of)} questions")
     return fold
 
 
-def _held_out_drawn(questions: Sequence[Question], cluster: Sequence[int], share: float, seed: int) -> list[int]:
+def _draw_held_out(questions: Sequence[Question], cluster: Sequence[int], share: float, seed: int) -> list[int]:
     """HELD_OUT for each question that is held out, 1 for the others."""
     pieces = min(_MOST_PIECES, len(set(cluster)))
     part = Fraction(share).limit_denominator(pieces) or Fraction(1, min(round(1 / share), len(set(cluster))))
     chosen = random.Random(seed).sample(range(part.denominator), part.numerator)
-    pieces_of = _stratified_parts(questions, cluster, part.denominator, seed)
+    pieces_of = _stratify(questions, cluster, part.denominator, seed)
     return [HELD_OUT if piece in chosen else 1 for piece in pieces_of]
 
 
-def _stratified_parts(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
+def _stratify(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
     """The part of each question, 0 to parts - 1: stratified, clusters whole, none empty."""
     from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
@@ -205,7 +205,7 @@ def _stratified_parts(questions: Sequence[Question], cluster: Sequence[int], par
         raise BadInput(f"{len(set(cluster))} clusters of near-duplicates are left for {parts} folds")
     folder = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     part_of = [0] * len(questions)
-    for part, (_, places) in enumerate(folder.split(cluster, _strata(questions, parts), cluster)):
+    for part, (_, places) in enumerate(folder.split(cluster, _assign_strata(questions, parts), cluster)):
         for place in places.tolist():
             part_of[place] = part
     if len(set(part_of)) < parts:
@@ -213,7 +213,7 @@ def _stratified_parts(questions: Sequence[Question], cluster: Sequence[int], par
     return part_of
 
 
-def _strata(questions: Sequence[Question], least: int) -> list[int]:
+def _assign_strata(questions: Sequence[Question], least: int) -> list[int]:
     """The stratum of each question, in none of them fewer than `least`: the finest description that is not too rare."""
     described: list[list[Hashable]] = [
         [(question.subject or len(question.choices), answer), (answer,), ()]

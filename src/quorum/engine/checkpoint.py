@@ -13,9 +13,9 @@ _HUB = (
     "of the hub (owner/name): a gated one needs its terms accepted and `hf auth login`, and without a network it must "
     "have been downloaded before"
 )
-_WAY_OUT = f"name a folder that holds config.json, tokenizer.json and the weights, or a model {_HUB}"
+_MODEL_HINT = f"name a folder that holds config.json, tokenizer.json and the weights, or a model {_HUB}"
 _ADAPTER_FILE = "adapter_config.json"
-_ADAPTER_WAY_OUT = f"name a folder that holds {_ADAPTER_FILE} and adapter_model.safetensors, or an adapter {_HUB}"
+_ADAPTER_HINT = f"name a folder that holds {_ADAPTER_FILE} and adapter_model.safetensors, or an adapter {_HUB}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def load_checkpoint(
 
     if checkpoint.adapter is not None:  # before minutes go into the model
         _check_adapter(checkpoint.adapter)
-    device = fast_device() if device == "auto" else device
-    dtype = fast_dtype(device) if dtype == "auto" else dtype
+    device = choose_device() if device == "auto" else device
+    dtype = choose_dtype(device) if dtype == "auto" else dtype
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise BadInput(f"dtype {dtype!r}; allowed are auto, float32, float16, bfloat16")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is one callback
@@ -61,11 +61,11 @@ def load_checkpoint(
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.model, **origin)
         model: Any = getattr(transformers, kind).from_pretrained(checkpoint.model, **origin, **placed)
     if checkpoint.adapter is not None:
-        model = _adapted(model, checkpoint.adapter)
+        model = _apply_adapter(model, checkpoint.adapter)
     return tokenizer, model.eval()
 
 
-def longest_sequence(model: Any, tokenizer: Any, asked: int | None = None) -> int:
+def find_max_length(model: Any, tokenizer: Any, asked: int | None = None) -> int:
     """How many tokens the model and its tokenizer say they take at most; fewer where fewer are `asked`.
 
     Raises:
@@ -79,7 +79,7 @@ def longest_sequence(model: Any, tokenizer: Any, asked: int | None = None) -> in
     return room
 
 
-def fast_device() -> str:
+def choose_device() -> str:
     """A GPU where there is one."""
     import torch
 
@@ -88,7 +88,7 @@ def fast_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def fast_dtype(device: str) -> str:
+def choose_dtype(device: str) -> str:
     """bfloat16 where the GPU computes in it, half on an older one (T4: capability 7.5), float32 on a CPU."""
     import torch
 
@@ -101,17 +101,17 @@ def _check_adapter(adapter: str) -> None:
     """What can be known of an adapter before there is a model."""
     if find_spec("peft") is None:
         raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft")
-    with translate_loading_errors(adapter, _ADAPTER_WAY_OUT):
+    with translate_loading_errors(adapter, _ADAPTER_HINT):
         if Path(adapter).is_dir() and not (Path(adapter) / _ADAPTER_FILE).is_file():  # PEFT would ask the hub for it
-            raise BadInput(f"{adapter}: no {_ADAPTER_FILE} in that folder; {_ADAPTER_WAY_OUT}")
+            raise BadInput(f"{adapter}: no {_ADAPTER_FILE} in that folder; {_ADAPTER_HINT}")
 
 
-def _adapted(model: Any, adapter: str) -> Any:
+def _apply_adapter(model: Any, adapter: str) -> Any:
     """The model with a PEFT adapter merged into its weights (beside them where they are quantised)."""
     import peft
 
     try:
-        with translate_loading_errors(adapter, _ADAPTER_WAY_OUT):
+        with translate_loading_errors(adapter, _ADAPTER_HINT):
             adapted = peft.PeftModel.from_pretrained(model, adapter)
     except RuntimeError as error:
         if "size mismatch" not in str(error):
@@ -121,7 +121,7 @@ def _adapted(model: Any, adapter: str) -> Any:
 
 
 @contextmanager
-def translate_loading_errors(name: str, way_out: str = _WAY_OUT) -> Iterator[None]:
+def translate_loading_errors(name: str, way_out: str = _MODEL_HINT) -> Iterator[None]:
     """Whatever hinders loading `name`, told with the way out."""
     from safetensors import SafetensorError
 

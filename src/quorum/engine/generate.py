@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.prefixes import KEPT_TOKENS, PrefixNode, Run, list_ancestors, plan_blocks
+from quorum.engine.prefixes import CACHE_FACTOR, PrefixNode, TokenSequence, list_ancestors, plan_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +70,12 @@ def generate_after(
     """
     texts: list[list[int]] = [[] for _ in drafts]
     done = 0
-    for head, indices in _below_heads(drafts, batch_tokens if share else None).items():
+    for head, indices in _group_by_prefix(drafts, batch_tokens if share else None).items():
         prefix = tuple(token for part in list_ancestors(head) for token in part.tokens)
-        memory = _prefix_read(model, prefix) if prefix else None
+        memory = _read_prefix(model, prefix) if prefix else None
         rests = {index: len(drafts[index].context) - len(prefix) for index in indices}
-        for batch in _write_batches(rests, len(prefix), sampling, batch_tokens):
-            written = _batch_written(model, prefix, memory, [drafts[index] for index in batch], pad, sampling)
+        for batch in _plan_batches(rests, len(prefix), sampling, batch_tokens):
+            written = _generate_batch(model, prefix, memory, [drafts[index] for index in batch], pad, sampling)
             for index, ids in zip(batch, written, strict=True):
                 texts[index] = ids
             done += len(batch)
@@ -84,36 +84,36 @@ def generate_after(
     return texts
 
 
-def _below_heads(drafts: Sequence[GenerationRequest], most: int | None) -> dict[PrefixNode | None, list[int]]:
+def _group_by_prefix(drafts: Sequence[GenerationRequest], most: int | None) -> dict[PrefixNode | None, list[int]]:
     """The drafts (their numbers) below each shared beginning; all below none where `most` is None."""
     if most is None:
         return {None: list(range(len(drafts)))}
-    runs = sorted({Run(draft.context, len(draft.context) - 1) for draft in drafts})
+    runs = sorted({TokenSequence(draft.context, len(draft.context) - 1) for draft in drafts})
     blocks = plan_blocks(runs, most)
     above = {run: block.head for block in blocks for run in runs[block.first : block.first + len(block.wanted)]}
     below: dict[PrefixNode | None, list[int]] = {}
     for index, draft in enumerate(drafts):
-        below.setdefault(above[Run(draft.context, len(draft.context) - 1)], []).append(index)
+        below.setdefault(above[TokenSequence(draft.context, len(draft.context) - 1)], []).append(index)
     return below
 
 
-def _write_batches(rests: dict[int, int], prefix: int, sampling: SamplingSettings, most: int) -> list[list[int]]:
+def _plan_batches(rests: dict[int, int], prefix: int, sampling: SamplingSettings, most: int) -> list[list[int]]:
     """The keys of `rests` (how much is to be read) in batches, longest first; a batch has at least one.
 
-    Its padded tokens are at most `most`, and those of which keys and values are kept `KEPT_TOKENS` times as many.
+    Its padded tokens are at most `most`, and those of which keys and values are kept `CACHE_FACTOR` times as many.
     """
     batches: list[list[int]] = []
     for index in sorted(rests, key=lambda index: -rests[index]):
         rows, longest = (len(batches[-1]) + 1, rests[batches[-1][0]]) if batches else (1, 0)
         kept = prefix + longest + sampling.max_new_tokens
-        if batches and rows * longest <= most and rows * kept <= most * KEPT_TOKENS:
+        if batches and rows * longest <= most and rows * kept <= most * CACHE_FACTOR:
             batches[-1].append(index)
         else:
             batches.append([index])
     return batches
 
 
-def _prefix_read(model: Any, prefix: tuple[int, ...]) -> Any:
+def _read_prefix(model: Any, prefix: tuple[int, ...]) -> Any:
     """The keys and values of a shared beginning."""
     import torch
     from transformers import DynamicCache
@@ -124,7 +124,7 @@ def _prefix_read(model: Any, prefix: tuple[int, ...]) -> Any:
     return memory
 
 
-def _batch_written(
+def _generate_batch(
     model: Any,
     prefix: tuple[int, ...],
     memory: Any,

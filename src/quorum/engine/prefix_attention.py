@@ -13,23 +13,23 @@ from typing import Any
 
 from quorum.console import Progress
 from quorum.engine.prefixes import (
-    KEPT_TOKENS,
+    CACHE_FACTOR,
     PrefixNode,
-    Run,
     SuffixBlock,
-    SuffixRun,
+    SuffixBranch,
+    TokenSequence,
     list_ancestors,
     plan_blocks,
     plan_packs,
 )
-from quorum.engine.suffix_attention import HeadMemory, SuffixAttention
+from quorum.engine.suffix_attention import PrefixCache, SuffixAttention
 from quorum.engine.tokens import Continuation
 
-_CASCADE = "quorum_cascade"
+_ATTENTION_NAME = "quorum_cascade"
 # Logits in memory at once, as numbers: at a vocabulary of 150,000 some 440 rows.
 _MOST_LOGITS = 2**26
 # What an attention call may carry besides; with anything else the model is not served.
-_HARMLESS = {"position_ids", "position_embeddings", "use_cache", "output_attentions", "output_router_logits"}
+_IGNORED_SETTINGS = {"position_ids", "position_embeddings", "use_cache", "output_attentions", "output_router_logits"}
 
 
 def score_with_shared_prefixes(
@@ -38,7 +38,7 @@ def score_with_shared_prefixes(
     """For each continuation, the natural log-probability of each of its following tokens, over the whole vocabulary.
 
     Equal to `plain_logprobs` but for rounding; equal continuations get equal numbers. At most `batch_tokens` tokens
-    are in work at once; of the heads above them at most `KEPT_TOKENS` times as many are kept, or those of one sequence.
+    are in work at once; of the heads above them at most `CACHE_FACTOR` times as many are kept.
 
     Raises:
         NotImplementedError: the model's attention has a setting that the cascade does not know.
@@ -49,17 +49,17 @@ def score_with_shared_prefixes(
     for index, each in enumerate(continuations):
         asked.setdefault(each.context + each.following[:-1], []).append(index)
     runs = sorted(
-        Run(tokens, min(len(continuations[index].context) for index in indices) - 1)
+        TokenSequence(tokens, min(len(continuations[index].context) for index in indices) - 1)
         for tokens, indices in asked.items()
     )
     scores: list[list[float]] = [[] for _ in continuations]
     done = 0
-    with torch.inference_mode(), _attending_in_cascade(model):
-        for pack, logprobs in _packs_read(model, plan_blocks(runs, batch_tokens), batch_tokens):
+    with torch.inference_mode(), _use_suffix_attention(model):
+        for pack, logprobs in _read_packs(model, plan_blocks(runs, batch_tokens), batch_tokens):
             places: list[tuple[int, int, int]] = []  # continuation, row of logprobs, token
             row = 0
             for block in pack:
-                rows = {at: row + n for n, at in enumerate(_rows_wanted(block))}
+                rows = {at: row + n for n, at in enumerate(_list_scored_rows(block))}
                 row += len(rows)
                 members = runs[block.first : block.first + len(block.wanted)]
                 for run, wanted in zip(members, block.wanted, strict=True):
@@ -76,42 +76,42 @@ def score_with_shared_prefixes(
     return scores
 
 
-def _packs_read(
+def _read_packs(
     model: Any, blocks: Sequence[SuffixBlock], batch_tokens: int
 ) -> Iterator[tuple[list[SuffixBlock], Any]]:
     """Each pack with the log-probabilities (rows, vocabulary) of its wanted rows, block by block in row order."""
     vocabulary = model.config.get_text_config().vocab_size
-    packs = plan_packs(blocks, batch_tokens, _MOST_LOGITS // vocabulary, batch_tokens * KEPT_TOKENS)
-    memories: dict[PrefixNode, HeadMemory] = {}
+    packs = plan_packs(blocks, batch_tokens, _MOST_LOGITS // vocabulary, batch_tokens * CACHE_FACTOR)
+    memories: dict[PrefixNode, PrefixCache] = {}
     for pack in packs:
         line = dict.fromkeys(head for block in pack for head in list_ancestors(block.head))
         memories = {head: memory for head, memory in memories.items() if head in line}  # others are not met again
         for head in line:
             if head not in memories:
-                memories[head] = _head_read(model, head, memories)
+                memories[head] = _read_prefix_node(model, head, memories)
         starts = [0, *accumulate(len(block.tokens) for block in pack)]
-        wanted = [start + row for start, block in zip(starts, pack, strict=False) for row in _rows_wanted(block)]
-        yield pack, _forward(model, pack, SuffixAttention(model, pack, memories, wanted)).float().log_softmax(-1)
+        wanted = [start + row for start, block in zip(starts, pack, strict=False) for row in _list_scored_rows(block)]
+        yield pack, _compute_logits(model, pack, SuffixAttention(model, pack, memories, wanted)).float().log_softmax(-1)
 
 
-def _head_read(model: Any, head: PrefixNode, memories: dict[PrefixNode, HeadMemory]) -> HeadMemory:
+def _read_prefix_node(model: Any, head: PrefixNode, memories: dict[PrefixNode, PrefixCache]) -> PrefixCache:
     end = head.start + len(head.tokens)
     block = SuffixBlock(
-        head.parent, 0, head.tokens, tuple(range(head.start, end)), (SuffixRun(0, len(head.tokens), ()),), ()
+        head.parent, 0, head.tokens, tuple(range(head.start, end)), (SuffixBranch(0, len(head.tokens), ()),), ()
     )
     attention = SuffixAttention(
         model, [block], memories, wanted=[0], keep=True
     )  # no row is wanted, but one is the least
-    _forward(model, [block], attention)
+    _compute_logits(model, [block], attention)
     return attention.memory
 
 
-def _forward(model: Any, pack: Sequence[SuffixBlock], attention: SuffixAttention) -> Any:
+def _compute_logits(model: Any, pack: Sequence[SuffixBlock], attention: SuffixAttention) -> Any:
     """The logits (rows, vocabulary) of the wanted rows."""
     import torch
 
     tokens = torch.tensor([[token for block in pack for token in block.tokens]], device=model.device)
-    with _last_layer_at(model, attention.wanted, tokens.shape[1]):
+    with _restrict_last_layer(model, attention.wanted, tokens.shape[1]):
         return model(
             tokens,
             position_ids=attention.positions[None],
@@ -122,27 +122,27 @@ def _forward(model: Any, pack: Sequence[SuffixBlock], attention: SuffixAttention
         ).logits[0]
 
 
-def _rows_wanted(block: SuffixBlock) -> list[int]:
+def _list_scored_rows(block: SuffixBlock) -> list[int]:
     return sorted({row for rows in block.wanted for row in rows})
 
 
 @contextmanager
-def _attending_in_cascade(model: Any) -> Iterator[None]:
+def _use_suffix_attention(model: Any) -> Iterator[None]:
     """Within, the model's attention calls come to the cascade."""
     from transformers import AttentionInterface
 
-    AttentionInterface.register(_CASCADE, _attend)
+    AttentionInterface.register(_ATTENTION_NAME, _call_suffix_attention)
     before = model.config._attn_implementation
-    model.set_attn_implementation(_CASCADE)
+    model.set_attn_implementation(_ATTENTION_NAME)
     try:
-        if model.config._attn_implementation != _CASCADE:
+        if model.config._attn_implementation != _ATTENTION_NAME:
             raise NotImplementedError("the model does not call the library's register of attention functions")
         yield
     finally:
         model.set_attn_implementation(before)
 
 
-def _attend(
+def _call_suffix_attention(
     module: Any,
     query: Any,
     key: Any,
@@ -156,7 +156,7 @@ def _attend(
     **settings: Any,
 ) -> tuple[Any, None]:
     """The library's call of an attention function: query, key and value are (1, heads, tokens, width)."""
-    unknown = [name for name, setting in settings.items() if setting is not None and name not in _HARMLESS]
+    unknown = [name for name, setting in settings.items() if setting is not None and name not in _IGNORED_SETTINGS]
     if unknown:
         raise NotImplementedError(f"the model's attention has {', '.join(unknown)}")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -164,7 +164,7 @@ def _attend(
 
 
 @contextmanager
-def _last_layer_at(model: Any, rows: Any, count: int) -> Iterator[None]:
+def _restrict_last_layer(model: Any, rows: Any, count: int) -> Iterator[None]:
     """Within, the last layer works on `rows` of its `count` alone wherever it works row by row; the others become 0.
 
     What stands above a row is read from its keys and values, which are still made for every row.
@@ -177,13 +177,13 @@ def _last_layer_at(model: Any, rows: Any, count: int) -> Iterator[None]:
         for module in inner if len(rows) < count else []:
             if module is not None:
                 before = module.register_forward_pre_hook(lambda _, given: (given[0][:, rows], *given[1:]))
-                after = module.register_forward_hook(lambda _, given, out: _spread(out, rows, count))
+                after = module.register_forward_hook(lambda _, given, out: _scatter_rows(out, rows, count))
                 hooks.callback(before.remove)
                 hooks.callback(after.remove)
         yield
 
 
-def _spread(out: Any, rows: Any, count: int) -> Any:
+def _scatter_rows(out: Any, rows: Any, count: int) -> Any:
     full = out.new_zeros(1, count, out.shape[-1])
     full[:, rows] = out
     return full

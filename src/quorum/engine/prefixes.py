@@ -12,15 +12,15 @@ from itertools import accumulate, pairwise
 # Attention inside a block is dense: siblings waste work on each other. A block of so many tokens takes twice its work.
 _DENSE_TOKENS = 2048
 # A block of several runs has at most so many tokens, which bounds its mask.
-_BLOCK_TOKENS = 512
+_MAX_BLOCK_TOKENS = 512
 # A head must save at least this many tokens: it costs a run of its own.
-_WORTH_TOKENS = 256
+_MIN_SAVED_TOKENS = 256
 # Keys and values take less room than a token in work: they are kept of so many times more tokens.
-KEPT_TOKENS = 8
+CACHE_FACTOR = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Run:
+class TokenSequence:
     """A token sequence to be read; `wanted` is the first position whose prediction is wanted, and all after it are."""
 
     tokens: tuple[int, ...]
@@ -37,7 +37,7 @@ class PrefixNode:
 
 
 @dataclass(frozen=True, slots=True)
-class SuffixRun:
+class SuffixBranch:
     """Rows `start` to `end` of a block: each attends to those before it in the branch, and all to the rows `above`."""
 
     start: int
@@ -56,7 +56,7 @@ class SuffixBlock:
     first: int
     tokens: tuple[int, ...]
     positions: tuple[int, ...]
-    branches: tuple[SuffixRun, ...]
+    branches: tuple[SuffixBranch, ...]
     wanted: tuple[tuple[int, ...], ...]
 
 
@@ -72,7 +72,7 @@ def count_shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
     return low
 
 
-def plan_blocks(runs: Sequence[Run], most: int) -> list[SuffixBlock]:
+def plan_blocks(runs: Sequence[TokenSequence], most: int) -> list[SuffixBlock]:
     """The sorted, distinct `runs` as blocks below shared heads, in their order; each run is in one block.
 
     No head, and no block of several runs, has more than `most` tokens. The rows that a run wants are all in its block.
@@ -94,14 +94,14 @@ def plan_blocks(runs: Sequence[Run], most: int) -> list[SuffixBlock]:
         cuts = [low, *(at for at in range(low + 1, high) if shared[at] == common), high]
         end = min(common, *(run.wanted for run in runs[low:high]))  # of what may become a head
         tokens, alone = below(low, high, depth), high - low == 1
-        apart = sum(_dense_cost(below(start, stop, depth)) for start, stop in pairwise(cuts))
-        together = tokens <= min(most, _BLOCK_TOKENS) and _dense_cost(tokens) <= apart
+        apart = sum(_estimate_dense_cost(below(start, stop, depth)) for start, stop in pairwise(cuts))
+        together = tokens <= min(most, _MAX_BLOCK_TOKENS) and _estimate_dense_cost(tokens) <= apart
         if together or (alone and (tokens <= most or end <= depth)):
-            blocks.append(_block(runs[low:high], shared[low:high], low, depth, head))
+            blocks.append(_make_block(runs[low:high], shared[low:high], low, depth, head))
             continue
         if alone:
             end = min(end, depth + most)
-        if alone or (end - depth) * (len(cuts) - 2) >= _WORTH_TOKENS:
+        if alone or (end - depth) * (len(cuts) - 2) >= _MIN_SAVED_TOKENS:
             for start in range(depth, end, most):
                 head = PrefixNode(head, start, runs[low].tokens[start : min(start + most, end)])
             depth = end
@@ -143,14 +143,16 @@ def list_ancestors(head: PrefixNode | None) -> list[PrefixNode]:
     return line[::-1]
 
 
-def _dense_cost(tokens: int) -> float:
+def _estimate_dense_cost(tokens: int) -> float:
     return tokens * (1 + tokens / _DENSE_TOKENS)
 
 
-def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, head: PrefixNode | None) -> SuffixBlock:
+def _make_block(
+    runs: Sequence[TokenSequence], shared: Sequence[int], first: int, depth: int, head: PrefixNode | None
+) -> SuffixBlock:
     tokens: list[int] = []
     positions: list[int] = []
-    branches: list[SuffixRun] = []
+    branches: list[SuffixBranch] = []
     wanted: list[tuple[int, ...]] = []
     path: list[int] = []  # the rows of the run at hand, from depth on
     for run, common in zip(runs, shared, strict=True):
@@ -158,7 +160,7 @@ def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, h
         at, start = depth + len(path), len(tokens)
         tokens += run.tokens[at:]
         positions += range(at, len(run.tokens))
-        branches.append(SuffixRun(start, len(tokens), tuple(path)))
+        branches.append(SuffixBranch(start, len(tokens), tuple(path)))
         path += range(start, len(tokens))
         wanted.append(tuple(path[run.wanted - depth :]))
     return SuffixBlock(head, first, tuple(tokens), tuple(positions), tuple(branches), tuple(wanted))

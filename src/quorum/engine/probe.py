@@ -15,16 +15,16 @@ _LENGTH_BOUND_ROPE = {"dynamic", "longrope"}
 _ROUNDING, _HALF_ROUNDING = 1e-3, 0.15
 
 
-def why_not_shared(model: Any) -> str | None:
+def find_sharing_obstacle(model: Any) -> str | None:
     """Why the model must read every sequence whole and alone; None where the shared way gives the same numbers."""
     config = model.config.get_text_config()
     unknown = set(getattr(config, "layer_types", None) or ()) - _KNOWN_LAYERS
     if unknown:
         return f"its layers are {', '.join(sorted(unknown))}"
-    bound = _rope_types(getattr(config, "rope_parameters", None)) & _LENGTH_BOUND_ROPE
+    bound = _collect_rope_types(getattr(config, "rope_parameters", None)) & _LENGTH_BOUND_ROPE
     if bound:
         return f"its rotary embedding is {', '.join(sorted(bound))}"
-    trial = _trial(min(config.vocab_size, 1000))
+    trial = _make_probe(min(config.vocab_size, 1000))
     try:
         shared = score_with_shared_prefixes(model, trial, batch_tokens=24)
     except (NotImplementedError, TypeError, ValueError, AttributeError, KeyError, IndexError, RuntimeError) as error:
@@ -37,7 +37,7 @@ def why_not_shared(model: Any) -> str | None:
     return None if off <= most else f"its log-probabilities came out {off:.2g} apart"  # a NaN is no agreement
 
 
-def _trial(vocabulary: int) -> list[Continuation]:
+def _make_probe(vocabulary: int) -> list[Continuation]:
     """Sequences with a head worth keeping, rests of several lengths, and followings of one token and of two."""
     head = tuple(7 * at % vocabulary for at in range(1, 41))
     return [
@@ -48,9 +48,9 @@ def _trial(vocabulary: int) -> list[Continuation]:
     ]
 
 
-def _rope_types(parameters: Any) -> set[str]:
+def _collect_rope_types(parameters: Any) -> set[str]:
     """Every rope_type in a rotary configuration, which is one table or one a kind of layer."""
     if not isinstance(parameters, dict):
         return set()
     own = {str(parameters["rope_type"])} if "rope_type" in parameters else set()
-    return own.union(*(_rope_types(inner) for inner in parameters.values()))
+    return own.union(*(_collect_rope_types(inner) for inner in parameters.values()))

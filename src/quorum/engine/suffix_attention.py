@@ -13,7 +13,7 @@ _MOST_PADDING = 1.25
 _FUSED_ON = ("cpu",)
 
 # Of every layer, the keys and values of a head: (1, key-value heads, tokens, width).
-HeadMemory = dict[int, tuple[Any, Any]]
+PrefixCache = dict[int, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class _Span:
     start: int
     stop: int
     head: PrefixNode
-    memory: HeadMemory
+    memory: PrefixCache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +50,7 @@ class SuffixAttention:
         self,
         model: Any,
         pack: Sequence[SuffixBlock],
-        memories: Mapping[PrefixNode, HeadMemory],
+        memories: Mapping[PrefixNode, PrefixCache],
         wanted: Sequence[int],
         keep: bool = False,
     ) -> None:
@@ -58,13 +58,16 @@ class SuffixAttention:
 
         device = model.device
         self.wanted = torch.tensor(wanted, device=device)
-        self.memory: HeadMemory = {}
+        self.memory: PrefixCache = {}
         self._keep = keep
         self._last_layer = model.config.get_text_config().num_hidden_layers - 1
         self.positions = torch.tensor([at for block in pack for at in block.positions], device=device)
         starts = list(accumulate((len(block.tokens) for block in pack), initial=0))
-        self._spans = _spans(pack, starts, memories)
-        self._groups = [_group([pack[n] for n in alike], [starts[n] for n in alike], device) for alike in _alike(pack)]
+        self._spans = _make_spans(pack, starts, memories)
+        self._groups = [
+            _make_group([pack[n] for n in alike], [starts[n] for n in alike], device)
+            for alike in _group_by_length(pack)
+        ]
         self._masks: dict[Any, Any] = {}
 
     def attend(self, layer: int, query: Any, key: Any, value: Any, scaling: float, window: int | None) -> Any:
@@ -78,7 +81,7 @@ class SuffixAttention:
         for span in self._spans:
             rows = self._rows(span, layer)
             mask = self._span_mask(span.head, rows, window, query.dtype)
-            above, above_sum = _attention(query[:, :, rows], *span.memory[layer], scaling, mask)
+            above, above_sum = _attend_with_log_sum(query[:, :, rows], *span.memory[layer], scaling, mask)
             # one softmax over both would have weighed them as the exponentials of their log-sums
             share = (above_sum[0].T - log_sum[rows]).sigmoid()
             out[rows] = out[rows].lerp(above[0].transpose(0, 1).float(), share[..., None])
@@ -96,7 +99,7 @@ class SuffixAttention:
             # (heads, tokens, width) at (blocks, length) -> (blocks, heads, length, width)
             q, k, v = (each[0][:, group.index].transpose(0, 1) for each in (query, key, value))
             mask = self._group_mask(number, window, query.dtype)
-            inner, inner_sum = _attention(q, k, v, scaling, mask, causal=mask is None)
+            inner, inner_sum = _attend_with_log_sum(q, k, v, scaling, mask, causal=mask is None)
             inner, inner_sum = inner.transpose(1, 2), inner_sum.transpose(1, 2)
             if group.real is None:
                 rows, inner, inner_sum = group.index.flatten(), inner.flatten(0, 1), inner_sum.flatten(0, 1)
@@ -119,7 +122,7 @@ class SuffixAttention:
             if window is not None:
                 at = self.positions[group.index]
                 allowed = allowed & (at[:, :, None] - at[:, None, :] < window)
-            self._masks[number, window] = _added(allowed[:, None], dtype)
+            self._masks[number, window] = _make_additive_mask(allowed[:, None], dtype)
         return self._masks[number, window]
 
     def _rows(self, span: _Span, layer: int) -> Any:
@@ -138,11 +141,13 @@ class SuffixAttention:
         if key not in self._masks:
             above = torch.arange(head.start, head.start + len(head.tokens), device=self.positions.device)
             allowed = self.positions[rows, None] - above < window
-            self._masks[key] = None if bool(allowed.all()) else _added(allowed[None, None], dtype)
+            self._masks[key] = None if bool(allowed.all()) else _make_additive_mask(allowed[None, None], dtype)
         return self._masks[key]
 
 
-def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, causal: bool = False) -> tuple[Any, Any]:
+def _attend_with_log_sum(
+    query: Any, key: Any, value: Any, scaling: float, mask: Any, causal: bool = False
+) -> tuple[Any, Any]:
     """Attention (blocks, heads, rows, width) and the log-sum-exp of its scores (blocks, heads, rows) in float32."""
     import torch
 
@@ -159,21 +164,21 @@ def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, caus
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = (query @ key.transpose(2, 3)).float() * scaling
     if causal:
-        scores = scores + _added(torch.ones_like(scores[0, 0], dtype=torch.bool).tril(), scores.dtype)
+        scores = scores + _make_additive_mask(torch.ones_like(scores[0, 0], dtype=torch.bool).tril(), scores.dtype)
     if mask is not None:
         scores = scores + mask
     return scores.softmax(-1).to(value.dtype) @ value, scores.logsumexp(-1)
 
 
-def _added(allowed: Any, dtype: Any) -> Any:
+def _make_additive_mask(allowed: Any, dtype: Any) -> Any:
     """0 where attention is allowed, elsewhere so low a number that its exponential is 0 (finite: no row gets NaN)."""
     import torch
 
     return torch.where(allowed, 0.0, torch.finfo(dtype).min / 2).to(dtype)
 
 
-def _spans(
-    pack: Sequence[SuffixBlock], starts: Sequence[int], memories: Mapping[PrefixNode, HeadMemory]
+def _make_spans(
+    pack: Sequence[SuffixBlock], starts: Sequence[int], memories: Mapping[PrefixNode, PrefixCache]
 ) -> list[_Span]:
     rows: dict[PrefixNode, tuple[int, int]] = {}
     for block, start in zip(pack, starts, strict=False):
@@ -182,7 +187,7 @@ def _spans(
     return [_Span(start, stop, head, memories[head]) for head, (start, stop) in rows.items()]
 
 
-def _alike(pack: Sequence[SuffixBlock]) -> Iterator[list[int]]:
+def _group_by_length(pack: Sequence[SuffixBlock]) -> Iterator[list[int]]:
     """The pack's blocks (their numbers) in groups of about one length, trees and plain sequences apart."""
     group: list[int] = []
     for number in sorted(range(len(pack)), key=lambda n: (len(pack[n].branches) > 1, -len(pack[n].tokens))):
@@ -196,7 +201,7 @@ def _alike(pack: Sequence[SuffixBlock]) -> Iterator[list[int]]:
     yield group
 
 
-def _group(blocks: Sequence[SuffixBlock], starts: Sequence[int], device: Any) -> _Group:
+def _make_group(blocks: Sequence[SuffixBlock], starts: Sequence[int], device: Any) -> _Group:
     import torch
 
     lengths = torch.tensor([len(block.tokens) for block in blocks])

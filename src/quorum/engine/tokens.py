@@ -81,14 +81,14 @@ class PromptTokenizer:
         Where two labels share that token too (10 and 11, beside 2), every label's whole rest is taken.
         """
         whole = self._whole(rendered, labels)
-        parted = self._parted(whole, _common(whole))
+        parted = self._parted(whole, _count_common_tokens(whole))
         one_each = len({each.following[0] for each in parted}) == len(labels)
         return [Continuation(each.context, each.following[:1]) for each in parted] if one_each else parted
 
     def options(self, rendered: TokenizedPrompt, options: Sequence[str]) -> list[Continuation]:
         """One continuation an option: all its tokens, after those of the prompt."""
         whole = self._whole(rendered, options)
-        return self._parted(whole, _common([*whole, self.ids(rendered)]))
+        return self._parted(whole, _count_common_tokens([*whole, self.ids(rendered)]))
 
     def harmless(self, text: str) -> str:
         """`text` with a blank inside whatever spells a special token."""
@@ -154,6 +154,6 @@ def truncate_middle(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
     return tokens[:head] + tokens[len(tokens) - (room - head) :]
 
 
-def _common(sequences: Sequence[tuple[int, ...]]) -> int:
+def _count_common_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all sequences begin with."""
     return count_shared_tokens(min(sequences), max(sequences))  # the first and the last in order differ earliest

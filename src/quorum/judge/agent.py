@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quorum.ask.asker import Ask
-from quorum.ask.judge_prompt import verdict_prompt
+from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.reply import ballot_from_reply
 from quorum.ask.shuffle import ShuffledQuestion, shuffle_options
 from quorum.data.duplicates import cluster_duplicates
@@ -63,7 +63,7 @@ class Agent:
     verifier: Backend
     reader: Backend | None = None  # parses replies that the rules leave unread
     batch: int = 256
-    ask_verdict: AskVerdict = verdict_prompt
+    ask_verdict: AskVerdict = render_verdict_prompt
     ask_reasoned: Ask | None = None  # asks for reasoning first
 
     def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:

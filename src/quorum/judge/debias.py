@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 
-from quorum.ask.shuffle import count_movable, cyclic_orders
+from quorum.ask.shuffle import count_movable, make_cyclic_orders
 from quorum.judge.letter_prior import (
     LetterPrior,
     estimate_corpus_prior,
@@ -43,7 +43,7 @@ def estimate_prior(
             return estimate_corpus_prior([ballot for ballot, question in replied if _knows_all(ballot, question)])
         case "pride":
             rotated = [
-                cyclic_orders(question).asked()
+                make_cyclic_orders(question).asked()
                 for question in sample_for_pride(questions, settings.share, settings.seed)
             ]
             others = iter(answered([question for one in rotated for question in one[1:]]))

@@ -19,7 +19,7 @@ def make_example(example: Question, question: Question) -> Question:
     It stays as it is where the answer's text is not exactly one choice of each, where that choice has a letter that the
     example has not, or where its choices or its rationale cite letters.
     """
-    if example.answer is None or not example.choices or _cites_letters(example):
+    if example.answer is None or not example.choices or _contains_cited_letter(example):
         return example
     texts = [fold_text(choice) for choice in example.choices]
     asked = [fold_text(choice) for choice in question.choices]
@@ -37,6 +37,6 @@ def make_example(example: Question, question: Question) -> Question:
     return replace(example, choices=choices, answer=example.labels[asked.index(said)])
 
 
-def _cites_letters(example: Question) -> bool:
+def _contains_cited_letter(example: Question) -> bool:
     written = (*(choice for choice in example.choices if " " in choice.strip()), example.rationale or "")
     return any(_CITED_LETTER.search(text) for text in written)

@@ -26,7 +26,7 @@ Shard = NDArray[np.float16]
 
 FLAT_UP_TO, HNSW_UP_TO = 100_000, 2_000_000  # vectors
 SHARD_SIZE = 10_000
-_LINKS, _BUILD_BREADTH, _SEARCH_BREADTH = 32, 80, 96  # of HNSW (Malkov and Yashunin, arXiv 1603.09320)
+_HNSW_LINKS, _BUILD_BREADTH, _SEARCH_BREADTH = 32, 80, 96  # of HNSW (Malkov and Yashunin, arXiv 1603.09320)
 _TRAINED_ON, _PROBED = (
     64,
     16,
@@ -58,14 +58,14 @@ class VectorIndex:
         return np.take_along_axis(exact, order, axis=1), np.take_along_axis(places, order, axis=1)
 
 
-def index_kind(count: int) -> IndexKind:
+def choose_index_kind(count: int) -> IndexKind:
     """The kind for so many vectors: exact while that is cheap, a graph while it fits in memory, then lists of codes."""
     if count <= FLAT_UP_TO:
         return "flat"
     return "hnsw" if count <= HNSW_UP_TO else "ivfpq"
 
 
-def model_key(model: str) -> str:
+def make_model_key(model: str) -> str:
     """What tells a model's embeddings from those of any other, or of the same one trained on.
 
     A folder is known by the names and bytes of its files, wherever it lies (hidden ones aside: what a download notes);
@@ -98,26 +98,26 @@ def make_vector_index(
 ) -> VectorIndex:
     """An index over the vectors of `texts`, built or, where `folder` has it already, opened.
 
-    Without a folder all stays in memory; in it, `model` (see `model_key`) tells one model's vectors from another's.
+    Without a folder all stays in memory; in it, `model` (see `make_model_key`) tells models apart.
     `kind` is chosen by the number of texts where it is None.
 
     Raises:
         BadInput: there are no texts.
     """
     shards, names = [], []
-    for batch in _batches(texts):
+    for batch in _split_batches(texts):
         name = hashlib.sha256("\0".join([model, *batch]).encode("utf-8", "surrogatepass")).hexdigest()
-        shards.append(_shard(batch, embed, folder and folder / f"{name[:32]}.npy"))
+        shards.append(_load_or_embed_shard(batch, embed, folder and folder / f"{name[:32]}.npy"))
         names.append(name)
         if progress is not None:
             progress(len(shards), len(shards))
     if not shards:
         raise BadInput("an index needs texts, and there are none")
-    chosen = kind or index_kind(sum(map(len, shards)))
+    chosen = kind or choose_index_kind(sum(map(len, shards)))
     if folder is None or chosen == "flat":  # a flat index is its shards again: faster to fill than to keep twice
         return VectorIndex(build_index(shards, chosen), shards, chosen)
     name = hashlib.sha256(" ".join([chosen, *names]).encode()).hexdigest()
-    return VectorIndex(_kept_index(shards, chosen, folder / f"{name[:32]}.faiss"), shards, chosen)
+    return VectorIndex(_load_or_build_index(shards, chosen, folder / f"{name[:32]}.faiss"), shards, chosen)
 
 
 def build_index(shards: Sequence[Shard], kind: IndexKind) -> Any:
@@ -130,20 +130,20 @@ def build_index(shards: Sequence[Shard], kind: IndexKind) -> Any:
         case "flat":
             index = faiss.IndexFlatIP(width)
         case "hnsw":
-            index = faiss.IndexHNSWFlat(width, _LINKS, faiss.METRIC_INNER_PRODUCT)
+            index = faiss.IndexHNSWFlat(width, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction, index.hnsw.efSearch = _BUILD_BREADTH, _SEARCH_BREADTH
         case "ivf" | "ivfpq":
             lists = max(1, min(int(4 * math.sqrt(count)), count // 39))  # FAISS warns below 39 vectors a list
             codes = "Flat" if kind == "ivf" else f"PQ{width // _SUBVECTOR}"
             index = faiss.index_factory(width, f"IVF{lists},{codes}", faiss.METRIC_INNER_PRODUCT)
-            index.train(_drawn(shards, max(_TRAINED_ON * lists, 40 * 256)))
+            index.train(_sample_vectors(shards, max(_TRAINED_ON * lists, 40 * 256)))
             index.nprobe = max(1, lists // _PROBED)
     for shard in shards:
         index.add(shard.astype(np.float32))
     return index
 
 
-def _kept_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
+def _load_or_build_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
     """The index in a file, which is made first where it is not there; inverted lists stay on disk and are mapped."""
     import faiss
 
@@ -153,13 +153,13 @@ def _kept_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP if kind.startswith("ivf") else 0)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
+def _split_batches(texts: Iterable[str]) -> Iterator[list[str]]:
     left = iter(texts)
     while batch := list(islice(left, SHARD_SIZE)):
         yield batch
 
 
-def _shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
+def _load_or_embed_shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
     if path is None:
         return embed(texts).astype(np.float16)
     if not path.exists():
@@ -168,7 +168,7 @@ def _shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
     return cast(Shard, np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _drawn(shards: Sequence[Shard], count: int) -> NDArray[np.float32]:
+def _sample_vectors(shards: Sequence[Shard], count: int) -> NDArray[np.float32]:
     """About `count` vectors, as many from each shard in proportion to its size."""
     share = min(1.0, count / sum(map(len, shards)))
     draw = np.random.default_rng(1)

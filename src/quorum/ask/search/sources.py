@@ -14,11 +14,13 @@ from pathlib import Path
 from quorum.errors import BadInput
 
 BACKGROUND_SUFFIXES = (".jsonl", ".md", ".parquet", ".txt")
-_EAST = "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # written without blanks between words
-_SEARCH_WORD = re.compile(rf"[{_EAST}]|[^\W{_EAST}]+")
-_TOKEN = re.compile(rf"[{_EAST}]|[^\W{_EAST}]+|[^\w\s]")
+_EAST_ASIAN = (
+    "\u1100-\u11ff\u3040-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af"  # written without blanks between words
+)
+_SEARCH_WORD = re.compile(rf"[{_EAST_ASIAN}]|[^\W{_EAST_ASIAN}]+")
+_TOKEN = re.compile(rf"[{_EAST_ASIAN}]|[^\W{_EAST_ASIAN}]+|[^\w\s]")
 _HEADING = re.compile(r"#{1,6}\s+(.+?)\s*#*")
-_ROWS = 10_000  # of a Parquet file held in memory at a time
+_PARQUET_BATCH = 10_000  # of a Parquet file held in memory at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ def read_background(folder: Path, tokens: int = 200, overlap: int = 40) -> Itera
     found = False
     for path in sorted(path for path in folder.rglob("*") if path.suffix in BACKGROUND_SUFFIXES):
         name = str(path.relative_to(folder))
-        for paragraph in _paragraphs(path):
-            for number, window in enumerate(_text_windows(paragraph.text, tokens, overlap), 1):
+        for paragraph in _read_paragraphs(path):
+            for number, window in enumerate(_split_windows(paragraph.text, tokens, overlap), 1):
                 found = True
                 source = f"{name} {paragraph.place}" + (f".{number}" if window != paragraph.text else "")
                 yield Passage(source, window, paragraph.title)
@@ -83,7 +85,7 @@ def read_background(folder: Path, tokens: int = 200, overlap: int = 40) -> Itera
         raise BadInput(f"{folder}: no text in it; expected are {', '.join(BACKGROUND_SUFFIXES)} files")
 
 
-def _text_windows(text: str, tokens: int, overlap: int) -> Iterator[str]:
+def _split_windows(text: str, tokens: int, overlap: int) -> Iterator[str]:
     """The text, whole if it is short enough, else cut between tokens; a last window always says something new."""
     spans = [match.span() for match in _TOKEN.finditer(text)]
     for start in range(0, max(1, len(spans) - overlap), tokens - overlap):
@@ -91,13 +93,13 @@ def _text_windows(text: str, tokens: int, overlap: int) -> Iterator[str]:
         yield text[window[0][0] : window[-1][1]] if len(spans) > tokens else text
 
 
-def _paragraphs(path: Path) -> Iterator[_Paragraph]:
+def _read_paragraphs(path: Path) -> Iterator[_Paragraph]:
     if path.suffix == ".parquet":
-        return _of_parquet(path)
-    return _of_lines(path) if path.suffix == ".jsonl" else _of_text(path)
+        return _read_parquet_paragraphs(path)
+    return _read_jsonl_paragraphs(path) if path.suffix == ".jsonl" else _read_text_paragraphs(path)
 
 
-def _of_text(path: Path) -> Iterator[_Paragraph]:
+def _read_text_paragraphs(path: Path) -> Iterator[_Paragraph]:
     """Paragraphs of a text file; in Markdown a heading is the title of what follows it, and stands alone in none."""
     title, lines, place = "", list[str](), 0
     for line in (*_read_lines(path), ""):
@@ -112,7 +114,7 @@ def _of_text(path: Path) -> Iterator[_Paragraph]:
         title = heading[1] if heading else title
 
 
-def _of_lines(path: Path) -> Iterator[_Paragraph]:
+def _read_jsonl_paragraphs(path: Path) -> Iterator[_Paragraph]:
     for place, line in enumerate(_read_lines(path), 1):
         try:
             row = json.loads(line) if line else {"text": ""}
@@ -122,10 +124,10 @@ def _of_lines(path: Path) -> Iterator[_Paragraph]:
             raise BadInput(f"{path}, line {place}: not JSON that can be read: {error}") from None
         if not isinstance(row, dict) or not isinstance(row.get("text"), str):
             raise BadInput(f"{path}, line {place}: {line[:60]!r}, where an object with a text under 'text' is expected")
-        yield from _of_row(place, row.get("title"), row["text"])
+        yield from _make_row_paragraphs(place, row.get("title"), row["text"])
 
 
-def _of_parquet(path: Path) -> Iterator[_Paragraph]:
+def _read_parquet_paragraphs(path: Path) -> Iterator[_Paragraph]:
     import polars as pl
 
     try:
@@ -136,15 +138,15 @@ def _of_parquet(path: Path) -> Iterator[_Paragraph]:
         wanted = table.select(
             pl.col("title").cast(pl.String) if "title" in schema else pl.lit("").alias("title"), "text"
         )
-        for start in range(0, table.select(pl.len()).collect().item(), _ROWS):
-            rows = wanted.slice(start, _ROWS).collect()
+        for start in range(0, table.select(pl.len()).collect().item(), _PARQUET_BATCH):
+            rows = wanted.slice(start, _PARQUET_BATCH).collect()
             for place, (title, text) in enumerate(rows.iter_rows(), start + 1):
-                yield from _of_row(place, title, text or "")
+                yield from _make_row_paragraphs(place, title, text or "")
     except pl.exceptions.ComputeError as error:
         raise BadInput(f"{path}: not a Parquet file: {error}") from None
 
 
-def _of_row(place: int, title: object, text: str) -> Iterable[_Paragraph]:
+def _make_row_paragraphs(place: int, title: object, text: str) -> Iterable[_Paragraph]:
     """A row's paragraph, if it has text."""
     named = title.strip() if isinstance(title, str) else ""
     return [_Paragraph(place, named, text.strip())] if text.strip() else []
