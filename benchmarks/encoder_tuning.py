@@ -77,8 +77,8 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 
     def rendered(questions: "Sequence[Question]") -> "list[Prompt]":
         return [
-            render_prompt(question, "bare", passages=[passage.shown for passage in beside.passages])
-            for question, beside in zip(questions, retriever.shown(questions), strict=True)
+            render_prompt(question, "bare", passages=[passage.prompt_text for passage in beside.passages])
+            for question, beside in zip(questions, retriever.retrieve(questions), strict=True)
         ]
 
     return rendered

@@ -63,7 +63,7 @@ def probabilities(model: Backend, asked: Sequence[Question]) -> list[Ballot]:
 
 
 def in_orders(model: Backend, shuffled: Sequence[ShuffledQuestion]) -> list[list[Ballot]]:
-    return [probabilities(model, one.asked()) for one in shuffled]
+    return [probabilities(model, one.list_variants()) for one in shuffled]
 
 
 def accuracy(ballots: Sequence[Ballot], solved: Sequence[Question]) -> float:

@@ -168,7 +168,7 @@ class Agent:
     def _ask_in_orders(
         self, asked: Sequence[ShuffledQuestion], first: Mapping[str, Ballot], prior: LetterPrior
     ) -> PassResult:
-        prompts = [self.ask(question) for one in asked for question in one.asked()]
+        prompts = [self.ask(question) for one in asked for question in one.list_variants()]
         given = [None if place else first[one.question.id] for one in asked for place in range(len(one.orders))]
         found, reread = self._vote_or_read(prompts, given)
         ballots, result = iter(found), PassResult(reread=reread)

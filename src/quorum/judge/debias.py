@@ -43,7 +43,7 @@ def estimate_prior(
             return estimate_corpus_prior([ballot for ballot, question in replied if _knows_all(ballot, question)])
         case "pride":
             rotated = [
-                make_cyclic_orders(question).asked()
+                make_cyclic_orders(question).list_variants()
                 for question in sample_for_pride(questions, settings.share, settings.seed)
             ]
             others = iter(answered([question for one in rotated for question in one[1:]]))
