@@ -168,8 +168,8 @@ def test_retrieval_over_the_background_improves_the_score_on_the_sample(tmp_path
     members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-rag")]
     done = run(tmp_path, "scripts/submit.py", ROOT / "data" / "sample", "--members", *members)
     assert done.returncode == 0, done.stderr
-    told = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
-    assert float(told.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
+    line = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
+    assert float(line.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
     assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-rag.csv")) == 508
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a file of questions, row by row, and what it is like."""
+"""Check a question file row by row and summarize it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,10 +18,10 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing that was found, and every place of it.
+    """One kind of problem and every row that has it.
 
-    An error keeps rows from being questions; a warning may mislead; a note is good to know. `groups` counts the groups
-    of equal questions, where the places are in such groups.
+    An error keeps a row from being a valid question; a warning can affect results; a note is information. `groups` is
+    the number of groups of equal questions for findings about such groups.
     """
 
     code: str
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How long texts are, in characters: the shortest, the middle one, one longer than 95 %, the longest."""
+    """Length of texts in characters: minimum, median, 95th percentile and maximum."""
 
     least: int
     median: int
@@ -47,8 +47,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a file is like: rows, rows with a label, each label's share among these, how many questions have how many
-    choices, and how long questions and choices are."""
+    """Summary of a file.
+
+    `answered` counts rows with an answer, `letter_prior` is each label's share among these, and `choices` maps a number
+    of choices to the number of questions that have it.
+    """
 
     rows: int
     answered: int
@@ -68,30 +71,30 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """How many places are errors."""
+        """Number of rows with an error, counted once per finding."""
         return sum(finding.count for finding in self.findings if finding.severity == "error")
 
 
 def examine(table: Table, train: Table | None = None, progress: Progress | None = None) -> Report:
-    """What is found in a table, and, given the train table, which rows of this one stand there, exactly or nearly.
+    """Check a table; with `train` also find the rows that have an exact or near duplicate there.
 
-    Two questions are duplicates if passage, text and choices are the same but for the choices' order, for case and for
-    blanks (`fold_text`); they conflict if their answers' texts differ. Punctuation counts: in code it is the question.
+    Two questions are duplicates if passage, text and choices are equal except for the choices' order, case and white
+    space (`fold_text`); they conflict if their answers' texts differ. Punctuation counts, because in code it matters.
     """
-    found = [*_check_rows(table), *_check_duplicates(table)]
+    findings = [*_check_rows(table), *_check_duplicates(table)]
     if train is not None:
-        found += _check_against_train(table, train, progress)
+        findings += _check_against_train(table, train, progress)
     order: Sequence[Severity] = ("error", "warning", "note")
-    findings = sorted((finding for finding in found if finding.places), key=lambda f: order.index(f.severity))
+    findings = sorted((finding for finding in findings if finding.places), key=lambda f: order.index(f.severity))
     return Report(table.path, tuple(findings), _compute_statistics(table))
 
 
 def _check_rows(table: Table) -> list[Finding]:
-    """What a row shows by itself (or by its id)."""
+    """Check each row by itself, and its id."""
     ids = Counter(record.id for record in table.records)
 
-    def finding(code: str, severity: Severity, what: str, told: Callable[[Record], str | None]) -> Finding:
-        places = ((record, told(record)) for record in table.records)
+    def finding(code: str, severity: Severity, what: str, describe: Callable[[Record], str | None]) -> Finding:
+        places = ((record, describe(record)) for record in table.records)
         return Finding(
             code, severity, what, tuple(_make_remark(record, text) for record, text in places if text is not None)
         )
@@ -101,18 +104,18 @@ def _check_rows(table: Table) -> list[Finding]:
         finding(
             "duplicate_id",
             "error",
-            "rows whose id stands more than once",
+            "rows whose id is not unique",
             lambda r: f"{ids[r.id]} rows" if r.id and ids[r.id] > 1 else None,
         ),
         finding("missing_text", "error", "questions without a text", lambda r: None if r.text.strip() else "no text"),
-        finding("unreadable", "error", "rows that can not be read", lambda r: r.problem),
+        finding("unreadable", "error", "rows that cannot be read", lambda r: r.problem),
         finding(
             "choice_count", "error", f"questions without 2 to {MOST_CHOICES} choices", _make_choice_count_check(table)
         ),
         finding(
             "no_choices",
             "warning",
-            "rows without choices among others that have them: asked as open questions",
+            "rows without choices in a file with choices; asked as open questions",
             lambda r: None if table.labelled or table.open or r.problem or r.choices else "0 choices",
         ),
         finding("missing_choice", "error", "questions with an empty choice", _describe_missing_choices),
@@ -125,16 +128,24 @@ def _check_rows(table: Table) -> list[Finding]:
         finding(
             "answer_to_repair",
             "error",
-            "answers that mean a label and are written otherwise",
+            "answers that need a repair to become a label",
             _describe_repairable_answer,
         ),
         finding("unknown_answer", "error", "answers that are none of the row's choices", _describe_unknown_answer),
         finding("empty_answer", "warning", "questions whose answer is an empty choice", _describe_empty_answer),
         finding("equal_choices", "warning", "questions with equal choices", _describe_equal_choices),
         finding(
-            "all_or_none", "note", 'choices like "all of the above": they have to stay last', _describe_all_or_none
+            "all_or_none",
+            "note",
+            'choices such as "all of the above"; kept last when choices are shuffled',
+            _describe_all_or_none,
         ),
-        finding("cites_letters", "note", 'choices like "A and B": these can not be permuted', _describe_cited_letters),
+        finding(
+            "cites_letters",
+            "note",
+            'choices such as "A and B"; their questions are never shuffled',
+            _describe_cited_letters,
+        ),
     ]
 
 
@@ -143,23 +154,23 @@ def _make_remark(record: Record, what: str) -> Remark:
 
 
 def _make_choice_count_check(table: Table) -> Callable[[Record], str | None]:
-    def told(record: Record) -> str | None:
+    def describe(record: Record) -> str | None:
         open_question = table.open or not (table.labelled or record.choices)
-        fine = open_question or record.problem or 2 <= len(record.choices) <= MOST_CHOICES
-        return None if fine else describe_choice_count(record)
+        valid = open_question or record.problem or 2 <= len(record.choices) <= MOST_CHOICES
+        return None if valid else describe_choice_count(record)
 
-    return told
+    return describe
 
 
-def _describe_choices(record: Record, marks: Callable[[str], bool]) -> str | None:
-    """The labels of the choices that `marks` is true of, with the first one's text; None where there are none."""
+def _describe_choices(record: Record, selects: Callable[[str], bool]) -> str | None:
+    """Return the labels of the selected choices and the first one's text; None if none is selected."""
     if len(record.choices) > MOST_CHOICES:
         return None
     labelled = zip(letters(len(record.choices)), record.choices, strict=True)
-    hits = [(label, choice) for label, choice in labelled if marks(choice)]
-    if not hits:
+    selected = [(label, choice) for label, choice in labelled if selects(choice)]
+    if not selected:
         return None
-    return f"{', '.join(label for label, _ in hits)} of {len(record.choices)}: {hits[0][1][:40]!r}"
+    return f"{', '.join(label for label, _ in selected)} of {len(record.choices)}: {selected[0][1][:40]!r}"
 
 
 def _describe_missing_choices(record: Record) -> str | None:
@@ -184,7 +195,7 @@ def _describe_unknown_answer(record: Record) -> str | None:
 
 
 def _describe_equal_choices(record: Record) -> str | None:
-    """Equal to the letter: case and blanks can be what a question on code asks."""
+    """Describe exactly equal choices; in questions about code, case and spaces can be the difference."""
     counts = Counter(record.choices)
     return _describe_choices(record, lambda choice: counts[choice] > 1)
 
@@ -213,9 +224,14 @@ def _check_duplicates(table: Table) -> list[Finding]:
             ),
             len(conflicting),
         ),
-        _make_repeat_finding("duplicate_question", "warning", "rows that repeat a question and its choices", alike),
         _make_repeat_finding(
-            "duplicate_text", "note", "rows that repeat a question's text, with whatever choices", texts
+            "duplicate_question", "warning", "rows that repeat another row's question and choices", alike
+        ),
+        _make_repeat_finding(
+            "duplicate_text",
+            "note",
+            "rows that repeat another row's question text (normal for templated questions)",
+            texts,
         ),
     ]
 
@@ -226,7 +242,7 @@ def _make_repeat_finding(code: str, severity: Severity, what: str, groups: Seque
 
 
 def _group_rows(table: Table, key: Callable[[Question], str]) -> list[list[Record]]:
-    """The groups of two or more rows with the same key."""
+    """Return the groups of two or more rows with the same key."""
     groups: dict[str, list[Record]] = {}
     for record in table.records:
         if record.text.strip():
@@ -239,13 +255,13 @@ def _list_other_rows(record: Record, rows: Iterable[Record]) -> str:
 
 
 def _fold_answer_text(record: Record) -> str | None:
-    """What the answer says, so that equal questions with their choices in another order can agree."""
+    """Return the folded text of the answer, which does not depend on the order of the choices."""
     label = answer_to_label(record)
     return label if label is None or not record.choices else fold_text(record.choices[ord(label) - ord("A")])
 
 
 def _make_comparable_question(record: Record) -> Question:
-    """What is needed to compare a record that may be no valid question."""
+    """Make a question from a record that may not be a valid one, for comparison only."""
     choices = record.choices if 2 <= len(record.choices) <= MOST_CHOICES else ()
     return Question(str(record.row), record.text, choices, group=record.group, context=record.context)
 
@@ -253,18 +269,20 @@ def _make_comparable_question(record: Record) -> Question:
 def _check_against_train(table: Table, train: Table, progress: Progress | None) -> list[Finding]:
     here = [record for record in table.records if record.text.strip()]
     there = [record for record in train.records if record.text.strip()]
-    found = find_duplicates(
+    duplicates = find_duplicates(
         [_make_comparable_question(r) for r in here], [_make_comparable_question(r) for r in there], progress=progress
     )
     kinds: Mapping[tuple[bool, bool], list[Remark]] = {(True, True): [], (True, False): [], (False, False): []}
-    for twin in found:
-        other = there[twin.other]
-        told = f"row {other.row} ({other.id}) of train, similarity {twin.similarity:.2f}"
-        kinds[twin.exact, twin.exact and twin.same_choices].append(_make_remark(here[twin.question], told))
+    for duplicate in duplicates:
+        other = there[duplicate.other]
+        what = f"row {other.row} ({other.id}) of train, similarity {duplicate.similarity:.2f}"
+        kinds[duplicate.exact, duplicate.exact and duplicate.same_choices].append(
+            _make_remark(here[duplicate.question], what)
+        )
     return [
-        Finding("in_train", "warning", "questions that stand in train, choices and all", tuple(kinds[True, True])),
-        Finding("text_in_train", "warning", "questions whose text stands in train", tuple(kinds[True, False])),
-        Finding("near_train", "warning", "questions that nearly stand in train", tuple(kinds[False, False])),
+        Finding("in_train", "warning", "questions that are in train with the same choices", tuple(kinds[True, True])),
+        Finding("text_in_train", "warning", "questions whose text is in train", tuple(kinds[True, False])),
+        Finding("near_train", "warning", "questions with a near-duplicate in train", tuple(kinds[False, False])),
     ]
 
 
