@@ -230,12 +230,12 @@ def longest_source(model: Any, tokens: PromptTokenizer, asked: int | None) -> in
 
 def source_ids(tokens: PromptTokenizer, content: str | tuple[Message, ...]) -> tuple[int, ...]:
     """A prompt as the encoder reads it, its end included; text that spells a special token is none."""
-    return tuple(tokens.tokenizer(tokens.rendering(content).text).input_ids)
+    return tuple(tokens.tokenizer(tokens.render(content).text).input_ids)
 
 
 def target_ids(tokens: PromptTokenizer, text: str) -> tuple[int, ...]:
     """An answer as the decoder is to write it, its end included."""
-    ids = tuple(tokens.tokenizer(text_target=tokens.harmless(text)).input_ids)
+    ids = tuple(tokens.tokenizer(text_target=tokens.escape_special_tokens(text)).input_ids)
     end = tokens.tokenizer.eos_token_id
     return ids if ids[-1:] == (end,) else (*ids, end)
 

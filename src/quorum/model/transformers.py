@@ -11,7 +11,7 @@ from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
 from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.scores import make_scored_reply
-from quorum.engine.tokens import Continuation, PromptTokenizer, TokenizedPrompt, truncate_middle
+from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
@@ -97,10 +97,10 @@ class Transformers:
         return score_sequences(self.model, continuations, self._progress)
 
     def _by_letter(self, prompt: Prompt) -> list[Continuation]:
-        return self._within_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
+        return self._within_context(self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels))
 
     def _by_option(self, prompt: Prompt) -> list[Continuation]:
-        return self._within_context(self.tokens.options(self.tokens.rendering(prompt.content), prompt.options))
+        return self._within_context(self.tokens.encode_options(self.tokens.render(prompt.content), prompt.options))
 
     def _within_context(self, continuations: list[Continuation]) -> list[Continuation]:
         """The continuations of one prompt with the middle of their context left out where they are too long."""
@@ -144,10 +144,10 @@ class Transformers:
                 ]
 
     def _unconditional(self, options: set[str]) -> dict[str, float]:
-        cue = TokenizedPrompt(BARE_CUE, False, " ")
+        cue = RenderedPrompt(BARE_CUE, False, " ")
         ordered = sorted(options)
         shortened = self.shortened  # the bare cue is not a prompt of the user's
-        asked = [self._within_context(self.tokens.options(cue, [option]))[0] for option in ordered]
+        asked = [self._within_context(self.tokens.encode_options(cue, [option]))[0] for option in ordered]
         self.shortened = shortened
         return {option: sum(tokens) for option, tokens in zip(ordered, self.logprobs(asked), strict=True)}
 
@@ -158,7 +158,7 @@ class Transformers:
                 f"max_new_tokens {self.settings.max_new_tokens} leaves no room in {self.context_tokens} of context"
             )
         whole = [
-            self.tokens.ids(self.tokens.rendering(prompt.content, thinking=True)) or (self.tokens.start,)
+            self.tokens.encode(self.tokens.render(prompt.content, thinking=True)) or (self.tokens.start,)
             for prompt in prompts
         ]
         self.shortened += sum(len(ids) > room for ids in whole)

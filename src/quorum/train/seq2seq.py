@@ -81,7 +81,7 @@ def _seq2seq_lesson(
     """What the encoder reads and the decoder is to write, as the backend asks and scores it."""
     target = target_ids(tokens, row.completion)
     written = tokens.tokenizer.decode(target, skip_special_tokens=True)
-    if fold_text(written) != fold_text(tokens.harmless(row.completion)):
+    if fold_text(written) != fold_text(tokens.escape_special_tokens(row.completion)):
         raise BadInput(
             f"question {row.prompt.question_id}: the model's vocabulary can't write {row.completion!r}: it would learn "
             f'{written!r}; letters as target (lesson.target = "letter"), or another model, are the ways out'

@@ -109,7 +109,7 @@ def profile_experts(
     if not prompts:
         raise BadInput("there are no prompts to profile the experts on")
     room = find_max_length(model, tokens.tokenizer)
-    sequences = [truncate_middle(tokens.ids(tokens.rendering(prompt.content)), room) for prompt in prompts]
+    sequences = [truncate_middle(tokens.encode(tokens.render(prompt.content)), room) for prompt in prompts]
     routed = {
         layer: [_Seen(Expert(layer, number)) for number in range(len(experts.down_proj))]
         for layer, experts in find_fused_experts(model).items()
