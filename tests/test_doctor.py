@@ -36,7 +36,7 @@ test_table.__test__ = False
 
 
 def found(report):
-    return {finding.code: [place.row for place in finding.places] for finding in report.findings}
+    return {finding.code: [remark.row for remark in finding.places] for finding in report.findings}
 
 
 def fine(label="A", **more):
@@ -222,7 +222,7 @@ def test_no_row_of_test_is_dropped():
     )
     assert [question.id for question in repair.questions] == ["q1", "q2", "q3", "q4", "q5", "q6"]
     assert [len(question.choices) for question in repair.questions] == [3, 0, 0, 0, 3, 0]
-    assert (repair.dropped, [place.row for place in repair.changes]) == ([], [2, 3, 4, 5, 6])
+    assert (repair.dropped, [remark.row for remark in repair.changes]) == ([], [2, 3, 4, 5, 6])
 
 
 def test_a_missing_choice_keeps_its_letter():
@@ -233,7 +233,7 @@ def test_a_missing_choice_keeps_its_letter():
 def test_a_missing_id_is_the_row_number_and_a_repeated_one_gets_it_appended():
     repair = repair_table(table(fine(id=""), fine(id="k"), fine(id="k")))
     assert [question.id for question in repair.questions] == ["1", "k", "k-row3"]
-    assert [place.row for place in repair.changes] == [1, 3]
+    assert [remark.row for remark in repair.changes] == [1, 3]
 
 
 records = st.fixed_dictionaries(
@@ -300,7 +300,7 @@ def test_the_script_refuses_a_dirty_file_and_repairs_it_on_request(tmp_path):
     repaired = doctor(tmp_path / "q.csv", "--repair", tmp_path / "clean.csv", "--json")
     repair = json.loads(repaired.stdout)["repair"]
     assert repaired.returncode == 0
-    assert [place["row"] for place in repair["changes"]] == [2]
+    assert [remark["row"] for remark in repair["changes"]] == [2]
     assert repair["dropped"] == [{"row": 3, "id": "3", "what": "no answer"}]
     assert [question.answer for question in read_questions(tmp_path / "clean.csv")] == ["A", "B"]
     assert doctor(tmp_path / "clean.csv").returncode == 0

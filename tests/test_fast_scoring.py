@@ -282,7 +282,7 @@ def test_a_shared_prefix_does_not_change_the_generated_text(kind: str) -> None:
     assert shared[:-1] == [backend.answer([prompt])[0] for prompt in prompts]
 
 
-def blank(family: str, **settings: Any) -> Any:
+def random_model(family: str, **settings: Any) -> Any:
     """A model of the family with random weights."""
     sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "initializer_range": 0.3}
@@ -293,7 +293,7 @@ def blank(family: str, **settings: Any) -> Any:
 @pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Phi3", "GPTNeoX", "GPT2", "Olmo2", "Cohere", "Granite"])
 def test_other_model_families_can_share_prefixes_too(family: str) -> None:
     wide = {"intermediate_size": 64, "num_key_value_heads": 2}
-    assert find_sharing_obstacle(blank(family, **({} if family.startswith("GPT") else wide))) is None
+    assert find_sharing_obstacle(random_model(family, **({} if family.startswith("GPT") else wide))) is None
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_other_model_families_can_share_prefixes_too(family: str) -> None:
     ],
 )
 def test_a_model_that_cannot_share_prefixes_has_a_reason(family: str, settings: dict[str, Any], reason: str) -> None:
-    assert re.search(reason, str(find_sharing_obstacle(blank(family, **settings))))
+    assert re.search(reason, str(find_sharing_obstacle(random_model(family, **settings))))
 
 
 @pytest.mark.parametrize("kind", KINDS)

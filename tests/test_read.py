@@ -161,9 +161,9 @@ def test_letters_before_the_choices_are_removed_if_every_choice_has_its_own(tmp_
         {"question": "q", "options": ["A)32400", "B) 6", "C)7"], "correct": "A"},
         {"question": "q", "options": ["A)x", "C)y"], "correct": "B"},
     )
-    stripped, kept = records(tmp_path, "q.json", rows)
+    stripped, unchanged = records(tmp_path, "q.json", rows)
     assert (stripped.choices, stripped.answer) == (("32400", "6", "7"), "A")
-    assert kept.choices == ("A)x", "C)y")
+    assert unchanged.choices == ("A)x", "C)y")
 
 
 def test_a_boolean_answer_means_yes_or_no(tmp_path):
@@ -215,7 +215,7 @@ def test_an_open_question_has_its_number_and_its_solution(tmp_path):
     ],
 )
 def test_answers_as_letters_indices_or_text(tmp_path, answers, labels):
-    rows = "".join(f"q{place},x,y,z,{answer}\n" for place, answer in enumerate(answers))
+    rows = "".join(f"q{number},x,y,z,{answer}\n" for number, answer in enumerate(answers))
     found = records(tmp_path, "q.csv", f"question,A,B,C,answer\n{rows}")
     assert "".join(record.answer for record in found) == labels
 
@@ -357,7 +357,7 @@ def test_the_layout_can_set_that_questions_are_open(tmp_path):
 
 
 def test_strict_reading_names_the_first_five_problems(tmp_path):
-    rows = "".join(f"k{place},q,x,y,{answer}\n" for place, answer in enumerate("ACCCCCCA", 1))
+    rows = "".join(f"k{number},q,x,y,{answer}\n" for number, answer in enumerate("ACCCCCCA", 1))
     (tmp_path / "q.csv").write_text(f"id,question,A,B,answer\n{rows}k1,q,x,y,B\nk10,q,x,y,\n")
     with pytest.raises(BadInput) as error:
         read_questions(tmp_path / "q.csv")

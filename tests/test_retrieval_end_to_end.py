@@ -109,13 +109,13 @@ def test_an_unknown_setting_of_retrieval_is_refused(folder):
 
 
 def test_the_script_prints_the_context_and_its_sources(folder):
-    wanted = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
-    done = run(folder, "scripts/retrieve.py", *wanted, "--json")
+    arguments = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
+    done = run(folder, "scripts/retrieve.py", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert found["passages"][0]["source"] == "world.txt 1"
-    assert "Zukerask" in run(folder, "scripts/retrieve.py", *wanted).stdout
-    assert run(folder, "scripts/retrieve.py", *wanted, "--question", "q9").returncode == 2
+    assert "Zukerask" in run(folder, "scripts/retrieve.py", *arguments).stdout
+    assert run(folder, "scripts/retrieve.py", *arguments, "--question", "q9").returncode == 2
 
 
 def test_a_competition_knows_its_background_by_the_folders_name(folder):

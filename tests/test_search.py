@@ -50,16 +50,18 @@ def test_a_search_over_no_texts_or_for_no_hits_finds_nothing():
 @settings(deadline=None, max_examples=30)
 def test_lexical_hits_share_a_word_with_the_query_and_are_ranked(texts):
     for query, hits in zip(["a", "b c", "g"], LexicalSearch(texts).search(["a", "b c", "g"], 4), strict=True):
-        having = [place for place, text in enumerate(texts) if set(query.split()) & set(text.split())]
+        having = [index for index, text in enumerate(texts) if set(query.split()) & set(text.split())]
         assert set(indices(hits)) <= set(having)
         assert len(hits) == min(4, len(having))
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
 def test_a_cached_index_gives_the_same_hits_and_contains_no_pickle(tmp_path):
-    built, kept = LexicalSearch(TEXTS, tmp_path), LexicalSearch(TEXTS, tmp_path)
+    built, cached = LexicalSearch(TEXTS, tmp_path), LexicalSearch(TEXTS, tmp_path)
     assert (
-        kept.search(["bridge at"], 4) == built.search(["bridge at"], 4) == LexicalSearch(TEXTS).search(["bridge at"], 4)
+        cached.search(["bridge at"], 4)
+        == built.search(["bridge at"], 4)
+        == LexicalSearch(TEXTS).search(["bridge at"], 4)
     )
     for path in tmp_path.rglob("*.npy"):
         np.load(path, allow_pickle=False)
@@ -150,7 +152,7 @@ def test_new_weights_in_a_model_folder_change_the_key_and_another_location_does_
         (tmp_path / folder / ".cache").mkdir(exist_ok=True)
         (tmp_path / folder / ".cache" / "downloaded").write_text(f"{len(embedded)} {folder}")
         (tmp_path / folder / "1_Pooling" / "w").write_text(weights)
-        settings = RetrievalSettings(examples=1, search="dense", model=str(tmp_path / folder), cache=tmp_path / "kept")
+        settings = RetrievalSettings(examples=1, search="dense", model=str(tmp_path / folder), cache=tmp_path / "cache")
         Retriever(settings, solved, load_embed, load_embed)
     assert embedded == ["first", "second"]
 
@@ -162,8 +164,8 @@ def test_the_key_of_a_hub_model_contains_its_commit(tmp_path, monkeypatch):
     for commit in ("a" * 40, "b" * 40):
         (refs / "main").write_text(commit)
         (refs.parent / "snapshots" / commit).mkdir(parents=True)
-        wanted = f"sentence-transformers/small@{commit}"
-        assert [make_model_key(name) for name in ("small", "sentence-transformers/small")] == [wanted, wanted]
+        expected = f"sentence-transformers/small@{commit}"
+        assert [make_model_key(name) for name in ("small", "sentence-transformers/small")] == [expected, expected]
     assert [make_model_key(name) for name in ("", "packaged", "/no/such/folder")] == ["", "packaged", "/no/such/folder"]
 
 

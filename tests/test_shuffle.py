@@ -92,7 +92,7 @@ def test_zero_orders_are_refused() -> None:
 def test_every_position_is_equally_likely() -> None:
     question = Question("q", "Which?", ("w", "x", "y", "z"))
     first = Counter(make_random_orders(question, 2, seed).orders[1][0] for seed in range(600))
-    assert all(abs(first[place] - expected) < 60 for place, expected in {0: 130, 1: 157, 2: 157, 3: 157}.items())
+    assert all(abs(first[position] - expected) < 60 for position, expected in {0: 130, 1: 157, 2: 157, 3: 157}.items())
 
 
 @pytest.mark.parametrize(

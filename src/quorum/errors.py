@@ -2,7 +2,7 @@
 
 
 class BadInput(ValueError):
-    """The user's input is invalid; the message says where, what was found and what is allowed."""
+    """The user's input is invalid; the message names the location, the value found and the allowed values."""
 
 
 def list_some(things: list[str], limit: int = 5) -> str:

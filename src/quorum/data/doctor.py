@@ -94,10 +94,9 @@ def _check_rows(table: Table) -> list[Finding]:
     ids = Counter(record.id for record in table.records)
 
     def finding(code: str, severity: Severity, what: str, describe: Callable[[Record], str | None]) -> Finding:
-        places = ((record, describe(record)) for record in table.records)
-        return Finding(
-            code, severity, what, tuple(_make_remark(record, text) for record, text in places if text is not None)
-        )
+        described = ((record, describe(record)) for record in table.records)
+        places = tuple(_make_remark(record, text) for record, text in described if text is not None)
+        return Finding(code, severity, what, places)
 
     return [
         finding("missing_id", "error", "rows without an id", lambda r: None if r.id else "no id"),
@@ -210,8 +209,8 @@ def _describe_cited_letters(record: Record) -> str | None:
 
 
 def _check_duplicates(table: Table) -> list[Finding]:
-    texts, alike = _group_rows(table, text_key), _group_rows(table, exact_key)
-    conflicting = [rows for rows in alike if len({answer for r in rows if (answer := _fold_answer_text(r))}) > 1]
+    same_text, equal = _group_rows(table, text_key), _group_rows(table, exact_key)
+    conflicting = [rows for rows in equal if len({answer for r in rows if (answer := _fold_answer_text(r))}) > 1]
     return [
         Finding(
             "conflicting_answers",
@@ -225,13 +224,13 @@ def _check_duplicates(table: Table) -> list[Finding]:
             len(conflicting),
         ),
         _make_repeat_finding(
-            "duplicate_question", "warning", "rows that repeat another row's question and choices", alike
+            "duplicate_question", "warning", "rows that repeat another row's question and choices", equal
         ),
         _make_repeat_finding(
             "duplicate_text",
             "note",
             "rows that repeat another row's question text (normal for templated questions)",
-            texts,
+            same_text,
         ),
     ]
 

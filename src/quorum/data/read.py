@@ -40,7 +40,7 @@ class Record:
     """One row as it was read, not validated; `row` counts data rows from 1.
 
     `answer` is a canonical label (a number for an open question), or None if `raw_answer` (the cell's text) is not one
-    of the row's labels. `problem` says why the row's choices cannot be read.
+    of the row's labels. `problem` is the reason why the row's choices cannot be read.
     """
 
     row: int

@@ -93,8 +93,8 @@ def _text_place(key: AnswerKey) -> int | None:
 
 def _yes_no_place(key: AnswerKey) -> int | None:
     meant = _YES_NO.get(fold_text(key.raw))
-    said = [_YES_NO.get(fold_text(text)) for text in key.texts]
-    return said.index(meant) if meant is not None and said.count(meant) == 1 else None
+    meanings = [_YES_NO.get(fold_text(text)) for text in key.texts]
+    return meanings.index(meant) if meant is not None and meanings.count(meant) == 1 else None
 
 
 _KINDS: Mapping[AnswerKind, Callable[[AnswerKey], int | None]] = {
