@@ -63,7 +63,7 @@ def test_a_clean_table_has_no_findings():
         ("missing_answer", {}),
         ("answer_to_repair", {"raw_answer": "ANSWER: C"}),
         ("unknown_answer", {"raw_answer": "D"}),
-        ("unreadable", {"problem": "column 'choices': 'x;y' is no list of choices", "choices": ()}),
+        ("unreadable", {"problem": "column 'choices': 'x;y' is not a list of choices", "choices": ()}),
     ],
 )
 def test_an_error_is_found_with_its_row(code, record):

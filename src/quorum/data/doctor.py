@@ -127,7 +127,7 @@ def _check_rows(table: Table) -> list[Finding]:
         finding(
             "answer_to_repair",
             "error",
-            "answers that need a repair to become a label",
+            "answers that can be repaired to a label",
             _describe_repairable_answer,
         ),
         finding("unknown_answer", "error", "answers that are none of the row's choices", _describe_unknown_answer),
