@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from quorum.ask.prompt import render_prompt
-from quorum.ask.shuffle import ShuffledQuestion, cyclic_orders, random_orders
+from quorum.ask.shuffle import ShuffledQuestion, make_cyclic_orders, make_random_orders
 from quorum.ballot import Ballot, heaviest, mean_ballot, negative_log_likelihood
 from quorum.errors import BadInput
 from quorum.judge.calibrate import expected_calibration_error, reliability_bins
@@ -51,7 +51,7 @@ def probabilities(model: Backend, asked: Sequence[Question]) -> list[Ballot]:
 
 
 def in_orders(model: Backend, shuffled: Sequence[ShuffledQuestion]) -> list[list[Ballot]]:
-    return [probabilities(model, one.asked()) for one in shuffled]
+    return [probabilities(model, one.list_variants()) for one in shuffled]
 
 
 def accuracy(ballots: Sequence[Ballot], solved: Sequence[Question]) -> float:
@@ -72,7 +72,7 @@ def test_a_biased_model_scores_far_below_what_it_knows() -> None:
 def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
-    shuffled = [cyclic_orders(question) for question in solved]
+    shuffled = [make_cyclic_orders(question) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
     assert measure_order_sensitivity(undone) > 0.3
@@ -81,7 +81,7 @@ def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None
 def test_random_orders_together_recover_what_a_model_knows() -> None:
     solved = questions(600)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias={"A": 1.0}), solved=solved)
-    shuffled = [random_orders(question, 8) for question in solved]
+    shuffled = [make_random_orders(question, 8) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
 
@@ -90,7 +90,7 @@ def test_random_orders_together_recover_what_a_model_knows() -> None:
 def test_the_prior_of_a_twentieth_of_the_questions_recovers_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
-    prior = estimate_pride_prior(in_orders(model, [cyclic_orders(question) for question in solved[::20]]))
+    prior = estimate_pride_prior(in_orders(model, [make_cyclic_orders(question) for question in solved[::20]]))
     freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
 
@@ -117,7 +117,7 @@ def test_the_prior_of_the_questions_themselves_brings_letter_shares_nearer_to_th
 def test_no_bias_means_an_even_prior() -> None:
     solved = questions(100)
     prior = estimate_pride_prior(
-        in_orders(SimulatedModel(solved=solved), [cyclic_orders(question) for question in solved])
+        in_orders(SimulatedModel(solved=solved), [make_cyclic_orders(question) for question in solved])
     )
     assert prior.by_count[4] == pytest.approx(dict.fromkeys("ABCD", 0.25))
 

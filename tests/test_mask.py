@@ -237,6 +237,6 @@ def test_reasoning_is_learnt_where_the_model_may_think_and_a_letter_where_it_may
     tokens = PromptTokenizer(tokenizer)
     for row, thinking in ((LONG, True), (ROW, False)):
         (encoded,) = encode_rows(tokens, [row], 500, STOP)
-        asked = tokens.ids(tokens.rendering(row.prompt.content, thinking=thinking))
+        asked = tokens.encode(tokens.render(row.prompt.content, thinking=thinking))
         assert encoded.ids[: encoded.first] == asked
         assert ("<think>" in tokenizer.decode(asked)) is not thinking

@@ -179,7 +179,7 @@ def test_no_prompts_are_no_replies():
 
 
 def test_a_model_that_is_not_there_is_told_with_the_way_out():
-    with pytest.raises(BadInput, match="no such folder; name a folder that holds"):
+    with pytest.raises(BadInput, match="no such folder; name a folder with"):
         Seq2seq(Seq2seqSettings(model="/nowhere/t5"))
 
 

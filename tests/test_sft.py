@@ -312,7 +312,7 @@ def test_no_rows_are_nothing_to_learn(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_told_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no such folder; name a folder that holds config.json.*a gated one needs its"):
+    with pytest.raises(BadInput, match=r"no such folder; name a folder with config.json.*a gated one needs accepted"):
         quick(tmp_path, model="/no/such/model")
 
 
@@ -348,7 +348,7 @@ def test_other_errors_of_the_trainer_stay_what_they_are(tmp_path: Path, monkeypa
 def test_an_unsloth_that_is_broken_ends_a_run_that_asked_for_it_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any
 ) -> None:
-    monkeypatch.setattr(sft, "fast_device", lambda: "cuda")
+    monkeypatch.setattr(sft, "choose_device", lambda: "cuda")
     monkeypatch.setattr(sft, "has_unsloth", lambda: True)
     monkeypatch.setitem(sys.modules, "unsloth", None)  # importing it fails
     monkeypatch.setenv("UNSLOTH_COMPILE_LOCATION", str(tmp_path))  # what it would set stays in this test

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quorum.ask.asker import Ask
-from quorum.ask.judge_prompt import verdict_prompt
+from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.reply import ballot_from_reply
 from quorum.ask.shuffle import ShuffledQuestion, shuffle_options
 from quorum.ballot import Ballot, fit_temperature, mean_ballot, tempered
@@ -62,7 +62,7 @@ class Agent:
     verifier: Backend
     reader: Backend | None = None  # parses replies that the rules leave unread
     batch: int = 256
-    ask_verdict: AskVerdict = verdict_prompt
+    ask_verdict: AskVerdict = render_verdict_prompt
     ask_reasoned: Ask | None = None  # asks for reasoning first
 
     def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
@@ -167,7 +167,7 @@ class Agent:
     def _ask_in_orders(
         self, asked: Sequence[ShuffledQuestion], first: Mapping[str, Ballot], prior: LetterPrior
     ) -> PassResult:
-        prompts = [self.ask(question) for one in asked for question in one.asked()]
+        prompts = [self.ask(question) for one in asked for question in one.list_variants()]
         given = [None if place else first[one.question.id] for one in asked for place in range(len(one.orders))]
         found, reread = self._vote_or_read(prompts, given)
         ballots, result = iter(found), PassResult(reread=reread)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from quorum.ask.shuffle import count_movable, cyclic_orders
+from quorum.ask.shuffle import count_movable, make_cyclic_orders
 from quorum.ballot import PROBABILITY_FLOOR, Ballot, geometric_mean_ballot, heaviest, mean_ballot, normalised
 from quorum.errors import BadInput
 from quorum.judge.settings import CalibrateSettings
@@ -50,7 +50,7 @@ def estimate_prior(
             return estimate_corpus_prior([ballot for ballot, question in replied if _has_all_labels(ballot, question)])
         case "pride":
             drawn = sample_for_pride(questions, settings.share, settings.seed)
-            rotated = [cyclic_orders(question).asked() for question in drawn]
+            rotated = [make_cyclic_orders(question).list_variants() for question in drawn]
             others = iter(ask([question for one in rotated for question in one[1:]]))
             orders = [[first[one[0].id], *(next(others) for _ in one[1:])] for one in rotated]
             pairs = zip(orders, rotated, strict=True)

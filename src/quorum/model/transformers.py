@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence
+from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
-from quorum.engine.probe import why_not_shared
+from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.scores import make_scored_reply
-from quorum.engine.tokens import Continuation, PromptTokenizer, TokenizedPrompt, truncate_middle
+from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
@@ -65,7 +65,7 @@ class Transformers:
     `context_tokens` is the longest prompt, answer included; the model's own limit where None. Of a longer one the
     middle is left out, so that instruction, question and cue survive; `shortened` counts them. `batch_tokens` bounds
     memory: at most so many tokens are in work at once. Beginnings that prompts share are read once; a model that cannot
-    be read so is read plainly, one sequence at a time, and `why_not_shared` says why (None otherwise).
+    be read so is read plainly, one sequence at a time, and `find_sharing_obstacle` says why (None otherwise).
 
     Raises:
         BadInput: the model or its adapter cannot be loaded, a setting is none of those allowed.
@@ -79,8 +79,8 @@ class Transformers:
         checkpoint = Checkpoint(settings.model, settings.revision, settings.adapter, settings.trust_remote_code)
         tokenizer, self.model = load_checkpoint(checkpoint, settings.dtype, settings.device)
         self.tokens = PromptTokenizer(tokenizer)
-        self.context_tokens = longest_sequence(self.model, tokenizer, settings.context_tokens)
-        self.why_plain = why_not_shared(self.model)
+        self.context_tokens = find_max_length(self.model, tokenizer, settings.context_tokens)
+        self.why_plain = find_sharing_obstacle(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order; a prompt without labels, or options, to score stays unread."""
@@ -97,10 +97,10 @@ class Transformers:
         return score_sequences(self.model, continuations, self._progress)
 
     def _by_letter(self, prompt: Prompt) -> list[Continuation]:
-        return self._within_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
+        return self._within_context(self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels))
 
     def _by_option(self, prompt: Prompt) -> list[Continuation]:
-        return self._within_context(self.tokens.options(self.tokens.rendering(prompt.content), prompt.options))
+        return self._within_context(self.tokens.encode_options(self.tokens.render(prompt.content), prompt.options))
 
     def _within_context(self, continuations: list[Continuation]) -> list[Continuation]:
         """The continuations of one prompt with the middle of their context left out where they are too long."""
@@ -144,10 +144,10 @@ class Transformers:
                 ]
 
     def _unconditional(self, options: set[str]) -> dict[str, float]:
-        cue = TokenizedPrompt(BARE_CUE, False, " ")
+        cue = RenderedPrompt(BARE_CUE, False, " ")
         ordered = sorted(options)
         shortened = self.shortened  # the bare cue is not a prompt of the user's
-        asked = [self._within_context(self.tokens.options(cue, [option]))[0] for option in ordered]
+        asked = [self._within_context(self.tokens.encode_options(cue, [option]))[0] for option in ordered]
         self.shortened = shortened
         return {option: sum(tokens) for option, tokens in zip(ordered, self.logprobs(asked), strict=True)}
 
@@ -158,7 +158,7 @@ class Transformers:
                 f"max_new_tokens {self.settings.max_new_tokens} leaves no room in {self.context_tokens} of context"
             )
         whole = [
-            self.tokens.ids(self.tokens.rendering(prompt.content, thinking=True)) or (self.tokens.start,)
+            self.tokens.encode(self.tokens.render(prompt.content, thinking=True)) or (self.tokens.start,)
             for prompt in prompts
         ]
         self.shortened += sum(len(ids) > room for ids in whole)

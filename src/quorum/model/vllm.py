@@ -144,7 +144,7 @@ class Vllm:
         ]
 
     def _labels(self, prompt: Prompt) -> list[Continuation]:
-        labels = self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels)
+        labels = self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels)
         # room for the one token that vLLM always writes, behind labels that are read
         longest = max(len(each.following) for each in labels)
         context = self._within(labels[0].context, self.max_model_len - longest - (longest > 1))
@@ -173,8 +173,8 @@ class Vllm:
         return [Reply(text) for text in texts]
 
     def _writing(self, prompt: Prompt, room: int, next_seed: Callable[[tuple[int, ...], int], int]) -> _Request:
-        rendered = self.tokens.rendering(prompt.content, thinking=not self.settings.structured)
-        ids = self._within(self.tokens.ids(rendered) or (self.tokens.start,), room)
+        rendered = self.tokens.render(prompt.content, thinking=not self.settings.structured)
+        ids = self._within(self.tokens.encode(rendered) or (self.tokens.start,), room)
         sampling = dict(self._sampling)
         if self.settings.temperature > 0:
             sampling["seed"] = next_seed(ids, prompt.repeat) >> 24  # vLLM takes 32 bits

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device, longest_sequence
+from quorum.engine.checkpoint import choose_device, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.train.callbacks import make_callback, make_result
@@ -110,12 +110,12 @@ def _with_engine(
     arguments = _arguments(tuning)
     tokenizer, model = prepare_unsloth_model(tuning, say) if unsloth else prepare_model(tuning, say, adapter)
     tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _ends(model))
-    most = min(tuning.max_tokens, longest_sequence(model, tokenizer) - 1)  # the stop token is on top
+    most = min(tuning.max_tokens, find_max_length(model, tokenizer) - 1)  # the stop token is on top
     encoded = encode_rows(tokens, rows, most, stop)
     if told := report_left_out([row.left_out for row in encoded], most):
         say(told)
     # a CPU gains by rows that lie end to end even where they are not packed: no token is padding
-    flat = not unsloth and (tuning.packing or fast_device() == "cpu") and attend_row_by_row(model)
+    flat = not unsloth and (tuning.packing or choose_device() == "cpu") and attend_row_by_row(model)
     trainer = _trainer(
         arguments | _laid_out(tuning.packing, flat, most + 1),
         tuning.method,
@@ -133,7 +133,7 @@ def _with_engine(
 def _with_unsloth(tuning: CausalTuning, out: Path, say: Callable[[str], None]) -> bool:
     """Whether Unsloth is the engine; it is imported then."""
     wanted = tuning.engine == "unsloth"
-    if not wanted and not (tuning.engine == "auto" and fast_device() == "cuda" and has_unsloth()):
+    if not wanted and not (tuning.engine == "auto" and choose_device() == "cuda" and has_unsloth()):
         return False
     try:
         import_unsloth(out)
@@ -162,7 +162,7 @@ def _trainer(
     )
     args = trl.SFTConfig(output_dir=str(checkpoints), **arguments)
     args._n_gpu = min(args.n_gpu, 1)  # one GPU learns; TRL refuses threads over several
-    by_trl = unsloth or fast_device() == "cuda"
+    by_trl = unsloth or choose_device() == "cuda"
     kind = trl.SFTTrainer if by_trl else make_plain_loss_trainer()
     trainer = kind(model=model, args=args, train_dataset=data, processing_class=tokenizer)
     # without padding there is no mask to count by
@@ -183,7 +183,7 @@ def _laid_out(packing: bool, flat: bool, longest: int) -> dict[str, Any]:
 
 def _arguments(tuning: CausalTuning) -> dict[str, Any]:
     """The settings in the words of transformers and TRL."""
-    device, dtype = fast_device(), select_training_dtype(tuning)
+    device, dtype = choose_device(), select_training_dtype(tuning)
     eight_bits = device == "cuda" and find_spec("bitsandbytes") is not None
     if device != "cuda" and ("8bit" in tuning.optimizer or "paged" in tuning.optimizer):
         raise BadInput(
