@@ -15,8 +15,9 @@ from quorum.console import DONE, print_json, progress_bar, run_program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.question import Ballot, Prompt, Question
+    from quorum.question import Prompt, Question
 
     Render = Callable[[Sequence[Question]], list[Prompt]]
 
@@ -34,22 +35,22 @@ def main() -> int:
     from itertools import islice
 
     from quorum.config import apply_overrides, from_table
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.split import fold_pairs, held_out_questions, split_questions, training_folds
-    from quorum.data.table.columns import Layout
-    from quorum.train.encoder import EncoderTuning
+    from quorum.data.split import iterate_folds, select_held_out, select_training_folds, split_questions
+    from quorum.train.settings import EncoderTuning
 
     table = apply_overrides(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
     solved = repair_table(
         read_records(Path(table["train"]), from_table(Layout, table.get("layout", {}), "layout"))
     ).questions
     parts = split_questions(solved, table.get("held_out", 0.25), seed=table.get("seed", 42))
-    learnt = training_folds(parts, solved)
+    learnt = select_training_folds(parts, solved)
     render = renderer(learnt, table.get("retrieval", {}))
     trainer = {name: value for name, value in table["trainer"].items() if name != "name"}
     tuning = from_table(EncoderTuning, trainer, str(args.toml))
-    halves = islice(fold_pairs(learnt), args.folds) if args.folds else [(learnt, held_out_questions(parts, solved))]
+    halves = islice(iterate_folds(learnt), args.folds) if args.folds else [(learnt, select_held_out(parts, solved))]
     before: dict[str, Ballot] = {}
     after: dict[str, Ballot] = {}
     costs: list[dict[str, float]] = []
@@ -68,7 +69,8 @@ def main() -> int:
 def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render":
     """What shows questions as the encoder is shown them, with what is retrieved."""
     from quorum.ask.prompt import render_prompt
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
     from quorum.config import from_table
     from quorum.model.embed import load_embedder, load_reranker
 
@@ -76,8 +78,8 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 
     def rendered(questions: "Sequence[Question]") -> "list[Prompt]":
         return [
-            render_prompt(question, "bare", passages=[passage.shown for passage in beside.passages])
-            for question, beside in zip(questions, retriever.shown(questions), strict=True)
+            render_prompt(question, "bare", passages=[passage.prompt_text for passage in beside.passages])
+            for question, beside in zip(questions, retriever.retrieve(questions), strict=True)
         ]
 
     return rendered
@@ -98,10 +100,10 @@ def tuned(tuning: Any, learnt: "TrainingFolds", render: "Render", out: Path) -> 
 
 def answers(model: str, asked: "Sequence[Question]", render: "Render") -> "dict[str, Ballot]":
     from quorum.ask.reply import ballot_from_reply
-    from quorum.model.encoder import Encoder
+    from quorum.model.encoder import Encoder, EncoderSettings
 
     prompts = render(asked)
-    replies = Encoder(model=model).answer(prompts)
+    replies = Encoder(EncoderSettings(model=model)).answer(prompts)
     return {
         prompt.question_id: ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)
     }

@@ -176,12 +176,12 @@ def quorum_side(work: dict[str, Any]) -> dict[str, Any]:
 
     import torch
 
-    from quorum.model.transformers import Transformers
+    from quorum.model.transformers import Transformers, TransformersSettings
     from quorum.question import Prompt
 
     torch.set_num_threads(work["threads"])
     settings = {"batch_tokens": work["batch_tokens"]} if work["batch_tokens"] else {}
-    backend = Transformers(work["model"], **settings)
+    backend = Transformers(TransformersSettings(model=work["model"], **settings))
     prompts = [Prompt(str(at), text, LETTERS) for at, text in enumerate(work["prompts"])]
     backend.answer(prompts[:2])  # the first call of anything is slow
     seconds, peaks = [], [gemm_rate()]

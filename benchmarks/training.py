@@ -161,8 +161,8 @@ def by_quorum(work: Mapping[str, Any]) -> dict[str, Any]:
     """Our trainer."""
     import torch
 
+    from quorum.train.settings import CausalTuning
     from quorum.train.sft import tune_causal
-    from quorum.train.trainable import CausalTuning
 
     torch.set_num_threads(1)
     ends: list[float] = []

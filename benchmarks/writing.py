@@ -89,11 +89,13 @@ def compared(args: argparse.Namespace) -> dict[str, Any]:
 def quorum_side(work: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from quorum.model.transformers import Transformers
+    from quorum.model.transformers import Transformers, TransformersSettings
     from quorum.question import Prompt
 
     torch.set_num_threads(work["threads"])
-    backend = Transformers(work["model"], method="generate", max_new_tokens=work["tokens"], dtype="float32")
+    backend = Transformers(
+        TransformersSettings(model=work["model"], method="generate", max_new_tokens=work["tokens"], dtype="float32")
+    )
     return timed(
         work, lambda texts: [reply.text for reply in backend.answer([Prompt(text[-40:], text, ()) for text in texts])]
     )

@@ -19,13 +19,14 @@ import quorum.data.repair
 import quorum.files.submission  # noqa: F401
 import quorum.model.around.managed
 from quorum.config import read_config
-from quorum.model.simulated import ScriptedModel, SimulatedModel
+from quorum.judge.settings import RunSettings
+from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 
 SECONDS = 0.001  # that the model takes for a question
 
 
 def main(toml: Path, notes: Path) -> None:
-    believer = SimulatedModel(accuracy=0.5, seed=1)
+    believer = SimulatedModel(SimulatedSettings(accuracy=0.5, seed=1))
     asked = os.open(notes, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
     def slow(prompt):
@@ -34,7 +35,7 @@ def main(toml: Path, notes: Path) -> None:
         return believer.answer([prompt])[0]
 
     quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(slow)
-    config = read_config(infer.Infer, toml)
+    config = read_config(RunSettings, toml)
     for _ in sys.stdin:
         run = os.fork()
         if run == 0:

@@ -30,8 +30,10 @@ from tests.verb import run_verb
 ROOT = Path(__file__).parents[1]
 STORY = '''"""Counts words."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from quorum.config import read_config
 from quorum.console import DONE, run_program
@@ -44,7 +46,7 @@ class Count:
     out: Path
     times: int = 1
     sample: Path | None = None
-    deadline: float | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 def main(config: Count) -> None:
@@ -141,7 +143,7 @@ def test_an_unknown_setting_ends_in_one_line_and_code_2(tale):
 
 
 def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
-    done = run_alone(tale, built(tale), "deadline=nan")
+    done = run_alone(tale, built(tale), "limits.deadline=nan")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "deadline is nan; allowed are minutes, 0 or more" in done.stderr
 
@@ -166,11 +168,11 @@ def test_a_first_setting_of_another_type_is_refused(setting, value, message):
     [
         ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, deadline"),
         ({"times": math.nan}, "count: setting 'times' is nan; allowed are texts, finite numbers"),
-        ({"deadline": math.inf}, "count: setting 'deadline' is inf; allowed are texts, finite numbers"),
+        ({"limits": {"deadline": math.inf}}, "count: setting 'limits' is inf; allowed are texts, finite numbers"),
         ({"text": [{"a": -math.inf}]}, "count: setting 'text' is -inf"),
         ({"text": date(2026, 11, 21)}, "count: setting 'text' is 2026-11-21; allowed are texts"),
-        ({"deadline": "soon"}, "count: setting 'deadline' is 'soon', which is no number"),
-        ({"deadline": -1}, r"deadline is -1\.0; allowed are minutes"),
+        ({"limits": {"deadline": "soon"}}, "limits.deadline is soon; allowed are minutes"),
+        ({"limits": {"deadline": -1}}, r"limits.deadline is -1; allowed are minutes"),
     ],
 )
 def test_settings_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, settings, message):
@@ -352,10 +354,10 @@ def test_a_kernel_whose_wheels_are_missing_has_told_its_machine_and_left_the_sam
     inputs = tale / "fake" / "input" / "letters"
     inputs.mkdir(parents=True)
     (inputs / "sample.csv").write_text("id,answer\nq1,A\n")
-    table = {"sample": "/kaggle/input/letters/sample.csv", "out": "/kaggle/working", "deadline": 660.0}
+    table = {"sample": "/kaggle/input/letters/sample.csv", "out": "/kaggle/working", "limits": {"deadline": 660.0}}
     text = built(tale, table, pins=["alpha==1.0"], wheels="/kaggle/input/wheels-312")
     assert text.index("run_first(begin_kernel)") < text.index("quorum.tale.word")
-    done = run_alone(tale, text, f"kaggle={tale / 'fake'}", "deadline=9")
+    done = run_alone(tale, text, f"kaggle={tale / 'fake'}", "limits.deadline=9")
     assert (done.returncode, "wheels-312 is not mounted; there are letters" in done.stderr) == (2, True)
     first, *rest = done.stdout.splitlines()
     assert first.startswith("python ")

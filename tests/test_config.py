@@ -42,11 +42,11 @@ def test_an_override_wins_over_the_file_and_a_bare_word_is_text(tmp_path):
     [
         ('out = "x"\nrat = 1', "unknown setting 'rat'; allowed are out, backend, rate"),
         ('out = "x"\nbackend = "vlm"', "setting 'backend' is 'vlm'; allowed are fake, encoder"),
-        ('out = "x"\ncount = "3"', "setting 'count' is '3', which is no whole number"),
-        ('out = "x"\ncount = true', "setting 'count' is True, which is no whole number"),
-        ('out = "x"\non = 1', "setting 'on' is 1, which is no truth value"),
-        ('out = "x"\nnames = "a"', "setting 'names' is 'a', which is no list, each a text"),
-        ('out = "x"\ntable = "a"', "setting 'table' is 'a', which is no table"),
+        ('out = "x"\ncount = "3"', "setting 'count' is '3', which is not a whole number"),
+        ('out = "x"\ncount = true', "setting 'count' is True, which is not a whole number"),
+        ('out = "x"\non = 1', "setting 'on' is 1, which is not a truth value"),
+        ('out = "x"\nnames = "a"', "setting 'names' is 'a', which is not a list, each a text"),
+        ('out = "x"\ntable = "a"', "setting 'table' is 'a', which is not a table"),
         ("count = 1", "setting 'out' is missing"),
         ("out = ", "not a TOML file"),
     ],
@@ -68,7 +68,7 @@ def test_an_override_reaches_into_a_table(tmp_path):
     path = tmp_path / "kernel.toml"
     path.write_text('[backend]\nname = "encoder"\n')
     assert read_config(Kernel, path, ["backend.model=m", "run=x"]) == Kernel({"name": "encoder", "model": "m"}, "x")
-    with pytest.raises(BadInput, match="'run.x' can't be set: 'run' is no table"):
+    with pytest.raises(BadInput, match="'run.x' cannot be set: 'run' is not a table"):
         read_config(Kernel, path, ["run=x", "run.x=1"])
 
 

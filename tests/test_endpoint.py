@@ -11,7 +11,7 @@ from quorum.errors import BadInput
 from quorum.model.around.deadline import DeadlineBackend
 from quorum.model.around.journal import JournalBackend
 from quorum.model.backend import open_backend
-from quorum.model.endpoint import Endpoint
+from quorum.model.endpoint import Endpoint, EndpointSettings
 from quorum.question import Message, Prompt, Reply
 from tests.flaky_server import SERVER_WORDS, SILENCE, FlakyServer, completion
 
@@ -25,7 +25,9 @@ def prompts(count):
 
 def endpoint(server, waits=None, **settings):
     waits = [] if waits is None else waits
-    return Endpoint("m", base_url=server.url, sleep=waits.append, **{"timeout": 30.0, **settings})
+    return Endpoint(
+        EndpointSettings(model="m", base_url=server.url, **{"timeout": 30.0, **settings}), sleep=waits.append
+    )
 
 
 def echo(content, attempt):
@@ -341,7 +343,7 @@ class FlakyServerAt:
 
 def test_a_toml_table_opens_an_endpoint_and_bad_settings_are_refused():
     table = {"name": "endpoint", "model": "m", "base_url": "http://localhost:1/v1"}
-    assert open_backend({**table, "temperature": ""}).concurrency == 8
+    assert open_backend({**table, "temperature": ""}).settings.concurrency == 8
     for settings, words in (
         ({"base_url": "localhost:1"}, "allowed is http"),
         ({"concurrency": 0}, "concurrency 0"),

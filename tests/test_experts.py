@@ -21,7 +21,7 @@ from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt
 from quorum.train.experts.choice import (
     Criterion,
@@ -37,8 +37,8 @@ from quorum.train.experts.choice import (
 from quorum.train.experts.profile import find_fused_experts, profile_experts
 from quorum.train.experts.weights import add_expert_adapter, check_others_unchanged, prune_experts
 from quorum.train.merge import compare_letters, merge_adapter
+from quorum.train.settings import CausalTuning
 from quorum.train.sft import tune_causal
-from quorum.train.trainable import CausalTuning
 from quorum.train.trained import TrainingResult
 from tests.largest import largest_rows, write_largest
 from tests.real import real_data
@@ -122,7 +122,7 @@ def test_the_maxima_are_those_of_the_models_own_products_one_an_expert(
     model.config._experts_implementation = "eager"
     with torch.inference_mode():
         for prompt in PROMPTS:  # one at a time: no padding
-            model(torch.tensor([tokens.ids(tokens.rendering(prompt.content))]))
+            model(torch.tensor([tokens.encode(tokens.render(prompt.content))]))
     assert outputs.keys() == set(places.values())
     for place, found in outputs.items():
         all_tokens = torch.cat(found).abs()
@@ -258,7 +258,7 @@ def test_replies_change_where_an_expert_is_pruned_and_only_there(folder: Path, t
     prune_experts(model, choose_experts(read_profile(profile_of(folder, kind)), "super"), tmp_path / "pruned")
     prune_experts(model, [], tmp_path / "whole")
     before, same, after = (
-        Transformers(each, dtype="float32", device="cpu").answer(PROMPTS)
+        Transformers(TransformersSettings(model=each, dtype="float32", device="cpu")).answer(PROMPTS)
         for each in (model, str(tmp_path / "whole"), str(tmp_path / "pruned"))
     )
     assert before == same
@@ -334,7 +334,7 @@ def test_an_adapter_moves_the_super_expert_alone_and_merges_to_the_same_weights(
     for name in moved:
         torch.testing.assert_close(base[name] + deltas[name], merged[name])
     replies = [
-        Transformers(model, dtype="float32", device="cpu", adapter=adapter).answer(PROMPTS)
+        Transformers(TransformersSettings(model=model, dtype="float32", device="cpu", adapter=adapter)).answer(PROMPTS)
         for model, adapter in (
             (str(planted(folder, kind)), None),
             (str(planted(folder, kind)), str(trained.folder)),

@@ -5,7 +5,7 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.backend import open_backend
-from quorum.model.simulated import ScriptedModel, SimulatedModel
+from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.question import Prompt, Question, Reply
 
 N = 2000
@@ -23,19 +23,19 @@ def test_a_fake_answers_by_its_function_in_order():
 
 
 def test_the_accuracy_setting_is_kept_within_its_error():
-    found = accuracy(SimulatedModel(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS))
+    found = accuracy(SimulatedModel(SimulatedSettings(accuracy=0.7), solved=QUESTIONS).answer(PROMPTS))
     assert abs(found - 0.7) < 4 * math.sqrt(0.7 * 0.3 / N)
 
 
 def test_a_letter_bias_shifts_answers_to_that_letter_and_costs_accuracy():
-    fair = SimulatedModel(solved=QUESTIONS, accuracy=0.7).answer(PROMPTS)
-    biased = SimulatedModel(solved=QUESTIONS, accuracy=0.7, bias={"A": 2.0}).answer(PROMPTS)
+    fair = SimulatedModel(SimulatedSettings(accuracy=0.7), solved=QUESTIONS).answer(PROMPTS)
+    biased = SimulatedModel(SimulatedSettings(accuracy=0.7, bias={"A": 2.0}), solved=QUESTIONS).answer(PROMPTS)
     assert Counter(r.text for r in biased)["A"] > 1.5 * Counter(r.text for r in fair)["A"]
     assert accuracy(biased) < accuracy(fair) - 0.1
 
 
 def test_a_belief_hangs_on_the_text_and_survives_a_shuffle():
-    fake = SimulatedModel(solved=QUESTIONS, accuracy=0.5)
+    fake = SimulatedModel(SimulatedSettings(accuracy=0.5), solved=QUESTIONS)
     turned = [Prompt(p.question_id, p.content, p.labels, p.options[::-1]) for p in PROMPTS]
     for before, after, prompt in zip(fake.answer(PROMPTS), fake.answer(turned), PROMPTS, strict=True):
         place = prompt.labels.index(before.text)
@@ -43,7 +43,7 @@ def test_a_belief_hangs_on_the_text_and_survives_a_shuffle():
 
 
 def test_replies_are_the_same_every_time_and_their_probabilities_sum_to_one():
-    first, again = (SimulatedModel(accuracy=0.5, seed=1).answer(PROMPTS[:50]) for _ in range(2))
+    first, again = (SimulatedModel(SimulatedSettings(accuracy=0.5, seed=1)).answer(PROMPTS[:50]) for _ in range(2))
     assert first == again
     assert all(math.isclose(sum(map(math.exp, r.label_logprobs.values())), 1) for r in first)
 

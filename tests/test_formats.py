@@ -9,9 +9,10 @@ from quorum.ask.prompt import Style, render_prompt
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Question
-from quorum.train.rows.build import RowSettings, make_rows
+from quorum.train.build_rows import make_rows
 from quorum.train.rows.formats import RowFormat, detect_format, read_rows, write_explained, write_rows
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
 

@@ -6,8 +6,8 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.around.journal import JournalBackend, journal_name
-from quorum.model.simulated import ScriptedModel, SimulatedModel
-from quorum.model.transformers import Transformers
+from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import tiny_model
 
@@ -141,7 +141,7 @@ def test_an_empty_file_is_a_new_journal_and_a_folder_is_refused(tmp_path):
 
 
 def believed():
-    return SimulatedModel(accuracy=0.5, seed=3)
+    return SimulatedModel(SimulatedSettings(accuracy=0.5, seed=3))
 
 
 def test_no_rotten_byte_of_the_file_changes_an_answer(tmp_path):
@@ -249,7 +249,9 @@ def test_a_kill_costs_no_more_than_the_prompts_between_two_commits(tmp_path):
 def sampled(folder):
     """A journal around a model that samples, loaded anew."""
     settings = {"method": "generate", "temperature": 1.0, "max_new_tokens": 6}
-    return JournalBackend(Transformers(str(tiny_model("llama")), **settings), folder / "journal.sqlite", "m")
+    return JournalBackend(
+        Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings)), folder / "journal.sqlite", "m"
+    )
 
 
 def test_sampled_votes_of_a_killed_run_are_those_of_an_unbroken_one(tmp_path):
@@ -274,7 +276,7 @@ def test_sampled_votes_of_a_killed_run_are_those_of_an_unbroken_one(tmp_path):
 @pytest.mark.parametrize(("dtype", "off"), [("float32", 2e-5), ("bfloat16", 0.1)])
 @pytest.mark.parametrize("kind", ["qwen3", "mixtral"])
 def test_another_batch_after_a_kill_moves_log_probabilities_by_roundings_and_no_letter(tmp_path, kind, dtype, off):
-    model = Transformers(str(tiny_model(kind)), dtype=dtype)
+    model = Transformers(TransformersSettings(model=str(tiny_model(kind)), dtype=dtype))
     head = "The following are questions about Python.\n\n" * 8
     asked = [
         Prompt(str(n), f"{head}What does argument {n * n} do with {'x' * (n % 7)}?\nAnswer:", letters(4))

@@ -17,15 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
+from quorum.ballot import Ballot, heaviest
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import read_manifest
 from quorum.judge.agent import Agent
-from quorum.judge.calibrate import heaviest
-from quorum.judge.refine import make_refine_settings
+from quorum.judge.settings import CalibrateSettings, RefineSettings, VerifySettings
 from quorum.model.backend import Backend
-from quorum.model.simulated import ScriptedModel, SimulatedModel
-from quorum.question import Ballot, Prompt, Question, Reply, letters
+from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
+from quorum.question import Prompt, Question, Reply, letters
+from tests.support.run_settings import register_names, run_settings
 from tests.test_calibrate import ACCURACY, BIAS, within_error
 from tests.test_verify import proposed
 
@@ -47,9 +48,9 @@ class Bench:
         """The answers that the kernel writes to `questions`; the answerer is called "answerer"."""
         self.patch.setattr("quorum.model.around.managed.open_backend", lambda table, solved: models[table["name"]])
         write(self.folder / "test.jsonl", questions, answers=False)
-        infer.main(
-            infer.Infer("r", (str(self.folder / "test.jsonl"),), self.folder / "out", {"name": "answerer"}, **tables)
-        )
+        register_names(self.patch, models)
+        files = {"questions": [self.folder / "test.jsonl"], "out": self.folder / "out"}
+        infer.main(run_settings(run="r", backend={"name": "answerer"}, **files, **tables))
         return ballots_from_answers(read_answers(self.folder / "out" / "test.parquet"))
 
     @property
@@ -107,7 +108,9 @@ def accuracy(ballots: dict[str, Ballot], solved: Sequence[Question]) -> float:
 )
 def test_each_setting_brings_back_what_a_biased_model_knows(bench: Bench, tables: dict[str, Any], calls: int) -> None:
     solved = made(COUNT)
-    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)}
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
+    }
     assert accuracy(bench.ask(solved, models), solved) < ACCURACY - 0.1
     assert within_error(accuracy(bench.ask(solved, models, **tables), solved), COUNT)
     assert bench.calls == {"answerer": calls}
@@ -116,7 +119,9 @@ def test_each_setting_brings_back_what_a_biased_model_knows(bench: Bench, tables
 @pytest.mark.parametrize("prior", ["pride", "content-free", "corpus"])
 def test_a_prior_is_found_for_each_number_of_options_of_a_mixed_file(bench: Bench, prior: str) -> None:
     solved = made(COUNT, lambda n: (2, 3, 5, 26)[n % 4])
-    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=solved, accuracy=ACCURACY, bias=BIAS)}
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
+    }
     before, after = (accuracy(bench.ask(solved, models, calibrate={"prior": p}), solved) for p in ("none", prior))
     assert before < ACCURACY - 0.1
     assert within_error(after, COUNT)
@@ -178,7 +183,7 @@ def test_what_the_verifier_calls_false_is_struck_and_every_round_is_written_down
         return Reply(prompt.labels[0])
 
     models: dict[str, Backend] = {"answerer": ScriptedModel(first_of), "judge": knowing([metals], 0.9)}
-    ballots = bench.ask([metals], models, verify={"way": "strike", "backend": {"name": "judge"}})
+    ballots = bench.ask([metals], models, verify={"method": "eliminate", "backend": {"name": "judge"}})
     assert ballots == {"m": {"C": 1.0}}
     assert [(label, round(true, 3), taken) for _, _, label, true, taken in bench.rounds] == [
         ("A", 0.1, True),
@@ -194,7 +199,9 @@ OWN_WORDS = {
 }
 
 
-@pytest.mark.parametrize("looks", [{"way": "strike"}, {"way": "soft", "weight": 1.0}, {"way": "soft"}], ids=str)
+@pytest.mark.parametrize(
+    "looks", [{"method": "eliminate"}, {"method": "rescore", "weight": 1.0}, {"method": "rescore"}], ids=str
+)
 def test_a_verifier_sees_the_words_of_the_table_verdict(bench: Bench, looks: dict[str, Any]) -> None:
     solved, asked = made(40, prefix="t"), made(5)
     write(bench.folder / "train.jsonl", solved, answers=True)
@@ -214,7 +221,7 @@ def test_a_verifier_sees_the_words_of_the_table_verdict(bench: Bench, looks: dic
 
 def test_a_verdict_without_the_proposed_answer_is_refused_before_anything_is_asked(bench: Bench) -> None:
     with pytest.raises(BadInput, match=r"verdict template: question: \{proposed\} is missing"):
-        bench.ask(made(1), {}, verify={"way": "strike"}, verdict={"question": "{context}{text}{choices}"})
+        bench.ask(made(1), {}, verify={"method": "eliminate"}, verdict={"question": "{context}{text}{choices}"})
 
 
 @pytest.mark.parametrize(("sure", "helps"), [(0.8, True), (0.5, False), (0.2, False)])
@@ -224,11 +231,11 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
     solved, asked = made(150, prefix="t"), made(200)
     write(bench.folder / "train.jsonl", solved, answers=True)
     models: dict[str, Backend] = {
-        "answerer": SimulatedModel(solved=[*solved, *asked], accuracy=ACCURACY),
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY), solved=[*solved, *asked]),
         "judge": knowing([*solved, *asked], sure),
     }
     plain = bench.ask(asked, models)
-    soft = {"way": "soft", "backend": {"name": "judge"}}
+    soft = {"method": "rescore", "backend": {"name": "judge"}}
     joined = bench.ask(asked, models, verify=soft, rehearse=100, train=bench.folder / "train.jsonl")
     assert "100 rehearsed (out of fold 0." in capsys.readouterr().err
     if helps:
@@ -244,8 +251,8 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
 @settings(deadline=None, max_examples=12)
 def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float, accuracy: float, seed: int) -> None:
     solved = made(60, prefix=f"{seed}-")
-    answerer = SimulatedModel(solved=solved, accuracy=accuracy, bias=BIAS, seed=seed)
-    looks = make_refine_settings({}, {"prior": "corpus"}, {}, {"way": "soft"})
+    answerer = SimulatedModel(SimulatedSettings(accuracy=accuracy, bias=BIAS, seed=seed), solved=solved)
+    looks = RefineSettings(calibrate=CalibrateSettings(prior="corpus"), verify=VerifySettings(method="rescore"))
     fitted = Agent(
         answerer, lambda question: render_prompt(question, "letter"), looks, knowing(solved, sure)
     ).rehearsed(solved)
@@ -259,7 +266,9 @@ def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float
 def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(bench: Bench) -> None:
     solved, asked = made(150, prefix="t"), made(100)
     write(bench.folder / "train.jsonl", solved, answers=True)
-    models: dict[str, Backend] = {"answerer": SimulatedModel(solved=[*solved, *asked], accuracy=0.4, sureness=9.0)}
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=0.4, sureness=9.0), solved=[*solved, *asked])
+    }
     plain = bench.ask(asked, models)
     cooled = bench.ask(asked, models, calibrate={"temperature": 0.0}, rehearse=150, train=bench.folder / "train.jsonl")
     assert [heaviest(ballot) for ballot in cooled.values()] == [heaviest(ballot) for ballot in plain.values()]
@@ -268,12 +277,15 @@ def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(be
 
 def test_what_is_to_be_fitted_needs_questions_that_the_model_has_not_learnt(bench: Bench) -> None:
     write(bench.folder / "train.jsonl", made(9, prefix="t"), answers=True)
-    with pytest.raises(BadInput, match=r"verify\.weight: to be fitted; that takes train, and rehearse"):
-        bench.ask(made(3), {}, verify={"way": "soft"})
+    with pytest.raises(BadInput, match=r"verify\.weight has to be fitted: set `train`, and `refine\.rehearse`"):
+        bench.ask(made(3), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, verify={"method": "rescore"})
     with pytest.raises(BadInput, match="the neighbour knows the answers of train"):
         infer.main(
-            infer.Infer(
-                *("r", (str(bench.folder / "test.jsonl"),), bench.folder / "out", {"name": "neighbour"}),
+            run_settings(
+                run="r",
+                questions=[bench.folder / "test.jsonl"],
+                out=bench.folder / "out",
+                backend={"name": "neighbour"},
                 train=bench.folder / "train.jsonl",
                 calibrate={"temperature": 0.0},
                 rehearse=5,
@@ -287,7 +299,7 @@ def test_a_second_reader_reads_what_the_rules_can_not(bench: Bench, capsys: pyte
         "reader": ScriptedModel(lambda prompt: Reply("C")),
     }
     assert bench.ask(made(2), models, reader={"name": "reader"}) == {"q0": {"A": 1.0}, "q1": {"C": 1.0}}
-    assert "1 of 2 questions were read by the second reader alone" in capsys.readouterr().err
+    assert "1 of 2 questions were read by the second reader only" in capsys.readouterr().err
     assert bench.calls == {"answerer": 2, "reader": 1}
 
 
@@ -300,7 +312,11 @@ def test_a_deadline_amid_the_second_looks_takes_no_answer_away(bench: Bench) -> 
 
     bench.patch.setattr("infer.time.monotonic", lambda: now[0])
     asked = made(40)
-    tables = {"shuffle": {"orders": "cyclic"}, "verify": {"way": "strike"}, "calibrate": {"prior": "content-free"}}
+    tables = {
+        "shuffle": {"orders": "cyclic"},
+        "verify": {"method": "eliminate"},
+        "calibrate": {"prior": "content-free"},
+    }
     ballots = bench.ask(asked, {"answerer": ScriptedModel(slow)}, deadline=1.0, batch=8, **tables)
     assert all(ballots[question.id] for question in asked)
     assert 55 <= bench.calls["answerer"] <= 61
@@ -355,7 +371,7 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_settings_that_are_s
             raise KeyboardInterrupt
         return Reply("B")
 
-    batch = {setting: value for setting, value in SHIPPED[name].items() if setting == "batch"}
+    batch = {setting: value for setting, value in SHIPPED[name].get("limits", {}).items() if setting == "batch"}
     with pytest.raises(KeyboardInterrupt):
         bench.ask(made(1253), {"answerer": ScriptedModel(killed)}, **batch)
     answers = ballots_from_answers(read_answers(bench.folder / "out" / "test.parquet"))
@@ -364,8 +380,9 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_settings_that_are_s
 
 MORTAL = """
 import os, signal, sys
-sys.path.insert(0, {kernels!r})
+sys.path[:0] = [{kernels!r}, {root!r}]
 import infer, quorum.model.around.managed
+from tests.support.run_settings import run_settings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
 calls = []
@@ -375,14 +392,14 @@ def reply(prompt):
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("B" if prompt.labels[0] == "A" else "FALSE")
 quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
-infer.main(infer.Infer("r", ("test.jsonl",), infer.Path("out"), {{"name": "x"}}, sample=infer.Path("sample.csv"),
-                       batch=4, {looks}))
+infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
+                        batch=4, {looks}))
 """
 
 
 @pytest.mark.parametrize(
     ("looks", "killed_at"),
-    [('shuffle={"orders": "cyclic"}', 13 + 17), ('verify={"way": "strike"}', 13 + 6)],
+    [('shuffle={"orders": "cyclic"}', 13 + 17), ('verify={"method": "eliminate"}', 13 + 6)],
 )
 def test_a_kill_amid_the_second_looks_leaves_every_answer_that_was_there(
     tmp_path: Path, looks: str, killed_at: int
@@ -390,7 +407,7 @@ def test_a_kill_amid_the_second_looks_leaves_every_answer_that_was_there(
     asked = made(13)
     write(tmp_path / "test.jsonl", asked, answers=False)
     (tmp_path / "sample.csv").write_text("id,answer\n" + "".join(f"{question.id},A\n" for question in asked))
-    script = MORTAL.format(kernels=str(KERNELS), killed_at=killed_at, looks=looks)
+    script = MORTAL.format(kernels=str(KERNELS), root=str(KERNELS.parent), killed_at=killed_at, looks=looks)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     ballots = ballots_from_answers(read_answers(tmp_path / "out" / "test.parquet"))
@@ -399,11 +416,14 @@ def test_a_kill_amid_the_second_looks_leaves_every_answer_that_was_there(
     assert (tmp_path / "out" / "submission.csv").read_text().splitlines()[5:] == [f"{q.id},B" for q in asked[4:]]
 
 
-@pytest.mark.parametrize("wrong", [{"batch": 0}, {"questions": ()}])
-def test_a_run_over_nothing_is_refused(wrong: dict[str, Any]) -> None:
-    given = {"run": "r", "questions": ("test.csv",), "out": Path("out"), "backend": {"name": "fake"}}
-    with pytest.raises(BadInput, match="at least one of each is needed"):
-        infer.Infer(**{**given, **wrong})
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"batch": 0}, "batch is 0; allowed is at least 1"), ({"questions": ()}, "questions is empty")],
+)
+def test_a_run_over_nothing_is_refused(wrong: dict[str, Any], message: str) -> None:
+    given = {"run": "r", "questions": ["test.csv"], "out": "out", "backend": {"name": "fake"}}
+    with pytest.raises(BadInput, match=message):
+        run_settings(**{**given, **wrong})
 
 
 def test_prompts_that_lost_their_middle_are_told(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:

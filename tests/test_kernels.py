@@ -35,7 +35,7 @@ def run(folder, story, toml, *overrides):
 
 
 def test_infer_answers_every_question_and_fills_the_unread_from_the_prior(folder):
-    done = run(folder, "infer", SETTINGS + 'prompt = "bare"\n[backend]\nname = "encoder"\n')
+    done = run(folder, "infer", SETTINGS + 'prompt.style = "bare"\n[backend]\nname = "encoder"\n')
     assert done.returncode == 0, done.stderr
     assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,B\nq2,A\n"
     ballots = ballots_from_answers(read_answers(folder / "out" / "test.parquet"))
@@ -77,7 +77,7 @@ def test_the_kernel_tells_how_many_questions_the_deadline_left_unread_and_its_su
 
 def test_with_minutes_enough_the_kernel_asks_all_that_it_asks_without_a_deadline(folder):
     settings = SETTINGS + '[backend]\nname = "fake"\n'
-    for overrides in ((), ("deadline=60", "out=out60")):
+    for overrides in ((), ("limits.deadline=60", "out=out60")):
         assert run(folder, "infer", settings, *overrides).returncode == 0
     assert (folder / "out" / "test.parquet").read_bytes() == (folder / "out60" / "test.parquet").read_bytes()
 

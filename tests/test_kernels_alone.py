@@ -124,7 +124,7 @@ def test_a_kernel_without_its_questions_or_its_sample_tells_which(kernels, fake_
 
 
 def test_a_kernel_whose_deadline_is_over_at_once_leaves_the_prior_and_says_so(kernels, fake_kaggle, tmp_path):
-    done = run_alone(tmp_path / "alone", kernels, "neighbour", fake_kaggle, "deadline=0")
+    done = run_alone(tmp_path / "alone", kernels, "neighbour", fake_kaggle, "limits.deadline=0")
     assert done.returncode == 0, done.stderr
     assert "deadline: 0 minutes" in done.stdout
     assert "the deadline of 0 minutes came before 2 questions were asked" in done.stderr

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import repair_table
-from quorum.data.table.columns import Layout
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
 from quorum.files.submission import read_sample

@@ -29,7 +29,7 @@ from quorum.config import apply_overrides
 from quorum.files.manifest import RunManifest, list_differences
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.model.backend import Backend
-from quorum.model.simulated import SimulatedModel
+from quorum.model.simulated import SimulatedModel, SimulatedSettings
 from tests.test_calibrate import ACCURACY, BIAS
 from tests.test_judged_kernel import Bench, knowing, made, write
 from tests.verb import run_verb
@@ -117,23 +117,16 @@ def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
 
 
 def test_every_stage_sets_settings_that_the_kernel_knows() -> None:
-    import infer
-
-    from quorum.ask.judge_prompt import VerdictTemplate
-    from quorum.ask.retrieve import RetrievalSettings
     from quorum.config import from_table
-    from quorum.judge.refine import make_refine_settings
+    from quorum.judge.settings import RunSettings
 
     model = {"name": "transformers", "model": "m"}
     table: dict[str, Any] = {"run": "r", "questions": ["q.csv"], "out": "o", "backend": model}
     judge = {"name": "endpoint", "model": "m"}
     for stage in list_stages(table, Path("background"), verifier=judge, verdict={"instruction": "Right?"}):
         words = [f"{setting}={json.dumps(value)}" for setting, value in stage.settings.items()]
-        config = from_table(infer.Infer, apply_overrides(table, words, "t"), "t")
-        looks = make_refine_settings(config.shuffle, config.calibrate, config.votes, config.verify, config.reason)
-        looks.check_votes(config.backend)
-        from_table(RetrievalSettings, config.retrieval, "retrieval")
-        assert from_table(VerdictTemplate, config.verdict, "verdict").instruction == "Right?" or stage.name != "verify"
+        settings = from_table(RunSettings, apply_overrides(table, words, "t"), "t")
+        assert settings.refine.verdict.instruction == "Right?" or stage.name != "verify"
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))  # all that UTF-8 can hold
@@ -166,7 +159,7 @@ def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
     bench, train, held = Bench(tmp_path, monkeypatch), made(200, prefix="t"), made(300)
     write(tmp_path / "train.jsonl", train, answers=True)
     models: dict[str, Backend] = {
-        "answerer": SimulatedModel(solved=[*train, *held], accuracy=ACCURACY, bias=BIAS),
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=[*train, *held]),
         "judge": knowing([*train, *held], 0.8),
     }
 
@@ -258,11 +251,11 @@ def test_the_ladder_is_told_and_its_winner_runs(competition: Path) -> None:
 
 @pytest.mark.slow
 def test_arms_in_another_prompt_are_compared_only_where_that_was_said(competition: Path) -> None:
-    (competition / "other.toml").write_text('prompt = "option"\n' + (competition / "member.toml").read_text())
+    (competition / "other.toml").write_text('prompt.style = "option"\n' + (competition / "member.toml").read_text())
     refused = ablate(competition, "--only", "--arm", "other: other.toml")
     assert refused.returncode == 2
     assert "another prompt: style 'option', not 'letter'; a paired test between them has no meaning" in refused.stderr
-    for words in (("--arm", "other: other.toml", "--anyway"), ("--arm", "other: prompt=option")):
+    for words in (("--arm", "other: other.toml", "--anyway"), ("--arm", "other: prompt.style=option")):
         done = ablate(competition, "--only", *words)
         assert done.returncode == 0, done.stderr
         assert "another prompt" in done.stderr

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, letters
 from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
 from quorum.train.rows.mask import prove_mask
@@ -218,7 +218,9 @@ def test_whatever_the_rows_what_is_encoded_is_proven(
 @pytest.mark.parametrize("most", [500, 40])
 @pytest.mark.parametrize("method", ["letter", "option"])
 def test_what_is_learnt_is_what_the_backend_scores(method: Any, most: int) -> None:
-    backend = Transformers(str(tiny_model("qwen3", chat=True)), method=method, context_tokens=most)
+    backend = Transformers(
+        TransformersSettings(model=str(tiny_model("qwen3", chat=True)), method=method, context_tokens=most)
+    )
     prompt = Prompt("q", "import os\n" * 9 + "Answer:", ("A", "B", "C"), ("a path", "nothing at all", "文"))
     asked = (backend._by_letter if method == "letter" else backend._by_option)(prompt)
     for label, option, each in zip(prompt.labels, prompt.options, asked, strict=True):
@@ -235,6 +237,6 @@ def test_reasoning_is_learnt_where_the_model_may_think_and_a_letter_where_it_may
     tokens = PromptTokenizer(tokenizer)
     for row, thinking in ((LONG, True), (ROW, False)):
         (encoded,) = encode_rows(tokens, [row], 500, STOP)
-        asked = tokens.ids(tokens.rendering(row.prompt.content, thinking=thinking))
+        asked = tokens.encode(tokens.render(row.prompt.content, thinking=thinking))
         assert encoded.ids[: encoded.first] == asked
         assert ("<think>" in tokenizer.decode(asked)) is not thinking

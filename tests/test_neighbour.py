@@ -5,10 +5,10 @@ import pytest
 
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
+from quorum.ballot import ranked
 from quorum.errors import BadInput
-from quorum.files.answers import ranked
 from quorum.model.backend import open_backend
-from quorum.model.neighbour import Neighbour
+from quorum.model.neighbour import Neighbour, NeighbourSettings
 from quorum.question import Message, Prompt, Question
 
 SKY = Question("sky", "What colour is the sky at noon?", ("Blue", "green", "red"), "A")
@@ -18,7 +18,7 @@ SOLVED = [SKY, SUM]
 
 def _ballot(question, **settings):
     prompt = render_prompt(question, "bare")
-    (reply,) = Neighbour(solved=SOLVED, **settings).answer([prompt])
+    (reply,) = Neighbour(NeighbourSettings(**settings), solved=SOLVED).answer([prompt])
     return ballot_from_reply(reply, prompt)
 
 

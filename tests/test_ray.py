@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.around.ray import RayPool
+from quorum.model.around.ray import RayPool, RaySettings
 from quorum.model.backend import Backend, open_backend
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply
@@ -37,7 +37,8 @@ def pool() -> Iterator[Callable[..., RayPool]]:
     made: list[RayPool] = []
 
     def make(opened: Callable[[Mapping[str, Any]], Backend] = open_backend, **settings: Any) -> RayPool:
-        made.append(RayPool(**{"inner": FAKE, "opened": opened, "share": 7, **settings}))
+        settings = {"share": 7, **settings}
+        made.append(RayPool(RaySettings(inner=FAKE, **settings), opener=opened))
         return made[-1]
 
     yield make

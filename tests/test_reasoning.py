@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
+from quorum.ballot import Ballot, is_right, share_right
 from quorum.competition.ladder import Attempt, climb_ladder
 from quorum.competition.stages import list_stages
 from quorum.errors import BadInput
 from quorum.files.manifest import RunManifest, read_manifest
 from quorum.files.solution import make_solution
 from quorum.judge.agent import Agent, FittedSettings
-from quorum.judge.calibrate import is_right, share_right
 from quorum.judge.reason import ReasoningRule, fit_reasoning
-from quorum.judge.refine import RefineSettings
+from quorum.judge.settings import RefineSettings
 from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel
-from quorum.question import Ballot, Prompt, Question, Reply
+from quorum.question import Prompt, Question, Reply
 from tests.test_judged_kernel import KERNELS, Bench, accuracy, made, write
 
 # how often a model is right in a subject: without reasoning, and with it
@@ -245,8 +245,9 @@ def test_a_deadline_amid_the_rehearsal_speaks_neither_for_reasoning_nor_against_
 
 MORTAL = """
 import os, signal, sys
-sys.path.insert(0, {kernels!r})
+sys.path[:0] = [{kernels!r}, {root!r}]
 import infer, quorum.model.around.managed
+from tests.support.run_settings import run_settings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
 log = open("asked.txt", "a")
@@ -257,9 +258,8 @@ def reply(prompt):
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("So.\\nAnswer: B" if cot else "A")
 quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
-infer.main(infer.Infer("r", ("test.jsonl",), infer.Path("out"), {{"name": "x"}}, sample=infer.Path("sample.csv"),
-                       batch=4, train=infer.Path("train.jsonl"), rehearse=12, reason=True,
-                       journal=infer.Path("journal.sqlite")))
+infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
+                        batch=4, train="train.jsonl", rehearse=12, reason=True, journal="journal.sqlite"))
 """
 
 
@@ -269,7 +269,7 @@ def test_a_kill_takes_no_answer_away_and_what_was_written_is_not_asked_again(tmp
     write(tmp_path / "test.jsonl", asked, answers=False)
     write(tmp_path / "train.jsonl", [replace(q, answer="B") for q in made(12, prefix="t")], answers=True)
     (tmp_path / "sample.csv").write_text("id,answer\n" + "".join(f"{question.id},A\n" for question in asked))
-    command = [sys.executable, "-c", MORTAL.format(kernels=str(KERNELS), killed_at=killed_at)]
+    command = [sys.executable, "-c", MORTAL.format(kernels=str(KERNELS), root=str(KERNELS.parent), killed_at=killed_at)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     submission = (tmp_path / "out" / "submission.csv").read_text().splitlines()[1:]

@@ -6,16 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.asker import ExampleSettings, make_asker
+from quorum.ask.asker import make_asker
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import parse_reply
-from quorum.ask.retrieve import RetrievalSettings, Retriever
+from quorum.ask.retrieve import Retriever
+from quorum.ask.settings import ExampleSettings, RetrievalSettings
 from quorum.ask.template import Template
 from quorum.config import from_table
 from quorum.data.read import write_questions
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.build import RowSettings, build_rows, make_rows
+from quorum.train.build_rows import build_rows, make_rows
+from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
 from tests.verb import run_verb
@@ -136,7 +138,7 @@ def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_
 
 def test_examples_that_are_not_solved_or_too_few_are_refused(tmp_path):
     write_questions([replace(question(1), answer=None)], tmp_path / "unsolved.parquet")
-    with pytest.raises(BadInput, match="1 examples have no answer, n001 among them"):
+    with pytest.raises(BadInput, match="1 examples have no answer: n001"):
         ExampleSettings(tmp_path / "unsolved.parquet").read()
     write_questions([question(1)], tmp_path / "one.parquet")
     with pytest.raises(BadInput, match="3 are to be shown, and there are 1"):
@@ -187,7 +189,7 @@ def test_held_out_questions_are_in_no_row_and_in_no_pool():
 )
 def test_a_lesson_that_contradicts_itself_is_refused(table, found):
     with pytest.raises(BadInput) as caught:
-        from_table(RowSettings, table, "lesson")
+        from_table(RowSettings, table, "rows")
     assert found in str(caught.value)
 
 
@@ -241,7 +243,7 @@ def test_what_was_retrieved_stands_where_inference_shows_it_with_its_letters_mov
     retriever = Retriever(
         RetrievalSettings(examples=2), folds, lambda _: pytest.fail("no model"), lambda _: pytest.fail("none")
     )
-    beside = dict(zip((each.id for each in questions), retriever.shown(questions), strict=True))
+    beside = dict(zip((each.id for each in questions), retriever.retrieve(questions), strict=True))
     ask = make_asker(retriever, questions, "letter", Template())
     assert [row.prompt for row in build_rows(folds, RowSettings(), beside).rows] == list(map(ask, questions))
     for row in build_rows(folds, RowSettings(shuffles=2), beside).rows:
@@ -256,7 +258,7 @@ def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_quorum_rows_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out_questions, split_questions, write_split
+    from quorum.data.split import select_held_out, split_questions, write_split
     from quorum.train.rows.formats import read_rows
 
     questions = [question(number) for number in range(60)]
@@ -265,11 +267,11 @@ def test_quorum_rows_writes_the_rows_of_the_training_folds_and_turns_them_into_a
     write_split(parts, tmp_path / "split.parquet")
     solved, rows = tmp_path / "solved.csv", tmp_path / "rows.jsonl"
     done = run_rows(
-        solved, "--split", tmp_path / "split.parquet", "--out", rows, "--json", "lesson.shuffles=1", "lesson.examples=1"
+        solved, "--split", tmp_path / "split.parquet", "--out", rows, "--json", "rows.shuffles=1", "rows.examples=1"
     )
     assert done.returncode == 0, done.stderr
     told, found = json.loads(done.stdout), read_rows(rows)
-    held = {each.id for each in held_out_questions(parts, questions)}
+    held = {each.id for each in select_held_out(parts, questions)}
     assert (told["rows"], told["questions"], told["examples"]) == (len(found), 60 - len(held), 1)
     assert {row.prompt.question_id for row in found}.isdisjoint(held)
     assert run_rows(rows, "--format", "chat", "--out", tmp_path / "rows.json").returncode == 0
@@ -280,8 +282,8 @@ def test_quorum_rows_writes_the_rows_of_the_training_folds_and_turns_them_into_a
     ("arguments", "found"),
     [
         ([], "name the split with --split"),
-        (["--all", "lesson.target=essay"], "allowed are letter, option, rationale"),
-        (["--all", "lesson.verse=1"], "unknown setting 'verse'"),
+        (["--all", "rows.target=essay"], "allowed are letter, option, rationale"),
+        (["--all", "rows.verse=1"], "unknown setting 'verse'"),
         (["--all", "--split", "x.parquet"], "name the split with --split"),
     ],
 )

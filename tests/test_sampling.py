@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.data.split import HELD_OUT, split_questions, training_folds
+from quorum.data.split import HELD_OUT, select_training_folds, split_questions
 from quorum.errors import BadInput
 from quorum.question import Question
 from quorum.train.rows.allocation import apportion, share_out
@@ -19,7 +19,6 @@ from quorum.train.rows.sampling import (
     write_sample_file,
 )
 from quorum.train.rows.selection import (
-    SelectionSettings,
     count_words,
     drop_longer_than,
     hold_out_validation,
@@ -27,6 +26,7 @@ from quorum.train.rows.selection import (
     make_token_counter,
     select_folds,
 )
+from quorum.train.settings import SelectionSettings
 from tests.folds import make_folds
 from tests.verb import run_verb
 
@@ -252,7 +252,7 @@ def test_eighty_ten_ten_keeps_clusters_whole_and_all_parts_alike():
         for place, name in enumerate(names)
     ]
     parts = split_questions(questions, held_out=0.1, folds=9, threshold=1.0)
-    folds, watched = hold_out_validation(training_folds(parts, questions), [1])
+    folds, watched = hold_out_validation(select_training_folds(parts, questions), [1])
     held = [each for each in questions if parts.fold_of[each.id] == HELD_OUT]
     assert [round(len(part) / 40) for part in (folds.questions, watched, held)] == [8, 1, 1]
     assert [each.answer for each in watched].count("A") == pytest.approx(len(watched) / 2, abs=1)
@@ -263,13 +263,13 @@ def test_eighty_ten_ten_keeps_clusters_whole_and_all_parts_alike():
 
 
 def run_sample(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return run_verb("sample-train", *arguments)
+    return run_verb("sample", *arguments)
 
 
-def test_quorum_sample_train_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
+def test_quorum_sample_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
     """A neighbour that had seen a question would copy its answer, which no other question has: all would be right."""
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out_questions, read_split
+    from quorum.data.split import read_split, select_held_out
     from quorum.files.answers import ballots_from_answers, read_answers
 
     questions = [
@@ -291,7 +291,7 @@ def test_quorum_sample_train_asks_each_fold_of_a_backend_that_does_not_know_it(t
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    held = {each.id for each in held_out_questions(read_split(tmp_path / "draw" / "split.parquet"), questions)}
+    held = {each.id for each in select_held_out(read_split(tmp_path / "draw" / "split.parquet"), questions)}
     assert (told["accuracy"], told["drawn"], told["questions"]) == (0, 20, 60 - len(held))
     answers = read_answers(tmp_path / "draw" / "answers.parquet")
     assert set(ballots_from_answers(answers)) == {each.id for each in questions} - held
@@ -306,7 +306,7 @@ def test_quorum_sample_train_asks_each_fold_of_a_backend_that_does_not_know_it(t
     assert (tmp_path / "again" / "drawn.csv").read_bytes() == (tmp_path / "draw" / "drawn.csv").read_bytes()
 
 
-def test_quorum_sample_train_needs_answers_or_a_backend(tmp_path):
+def test_quorum_sample_needs_answers_or_a_backend(tmp_path):
     done = run_sample(tmp_path / "solved.csv")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--answers" in done.stderr

@@ -22,10 +22,11 @@ from quorum.errors import BadInput
 from quorum.evaluation.compare import compare_runs
 from quorum.files.solution import SolvedRow
 from quorum.model.backend import open_backend
-from quorum.model.seq2seq import Seq2seq
+from quorum.model.seq2seq import Seq2seq, Seq2seqSettings
 from quorum.question import Message, Prompt, letters
 from quorum.train.rows.row import TrainingRow
-from quorum.train.seq2seq import Seq2seqTuning, tune_seq2seq
+from quorum.train.seq2seq import tune_seq2seq
+from quorum.train.settings import Seq2seqTuning
 from tests.tiny import tiny_tokenizer
 
 
@@ -178,8 +179,8 @@ def test_no_prompts_are_no_replies():
 
 
 def test_a_model_that_is_not_there_is_told_with_the_way_out():
-    with pytest.raises(BadInput, match="no such folder; name a folder that holds"):
-        Seq2seq("/nowhere/t5")
+    with pytest.raises(BadInput, match="no such folder; name a folder with"):
+        Seq2seq(Seq2seqSettings(model="/nowhere/t5"))
 
 
 def test_a_context_that_the_model_has_no_room_for_is_refused():

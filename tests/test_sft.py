@@ -21,13 +21,14 @@ import transformers
 from quorum.ask.prompt import render_prompt
 from quorum.config import from_table
 from quorum.errors import BadInput
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Question, Reply
 from quorum.train import packing, sft, trainable
 from quorum.train.merge import compare_letters
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import CausalTuning
 from quorum.train.sft import tune_causal
-from quorum.train.trainable import CausalTuning, find_lora_targets
+from quorum.train.trainable import find_lora_targets
 from quorum.train.trained import TrainingResult
 from tests.largest import largest_questions, largest_rows, write_largest
 from tests.tiny import tiny_model
@@ -146,8 +147,8 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
 ) -> None:
     finished(folder, engine)
     adapter, whole = folder / engine / "adapter", f"{engine}-merged"
-    untrained = Transformers(base()).answer(PROMPTS)
-    trained = Transformers(base(), adapter=str(adapter)).answer(PROMPTS)
+    untrained = Transformers(TransformersSettings(model=base())).answer(PROMPTS)
+    trained = Transformers(TransformersSettings(model=base(), adapter=str(adapter))).answer(PROMPTS)
     assert [reply.text for reply in untrained] != [reply.text for reply in trained]
     write_largest(folder / "ask.csv", 40, seed=7)
     merge = ("merge", adapter, "ask.csv", f"--out={whole}", "--json")
@@ -156,7 +157,7 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
     told = json.loads(done.stdout)
     assert (told["asked"], told["differ"]) == (40, [])
     assert told["furthest"] < 0.02  # rounded to 16 bits
-    merged = Transformers(str(folder / whole)).answer(PROMPTS)
+    merged = Transformers(TransformersSettings(model=str(folder / whole))).answer(PROMPTS)
     assert [reply.text for reply in merged] == [reply.text for reply in trained]
     config = json.loads((folder / whole / "config.json").read_text())
     assert config["dtype"] == "float16"
@@ -191,7 +192,12 @@ def test_a_tiny_model_learns_to_take_what_it_is_told(tmp_path: Path) -> None:
     tuning = CausalTuning(base(), engine="trl", method="full", steps=90, batch=16, learning_rate=0.003)
     trained = tune_causal(tuning, told_rows(600, seed=1), tmp_path, lambda done, total: None)
     right = [
-        [reply.text == answer for reply, answer in zip(Transformers(model).answer(prompts), answers, strict=True)]
+        [
+            reply.text == answer
+            for reply, answer in zip(
+                Transformers(TransformersSettings(model=model)).answer(prompts), answers, strict=True
+            )
+        ]
         for model in (base(), str(trained.folder))
     ]
     assert sum(right[0]) < 80  # chance is 50
@@ -241,7 +247,10 @@ def test_the_loss_is_the_models_own(tmp_path: Path) -> None:
 def test_a_model_that_learns_whole_is_opened_without_its_base(tmp_path: Path) -> None:
     told = quick(tmp_path, method="full")
     assert told.folder == tmp_path / "model"
-    untrained, trained = Transformers(base()).answer(PROMPTS), Transformers(str(told.folder)).answer(PROMPTS)
+    untrained, trained = (
+        Transformers(TransformersSettings(model=base())).answer(PROMPTS),
+        Transformers(TransformersSettings(model=str(told.folder))).answer(PROMPTS),
+    )
     assert [reply.label_logprobs for reply in untrained] != [reply.label_logprobs for reply in trained]
 
 
@@ -251,7 +260,7 @@ def test_qlora_learns_on_four_bits_on_a_cpu(tmp_path: Path) -> None:
     plain = quick(tmp_path / "plain")
     assert told.losses[0][1] != pytest.approx(plain.losses[0][1], abs=0.01)  # rounded to 4 bits
     assert told.losses[-1][1] < told.losses[0][1]
-    Transformers(base(), adapter=str(told.folder)).answer(PROMPTS[:1])
+    Transformers(TransformersSettings(model=base(), adapter=str(told.folder))).answer(PROMPTS[:1])
 
 
 def test_qlora_falls_back_where_no_four_bit_weights_are_and_says_so(
@@ -304,7 +313,7 @@ def test_no_rows_are_nothing_to_learn(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_told_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no such folder; name a folder that holds config.json.*a gated one needs its"):
+    with pytest.raises(BadInput, match=r"no such folder; name a folder with config.json.*a gated one needs accepted"):
         quick(tmp_path, model="/no/such/model")
 
 
@@ -340,7 +349,7 @@ def test_other_errors_of_the_trainer_stay_what_they_are(tmp_path: Path, monkeypa
 def test_an_unsloth_that_is_broken_ends_a_run_that_asked_for_it_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any
 ) -> None:
-    monkeypatch.setattr(sft, "fast_device", lambda: "cuda")
+    monkeypatch.setattr(sft, "choose_device", lambda: "cuda")
     monkeypatch.setattr(sft, "has_unsloth", lambda: True)
     monkeypatch.setitem(sys.modules, "unsloth", None)  # importing it fails
     monkeypatch.setenv("UNSLOTH_COMPILE_LOCATION", str(tmp_path))  # what it would set stays in this test

@@ -8,7 +8,7 @@ from quorum.errors import BadInput
 from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.around.managed import ManagedBackend
 from quorum.model.simulated import ScriptedModel
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt, Reply
 from tests.tiny import tiny_model
 
@@ -94,7 +94,7 @@ def test_what_is_no_prompt_s_fault_ends_the_run_at_once(error):
 
 
 def guarded(model, folder, **limits):
-    limits = {"clock": time.monotonic, "journal": folder / "journal.sqlite", "tell": lambda line: None, **limits}
+    limits = {"clock": time.monotonic, "journal": folder / "journal.sqlite", "report": lambda line: None, **limits}
     return ManagedBackend(model, {"name": "fake"}, **limits)
 
 
@@ -127,8 +127,11 @@ def test_a_sampled_vote_that_has_to_be_asked_again_is_the_same_vote():
         if broken.pop() if broken else False:
             raise RuntimeError(CUDA)
 
-    def sampler(**settings):
-        return Transformers(str(tiny_model("llama")), method="generate", temperature=1.0, max_new_tokens=6, **settings)
+    def sampler(progress=None):
+        settings = TransformersSettings(
+            model=str(tiny_model("llama")), method="generate", temperature=1.0, max_new_tokens=6
+        )
+        return Transformers(settings, progress)
 
     asked = [Prompt("q", "import os\nAnswer:", ("A", "B"), repeat=vote) for vote in range(4)]
     ((texts,), told, _) = sifted(sampler(progress=breaks_once), asked)

@@ -77,10 +77,10 @@ def test_an_adapter_goes_to_the_setting_of_adapters(tmp_path):
 def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
     grid = {"backend.scale": [5, 20], "prompt": ["bare", "letter"]}
     assert [one.name for one in list_candidates(None, grid)] == [
-        "backend.scale=5 prompt=bare",
-        "backend.scale=5 prompt=letter",
-        "backend.scale=20 prompt=bare",
-        "backend.scale=20 prompt=letter",
+        "backend.scale=5 prompt.style=bare",
+        "backend.scale=5 prompt.style=letter",
+        "backend.scale=20 prompt.style=bare",
+        "backend.scale=20 prompt.style=letter",
     ]
     both = list_candidates(training(tmp_path, [1, 2]), {"backend.scale": [5, 20]})
     assert [one.name for one in both] == [
@@ -154,7 +154,10 @@ def test_a_pick_out_of_several_counts_as_many_looks_and_sending_the_same_again_a
 
 
 def test_a_grid_reads_each_value_as_toml_does():
-    assert parse_grid(["backend.scale=5,2.5", "prompt=bare"]) == {"backend.scale": [5, 2.5], "prompt": ["bare"]}
+    assert parse_grid(["backend.scale=5,2.5", "prompt.style=bare"]) == {
+        "backend.scale": [5, 2.5],
+        "prompt.style": ["bare"],
+    }
     with pytest.raises(BadInput, match="--grid 'bare' is not key=value,value"):
         parse_grid(["bare"])
 
@@ -206,7 +209,7 @@ MEMBER = """
 run = "takes"
 questions = ["takes/test.csv"]
 out = "out"
-prompt = "bare"
+prompt.style = "bare"
 [backend]
 name = "seq2seq"
 model = ""

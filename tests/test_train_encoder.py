@@ -14,8 +14,9 @@ from quorum.model.backend import open_backend
 from quorum.model.encoder import open_scorer
 from quorum.model.similarity import PACKAGED
 from quorum.question import Message, Prompt, letters
-from quorum.train.encoder import EncoderTuning, option_loss, tune_encoder
+from quorum.train.encoder import option_loss, tune_encoder
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import EncoderTuning
 from tests.tiny import tiny_tokenizer
 
 torch.set_num_threads(1)

@@ -12,16 +12,18 @@ from pathlib import Path
 import pytest
 
 from quorum.config import read_config
+from quorum.data.layout import Layout
 from quorum.data.read import read_questions, read_records
-from quorum.data.split import held_out_questions, read_split, split_questions, training_folds, write_split
-from quorum.data.table.columns import Layout
+from quorum.data.split import read_split, select_held_out, select_training_folds, split_questions, write_split
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.judge.settings import RunSettings
 from quorum.kaggle.bundle import build_kernel
 from quorum.question import Question
+from quorum.train.build_rows import build_rows
 from quorum.train.resume import clear_training
-from quorum.train.rows.build import RowSettings, build_rows
 from quorum.train.rows.formats import write_rows
+from quorum.train.settings import RowSettings
 from tests.test_seq2seq import t5_folder
 from tests.tiny import tiny_model
 
@@ -29,7 +31,7 @@ ROOT = Path(__file__).parents[1]
 TRAIN = """run = "taught"
 train = "train.csv"
 out = "taught"
-[lesson]
+[rows]
 style = "bare"
 [trainer]
 name = "encoder"
@@ -39,7 +41,7 @@ frozen_layers = 5
 INFER = """run = "asked"
 questions = ["train.csv"]
 out = "asked"
-prompt = "bare"
+prompt.style = "bare"
 [backend]
 name = "encoder"
 model = "taught/model"
@@ -77,7 +79,7 @@ def test_the_printed_kernel_trains_on_the_training_folds_and_the_infer_kernel_as
     card = (folder / "taught" / "model" / "README.md").read_text()
     assert "30 of 30 questions" in card
     infer = story("infer", monkeypatch)
-    infer.main(read_config(infer.Infer, folder / "infer.toml"))
+    infer.main(read_config(RunSettings, folder / "infer.toml"))
     ballots = ballots_from_answers(read_answers(folder / "asked" / "train.parquet"))
     assert len(ballots) == 40
     assert all(set(ballot) == set("ABC") for ballot in ballots.values())
@@ -108,16 +110,16 @@ def written_rows(folder, form="prompt", ids=True):
     questions = read_questions(folder / "train.csv")
     parts = split_questions(questions, held_out=0.25)
     write_split(parts, folder / "split.parquet")
-    rows = build_rows(training_folds(parts, questions), RowSettings(style="bare")).rows
+    rows = build_rows(select_training_folds(parts, questions), RowSettings(style="bare")).rows
     write_rows(rows, folder / "rows.jsonl", form)
     if not ids:
         documents = map(json.loads, (folder / "rows.jsonl").read_text().splitlines())
         lines = [json.dumps({key: value for key, value in each.items() if key != "id"}) for each in documents]
         (folder / "rows.jsonl").write_text("\n".join(lines))
-    return [question.id for question in held_out_questions(parts, questions)]
+    return [question.id for question in select_held_out(parts, questions)]
 
 
-ROWS = ["train=rows.jsonl", "lesson={}"]
+ROWS = ["train=rows.jsonl", "rows={}"]
 BY_SPLIT = [*ROWS, "split=split.parquet"]
 
 
@@ -236,7 +238,7 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
         asked = [Question(each.id, each.text, each.choices, each.answer) for each in questions]
         parts = split_questions(asked)
         write_split(parts, Path(table["split"]))
-        drawn = [each.id for each in training_folds(parts, asked).questions[:40]]
+        drawn = [each.id for each in select_training_folds(parts, asked).questions[:40]]
         Path(table["sampling"]["ids"]).write_text("\n".join(["id", *drawn]))
     models = {"sft": tiny_model("llama", chat=True), "seq2seq": t5_folder()}
     kind = table["trainer"]["name"]

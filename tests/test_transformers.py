@@ -11,9 +11,10 @@ import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quorum.engine.tokens import PromptTokenizer, TokenizedPrompt, truncate_middle
+from quorum.engine.tokens import PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
-from quorum.model.transformers import Transformers
+from quorum.model.backend import open_backend
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import KINDS, tiny_model, tiny_tokenizer
 
@@ -30,7 +31,7 @@ def by_hand(folder: Path, ids: tuple[int, ...]) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_letters_carry_the_models_next_token_probabilities_masked_to_the_labels(kind: str) -> None:
-    backend = Transformers(str(tiny_model(kind)))
+    backend = Transformers(TransformersSettings(model=str(tiny_model(kind))))
     tokenizer = backend.tokens.tokenizer
     (reply,) = backend.answer([PROMPT])
     ids = tuple(tokenizer("def f(x): return x\nAnswer:").input_ids)
@@ -41,7 +42,7 @@ def test_letters_carry_the_models_next_token_probabilities_masked_to_the_labels(
 
 
 def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
-    backend = Transformers(str(tiny_model("llama")), method="option")
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     tokenizer = backend.tokens.tokenizer
     prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "nothing at all"))
     sums = []
@@ -56,12 +57,12 @@ def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
 
 
 def test_normalisations_divide_by_tokens_by_bytes_and_subtract_what_the_option_is_worth_alone() -> None:
-    backend = Transformers(str(tiny_model("llama")), method="option")
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "naïve 文"))
-    rendered = backend.tokens.rendering(prompt.content)
-    tokens = backend.logprobs(backend.tokens.options(rendered, prompt.options))
+    rendered = backend.tokens.render(prompt.content)
+    tokens = backend.logprobs(backend.tokens.encode_options(rendered, prompt.options))
     alone = backend.logprobs(
-        [backend.tokens.options(TokenizedPrompt("Answer:", False, " "), [option])[0] for option in prompt.options]
+        [backend.tokens.encode_options(RenderedPrompt("Answer:", False, " "), [option])[0] for option in prompt.options]
     )
     scores = {
         "token": [sum(each) / len(each) for each in tokens],
@@ -69,34 +70,38 @@ def test_normalisations_divide_by_tokens_by_bytes_and_subtract_what_the_option_i
         "pmi": [sum(each) - sum(bare) for each, bare in zip(tokens, alone, strict=True)],
     }
     for normalise, expected in scores.items():
-        (reply,) = Transformers(str(tiny_model("llama")), method="option", normalise=normalise).answer([prompt])
+        (reply,) = Transformers(
+            TransformersSettings(model=str(tiny_model("llama")), method="option", normalise=normalise)
+        ).answer([prompt])
         assert list(reply.label_logprobs.values()) == pytest.approx(
             torch.tensor(expected).log_softmax(-1).tolist(), abs=1e-3
         )
 
 
 def test_equal_options_tie_exactly_and_the_first_is_taken() -> None:
-    (reply,) = Transformers(str(tiny_model("qwen3")), method="option").answer([PROMPT])
+    (reply,) = Transformers(TransformersSettings(model=str(tiny_model("qwen3")), method="option")).answer([PROMPT])
     assert reply.label_logprobs["A"] == reply.label_logprobs["C"]
     assert reply.text != "C"
 
 
 @pytest.mark.parametrize("count", [2, 26])
 def test_every_label_of_a_question_is_weighed(count: int) -> None:
-    (reply,) = Transformers(str(tiny_model("llama"))).answer([Prompt("q", "Answer:", letters(count))])
+    (reply,) = Transformers(TransformersSettings(model=str(tiny_model("llama")))).answer(
+        [Prompt("q", "Answer:", letters(count))]
+    )
     assert tuple(reply.label_logprobs) == letters(count)
     assert torch.tensor(list(reply.label_logprobs.values())).exp().sum() == pytest.approx(1)
 
 
 def test_replies_keep_the_order_of_their_prompts() -> None:
-    backend = Transformers(str(tiny_model("llama")))
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
     prompts = [Prompt(str(n), "x" * n + "\nAnswer:", ("A", "B")) for n in (30, 1, 60)]
     for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
         assert reply.label_logprobs == pytest.approx(backend.answer([prompt])[0].label_logprobs, abs=1e-4)
 
 
 def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
-    backend = Transformers(str(tiny_model("llama")))
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
     assert backend.answer([]) == []
     assert len(backend.answer([Prompt("q", "", ("A", "B"))])) == 1
 
@@ -107,22 +112,22 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
 )
 def test_a_letter_is_written_as_the_model_would_write_it_there(content: str, chat: bool, token: str) -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat))
-    first, _ = tokens.labels(tokens.rendering(content), ("A", "B"))
+    first, _ = tokens.encode_labels(tokens.render(content), ("A", "B"))
     assert tokens.tokenizer.convert_ids_to_tokens(list(first.following)) == [token]
 
 
 def test_a_turn_that_the_assistant_began_is_continued() -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat=True))
-    rendered = tokens.rendering((Message("user", "2+2?"), Message("assistant", "The answer is")))
+    rendered = tokens.render((Message("user", "2+2?"), Message("assistant", "The answer is")))
     assert rendered.text.endswith("assistant\nThe answer is")
     assert rendered.glue == " "
 
 
 def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
-    rendered = tokens.rendering("Answer:\n")
-    assert [len(each.following) for each in tokens.labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
-    assert [len(each.following) for each in tokens.labels(rendered, ("TRUE", "FALSE"))] == [1, 1]
+    rendered = tokens.render("Answer:\n")
+    assert [len(each.following) for each in tokens.encode_labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
+    assert [len(each.following) for each in tokens.encode_labels(rendered, ("TRUE", "FALSE"))] == [1, 1]
 
 
 @settings(deadline=None, max_examples=50)
@@ -130,9 +135,9 @@ def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
 @given(st.text(max_size=40), st.lists(st.text(max_size=12), min_size=2, max_size=5))
 def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(text: str, options: list[str]) -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
-    rendered = tokens.rendering(text)
-    for option, each in zip(options, tokens.options(rendered, options), strict=True):
-        whole = tokens.ids(rendered, option)
+    rendered = tokens.render(text)
+    for option, each in zip(options, tokens.encode_options(rendered, options), strict=True):
+        whole = tokens.encode(rendered, option)
         assert each.context
         assert each.following
         assert (each.context + each.following)[-len(whole) :] == whole or not whole
@@ -146,9 +151,9 @@ def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(t
 )
 def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, filler: str, options: list[str]) -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
-    rendered = tokens.rendering(filler * 30 + text)
-    whole = [tokens.ids(rendered, option) for option in options]
-    for ids, each in zip(whole, tokens.options(rendered, options), strict=True):
+    rendered = tokens.render(filler * 30 + text)
+    whole = [tokens.encode(rendered, option) for option in options]
+    for ids, each in zip(whole, tokens.encode_options(rendered, options), strict=True):
         assert (each.context + each.following)[-len(ids) :] == ids or not ids
 
 
@@ -158,8 +163,8 @@ def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, fill
 )
 def test_no_question_can_write_a_special_token(pieces: list[str]) -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat=True))
-    rendered = tokens.rendering("".join(pieces))
-    special = [id for id in tokens.ids(rendered, "".join(pieces)) if id in tokens.tokenizer.all_special_ids]
+    rendered = tokens.render("".join(pieces))
+    special = [id for id in tokens.encode(rendered, "".join(pieces)) if id in tokens.tokenizer.all_special_ids]
     assert tokens.tokenizer.convert_ids_to_tokens(special) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
 
 
@@ -170,16 +175,16 @@ def test_a_template_without_a_system_role_reads_its_text_in_the_users_turn() -> 
         "{% for message in messages %}[{{ message.role }}] {{ message.content }}{% endfor %}"
     )
     turns = (Message("system", "Be brief."), Message("user", "2+2?"))
-    assert PromptTokenizer(tokenizer).rendering(turns).text == "[user] Be brief.\n\n2+2?"
+    assert PromptTokenizer(tokenizer).render(turns).text == "[user] Be brief.\n\n2+2?"
     with pytest.raises(BadInput, match="refuses the turns system: no system role"):
-        PromptTokenizer(tokenizer).rendering(turns[:1])
+        PromptTokenizer(tokenizer).render(turns[:1])
 
 
 def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
-    backend = Transformers(str(tiny_model("llama")), context_tokens=40)
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), context_tokens=40))
     short = Prompt("s", "fits\nAnswer:", ("A", "B"))
     long = Prompt("l", "instruction " + "filler " * 90 + "the question\nAnswer:", ("A", "B"))
-    context = backend.tokens.labels(backend.tokens.rendering(long.content), long.labels)[0].context
+    context = backend.tokens.encode_labels(backend.tokens.render(long.content), long.labels)[0].context
     kept = truncate_middle(context, 39)
     assert len(kept) == 39
     assert kept[:9] == context[:9]
@@ -189,20 +194,20 @@ def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
 
 
 def test_nobody_is_warned_of_a_length_that_will_be_cut() -> None:
-    tokens = Transformers(str(tiny_model("llama"))).tokens
-    assert len(tokens.ids(tokens.rendering("filler " * 900))) > tokens.tokenizer.model_max_length
+    tokens = Transformers(TransformersSettings(model=str(tiny_model("llama")))).tokens
+    assert len(tokens.encode(tokens.render("filler " * 900))) > tokens.tokenizer.model_max_length
     assert tokens.tokenizer.deprecation_warnings == {}
 
 
 def test_an_option_longer_than_the_context_does_not_end_the_run() -> None:
-    backend = Transformers(str(tiny_model("llama")), method="option", context_tokens=16)
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option", context_tokens=16))
     (reply,) = backend.answer([Prompt("q", "word " * 50, ("A", "B"), ("other " * 50, "x"))])
     assert set(reply.label_logprobs) == {"A", "B"}
     assert backend.shortened == 1
 
 
 def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
-    backend = Transformers(str(tiny_model("qwen3")), method="generate", max_new_tokens=8)
+    backend = Transformers(TransformersSettings(model=str(tiny_model("qwen3")), method="generate", max_new_tokens=8))
     prompts = [Prompt(str(n), "import sys\n" * n, ()) for n in (1, 9, 3)]
     together = [reply.text for reply in backend.answer(prompts)]
     assert together == [backend.answer([prompt])[0].text for prompt in prompts]
@@ -212,7 +217,7 @@ def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
 def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_batch() -> None:
     def sampler(seed: int) -> Transformers:
         settings = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
-        return Transformers(str(tiny_model("llama")), **settings)
+        return Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings))
 
     prompt, other = Prompt("q", "import", ()), Prompt("r", "class A:\n" * 3, ())
     once = sampler(1)
@@ -224,7 +229,7 @@ def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_ba
 
 def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
     settings = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
-    backend = Transformers(str(tiny_model("llama")), **settings)
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings))
     drawn = [reply.text for reply in backend.answer([Prompt("q", "import", ())] * 1000)]
     ids = tuple(backend.tokens.tokenizer("import").input_ids)
     expected: Counter[str] = Counter()  # by text: the tokens of single bytes all read the same
@@ -233,13 +238,15 @@ def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
     for text, probability in expected.most_common(5):
         off = abs(drawn.count(text) / len(drawn) - probability)
         assert off < 4 * (probability * (1 - probability) / len(drawn)) ** 0.5
-    narrow = Transformers(str(tiny_model("llama")), top_p=0.01, **settings)
+    narrow = Transformers(TransformersSettings(model=str(tiny_model("llama")), top_p=0.01, **settings))
     assert len({reply.text for reply in narrow.answer([Prompt("q", "import", ())] * 20)}) == 1
 
 
 def test_progress_ends_with_everything_done() -> None:
     seen: list[tuple[int, int]] = []
-    backend = Transformers(str(tiny_model("llama")), progress=lambda done, total: seen.append((done, total)))
+    backend = Transformers(
+        TransformersSettings(model=str(tiny_model("llama"))), progress=lambda done, total: seen.append((done, total))
+    )
     backend.answer([PROMPT, PROMPT])
     assert seen[-1] == (6, 6)
 
@@ -247,25 +254,25 @@ def test_progress_ends_with_everything_done() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "/no/such/model"}, "/no/such/model: no such folder; name a folder that holds config.json"),
-        ({"model": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder that holds config.json"),
-        ({"adapter": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder that holds adapter_config"),
-        ({"adapter": str(Path(__file__).parent)}, "no adapter_config.json in that folder; name a folder that holds"),
+        ({"model": "/no/such/model"}, "/no/such/model: no such folder; name a folder with config.json"),
+        ({"model": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder with config.json"),
+        ({"adapter": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder with adapter_config"),
+        ({"adapter": str(Path(__file__).parent)}, "the folder has no adapter_config.json; name a folder with"),
         ({"dtype": "float7"}, "dtype 'float7'; allowed are auto, float32"),
-        ({"context_tokens": 2}, "a context of 2 tokens"),
-        ({"method": "guess"}, "method 'guess'; allowed are letter, option, generate"),
-        ({"normalise": "mean"}, "normalise 'mean'; allowed are sum, token, byte, pmi"),
+        ({"context_tokens": 2}, "the context length is 2 tokens"),
+        ({"method": "guess"}, "setting 'method' is 'guess'; allowed are letter, option, generate"),
+        ({"normalise": "mean"}, "setting 'normalise' is 'mean'; allowed are sum, token, byte, pmi"),
     ],
 )
 def test_a_wrong_setting_is_told_before_anything_runs(settings: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        Transformers(**({"model": str(tiny_model("llama"))} | settings))
+        open_backend({"name": "transformers", "model": str(tiny_model("llama"))} | settings)
 
 
 def test_an_adapter_without_its_package_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(BadInput, match="adapter mine: the package peft is not installed; pip install peft"):
-        Transformers(str(tiny_model("llama")), adapter="mine")
+    with pytest.raises(BadInput, match="adapter mine: the package peft is not installed; run `pip install peft`"):
+        Transformers(TransformersSettings(model=str(tiny_model("llama")), adapter="mine"))
 
 
 def test_an_adapter_changes_the_answers_as_the_library_says(tmp_path: Path) -> None:
@@ -275,15 +282,15 @@ def test_an_adapter_changes_the_answers_as_the_library_says(tmp_path: Path) -> N
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(folder), config).eval()
     adapted.save_pretrained(tmp_path)
-    backend = Transformers(str(folder), adapter=str(tmp_path))
+    backend = Transformers(TransformersSettings(model=str(folder), adapter=str(tmp_path)))
     tokenizer = backend.tokens.tokenizer
     asked = [tokenizer(f" {label}").input_ids[0] for label in PROMPT.labels]
     logits = adapted(torch.tensor([tokenizer(PROMPT.content).input_ids])).logits[0, -1, asked]
     (reply,) = backend.answer([PROMPT])
     assert list(reply.label_logprobs.values()) == pytest.approx(logits.log_softmax(-1).tolist(), abs=1e-4)
-    assert reply != Transformers(str(folder)).answer([PROMPT])[0]
+    assert reply != Transformers(TransformersSettings(model=str(folder))).answer([PROMPT])[0]
     with pytest.raises(BadInput, match="was trained on another model than"):
-        Transformers(str(tiny_model("llama", head_dim=16)), adapter=str(tmp_path))
+        Transformers(TransformersSettings(model=str(tiny_model("llama", head_dim=16)), adapter=str(tmp_path)))
 
 
 def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
@@ -291,16 +298,16 @@ def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(BadInput, match="cannot be loaded: Error while deserializing header"):
-        Transformers(str(tmp_path / "model"))
+        Transformers(TransformersSettings(model=str(tmp_path / "model")))
 
 
 def test_a_folder_without_a_model_is_told_with_the_way_out(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cannot be loaded: .*; name a folder that holds config.json"):
-        Transformers(str(tmp_path))
+    with pytest.raises(BadInput, match="cannot be loaded: .*; name a folder with config.json"):
+        Transformers(TransformersSettings(model=str(tmp_path)))
 
 
 def test_a_prompt_without_what_is_to_be_scored_stays_unread_and_the_others_are_answered() -> None:
-    letter = Transformers(str(tiny_model("llama")))
+    letter = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
     assert letter.answer([Prompt("open", "2+2?", ()), PROMPT]) == [Reply(""), *letter.answer([PROMPT])]
-    option = Transformers(str(tiny_model("llama")), method="option")
+    option = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     assert option.answer([Prompt("bare", "2+2?", ("A", "B"))]) == [Reply("")]

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
+from quorum.ballot import heaviest
 from quorum.config import from_table
 from quorum.errors import BadInput
-from quorum.judge.calibrate import heaviest
-from quorum.judge.refine import make_refine_settings
-from quorum.judge.votes import VoteResult, VoteSettings, vote_adaptively
+from quorum.judge.settings import VoteSettings, check_votes
+from quorum.judge.votes import VoteResult, vote_adaptively
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply, letters
+from tests.support.run_settings import run_settings
 from tests.test_judged_kernel import Bench, made
 from tests.test_reasoning import account
 
@@ -321,9 +322,8 @@ SAMPLING = {"method": "generate", "temperature": 0.7}
     ids=str,
 )
 def test_votes_of_what_says_the_same_each_time_are_refused(backend, found):
-    with pytest.raises(BadInput, match=f"^votes: .*{found}.*; .*allowed"):
-        make_refine_settings({}, {}, {"most": 5}, {}).check_votes(backend)
-    make_refine_settings({}, {}, {}, {}).check_votes(backend)
+    with pytest.raises(BadInput, match=f"^refine.votes: .*{found}.*; .*allowed"):
+        check_votes(backend)
 
 
 @pytest.mark.parametrize(
@@ -333,12 +333,11 @@ def test_votes_of_what_says_the_same_each_time_are_refused(backend, found):
         {"name": "endpoint", "method": "generate", "temperature": ""},  # the server's own
         {"name": "ray", "inner": {"name": "vllm", **SAMPLING}},
         {"name": "fake"},
-        {"name": "of a third"},
     ],
     ids=str,
 )
 def test_votes_of_what_samples_are_taken(backend):
-    make_refine_settings({}, {}, {"most": 5}, {}).check_votes(backend)
+    check_votes(backend)
 
 
 def test_the_kernel_refuses_before_anything_is_read_or_asked(bench):
@@ -346,7 +345,13 @@ def test_the_kernel_refuses_before_anything_is_read_or_asked(bench):
 
     with pytest.raises(BadInput, match=r"votes: .*method = .generate. and a temperature above 0"):
         infer.main(
-            infer.Infer("r", ("no such file",), bench.folder / "out", {"name": "vllm", "model": "m"}, votes={"most": 5})
+            run_settings(
+                run="r",
+                questions=["no such file"],
+                out=bench.folder / "out",
+                backend={"name": "vllm", "model": "m"},
+                votes={"most": 5},
+            )
         )
     assert list(bench.folder.iterdir()) == []
 

@@ -1,59 +1,89 @@
-"""A TOML table into a stage's frozen dataclass; an unknown setting is refused."""
+"""Build frozen settings dataclasses from TOML tables, and write tables as TOML."""
 
 import inspect
+import json
+import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from quorum.disk import replace_file
 from quorum.errors import BadInput
 
 Settings = TypeVar("Settings")
 
+_TYPE_NAMES = {"str": "text", "int": "whole number", "float": "number", "Path": "path", "bool": "truth value"}
+
 
 def read_config(kind: Callable[..., Settings], path: Path, overrides: Sequence[str] = ()) -> Settings:
-    """The settings of `path`, a TOML file, as a `kind`; each of `overrides` is one `key=value` that wins over the file.
+    """Read a TOML file into a settings dataclass.
+
+    Args:
+        kind: the dataclass, or any constructor with annotated parameters.
+        overrides: `key=value` texts that win over the file; `backend.model=x` sets `model` in the table `[backend]`.
 
     Raises:
-        BadInput: the file is not TOML, a setting is unknown, missing or of the wrong type.
+        BadInput: the file is not TOML, or a setting is unknown, missing or has the wrong type.
     """
     return from_table(kind, apply_overrides(read_table(path), overrides, str(path)), str(path))
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The table that a TOML file holds.
+    """Return the table in a TOML file.
 
     Raises:
         BadInput: the file is not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
 
 
-def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
-    """`table` with each `key=value` in its place: backend.model=… is the setting `model` of the table [backend].
+def write_table(table: Mapping[str, Any], path: Path) -> None:
+    """Write a table as a TOML file that `read_table` reads back, whole or not at all.
 
     Raises:
-        BadInput: there is no "=", or a setting lies in what is no table.
+        BadInput: a value has no form in TOML.
+    """
+    text = format_table(table)
+    with replace_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def format_table(table: Mapping[str, Any]) -> str:
+    """Return a table as TOML: plain values first, then one [section] for each inner table. None is left out.
+
+    Raises:
+        BadInput: a value has no form in TOML.
+    """
+    return "".join(_format_section((), table)).lstrip("\n")
+
+
+def apply_overrides(table: Mapping[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
+    """Return `table` with each `key=value` set; a dotted key sets a value in an inner table.
+
+    Raises:
+        BadInput: an override has no "=", or its key leads through a value that is not a table.
     """
     changed = dict(table)
-    for name, value in map(_override, overrides):
+    for name, value in map(_parse_override, overrides):
         *outer, last = name.split(".")
         inner = changed
         for key in outer:
             if not isinstance(inner.setdefault(key, {}), Mapping):
-                raise BadInput(f"{where}: {name!r} can't be set: {key!r} is no table")
+                raise BadInput(f"{where}: {name!r} cannot be set: {key!r} is not a table")
             inner[key] = inner = dict(inner[key])
         inner[last] = value
     return changed
 
 
 def merge_tables(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """`table` with what `over` says otherwise, setting by setting in tables of both."""
+    """Return `table` updated with `over`; inner tables that both have are merged, not replaced."""
     inner = {
         name: merge_tables(table[name], value)
         for name, value in over.items()
@@ -62,72 +92,155 @@ def merge_tables(table: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str,
     return {**table, **over, **inner}
 
 
-def from_table(kind: Callable[..., Settings], table: Mapping[str, Any], where: str, **given: Any) -> Settings:
-    """What `kind`, a dataclass or any other constructor, makes of `table`; `where` is what an error message names.
+def from_table(
+    kind: Callable[..., Settings], table: Mapping[str, Any], where: str, prefix: str = "", **given: Any
+) -> Settings:
+    """Build `kind`, a settings dataclass or another constructor, from a TOML table.
 
-    `given` are arguments that are no settings: they come from the program, not from its user.
-    Settings may be str, int, float, bool, Path, Literal, tuple[str, ...], Mapping[str, ...] and any of them or None.
+    A field may be a str, int, float, bool, Path, Literal, tuple[str, ...], Mapping, another dataclass (an inner
+    table), or any of these or None. An empty text is None where None is allowed: TOML has no null.
+    A dataclass may have a class attribute `RENAMED`, a mapping of old names to new ones: an old name is refused with
+    the new one in the message.
+
+    Args:
+        where: the file or command line, named first in error messages.
+        prefix: dotted name of the table, for settings of an inner table.
+        given: arguments that the program passes; users cannot set them.
 
     Raises:
-        BadInput: a setting is unknown, missing or of the wrong type.
+        BadInput: a setting is unknown, renamed, missing or has the wrong type.
     """
     parameters = inspect.signature(kind, eval_str=True).parameters
     allowed = [name for name in parameters if name not in given]
+    renamed: Mapping[str, str] = getattr(kind, "RENAMED", {})
     for name in table:
         if name not in allowed:
-            raise BadInput(f"{where}: unknown setting {name!r}; allowed are {', '.join(allowed)}")
+            if name in renamed:
+                raise BadInput(f"{where}: setting `{prefix}{name}` is now called `{prefix}{renamed[name]}`")
+            raise BadInput(f"{where}: unknown setting {prefix + name!r}; allowed are {', '.join(allowed)}")
     for name in allowed:
         if name not in table and parameters[name].default is inspect.Parameter.empty:
-            raise BadInput(f"{where}: setting {name!r} is missing")
+            raise BadInput(f"{where}: setting {prefix + name!r} is missing")
     values = {
-        name: _value(parameters[name].annotation, value, f"{where}: setting {name!r}") for name, value in table.items()
+        name: _convert(parameters[name].annotation, value, where, prefix + name, renamed.get(f"{name} as text"))
+        for name, value in table.items()
     }
     return kind(**values, **given)
 
 
-def _override(text: str) -> tuple[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SettingHelp:
+    """One setting for a help text: its dotted name, type, default (None: required) and meaning."""
+
+    name: str
+    type: str
+    default: str | None
+    meaning: str
+
+
+def describe_settings(kind: type, prefix: str = "") -> Iterator[SettingHelp]:
+    """Yield every setting of a settings dataclass, those of inner dataclasses with dotted names."""
+    hints = typing.get_type_hints(kind)
+    for field in fields(kind):
+        hint, meaning = hints[field.name], str(field.metadata.get("help", ""))
+        inner = next((each for each in (hint, *typing.get_args(hint)) if is_dataclass(each)), None)
+        if isinstance(inner, type):
+            yield from describe_settings(inner, f"{prefix}{field.name}.")
+            continue
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        yield SettingHelp(
+            prefix + field.name, _describe_type(hint), None if default is MISSING else _show_default(default), meaning
+        )
+
+
+def _show_default(value: Any) -> str:
+    if value is None or value in ((), {}):
+        return "none"
+    return json.dumps(value) if isinstance(value, bool | str) else str(value)
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
     name, equals, given = text.partition("=")
     if not equals:
         raise BadInput(f"{text!r} is not a key=value")
     try:
         return name, tomllib.loads(f"value = {given}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, given  # a bare word is a string: out=answers.parquet
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return name, given  # a bare word is a text: out=answers.parquet
 
 
-def _value(hint: Any, given: Any, where: str) -> Any:
-    """`given` as the type `hint`, or BadInput."""
+def _convert(hint: Any, given: Any, where: str, name: str, renamed_text: str | None) -> Any:
+    """Return `given` as the type `hint`.
+
+    Raises:
+        BadInput: it has another type.
+    """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return given
     if origin in (types.UnionType, typing.Union):
-        # no setting can be null in TOML; an empty string stands for None where None is allowed
-        return None if given == "" else _value(next(h for h in inner if h is not type(None)), given, where)
+        plain = next(each for each in inner if each is not type(None))
+        return None if given == "" else _convert(plain, given, where, name, renamed_text)
+    if is_dataclass(hint) and isinstance(given, Mapping):
+        return from_table(typing.cast(Callable[..., Any], hint), given, where, f"{name}.")
     if origin is typing.Literal:
         if given in inner:
             return given
-        raise BadInput(f"{where} is {given!r}; allowed are {', '.join(map(str, inner))}")
+        raise BadInput(f"{where}: setting {name!r} is {given!r}; allowed are {', '.join(map(str, inner))}")
     if origin is tuple:
         if isinstance(given, list):
-            return tuple(_value(inner[0], item, where) for item in given)
+            return tuple(_convert(inner[0], item, where, name, None) for item in given)
     elif origin is not None:
         if isinstance(given, dict):
-            return {key: _value(inner[1], item, where) for key, item in given.items()}
+            return {key: _convert(inner[1], item, where, name, None) for key, item in given.items()}
     elif hint is Path and isinstance(given, str):
         return Path(given)
     elif hint is float and isinstance(given, int | float) and not isinstance(given, bool):
         return float(given)
-    elif isinstance(given, hint) and not (isinstance(given, bool) and hint is not bool):
+    elif not is_dataclass(hint) and isinstance(given, hint) and not (isinstance(given, bool) and hint is not bool):
         return given
-    raise BadInput(f"{where} is {given!r}, which is no {_named(hint)}")
+    if renamed_text is not None:
+        raise BadInput(f"{where}: `{name} = {given!r}` is now written `{renamed_text} = {given!r}`")
+    raise BadInput(f"{where}: setting {name!r} is {given!r}, which is not a {_describe_type(hint)}")
 
 
-def _named(hint: Any) -> str:
-    """What a setting of the type `hint` is called in a message."""
-    if typing.get_origin(hint) is tuple:
-        return f"list, each a {_named(typing.get_args(hint)[0])}"
-    if typing.get_origin(hint) is not None:
+def _describe_type(hint: Any) -> str:
+    """Return what a setting's type is called in messages and help texts."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _describe_type(next(each for each in inner if each is not type(None)))
+    if origin is typing.Literal:
+        return ", ".join(map(str, inner))
+    if origin is tuple:
+        return f"list, each a {_describe_type(inner[0])}"
+    if origin is not None or is_dataclass(hint):
         return "table"
-    return {"str": "text", "int": "whole number", "float": "number", "Path": "path", "bool": "truth value"}.get(
-        getattr(hint, "__name__", ""), str(hint)
-    )
+    return _TYPE_NAMES.get(getattr(hint, "__name__", ""), str(hint))
+
+
+def _format_section(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
+    known = {name: value for name, value in table.items() if value is not None}
+    plain = {name: value for name, value in known.items() if not isinstance(value, Mapping)}
+    if path and (plain or not known):
+        yield f"\n[{'.'.join(map(_format_key, path))}]\n"
+    yield from (f"{_format_key(name)} = {_format_value(value)}\n" for name, value in plain.items())
+    for name, value in known.items():
+        if isinstance(value, Mapping):
+            yield from _format_section((*path, name), value)
+
+
+def _format_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _format_value(name)
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inner = (f"{_format_key(name)} = {_format_value(each)}" for name, each in value.items() if each is not None)
+        return f"{{{', '.join(inner)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_format_value, value))}]"
+    if isinstance(value, Path):
+        return _format_value(str(value))
+    if isinstance(value, bool | int | float | str) and value == value and value not in (float("inf"), -float("inf")):
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # JSON's values are TOML's but for DEL
+    raise BadInput(f"{value!r} cannot be written as TOML")

@@ -7,14 +7,15 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from quorum.config import Settings, read_config
+from quorum.config import Settings, describe_settings, read_config
 from quorum.errors import BadInput
 
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
@@ -55,29 +56,50 @@ def run_first(main: Callable[[], int]) -> None:
         sys.exit(code)
 
 
-def run_story(kind: Callable[..., Settings], story: Callable[[Settings], None], caption: str) -> None:
-    """A kernel's door: `python kernel.py SETTINGS.toml [key=value ...]` runs `story` with the settings as a `kind`.
+def run_story(
+    kind: type[Settings],
+    story: Callable[[Settings], None],
+    caption: str,
+    inner: Callable[[], Mapping[str, type]] = dict,
+) -> None:
+    """Run a kernel: `python kernel.py SETTINGS.toml [key=value ...]` calls `story` with the settings as a `kind`.
 
-    A setting that is yes or no may be said as `--setting` too.
+    A setting that is true or false may be given as `--setting` too.
+
+    Args:
+        inner: gives the settings classes of tables whose content depends on a name, by caption, for `--help`.
     """
     parser = argparse.ArgumentParser(description=caption, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("toml", type=Path, help="the settings: " + ", ".join(inspect.signature(kind).parameters))
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        tables = {"settings (name: type = default)": kind, **inner()}
+        parser.epilog = "\n\n".join(format_settings(title, each) for title, each in tables.items())
+    parser.add_argument("toml", type=Path, help="TOML file with the settings below")
     parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="key=value", help="a setting that wins over the file"
+        "overrides", nargs="*", default=[], metavar="key=value", help="overrides a setting of the file: backend.model=x"
     )
-    flags = [
-        name for name, setting in inspect.signature(kind).parameters.items() if setting.annotation in (bool, "bool")
-    ]
+    flags = [name for name, each in inspect.signature(kind).parameters.items() if each.annotation in (bool, "bool")]
     for name in flags:
         parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=f"{name}=true")
 
     def main() -> int:
         args = parser.parse_intermixed_args()
-        said = [f"{name}=true" for name in flags if getattr(args, name)]
-        story(read_config(kind, args.toml, [*args.overrides, *said]))
+        chosen = [f"{name}=true" for name in flags if getattr(args, name)]
+        story(read_config(kind, args.toml, [*args.overrides, *chosen]))
         return DONE
 
     run_program(main)
+
+
+def format_settings(title: str, kind: type) -> str:
+    """Return the settings of a dataclass as a help text: name, type, default and meaning, at most 80 columns wide."""
+    lines = [f"{title}:"]
+    for setting in describe_settings(kind):
+        default = ", required" if setting.default is None else f" = {setting.default}"
+        lines += textwrap.wrap(
+            f"{setting.name}: {setting.type}{default}", 80, initial_indent="  ", subsequent_indent=" " * 6
+        )
+        lines += textwrap.wrap(setting.meaning, 80, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)
 
 
 def print_json(value: Any) -> None:

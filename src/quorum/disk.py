@@ -1,4 +1,4 @@
-"""Files and folders on disk: written whole or not at all, removed only if we made them, named by plain names."""
+"""Write files atomically, replace only our own folders, check names, and compute fingerprints."""
 
 import hashlib
 import shutil
@@ -15,7 +15,10 @@ LONGEST_NAME = 120  # bytes: two such names, a hyphen and an ending still make o
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` at the end: a reader, or a kill, never meets half a file."""
+    """Yield a temporary path to write to and move it to `path` at the end.
+
+    A reader never sees half a file, also when the program is killed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     yield part
@@ -73,6 +76,6 @@ def check_file_name(name: str, what: str) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,7 @@ if find_spec("vllm") is None:
 from quorum.errors import BadInput
 from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.backend import Backend, open_backend
-from quorum.model.transformers import Transformers
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import tiny_model
 
@@ -52,23 +52,30 @@ def assert_alike(found: list[Reply], expected: list[Reply], tolerance: float = 1
 # a mixture of experts first: the first engine of a process makes the process groups, and these need one more
 @pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "llama", "qwen3", "gemma3"])
 def test_letters_and_their_probabilities_are_those_of_the_transformers_backend(kind: str) -> None:
-    assert_alike(vllm(folder(kind)).answer(PROMPTS), Transformers(folder(kind)).answer(PROMPTS))
+    assert_alike(
+        vllm(folder(kind)).answer(PROMPTS), Transformers(TransformersSettings(model=folder(kind))).answer(PROMPTS)
+    )
 
 
 def test_a_chat_template_is_rendered_as_the_transformers_backend_renders_it() -> None:
     turns = (Message("system", "Be brief."), Message("user", "2+2?\nA. 3\nB. 4"), Message("assistant", "It is"))
     prompts = [Prompt("q", "Which <|im_end|> one?", letters(26)), Prompt("r", turns, ("A", "B"))]
     model = folder("qwen3", chat=True)
-    assert_alike(vllm(model).answer(prompts), Transformers(model).answer(prompts))
+    assert_alike(vllm(model).answer(prompts), Transformers(TransformersSettings(model=model)).answer(prompts))
 
 
 def test_labels_that_begin_with_the_same_token_are_read_whole() -> None:
     prompts = [Prompt("q", "How many?\n", ("12", "13", "7")), PROMPTS[0], Prompt("r", "How many?\n", ("121", "122"))]
-    assert_alike(vllm(folder("llama")).answer(prompts), Transformers(folder("llama")).answer(prompts))
+    assert_alike(
+        vllm(folder("llama")).answer(prompts), Transformers(TransformersSettings(model=folder("llama"))).answer(prompts)
+    )
 
 
 def test_a_prompt_that_is_too_long_loses_the_same_middle() -> None:
-    backend, reference = vllm(folder("llama"), max_model_len=64), Transformers(folder("llama"), context_tokens=64)
+    backend, reference = (
+        vllm(folder("llama"), max_model_len=64),
+        Transformers(TransformersSettings(model=folder("llama"), context_tokens=64)),
+    )
     prompts = [Prompt(str(n), "import os\n" * n + "Answer:", ("A", "B", "C")) for n in (1, 15, 16, 17, 40)]
     assert_alike(backend.answer(prompts), reference.answer(prompts))
     assert backend.shortened == reference.shortened > 0
@@ -82,7 +89,7 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
 def test_what_is_generated_greedily_is_what_the_transformers_backend_generates() -> None:
     settings = {"method": "generate", "max_new_tokens": 12}
     found = vllm(folder("llama"), **settings).answer(PROMPTS)
-    assert found == Transformers(folder("llama"), **settings).answer(PROMPTS)
+    assert found == Transformers(TransformersSettings(model=folder("llama"), **settings)).answer(PROMPTS)
 
 
 def test_a_structured_reply_is_one_of_the_labels_and_nothing_else() -> None:
@@ -155,7 +162,9 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_an_adapter_answers_as_it_does_merged_and_not_as_the_model_without_it(adapter: str) -> None:
     found = vllm(folder("llama"), adapter=adapter).answer(PROMPTS)
-    assert_alike(found, Transformers(folder("llama"), adapter=adapter).answer(PROMPTS), 1e-3)
+    assert_alike(
+        found, Transformers(TransformersSettings(model=folder("llama"), adapter=adapter)).answer(PROMPTS), 1e-3
+    )
     without = vllm(folder("llama")).answer(PROMPTS)
     assert sum(one.text != other.text for one, other in zip(found, without, strict=True)) > 5
 

@@ -17,8 +17,8 @@ if find_spec("vllm") is None:
         "vllm is not installed in this environment; `make test` runs this in .venv-vllm", allow_module_level=True
     )
 
-from quorum.model.transformers import Transformers
-from quorum.model.vllm import Vllm
+from quorum.model.transformers import Transformers, TransformersSettings
+from quorum.model.vllm import Vllm, VllmSettings
 from tests import built_kernels
 from tests.awq import write_awq
 from tests.built_kernels import (
@@ -58,12 +58,16 @@ def root(tmp_path: Path) -> Path:
 
 def test_an_awq_checkpoint_gives_the_letters_of_its_rounded_weights(tmp_path: Path) -> None:
     write_awq(base(), tmp_path / "awq", tmp_path / "rounded")
-    found = Vllm(str(tmp_path / "awq"), dtype="float16", kv_cache_memory_bytes=32 * 2**20).answer(PROMPTS)
-    expected = Transformers(str(tmp_path / "rounded")).answer(PROMPTS)
+    found = Vllm(VllmSettings(model=str(tmp_path / "awq"), dtype="float16", kv_cache_memory_bytes=32 * 2**20)).answer(
+        PROMPTS
+    )
+    expected = Transformers(TransformersSettings(model=str(tmp_path / "rounded"))).answer(PROMPTS)
     assert [reply.text for reply in found] == [reply.text for reply in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.label_logprobs == pytest.approx(other.label_logprobs, abs=0.02)  # half precision
-    assert [reply.text for reply in Transformers(str(base())).answer(PROMPTS)] != [reply.text for reply in found]
+    assert [reply.text for reply in Transformers(TransformersSettings(model=str(base()))).answer(PROMPTS)] != [
+        reply.text for reply in found
+    ]
 
 
 def test_the_7b_chain_trains_in_4_bits_and_is_asked_in_halves_with_the_package_s_very_bytes(

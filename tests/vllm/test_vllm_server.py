@@ -20,8 +20,8 @@ if find_spec("vllm") is None:
     )
 
 from quorum.errors import BadInput
-from quorum.model.endpoint import Endpoint
-from quorum.model.transformers import Transformers
+from quorum.model.endpoint import Endpoint, EndpointSettings
+from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.flaky_server import FlakyServer
 from tests.tiny import tiny_model
@@ -73,14 +73,16 @@ def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def asked(**settings: Any) -> list[Reply]:
         return Endpoint(
-            **{
-                "model": "tiny",
-                "base_url": server,
-                "sleep": time.sleep,
-                "key_variable": "TINY_KEY",
-                "retries": 1,
-                **settings,
-            }
+            EndpointSettings(
+                **{
+                    "model": "tiny",
+                    "base_url": server,
+                    "sleep": time.sleep,
+                    "key_variable": "TINY_KEY",
+                    "retries": 1,
+                    **settings,
+                }
+            )
         ).answer(PROMPTS)
 
     return asked
@@ -88,7 +90,9 @@ def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.slow
 def test_structured_choices_have_the_letters_and_probabilities_of_the_transformers_backend(ask: Any) -> None:
-    expected = Transformers(str(tiny_model("qwen3", chat=True, head_dim=32))).answer(PROMPTS)
+    expected = Transformers(TransformersSettings(model=str(tiny_model("qwen3", chat=True, head_dim=32)))).answer(
+        PROMPTS
+    )
     for found, right in zip(ask(structured=True), expected, strict=True):
         assert found.text == right.text
         assert found.label_logprobs == pytest.approx(right.label_logprobs, abs=1e-4)
@@ -113,7 +117,11 @@ def test_faults_on_the_way_change_no_answer_and_a_reply_of_no_shape_is_unread(se
 
 @pytest.mark.slow
 def test_what_is_written_is_what_the_transformers_backend_writes(ask: Any) -> None:
-    model = Transformers(str(tiny_model("qwen3", chat=True, head_dim=32)), method="generate", max_new_tokens=16)
+    model = Transformers(
+        TransformersSettings(
+            model=str(tiny_model("qwen3", chat=True, head_dim=32)), method="generate", max_new_tokens=16
+        )
+    )
     # where the last token ends within a character, the one shows it and the other does not
     texts = [[reply.text.rstrip("\ufffd").strip() for reply in replies] for replies in (ask(), model.answer(PROMPTS))]
     assert texts[0] == texts[1]

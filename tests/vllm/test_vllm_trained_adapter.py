@@ -15,8 +15,8 @@ if find_spec("vllm") is None:
         "vllm is not installed in this environment; `make test` runs this in .venv-vllm", allow_module_level=True
     )
 
-from quorum.model.transformers import Transformers
-from quorum.model.vllm import Vllm
+from quorum.model.transformers import Transformers, TransformersSettings
+from quorum.model.vllm import Vllm, VllmSettings
 from tests.largest import largest_rows, write_largest
 from tests.tiny import tiny_model
 
@@ -52,9 +52,11 @@ def base() -> str:
 def test_an_adapter_that_was_trained_gives_equal_letters_in_both_backends_and_others_than_its_base(
     adapter: Path,
 ) -> None:
-    expected = Transformers(base(), adapter=str(adapter)).answer(PROMPTS)
-    found = Vllm(base(), adapter=str(adapter), kv_cache_memory_bytes=32 * 2**20).answer(PROMPTS)
+    expected = Transformers(TransformersSettings(model=base(), adapter=str(adapter))).answer(PROMPTS)
+    found = Vllm(VllmSettings(model=base(), adapter=str(adapter), kv_cache_memory_bytes=32 * 2**20)).answer(PROMPTS)
     assert [reply.text for reply in found] == [reply.text for reply in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.label_logprobs == pytest.approx(other.label_logprobs, abs=1e-3)
-    assert [reply.text for reply in Transformers(base()).answer(PROMPTS)] != [reply.text for reply in found]
+    assert [reply.text for reply in Transformers(TransformersSettings(model=base())).answer(PROMPTS)] != [
+        reply.text for reply in found
+    ]

@@ -41,7 +41,7 @@ def ablate_command(
     each way of retrieval.
 
     \b
-      quorum ablate data/sample --arm "in letters: prompt=letter" \\
+      quorum ablate data/sample --arm "in letters: prompt.style=letter" \\
           --arm "copied: kernels/neighbour.toml"
     """
     from dataclasses import asdict

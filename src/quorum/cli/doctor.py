@@ -34,9 +34,9 @@ def doctor_command(
     """
     from quorum.config import read_config
     from quorum.data.doctor import examine
+    from quorum.data.layout import Layout
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repair_table
-    from quorum.data.table.columns import Layout
 
     columns = read_config(Layout, layout) if layout else None
     table = read_records(file, columns)

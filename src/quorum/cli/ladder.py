@@ -25,7 +25,9 @@ def ladder_command(
     verifier: Annotated[
         Path | None,
         typer.Option(
-            metavar="TOML", help="Its [backend] verifies, as its [verdict] says.", show_default="the member's own"
+            metavar="TOML",
+            help="Its [backend] verifies, as its [refine.verdict] says.",
+            show_default="the member's own",
         ),
     ] = None,
     rehearse: Annotated[int, typer.Option(metavar="N", help="Solved questions to fit on.")] = 200,

@@ -27,18 +27,20 @@ from quorum.cli.report import report_command
 from quorum.cli.retrieve import retrieve_command
 from quorum.cli.rows import rows_command
 from quorum.cli.run import run_command
-from quorum.cli.sample_train import sample_train_command
+from quorum.cli.sample import sample_command
 from quorum.cli.score import score_command
 from quorum.cli.send import send_command
 from quorum.cli.split import split_command
 from quorum.cli.submit import submit_command
 from quorum.cli.sweep import sweep_command
+from quorum.cli.vote import vote_command
 from quorum.cli.wheels import wheels_command
 from quorum.console import BAD_INPUT, DONE, print_status, run_program
 
 VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     "Submit": {
         "submit": submit_command,
+        "vote": vote_command,
         "ladder": ladder_command,
         "ablate": ablate_command,
         "sweep": sweep_command,
@@ -50,7 +52,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     "Models": {
         "run": run_command,
         "rows": rows_command,
-        "sample-train": sample_train_command,
+        "sample": sample_command,
         "merge": merge_command,
         "profile-experts": profile_experts_command,
         "prune-experts": prune_experts_command,

@@ -38,14 +38,13 @@ def merge_command(
     from dataclasses import asdict
 
     from quorum.ask.prompt import render_prompt
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
-    from quorum.model.transformers import Transformers
+    from quorum.data.repair import read_clean_questions
+    from quorum.model.transformers import Transformers, TransformersSettings
     from quorum.train.merge import compare_letters, find_base, merge_adapter
 
     if limit < 1:
         raise BadInput(f"--limit {limit}; at least one question has to be asked")
-    closed = [question for question in repair_table(read_records(questions)).questions if question.choices]
+    closed = [question for question in read_clean_questions(questions) if question.choices]
     if not closed:
         raise BadInput(f"{questions}: none of its questions has choices, so there are no letters to compare")
     prompts = [render_prompt(question, "letter") for question in closed[:limit]]
@@ -54,7 +53,7 @@ def merge_command(
     replies = []
     for caption, name, beside in (("adapter", model, str(adapter)), ("merged", str(out), None)):
         with progress_bar(caption) as progress:
-            backend = Transformers(name, adapter=beside, progress=progress)
+            backend = Transformers(TransformersSettings(model=name, adapter=beside), progress=progress)
             replies.append(backend.answer(prompts))
         del backend
         gc.collect()  # there may be memory for one of them only

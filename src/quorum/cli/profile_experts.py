@@ -40,9 +40,8 @@ def profile_experts_command(
     from dataclasses import asdict
 
     from quorum.ask.prompt import render_prompt
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
-    from quorum.data.split import read_split, split_questions, training_folds
+    from quorum.data.repair import read_clean_questions
+    from quorum.data.split import read_split, select_training_folds, split_questions
     from quorum.engine.checkpoint import Checkpoint, load_checkpoint
     from quorum.engine.tokens import PromptTokenizer
     from quorum.train.experts.choice import Criterion, find_super_experts, make_profile_table, write_profile
@@ -51,9 +50,9 @@ def profile_experts_command(
     if limit < 1 or batch_tokens < 1:
         raise BadInput(f"--limit {limit}, --batch-tokens {batch_tokens}; each is 1 or more")
     criterion = Criterion(percentile, share, depth)
-    solved = repair_table(read_records(questions)).questions
+    solved = read_clean_questions(questions)
     parts = read_split(split) if split else split_questions(solved, held_out, seed=seed)
-    known = training_folds(parts, solved).questions
+    known = select_training_folds(parts, solved).questions
     drawn = random.Random(seed).sample(known, min(limit, len(known)))
     prompts = [render_prompt(question, "letter" if question.choices else "cot") for question in drawn]
     tokenizer, network = load_checkpoint(Checkpoint(model), dtype, device)

@@ -37,10 +37,10 @@ def retrieve_command(
     These are solved questions and passages of background, with their similarity. A solved question is never shown its
     own near-duplicates.
     """
-    from quorum.ask.retrieve import RetrievalSettings, Retriever
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
     from quorum.config import apply_overrides, from_table, read_table
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
+    from quorum.data.repair import read_clean_questions
     from quorum.errors import BadInput, list_some
     from quorum.model.embed import load_embedder, load_reranker
 
@@ -50,13 +50,13 @@ def retrieve_command(
     if solved:
         table |= {"examples": table.get("examples") or 3}
     table = apply_overrides(table, override or [], "retrieval")
-    known = {each.id: each for each in repair_table(read_records(questions)).questions}
+    known = {each.id: each for each in read_clean_questions(questions)}
     if lost := [id for id in question or [] if id not in known]:
         raise BadInput(f"{questions}: has no question {list_some(lost)}")
     chosen = [known[id] for id in question] if question else list(known.values())
-    examples = repair_table(read_records(solved)).questions if solved else []
+    examples = read_clean_questions(solved) if solved else []
     retriever = Retriever(from_table(RetrievalSettings, table, "retrieval"), examples, load_embedder, load_reranker)
-    contexts = retriever.shown(chosen, test=True)
+    contexts = retriever.retrieve(chosen, test=True)
     found = [make_context_document(each, context) for each, context in zip(chosen, contexts, strict=True)]
     if as_json:
         print_json(found)
@@ -83,7 +83,7 @@ def make_context_document(question: "Question", context: "RetrievedContext") -> 
             for example, hit in examples
         ],
         "passages": [
-            {"source": passage.source, "similarity": round(hit.similarity, 3), "text": passage.shown}
+            {"source": passage.source, "similarity": round(hit.similarity, 3), "text": passage.prompt_text}
             for passage, hit in passages
         ],
     }

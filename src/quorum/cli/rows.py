@@ -15,7 +15,7 @@ def rows_command(
     out: Annotated[Path, typer.Option(metavar="OUT", help="A .jsonl or .json file.")],
     override: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings such as lesson.target=rationale lesson.style=cot."),
+        typer.Argument(metavar="KEY=VALUE", help="Settings such as rows.target=rationale rows.style=cot."),
     ] = None,
     format: Annotated[
         Literal["prompt", "chat", "alpaca", "explain"],
@@ -27,7 +27,7 @@ def rows_command(
     everything: Annotated[bool, typer.Option("--all", help="Every question of FILE may become a row.")] = False,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="Of kernels/train.py, for its lesson, template, sampling and layout."),
+        typer.Option(metavar="TOML", help="Of kernels/train.py, for its rows, sampling and layout."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:

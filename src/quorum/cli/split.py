@@ -32,11 +32,11 @@ def split_command(
     from dataclasses import asdict
 
     from quorum.config import read_config
+    from quorum.data.layout import Layout
     from quorum.data.read import read_questions
     from quorum.data.split import split_questions
     from quorum.data.split_files import summarize_split, write_held_out_solution, write_split_folder
     from quorum.data.split_folder import SplitFolder
-    from quorum.data.table.columns import Layout
     from quorum.errors import BadInput
 
     questions = read_questions(file, read_config(Layout, layout) if layout else None)

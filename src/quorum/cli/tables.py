@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Headings of the columns of names, which are aligned left and folded.
 _LEFT = {
-    *("", "#", "run", "stage", "arm", "candidate", "subject", "reason", "letter", "fold"),
+    *("", "#", "run", "stage", "arm", "candidate", "method", "subject", "reason", "letter", "fold"),
     *("severity", "finding", "row (id): found", "difference of"),
 }
 

@@ -20,7 +20,7 @@ from quorum.files.solution import make_solution
 UNCHANGED = "unchanged"  # the arm without any addition
 # Which settings change what makes two runs different in kind.
 _CHANGES = {
-    "prompt": ("prompt", "template", "verdict", "reason"),
+    "prompt": ("prompt", "refine"),
     "precision": ("backend",),
     "questions": ("questions",),
 }
@@ -149,7 +149,7 @@ def run_arm(
         "train": str(prepared.files.train),
         "sample": "",
         "out": str(out.path),
-        "journal": "",
+        "limits.journal": "",
         **arm.settings,
     }
     before = _cpu_of_children()

@@ -50,7 +50,7 @@ def choose_stages(
     """Return the built-in stages for a member.
 
     Args:
-        verifier: a TOML whose [backend] verifies, as its [verdict] says; without it the member's own model does.
+        verifier: a TOML whose [backend] verifies, as its [refine.verdict] says; without it the member's own model does.
         passages: of background to retrieve.
         examples: solved questions to retrieve.
         rehearse: solved questions to fit on.
@@ -65,7 +65,7 @@ def choose_stages(
         rehearse,
         judge.get("backend"),
         competition.metric,
-        judge.get("verdict"),
+        judge.get("refine", {}).get("verdict"),
     )
 
 

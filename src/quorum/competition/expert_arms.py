@@ -74,7 +74,7 @@ def compare_experts(comparison: ExpertComparison, report: Callable[[str], None])
         "questions": [str(split.held_out)],
         "train": str(split.train),
         "sample": "",
-        "journal": "",
+        "limits.journal": "",
     }
     learnt: dict[str, Any] = {
         "train": str(split.train),
@@ -83,7 +83,7 @@ def compare_experts(comparison: ExpertComparison, report: Callable[[str], None])
     }
     if not any(question.choices for question in read_questions(split.held_out)):
         asked |= {"prompt": "cot", "backend.method": "generate"}
-        learnt |= {"lesson.style": "cot", "lesson.target": "rationale"}
+        learnt |= {"rows.style": "cot", "rows.target": "rationale"}
     arms = {
         "base": {"backend.model": comparison.model},
         **_prune_arms(comparison, profile),

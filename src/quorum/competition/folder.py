@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quorum.config import from_table, read_config
-from quorum.data.table.columns import Layout
+from quorum.data.layout import Layout
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
 

@@ -6,19 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from quorum.ask.asker import make_asker
-from quorum.ask.prompt import Style
 from quorum.ask.reply import ballot_from_reply
-from quorum.ask.retrieve import RetrievalSettings, Retriever
-from quorum.ask.template import Template
+from quorum.ask.retrieve import Retriever
+from quorum.ask.settings import PromptSettings, RetrievalSettings
+from quorum.ballot import Ballot
 from quorum.config import from_table, read_table
 from quorum.console import Progress
-from quorum.data.split import TrainingFolds, fold_pairs, strip_answers
+from quorum.data.split import TrainingFolds, iterate_folds, strip_answers
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.model.around.journal import JournalBackend, journal_name
 from quorum.model.backend import open_backend
 from quorum.model.embed import load_embedder, load_reranker
-from quorum.question import Ballot
 
 _PROGRESS_BATCH = 256  # questions between two progress updates
 
@@ -29,9 +28,8 @@ class AskSettings:
 
     run: str
     backend: Mapping[str, Any]
-    prompt: Style = "letter"
-    template: Mapping[str, Any] = field(default_factory=dict)
-    retrieval: Mapping[str, Any] = field(default_factory=dict)
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
 
 
 def read_ask_settings(path: Path) -> AskSettings:
@@ -67,16 +65,15 @@ def answer_out_of_fold(
         journal: a file that remembers replies, so that a killed call can be resumed.
         files: the files that the solved questions come from; the journal's entries are valid for these.
     """
-    retrieval = from_table(RetrievalSettings, settings.retrieval, "retrieval")
-    template = from_table(Template, settings.template, "template")
     ballots: dict[str, Ballot] = {}
-    for fold, (rest, asked) in zip(folds.split.folds, fold_pairs(folds), strict=True):
+    for fold, (rest, asked) in zip(folds.split.folds, iterate_folds(folds), strict=True):
         backend = open_backend(settings.backend, rest.questions)
         if journal:
             known = f"{folds.split.fingerprint} but fold {fold}"
             backend = JournalBackend(backend, journal, f"{journal_name(settings.backend, *files)} {known}")
         shown = strip_answers(asked)
-        ask = make_asker(Retriever(retrieval, rest, load_embedder, load_reranker), shown, settings.prompt, template)
+        retriever = Retriever(settings.retrieval, rest, load_embedder, load_reranker)
+        ask = make_asker(retriever, shown, settings.prompt.style, settings.prompt.template)
         for first in range(0, len(shown), _PROGRESS_BATCH):
             prompts = [ask(question) for question in shown[first : first + _PROGRESS_BATCH]]
             for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):

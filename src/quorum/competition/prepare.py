@@ -11,7 +11,7 @@ from quorum.competition.workspace import Workspace
 from quorum.data.doctor import examine
 from quorum.data.read import Table, read_records, write_questions
 from quorum.data.repair import RepairedTable, answer_to_label, repair_table
-from quorum.data.split import Split, held_out_questions, split_questions, training_folds
+from quorum.data.split import Split, select_held_out, select_training_folds, split_questions
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
@@ -75,8 +75,8 @@ def prepare_competition(
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
     split = split_questions(repaired.questions, held_out, seed=seed)
-    learnt = list(training_folds(split, repaired.questions).questions)
-    held = held_out_questions(split, repaired.questions)
+    learnt = list(select_training_folds(split, repaired.questions).questions)
+    held = select_held_out(split, repaired.questions)
     report(f"split: {len(learnt)} train, {len(held)} held out (seed {seed}); near-duplicates kept on one side")
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)

@@ -7,8 +7,8 @@ from quorum.competition.folder import Competition
 from quorum.competition.prepare import fingerprint_data
 from quorum.competition.workspace import Workspace
 from quorum.data.read import read_records
-from quorum.data.repair import repair_table
-from quorum.data.split import held_out_questions, read_split
+from quorum.data.repair import read_clean_questions
+from quorum.data.split import read_split, select_held_out
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import Board, Entry, make_leaderboard, read_ledger
@@ -71,7 +71,7 @@ def find_held_out(
     if not path.exists() or (split := read_split(path)).fingerprint != board.split:
         report(f"{path}: the split differs from that of the latest submissions; per-question sections are left out")
         return []
-    return held_out_questions(split, repair_table(read_records(competition.train, competition.layout)).questions)
+    return select_held_out(split, read_clean_questions(competition.train, competition.layout))
 
 
 def find_answers(

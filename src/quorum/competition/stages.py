@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quorum.judge.refine import SCORERS, WRITERS
+from quorum.model.backend import KINDS, backend_name
 
 _WITHOUT_LETTERS = ("option", "bare")  # styles of prompts that show no letter
 _REASONING_TOKENS = 512
@@ -39,39 +39,39 @@ def list_stages(
     Nothing is fitted on train for a model with an adapter, which has probably learnt from it.
     """
     pooled = member["backend"].get("name") == "ray"
-    backend = member["backend"].get("inner", {}).get("name") if pooled else member["backend"].get("name")
-    model = "backend.inner" if pooled else "backend"
-    writes = "" if backend in WRITERS else f"the {backend} backend writes no text"
+    backend = backend_name(member["backend"])
+    kind, model = KINDS[backend], "backend.inner" if pooled else "backend"
+    writes = "" if kind.generates else f"the {backend} backend writes no text"
     learnt = "adapter" in member["backend"]
-    judges = "" if verifier or backend not in SCORERS else f"the {backend} backend calls nothing TRUE: name a verifier"
+    judges = "" if verifier or kind.reads_prompt else f"the {backend} backend calls nothing TRUE: name a verifier"
     by_heart = "an adapter may know train by heart" if learnt else ""
     if learnt:
         judges = f"{by_heart}: add a stage with a verify.weight of your own"
-    alone = backend in SCORERS or member.get("prompt") in _WITHOUT_LETTERS
+    alone = not kind.reads_prompt or member.get("prompt", {}).get("style") in _WITHOUT_LETTERS
     letters = "the model sees no letters: it scores each option on its own" if alone else ""
-    calibrated: dict[str, Any] = {"calibrate.prior": "pride"}
+    calibrated: dict[str, Any] = {"refine.calibrate.prior": "pride"}
     if metric == "log-loss" and not learnt:
-        calibrated |= {"calibrate.temperature": 0.0, "rehearse": rehearse}
+        calibrated |= {"refine.calibrate.temperature": 0.0, "refine.rehearse": rehearse}
     shown: dict[str, Any] = {"retrieval.examples": examples}
     if background:
         shown = {"retrieval.background": str(background), "retrieval.passages": passages}
     reasoning = {f"{model}.method": "generate", f"{model}.max_new_tokens": _REASONING_TOKENS}
-    named = {f"verify.backend.{setting}": value for setting, value in (verifier or {}).items()}
-    named |= {f"verdict.{setting}": value for setting, value in (verdict or {}).items()}
+    named = {f"refine.verify.backend.{setting}": value for setting, value in (verifier or {}).items()}
+    named |= {f"refine.verdict.{setting}": value for setting, value in (verdict or {}).items()}
     return [
         Stage("calibrated", calibrated, letters),
-        Stage("shuffled", {"shuffle.orders": "cyclic"}, letters),
+        Stage("shuffled", {"refine.shuffle.orders": "cyclic"}, letters),
         Stage("retrieval", shown, "the member retrieves already" if member.get("retrieval") else ""),
-        Stage("chain-of-thought", {"prompt": "cot", "reason": False, **reasoning}, writes),
+        Stage("chain-of-thought", {"prompt.style": "cot", "refine.reason": False, **reasoning}, writes),
         Stage(
             "chain-of-thought, where it pays",
-            {"prompt": "letter", "reason": True, "rehearse": rehearse, **reasoning},
+            {"prompt.style": "letter", "refine.reason": True, "refine.rehearse": rehearse, **reasoning},
             writes or by_heart,
         ),
         Stage(
             "votes",
-            {"votes.most": 10, f"{model}.method": "generate", f"{model}.temperature": _VOTING_TEMPERATURE},
+            {"refine.votes.most": 10, f"{model}.method": "generate", f"{model}.temperature": _VOTING_TEMPERATURE},
             writes,
         ),
-        Stage("verify", {"verify.way": "soft", "rehearse": rehearse, **named}, judges),
+        Stage("verify", {"refine.verify.method": "rescore", "refine.rehearse": rehearse, **named}, judges),
     ]

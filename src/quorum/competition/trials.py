@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from quorum.ballot import Ballot
 from quorum.competition.folder import find_competition
 from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
@@ -23,8 +24,8 @@ from quorum.competition.sweep import (
 )
 from quorum.competition.workspace import Workspace
 from quorum.config import apply_overrides, read_table
-from quorum.data.read import read_records, write_questions
-from quorum.data.repair import repair_table
+from quorum.data.read import write_questions
+from quorum.data.repair import read_clean_questions
 from quorum.data.split import read_split, strip_answers
 from quorum.data.split_folder import SplitFolder
 from quorum.errors import BadInput
@@ -34,7 +35,7 @@ from quorum.evaluation.metrics import question_value, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
 from quorum.files.solution import make_solution
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def plan_sweep(
         raise BadInput(
             "--second and --floor go together: another file of solved questions, and the least accuracy there"
         )
-    solved = repair_table(read_records(second)).questions if second else []
+    solved = read_clean_questions(second) if second else []
     candidates = list_candidates(trained, parse_grid(grid))
     return SweepPlan(member=member, candidates=candidates, trained=trained, second=solved, floor=floor)
 
@@ -179,7 +180,7 @@ def _try_candidate(
     if plan.second:
         files.append(second)
         write_questions(strip_answers(plan.second), second)
-    settings = _candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "journal": ""}
+    settings = _candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
     seconds = run_kernel_process("infer", plan.member, settings, report)
     ballots = ballots_from_answers(read_answers(folder.held_out))
     score = score_answers(ballots, make_solution(prepared.held_out)).overall

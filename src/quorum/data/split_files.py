@@ -9,9 +9,9 @@ from quorum.data.read import write_questions
 from quorum.data.split import (
     Split,
     estimate_random_leak,
-    held_out_questions,
+    select_held_out,
+    select_training_folds,
     strip_answers,
-    training_folds,
     write_split,
 )
 from quorum.data.split_folder import SplitFolder
@@ -36,13 +36,13 @@ class SplitSummary:
 def write_split_folder(split: Split, questions: Sequence[Question], folder: SplitFolder) -> None:
     """Write the split, the training questions and the held-out questions without their answers."""
     write_split(split, folder.split)
-    write_questions(list(training_folds(split, questions).questions), folder.train)
-    write_questions(strip_answers(held_out_questions(split, questions)), folder.held_out)
+    write_questions(list(select_training_folds(split, questions).questions), folder.train)
+    write_questions(strip_answers(select_held_out(split, questions)), folder.held_out)
 
 
 def write_held_out_solution(split: Split, questions: Sequence[Question], folder: SplitFolder) -> None:
     """Write the answers to the held-out questions as a CSV of id and answer."""
-    rows = [(question.id, question.answer) for question in held_out_questions(split, questions)]
+    rows = [(question.id, question.answer) for question in select_held_out(split, questions)]
     with replace_file(folder.solution) as part:
         pl.DataFrame(rows, ["id", "answer"], orient="row").write_csv(part)
 

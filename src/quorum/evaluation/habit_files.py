@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.data.read import read_records
-from quorum.data.repair import repair_table
+from quorum.data.repair import read_clean_questions
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.label_habits import LabelHabits, measure_habits
@@ -49,7 +48,7 @@ def read_solved_questions(gold: Path, answered: Collection[str]) -> list[Questio
     letter up to the last one that is a right answer or in `answered`.
     """
     if gold.suffix != ".csv" or len({name.casefold() for name in read_cells(gold).header} - {"usage"}) > 2:
-        return repair_table(read_records(gold)).questions
+        return read_clean_questions(gold)
     answers = read_labels(gold, "answer")
     places = {label: place for place, label in enumerate(letters(MOST_CHOICES), 1)}
     offered = letters(max([2, *(places.get(label, 0) for label in {*answers.values(), *answered})]))
@@ -71,4 +70,4 @@ def plot_reliability(habits: Sequence[LabelHabits], path: Path) -> None:
 
 def _order_sensitive_share(answers: Path) -> float | None:
     path = RunFolder(answers.parent).manifest
-    return read_manifest(path).torn.get(answers.stem) if path.exists() else None
+    return read_manifest(path).order_sensitive.get(answers.stem) if path.exists() else None

@@ -19,14 +19,14 @@ from quorum.question import Question
 PRECISION = ("dtype", "quantization")  # settings of a backend that say with how many bits it computes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunManifest:
-    """One run: fingerprint and size of each question file, what prompts are made of, precision, and prompts asked.
+    """What a run asked: question files, prompts, precision, and calls.
 
-    `calls` are prompts by who was asked: answerer, verifier, reader. `torn` is the share of the questions shown in
-    several orders whose answer hangs on the order, by file; `reread` that of the questions with a reply that the second
-    reader alone could read, where there is one. `reasoning` says which questions were reasoned about, and why, where
-    that was decided.
+    `questions` holds a fingerprint and `counts` the number of questions by file; `calls` are prompts by who was asked
+    (answerer, verifier, reader). `order_sensitive` is, by file, the share of the questions shown in several option
+    orders whose answer changes with the order; `reread` the share with a reply that only the second reader could parse.
+    `reasoning` says which questions were reasoned about, and on what evidence.
     """
 
     run: str
@@ -35,13 +35,13 @@ class RunManifest:
     prompt: Mapping[str, Any]
     precision: Mapping[str, Any]
     calls: Mapping[str, int]
-    torn: Mapping[str, float] = field(default_factory=dict)
+    order_sensitive: Mapping[str, float] = field(default_factory=dict)
     reasoning: Mapping[str, Any] = field(default_factory=dict)
     reread: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def calls_a_question(self) -> float:
-        """Prompts asked of anybody for each question answered, those of the rehearsal included."""
+        """Prompts asked of any model for each question answered, those of the rehearsal included."""
         return sum(self.calls.values()) / max(1, sum(self.counts.values()))
 
 
@@ -51,20 +51,25 @@ def make_manifest(
     prompt: Mapping[str, Any],
     backend: Mapping[str, Any],
     calls: Mapping[str, int],
-    known: Mapping[str, PassResult],
+    results: Mapping[str, PassResult],
     reasoning: Mapping[str, Any] | None = None,
 ) -> RunManifest:
-    """The account of a run over `files`, of which it came to know what stands in `known`."""
+    """Return the manifest of a run over `files`; `results` are its answers by file."""
+    sensitive = {file: list(result.order_sensitive.values()) for file, result in results.items()}
     return RunManifest(
-        run,
-        {file: fingerprint_questions(questions) for file, questions in files.items()},
-        {file: len(questions) for file, questions in files.items()},
-        prompt,
-        {name: backend[name] for name in PRECISION if name in backend},
-        calls,
-        {file: sum(look.torn.values()) / len(look.torn) for file, look in known.items() if look.torn},
-        reasoning or {},
-        {file: len(look.reread) / max(1, len(look.ballots)) for file, look in known.items() if "reader" in calls},
+        run=run,
+        questions={file: fingerprint_questions(questions) for file, questions in files.items()},
+        counts={file: len(questions) for file, questions in files.items()},
+        prompt=prompt,
+        precision={name: backend[name] for name in PRECISION if name in backend},
+        calls=calls,
+        order_sensitive={file: sum(changes) / len(changes) for file, changes in sensitive.items() if changes},
+        reasoning=reasoning or {},
+        reread={
+            file: len(result.reread) / max(1, len(result.ballots))
+            for file, result in results.items()
+            if "reader" in calls
+        },
     )
 
 
@@ -104,6 +109,9 @@ def read_manifest(path: Path) -> RunManifest:
         BadInput: it is none.
     """
     try:
-        return RunManifest(**json.loads(path.read_text(encoding="utf-8")))
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if "torn" in table:  # its name before 0.2
+            table["order_sensitive"] = table.pop("torn")
+        return RunManifest(**table)
     except (ValueError, TypeError) as error:
         raise BadInput(f"{path}: no run's account: {error}") from None

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from quorum.ballot import Ballot
 from quorum.data.read import read_records
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.cells import Cells, cell_number, find_id_column, is_null, read_cells
 from quorum.files.submission import find_column_labels
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 Usage = Literal["Public", "Private", "Ignored"]
 

@@ -1,35 +1,37 @@
-"""The agent: every question answered once, and then looked at again, as its settings say."""
+"""Answer questions with one model: once, and then refined as the settings say."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quorum.ask.asker import Ask
-from quorum.ask.judge_prompt import verdict_prompt
+from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.reply import ballot_from_reply
 from quorum.ask.shuffle import ShuffledQuestion, shuffle_options
+from quorum.ballot import Ballot, fit_temperature, mean_ballot, tempered
 from quorum.data.duplicates import cluster_duplicates
 from quorum.files.pass_result import PassResult
 from quorum.files.verifier_log import Verdict
-from quorum.judge.calibrate import fit_temperature, heaviest, tempered
-from quorum.judge.debias import estimate_prior, remove_known_prior
-from quorum.judge.letter_prior import LetterPrior, mean_ballot
+from quorum.judge.letter_prior import LetterPrior, estimate_prior, is_order_sensitive, remove_known_prior
 from quorum.judge.llm_reader import read_with_llm
 from quorum.judge.reason import ReasoningRule, fit_reasoning
-from quorum.judge.refine import RefineSettings
+from quorum.judge.settings import RefineSettings
 from quorum.judge.verifier_scores import AskVerdict, VerifierWeight, combine, fit_verifier_weight, score_options
 from quorum.judge.verify import eliminate_false
 from quorum.judge.votes import vote_adaptively
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Question
+from quorum.question import Prompt, Question
 
-_FOLDS = 5  # of rehearsed questions, in which a verifier's weight and reasoning are tried
+_FOLDS = 5  # of rehearsed questions, over which a verifier's weight and reasoning are cross-fitted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedSettings:
-    """What was fitted on `count` rehearsed questions, or given: the temperature, the verifier's weight, why that weight
-    (None: it was given), and which questions are reasoned about (None: as all are asked)."""
+    """Settings fitted on `count` rehearsed questions, or given by the user.
+
+    `verifier` holds the cross-fitted evidence for `weight` (None: the weight was given). `reasoning` decides which
+    questions are reasoned about (None: all are asked alike).
+    """
 
     temperature: float
     weight: float
@@ -38,180 +40,180 @@ class FittedSettings:
     reasoning: ReasoningRule | None = None
 
     @property
-    def told(self) -> str:
-        """The temperature and the verifier's weight in one line for whoever watches."""
-        line = f"temperature {self.temperature:.3g}, verifier's weight {self.weight:g}, of {self.count} rehearsed"
+    def summary(self) -> str:
+        """Return the temperature and the verifier's weight in one line."""
+        line = f"temperature {self.temperature:.3g}, verifier weight {self.weight:g}, from {self.count} rehearsed"
         found = self.verifier
         if found is None:
             return line
-        return f"{line} (out of fold {found.alone:.3f} alone, {found.joined:.3f} joined, ± {found.error:.3f} paired)"
+        return f"{line} (out of fold {found.alone:.3f} alone, {found.joined:.3f} combined, ± {found.error:.3f} paired)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Agent:
-    """A model, how it is asked, and what it is asked again; whatever it does, it does in batches of questions.
+    """A model, how it is asked, and how its answers are refined, in batches of questions.
 
-    A reply that comes to nothing (it can't be read, or the time is over) takes nothing from what stands.
+    An unreadable or missing reply never overwrites an existing answer.
     """
 
     answerer: Backend
     ask: Ask
-    looks: RefineSettings
+    settings: RefineSettings
     verifier: Backend
-    reader: Backend | None = None  # the second reader of replies that stay unread
+    reader: Backend | None = None  # parses replies that the rules leave unread
     batch: int = 256
-    ask_verdict: AskVerdict = verdict_prompt
-    ask_reasoned: Ask | None = None  # to reason first, where that may pay
+    ask_verdict: AskVerdict = render_verdict_prompt
+    ask_reasoned: Ask | None = None  # asks for reasoning first
 
     def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
-        """Every question asked once, as it stands."""
-        return self._asked_once(questions, self.ask, {})
+        """Ask every question once, and yield each batch's result."""
+        return self._ask_once(questions, self.ask, {})
 
-    def second_looks(
+    def refine(
         self, questions: Sequence[Question], first: Mapping[str, Ballot], fitted: FittedSettings
     ) -> Iterator[PassResult]:
-        """What becomes of first answers, look after look: reasoning where it pays, other orders and votes, the letters'
+        """Yield what becomes of first answers: reasoning where it pays, option orders and votes without the letter
         prior, the temperature, and last the verifier."""
-        standing, agent = dict(first), self._deciding(fitted.reasoning)
-        paying = [question for question in questions if fitted.reasoning and fitted.reasoning.wants(question)]
-        for look in self._asked_once(paying, agent.ask, first):
-            standing |= look.ballots
-            yield look
-        for look in agent._asked_again(questions, dict(standing)):
-            standing |= look.ballots
-            yield look
+        current, agent = dict(first), self._with_reasoning(fitted.reasoning)
+        paying = [question for question in questions if fitted.reasoning and fitted.reasoning.applies_to(question)]
+        for result in self._ask_once(paying, agent.ask, first):
+            current |= result.ballots
+            yield result
+        for result in agent._ask_again(questions, dict(current)):
+            current |= result.ballots
+            yield result
         if fitted.temperature != 1:
-            standing = {id: tempered(ballot, fitted.temperature) for id, ballot in standing.items()}
-            yield PassResult(standing)
-        for some in self._batches(questions if self.looks.verification.way != "none" else []):
-            yield agent._verified(some, standing, fitted.weight)
+            current = {id: tempered(ballot, fitted.temperature) for id, ballot in current.items()}
+            yield PassResult(current)
+        for batch in self._batches(questions if self.settings.verify.method != "none" else []):
+            yield agent._verify(batch, current, fitted.weight)
 
-    def rehearsed(self, solved: Sequence[Question]) -> FittedSettings:
-        """What is to be fitted, fitted on solved questions that the model has not learnt from and is not scored on.
+    def rehearse(self, solved: Sequence[Question]) -> FittedSettings:
+        """Fit what has to be fitted, on solved questions that the model did not learn from and is not scored on.
 
-        Reasoning and the verifier's weight are tried across folds in which near-duplicates stay together. Without
-        anything to fit nobody is asked, and what is given stands.
+        Reasoning and the verifier's weight are cross-fitted over folds that keep near-duplicates together. When nothing
+        has to be fitted, nothing is asked.
         """
-        weight, temperature = self.looks.verification.weight or 0.0, self.looks.debias.temperature
-        if not self.looks.to_fit:
-            return FittedSettings(temperature, weight)
+        weight, temperature = self.settings.verify.weight or 0.0, self.settings.calibrate.temperature
+        if not self.settings.to_fit:
+            return FittedSettings(temperature=temperature, weight=weight)
         answers = {question.id: question.answer for question in solved if question.answer is not None}
-        standing = _merged(self.first_answers(solved))
-        reasoning = self._weighed_reasoning(solved, standing, answers) if self.looks.reason else None
-        if self.looks.to_fit == ["reason"]:
-            return FittedSettings(temperature, weight, len(solved), reasoning=reasoning)
-        standing |= reasoning.ballots if reasoning else {}
-        standing |= _merged(self._deciding(reasoning)._asked_again(solved, standing))
+        current = _merge_ballots(self.first_answers(solved))
+        reasoning = self._fit_reasoning(solved, current, answers) if self.settings.reason else None
+        fitted = FittedSettings(temperature=temperature, weight=weight, count=len(solved), reasoning=reasoning)
+        if self.settings.to_fit == ["reason"]:
+            return fitted
+        current |= reasoning.ballots if reasoning else {}
+        current |= _merge_ballots(self._with_reasoning(reasoning)._ask_again(solved, current))
         if temperature == 0:
-            temperature = fit_temperature([standing[id] for id in answers], list(answers.values()))
-        if "verify.weight" not in self.looks.to_fit:
-            return FittedSettings(temperature, weight, len(solved), reasoning=reasoning)
-        standing = {id: tempered(ballot, temperature) for id, ballot in standing.items()}
-        belief: dict[str, Ballot] = {}
-        for some in self._batches(solved):
-            belief |= score_options(some, self.verifier, self.ask_verdict)
-        found = fit_verifier_weight(standing, belief, answers, _cluster_folds(solved))
-        return FittedSettings(temperature, found.weight, len(solved), found, reasoning)
+            temperature = fit_temperature([current[id] for id in answers], list(answers.values()))
+        if "verify.weight" not in self.settings.to_fit:
+            return replace(fitted, temperature=temperature)
+        current = {id: tempered(ballot, temperature) for id, ballot in current.items()}
+        scores: dict[str, Ballot] = {}
+        for batch in self._batches(solved):
+            scores |= score_options(batch, self.verifier, self.ask_verdict)
+        found = fit_verifier_weight(current, scores, answers, _cluster_folds(solved))
+        return replace(fitted, temperature=temperature, weight=found.weight, verifier=found)
 
-    def _weighed_reasoning(
+    def _fit_reasoning(
         self, solved: Sequence[Question], plain: Mapping[str, Ballot], answers: Mapping[str, str]
     ) -> ReasoningRule:
-        """Where it pays to reason, as solved questions asked both ways say."""
-        assert self.ask_reasoned is not None, "reasoning is wanted, and nothing says how it is asked for"
-        reasoned = _merged(self._asked_once(solved, self.ask_reasoned, plain))
+        """Ask solved questions both ways and decide where reasoning pays."""
+        assert self.ask_reasoned is not None, "settings.reason needs ask_reasoned"
+        reasoned = _merge_ballots(self._ask_once(solved, self.ask_reasoned, plain))
         subjects = {question.id: question.subject or "" for question in solved}
         return fit_reasoning(plain, reasoned, answers, subjects, _cluster_folds(solved))
 
-    def _deciding(self, reasoning: ReasoningRule | None) -> "Agent":
-        """The agent that reasons about the questions that are to be reasoned about."""
+    def _with_reasoning(self, reasoning: ReasoningRule | None) -> "Agent":
+        """Return the agent that asks for reasoning where the rule says so."""
         reasoned = self.ask_reasoned
         if reasoning is None or reasoned is None:
             return self
-        return replace(self, ask=lambda question: (reasoned if reasoning.wants(question) else self.ask)(question))
+        return replace(self, ask=lambda question: (reasoned if reasoning.applies_to(question) else self.ask)(question))
 
     def _batches(self, questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
         for first in range(0, len(questions), self.batch):
             yield questions[first : first + self.batch]
 
-    def _asked_once(
-        self, questions: Sequence[Question], ask: Ask, standing: Mapping[str, Ballot]
-    ) -> Iterator[PassResult]:
-        """An answer to each question; where it can't be read, what stands."""
-        for some in self._batches(questions):
-            ballots, reread_ids = self._asked([ask(question) for question in some])
-            found = {q.id: ballot or standing.get(q.id, {}) for q, ballot in zip(some, ballots, strict=True)}
-            yield PassResult(found, reread=reread_ids)
+    def _ask_once(self, questions: Sequence[Question], ask: Ask, current: Mapping[str, Ballot]) -> Iterator[PassResult]:
+        """Yield an answer to each question; an unread reply leaves the current one."""
+        for batch in self._batches(questions):
+            ballots, reread = self._read_answers([ask(question) for question in batch])
+            found = {q.id: ballot or current.get(q.id, {}) for q, ballot in zip(batch, ballots, strict=True)}
+            yield PassResult(found, reread=reread)
 
-    def _asked(self, prompts: Sequence[Prompt]) -> tuple[list[Ballot], set[str]]:
-        """A ballot for each prompt, and the ids of those that the second reader read."""
+    def _read_answers(self, prompts: Sequence[Prompt]) -> tuple[list[Ballot], set[str]]:
+        """Return a ballot for each prompt, and the ids of those that the second reader parsed."""
         replies = self.answerer.answer(prompts) if prompts else []
         if self.reader is None:
             return [ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)], set()
         found = read_with_llm(prompts, replies, self.reader)
         return found.ballots, {prompts[place].question_id for place in found.places}
 
-    def _asked_again(self, questions: Sequence[Question], first: Mapping[str, Ballot]) -> Iterator[PassResult]:
-        """Votes beside the first answers, other orders, and all of them freed of the letters' prior."""
-        looks = self.looks
-        if looks.votes is None and looks.orders.orders == "none" and looks.debias.prior == "none":
+    def _ask_again(self, questions: Sequence[Question], first: Mapping[str, Ballot]) -> Iterator[PassResult]:
+        """Yield first answers joined by votes and other option orders, all without the letter prior."""
+        settings = self.settings
+        if settings.votes is None and settings.shuffle.orders == "none" and settings.calibrate.prior == "none":
             return
 
-        def answered(asked: Sequence[Question]) -> list[Ballot]:
-            return self._asked([self.ask(question) for question in asked])[0]
+        def read(asked: Sequence[Question]) -> list[Ballot]:
+            return self._read_answers([self.ask(question) for question in asked])[0]
 
-        prior = estimate_prior(looks.debias, questions, first, answered)
-        for some in self._batches(questions):
-            yield self._in_orders([shuffle_options(question, looks.orders) for question in some], first, prior)
+        prior = estimate_prior(settings.calibrate, questions, first, read)
+        for batch in self._batches(questions):
+            yield self._ask_in_orders([shuffle_options(question, settings.shuffle) for question in batch], first, prior)
 
-    def _in_orders(
+    def _ask_in_orders(
         self, asked: Sequence[ShuffledQuestion], first: Mapping[str, Ballot], prior: LetterPrior
     ) -> PassResult:
-        prompts = [self.ask(question) for one in asked for question in one.asked()]
+        prompts = [self.ask(question) for one in asked for question in one.list_variants()]
         given = [None if place else first[one.question.id] for one in asked for place in range(len(one.orders))]
-        found, reread_ids = self._decided(prompts, given)
-        ballots, look = iter(found), PassResult(reread=reread_ids)
+        found, reread = self._vote_or_read(prompts, given)
+        ballots, result = iter(found), PassResult(reread=reread)
         for one in asked:
             id = one.question.id
             undone = one.undo([remove_known_prior(next(ballots), prior) for _ in one.orders])
-            look.ballots[id] = mean_ballot(undone) or first[id]
+            result.ballots[id] = mean_ballot(undone) or first[id]
             if len(undone) > 1:
-                look.torn[id] = len({heaviest(ballot) for ballot in undone if ballot}) > 1
-        return look
+                result.order_sensitive[id] = is_order_sensitive(undone)
+        return result
 
-    def _decided(self, prompts: Sequence[Prompt], given: Sequence[Ballot | None]) -> tuple[list[Ballot], set[str]]:
-        """A ballot for each prompt: its votes, of which the given one is the first; or, without votes, the given one or
-        the model's. And the ids of those that the second reader read."""
-        if self.looks.votes:
-            return [v.ballot for v in vote_adaptively(self.answerer, prompts, self.looks.votes, first=given)], set()
+    def _vote_or_read(self, prompts: Sequence[Prompt], given: Sequence[Ballot | None]) -> tuple[list[Ballot], set[str]]:
+        """Return a ballot for each prompt: its votes, of which the given one is the first; without votes the given one
+        or the model's. And the ids of those that the second reader parsed."""
+        if self.settings.votes:
+            votes = vote_adaptively(self.answerer, prompts, self.settings.votes, first=given)
+            return [each.ballot for each in votes], set()
         missing = [prompt for prompt, ballot in zip(prompts, given, strict=True) if ballot is None]
-        found, reread_ids = self._asked(missing)
+        found, reread = self._read_answers(missing)
         answers = iter(found)
-        return [next(answers) if ballot is None else ballot for ballot in given], reread_ids
+        return [next(answers) if ballot is None else ballot for ballot in given], reread
 
-    def _verified(self, questions: Sequence[Question], standing: Mapping[str, Ballot], weight: float) -> PassResult:
-        verification = self.looks.verification
-        if verification.way == "strike":
+    def _verify(self, questions: Sequence[Question], current: Mapping[str, Ballot], weight: float) -> PassResult:
+        settings = self.settings.verify
+        if settings.method == "eliminate":
             done = eliminate_false(
-                questions, self.answerer, self.verifier, self.ask, self.ask_verdict, verification.rounds, standing
+                questions, self.answerer, self.verifier, self.ask, self.ask_verdict, settings.rounds, current
             )
             return PassResult(done.ballots, done.verdicts)
         if weight == 0:
             return PassResult()
-        belief = score_options(questions, self.verifier, self.ask_verdict)
-        verdicts = [Verdict(id, 1, label, true) for id, each in belief.items() for label, true in each.items()]
-        return PassResult({q.id: combine(standing[q.id], belief[q.id], weight) for q in questions}, verdicts)
+        scores = score_options(questions, self.verifier, self.ask_verdict)
+        verdicts = [Verdict(id, 1, label, true) for id, each in scores.items() for label, true in each.items()]
+        return PassResult({q.id: combine(current[q.id], scores[q.id], weight) for q in questions}, verdicts)
 
 
 def draw_rehearsal(solved: Sequence[Question], count: int, seed: int = 42) -> list[Question]:
-    """`count` of the solved questions, drawn by chance; fewer where there are not so many. File order plays no part."""
+    """Draw at most `count` of the solved questions with choices. The order in the file does not matter."""
     known = sorted((q for q in solved if q.choices and q.answer is not None), key=lambda question: question.id)
     return random.Random(seed).sample(known, min(count, len(known)))
 
 
 def _cluster_folds(solved: Sequence[Question]) -> dict[str, int]:
-    """A fold for each question, near-duplicates in one."""
+    """Return a fold for each question; near-duplicates share one."""
     return {question.id: number % _FOLDS for question, number in zip(solved, cluster_duplicates(solved), strict=True)}
 
 
-def _merged(looks: Iterable[PassResult]) -> dict[str, Ballot]:
-    return {id: ballot for look in looks for id, ballot in look.ballots.items()}
+def _merge_ballots(results: Iterable[PassResult]) -> dict[str, Ballot]:
+    return {id: ballot for result in results for id, ballot in result.ballots.items()}

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from quorum.judge.calibrate import is_right, share_right
+from quorum.ballot import Ballot, is_right, share_right
 from quorum.judge.verifier_scores import measure_paired_gain
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 Policy = Literal["never", "where it pays", "always"]  # the cheapest first
 
@@ -34,13 +34,13 @@ class ReasoningRule:
     count: int
     ballots: dict[str, Ballot]
 
-    def wants(self, question: Question) -> bool:
-        """Whether this question is to be reasoned about."""
+    def applies_to(self, question: Question) -> bool:
+        """Return whether this question is reasoned about."""
         return self.subjects.get(question.subject or "", self.otherwise)
 
     @property
-    def told(self) -> str:
-        """In one line for whoever watches."""
+    def summary(self) -> str:
+        """Return the decision and its evidence in one line."""
         shares = ", ".join(f"{policy} {share:.3f}" for policy, share in self.accuracies.items())
         change = f"{self.gain:+.3f} ± {self.error:.3f} paired"
         return f"reasons {self._where}; out of fold on {self.count} rehearsed: {shares} ({self.policy}: {change})"

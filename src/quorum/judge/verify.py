@@ -2,37 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
 
 from quorum.ask.asker import Ask
 from quorum.ask.reply import ballot_from_reply
-from quorum.errors import BadInput
+from quorum.ballot import Ballot, heaviest, normalised
 from quorum.files.verifier_log import Verdict
-from quorum.judge.calibrate import heaviest, normalised
 from quorum.judge.verifier_scores import AskVerdict, ask_verdicts
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Question
-
-
-@dataclass(frozen=True)
-class VerifySettings:
-    """The settings: how answers are verified, and by whom.
-
-    `way`: *strike* asks whether the answer is TRUE, takes it away where it is FALSE and asks again; *soft* asks of
-    every option and joins the beliefs with the answer's own probabilities, to the power of `weight`.
-
-    Raises:
-        BadInput: a setting is out of range.
-    """
-
-    way: Literal["none", "strike", "soft"] = "none"
-    rounds: int = 25  # of strike, at most
-    weight: float | None = None  # of soft; without one it is fitted on rehearsed questions, 0 where it does not help
-    backend: Mapping[str, Any] = field(default_factory=dict)  # the verifier; empty: the answerer itself
-
-    def __post_init__(self) -> None:
-        if self.rounds < 1 or (self.weight is not None and self.weight < 0):
-            raise BadInput(f"verify: rounds {self.rounds}, weight {self.weight}; allowed are at least 1, 0 or more")
+from quorum.question import Question
 
 
 @dataclass(frozen=True, slots=True)

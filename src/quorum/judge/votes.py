@@ -6,41 +6,13 @@ from itertools import islice
 from math import exp
 
 from quorum.ask.reply import ballot_from_reply
-from quorum.errors import BadInput
-from quorum.judge.calibrate import heaviest, normalised
+from quorum.ballot import Ballot, heaviest, normalised
+from quorum.judge.settings import VoteSettings
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Reply
+from quorum.question import Prompt, Reply
 
 # how sure a model is of each reply, from 0 to 1 (its own probability, a verifier's P(TRUE)), or None: not known
 Confidence = Callable[[Sequence[Prompt], Sequence[Reply]], Sequence[float | None]]
-
-LEAST_TEMPERATURE = 0.01  # below it the weight of a doubtful vote is no number any more
-
-
-@dataclass(frozen=True)
-class VoteSettings:
-    """How often a question is asked, and how its votes count.
-
-    Raises:
-        BadInput: a setting is out of range.
-    """
-
-    most: int = 10  # votes a question
-    sure: float = (
-        0.95  # P(the leader beats the runner-up) at which no more is asked; 1: only what can't change anything
-    )
-    alone: float = 0.95  # a first vote whose confidence is known and above this stays the only one; 1: none does
-    temperature: float = 0.0  # a vote counts exp(confidence / temperature); 0: all count alike
-
-    def __post_init__(self) -> None:
-        if self.most < 1:
-            raise BadInput(f"votes: most is {self.most}; allowed is at least 1")
-        if not 0.5 < self.sure <= 1:
-            raise BadInput(f"votes: sure is {self.sure}; allowed is above 0.5, and at most 1")
-        if not 0 <= self.alone <= 1:
-            raise BadInput(f"votes: alone is {self.alone}; allowed is 0 to 1")
-        if self.temperature and self.temperature < LEAST_TEMPERATURE:
-            raise BadInput(f"votes: temperature is {self.temperature}; allowed are 0 and from {LEAST_TEMPERATURE} on")
 
 
 @dataclass(frozen=True, slots=True)

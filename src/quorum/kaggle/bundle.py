@@ -26,7 +26,7 @@ from quorum.kaggle.source import (
 _GROUND = ("quorum.kaggle.mount", "quorum.config", "quorum.console")
 
 # The settings that are needed before them.
-_FIRST = ("sample", "out", "deadline")
+_FIRST = ("sample", "out", "limits")
 
 # What the built file itself brings, and what it means there.
 _BUILT_IN = {
@@ -70,8 +70,12 @@ def build_kernel(
     whole = list_needed_modules((*_GROUND, *last.needs, *prior), src)
     head = whole[: len(list_needed_modules(_GROUND, src))]
     body = whole[len(head) :]
-    config = _config_class(last)
-    _check_settings(table, config, name)
+    classes = {
+        node.name: node for module in (*whole, last) for node in module.tree.body if isinstance(node, ast.ClassDef)
+    }
+    config = _settings_class(last, classes)
+    _check_settings(table, config, classes, name)
+    make_first_settings({setting: table[setting] for setting in _FIRST if setting in table}, name)
     check_imported_names([*whole, last])
     check_unique([*whole, last], _BUILT_IN)
     pinned = _pinned(pins, wheels)
@@ -137,28 +141,47 @@ def _closed(lines: Sequence[str | None]) -> str:
     return "\n".join(kept).strip("\n")
 
 
-def _config_class(story: SourceModule) -> ast.ClassDef:
-    """The dataclass that the story's main takes."""
-    mains = [node for node in story.tree.body if isinstance(node, ast.FunctionDef) and node.name == "main"]
-    classes = {node.name: node for node in story.tree.body if isinstance(node, ast.ClassDef)}
-    for node in mains:
-        annotation = node.args.args[0].annotation if len(node.args.args) == 1 else None
-        if isinstance(annotation, ast.Name) and annotation.id in classes:
-            return classes[annotation.id]
-    raise BadInput(f"{story.name}: a kernel needs a main(config: ITS_DATACLASS)")
+def _settings_class(story: SourceModule, classes: Mapping[str, ast.ClassDef]) -> ast.ClassDef:
+    """Return the dataclass that the story's main takes."""
+    for node in story.tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == "main" and len(node.args.args) == 1:
+            annotation = node.args.args[0].annotation
+            if isinstance(annotation, ast.Name) and annotation.id in classes:
+                return classes[annotation.id]
+    raise BadInput(f"{story.name}: a kernel needs a main(settings: ITS_DATACLASS)")
 
 
-def _check_settings(table: Mapping[str, Any], config: ast.ClassDef, name: str) -> None:
-    """Refuses settings with which the kernel would stop at Kaggle, as far as that can be known here."""
-    known = [node for node in config.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
-    needed = {ast.unparse(node.target): node.value is None for node in known}
-    if unknown := [setting for setting in table if setting not in needed]:
-        raise BadInput(f"{name}: unknown setting {unknown[0]!r}; allowed are {', '.join(needed)}")
-    if missing := [setting for setting, is_needed in needed.items() if is_needed and setting not in table]:
-        raise BadInput(f"{name}: setting {missing[0]!r} is missing")
+def _check_settings(
+    table: Mapping[str, Any], config: ast.ClassDef, classes: Mapping[str, ast.ClassDef], name: str, prefix: str = ""
+) -> None:
+    """Refuse settings with which the kernel would stop at Kaggle, as far as that can be known here.
+
+    Raises:
+        BadInput: a setting is unknown or missing, or its value cannot be written as Python.
+    """
+    known = {
+        node.target.id: node
+        for node in config.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and "ClassVar" not in ast.unparse(node.annotation)
+    }
+    if unknown := [setting for setting in table if setting not in known]:
+        raise BadInput(f"{name}: unknown setting {prefix + unknown[0]!r}; allowed are {', '.join(known)}")
+    if missing := [setting for setting, node in known.items() if _is_required(node.value) and setting not in table]:
+        raise BadInput(f"{name}: setting {prefix + missing[0]!r} is missing")
     for setting, value in table.items():
-        _check_value(value, f"{name}: setting {setting!r}")
-    make_first_settings({setting: table[setting] for setting in _FIRST if setting in table}, name)
+        _check_value(value, f"{name}: setting {prefix + setting!r}")
+        inner = [each for each in ast.unparse(known[setting].annotation).split(" | ") if each in classes]
+        if inner and isinstance(value, Mapping):
+            _check_settings(value, classes[inner[0]], classes, name, f"{prefix}{setting}.")
+
+
+def _is_required(value: ast.expr | None) -> bool:
+    """Return whether a dataclass field has no default."""
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "field":
+        return not {"default", "default_factory"} & {keyword.arg for keyword in value.keywords}
+    return value is None
 
 
 def _check_value(value: Any, where: str) -> None:

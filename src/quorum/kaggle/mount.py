@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,11 +35,17 @@ class FirstSettings:
     driver: int = 0  # the oldest of NVIDIA's that will do
     sample: str = ""  # the competition's; empty: the kernel makes no submission
     out: str = "/kaggle/working"
-    deadline: float | None = None  # minutes
+    limits: Mapping[str, Any] = field(default_factory=dict)  # its deadline is the one that is reported
 
     def __post_init__(self) -> None:
-        if self.deadline is not None and not 0 <= self.deadline < math.inf:
-            raise BadInput(f"deadline is {self.deadline}; allowed are minutes, 0 or more, or none at all")
+        deadline = self.deadline
+        if deadline is not None and not (isinstance(deadline, int | float) and 0 <= deadline < math.inf):
+            raise BadInput(f"limits.deadline is {deadline}; allowed are minutes, 0 or more, or none at all")
+
+    @property
+    def deadline(self) -> float | None:
+        """Minutes after which nothing more is asked."""
+        return self.limits.get("deadline") or None
 
 
 def make_first_settings(table: Mapping[str, Any], where: str) -> FirstSettings:
@@ -48,7 +54,7 @@ def make_first_settings(table: Mapping[str, Any], where: str) -> FirstSettings:
     Raises:
         BadInput: one is of the wrong type.
     """
-    known = [field.name for field in fields(FirstSettings)]
+    known = [each.name for each in fields(FirstSettings)]
     return from_table(FirstSettings, {name: value for name, value in table.items() if name in known}, where)
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from quorum.config import from_table
-from quorum.data.read import read_records
-from quorum.data.repair import repair_table
-from quorum.data.table.columns import Layout
+from quorum.data.layout import Layout
+from quorum.data.repair import read_clean_questions
 from quorum.errors import BadInput
 from quorum.files.run_folder import RunFolder
 from quorum.files.submission import read_sample, write_submission
 from quorum.kaggle.mount import resolve_mounts
-from quorum.question import Question, label_prior
+from quorum.question import label_prior
 
 
 def write_prior(table: Mapping[str, Any], root: Path) -> None:
@@ -27,13 +26,13 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     """
     layout = from_table(Layout, table.get("layout", {}), "layout")
     asked = table["questions"] if isinstance(table["questions"], str) else table["questions"][0]
-    labels = {question.id: question.labels for question in _questions_at(asked, root, layout)}
+    labels = {
+        question.id: question.labels for question in read_clean_questions(Path(resolve_mounts(asked, root)), layout)
+    }
     sample = read_sample(Path(resolve_mounts(table["sample"], root)))
     prior: dict[str, float] = {}
     with suppress(BadInput, OSError):  # what is wrong with train, the story tells
-        prior = label_prior(_questions_at(table["train"], root, layout) if table.get("train") else [])
+        prior = label_prior(
+            read_clean_questions(Path(resolve_mounts(table["train"], root)), layout) if table.get("train") else []
+        )
     write_submission(RunFolder(Path(resolve_mounts(table["out"], root))).submission, {}, labels, sample, prior)
-
-
-def _questions_at(path: str, root: Path, layout: Layout) -> list[Question]:
-    return repair_table(read_records(Path(resolve_mounts(path, root)), layout)).questions

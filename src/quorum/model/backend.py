@@ -1,7 +1,7 @@
-"""The one door to a model: a batch of prompts in, as many replies out."""
+"""Open the model that a TOML table names: one protocol, many backends."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,59 +11,139 @@ from quorum.question import Prompt, Question, Reply
 
 
 class Backend(Protocol):
-    """Anything that answers prompts: a model, or a backend around a backend.
-
-    Which model, how it samples, on how many devices: all of that goes to a constructor.
-    """
+    """Anything that answers prompts: a model, or a backend around another backend."""
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order."""
+        """Return one reply for each prompt, in the same order."""
         ...
 
 
-def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> Backend:
-    """The backend that a TOML table names, loaded; the rest of the table are its settings.
+@dataclass(frozen=True)
+class Kind:
+    """What a kind of backend can do."""
 
-    `solved` are questions of the training folds, for the backends that answer from them.
+    generates: bool = False  # writes free text
+    scores: bool = True  # gives each label a probability
+    reads_prompt: bool = True  # follows instructions and sees letters; False: it only compares texts
+    sees_train: bool = False  # answers from the solved questions
+    wraps: bool = False  # runs the backend of its table `inner`
+
+
+KINDS: dict[str, Kind] = {
+    "fake": Kind(sees_train=True),
+    "encoder": Kind(reads_prompt=False),
+    "neighbour": Kind(reads_prompt=False, sees_train=True),
+    "transformers": Kind(generates=True),
+    "seq2seq": Kind(generates=True),
+    "endpoint": Kind(generates=True),
+    "vllm": Kind(generates=True),
+    "ray": Kind(generates=True, wraps=True),
+}
+
+_registered: dict[str, tuple[type, Callable[..., Backend]]] = {}
+
+
+def register_backend(name: str, kind: Kind, settings: type, backend: Callable[..., Backend]) -> None:
+    """Add a backend from outside the package; `name = "NAME"` in a `[backend]` table then opens it.
+
+    Args:
+        settings: a dataclass; the other values of the `[backend]` table become its fields.
+        backend: called with those settings, and with `solved=` if the kind sees train.
 
     Raises:
-        BadInput: no such backend, or one of its settings is unknown, missing or of the wrong type.
+        BadInput: the name is taken.
     """
-    rest = {name: value for name, value in table.items() if name != "name"}
-    where = f"backend {table.get('name')!r}"
-    match table.get("name"):
+    if name in KINDS:
+        raise BadInput(f"a backend {name!r} exists already")
+    KINDS[name] = kind
+    _registered[name] = (settings, backend)
+
+
+def backend_name(table: Mapping[str, Any]) -> str:
+    """Return the name of the backend that answers: that of the inner table where a backend wraps another.
+
+    Raises:
+        BadInput: there is no such backend.
+    """
+    name = table.get("name")
+    if name not in KINDS:
+        raise BadInput(f"backend {name!r} is unknown; allowed are {', '.join(KINDS)}")
+    return backend_name(table.get("inner", {})) if KINDS[str(name)].wraps else str(name)
+
+
+def read_backend_settings(table: Mapping[str, Any]) -> Any:
+    """Return the settings in a `[backend]` table, without loading anything.
+
+    Raises:
+        BadInput: there is no such backend, or one of its settings is unknown, missing or of the wrong type.
+    """
+    backend_name(table)
+    name = str(table["name"])
+    settings, _ = _backend_classes(name)
+    if KINDS[name].wraps:
+        read_backend_settings(table["inner"])
+    return from_table(settings, {key: value for key, value in table.items() if key != "name"}, f"backend {name!r}")
+
+
+def list_backend_settings() -> dict[str, type]:
+    """Return the settings class of every kind of backend, by a caption for help texts."""
+    return {f'[backend] name = "{name}"': _backend_classes(name)[0] for name in KINDS}
+
+
+def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> Backend:
+    """Load the backend that a `[backend]` table names.
+
+    Args:
+        solved: questions of the training folds, for backends that answer from them.
+
+    Raises:
+        BadInput: as `read_backend_settings`, or the model cannot be loaded.
+    """
+    settings = read_backend_settings(table)
+    name = str(table["name"])
+    given: dict[str, Any] = {}
+    if KINDS[name].sees_train:
+        given["solved"] = solved
+    if KINDS[name].wraps:
+        given["opener"] = partial(open_backend, solved=solved)
+    opened: Backend = _backend_classes(name)[1](settings, **given)
+    return opened
+
+
+def _backend_classes(name: str) -> tuple[type, Callable[..., Any]]:
+    """Return the settings dataclass and the backend class of a kind."""
+    match name:
         case "fake":
-            from quorum.model.simulated import SimulatedModel
+            from quorum.model.simulated import SimulatedModel, SimulatedSettings
 
-            return from_table(SimulatedModel, rest, where, solved=solved)
+            return SimulatedSettings, SimulatedModel
         case "encoder":
-            from quorum.model.encoder import Encoder
+            from quorum.model.encoder import Encoder, EncoderSettings
 
-            return from_table(Encoder, rest, where)
+            return EncoderSettings, Encoder
         case "neighbour":
-            from quorum.model.neighbour import Neighbour
+            from quorum.model.neighbour import Neighbour, NeighbourSettings
 
-            return from_table(Neighbour, rest, where, solved=solved)
+            return NeighbourSettings, Neighbour
         case "transformers":
-            from quorum.model.transformers import Transformers
+            from quorum.model.transformers import Transformers, TransformersSettings
 
-            return from_table(Transformers, rest, where)
+            return TransformersSettings, Transformers
         case "seq2seq":
-            from quorum.model.seq2seq import Seq2seq
+            from quorum.model.seq2seq import Seq2seq, Seq2seqSettings
 
-            return from_table(Seq2seq, rest, where)
+            return Seq2seqSettings, Seq2seq
         case "endpoint":
-            from quorum.model.endpoint import Endpoint
+            from quorum.model.endpoint import Endpoint, EndpointSettings
 
-            return from_table(Endpoint, rest, where, sleep=time.sleep)
+            return EndpointSettings, Endpoint
         case "vllm":
-            from quorum.model.vllm import Vllm
+            from quorum.model.vllm import Vllm, VllmSettings
 
-            return from_table(Vllm, rest, where)
+            return VllmSettings, Vllm
         case "ray":
-            from quorum.model.around.ray import RayPool
+            from quorum.model.around.ray import RayPool, RaySettings
 
-            return from_table(RayPool, rest, where, opened=partial(open_backend, solved=solved))
+            return RaySettings, RayPool
         case _:
-            allowed = "fake, encoder, neighbour, transformers, seq2seq, endpoint, vllm, ray"
-            raise BadInput(f"{where} is unknown; allowed are {allowed}")
+            return _registered[name]

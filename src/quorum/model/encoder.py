@@ -5,6 +5,7 @@ kernels/train.py made of it is opened by the name of its folder.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,6 +45,19 @@ class OptionScorer(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class EncoderSettings:
+    """Which encoder, and how it reads."""
+
+    model: str = field(
+        default=PACKAGED,
+        metadata={"help": "A sentence-transformers model, or one with a multiple-choice head: hub id or folder."},
+    )
+    scale: float = field(default=20.0, metadata={"help": "Factor of cosine similarities before the softmax."})
+    device: str = field(default="cpu", metadata={"help": "Torch device."})
+    batch: int = field(default=64, metadata={"help": "Texts read at a time."})
+
+
 class Encoder:
     """A backend that answers with the option that scores best.
 
@@ -56,8 +70,9 @@ class Encoder:
         BadInput: the model can't be loaded, or has no head.
     """
 
-    def __init__(self, *, model: str = PACKAGED, scale: float = 20.0, device: str = "cpu", batch: int = 64) -> None:
-        self.scorer = open_scorer(model, device, scale, batch)
+    def __init__(self, settings: EncoderSettings | None = None) -> None:
+        chosen = settings or EncoderSettings()
+        self.scorer = open_scorer(chosen.model, chosen.device, chosen.scale, chosen.batch)
         self.scorer.module.eval()
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:

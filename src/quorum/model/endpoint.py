@@ -2,8 +2,10 @@
 
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from random import Random
 from threading import Lock
@@ -19,6 +21,49 @@ _LEAST_MASS = 0.5  # below this probability of all labels together, the model wa
 _WORDS = 300  # characters of a server's words that are told
 
 
+@dataclass(frozen=True, kw_only=True)
+class EndpointSettings:
+    """Which server and model, and how it is asked.
+
+    Raises:
+        BadInput: a setting is out of range.
+    """
+
+    model: str = field(metadata={"help": "Name of the model, as the server calls it."})
+    base_url: str = field(metadata={"help": "Address of the server, up to and with /v1."})
+    method: Literal["letter", "generate"] = field(
+        default="letter",
+        metadata={
+            "help": "letter: read the labels from the first token's log-probabilities. generate: parse the text."
+        },
+    )
+    key_variable: str | None = field(
+        default=None, metadata={"help": "Name of the environment variable that holds the key; no key when not set."}
+    )
+    max_new_tokens: int | None = field(default=16, metadata={"help": "Longest reply, in tokens; not sent when empty."})
+    temperature: float | None = field(default=0.0, metadata={"help": "Sampling temperature; not sent when empty."})
+    seed: int | None = field(
+        default=0, metadata={"help": "Seed of sampling; a sampled vote adds its number. Not sent when empty."}
+    )
+    top_logprobs: int = field(default=20, metadata={"help": "Log-probabilities requested for the first token."})
+    structured: bool = field(
+        default=False, metadata={"help": "Ask vLLM's structured outputs for one of the labels and nothing else."}
+    )
+    extra: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "Further fields of the request's body."})
+    concurrency: int = field(default=8, metadata={"help": "Requests at a time."})
+    retries: int = field(default=5, metadata={"help": "How often a failed request is repeated."})
+    timeout: float = field(default=120.0, metadata={"help": "Seconds that a server may be silent."})
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise BadInput(f"endpoint: base_url is {self.base_url!r}; allowed is http://… or https://…")
+        if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
+            raise BadInput(
+                f"endpoint: concurrency {self.concurrency}, retries {self.retries}, timeout {self.timeout}; allowed are"
+                " at least 1, at least 0, more than 0"
+            )
+
+
 class Endpoint:
     """A backend that asks a server over HTTP (chat completions), `concurrency` prompts at a time.
 
@@ -31,15 +76,7 @@ class Endpoint:
     of the wrong shape, gets an empty reply; `failures` tells which and why.
 
     Args:
-        base_url: up to and with /v1.
-        key_variable: the name of the environment variable that holds the key; no key is sent where None.
-        structured: vLLM's structured_outputs: the reply is one of the labels and nothing else.
-        extra: further fields of the request's body, as the server wants them.
-        max_new_tokens, temperature, seed: sent as they are, a sampled vote's `repeat` added to the seed; a setting that
-        is
-            None is not sent.
-        timeout: seconds that a server may be silent.
-        sleep: waits so many seconds.
+        sleep: waits so many seconds between retries.
 
     Raises:
         BadInput: a setting is out of range, the key is not in the environment; the server fails as often in a row as
@@ -47,55 +84,28 @@ class Endpoint:
             fails on a whole batch of more than one. (A first question that fails alone is a failure like any other.)
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        base_url: str,
-        sleep: Callable[[float], None],
-        method: Literal["letter", "generate"] = "letter",
-        key_variable: str | None = None,
-        max_new_tokens: int | None = 16,
-        temperature: float | None = 0.0,
-        seed: int | None = 0,
-        top_logprobs: int = 20,
-        structured: bool = False,
-        extra: Mapping[str, Any] | None = None,
-        concurrency: int = 8,
-        retries: int = 5,
-        timeout: float = 120.0,
-    ) -> None:
+    def __init__(self, settings: EndpointSettings, sleep: Callable[[float], None] = time.sleep) -> None:
         from openai import OpenAI
 
-        if not base_url.startswith(("http://", "https://")):
-            raise BadInput(f"endpoint: base_url is {base_url!r}; allowed is http://… or https://…")
-        if concurrency < 1 or retries < 0 or timeout <= 0:
-            raise BadInput(
-                f"endpoint: concurrency {concurrency}, retries {retries}, timeout {timeout}; allowed are at least 1, "
-                "at least 0, more than 0"
-            )
-        key = read_environment_key(key_variable) if key_variable else "no-key"
-        self._client = OpenAI(base_url=base_url, api_key=key, timeout=timeout, max_retries=0)
-        self.model, self.base_url, self.method = model, base_url, method
-        self.structured, self.top_logprobs = structured, top_logprobs
-        self.concurrency, self.retries, self.seed, self.sleep = concurrency, retries, seed, sleep
-        sampling = {"max_tokens": max_new_tokens, "temperature": temperature}
+        key = read_environment_key(settings.key_variable) if settings.key_variable else "no-key"
+        self._client = OpenAI(base_url=settings.base_url, api_key=key, timeout=settings.timeout, max_retries=0)
+        self.settings, self.sleep = settings, sleep
+        sampling = {"max_tokens": settings.max_new_tokens, "temperature": settings.temperature}
         self._sampling = {name: value for name, value in sampling.items() if value is not None}
-        self._extra = dict(extra or {})
         self.failures: list[str] = []
-        self._patience = max(8, 2 * concurrency)
+        self._patience = max(8, 2 * settings.concurrency)
         self._answered, self._lost_in_a_row, self._lock = 0, 0, Lock()
         self._given_up = self._refused = False
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order; empty where a question failed for good."""
-        pool = ThreadPoolExecutor(self.concurrency)
+        pool = ThreadPoolExecutor(self.settings.concurrency)
         try:
             replies = list(pool.map(self._answer_one, prompts))
         finally:
             pool.shutdown(cancel_futures=True)  # a Ctrl-C does not wait for what was not begun
         if self._given_up or (not self._answered and (self._refused or len(prompts) > 1)):
-            raise BadInput(f"{self.base_url} does not answer; the last failure: {self.failures[-1]}")
+            raise BadInput(f"{self.settings.base_url} does not answer; the last failure: {self.failures[-1]}")
         return replies
 
     def _answer_one(self, prompt: Prompt) -> Reply:
@@ -125,8 +135,8 @@ class Endpoint:
             RateLimitError,
         )
 
-        chance = Random(f"{self.seed}/{prompt.question_id}")
-        for attempt in range(self.retries + 1):
+        chance = Random(f"{self.settings.seed}/{prompt.question_id}")
+        for attempt in range(self.settings.retries + 1):
             try:
                 return self._once(prompt)
             except (RateLimitError, InternalServerError, APITimeoutError, APIConnectionError) as error:
@@ -140,23 +150,25 @@ class Endpoint:
                 return self._words(error)
             if wait > _LONGEST_WAIT:
                 return f"{words} (wants {wait:.0f} seconds of patience; {_LONGEST_WAIT:.0f} is the most)"
-            if attempt < self.retries:
+            if attempt < self.settings.retries:
                 self.sleep(wait)
-        return f"{words} (asked {self.retries + 1} times)"
+        return f"{words} (asked {self.settings.retries + 1} times)"
 
     def _once(self, prompt: Prompt) -> Reply:
         turns = (Message("user", prompt.content),) if isinstance(prompt.content, str) else prompt.content
-        letters_wanted = self.method == "letter" and bool(prompt.labels)
+        letters_wanted = self.settings.method == "letter" and bool(prompt.labels)
         fields: dict[str, Any] = dict(self._sampling)
-        if self.seed is not None:
-            fields["seed"] = self.seed + prompt.repeat  # a server that keeps to its seed would say the same each time
+        if self.settings.seed is not None:
+            fields["seed"] = (
+                self.settings.seed + prompt.repeat
+            )  # a server that keeps to its seed would say the same each time
         if letters_wanted:
-            fields |= {"logprobs": True, "top_logprobs": self.top_logprobs}
-        extra = dict(self._extra)
-        if self.structured and prompt.labels:
+            fields |= {"logprobs": True, "top_logprobs": self.settings.top_logprobs}
+        extra = dict(self.settings.extra)
+        if self.settings.structured and prompt.labels:
             extra["structured_outputs"] = {"choice": list(prompt.labels)}
         response = self._client.chat.completions.with_raw_response.create(
-            model=self.model,
+            model=self.settings.model,
             messages=[{"role": turn.role, "content": turn.content} for turn in turns],  # type: ignore[misc]
             extra_body=extra,
             **fields,

@@ -1,6 +1,7 @@
 """No model at all: the answer of the nearest solved question, copied. What every model has to beat."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from math import log
 from typing import Any, Literal
 
@@ -11,6 +12,15 @@ _NGRAM = 5  # characters
 _COLUMNS = 2**20  # n-grams are hashed into so many columns, so that memory does not grow with the vocabulary
 _NEIGHBOUR_BATCH = 64  # prompts compared with all solved questions at a time: 64 x 100,000 similarities are 26 MB
 _SURE = 0.97  # belief at similarity 1: of 180 pairs of one text in CodeMMLU whose answer can be copied, 97 % agree
+
+
+@dataclass(frozen=True)
+class NeighbourSettings:
+    """What is copied from the nearest solved question."""
+
+    by: Literal["text", "letter"] = field(
+        default="text", metadata={"help": "text: the label whose option has the same text. letter: the same letter."}
+    )
 
 
 class Neighbour:
@@ -28,16 +38,14 @@ class Neighbour:
         BadInput: none of `solved` has an answer, or `by` is something else.
     """
 
-    def __init__(self, *, solved: Sequence[Question], by: Literal["text", "letter"] = "text") -> None:
+    def __init__(self, settings: NeighbourSettings | None = None, *, solved: Sequence[Question]) -> None:
         from sklearn.feature_extraction.text import (  # type: ignore[import-untyped]
             HashingVectorizer,
             TfidfTransformer,
         )
         from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 
-        if by not in ("text", "letter"):
-            raise BadInput(f"neighbour backend: by is {by!r}; allowed are text, letter")
-        self.by = by
+        self.by = (settings or NeighbourSettings()).by
         self.solved = [question for question in solved if question.answer is not None]
         if not self.solved:
             raise BadInput(f"neighbour backend: none of {len(solved)} questions has an answer to copy")

@@ -1,13 +1,12 @@
 """An encoder-decoder through the transformers library (T5, Flan-T5, BART): its letters, its options, or its text."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_checkpoint
-from quorum.engine.generate import GenerationRequest, SamplingSettings, SeededSampler
+from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint
+from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, SeededSampler
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
@@ -16,6 +15,35 @@ from quorum.question import Message, Prompt, Reply
 
 # What the encoder reads, and what is asked about it: the decoder's context, and what may follow.
 _Encoded = tuple[tuple[int, ...], Continuation]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seq2seqSettings:
+    """Which encoder-decoder, how it is asked and how it samples."""
+
+    model: str = field(metadata={"help": "Hub id or folder."})
+    method: Literal["letter", "option", "generate"] = field(
+        default="letter",
+        metadata={
+            "help": "letter: probability of each label. option: likelihood of each choice's text. generate: write text."
+        },
+    )
+    normalise: Literal["sum", "token"] = field(
+        default="sum", metadata={"help": "Of method option: the log-likelihood's sum or its mean a token."}
+    )
+    dtype: str = field(default="auto", metadata={"help": "Number type of weights; auto is never float16."})
+    device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU where there is one."})
+    revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
+    batch_tokens: int = field(default=4096, metadata={"help": "Most tokens in work at once; bounds memory."})
+    context_tokens: int | None = field(
+        default=None, metadata={"help": "Longest prompt; the tokenizer's own limit when not set (512 for T5)."}
+    )
+    max_new_tokens: int = field(default=64, metadata={"help": "Longest generated text."})
+    temperature: float = field(default=0.0, metadata={"help": "Sampling temperature; 0: greedy."})
+    top_p: float = field(
+        default=1.0, metadata={"help": "Sample from the likeliest tokens with this total probability."}
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of sampling."})
 
 
 class Seq2seq:
@@ -35,31 +63,14 @@ class Seq2seq:
         BadInput: the model cannot be loaded, or has fewer positions than are asked for.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        method: Literal["letter", "option", "generate"] = "letter",
-        normalise: Literal["sum", "token"] = "sum",
-        dtype: str = "auto",
-        device: str = "auto",
-        revision: str | None = None,
-        batch_tokens: int = 4096,
-        context_tokens: int | None = None,
-        max_new_tokens: int = 64,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> None:
-        self.method, self.normalise = method, normalise
-        self.batch_tokens, self.seed = batch_tokens, seed
-        self.sampling = SamplingSettings(max_new_tokens, temperature, top_p)
+    def __init__(self, settings: Seq2seqSettings, progress: Progress | None = None) -> None:
+        self.settings = settings
+        self.sampling = SamplingSettings(settings.max_new_tokens, settings.temperature, settings.top_p)
         self.shortened = 0
-        self._times: Counter[tuple[tuple[int, ...], int]] = Counter()
+        self._seeds = PromptSeeds(settings.seed)
         self._progress = progress
-        self.tokens, self.model = load_seq2seq(model, revision, dtype, device)
-        self.context_tokens = longest_source(self.model, self.tokens, context_tokens)
+        self.tokens, self.model = load_seq2seq(settings.model, settings.revision, settings.dtype, settings.device)
+        self.context_tokens = longest_source(self.model, self.tokens, settings.context_tokens)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
@@ -73,12 +84,12 @@ class Seq2seq:
 
     def _asked(self, prompt: Prompt) -> list[_Encoded]:
         """What is to be scored; nothing where the prompt is to be generated."""
-        texts = {"letter": prompt.labels, "option": prompt.options}.get(self.method, ())
+        texts = {"letter": prompt.labels, "option": prompt.options}.get(self.settings.method, ())
         if not texts:
             return []
         source, whole = self._source(prompt), [target_ids(self.tokens, text) for text in texts]
         start = (self.model.config.decoder_start_token_id,)
-        if self.method == "option":
+        if self.settings.method == "option":
             return [(source, Continuation(start, ids)) for ids in whole]
         # the first and the last in order differ earliest
         common = min(count_shared_tokens(min(whole), max(whole)), min(map(len, whole)) - 1)
@@ -92,7 +103,9 @@ class Seq2seq:
         return truncate_middle(ids, self.context_tokens)
 
     def _score(self, logprobs: Sequence[float]) -> float:
-        return sum(logprobs) / (len(logprobs) if self.method == "option" and self.normalise == "token" else 1)
+        return sum(logprobs) / (
+            len(logprobs) if self.settings.method == "option" and self.settings.normalise == "token" else 1
+        )
 
     def _logprobs(self, asked: Sequence[_Encoded]) -> list[list[float]]:
         """The log-probability of each following token."""
@@ -116,7 +129,7 @@ class Seq2seq:
         for place, (source, continuations) in enumerate(batch.items()):
             for each in continuations:
                 rows.setdefault((place, each.context + each.following[:-1]), []).append((source, each))
-        at_once = max(1, self.batch_tokens // (mask.shape[1] + max(len(read) for _, read in rows)))
+        at_once = max(1, self.settings.batch_tokens // (mask.shape[1] + max(len(read) for _, read in rows)))
         found: dict[_Encoded, list[float]] = {}
         with torch.inference_mode():
             states = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -132,11 +145,18 @@ class Seq2seq:
         return found
 
     def _written(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """What the decoder writes of its own; the noise of a draft is its own, whatever batch it is in."""
+        """Return what the decoder writes; the noise of a prompt does not depend on its batch."""
+        with self._seeds.batch() as next_seed:
+            sources = [self._source(prompt) for prompt in prompts]
+            drafts = [
+                GenerationRequest(source, next_seed(source, prompt.repeat))
+                for source, prompt in zip(sources, prompts, strict=True)
+            ]
+            return [Reply(text) for text in self._generated_texts(drafts)]
+
+    def _generated_texts(self, drafts: Sequence[GenerationRequest]) -> list[str]:
         import torch
 
-        times = self._times.copy()  # a batch that fails has drawn nothing
-        drafts = [self._draft(self._source(prompt), prompt.repeat, times) for prompt in prompts]
         texts, done = [""] * len(drafts), 0
         for batch in self._batches([len(draft.context) + self.sampling.max_new_tokens for draft in drafts]):
             ids, mask = self._padded([drafts[place].context for place in batch])
@@ -156,16 +176,7 @@ class Seq2seq:
                 texts[place] = text
             done += len(batch)
             self._tell(done, len(drafts))
-        self._times = times
-        return [Reply(text) for text in texts]
-
-    def _draft(
-        self, source: tuple[int, ...], repeat: int, times: Counter[tuple[tuple[int, ...], int]]
-    ) -> GenerationRequest:
-        """A seed of its own by the prompt's repeat: asked again, even in a later call, it is another one."""
-        times[source, repeat] += 1
-        known = repr((self.seed, repeat, times[source, repeat], source)).encode()
-        return GenerationRequest(source, int.from_bytes(hashlib.sha256(known).digest()[:7]))
+        return texts
 
     def _padded(self, sequences: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
         """Token ids as rows of one length, and the mask that hides what was added behind."""
@@ -180,7 +191,7 @@ class Seq2seq:
         """Their places, the longest first, in batches of at most `batch_tokens` with the padding, but at least one."""
         batches: list[list[int]] = []
         for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= self.batch_tokens:
+            if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= self.settings.batch_tokens:
                 batches[-1].append(place)
             else:
                 batches.append([place])
@@ -197,9 +208,9 @@ def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> t
     Raises:
         BadInput: there is no such encoder-decoder, or no such dtype.
     """
-    device = fast_device() if device == "auto" else device
+    device = choose_device() if device == "auto" else device
     if dtype == "auto":
-        dtype = "bfloat16" if fast_dtype(device) == "bfloat16" else "float32"
+        dtype = "bfloat16" if choose_dtype(device) == "bfloat16" else "float32"
     tokenizer, loaded_model = load_checkpoint(Checkpoint(model, revision), dtype, device, "AutoModelForSeq2SeqLM")
     return PromptTokenizer(tokenizer), loaded_model
 
@@ -219,12 +230,12 @@ def longest_source(model: Any, tokens: PromptTokenizer, asked: int | None) -> in
 
 def source_ids(tokens: PromptTokenizer, content: str | tuple[Message, ...]) -> tuple[int, ...]:
     """A prompt as the encoder reads it, its end included; text that spells a special token is none."""
-    return tuple(tokens.tokenizer(tokens.rendering(content).text).input_ids)
+    return tuple(tokens.tokenizer(tokens.render(content).text).input_ids)
 
 
 def target_ids(tokens: PromptTokenizer, text: str) -> tuple[int, ...]:
     """An answer as the decoder is to write it, its end included."""
-    ids = tuple(tokens.tokenizer(text_target=tokens.harmless(text)).input_ids)
+    ids = tuple(tokens.tokenizer(text_target=tokens.escape_special_tokens(text)).input_ids)
     end = tokens.tokenizer.eos_token_id
     return ids if ids[-1:] == (end,) else (*ids, end)
 

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from quorum.errors import BadInput
 from quorum.question import Prompt, Question, Reply
@@ -19,8 +20,26 @@ class ScriptedModel:
         return [self.reply(prompt) for prompt in prompts]
 
 
+@dataclass(frozen=True)
+class SimulatedSettings:
+    """What a simulated model is like.
+
+    Raises:
+        BadInput: the accuracy is not within 0 and 1.
+    """
+
+    accuracy: float = field(default=0.6, metadata={"help": "Probability of believing in the right choice."})
+    bias: Mapping[str, float] = field(default_factory=dict, metadata={"help": "Logits added by label."})
+    sureness: float = field(default=4.0, metadata={"help": "Largest logit of the choice it believes in."})
+    seed: int = field(default=42, metadata={"help": "Another seed, another model."})
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.accuracy <= 1:
+            raise BadInput(f"fake backend: accuracy is {self.accuracy}; allowed is 0 to 1")
+
+
 class SimulatedModel:
-    """A fake model of known accuracy and letter bias.
+    """A model of known accuracy and letter bias, for tests and dry runs.
 
     It believes in one choice of each question, the right one with probability `accuracy` and another one otherwise (any
     one, where the answer is not known). Its logit for a label is how sure it is, drawn from 0 to `sureness`, if that
@@ -28,27 +47,21 @@ class SimulatedModel:
     place: so the accuracy after a perfect debiasing is known to be `accuracy`, up to the luck of the draw.
     """
 
-    def __init__(
-        self,
-        *,
-        solved: Sequence[Question] = (),
-        accuracy: float = 0.6,
-        bias: Mapping[str, float] | None = None,
-        sureness: float = 4.0,
-        seed: int = 42,
-    ) -> None:
-        if not 0 <= accuracy <= 1:
-            raise BadInput(f"fake backend: accuracy is {accuracy}; allowed is 0 to 1")
+    def __init__(self, settings: SimulatedSettings | None = None, solved: Sequence[Question] = ()) -> None:
+        self.settings = settings or SimulatedSettings()
         self.solved = {question.id: question for question in solved}
-        self.accuracy, self.bias, self.sureness, self.seed = accuracy, bias or {}, sureness, seed
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """Each prompt's likeliest label, and the probability of each."""
         return [self._believe(prompt) for prompt in prompts]
 
     def _believe(self, prompt: Prompt) -> Reply:
-        chance = random.Random(f"{self.seed}/{prompt.question_id}")
-        right, sure, pick = chance.random() < self.accuracy, chance.random() * self.sureness, chance.random()
+        chance = random.Random(f"{self.settings.seed}/{prompt.question_id}")
+        right, sure, pick = (
+            chance.random() < self.settings.accuracy,
+            chance.random() * self.settings.sureness,
+            chance.random(),
+        )
         if not prompt.labels:
             return Reply("")
         options = prompt.options or prompt.labels
@@ -57,7 +70,7 @@ class SimulatedModel:
         others = sorted(option for option in options if option != gold) or list(options)
         belief = gold if right and gold is not None else others[int(pick * len(others))]
         logits = {
-            label: sure * (option == belief) + self.bias.get(label, 0.0)
+            label: sure * (option == belief) + self.settings.bias.get(label, 0.0)
             for label, option in zip(prompt.labels, options, strict=True)
         }
         total = math.log(sum(map(math.exp, logits.values())))

@@ -1,25 +1,57 @@
 """A causal language model through the transformers library: any hub id or folder, on a CPU or a GPU."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence
-from quorum.engine.generate import GenerationRequest, SamplingSettings, generate_after
+from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
+from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
-from quorum.engine.probe import why_not_shared
+from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.scores import make_scored_reply
-from quorum.engine.tokens import Continuation, PromptTokenizer, TokenizedPrompt, truncate_middle
+from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
-METHODS = ("letter", "option", "generate")
-NORMALISATIONS = ("sum", "token", "byte", "pmi")
 # What stands before an option when its unconditional likelihood is asked: Holtzman et al. 2021, arXiv:2104.08315.
 BARE_CUE = "Answer:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformersSettings:
+    """Which causal language model, how it is asked and how it samples."""
+
+    model: str = field(metadata={"help": "Hub id or folder."})
+    method: Literal["letter", "option", "generate"] = field(
+        default="letter",
+        metadata={
+            "help": "letter: probability of each label as the next token. option: likelihood of each choice's text."
+            " generate: write text and parse it."
+        },
+    )
+    normalise: Literal["sum", "token", "byte", "pmi"] = field(
+        default="sum",
+        metadata={
+            "help": "Of method option: the log-likelihood's sum, mean a token or byte, or minus that after a cue."
+        },
+    )
+    dtype: str = field(default="auto", metadata={"help": "Number type of weights: auto, float32, float16, bfloat16."})
+    device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU where there is one."})
+    adapter: str | None = field(default=None, metadata={"help": "Folder of a LoRA adapter that PEFT wrote."})
+    revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
+    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the model."})
+    batch_tokens: int = field(default=2048, metadata={"help": "Most tokens in work at once; bounds memory."})
+    context_tokens: int | None = field(
+        default=None, metadata={"help": "Longest prompt, answer included; the model's own limit when not set."}
+    )
+    max_new_tokens: int = field(default=256, metadata={"help": "Longest generated text."})
+    temperature: float = field(default=0.0, metadata={"help": "Sampling temperature; 0: greedy."})
+    top_p: float = field(
+        default=1.0, metadata={"help": "Sample from the likeliest tokens with this total probability."}
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of sampling."})
 
 
 class Transformers:
@@ -33,66 +65,42 @@ class Transformers:
     `context_tokens` is the longest prompt, answer included; the model's own limit where None. Of a longer one the
     middle is left out, so that instruction, question and cue survive; `shortened` counts them. `batch_tokens` bounds
     memory: at most so many tokens are in work at once. Beginnings that prompts share are read once; a model that cannot
-    be read so is read plainly, one sequence at a time, and `why_not_shared` says why (None otherwise).
+    be read so is read plainly, one sequence at a time, and `find_sharing_obstacle` says why (None otherwise).
 
     Raises:
         BadInput: the model or its adapter cannot be loaded, a setting is none of those allowed.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        method: Literal["letter", "option", "generate"] = "letter",
-        normalise: Literal["sum", "token", "byte", "pmi"] = "sum",
-        dtype: str = "auto",
-        device: str = "auto",
-        adapter: str | None = None,
-        revision: str | None = None,
-        trust_remote_code: bool = False,
-        batch_tokens: int = 2048,
-        context_tokens: int | None = None,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int = 0,
-        progress: Progress | None = None,
-    ) -> None:
-        if method not in METHODS:
-            raise BadInput(f"method {method!r}; allowed are {', '.join(METHODS)}")
-        if normalise not in NORMALISATIONS:
-            raise BadInput(f"normalise {normalise!r}; allowed are {', '.join(NORMALISATIONS)}")
-        self.method, self.normalise = method, normalise
-        self.batch_tokens, self.max_new_tokens = batch_tokens, max_new_tokens
-        self.temperature, self.top_p, self.seed = temperature, top_p, seed
+    def __init__(self, settings: TransformersSettings, progress: Progress | None = None) -> None:
+        self.settings = settings
         self.shortened = 0
-        self._asked: Counter[tuple[tuple[int, ...], int]] = Counter()
+        self._seeds = PromptSeeds(settings.seed)
         self._progress = progress
-        checkpoint = Checkpoint(model, revision, adapter, trust_remote_code)
-        tokenizer, self.model = load_checkpoint(checkpoint, dtype, device)
+        checkpoint = Checkpoint(settings.model, settings.revision, settings.adapter, settings.trust_remote_code)
+        tokenizer, self.model = load_checkpoint(checkpoint, settings.dtype, settings.device)
         self.tokens = PromptTokenizer(tokenizer)
-        self.context_tokens = longest_sequence(self.model, tokenizer, context_tokens)
-        self.why_plain = why_not_shared(self.model)
+        self.context_tokens = find_max_length(self.model, tokenizer, settings.context_tokens)
+        self.why_plain = find_sharing_obstacle(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order; a prompt without labels, or options, to score stays unread."""
-        if self.method == "generate":
+        if self.settings.method == "generate":
             return self._generated(prompts)
-        scored = [bool(prompt.labels if self.method == "letter" else prompt.options) for prompt in prompts]
+        scored = [bool(prompt.labels if self.settings.method == "letter" else prompt.options) for prompt in prompts]
         replies = iter(self._scored([prompt for prompt, has in zip(prompts, scored, strict=True) if has]))
         return [next(replies) if has else Reply("") for has in scored]
 
     def logprobs(self, continuations: Sequence[Continuation]) -> list[list[float]]:
         """For each continuation, the log-probability of each of its following tokens."""
         if self.why_plain is None:
-            return score_with_shared_prefixes(self.model, continuations, self.batch_tokens, self._progress)
+            return score_with_shared_prefixes(self.model, continuations, self.settings.batch_tokens, self._progress)
         return score_sequences(self.model, continuations, self._progress)
 
     def _by_letter(self, prompt: Prompt) -> list[Continuation]:
-        return self._within_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
+        return self._within_context(self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels))
 
     def _by_option(self, prompt: Prompt) -> list[Continuation]:
-        return self._within_context(self.tokens.options(self.tokens.rendering(prompt.content), prompt.options))
+        return self._within_context(self.tokens.encode_options(self.tokens.render(prompt.content), prompt.options))
 
     def _within_context(self, continuations: list[Continuation]) -> list[Continuation]:
         """The continuations of one prompt with the middle of their context left out where they are too long."""
@@ -104,10 +112,13 @@ class Transformers:
         return [Continuation(context, each) for each in following]
 
     def _scored(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        asked = [self._by_letter(prompt) if self.method == "letter" else self._by_option(prompt) for prompt in prompts]
+        asked = [
+            self._by_letter(prompt) if self.settings.method == "letter" else self._by_option(prompt)
+            for prompt in prompts
+        ]
         logprobs = iter(self.logprobs([each for continuations in asked for each in continuations]))
         per_label = [[next(logprobs) for _ in continuations] for continuations in asked]
-        if self.method == "letter":
+        if self.settings.method == "letter":
             scores = [[sum(tokens) for tokens in labels] for labels in per_label]
         else:
             scores = self._normalised(prompts, per_label)
@@ -115,7 +126,7 @@ class Transformers:
 
     def _normalised(self, prompts: Sequence[Prompt], per_label: list[list[list[float]]]) -> list[list[float]]:
         sums = [[sum(tokens) for tokens in labels] for labels in per_label]
-        match self.normalise:
+        match self.settings.normalise:
             case "sum":
                 return sums
             case "token":
@@ -133,40 +144,34 @@ class Transformers:
                 ]
 
     def _unconditional(self, options: set[str]) -> dict[str, float]:
-        cue = TokenizedPrompt(BARE_CUE, False, " ")
+        cue = RenderedPrompt(BARE_CUE, False, " ")
         ordered = sorted(options)
         shortened = self.shortened  # the bare cue is not a prompt of the user's
-        asked = [self._within_context(self.tokens.options(cue, [option]))[0] for option in ordered]
+        asked = [self._within_context(self.tokens.encode_options(cue, [option]))[0] for option in ordered]
         self.shortened = shortened
         return {option: sum(tokens) for option, tokens in zip(ordered, self.logprobs(asked), strict=True)}
 
     def _generated(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        room = self.context_tokens - self.max_new_tokens
+        room = self.context_tokens - self.settings.max_new_tokens
         if room < 1:
-            raise BadInput(f"max_new_tokens {self.max_new_tokens} leaves no room in {self.context_tokens} of context")
+            raise BadInput(
+                f"max_new_tokens {self.settings.max_new_tokens} leaves no room in {self.context_tokens} of context"
+            )
         whole = [
-            self.tokens.ids(self.tokens.rendering(prompt.content, thinking=True)) or (self.tokens.start,)
+            self.tokens.encode(self.tokens.render(prompt.content, thinking=True)) or (self.tokens.start,)
             for prompt in prompts
         ]
         self.shortened += sum(len(ids) > room for ids in whole)
-        asked = self._asked.copy()
-        drafts = [
-            self._draft(truncate_middle(ids, room), prompt.repeat, asked)
-            for ids, prompt in zip(whole, prompts, strict=True)
-        ]
-        sampling = SamplingSettings(self.max_new_tokens, self.temperature, self.top_p)
+        sampling = SamplingSettings(self.settings.max_new_tokens, self.settings.temperature, self.settings.top_p)
         # padding behind a shared beginning would count as distance in a sliding window
         share = self.why_plain is None and not getattr(self.model.config.get_text_config(), "sliding_window", None)
-        written = generate_after(
-            self.model, drafts, self.tokens.pad, sampling, self.batch_tokens, share, self._progress
-        )
-        self._asked = asked  # only now: where it failed, what is asked again is the same draw
+        with self._seeds.batch() as next_seed:
+            contexts = [truncate_middle(ids, room) for ids in whole]
+            requests = [
+                GenerationRequest(context, next_seed(context, prompt.repeat))
+                for context, prompt in zip(contexts, prompts, strict=True)
+            ]
+            written = generate_after(
+                self.model, requests, self.tokens.pad, sampling, self.settings.batch_tokens, share, self._progress
+            )
         return [Reply(text) for text in self.tokens.tokenizer.batch_decode(written, skip_special_tokens=True)]
-
-    def _draft(
-        self, context: tuple[int, ...], repeat: int, asked: Counter[tuple[tuple[int, ...], int]]
-    ) -> GenerationRequest:
-        """The context with a seed of its own, by its repeat: asked again, even in a later call, it is another one."""
-        asked[context, repeat] += 1
-        known = repr((self.seed, repeat, asked[context, repeat], context)).encode()
-        return GenerationRequest(context, int.from_bytes(hashlib.sha256(known).digest()[:7]))

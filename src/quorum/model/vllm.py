@@ -4,15 +4,15 @@ vLLM reads some of its settings from the environment alone, when it is imported.
 package, sets a few there: before the import, and never over what the user has set.
 """
 
-import hashlib
 import json
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from quorum.engine.generate import PromptSeeds
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
@@ -35,6 +35,56 @@ _CPU_BLOCK = 32  # tokens; what is shared is kept in whole blocks, and the CPU's
 _Request = tuple[tuple[int, ...], Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class VllmSettings:
+    """Which model vLLM serves, on which devices, and how it samples."""
+
+    model: str = field(metadata={"help": "Hub id or folder."})
+    method: Literal["letter", "generate"] = field(
+        default="letter",
+        metadata={"help": "letter: probability of each label as the next token. generate: write text and parse it."},
+    )
+    revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
+    dtype: str = field(
+        default="auto",
+        metadata={"help": "auto: float32 on a CPU, half on a GPU below capability 8 (T4), else the checkpoint's own."},
+    )
+    quantization: str | None = field(
+        default=None, metadata={"help": "awq, gptq, bitsandbytes …; the checkpoint's own when not set."}
+    )
+    adapter: str | None = field(default=None, metadata={"help": "Folder of a LoRA adapter that PEFT wrote."})
+    tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that share the model."})
+    disable_custom_all_reduce: bool = field(
+        default=False, metadata={"help": "For GPUs without peer access, where tensor parallelism hangs at the start."}
+    )
+    distributed_executor_backend: Literal["mp", "ray"] | None = field(
+        default=None, metadata={"help": "mp, or ray for a model wider than a machine; vLLM chooses when not set."}
+    )
+    gpu_memory_utilization: float = field(
+        default=0.9, metadata={"help": "Share of each GPU's memory for weights and cache."}
+    )
+    kv_cache_memory_bytes: int | None = field(
+        default=None, metadata={"help": "Size of the cache, in place of that share; 1 GiB on a CPU when not set."}
+    )
+    max_model_len: int | None = field(
+        default=None,
+        metadata={"help": "Longest prompt and reply together, in tokens; fitted to the memory when not set."},
+    )
+    enforce_eager: bool = field(
+        default=False, metadata={"help": "No CUDA graphs and no compilation, for a faster start; always so on a CPU."}
+    )
+    structured: bool = field(
+        default=False, metadata={"help": "Of method generate: the text is one of the labels and nothing else."}
+    )
+    max_new_tokens: int = field(default=256, metadata={"help": "Longest generated text."})
+    temperature: float = field(default=0.0, metadata={"help": "Sampling temperature; 0: greedy."})
+    top_p: float = field(
+        default=1.0, metadata={"help": "Sample from the likeliest tokens with this total probability."}
+    )
+    top_k: int = field(default=0, metadata={"help": "Sample from this many of the likeliest tokens; 0: from all."})
+    seed: int = field(default=0, metadata={"help": "Seed of sampling."})
+
+
 class Vllm:
     """A backend: letters scored by their log-likelihood, or text generated, by vLLM. Its prefix cache is on.
 
@@ -53,86 +103,33 @@ class Vllm:
     The engine runs in this process and shares its process groups with any other: let go of it before the next is
     loaded (`del`, `gc.collect()`), keep both for good, or set VLLM_ENABLE_V1_MULTIPROCESSING to 1.
 
-    Args:
-        dtype: auto is float32 on a CPU, half on a GPU below capability 8 (T4), else the checkpoint's own.
-        disable_custom_all_reduce: for GPUs without peer access, where tensor parallelism hangs as it starts.
-        quantization: awq, gptq, bitsandbytes …; what the checkpoint says where None.
-        max_model_len: tokens; the most that the model takes and the memory holds where None.
-        gpu_memory_utilization: the share of each GPU's memory that weights and cache may take.
-        kv_cache_memory_bytes: the cache alone, in place of that share; 1 GiB on a CPU where None.
-        enforce_eager: no CUDA graphs and no compilation, for a faster start; always so on a CPU.
-        adapter: a folder with a LoRA adapter that PEFT wrote.
-        distributed_executor_backend: mp, or ray for a model wider than a machine; vLLM's choice where None.
-
     Raises:
         BadInput: vLLM is not installed or can't load the model or the adapter, a setting is out of range.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        method: Literal["letter", "generate"] = "letter",
-        revision: str | None = None,
-        dtype: str = "auto",
-        quantization: str | None = None,
-        adapter: str | None = None,
-        tensor_parallel_size: int = 1,
-        disable_custom_all_reduce: bool = False,
-        distributed_executor_backend: Literal["mp", "ray"] | None = None,
-        gpu_memory_utilization: float = 0.9,
-        kv_cache_memory_bytes: int | None = None,
-        max_model_len: int | None = None,
-        enforce_eager: bool = False,
-        structured: bool = False,
-        max_new_tokens: int = 256,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        top_k: int = 0,
-        seed: int = 0,
-    ) -> None:
-        self.method, self.structured, self.seed = method, structured, seed
-        self.max_new_tokens, self.temperature = max_new_tokens, temperature
+    def __init__(self, settings: VllmSettings) -> None:
+        self.settings = settings
         self._sampling = {
-            "max_tokens": max_new_tokens,
-            "temperature": temperature,
-            "top_p": top_p,
-            "top_k": top_k,
+            "max_tokens": settings.max_new_tokens,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "top_k": settings.top_k,
             "detokenize": False,
         }
         self.shortened = 0
-        self._asked: Counter[tuple[int, tuple[int, ...]]] = Counter()
-        on_disk = all(Path(name).is_dir() for name in (model, adapter) if name is not None)
-        on_cpu, old_gpu = _prepared(_SETTINGS | _OFFLINE if on_disk else _SETTINGS)
-        engine: dict[str, Any] = {
-            "model": model,
-            "revision": revision,
-            "tokenizer_revision": revision,
-            "quantization": quantization,
-            "dtype": dtype if dtype != "auto" else "float32" if on_cpu else "half" if old_gpu else "auto",
-            "tensor_parallel_size": tensor_parallel_size,
-            "disable_custom_all_reduce": disable_custom_all_reduce,
-            "distributed_executor_backend": distributed_executor_backend,
-            "gpu_memory_utilization": gpu_memory_utilization,
-            "kv_cache_memory_bytes": kv_cache_memory_bytes or (_CPU_KV_CACHE if on_cpu else None),
-            "max_model_len": max_model_len or -1,  # -1: fitted to the memory
-            "enforce_eager": enforce_eager or on_cpu,
-            "enable_prefix_caching": True,
-            "seed": seed,
-        }
-        if on_cpu:
-            engine["block_size"] = _CPU_BLOCK
+        self._seeds = PromptSeeds(settings.seed)
+        engine = _engine_arguments(settings)
         self._lora = None
-        if adapter is not None:
-            engine |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _lora_rank(Path(adapter))}
-            self._lora = import_module("vllm.lora.request").LoRARequest("adapter", 1, adapter)
+        if settings.adapter is not None:
+            engine |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _lora_rank(Path(settings.adapter))}
+            self._lora = import_module("vllm.lora.request").LoRARequest("adapter", 1, settings.adapter)
         self.engine = _started(engine)
         self.max_model_len: int = self.engine.model_config.max_model_len
         self.tokens = PromptTokenizer(self.engine.get_tokenizer())
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
-        match self.method:
+        match self.settings.method:
             case "letter":
                 return self._scored(prompts)
             case "generate":
@@ -147,7 +144,7 @@ class Vllm:
         ]
 
     def _labels(self, prompt: Prompt) -> list[Continuation]:
-        labels = self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels)
+        labels = self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels)
         # room for the one token that vLLM always writes, behind labels that are read
         longest = max(len(each.following) for each in labels)
         context = self._within(labels[0].context, self.max_model_len - longest - (longest > 1))
@@ -162,26 +159,26 @@ class Vllm:
         return [(each.context + each.following, read) for each in labels]
 
     def _generated(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        room = self.max_model_len - self.max_new_tokens
+        room = self.max_model_len - self.settings.max_new_tokens
         if room < 1:
-            raise BadInput(f"max_new_tokens {self.max_new_tokens} leaves no room in {self.max_model_len} of context")
-        asked = self._asked.copy()
-        outputs = self._run([self._writing(prompt, room, asked) for prompt in prompts])
-        self._asked = asked  # only now: where it failed, what is asked again is the same draw
+            raise BadInput(
+                f"max_new_tokens {self.settings.max_new_tokens} leaves no room in {self.max_model_len} of context"
+            )
+        with self._seeds.batch() as next_seed:
+            outputs = self._run([self._writing(prompt, room, next_seed) for prompt in prompts])
         # whole, at the end: vLLM's own text, made token by token, lacks a last character that was cut short
         texts = self.tokens.tokenizer.batch_decode(
             [each.outputs[0].token_ids for each in outputs], skip_special_tokens=True
         )
         return [Reply(text) for text in texts]
 
-    def _writing(self, prompt: Prompt, room: int, asked: Counter[tuple[int, tuple[int, ...]]]) -> _Request:
-        rendered = self.tokens.rendering(prompt.content, thinking=not self.structured)
-        ids = self._within(self.tokens.ids(rendered) or (self.tokens.start,), room)
+    def _writing(self, prompt: Prompt, room: int, next_seed: Callable[[tuple[int, ...], int], int]) -> _Request:
+        rendered = self.tokens.render(prompt.content, thinking=not self.settings.structured)
+        ids = self._within(self.tokens.encode(rendered) or (self.tokens.start,), room)
         sampling = dict(self._sampling)
-        if self.temperature > 0:
-            asked[prompt.repeat, ids] += 1
-            sampling["seed"] = _vote_seed(self.seed, prompt.repeat, asked[prompt.repeat, ids], ids)
-        if self.structured and prompt.labels:
+        if self.settings.temperature > 0:
+            sampling["seed"] = next_seed(ids, prompt.repeat) >> 24  # vLLM takes 32 bits
+        if self.settings.structured and prompt.labels:
             choice = [rendered.glue + label for label in prompt.labels]
             structured = import_module("vllm.sampling_params").StructuredOutputsParams(choice=choice)
             return ids, _sampling_params(**sampling, structured_outputs=structured)
@@ -204,6 +201,31 @@ class Vllm:
             engine.abort_request(list(engine.output_processor.request_states), internal=True)
             raise
         return outputs
+
+
+def _engine_arguments(settings: VllmSettings) -> dict[str, Any]:
+    """Return the arguments of vLLM's engine, adapters left out."""
+    names = [name for name in (settings.model, settings.adapter) if name is not None]
+    on_disk = all(Path(name).is_dir() for name in names)
+    on_cpu, old_gpu = _prepared(_SETTINGS | _OFFLINE if on_disk else _SETTINGS)
+    dtype = settings.dtype
+    arguments: dict[str, Any] = {
+        "model": settings.model,
+        "revision": settings.revision,
+        "tokenizer_revision": settings.revision,
+        "quantization": settings.quantization,
+        "dtype": dtype if dtype != "auto" else "float32" if on_cpu else "half" if old_gpu else "auto",
+        "tensor_parallel_size": settings.tensor_parallel_size,
+        "disable_custom_all_reduce": settings.disable_custom_all_reduce,
+        "distributed_executor_backend": settings.distributed_executor_backend,
+        "gpu_memory_utilization": settings.gpu_memory_utilization,
+        "kv_cache_memory_bytes": settings.kv_cache_memory_bytes or (_CPU_KV_CACHE if on_cpu else None),
+        "max_model_len": settings.max_model_len or -1,  # -1: fitted to the memory
+        "enforce_eager": settings.enforce_eager or on_cpu,
+        "enable_prefix_caching": True,
+        "seed": settings.seed,
+    }
+    return arguments | ({"block_size": _CPU_BLOCK} if on_cpu else {})
 
 
 def _prepared(settings: dict[str, str]) -> tuple[bool, bool]:
@@ -247,11 +269,6 @@ def _label_scores(labels: Sequence[Continuation], outputs: Iterator[Any]) -> lis
 def _read_logprob(label: Continuation, output: Any) -> float:
     found = output.prompt_logprobs[len(label.context) :]
     return sum(float(at[id].logprob) for id, at in zip(label.following, found, strict=True))
-
-
-def _vote_seed(*known: object) -> int:
-    """32 bits out of `known`. The prompt is among it: the same dice for every question would favour one letter."""
-    return int.from_bytes(hashlib.sha256(repr(known).encode()).digest()[:4])
 
 
 def _lora_rank(adapter: Path) -> int:

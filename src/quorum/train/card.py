@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from quorum.config import format_table
 from quorum.data.split import read_split
 from quorum.disk import replace_file
 from quorum.train.resume import fingerprint_rows
@@ -47,6 +48,7 @@ def write_card(
     rows: Sequence[TrainingRow],
     trained: TrainingResult,
     adapter: bool = False,
+    extra: "DataclassInstance | None" = None,
 ) -> None:
     """README.md beside the model in `trained.folder`, in the form model hubs read; the split is OUT/split.parquet's."""
     split = out / "split.parquet"
@@ -68,7 +70,7 @@ def write_card(
         last_step=trained.losses[-1][0],
         last=trained.losses[-1][1],
         packages=", ".join(f"{name} {found}" for name in _MADE_WITH if (found := _installed(name))),
-        settings="\n".join(f"{name} = {_toml(value)}" for name, value in asdict(tuning).items() if value is not None),
+        settings=format_table(asdict(tuning) | ({} if extra is None else {"experts": asdict(extra)})).rstrip(),
     )
     with replace_file(trained.folder / "README.md") as part:
         part.write_text(text, encoding="utf-8")
@@ -79,11 +81,3 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return str(value) if isinstance(value, int | float) else f'"{value}"'

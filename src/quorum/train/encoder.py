@@ -1,59 +1,27 @@
 """An encoder that learns: the scores it answers with, made a loss over each question's options."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device
+from quorum.engine.checkpoint import choose_device
 from quorum.errors import BadInput
 from quorum.model.encoder import OptionScorer, open_scorer
-from quorum.model.similarity import PACKAGED
 from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import EncoderTuning
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_bounds
+from quorum.train.validate import explain_out_of_memory
 
 if TYPE_CHECKING:
     import torch
     from transformers import Trainer, TrainingArguments
 
 _TEXTS_AT_ONCE = 64  # in one forward pass; a step reads as many passes as its questions need
-
-
-@dataclass(frozen=True)
-class EncoderTuning:
-    """How an encoder is fine-tuned.
-
-    Raises:
-        BadInput: a number out of its range.
-    """
-
-    model: str = PACKAGED  # a sentence-transformers model, or a language model that gets a multiple-choice head
-    epochs: float = 3.0
-    batch: int = 32  # questions a step
-    learning_rate: float = 1e-4  # it rises over the warm-up and falls to 0 along a line
-    warmup: float = 0.1  # share of the steps
-    weight_decay: float = 0.01
-    frozen_layers: int = 0  # so many of the lowest stay as they are: cheaper, and less is forgotten
-    frozen_embeddings: bool = True
-    max_tokens: int = 256  # of one text; what is longer loses its end, when the model is asked too
-    scale: float = 20.0  # of cosines, as the encoder backend's
-    device: str = "auto"
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"  # of the arithmetic; weights stay float32
-    seed: int = 42
-    log_every: int = 5  # steps
-    save_every: int = 0  # steps between checkpoints; 0: one an epoch
-    keep: int = 1  # checkpoints that are kept
-    smoke: bool = False  # a few steps on the shortest rows: does it run at all?
-
-    def __post_init__(self) -> None:
-        check_bounds("encoder", self)
-        if self.warmup >= 1:
-            raise BadInput(f"trainer 'encoder': warmup is {self.warmup}, allowed is a share of the steps, below 1")
 
 
 def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress) -> TrainingResult:
@@ -67,7 +35,6 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, 
         BadInput: no row has options, no such model or device, nothing is left to learn or too many layers are to be
             frozen, the memory does not suffice, `out` holds another training, the loss is no number any more.
     """
-    import torch
     from transformers import set_seed
 
     lessons = [row for row in rows if row.prompt.options]
@@ -86,13 +53,11 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, 
         raise BadInput(f"frozen_layers {tuning.frozen_layers}: nothing of {tuning.model} is left to learn")
     trainer = _scorer_trainer(scorer, lessons, _training_arguments(tuning, device, out))
     trainer.add_callback(make_callback(out, progress))
-    try:
+    with explain_out_of_memory(
+        f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
+        'a smaller batch or max_tokens, more frozen_layers, or dtype = "float16"',
+    ):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except torch.OutOfMemoryError:
-        raise BadInput(
-            f"the memory does not hold batch = {tuning.batch} of max_tokens = {tuning.max_tokens}: a smaller batch or "
-            "max_tokens, more frozen_layers or dtype float16 are the ways out"
-        ) from None
     scorer.save(out / "model")
     trained = make_result(trainer, out / "model")
     write_card(out, tuning.model, tuning, lessons, trained)
@@ -107,7 +72,7 @@ def _learning_device(tuning: EncoderTuning) -> str:
     """
     import torch
 
-    device = fast_device() if tuning.device == "auto" else tuning.device
+    device = choose_device() if tuning.device == "auto" else tuning.device
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadInput(f"device {device!r}, and CUDA reaches no GPU here; allowed are auto and cpu")
     if device == "cpu" and tuning.dtype == "float16":

@@ -7,19 +7,19 @@ from typing import Any, Literal
 
 import polars as pl
 
-from quorum.ask.template import Template
 from quorum.config import from_table
 from quorum.data.duplicates import cluster_duplicates
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import repair_table
-from quorum.data.split import SPLIT, Split, TrainingFolds, read_split, training_folds
-from quorum.data.table.columns import Layout
+from quorum.data.split import SPLIT, Split, TrainingFolds, read_split, select_training_folds
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.build import RowSettings, build_rows
+from quorum.train.build_rows import build_rows
 from quorum.train.rows.formats import detect_format, read_rows, write_explained, write_rows
 from quorum.train.rows.row import TrainingRow
-from quorum.train.rows.selection import SelectionSettings, select_folds
+from quorum.train.rows.selection import select_folds
+from quorum.train.settings import RowSettings, SelectionSettings
 
 ExportFormat = Literal["prompt", "chat", "alpaca", "explain"]
 
@@ -46,7 +46,7 @@ def export_rows(
     Args:
         split: a split of the questions; only its training folds become rows.
         everything: every question may become a row; either this or `split` is needed.
-        table: settings of kernels/train.py; its tables lesson, template, sampling and layout are used.
+        table: settings of kernels/train.py; its tables rows, sampling and layout are used.
 
     Raises:
         BadInput: neither or both of `split` and `everything`, or a setting is wrong.
@@ -59,11 +59,7 @@ def export_rows(
         write_explained(solved, out)
         words = sum(len(f"{each.text} {each.rationale or ''}".split()) for each in solved)
         return ExportedRows(rows=len(solved), out=str(out), format=format, words=words, questions=len(folds.questions))
-    rows = build_rows(
-        folds,
-        from_table(RowSettings, table.get("lesson", {}), "lesson"),
-        template=from_table(Template, table.get("template", {}), "template"),
-    )
+    rows = build_rows(folds, from_table(RowSettings, table.get("rows", {}), "rows"))
     write_rows(rows.rows, out, format)
     return ExportedRows(
         rows=len(rows.rows),
@@ -90,7 +86,7 @@ def _select_questions(file: Path, split: Path | None, everything: bool, table: M
         raise BadInput("name the split with --split, or give --all if every question may be trained on")
     questions = repair_table(read_records(file, from_table(Layout, table.get("layout", {}), "layout"))).questions
     parts = read_split(split) if split is not None else _make_single_fold(questions)
-    folds = training_folds(parts, questions)
+    folds = select_training_folds(parts, questions)
     return select_folds(folds, from_table(SelectionSettings, table.get("sampling", {}), "sampling"))
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _TOLD = "training.json"
 
 
-def last_checkpoint(out: Path, tuning: "DataclassInstance", rows: Sequence[TrainingRow]) -> Path | None:
+def last_checkpoint(
+    out: Path, tuning: "DataclassInstance", rows: Sequence[TrainingRow], adapter: "DataclassInstance | None" = None
+) -> Path | None:
     """The newest whole checkpoint in OUT/checkpoints of this very training; None where there is none to go on at.
 
     OUT/training.json says which training `out` holds.
@@ -27,6 +29,8 @@ def last_checkpoint(out: Path, tuning: "DataclassInstance", rows: Sequence[Train
         BadInput: its checkpoints are those of another one.
     """
     told = {"trainer": type(tuning).__name__, "rows": fingerprint_rows(rows), **_as_json(tuning)}
+    if adapter is not None:
+        told |= {"experts": _as_json(adapter)}
     path = out / _TOLD
     whole = list_whole_checkpoints(out)
     if whole and path.exists():

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device, fast_dtype
+from quorum.engine.checkpoint import choose_device, choose_dtype
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.seq2seq import load_seq2seq, longest_source, source_ids, target_ids
@@ -18,45 +18,11 @@ from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
 from quorum.train.rows.encode import report_left_out
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import Seq2seqTuning
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_bounds, check_optimizer
+from quorum.train.validate import check_optimizer, explain_out_of_memory
 
 _FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
-
-
-@dataclass(frozen=True)
-class Seq2seqTuning:
-    """How an encoder-decoder is fine-tuned: all of its weights, in float32 (bfloat16 arithmetic where a GPU has it).
-
-    Half precision is not among the settings: T5's activations overflow in it.
-
-    Raises:
-        BadInput: a number out of its range.
-    """
-
-    model: str = "google/flan-t5-base"  # a hub id or a folder
-    revision: str | None = None
-    epochs: float = 3.0
-    steps: int | None = None  # in place of epochs
-    batch: int = 8  # rows on the device at once
-    accumulate: int = 1  # batches a step
-    learning_rate: float = 1e-4
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
-    warmup: float = 0.05  # share of the steps; from 1 on a number of steps
-    weight_decay: float = 0.01
-    optimizer: str = "adamw_torch"  # adafactor, T5's own, keeps a fraction of AdamW's state
-    checkpointing: bool = False  # recompute activations: less memory, a third more time
-    max_tokens: int | None = None  # the longest prompt; as the seq2seq backend's context_tokens
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = 3407
-    log_every: int = 10  # steps
-    save_every: int = 100  # steps between checkpoints
-    keep: int = 3  # checkpoints that are kept
-    log: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    smoke: bool = False  # a few steps on the shortest rows: does it run at all?
-
-    def __post_init__(self) -> None:
-        check_bounds("seq2seq", self)
 
 
 def tune_seq2seq(
@@ -88,7 +54,7 @@ def tune_seq2seq(
     checkpoint = last_checkpoint(out, tuning, rows)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
-    tokens, model = load_seq2seq(tuning.model, tuning.revision, "float32", fast_device())
+    tokens, model = load_seq2seq(tuning.model, tuning.revision, "float32", choose_device())
     room = longest_source(model, tokens, tuning.max_tokens)
     sources = [source_ids(tokens, row.prompt.content) for row in rows]
     lessons = [_seq2seq_lesson(tokens, row, source, room) for row, source in zip(rows, sources, strict=True)]
@@ -97,25 +63,16 @@ def tune_seq2seq(
     (out / "target.txt").write_text(_one_lesson(tokens, lessons[0]), encoding="utf-8")
     trainer = _seq2seq_trainer(tuning, tokens, model, lessons, out)
     trainer.add_callback(make_callback(out, progress))
-    try:
+    with explain_out_of_memory(
+        f"batch = {tuning.batch} of up to {room} tokens",
+        'a smaller batch with more accumulate, checkpointing = true, optimizer = "adafactor" or a smaller max_tokens',
+    ):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (MemoryError, RuntimeError) as error:
-        raise _out_of_memory(error, tuning, room) from None
     model.save_pretrained(out / "model")
     tokens.tokenizer.save_pretrained(out / "model")
     trained = make_result(trainer, out / "model")
     write_card(out, tuning.model, tuning, rows, trained)
     return trained
-
-
-def _out_of_memory(error: Exception, tuning: Seq2seqTuning, room: int) -> Exception:
-    """The ways out of memory, where that is what went wrong; the error itself otherwise."""
-    if "memory" not in f"{type(error).__name__} {error}".lower():
-        return error
-    return BadInput(
-        f"the memory does not hold batch = {tuning.batch} of up to {room} tokens: a smaller batch with more "
-        'accumulate, checkpointing = true, optimizer = "adafactor" or a smaller max_tokens are the ways out'
-    )
 
 
 def _seq2seq_lesson(
@@ -124,7 +81,7 @@ def _seq2seq_lesson(
     """What the encoder reads and the decoder is to write, as the backend asks and scores it."""
     target = target_ids(tokens, row.completion)
     written = tokens.tokenizer.decode(target, skip_special_tokens=True)
-    if fold_text(written) != fold_text(tokens.harmless(row.completion)):
+    if fold_text(written) != fold_text(tokens.escape_special_tokens(row.completion)):
         raise BadInput(
             f"question {row.prompt.question_id}: the model's vocabulary can't write {row.completion!r}: it would learn "
             f'{written!r}; letters as target (lesson.target = "letter"), or another model, are the ways out'
@@ -146,7 +103,7 @@ def _seq2seq_trainer(
 ) -> Any:
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
-    device = fast_device()
+    device = choose_device()
     check_optimizer(tuning.optimizer)
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(out / "checkpoints"),
@@ -161,7 +118,7 @@ def _seq2seq_trainer(
         optim=tuning.optimizer,
         gradient_checkpointing=tuning.checkpointing,
         seed=tuning.seed,
-        bf16=tuning.dtype == "bfloat16" or (tuning.dtype == "auto" and fast_dtype(device) == "bfloat16"),
+        bf16=tuning.dtype == "bfloat16" or (tuning.dtype == "auto" and choose_dtype(device) == "bfloat16"),
         use_cpu=device == "cpu",
         logging_steps=tuning.log_every,
         logging_first_step=True,

@@ -10,29 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device, longest_sequence
+from quorum.engine.checkpoint import choose_device, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.train.callbacks import make_callback, make_result
 from quorum.train.card import write_card
-from quorum.train.experts.weights import check_others_unchanged
 from quorum.train.loss import make_plain_loss_trainer
 from quorum.train.packing import attend_row_by_row
 from quorum.train.resume import last_checkpoint
 from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
 from quorum.train.rows.mask import MaskProof, prove_mask
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import CausalTuning
 from quorum.train.trainable import (
-    CausalTuning,
+    AdapterFactory,
     has_unsloth,
     import_unsloth,
-    list_adapted_experts,
     prepare_model,
     prepare_unsloth_model,
     select_training_dtype,
 )
 from quorum.train.trained import TrainingResult
-from quorum.train.validate import check_optimizer
+from quorum.train.validate import check_optimizer, explain_out_of_memory
 
 _PROVEN_BATCHES = 4
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
@@ -44,6 +43,7 @@ def tune_causal(
     out: Path,
     progress: Progress,
     say: Callable[[str], None] = lambda text: None,
+    adapter: AdapterFactory | None = None,
 ) -> TrainingResult:
     """OUT/adapter (OUT/model where all weights learn) after training on `rows`; a killed run goes on where it stood.
 
@@ -65,39 +65,57 @@ def tune_causal(
         raise BadInput(f"log {tuning.log}: the package {tuning.log} is not installed; pip install {tuning.log}")
     if tuning.smoke:
         tuning, rows = _smoke(tuning, rows)
-    checkpoint = last_checkpoint(out, tuning, rows)
-    try:
-        trainer, proof = _with_engine(tuning, rows, out, progress, say)
+    checkpoint = last_checkpoint(out, tuning, rows, adapter.settings if adapter else None)
+    with explain_out_of_memory(
+        f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
+        'a smaller batch with more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens',
+    ):
+        trainer, proof = _with_engine(tuning, rows, out, progress, say, adapter)
         (out / "mask.txt").write_text(f"{proof}\n", encoding="utf-8")
         say(str(proof))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    except (MemoryError, RuntimeError) as error:
-        raise _told_memory(error, tuning) from error
+    if adapter is not None:
+        adapter.check(trainer.model)
     folder = _saved_weights(trainer, tuning, out)
     trained = make_result(trainer, folder)
-    write_card(out, tuning.model, tuning, rows, trained, adapter=tuning.method != "full")
+    write_card(
+        out,
+        tuning.model,
+        tuning,
+        rows,
+        trained,
+        adapter=tuning.method != "full",
+        extra=adapter.settings if adapter else None,
+    )
     return trained
 
 
 def _with_engine(
-    tuning: CausalTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress, say: Callable[[str], None]
+    tuning: CausalTuning,
+    rows: Sequence[TrainingRow],
+    out: Path,
+    progress: Progress,
+    say: Callable[[str], None],
+    adapter: AdapterFactory | None,
 ) -> tuple[Any, MaskProof]:
     """The trainer, ready for its first step, and the proof of its mask."""
-    unsloth = _with_unsloth(tuning, out, say)  # before transformers and trl are imported, which it changes
+    unsloth = adapter is None and _with_unsloth(
+        tuning, out, say
+    )  # before transformers and trl are imported, which it changes
     import transformers
 
     for library in ("trl", "transformers", "unsloth"):
         logging.getLogger(library).setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
     arguments = _arguments(tuning)
-    tokenizer, model = (prepare_unsloth_model if unsloth else prepare_model)(tuning, say)
+    tokenizer, model = prepare_unsloth_model(tuning, say) if unsloth else prepare_model(tuning, say, adapter)
     tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _ends(model))
-    most = min(tuning.max_tokens, longest_sequence(model, tokenizer) - 1)  # the stop token is on top
+    most = min(tuning.max_tokens, find_max_length(model, tokenizer) - 1)  # the stop token is on top
     encoded = encode_rows(tokens, rows, most, stop)
     if told := report_left_out([row.left_out for row in encoded], most):
         say(told)
     # a CPU gains by rows that lie end to end even where they are not packed: no token is padding
-    flat = not unsloth and (tuning.packing or fast_device() == "cpu") and attend_row_by_row(model)
+    flat = not unsloth and (tuning.packing or choose_device() == "cpu") and attend_row_by_row(model)
     trainer = _trainer(
         arguments | _laid_out(tuning.packing, flat, most + 1),
         tuning.method,
@@ -115,9 +133,7 @@ def _with_engine(
 def _with_unsloth(tuning: CausalTuning, out: Path, say: Callable[[str], None]) -> bool:
     """Whether Unsloth is the engine; it is imported then."""
     wanted = tuning.engine == "unsloth"
-    if tuning.adapt is not None:  # through PEFT's own wrapper of parameters
-        return False
-    if not wanted and not (tuning.engine == "auto" and fast_device() == "cuda" and has_unsloth()):
+    if not wanted and not (tuning.engine == "auto" and choose_device() == "cuda" and has_unsloth()):
         return False
     try:
         import_unsloth(out)
@@ -146,7 +162,7 @@ def _trainer(
     )
     args = trl.SFTConfig(output_dir=str(checkpoints), **arguments)
     args._n_gpu = min(args.n_gpu, 1)  # one GPU learns; TRL refuses threads over several
-    by_trl = unsloth or fast_device() == "cuda"
+    by_trl = unsloth or choose_device() == "cuda"
     kind = trl.SFTTrainer if by_trl else make_plain_loss_trainer()
     trainer = kind(model=model, args=args, train_dataset=data, processing_class=tokenizer)
     # without padding there is no mask to count by
@@ -167,7 +183,7 @@ def _laid_out(packing: bool, flat: bool, longest: int) -> dict[str, Any]:
 
 def _arguments(tuning: CausalTuning) -> dict[str, Any]:
     """The settings in the words of transformers and TRL."""
-    device, dtype = fast_device(), select_training_dtype(tuning)
+    device, dtype = choose_device(), select_training_dtype(tuning)
     eight_bits = device == "cuda" and find_spec("bitsandbytes") is not None
     if device != "cuda" and ("8bit" in tuning.optimizer or "paged" in tuning.optimizer):
         raise BadInput(
@@ -210,8 +226,6 @@ def _ends(model: Any) -> list[int]:
 def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
     """The folder with the adapter, or the model and its tokenizer, as safetensors."""
     folder = out / ("model" if tuning.method == "full" else "adapter")
-    if tuning.adapt is not None:
-        check_others_unchanged(trainer.model, list_adapted_experts(tuning))
     if tuning.method == "full":
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
@@ -229,14 +243,3 @@ def _smoke(tuning: CausalTuning, rows: Sequence[TrainingRow]) -> tuple[CausalTun
     tokens, batch = min(tuning.max_tokens, _SMOKE_TOKENS), min(tuning.batch, 4)
     few = replace(tuning, steps=_SMOKE_STEPS, max_tokens=tokens, batch=batch, accumulate=1, log_every=1)
     return replace(few, dtype="auto", optimizer="auto"), shortest
-
-
-def _told_memory(error: MemoryError | RuntimeError, tuning: CausalTuning) -> Exception:
-    """The way out of memory, where that is what went wrong; the error itself otherwise."""
-    text = str(error).lower()
-    if not isinstance(error, MemoryError) and "out of memory" not in text and "can't allocate memory" not in text:
-        return error
-    return BadInput(
-        f"the memory does not hold batch = {tuning.batch} of max_tokens = {tuning.max_tokens}: a smaller batch with"
-        ' more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens are the ways out'
-    )

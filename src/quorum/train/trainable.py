@@ -2,76 +2,43 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Protocol
 
-from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_checkpoint, translate_loading_errors
+from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint, translate_loading_errors
 from quorum.errors import BadInput
-from quorum.train.experts.choice import DRAW_SEED, Expert, choose_experts, read_profile
-from quorum.train.experts.weights import add_expert_adapter
-from quorum.train.validate import check_bounds
+from quorum.train.settings import CausalTuning
+from quorum.train.validate import is_out_of_memory
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 # The linear layers of attention and of the MLP, as most families call them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
-@dataclass(frozen=True)
-class CausalTuning:
-    """How a causal model is fine-tuned.
+class AdapterFactory(Protocol):
+    """Makes an adapter in place of ordinary LoRA."""
 
-    Raises:
-        BadInput: a number out of its range.
-    """
+    @property
+    def settings(self) -> "DataclassInstance":
+        """Part of what identifies a training."""
+        ...
 
-    model: str  # a hub id or a folder
-    revision: str | None = None
-    engine: Literal["auto", "unsloth", "trl"] = "auto"  # auto: Unsloth on a GPU where it is installed, else TRL
-    method: Literal["lora", "qlora", "full"] = "lora"  # qlora: the frozen weights in 4 bits (nf4, doubly quantised)
-    rank: int = 16
-    alpha: int = 32
-    dropout: float = 0.0
-    targets: tuple[str, ...] = ()  # layers that get an adapter; empty: the seven projections, as far as there are
-    experts: str | None = None  # a profile of scripts/experts.py, for adapt
-    adapt: Literal["super", "random", "attention"] | None = None  # a mixture: those experts alone, or a control of them
-    draw: int | None = None  # the seed of adapt = "random"; that of scripts/experts.py prune where none is given
-    epochs: float = 1.0
-    steps: int | None = None  # in place of epochs
-    batch: int = 8  # rows (packed: sequences) on a device at once
-    accumulate: int = 1  # batches a step
-    learning_rate: float = 2e-4
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "cosine"
-    warmup: float = 0.05  # share of the steps; from 1 on a number of steps
-    weight_decay: float = 0.01
-    optimizer: str = "auto"  # a name of transformers'; auto: adamw_8bit on a GPU with bitsandbytes, else adamw_torch
-    checkpointing: bool = False  # recompute activations: less memory, a third more time
-    packing: bool = False  # several rows in one sequence: no padding
-    max_tokens: int = 2048  # the longest prompt, answer included; of a longer one the middle is left out
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    seed: int = 3407
-    log_every: int = 10  # steps
-    save_every: int = 100  # steps between checkpoints
-    keep: int = 3  # checkpoints that are kept
-    log: Literal["none", "wandb", "tensorboard", "trackio"] = "none"
-    smoke: bool = False  # a few steps on the shortest rows: does it run at all?
+    def attach(self, model: Any, tuning: CausalTuning) -> tuple[Any, str]:
+        """Return the model with its adapter, and a line about what it trains."""
+        ...
 
-    def __post_init__(self) -> None:
-        check_bounds("sft", self)
-        if (self.adapt is None) != (self.experts is None):
-            raise BadInput("trainer 'sft': experts, a profile of scripts/experts.py, and adapt go together")
-        if self.adapt is None:
-            return
-        allowed = {"engine": ("auto", "trl"), "method": ("lora",), "dropout": (0.0,), "targets": ((),)}
-        if wrong := [name for name, values in allowed.items() if getattr(self, name) not in values]:
-            raise BadInput(
-                f"trainer 'sft': adapt = {self.adapt!r} goes with engine auto or trl, method lora (bitsandbytes has no "
-                f"4 bits for fused experts), dropout 0 and no targets; not so {', '.join(wrong)}"
-            )
+    def check(self, model: Any) -> None:
+        """Refuse a trained model that breaks the adapter's promise; raises BadInput."""
+        ...
 
 
-def prepare_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
+def prepare_model(
+    tuning: CausalTuning, say: Callable[[str], None], adapter: AdapterFactory | None = None
+) -> tuple[Any, Any]:
     """The tokenizer and the model, through transformers and PEFT; where not all of it learns, with a new adapter.
 
     Raises:
@@ -81,8 +48,7 @@ def prepare_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
     import torch
     import transformers
 
-    places = list_adapted_experts(tuning)
-    device = fast_device()
+    device = choose_device()
     dtype = select_training_dtype(tuning)
     quantization = None
     if tuning.method == "qlora" and make_four_bit_config(device, say):
@@ -98,10 +64,10 @@ def prepare_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
     )
     if tuning.method == "full":
         return tokenizer, model
-    if tuning.adapt is not None:
+    if adapter is not None:
         transformers.set_seed(tuning.seed)
-        adapted, told = add_expert_adapter(model, places, tuning.adapt, rank=tuning.rank, alpha=tuning.alpha)
-        say(told)
+        adapted, line = adapter.attach(model, tuning)
+        say(line)
         return tokenizer, adapted
     import peft
 
@@ -120,25 +86,13 @@ def prepare_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any
         raise BadInput(f"targets {', '.join(targets)}: {str(error).splitlines()[0]}") from None
 
 
-def list_adapted_experts(tuning: CausalTuning) -> list[Expert]:
-    """The experts that `adapt` is about, of its profile; none where all of the model learns.
-
-    Raises:
-        BadInput: there is no profile in that file, or it has too few experts.
-    """
-    if tuning.adapt is None or tuning.experts is None:
-        return []
-    draw = DRAW_SEED if tuning.draw is None else tuning.draw
-    return choose_experts(read_profile(Path(tuning.experts)), "random" if tuning.adapt == "random" else "super", draw)
-
-
 def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
     """The same through Unsloth, which must have been imported before transformers."""
     import torch
     import transformers
 
     unsloth = import_module("unsloth")
-    four = tuning.method == "qlora" and make_four_bit_config(fast_device(), say)
+    four = tuning.method == "qlora" and make_four_bit_config(choose_device(), say)
     with translate_loading_errors(tuning.model):
         # the base's own: Unsloth's may have another padding token, and what is asked later has none of it
         tokenizer = transformers.AutoTokenizer.from_pretrained(tuning.model, revision=tuning.revision)
@@ -171,7 +125,7 @@ def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> t
 
 
 def _as_loading(error: RuntimeError) -> Exception:
-    return error if "out of memory" in str(error).lower() else OSError(str(error))
+    return error if is_out_of_memory(error) else OSError(str(error))
 
 
 def has_unsloth() -> bool:
@@ -200,8 +154,8 @@ def select_training_dtype(tuning: CausalTuning) -> str:
     Raises:
         BadInput: the setting's is nothing that this machine learns in.
     """
-    device = fast_device()
-    fast = fast_dtype(device)
+    device = choose_device()
+    fast = choose_dtype(device)
     if tuning.dtype == "float16" and device == "cpu":
         raise BadInput("dtype float16 learns on a GPU alone, and there is none; allowed are auto, float32, bfloat16")
     if tuning.dtype == "bfloat16" and device == "cuda" and fast == "float16":

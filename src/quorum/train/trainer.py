@@ -8,7 +8,18 @@ from quorum.config import from_table
 from quorum.console import Progress
 from quorum.errors import BadInput
 from quorum.train.rows.row import TrainingRow
+from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, Seq2seqTuning
 from quorum.train.trained import TrainingResult
+
+
+def list_trainer_settings() -> dict[str, type]:
+    """Return the settings class of every trainer, by a caption for help texts."""
+    return {
+        '[trainer] name = "encoder"': EncoderTuning,
+        '[trainer] name = "sft"': CausalTuning,
+        '[trainer.experts] of name = "sft"': ExpertAdapterSettings,
+        '[trainer] name = "seq2seq"': Seq2seqTuning,
+    }
 
 
 def train_model(
@@ -30,16 +41,21 @@ def train_model(
     where = f"trainer {table.get('name')!r}"
     match table.get("name"):
         case "encoder":
-            from quorum.train.encoder import EncoderTuning, tune_encoder
+            from quorum.train.encoder import tune_encoder
 
             return tune_encoder(from_table(EncoderTuning, rest, where), rows, out, progress)
         case "sft":
+            from quorum.train.expert_adapter import ExpertAdapter
             from quorum.train.sft import tune_causal
-            from quorum.train.trainable import CausalTuning
 
-            return tune_causal(from_table(CausalTuning, rest, where), rows, out, progress, say)
+            experts = rest.pop("experts", None)
+            tuning = from_table(CausalTuning, rest, where)
+            adapter = None
+            if experts is not None:
+                adapter = ExpertAdapter(from_table(ExpertAdapterSettings, experts, where, "experts."), tuning)
+            return tune_causal(tuning, rows, out, progress, say, adapter)
         case "seq2seq":
-            from quorum.train.seq2seq import Seq2seqTuning, tune_seq2seq
+            from quorum.train.seq2seq import tune_seq2seq
 
             return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, say)
         case _:

@@ -1,6 +1,8 @@
 """What a trainer's settings may be, beyond their types: told in a line, where a library would fail in the middle."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -48,3 +50,24 @@ def check_optimizer(optimizer: str) -> None:
 
     if optimizer not in (known := [each.value for each in OptimizerNames]):
         raise BadInput(f"optimizer {optimizer!r} is none of transformers'; allowed are {', '.join(known)}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of any library says that a device's or the machine's memory is full."""
+    text = f"{type(error).__name__} {error}".lower()
+    return any(words in text for words in ("memoryerror", "out of memory", "outofmemory", "can't allocate memory"))
+
+
+@contextmanager
+def explain_out_of_memory(found: str, hint: str) -> Iterator[None]:
+    """Turn an out-of-memory error into one that says what to lower; other errors pass.
+
+    Raises:
+        BadInput: the memory is full.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise BadInput(f"the memory does not hold {found}; hint: {hint}") from error

@@ -20,14 +20,14 @@ class IsolatingBackend:
     several that all do: that one is asked once more, and its error, whatever it is, ends the run.
 
     Args:
-        tell: takes a line for whoever watches.
+        report: takes a line for the log.
 
     Raises:
         BadInput, MemoryError: as the inner backend does; they are the whole run's and not a prompt's.
     """
 
-    def __init__(self, inner: Backend, tell: Callable[[str], None]) -> None:
-        self.inner, self.tell = inner, tell
+    def __init__(self, inner: Backend, report: Callable[[str], None]) -> None:
+        self.inner, self.report = inner, report
         self.failed = 0
         self._sound = False  # whether it ever answered
         self._error = ""  # the first of a batch, in words: the error itself would hold the tensors that it failed with
@@ -52,11 +52,11 @@ class IsolatingBackend:
             replies += [Reply("")] if found is None else found
         self.failed += len(lost)
         if lost:
-            self.tell(
+            self.report(
                 f"{len(lost)} of {len(prompts)} prompts failed and stay unread ({list_some(lost)}): {self._error}"
             )
         elif self._error:
-            self.tell(f"a batch of {len(prompts)} prompts failed and was answered in parts: {self._error}")
+            self.report(f"a batch of {len(prompts)} prompts failed and was answered in parts: {self._error}")
         return replies
 
     def _tried(self, prompts: Sequence[Prompt]) -> list[Reply] | None:

@@ -1,4 +1,4 @@
-"""A model within a run's limits: each prompt counted, no time overrun, no reply asked for twice, none worth the run."""
+"""Run a model within a run's limits: count prompts, stop in time, keep replies, survive prompts that fail."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,17 +13,17 @@ from quorum.question import Prompt, Question, Reply
 
 
 class ManagedBackend:
-    """A backend around a backend that counts its prompts, goes on without those that it fails on, and, where that is
-    wanted, stops in time and remembers replies.
+    """A backend around a backend that counts prompts, skips those that fail, and, where set, stops in time and keeps
+    replies in a journal.
 
-    The journal stands around both: what is remembered costs no time, and what failed is not remembered. The sieve
-    stands around the deadline: what is asked again in parts has no more time than the rest.
+    The journal is outermost: a reply that it knows costs no time, and a failure is not kept. Isolation is around the
+    deadline: a batch that is asked again in parts has no more time than the rest.
 
     Args:
-        table: what opened the backend; with it and `files`, those that it answers from, a journal knows its replies.
-        until: when no more is asked, as `clock` tells time; None: never.
-        most: prompts asked between two looks at the clock, and between two commits of the journal.
-        tell: takes a line for whoever watches, where prompts fail.
+        table: the `[backend]` table; with it and `files`, those that it answers from, a journal knows its replies.
+        until: when no more is asked, in seconds of `clock`; None: never.
+        most: prompts between two checks of the clock, and between two commits of the journal.
+        report: takes a line for the log when prompts fail.
     """
 
     def __init__(
@@ -36,31 +36,31 @@ class ManagedBackend:
         most: int = 256,
         journal: Path | None = None,
         files: Sequence[Path] = (),
-        tell: Callable[[str], None] = print_status,
+        report: Callable[[str], None] = print_status,
     ) -> None:
         self._inner = inner
         self._prompts = 0
         self._deadline = None if until is None else DeadlineBackend(inner, until, clock, most)
-        self._sieve = IsolatingBackend(self._deadline or inner, tell)
+        self._isolated = IsolatingBackend(self._deadline or inner, report)
         self._journal = (
-            None if journal is None else JournalBackend(self._sieve, journal, journal_name(table, *files), most)
+            None if journal is None else JournalBackend(self._isolated, journal, journal_name(table, *files), most)
         )
-        self._door: Backend = self._journal or self._sieve
+        self._outermost: Backend = self._journal or self._isolated
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order; empty where it was not asked any more, or asking failed."""
+        """Return one reply for each prompt, in the same order; empty where it was not asked or asking failed."""
         self._prompts += len(prompts)
-        return self._door.answer(prompts)
+        return self._outermost.answer(prompts)
 
     @property
     def unasked(self) -> int:
-        """How many prompts the deadline came before."""
+        """How many prompts were not asked because of the deadline."""
         return self._deadline.unasked if self._deadline else 0
 
     @property
     def failed(self) -> int:
-        """How many prompts could not be asked; they are among the `calls`."""
-        return self._sieve.failed
+        """How many prompts failed; they are among the `calls`."""
+        return self._isolated.failed
 
     @property
     def shortened(self) -> int:
@@ -69,12 +69,12 @@ class ManagedBackend:
 
     @property
     def calls(self) -> int:
-        """How many prompts were asked, those included whose replies were remembered."""
+        """How many prompts were asked, those answered from the journal included."""
         return self._prompts - self.unasked
 
     @property
     def dropped(self) -> Path | None:
-        """Where a broken journal lies now, if there was one."""
+        """Where a broken journal was moved, if there was one."""
         return self._journal.dropped if self._journal else None
 
 
@@ -83,10 +83,10 @@ def open_managed(
     solved: Sequence[Question],
     **limits: Any,
 ) -> dict[str, ManagedBackend]:
-    """A guarded backend for each table that names one, by its part in the run; `limits` are those of `ManagedBackend`.
+    """Open a managed backend for each table that is not empty; `limits` are the arguments of `ManagedBackend`.
 
     Raises:
-        BadInput: a backend or one of its settings is unknown, or it can't be loaded.
+        BadInput: a backend or one of its settings is unknown, or it cannot be loaded.
     """
     return {
         part: ManagedBackend(open_backend(table, solved), table, **limits) for part, table in tables.items() if table

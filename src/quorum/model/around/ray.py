@@ -4,11 +4,39 @@ import math
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaySettings:
+    """Which cluster, and what each worker takes.
+
+    Raises:
+        BadInput: a setting is out of range.
+    """
+
+    inner: Mapping[str, Any] = field(metadata={"help": "[backend] table of the model that each worker holds."})
+    address: str | None = field(
+        default=None,
+        metadata={"help": "A running cluster (host:port, ray://host:port, auto); one on this machine when not set."},
+    )
+    workers: int = field(default=2, metadata={"help": "How many backends."})
+    cpus: float = field(default=1.0, metadata={"help": "CPUs of a worker."})
+    gpus: float = field(default=0.0, metadata={"help": "GPUs of a worker; for vLLM its tensor_parallel_size or more."})
+    share: int = field(default=256, metadata={"help": "Most prompts that a worker gets at once."})
+    tries: int = field(default=3, metadata={"help": "Workers that may die of one share, or in a row while loading."})
+    patience: float = field(default=1800.0, metadata={"help": "Seconds to wait for a worker."})
+
+    def __post_init__(self) -> None:
+        if min(self.workers, self.share, self.tries) < 1:
+            raise BadInput(
+                f"ray: workers {self.workers}, share {self.share}, tries {self.tries}; allowed is at least 1"
+            )
 
 
 class RayPool:
@@ -20,46 +48,25 @@ class RayPool:
     alone, as long as what it says to a prompt does not hang on the rest of its batch.
 
     Args:
-        address: a running cluster (host:port, ray://host:port, auto); one on this machine alone where None and
-            RAY_ADDRESS is not set.
-        workers: how many backends.
-        cpus, gpus: what each of them takes; with vLLM at least its tensor_parallel_size of GPUs.
-        tries: how many workers may die of the same share, or in a row while they load.
-        patience: seconds to wait for a worker where there is none.
-        opened: makes the backend out of the table, in the worker.
+        opener: makes the backend out of the table, in the worker.
 
     Raises:
-        BadInput: Ray is not installed or not there, a setting is out of range, whatever `opened` refuses, no worker
-        lives
-            or comes.
+        BadInput: Ray is not installed or not there, a setting is out of range, what `opener` raises, or no worker
+            lives or comes.
     """
 
-    def __init__(
-        self,
-        *,
-        inner: Mapping[str, Any],
-        opened: Callable[[Mapping[str, Any]], Any],
-        address: str | None = None,
-        workers: int = 2,
-        cpus: float = 1.0,
-        gpus: float = 0.0,
-        share: int = 256,
-        tries: int = 3,
-        patience: float = 1800.0,
-    ) -> None:
-        if min(workers, share, tries) < 1:
-            raise BadInput(f"ray: workers {workers}, share {share}, tries {tries}; allowed is at least 1")
-        self.workers, self.share, self.tries, self.patience = workers, share, tries, patience
+    def __init__(self, settings: RaySettings, *, opener: Callable[[Mapping[str, Any]], Any]) -> None:
+        self.settings = settings
         self.lost = 0
-        self._ray = _cluster(address)
-        kind = self._ray.remote(num_cpus=cpus, num_gpus=gpus)(_RayWorker)
-        given = self._ray.put((dict(inner), opened))  # once into the cluster's memory, not once a worker
+        self._ray = _cluster(settings.address)
+        kind = self._ray.remote(num_cpus=settings.cpus, num_gpus=settings.gpus)(_RayWorker)
+        given = self._ray.put((dict(settings.inner), opener))  # once into the cluster's memory, not once a worker
         self._hire: Callable[[], Any] = lambda: kind.remote([given])
         self._idle: list[Any] = []
         # what is under way: its worker, and where its share begins; None while the worker loads
         self._running: dict[Any, tuple[Any, int | None]] = {}
         self._deaths: Counter[int | None] = Counter()
-        for _ in range(workers):
+        for _ in range(settings.workers):
             self._welcome(self._hire())
         try:
             while not self._idle:  # one that can't load says so here, before anything is asked
@@ -70,7 +77,7 @@ class RayPool:
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """One reply for each prompt, in the same order."""
-        size = max(1, min(self.share, math.ceil(len(prompts) / self.workers)))
+        size = max(1, min(self.settings.share, math.ceil(len(prompts) / self.settings.workers)))
         waiting = deque(range(0, len(prompts), size))
         answered: dict[int, list[Reply]] = {start: [] for start in waiting}
         self._deaths.clear()
@@ -100,10 +107,10 @@ class RayPool:
     def _next(self, waiting: deque[int]) -> tuple[int, list[Reply]] | None:
         """Waits for whatever comes first; a share that is answered, or None where a worker came, or one was lost."""
         busy = any(start is not None for _, start in self._running.values())
-        done, _ = self._ray.wait(list(self._running), timeout=None if busy else self.patience)
+        done, _ = self._ray.wait(list(self._running), timeout=None if busy else self.settings.patience)
         if not done:
             raise BadInput(
-                f"ray: no worker within {self.patience:g} s: the cluster has no room for cpus and gpus as set"
+                f"ray: no worker within {self.settings.patience:g} s: the cluster has no room for cpus and gpus as set"
             )
         worker, start = self._running.pop(done[0])
         try:
@@ -128,9 +135,11 @@ class RayPool:
         """
         self.lost += 1
         self._deaths[start] += 1
-        if self._deaths[start] >= self.tries:
+        if self._deaths[start] >= self.settings.tries:
             what = "while they loaded" if start is None else f"of the prompts from {start} on"
-            raise BadInput(f"ray: {self.tries} workers died {what}; the last: {' '.join(str(error).split())[:300]}")
+            raise BadInput(
+                f"ray: {self.settings.tries} workers died {what}; the last: {' '.join(str(error).split())[:300]}"
+            )
         self._ray.kill(worker)  # one that is only out of reach must not come back
         self._welcome(self._hire())
 
@@ -145,8 +154,8 @@ class _RayWorker:
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """The backend's replies."""
         if self.backend is None:
-            inner, opened = import_module("ray").get(self.given[0])
-            self.backend = opened(inner)
+            inner, opener = import_module("ray").get(self.given[0])
+            self.backend = opener(inner)
         replies: list[Reply] = self.backend.answer(prompts) if prompts else []
         return replies
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import longest_sequence
+from quorum.engine.checkpoint import find_max_length
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt
@@ -108,8 +108,8 @@ def profile_experts(
 
     if not prompts:
         raise BadInput("there are no prompts to profile the experts on")
-    room = longest_sequence(model, tokens.tokenizer)
-    sequences = [truncate_middle(tokens.ids(tokens.rendering(prompt.content)), room) for prompt in prompts]
+    room = find_max_length(model, tokens.tokenizer)
+    sequences = [truncate_middle(tokens.encode(tokens.render(prompt.content)), room) for prompt in prompts]
     routed = {
         layer: [_Seen(Expert(layer, number)) for number in range(len(experts.down_proj))]
         for layer, experts in find_fused_experts(model).items()

@@ -81,13 +81,13 @@ def _encoded_row(tokens: PromptTokenizer, row: TrainingRow, most: int, stop: int
     """None where the completion leaves no room."""
     prompt, written = row.prompt, row.completion
     scored = written in prompt.labels or written in prompt.options
-    rendered = tokens.rendering(prompt.content, thinking=not scored)
-    (whole,) = tokens.options(rendered, [written])
+    rendered = tokens.render(prompt.content, thinking=not scored)
+    (whole,) = tokens.encode_options(rendered, [written])
     ids = whole.context + whole.following
     if written in prompt.labels:
-        asked = tokens.labels(rendered, prompt.labels)
+        asked = tokens.encode_labels(rendered, prompt.labels)
     else:
-        asked = tokens.options(rendered, prompt.options) if scored else [whole]
+        asked = tokens.encode_options(rendered, prompt.options) if scored else [whole]
     context = asked[0].context
     if ids[: len(context)] != context:
         raise BadInput(f"row {prompt.question_id}: its prompt is empty")  # what stands before it depends on the answer

@@ -80,7 +80,7 @@ def _prove_row(
         expected = _spelt(tokens, encoded.ids[encoded.first : -1])
         raise BadInput(f"{where}: the labels say {written!r}, where {expected!r} is to be learnt")
     # a last piece of the prompt may stand before it, where the tokenizer merges over the seam
-    if not "".join(written.split()).endswith("".join(tokens.harmless(row.completion).split())):
+    if not "".join(written.split()).endswith("".join(tokens.escape_special_tokens(row.completion).split())):
         raise BadInput(f"{where}: the labels say {written!r}, where the completion is {row.completion!r}")
 
 

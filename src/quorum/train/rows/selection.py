@@ -1,25 +1,14 @@
 """Training folds made smaller: by a list of ids, by length, or by folds that are put apart."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from pathlib import Path
 
 from quorum.data.split import HELD_OUT, TrainingFolds
 from quorum.errors import BadInput, list_some
 from quorum.question import Question
 from quorum.train.rows.sampling import read_sample_file
+from quorum.train.settings import SelectionSettings
 
 Count = Callable[[str], int]  # how many tokens, or words, a text has
-
-
-@dataclass(frozen=True)
-class SelectionSettings:
-    """The settings: which questions of the training folds are learnt from; all, where nothing is set."""
-
-    ids: Path | None = None  # a CSV file with a column id, as scripts/draw.py writes it
-    longest: int = 0  # tokens of passage, text, choices and rationale together; 0: however long
-    tokenizer: str = ""  # that counts them: a hub id or a folder; empty: words are counted
-    validation: tuple[int, ...] = ()  # training folds that are not learnt from
 
 
 def select_folds(training: TrainingFolds, settings: SelectionSettings) -> TrainingFolds:

@@ -1,4 +1,4 @@
-"""`quorum sample-train`: sample training questions, more of them from the subjects that a model is weak in."""
+"""`quorum sample`: sample training questions, more of them from the subjects that a model is weak in."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,12 +14,12 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     import polars as pl
 
+    from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.question import Ballot
     from quorum.train.rows.sampling import DrawnSample
 
 
-def sample_train_command(
+def sample_command(
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Solved questions.")],
     split: Annotated[
         Path | None, typer.Option(metavar="PARQUET", help="A split of TRAIN; without it one is made.")
@@ -51,22 +51,21 @@ def sample_train_command(
     is asked of a model that knows the other folds alone. Held-out questions are neither asked nor sampled.
 
     \b
-      quorum sample-train train.csv --backend kernels/encoder.toml
+      quorum sample train.csv --backend kernels/encoder.toml
     """
     if (answers is None) == (backend is None):
         raise BadInput("name out-of-fold answers with --answers, or a kernel's TOML that makes them with --backend")
 
     from quorum.competition.out_of_fold import read_single_run
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
-    from quorum.data.split import read_split, split_questions, training_folds, write_split
+    from quorum.data.repair import read_clean_questions
+    from quorum.data.split import read_split, select_training_folds, split_questions, write_split
     from quorum.data.split_folder import SplitFolder
     from quorum.train.rows.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
     strategy = SamplingStrategy(budget, weak_share, least, not any_of_weak, seed)
-    solved = repair_table(read_records(train)).questions
+    solved = read_clean_questions(train)
     parts = read_split(split) if split else split_questions(solved, held_out=0.25)
-    folds = training_folds(parts, solved)
+    folds = select_training_folds(parts, solved)
     ballots = read_single_run(answers) if answers else ask_backend(backend, folds, journal, train, out)
     drawn = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
     file = out / "drawn.csv"

@@ -1,0 +1,189 @@
+"""Run one model over question files: open, answer, rehearse, refine, close."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from quorum.ask.asker import make_styled_asker
+from quorum.ask.exact_match import check_no_duplicate, copy_answers
+from quorum.ask.judge_prompt import BUILT_IN_VERDICT, render_verdict_prompt
+from quorum.ask.prompt import BUILT_IN
+from quorum.ask.retrieve import Retriever
+from quorum.console import Progress
+from quorum.data.repair import read_clean_questions
+from quorum.files.manifest import make_manifest
+from quorum.files.outputs import RunOutputs
+from quorum.files.pass_result import PassResult
+from quorum.judge.agent import Agent, FittedSettings, draw_rehearsal
+from quorum.judge.settings import RunSettings, check_rehearsal
+from quorum.model.around.managed import ManagedBackend, open_managed
+from quorum.model.embed import load_embedder, load_reranker
+from quorum.question import Question, label_prior
+
+
+class Session:
+    """A run of one model, step by step; a legal submission is on disk from the first step on.
+
+    Call `open`, `answer`, `rehearse`, `refine` and `close`, in this order.
+
+    Args:
+        clock: seconds, for the deadline, which counts from `begun`.
+        report: takes a line for the log.
+        show_progress: gives a progress callback for a caption.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        clock: Callable[[], float],
+        report: Callable[[str], None],
+        show_progress: Callable[[str], AbstractContextManager[Progress]],
+    ) -> None:
+        self.settings, self._clock, self._report, self._show_progress = settings, clock, report, show_progress
+        self._begun = clock()
+        self.files: dict[str, list[Question]] = {}
+        self.solved: list[Question] = []
+        self.results: dict[str, PassResult] = {}
+        self._models: dict[str, ManagedBackend] = {}
+        self._agents: dict[str, Agent] = {}
+
+    def open(self) -> None:
+        """Read the files, refuse leaks, write the first legal submission, and load the models.
+
+        Raises:
+            BadInput: a file cannot be read, a question to score is solved in train, or a model cannot be loaded.
+        """
+        settings = self.settings
+        self.solved = read_clean_questions(settings.train, settings.layout) if settings.train else []
+        self.files = {path.stem: read_clean_questions(path, settings.layout) for path in map(Path, settings.questions)}
+        self._submitted = next(iter(self.files)) if settings.sample else ""
+        for stem, questions in self.files.items():
+            if stem != self._submitted:  # it may be scored
+                check_no_duplicate(stem, questions, self.solved)
+        self._outputs = RunOutputs(
+            settings.run, settings.out, self._submitted, settings.sample, label_prior(self.solved)
+        )
+        self.results = {stem: PassResult() for stem in self.files}
+        for stem, questions in self.files.items():
+            self._outputs.save(stem, questions, self.results[stem])
+        check_rehearsal(settings.refine, self.solved, settings.backend)
+        self._retriever = Retriever(settings.retrieval, self.solved, load_embedder, load_reranker)
+        self._models = self._open_models()
+        self._agents = {stem: self._agent(questions, stem) for stem, questions in self.files.items()}
+
+    def answer(self) -> None:
+        """Ask every question once."""
+        for stem, questions in self.files.items():
+            self._follow(stem, self._agents[stem].first_answers(questions))
+
+    def rehearse(self) -> FittedSettings:
+        """Fit what has to be fitted, on solved questions."""
+        refine = self.settings.refine
+        rehearsed = draw_rehearsal(self.solved, refine.rehearse) if refine.to_fit else []
+        fitted = self._agent(rehearsed).rehearse(rehearsed)
+        if fitted.reasoning:
+            self._report(f"{self.settings.run}: {fitted.reasoning.summary}")
+        if set(refine.to_fit) - {"reason"}:
+            self._report(f"{self.settings.run}: {fitted.summary}")
+        return fitted
+
+    def refine(self, fitted: FittedSettings) -> None:
+        """Refine the answers as the settings say, and copy those of exact duplicates in train where that is allowed."""
+        for stem, questions in self.files.items():
+            self._follow(stem, self._agents[stem].refine(questions, self.results[stem].ballots, fitted))
+            # only the submitted file may have duplicates in train
+            copied = copy_answers(questions, self.solved) if self.settings.refine.copy_exact else {}
+            if copied:
+                self._follow(stem, [PassResult(copied)])
+                self._report(
+                    f"{self.settings.run}, {stem}: {len(copied)} of {len(questions)} answers copied from identical"
+                    " questions in train"
+                )
+
+    def close(self, fitted: FittedSettings) -> None:
+        """Report what was noticed, and write the manifest."""
+        settings, models = self.settings, self._models
+        for stem, result in self.results.items():
+            for line in result.summary:
+                self._report(f"{settings.run}, {stem}: {line}")
+        if unasked := sum(model.unasked for model in models.values()):
+            self._report(f"deadline of {settings.limits.deadline:g} minutes: {unasked} questions were not asked")
+        if shortened := sum(model.shortened for model in models.values()):
+            self._report(f"{settings.run}: {shortened} prompts were too long for the model and lost their middle")
+        count = sum(map(len, self.files.values()))
+        self._report(f"{settings.run}: {count} questions, answers in {settings.out}")
+        calls = {part: model.calls for part, model in models.items()}
+        reasoning = fitted.reasoning.record if fitted.reasoning else None
+        self._outputs.close(
+            make_manifest(
+                settings.run, self.files, _describe_prompt(settings), settings.backend, calls, self.results, reasoning
+            )
+        )
+
+    def _open_models(self) -> dict[str, ManagedBackend]:
+        settings, limits = self.settings, self.settings.limits
+        models = open_managed(
+            {
+                "answerer": settings.backend,
+                "verifier": settings.refine.verify.backend,
+                "reader": settings.refine.reader,
+            },
+            self.solved,
+            clock=self._clock,
+            until=None if limits.deadline is None else self._begun + 60 * limits.deadline,
+            most=limits.batch,
+            journal=limits.journal,
+            files=[settings.train] if settings.train else [],
+            report=self._report,
+        )
+        for dropped in filter(None, (model.dropped for model in models.values())):
+            self._report(
+                f"warning: {limits.journal} is broken; it was moved to {dropped}, and everything is asked again"
+            )
+        return models
+
+    def _agent(self, questions: Sequence[Question], stem: str | None = None) -> Agent:
+        settings = self.settings
+        prompt, verdict = settings.prompt, settings.refine.verdict
+        test = stem is not None and stem == self._submitted
+        ask = make_styled_asker(self._retriever, questions, prompt.examples, test)
+        reasoned = replace(prompt.template, instruction=None, question=None)  # the template's own ask for an answer
+        return Agent(
+            answerer=self._models["answerer"],
+            ask=partial(ask, prompt.style, prompt.template),
+            settings=settings.refine,
+            verifier=self._models.get("verifier", self._models["answerer"]),
+            reader=self._models.get("reader"),
+            batch=settings.limits.batch,
+            ask_verdict=partial(render_verdict_prompt, template=verdict),
+            ask_reasoned=partial(ask, "cot", reasoned),
+        )
+
+    def _follow(self, stem: str, results: Iterable[PassResult]) -> None:
+        """Save each result as it comes."""
+        done: set[str] = set()
+        with self._show_progress(f"{self.settings.run}: {stem}") as progress:
+            for result in results:
+                self.results[stem].update(result)
+                self._outputs.save(stem, self.files[stem], self.results[stem])
+                done |= result.ballots.keys()
+                progress(len(done), len(self.files[stem]))
+
+
+def _describe_prompt(settings: RunSettings) -> dict[str, Any]:
+    """Return what prompts are made of, defaults left out, for the manifest."""
+    prompt, refine = settings.prompt, settings.refine
+    described: dict[str, Any] = {"style": prompt.style}
+    described |= _changed_fields(prompt.template, BUILT_IN)
+    described |= {f"examples.{name}": value for name, value in _changed_fields(prompt.examples, None).items()}
+    described |= {f"verdict.{name}": value for name, value in _changed_fields(refine.verdict, BUILT_IN_VERDICT).items()}
+    return described | ({"reason": True} if refine.reason else {})
+
+
+def _changed_fields(settings: Any, default: Any) -> dict[str, Any]:
+    plain = asdict(default if default is not None else type(settings)())
+    return {name: value for name, value in asdict(settings).items() if value != plain[name]}
