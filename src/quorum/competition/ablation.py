@@ -20,7 +20,7 @@ from quorum.files.solution import make_solution
 UNCHANGED = "unchanged"  # the arm without any addition
 # Which settings change what makes two runs different in kind.
 _CHANGES = {
-    "prompt": ("prompt", "refine"),
+    "prompt": ("prompt", "refine.verdict", "refine.reason"),
     "precision": ("backend",),
     "questions": ("questions",),
 }
@@ -170,7 +170,8 @@ def check_comparable(
     """
     for what, words in list_differences(manifest, unchanged).items():
         line = f"{arm.name!r} and {UNCHANGED!r}: {words}"
-        if not anyway and not any(setting.split(".")[0] in _CHANGES[what] for setting in arm.settings):
+        asked = any(f"{setting}.".startswith(f"{name}.") for name in _CHANGES[what] for setting in arm.settings)
+        if not anyway and not asked:
             raise BadInput(f"{line}; a paired test between them has no meaning. --anyway compares them nevertheless")
         report(line)
 

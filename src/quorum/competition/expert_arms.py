@@ -78,11 +78,11 @@ def compare_experts(comparison: ExpertComparison, report: Callable[[str], None])
     }
     learnt: dict[str, Any] = {
         "train": str(split.train),
-        "split": str(split.split),
+        "split.file": str(split.split),
         "trainer.model": comparison.model,
     }
     if not any(question.choices for question in read_questions(split.held_out)):
-        asked |= {"prompt": "cot", "backend.method": "generate"}
+        asked |= {"prompt.style": "cot", "backend.method": "generate"}
         learnt |= {"rows.style": "cot", "rows.target": "rationale"}
     arms = {
         "base": {"backend.model": comparison.model},
@@ -157,8 +157,8 @@ def _train_arms(
     arms = {}
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", comparison.seed)]:
         out = comparison.folder(arm).path
-        run = {"run": arm, "out": str(out), "trainer.adapt": adapt, "trainer.draw": draw}
-        run["trainer.experts"] = str(comparison.profile)
+        run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
+        run["trainer.experts.profile"] = str(comparison.profile)
         settings = {**learnt, **run, **comparison.train_settings}
         seconds = run_kernel_process("train", kernel_toml("train-sft"), settings, report)
         report(f"{arm}: trained in {seconds:.0f} s")

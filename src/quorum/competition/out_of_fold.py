@@ -1,9 +1,9 @@
 """Answer the training questions out of fold, and sample more of them from the subjects that a model is weak in."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from quorum.ask.asker import make_asker
 from quorum.ask.reply import ballot_from_reply
@@ -15,6 +15,7 @@ from quorum.console import Progress
 from quorum.data.split import TrainingFolds, iterate_folds, strip_answers
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.judge.settings import RunSettings
 from quorum.model.around.journal import JournalBackend, journal_name
 from quorum.model.backend import open_backend
 from quorum.model.embed import load_embedder, load_reranker
@@ -26,6 +27,8 @@ _PROGRESS_BATCH = 256  # questions between two progress updates
 class AskSettings:
     """The settings of the infer kernel that say which model is asked, and how."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = RunSettings.RENAMED
+
     run: str
     backend: Mapping[str, Any]
     prompt: PromptSettings = field(default_factory=PromptSettings)
@@ -34,9 +37,9 @@ class AskSettings:
 
 def read_ask_settings(path: Path) -> AskSettings:
     """Return those settings of a kernel's TOML; its other settings are ignored."""
-    table = read_table(path)
-    known = {name: table[name] for name in AskSettings.__annotations__ if name in table}
-    return from_table(AskSettings, known, str(path))
+    known = {each.name for each in fields(AskSettings)} | set(AskSettings.RENAMED)
+    table = {name: value for name, value in read_table(path).items() if name in known}
+    return from_table(AskSettings, table, str(path))
 
 
 def read_single_run(path: Path) -> dict[str, Ballot]:

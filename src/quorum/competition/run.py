@@ -103,7 +103,7 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
     folder = prepared.workspace.run(prepared.name, toml.stem)
     settings = {
         "train": str(prepared.files.train),
-        "split": str(prepared.files.split),
+        "split.file": str(prepared.files.split),
         "out": str(folder.path),
         **background_settings(prepared, read_table(toml)),
     }

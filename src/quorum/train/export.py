@@ -19,7 +19,7 @@ from quorum.train.build_rows import build_rows
 from quorum.train.rows.formats import detect_format, read_rows, write_explained, write_rows
 from quorum.train.rows.row import TrainingRow
 from quorum.train.rows.selection import select_folds
-from quorum.train.settings import RowSettings, SelectionSettings
+from quorum.train.settings import RowSettings, SelectionSettings, TrainSettings
 
 ExportFormat = Literal["prompt", "chat", "alpaca", "explain"]
 
@@ -51,6 +51,8 @@ def export_rows(
     Raises:
         BadInput: neither or both of `split` and `everything`, or a setting is wrong.
     """
+    if old := [name for name in ("lesson", "template") if name in table]:
+        raise BadInput(f"setting `{old[0]}` is now called `{TrainSettings.RENAMED[old[0]]}`")
     if detect_format(file) is not None:
         return _convert_rows(file, out, format)
     folds = _select_questions(file, split, everything, table)
