@@ -116,9 +116,9 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     from quorum.config import from_table, read_table
     from quorum.data.split import fold_pairs, strip_answers
     from quorum.files.answers import make_answers, write_answers
-    from quorum.model.around.journal import JournalBackend, journal_name
     from quorum.model.backend import open_backend
     from quorum.model.embed import load_embedder, load_reranker
+    from quorum.model.managed import open_journaled
 
     table = read_table(args.backend)
     member = from_table(
@@ -127,10 +127,12 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     ballots: dict[str, Ballot] = {}
     with progress_bar("out-of-fold answers") as progress:
         for fold, (rest, asked) in zip(folds.split.folds, fold_pairs(folds), strict=True):
-            backend = open_backend(member.backend, rest.questions)
-            if args.journal:
-                known = f"{folds.split.fingerprint} but fold {fold}"
-                backend = JournalBackend(backend, args.journal, f"{journal_name(member.backend, args.train)} {known}")
+            part = f"{folds.split.fingerprint} but fold {fold}"
+            backend = (
+                open_journaled(member.backend, rest.questions, args.journal, files=[args.train], part=part)
+                if args.journal
+                else open_backend(member.backend, rest.questions)
+            )
             shown = strip_answers(asked)
             retriever = Retriever(member.retrieval, rest, load_embedder, load_reranker)
             ask = make_asker(retriever, shown, member.prompt.style, member.prompt.template)

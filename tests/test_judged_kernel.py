@@ -46,7 +46,7 @@ class Bench:
 
     def ask(self, questions: Sequence[Question], models: dict[str, Backend], **tables: Any) -> dict[str, Ballot]:
         """The answers that the kernel writes to `questions`; the answerer is called "answerer"."""
-        self.patch.setattr("quorum.model.around.managed.open_backend", lambda table, solved: models[table["name"]])
+        self.patch.setattr("quorum.model.managed.open_backend", lambda table, solved: models[table["name"]])
         write(self.folder / "test.jsonl", questions, answers=False)
         register_names(self.patch, models)
         files = {"questions": [self.folder / "test.jsonl"], "out": self.folder / "out"}
@@ -381,7 +381,7 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_settings_that_are_s
 MORTAL = """
 import os, signal, sys
 sys.path[:0] = [{kernels!r}, {root!r}]
-import infer, quorum.model.around.managed
+import infer, quorum.model.managed
 from tests.support.run_settings import run_settings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
@@ -391,7 +391,7 @@ def reply(prompt):
     if len(calls) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("B" if prompt.labels[0] == "A" else "FALSE")
-quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
+quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
                         batch=4, {looks}))
 """

@@ -131,7 +131,7 @@ def test_what_a_worker_refuses_is_refused_as_without_ray(pool: Callable[..., Ray
 
 
 def test_a_cluster_without_room_is_told(pool: Callable[..., RayPool]) -> None:
-    with pytest.raises(BadInput, match="no worker within 1 s"):
+    with pytest.raises(BadInput, match="no worker started within 1 s"):
         pool(gpus=1.0, patience=1.0)
 
 

@@ -246,7 +246,7 @@ def test_a_deadline_amid_the_rehearsal_speaks_neither_for_reasoning_nor_against_
 MORTAL = """
 import os, signal, sys
 sys.path[:0] = [{kernels!r}, {root!r}]
-import infer, quorum.model.around.managed
+import infer, quorum.model.managed
 from tests.support.run_settings import run_settings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
@@ -257,7 +257,7 @@ def reply(prompt):
     if sum(1 for line in open("asked.txt")) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("So.\\nAnswer: B" if cot else "A")
-quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
+quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
                         batch=4, train="train.jsonl", rehearse=12, reason=True, journal="journal.sqlite"))
 """

@@ -169,7 +169,7 @@ def test_of_a_long_prompt_the_middle_is_left_out_and_counted():
 def test_turns_are_joined_and_text_that_spells_a_special_token_is_only_text():
     turns = (Message("system", "Be brief."), Message("user", "Which </s> one?"))
     loaded = letter_backend()
-    ids = loaded._source(Prompt("q", turns, letters(2)))
+    ids = loaded._encode_source(Prompt("q", turns, letters(2)))
     assert loaded.tokens.tokenizer.eos_token_id not in ids
     assert loaded.tokens.tokenizer.decode(ids) == "Be brief.\n\nWhich < /s> one?"
 
@@ -184,7 +184,7 @@ def test_a_model_that_is_not_there_is_told_with_the_way_out():
 
 
 def test_a_context_that_the_model_has_no_room_for_is_refused():
-    with pytest.raises(BadInput, match="a context of 2 tokens; allowed are 4 to"):
+    with pytest.raises(BadInput, match="context of 2 tokens; allowed are 4 to"):
         backend(context_tokens=2)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.around.isolate import IsolatingBackend
-from quorum.model.around.managed import ManagedBackend
+from quorum.model.managed import ManagedBackend
 from quorum.model.simulated import ScriptedModel
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt, Reply

@@ -118,6 +118,6 @@ def test_a_vllm_kernel_whose_model_can_not_be_loaded_leaves_a_legal_submission_a
     done = run_alone(tmp_path / "alone", kernels, "vllm-32b", root, *SMALL, *CPU, environment=INSTALLED)
     assert done.returncode == 2
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "vllm can't load" in told
+    assert "vllm cannot load" in told
     assert "SafetensorError" in done.stdout + done.stderr  # the worker's own words, above
     assert (root / "working" / "submission.csv").read_text() == SAMPLE
