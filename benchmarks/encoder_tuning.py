@@ -87,7 +87,7 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 def tuned(tuning: Any, learnt: "TrainingFolds", render: "Render", out: Path) -> tuple[Path, int, int]:
     """The folder of the trained model, the steps it took and the tokens it read."""
     from quorum.train.encoder import tune_encoder
-    from quorum.train.rows.row import TrainingRow
+    from quorum.train.row import TrainingRow
 
     answered = [(question, question.answer) for question in learnt.questions if question.answer]
     prompts = render([question for question, _ in answered])

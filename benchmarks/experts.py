@@ -64,7 +64,7 @@ def make_base(given: argparse.Namespace) -> None:
 
     from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_questions
-    from quorum.train.rows.row import TrainingRow
+    from quorum.train.row import TrainingRow
     from quorum.train.settings import CausalTuning
     from quorum.train.sft import tune_causal
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from quorum.data.split import TrainingFolds
     from quorum.question import Ballot
-    from quorum.train.rows.sampling import DrawnSample
+    from quorum.train.sampling import DrawnSample
 
 
 BATCH = 256  # questions between two looks at how far it is
@@ -67,7 +67,7 @@ def main() -> int:
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import read_split, split_questions, training_folds, write_split
-    from quorum.train.rows.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
+    from quorum.train.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
     strategy = SamplingStrategy(args.budget, args.weak_share, args.least, not args.any_of_weak, args.seed)
     solved = repair_table(read_records(args.train)).questions

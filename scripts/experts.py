@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
     from quorum.evaluation.compare import PairedDifference
     from quorum.evaluation.metrics import Score
-    from quorum.train.experts.choice import ExpertProfile
+    from quorum.train.expert_profile import ExpertProfile
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def profile(given: argparse.Namespace) -> None:
     from quorum.ask.prompt import render_prompt
     from quorum.engine.checkpoint import Checkpoint, load_checkpoint
     from quorum.engine.tokens import PromptTokenizer
-    from quorum.train.experts.choice import Criterion, find_super_experts, make_profile_table, write_profile
-    from quorum.train.experts.profile import profile_experts
+    from quorum.train.expert_profile import Criterion, find_super_experts, make_profile_table, write_profile
+    from quorum.train.mixture import profile_experts
 
     if given.limit < 1 or given.batch_tokens < 1:
         raise BadInput(f"--limit {given.limit}, --batch-tokens {given.batch_tokens}; each is 1 or more")
@@ -130,8 +130,8 @@ def training_folds(given: argparse.Namespace) -> "TrainingFolds":
 
 def prune(given: argparse.Namespace) -> None:
     """Writes the pruned model and tells which experts are silent in it."""
-    from quorum.train.experts.choice import choose_experts, format_experts, read_profile
-    from quorum.train.experts.weights import prune_experts as pruned
+    from quorum.train.expert_profile import choose_experts, format_experts, read_profile
+    from quorum.train.mixture import prune_experts as pruned
 
     places = choose_experts(read_profile(given.experts), given.what, given.seed)
     pruned(given.model, places, given.out)
@@ -178,7 +178,7 @@ def keep_profile(profile: Path, kept: Path) -> None:
     Raises:
         BadInput: it is no profile, or what lies there was made by another.
     """
-    from quorum.train.experts.choice import read_profile, write_profile
+    from quorum.train.expert_profile import read_profile, write_profile
 
     found = read_profile(profile)
     if kept.exists() and read_profile(kept) != found:
@@ -190,8 +190,8 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
     """The settings that ask each pruned model."""
     import shutil
 
-    from quorum.train.experts.choice import Chosen, choose_experts, read_profile
-    from quorum.train.experts.weights import prune_experts as pruned
+    from quorum.train.expert_profile import Chosen, choose_experts, read_profile
+    from quorum.train.mixture import prune_experts as pruned
 
     found, arms = read_profile(given.experts), {}
     choices: list[tuple[str, Chosen, int]] = [("prune super", "super", given.seed)]
@@ -207,7 +207,7 @@ def pruned_arms(given: argparse.Namespace) -> dict[str, dict[str, str]]:
 
 def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     """The settings that ask each adapter, after its training on the same rows with the same settings."""
-    from quorum.train.experts.choice import read_profile
+    from quorum.train.expert_profile import read_profile
 
     arms = {}
     choices = [("LoRA super", "super", given.seed)]
@@ -228,7 +228,7 @@ def draw_seeds(profile: "ExpertProfile", first: int, draws: int) -> list[int]:
     Raises:
         BadInput: there are not so many different draws in a thousand.
     """
-    from quorum.train.experts.choice import choose_experts
+    from quorum.train.expert_profile import choose_experts
 
     known: dict[frozenset[str], int] = {}
     for seed in range(first, first + 1000):

@@ -14,7 +14,7 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     from quorum.data.split import TrainingFolds
     from quorum.train.build_rows import TrainingRows
-    from quorum.train.rows.row import TrainingRow
+    from quorum.train.row import TrainingRow
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ def main() -> int:
     args = parser.parse_intermixed_args()  # settings may stand behind the options
 
     from quorum.config import apply_overrides, read_table
-    from quorum.train.rows.formats import detect_format, read_rows, write_explained, write_rows
+    from quorum.train.row_files import detect_row_format, read_rows, write_explanations, write_rows
 
-    if detect_format(args.file) is not None:
+    if detect_row_format(args.file) is not None:
         if args.format == "explain":
             raise BadInput(f"{args.file} holds rows; explanations are written from questions")
         rows = read_rows(args.file)
@@ -65,12 +65,12 @@ def main() -> int:
     folds = folds_of(args, table)
     if args.format == "explain":
         solved = [question for question in folds.questions if question.answer is not None]
-        write_explained(solved, args.out)
+        write_explanations(solved, args.out)
         words = sum(len(f"{each.text} {each.rationale or ''}".split()) for each in solved)
         return say(args, Account(len(solved), str(args.out), args.format, words, len(folds.questions)))
     taught = taught_by(folds, table)
     write_rows(taught.rows, args.out, args.format)
-    told = (len(folds.questions), len(taught.examples), taught.apart, taught.unreasoned)
+    told = (len(folds.questions), len(taught.examples), taught.reserved, taught.without_rationale)
     return say(args, Account(len(taught.rows), str(args.out), args.format, words_of(taught.rows), *told))
 
 
@@ -84,7 +84,7 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
     from quorum.data.split import SPLIT, Split, read_split, training_folds
-    from quorum.train.rows.selection import select_folds
+    from quorum.train.selection import select_folds
     from quorum.train.settings import SelectionSettings
 
     if (args.split is None) == (not args.all):

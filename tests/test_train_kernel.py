@@ -22,7 +22,7 @@ from quorum.kaggle.bundle import build_kernel
 from quorum.question import Question
 from quorum.train.build_rows import build_rows
 from quorum.train.resume import clear_training
-from quorum.train.rows.formats import write_rows
+from quorum.train.row_files import write_rows
 from quorum.train.settings import RowSettings
 from tests.test_seq2seq import t5_folder
 from tests.tiny import tiny_model
@@ -85,7 +85,7 @@ def test_the_printed_kernel_trains_on_the_training_folds_and_the_infer_kernel_as
     assert all(set(ballot) == set("ABC") for ballot in ballots.values())
 
 
-def test_a_smoke_run_takes_a_few_steps_anew_beside_the_folder_of_the_training(folder, monkeypatch, capsys):
+def test_a_smoke_run_starts_anew_in_its_own_folder(folder, monkeypatch, capsys):
     smoke = folder / "taught-smoke"
     (smoke / "checkpoints" / "checkpoint-9").mkdir(parents=True)
     (smoke / "checkpoints" / "checkpoint-9" / "trainer_state.json").write_text("{}")
@@ -98,7 +98,7 @@ def test_a_smoke_run_takes_a_few_steps_anew_beside_the_folder_of_the_training(fo
     assert not (folder / "taught").exists()
 
 
-def test_only_a_folder_that_a_training_left_is_begun_anew(tmp_path):
+def test_only_a_folder_of_a_training_is_cleared(tmp_path):
     (tmp_path / "mine").touch()
     clear_training(tmp_path)
     clear_training(tmp_path / "nothing")
@@ -139,7 +139,7 @@ def learnt(folder, monkeypatch, *overrides):
 
 
 @pytest.mark.parametrize("form", ["prompt", "chat"])
-def test_rows_that_were_written_are_learnt_as_they_stand(folder, monkeypatch, form):
+def test_rows_from_a_file_are_used_unchanged(folder, monkeypatch, form):
     written_rows(folder, form)
     assert learnt(folder, monkeypatch, *BY_SPLIT) == learnt(folder, monkeypatch, "split=split.parquet")
     assert (folder / "taught" / "split.parquet").read_bytes() == (folder / "split.parquet").read_bytes()
@@ -154,7 +154,7 @@ def test_rows_of_held_out_or_unknown_questions_are_refused(folder, monkeypatch):
     assert "1 of 30 questions are unknown to the split of 40 questions: x" in learnt(folder, monkeypatch, *BY_SPLIT)
 
 
-def test_rows_without_ids_or_a_split_or_with_a_lesson_are_refused_with_the_way_out(folder, monkeypatch):
+def test_rows_without_ids_or_a_split_or_with_row_settings_are_refused_with_a_hint(folder, monkeypatch):
     written_rows(folder)
     for overrides in (ROWS, [*ROWS, "split=lost.parquet"]):
         assert "rows.jsonl holds rows: name the split" in learnt(folder, monkeypatch, *overrides)
@@ -164,7 +164,7 @@ def test_rows_without_ids_or_a_split_or_with_a_lesson_are_refused_with_the_way_o
     assert "rows.jsonl, row 1: it has no id, and without one no split" in learnt(folder, monkeypatch, *BY_SPLIT)
 
 
-def test_a_layout_says_that_fields_like_those_of_rows_hold_questions(folder, monkeypatch):
+def test_with_a_layout_fields_like_those_of_rows_are_read_as_questions(folder, monkeypatch):
     solved = [{"instruction": f"Is {n} even?", "input": "", "output": str(n % 2 == 0)} for n in range(40)]
     (folder / "asked.json").write_text(json.dumps(solved))
     layout = 'layout={question = "instruction", answer = "output", answer_kind = "boolean"}'
@@ -172,14 +172,14 @@ def test_a_layout_says_that_fields_like_those_of_rows_hold_questions(folder, mon
 
 
 @pytest.mark.parametrize("setting", ["split", "sampling.ids"])
-def test_a_split_or_a_draw_that_is_not_made_yet_is_told_with_what_makes_it(folder, monkeypatch, setting):
+def test_a_missing_split_or_sample_is_refused_with_the_command_that_makes_it(folder, monkeypatch, setting):
     told = learnt(folder, monkeypatch, f"{setting}=data/draw/none")
     assert told.startswith(
         "data/draw/none: no such file; scripts/draw.py train.csv --backend TOML draws ids and makes their split"
     )
 
 
-def test_training_folds_without_an_answer_are_told(folder, monkeypatch):
+def test_training_folds_without_an_answer_are_refused(folder, monkeypatch):
     rows = (folder / "train.csv").read_text().splitlines()
     (folder / "train.csv").write_text("\n".join([rows[0], *(row.rpartition(",")[0] + "," for row in rows[1:])]) + "\n")
     train = story("train", monkeypatch)
