@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from quorum.errors import BadInput
-from quorum.train.experts.choice import Expert, choose_experts, read_profile
+from quorum.train.experts.choice import choose_experts, read_profile
 from quorum.train.experts.weights import add_expert_adapter, check_others_unchanged
 from quorum.train.settings import CausalTuning, ExpertAdapterSettings
 
@@ -23,16 +23,12 @@ class ExpertAdapter:
                 f"trainer 'sft': experts needs engine auto or trl, method lora (bitsandbytes has no 4 bits for fused"
                 f" experts), dropout 0 and no targets; change {', '.join(wrong)}"
             )
-
-    @property
-    def places(self) -> list[Expert]:
-        """The experts that the adapter is about."""
-        chosen: Literal["super", "random"] = "random" if self.settings.adapt == "random" else "super"
-        return choose_experts(read_profile(self.settings.profile), chosen, self.settings.draw)
+        chosen: Literal["super", "random"] = "random" if settings.adapt == "random" else "super"
+        self.experts = choose_experts(read_profile(settings.profile), chosen, settings.draw)
 
     def attach(self, model: Any, tuning: CausalTuning) -> tuple[Any, str]:
         """Return the model with the adapter, and a line about what it trains."""
-        return add_expert_adapter(model, self.places, self.settings.adapt, rank=tuning.rank, alpha=tuning.alpha)
+        return add_expert_adapter(model, self.experts, self.settings.adapt, rank=tuning.rank, alpha=tuning.alpha)
 
     def check(self, model: Any) -> None:
         """Refuse a trained model in which other experts have changed.
@@ -40,4 +36,4 @@ class ExpertAdapter:
         Raises:
             BadInput: the optimizer changed them without a gradient.
         """
-        check_others_unchanged(model, self.places)
+        check_others_unchanged(model, self.experts)

@@ -165,6 +165,8 @@ class CausalTuning:
         BadInput: a number out of its range.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"adapt": "experts.adapt", "draw": "experts.draw"}
+
     model: str = field(metadata={"help": "Hub id or folder."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
     engine: Literal["auto", "unsloth", "trl"] = field(
@@ -223,6 +225,15 @@ class ExpertAdapterSettings:
         }
     )
     draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum experts prune` uses the same."})
+
+
+@dataclass(frozen=True)
+class ExpertsTable:
+    """The table `[trainer.experts]`, where there is one."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"experts as text": "experts.profile"}
+
+    experts: ExpertAdapterSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
