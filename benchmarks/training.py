@@ -168,7 +168,7 @@ def by_quorum(work: Mapping[str, Any]) -> dict[str, Any]:
     ends: list[float] = []
     with tempfile.TemporaryDirectory(dir=work["out"]) as folder:
         tuning = CausalTuning(
-            work["model"],
+            model=work["model"],
             engine="trl",
             steps=work["steps"],
             batch=work["batch"],

@@ -155,9 +155,9 @@ def compare(given: argparse.Namespace) -> None:
         "sample": "",
         "limits.journal": "",
     }
-    learnt: dict[str, Any] = {"train": parts["train"], "split": parts["split"], "trainer.model": given.model}
+    learnt: dict[str, Any] = {"train": parts["train"], "split.file": parts["split"], "trainer.model": given.model}
     if not any(question.choices for question in read_questions(Path(parts["heldout"]))):
-        asked |= {"prompt": "cot", "backend.method": "generate"}
+        asked |= {"prompt.style": "cot", "backend.method": "generate"}
         learnt |= {"rows.style": "cot", "rows.target": "rationale"}
     arms = {"base": {"backend.model": given.model}, **pruned_arms(given), **trained_arms(given, learnt)}
     files = {}
@@ -215,8 +215,8 @@ def trained_arms(given: argparse.Namespace, learnt: Mapping[str, Any]) -> dict[s
     choices += [(arm, "random", seed) for arm, seed in zip(randoms("LoRA", given.draws), seeds, strict=True)]
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", given.seed)]:
         out = folder_of(given, arm)
-        run = {"run": arm, "out": str(out), "trainer.adapt": adapt, "trainer.draw": draw}
-        run["trainer.experts"] = str(given.experts)
+        run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
+        run["trainer.experts.profile"] = str(given.experts)
         kernel("train", KERNELS / "train-sft.toml", {**learnt, **run, **settings_of(given.learn)})
         arms[arm] = {"backend.model": given.model, "backend.adapter": str(out / "adapter")}
     return arms

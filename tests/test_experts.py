@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 
 import experts as script
-from quorum.config import from_table
 from quorum.data.read import read_questions, write_questions
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
@@ -37,8 +36,7 @@ from quorum.train.expert_profile import (
 from quorum.train.experts.layers import find_fused_experts
 from quorum.train.merge import compare_letters, merge_adapter
 from quorum.train.mixture import profile_experts, prune_experts
-from quorum.train.settings import CausalTuning
-from quorum.train.sft import tune_causal
+from quorum.train.trainer import train_model
 from tests.largest import largest_rows, write_largest
 from tests.real import real_data
 from tests.tiny import tiny_model
@@ -310,10 +308,10 @@ QUICK: dict[str, Any] = {"engine": "trl", "steps": 4, "batch": 4, "learning_rate
 def tuned(
     folder: Path, kind: str, out: Path, adapt: str, said: list[str] | None = None, **given: Any
 ) -> TrainingResult:
-    table = {"model": str(planted(folder, kind)), "experts": str(profile_of(folder, kind)), "adapt": adapt}
-    tuning = from_table(CausalTuning, table | QUICK | given, "test")
+    experts = {"profile": str(profile_of(folder, kind)), "adapt": adapt}
+    table = {"name": "sft", "model": str(planted(folder, kind)), "experts": experts}
     say = (said if said is not None else []).append
-    return tune_causal(tuning, largest_rows(16), out, lambda done, total: None, say)
+    return train_model(table | QUICK | given, largest_rows(16), out, lambda done, total: None, say)
 
 
 @each_mixture
@@ -376,7 +374,8 @@ def test_a_shared_expert_gets_an_adapter_of_its_own(folder: Path, tmp_path: Path
     base, found = str(planted(folder, "deepseek_v2")), read_profile(profile_of(folder, "deepseek_v2"))
     loud = tuple(replace(peak, output_max=9e9) if peak.place == Expert(1, None) else peak for peak in found.peaks)
     write_profile(replace(found, peaks=loud), tmp_path / "experts.json")
-    trained = tuned(folder, "deepseek_v2", tmp_path, "super", steps=2, experts=str(tmp_path / "experts.json"))
+    experts = {"profile": str(tmp_path / "experts.json"), "adapt": "super"}
+    trained = tuned(folder, "deepseek_v2", tmp_path, "super", steps=2, experts=experts)
     merge_adapter(base, trained.folder, tmp_path / "merged", "float32")
     moved = {f"model.layers.1.mlp.shared_experts.{projection}_proj.weight" for projection in ("gate", "up", "down")}
     assert differing(weights_of(base), weights_of(tmp_path / "merged")) == moved
@@ -412,9 +411,10 @@ def test_a_model_with_another_name_for_attention_has_no_such_control() -> None:
 
 def test_a_file_that_is_not_a_profile_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "experts.json").write_text("{}")
-    tuning = CausalTuning("no/such/model", engine="trl", adapt="super", experts=str(tmp_path / "experts.json"))
+    experts = {"profile": str(tmp_path / "experts.json"), "adapt": "super"}
+    table = {"name": "sft", "model": "no/such/model", "engine": "trl", "experts": experts}
     with pytest.raises(BadInput, match="experts.json: not an expert profile"):
-        tune_causal(tuning, largest_rows(4), tmp_path / "out", lambda done, total: None)
+        train_model(table, largest_rows(4), tmp_path / "out", lambda done, total: None)
 
 
 @pytest.mark.parametrize(
@@ -422,14 +422,19 @@ def test_a_file_that_is_not_a_profile_is_refused_before_the_model_is_loaded(tmp_
     [
         ({"engine": "unsloth"}, "engine auto or trl"),
         ({"method": "qlora"}, "bitsandbytes has no 4 bits for fused experts"),
-        ({"method": "full"}, "not so method"),
-        ({"dropout": 0.1, "targets": ["q_proj"]}, "not so dropout, targets"),
-        ({"experts": ""}, "experts, a profile of scripts/experts.py, and adapt go together"),
+        ({"method": "full"}, "change method"),
+        ({"dropout": 0.1, "targets": ["q_proj"]}, "change dropout, targets"),
+        ({"experts": {"adapt": "super"}}, r"setting 'experts\.profile' is missing"),
+        ({"experts": {"profile": "e.json"}}, r"setting 'experts\.adapt' is missing"),
+        ({"experts": "e.json"}, r"`experts = 'e\.json'` is now written `experts\.profile = 'e\.json'`"),
+        ({"adapt": "super"}, r"setting `adapt` is now called `experts\.adapt`"),
+        ({"draw": 7}, r"setting `draw` is now called `experts\.draw`"),
     ],
 )
 def test_settings_that_are_incompatible_with_chosen_experts_are_refused(given: dict[str, Any], told: str) -> None:
+    table = {"name": "sft", "model": "m", "experts": {"profile": "e.json", "adapt": "super"}}
     with pytest.raises(BadInput, match=told):
-        from_table(CausalTuning, {"model": "m", "adapt": "super", "experts": "e.json"} | given, "test")
+        train_model(table | given, largest_rows(4), Path("out"), lambda done, total: None)
 
 
 # --- the script

@@ -36,7 +36,9 @@ OWN = Template(
     passage="[{passage}]\n",
     hints={"arithmetic": "Count.", "*": "It is about {subject}."},
 )
-OWN_VERDICT = VerdictTemplate("Right?", "{context}{text} {choices}{proposed}?", "{label}:{choice} ")
+OWN_VERDICT = VerdictTemplate(
+    instruction="Right?", question="{context}{text} {choices}{proposed}?", choice="{label}:{choice} "
+)
 STYLES: tuple[Style, ...] = ("letter", "cot")
 BACKGROUND = ["Orla lies on an island.", "{passage} {0}"]
 
@@ -95,7 +97,7 @@ def test_a_prompt_is_what_its_golden_file_says(name, prompt, request):
 @pytest.mark.parametrize("language", WORDINGS)
 def test_the_frame_of_each_language_is_what_its_golden_file_says(language, request):
     asked = [
-        render_prompt(question, style, [question], (), Template(language))
+        render_prompt(question, style, [question], (), Template(language=language))
         for question in (WORKED, OPEN)
         for style in STYLES
     ]
@@ -145,7 +147,7 @@ SAID = WORDS.map(lambda text: text if text.strip() else "x" + text)
     rationale=SAID,
     passage=WORDS,
     style=st.sampled_from(["letter", "cot", "option"]),
-    template=st.sampled_from([Template(), OWN, Template("de", hints={"*": "On {subject}."})]),
+    template=st.sampled_from([Template(), OWN, Template(language="de", hints={"*": "On {subject}."})]),
 )
 def test_what_a_question_says_changes_nothing_in_the_frame(
     text, choices, context, subject, rationale, passage, style: Style, template
@@ -177,7 +179,7 @@ def test_what_a_question_says_changes_nothing_in_the_frame_of_a_verdict(text, ch
 @pytest.mark.parametrize("language", WORDINGS)
 @pytest.mark.parametrize("question", [WORKED, UP, OPEN, CODE])
 def test_an_answer_after_its_reasoning_is_read_back_in_every_language(language, question):
-    written = format_answer(question, "cot", Template(language))
+    written = format_answer(question, "cot", Template(language=language))
     reading = parse_reply(written, question.labels, question.choices)
     assert (reading.label, reading.reason) == (question.answer, "answer")
 
@@ -206,8 +208,8 @@ def test_an_example_shows_what_would_be_written_behind_its_own_prompt(style):
 def test_a_script_gives_four_languages_away_and_all_else_is_english(text, language):
     question = Question("q", text, ("1", "2"))
     assert detect_language(question) == language
-    assert render_prompt(question, "letter", template=Template("auto")) == render_prompt(
-        question, "letter", template=Template(language)
+    assert render_prompt(question, "letter", template=Template(language="auto")) == render_prompt(
+        question, "letter", template=Template(language=language)
     )
 
 
@@ -250,7 +252,7 @@ def test_a_template_that_can_not_be_filled_is_refused(table, found):
 
 @pytest.mark.parametrize("table", [{"question": "{text}"}, {"instruction": "{x}"}, {"choice": "{label}"}])
 def test_a_verdict_template_that_can_not_be_filled_is_refused(table):
-    with pytest.raises(BadInput, match="verdict template"):
+    with pytest.raises(BadInput, match=r"refine\.verdict"):
         from_table(VerdictTemplate, table, "verdict")
 
 

@@ -37,8 +37,8 @@ def pool() -> Iterator[Callable[..., RayPool]]:
     made: list[RayPool] = []
 
     def make(opened: Callable[[Mapping[str, Any]], Backend] = open_backend, **settings: Any) -> RayPool:
-        settings = {"share": 7, **settings}
-        made.append(RayPool(RaySettings(inner=FAKE, **settings), opener=opened))
+        settings = {"inner": FAKE, "share": 7, **settings}
+        made.append(RayPool(RaySettings(**settings), opener=opened))
         return made[-1]
 
     yield make

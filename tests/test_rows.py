@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.asker import make_asker
+from quorum.ask.asker import make_asker, read_examples
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import parse_reply
 from quorum.ask.retrieve import RetrievedContext, Retriever
@@ -58,9 +58,9 @@ def test_a_row_is_the_prompt_of_inference_and_its_answer(lesson, completions):
 
 
 def test_a_rationale_comes_before_the_letter_in_a_form_that_the_parser_reads():
-    taught = build_rows(make_folds(ALL), REASONED, template=Template("ko"))
+    taught = build_rows(make_folds(ALL), replace(REASONED, template=Template(language="ko")))
     rows = {row.prompt.question_id: row for row in taught.rows}
-    assert rows["q1"].prompt == render_prompt(EVEN, "cot", template=Template("ko"))
+    assert rows["q1"].prompt == render_prompt(EVEN, "cot", template=Template(language="ko"))
     assert rows["q1"].completion == "2 is twice 1.\n정답: B"
     assert [parse_reply(row.completion, row.prompt.labels).label for row in taught.rows] == ["B", "B", "16", "B", "A"]
 
@@ -142,10 +142,10 @@ def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_
 def test_examples_that_are_not_solved_or_too_few_are_refused(tmp_path):
     write_questions([replace(question(1), answer=None)], tmp_path / "unsolved.parquet")
     with pytest.raises(BadInput, match="1 examples have no answer, n001 among them"):
-        ExampleSettings(tmp_path / "unsolved.parquet").read()
+        read_examples(ExampleSettings(tmp_path / "unsolved.parquet"))
     write_questions([question(1)], tmp_path / "one.parquet")
-    with pytest.raises(BadInput, match="3 are to be shown, and there are 1"):
-        ExampleSettings(tmp_path / "one.parquet", count=3).read()
+    with pytest.raises(BadInput, match=r"prompt\.examples\.count is 3, but there are only 1 examples"):
+        read_examples(ExampleSettings(tmp_path / "one.parquet", count=3))
 
 
 def test_a_pool_as_small_as_the_examples_is_the_same_before_each_question():

@@ -188,7 +188,7 @@ def told_rows(count: int, seed: int) -> list[TrainingRow]:
 def test_a_tiny_model_learns_the_answers_of_its_rows(tmp_path: Path) -> None:
     held_out = told_rows(200, seed=9)
     prompts, answers = [row.prompt for row in held_out], [row.answer for row in held_out]
-    tuning = CausalTuning(base(), engine="trl", method="full", steps=90, batch=16, learning_rate=0.003)
+    tuning = CausalTuning(model=base(), engine="trl", method="full", steps=90, batch=16, learning_rate=0.003)
     trained = tune_causal(tuning, told_rows(600, seed=1), tmp_path, lambda done, total: None)
     right = [
         [
@@ -331,7 +331,7 @@ def test_too_little_memory_is_reported_with_hints(tmp_path: Path, monkeypatch: p
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", full)
-    with pytest.raises(BadInput, match=r"out of memory with batch = 4 of max_tokens = 2048; use a smaller batch"):
+    with pytest.raises(BadInput, match=r"out of memory with batch = 4 of max_tokens = 2048; hint: a smaller batch"):
         quick(tmp_path)
 
 
@@ -355,11 +355,11 @@ def test_a_broken_unsloth_ends_only_a_run_that_requires_it(
     monkeypatch.setenv("UNSLOTH_DISABLE_STATISTICS", "1")
     said: list[str] = []
     if engine == "auto":
-        assert not sft._start_unsloth(CausalTuning("m", engine=engine), tmp_path, said.append)
-        assert said[0].endswith('engine = "trl" needs no Unsloth: TRL trains instead')
+        assert not sft._start_unsloth(CausalTuning(model="m", engine=engine), tmp_path, said.append)
+        assert said[0].endswith('engine = "trl" needs no Unsloth; training with TRL instead')
     else:
         with pytest.raises(BadInput, match="engine unsloth cannot be imported"):
-            sft._start_unsloth(CausalTuning("m", engine=engine), tmp_path, said.append)
+            sft._start_unsloth(CausalTuning(model="m", engine=engine), tmp_path, said.append)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3_moe"])

@@ -38,9 +38,9 @@ class VerdictTemplate:
 
     def __post_init__(self) -> None:
         places = ("context", "text", "choices", "proposed")
-        check_places(self.instruction, (), (), "verdict template: instruction")
-        check_places(self.question, places, places, "verdict template: question")
-        check_places(self.choice, ("label", "choice"), ("label", "choice"), "verdict template: choice")
+        check_places(self.instruction, (), (), "refine.verdict.instruction")
+        check_places(self.question, places, places, "refine.verdict.question")
+        check_places(self.choice, ("label", "choice"), ("label", "choice"), "refine.verdict.choice")
 
 
 BUILT_IN_VERDICT = VerdictTemplate()

@@ -30,16 +30,12 @@ class ExpertAdapter:
                 f"trainer 'sft': experts needs engine auto or trl, method lora (bitsandbytes has no 4 bits for fused"
                 f" experts), dropout 0 and no targets; change {', '.join(wrong)}"
             )
-
-    @property
-    def places(self) -> list[Expert]:
-        """Return the experts that are adapted, or whose layers' attention is adapted."""
-        chosen: Literal["super", "random"] = "random" if self.settings.adapt == "random" else "super"
-        return choose_experts(read_profile(self.settings.profile), chosen, self.settings.draw)
+        chosen: Literal["super", "random"] = "random" if settings.adapt == "random" else "super"
+        self.experts = choose_experts(read_profile(settings.profile), chosen, settings.draw)
 
     def attach(self, model: Any, tuning: CausalTuning) -> tuple[Any, str]:
         """Return the model with the adapter, and a line about the weights that it trains."""
-        return add_expert_adapter(model, self.places, self.settings.adapt, rank=tuning.rank, alpha=tuning.alpha)
+        return add_expert_adapter(model, self.experts, self.settings.adapt, rank=tuning.rank, alpha=tuning.alpha)
 
     def check(self, model: Any) -> None:
         """Refuse a trained model in which other experts have changed.
@@ -47,7 +43,7 @@ class ExpertAdapter:
         Raises:
             BadInput: the optimizer changed them without a gradient.
         """
-        check_others_unchanged(model, self.places)
+        check_others_unchanged(model, self.experts)
 
 
 def add_expert_adapter(model: Any, places: Sequence[Expert], adapt: Adapt, *, rank: int, alpha: int) -> tuple[Any, str]:

@@ -154,7 +154,7 @@ def read_profile(path: Path) -> ExpertProfile:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             f"{path}: not an expert profile ({type(error).__name__}: {error}); "
-            "scripts/experts.py profile MODEL QUESTIONS writes one"
+            "`quorum profile-experts MODEL QUESTIONS` writes one"
         ) from None
 
 

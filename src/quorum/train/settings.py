@@ -69,7 +69,7 @@ class SelectionSettings:
     """Which questions of the training folds are trained on; by default all of them."""
 
     ids: Path | None = field(
-        default=None, metadata={"help": "CSV file with a column id, as `quorum sample` writes it."}
+        default=None, metadata={"help": "CSV file with a column id, as `quorum sample-train` writes it."}
     )
     longest: int = field(
         default=0, metadata={"help": "Most tokens of passage, text, choices and rationale together; 0: no limit."}
@@ -168,6 +168,8 @@ class CausalTuning:
         BadInput: a number is out of its range.
     """
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"adapt": "experts.adapt", "draw": "experts.draw"}
+
     model: str = field(metadata={"help": "Hub id or folder."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
     engine: Literal["auto", "unsloth", "trl"] = field(
@@ -219,13 +221,22 @@ class CausalTuning:
 class ExpertAdapterSettings:
     """Settings of an adapter on chosen experts of a mixture, in place of ordinary LoRA: `[trainer.experts]`."""
 
-    profile: Path = field(metadata={"help": "Profile written by `quorum experts profile`."})
+    profile: Path = field(metadata={"help": "Profile written by `quorum profile-experts`."})
     adapt: Literal["super", "random", "attention"] = field(
         metadata={
             "help": "The super experts; as many random ones of the same layers; or the attention of those layers."
         }
     )
-    draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum experts prune` uses the same."})
+    draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum prune-experts` uses the same."})
+
+
+@dataclass(frozen=True)
+class ExpertsTable:
+    """The optional table `[trainer.experts]`."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"experts as text": "experts.profile"}
+
+    experts: ExpertAdapterSettings | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from quorum.console import Progress
 from quorum.errors import BadInput
 from quorum.train.callbacks import TrainingResult
 from quorum.train.row import TrainingRow
-from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, Seq2seqTuning
+from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, ExpertsTable, Seq2seqTuning
 
 
 def list_trainer_settings() -> dict[str, type]:
@@ -50,11 +50,9 @@ def train_model(
             from quorum.train.expert_adapter import ExpertAdapter
             from quorum.train.sft import tune_causal
 
-            experts = rest.pop("experts", None)
+            experts = from_table(ExpertsTable, {"experts": rest.pop("experts", "")}, where).experts
             tuning = from_table(CausalTuning, rest, where)
-            adapter = None
-            if experts is not None:
-                adapter = ExpertAdapter(from_table(ExpertAdapterSettings, experts, where, "experts."), tuning)
+            adapter = ExpertAdapter(experts, tuning) if experts else None
             return tune_causal(tuning, rows, out, progress, report, adapter)
         case "seq2seq":
             from quorum.train.seq2seq import tune_seq2seq

@@ -70,4 +70,4 @@ def explain_out_of_memory(found: str, hint: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise BadInput(f"out of memory with {found}; use {hint}") from error
+        raise BadInput(f"out of memory with {found}; hint: {hint}") from error
