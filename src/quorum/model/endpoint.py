@@ -71,8 +71,8 @@ class Endpoint:
         letter: request the log-probabilities of the first token and read the labels from them. Tokens are compared
             without white space; probabilities are normalised over the labels among the `top_logprobs`, and labels that
             are not among them are left out. If the server returns none, or the labels have less than half of the
-            probability mass, the text of the reply is used alone.
-        generate: use the text alone.
+            probability mass, only the text of the reply is used.
+        generate: use only the text.
 
     Too many requests (429), server errors (5xx), timeouts and lost connections are retried `retries` times, after 0.5,
     1, 2 … seconds with a seeded jitter, or after the time in Retry-After. A question for which all attempts fail, or

@@ -29,10 +29,10 @@ class Neighbour:
 
     Nearest is the highest cosine of character TF-IDF; ties go to the first. A question that is itself in `solved` finds
     itself, so pass questions of the training folds, where neither it nor its near-duplicates are. The prompt is
-    compared with the text of the solved questions alone, so prompts of style `bare` compare best.
+    compared only with the text of the solved questions, so prompts of style `bare` compare best.
 
     `by` = `text` chooses the label whose option has the text of the neighbour's answer; if no option or several have
-    it, all labels get the same weight. `by` = `letter` chooses the neighbour's letter, whatever its option is here; if
+    it, all labels get the same weight. `by` = `letter` chooses the neighbour's letter and ignores the options; if
     the prompt has no such label, all labels get the same weight.
 
     Raises:
