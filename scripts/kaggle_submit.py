@@ -62,7 +62,7 @@ def main() -> int:
         patience = make_dry_run_policy()
         kaggle = make_dry_run_client("you", partial(print, file=sys.stdout, flush=True))
     else:
-        patience = RetryPolicy(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
+        patience = RetryPolicy(clock=time.monotonic, sleep=time.sleep, total=arguments.wait * 3600)
         kaggle = sign_in(patience)
 
     ref = arguments.ref

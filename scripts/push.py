@@ -35,7 +35,7 @@ def main() -> int:
     from quorum.kaggle.metadata import METADATA_FILE
     from quorum.kaggle.upload import DATASET_FILE, VARIATION_FILE, upload_dataset, upload_model
 
-    patience = RetryPolicy(clock=time.monotonic, sleep=time.sleep, whole=arguments.wait * 3600)
+    patience = RetryPolicy(clock=time.monotonic, sleep=time.sleep, total=arguments.wait * 3600)
     kinds = [name for name in (METADATA_FILE, DATASET_FILE, VARIATION_FILE) if (arguments.folder / name).is_file()]
     if len(kinds) != 1:
         raise BadInput(
@@ -65,7 +65,14 @@ def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int
     """Pushes, waits and reads back."""
     from quorum.disk import replace_file
     from quorum.kaggle.metadata import read_kernel_metadata
-    from quorum.kaggle.push import PUSHED_FILE, PushedVersion, fetch_kernel, likely_cause, push_kernel, wait_for_kernel
+    from quorum.kaggle.push import (
+        PUSHED_FILE,
+        PushedVersion,
+        fetch_kernel,
+        find_likely_cause,
+        push_kernel,
+        wait_for_kernel,
+    )
 
     if arguments.version is not None:
         pushed = PushedVersion(read_kernel_metadata(arguments.folder).id, arguments.version)
@@ -88,7 +95,7 @@ def run_kernel(kaggle: Any, patience: Any, arguments: argparse.Namespace) -> int
         fetched = fetch_kernel(kaggle, pushed, folder, patience)
     except BadInput as error:
         raise BadInput(f"{error}; read it back with --version {pushed.version}") from None
-    cause = likely_cause(fetched.lines, failure) if failure else None
+    cause = find_likely_cause(fetched.lines, failure) if failure else None
     if arguments.json:
         print_json(told | {"cause": cause, "files": [str(path) for path in fetched.files]})
         return FOUND if failure else DONE

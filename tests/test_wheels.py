@@ -66,7 +66,7 @@ def test_a_dependency_that_is_there_from_an_earlier_download_does_not_count(tmp_
     assert done.stderr == "error: pins.txt: what it names needs beta==1.0 too; name it there\n"
 
 
-def test_a_wheel_that_nobody_needs_any_more_goes(tmp_path, index):
+def test_a_wheel_that_is_not_needed_is_removed(tmp_path, index):
     run(tmp_path, index, "alpha==1.0\nbeta==1.0\n")
     done = run(tmp_path, index, "beta==1.0\n")
     assert done.returncode == 0, done.stderr
