@@ -46,7 +46,7 @@ def test_infer_answers_every_question_and_fills_the_unread_from_the_prior(folder
 def test_a_legal_submission_lies_there_before_a_model_that_can_not_load(folder):
     done = run(folder, "infer", SETTINGS + '[backend]\nname = "encoder"\nmodel = "./none"\n')
     assert done.returncode == 2
-    assert "can't be loaded" in done.stderr
+    assert "cannot be loaded" in done.stderr
     assert "Traceback" not in done.stderr
     assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,A\nq2,A\n"
 

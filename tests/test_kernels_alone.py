@@ -89,7 +89,7 @@ def test_a_rerun_with_ten_times_the_questions_and_unseen_ids_is_answered(kernels
     [
         ("encoder-tuned", (), "quorum-train-encoder/model is not mounted", "AA"),
         ("vote", (), "quorum-encoder/test.parquet is not mounted", "BB"),  # it reads train, whose answers are all B
-        ("causal", ("gpus=99",), "GPUs, where the kernel's machine_shape stands for 99", "CA"),
+        ("causal", ("gpus=99",), "GPUs, but the kernel's machine_shape has 99", "CA"),
         ("vllm-7b", ("gpus=0",), "quorum-wheels is not mounted", "CA"),
     ],
 )
