@@ -446,7 +446,7 @@ SECRETS = [
 @pytest.mark.parametrize("secret", SECRETS)
 def test_a_secret_in_a_module_or_a_setting_is_refused_and_not_printed(tale, secret):
     write_module(tale, "word", f'{WORD}\nKEY = "{secret}"\n')
-    with pytest.raises(BadInput, match="something that looks like a secret would be pushed: line") as refused:
+    with pytest.raises(BadInput, match="a possible secret would be pushed: line") as refused:
         built(tale)
     assert secret not in str(refused.value)
 

@@ -52,8 +52,8 @@ def test_every_kernel_of_the_project_builds_with_metadata_that_holds(kernels, na
     assert done.returncode == 0, done.stdout
 
 
-QLORA = ("trainer.dtype=float32", "trainer.steps=3", "held_out=0.3")  # a CPU's bfloat16 would do, its float16 is slow
-SHORT = ("trainer.epochs=1.0", "trainer.batch=4", "trainer.frozen_layers=5", "held_out=0.3")
+QLORA = ("trainer.dtype=float32", "trainer.steps=3", "split.held_out=0.3")  # a CPU's bfloat16 would do, its float16 is slow
+SHORT = ("trainer.epochs=1.0", "trainer.batch=4", "trainer.frozen_layers=5", "split.held_out=0.3")
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_the_kernels_of_language_models_run_alone_with_the_package_s_very_bytes(
         tmp_path,
         "train-flan-t5",
         "trainer.epochs=1.0",
-        "held_out=0.3",
+        "split.held_out=0.3",
         compared=weights,
         alone=CPU,
     )

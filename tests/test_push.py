@@ -459,9 +459,7 @@ def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
 def test_a_source_with_a_secret_in_it_is_not_pushed(stub, kaggle, tmp_path):
     folder = built(tmp_path / "k")
     (folder / "answer.py").write_text(f"print(1)\nKEY = '{'ghp_' + 'a1B2' * 9}'\n")
-    with pytest.raises(
-        BadInput, match=r"answer\.py: something that looks like a secret would be pushed: line 2: a GitHub token"
-    ):
+    with pytest.raises(BadInput, match=r"answer\.py: a possible secret would be pushed: line 2: a GitHub token"):
         push_kernel(kaggle, folder, patient())
     assert stub.asked == []
 

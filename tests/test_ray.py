@@ -98,7 +98,7 @@ def test_a_killed_workers_share_is_asked_again_and_nothing_is_lost(
 
 
 def test_a_share_that_kills_every_worker_ends_in_one_line(pool: Callable[..., RayPool], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="3 workers died of the prompts from 35 on"):
+    with pytest.raises(BadInput, match="3 workers died on the prompts from 35 on"):
         pool(dying(tmp_path, "q40", deaths=99)).answer(PROMPTS)
 
 

@@ -92,7 +92,9 @@ def quick(out: Path, rows: int = 24, report: Any = lambda text: None, **given: A
 @pytest.mark.slow
 def test_trl_trains_an_adapter_with_a_proven_mask(folder: Path) -> None:
     out, by_trl = folder / "trl", finished(folder, "trl")
-    assert "label mask proven on all 90 rows, and on 16 as they are batched: 180 tokens are learnt" in by_trl.stderr
+    assert (
+        "label mask checked on all 90 rows, and on 16 in the trainer's batches: 180 tokens are learned" in by_trl.stderr
+    )
     assert by_trl.stdout == ""
     assert curve(out)[0][1] > 2 * curve(out)[-1][1]
     assert {path.name for path in (out / "adapter").iterdir()} == {
@@ -112,7 +114,7 @@ def test_unsloth_learns_what_trl_learns(folder: Path) -> None:
     done = finished(folder, "unsloth")
     finished(folder, "trl")
     assert "Unsloth" in done.stdout + done.stderr
-    assert "label mask proven on all 90 rows, and on 16 as they are batched" in done.stderr
+    assert "label mask checked on all 90 rows, and on 16 in the trainer's batches" in done.stderr
     assert [step for step, _ in curve(folder / "unsloth")] == [step for step, _ in curve(folder / "trl")]
     losses = [[loss for _, loss in curve(folder / engine)] for engine in ("unsloth", "trl")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -162,7 +164,7 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
     assert config["dtype"] == "float16"
     again = subprocess.run(merge, cwd=folder, capture_output=True, text=True, check=False)
     assert again.returncode == 2
-    assert f"{whole} is there already" in again.stderr
+    assert f"{whole} exists already" in again.stderr
 
 
 def test_a_merged_model_with_other_answers_is_reported_by_question() -> None:

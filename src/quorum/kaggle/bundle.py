@@ -66,7 +66,7 @@ def build_kernel(
 
     Raises:
         BadInput: imports are circular, a top-level name has two meanings, an import is not possible in one file, a
-            setting is wrong, a requirement has no version, something looks like a secret, or the script is larger than
+            setting is wrong, a requirement has no version, there is a possible secret, or the script is larger than
             Kaggle's limit.
     """
     main_module = read_module(str(story), story)
@@ -98,7 +98,7 @@ def build_kernel(
         ]
     )
     if secrets := find_secrets(code):
-        raise BadInput(f"{name}: something that looks like a secret would be pushed: {list_some(secrets)}")
+        raise BadInput(f"{name}: a possible secret would be pushed: {list_some(secrets)}")
     text = _make_header(name, story, main_module, commit, code) + code
     try:
         compile(text, f"{name}.py", "exec", dont_inherit=True)

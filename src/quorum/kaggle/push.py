@@ -77,7 +77,7 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
 
     Raises:
         BadInput: the metadata is wrong, belongs to another user, or names sources that Kaggle does not know; or the
-            source has something that looks like a secret.
+            source has a possible secret.
         KaggleError: Kaggle refused the push, or the outcome is unknown.
     """
     metadata = read_kernel_metadata(folder)
@@ -85,9 +85,7 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
         raise BadInput(f"{folder}: kernel {metadata.id} is not yours: you are signed in as {kaggle.user}")
     source = (folder / metadata.code_file).read_text(encoding="utf-8")
     if secrets := find_secrets(source):
-        raise BadInput(
-            f"{folder / metadata.code_file}: something that looks like a secret would be pushed: {list_some(secrets)}"
-        )
+        raise BadInput(f"{folder / metadata.code_file}: a possible secret would be pushed: {list_some(secrets)}")
     before = find_latest_version(kaggle, metadata, policy)
     waits = policy.waits()
     for left in range(policy.tries - 1, -1, -1):
@@ -198,8 +196,8 @@ def _check_complete(pushed: PushedVersion, missing: Mapping[str, Sequence[str]])
     if any(missing.values()):
         listed = "; ".join(f"{name} {', '.join(names)}" for name, names in missing.items() if names)
         raise BadInput(
-            f"{pushed.url} version {pushed.version} was saved and runs WITHOUT what Kaggle does not know or does "
-            f"not show you: {listed}. Stop it there, fix the sources and push again"
+            f"{pushed.url} version {pushed.version} was saved and runs WITHOUT sources or tags that Kaggle does not"
+            f" know or does not show you: {listed}. Stop it there, fix the sources and push again"
         )
     return pushed
 

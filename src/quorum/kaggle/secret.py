@@ -34,7 +34,7 @@ _ALLOWED = r"#.*\bno secret\b"  # a comment on the line itself
 
 
 def find_secrets(text: str) -> list[str]:
-    """Return where `text` has something like a secret, by form or randomness: "line 7: a GitHub token (ghp_…)".
+    """Return the possible secrets in `text`, found by form or randomness: "line 7: a GitHub token (ghp_…)".
 
     A line with the comment `# no secret` is skipped.
     """
@@ -60,7 +60,7 @@ def _find_long_runs(line: str) -> list[str]:
 
 
 def _is_random(run: str) -> bool:
-    """Return whether a run of characters looks random; words joined by dashes or by their capitals do not.
+    """Return whether a run of characters seems random; words joined by dashes or by their capitals do not.
 
     A random run has lower-case letters, capitals, digits, ten letters or digits in a row, and words of less than three
     characters on average. The Shannon entropy of its characters is at most 0.4 bits below that of random characters:

@@ -20,7 +20,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of backend can do."""
+    """The capabilities of a kind of backend."""
 
     generates: bool = False  # writes free text
     scores: bool = True  # gives each label a probability
