@@ -11,8 +11,8 @@ import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from quorum.ballot import Ballot
 from quorum.console import DONE, run_program
-from quorum.question import Ballot
 
 # what is fitted on half of the ballots and their answers: a function from a ballot to a better one
 Fit = Callable[[Sequence[Ballot], Sequence[str]], Callable[[Ballot], Ballot]]
@@ -26,13 +26,8 @@ def main() -> int:
 
     import numpy as np
 
-    from quorum.judge.calibrate import (
-        expected_calibration_error,
-        fit_temperature,
-        heaviest,
-        negative_log_likelihood,
-        tempered,
-    )
+    from quorum.ballot import fit_temperature, heaviest, negative_log_likelihood, tempered
+    from quorum.judge.calibrate import expected_calibration_error
     from quorum.judge.letter_prior import count_letter_shares, estimate_corpus_prior, remove_prior
 
     probabilities, answers = _read(args.data)

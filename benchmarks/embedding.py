@@ -65,7 +65,7 @@ def found_texts(folder: Path, most: int) -> list[str]:
 
     background = find_competition(folder).background
     assert background is not None, f"{folder} has no background"
-    return [passage.searched for passage in read_background(background)][:most]
+    return [passage.search_text for passage in read_background(background)][:most]
 
 
 def engines(model: Any, folder: Path) -> dict[str, Read]:

@@ -15,8 +15,9 @@ from quorum.console import DONE, print_json, progress_bar, run_program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.question import Ballot, Prompt, Question
+    from quorum.question import Prompt, Question
 
     Render = Callable[[Sequence[Question]], list[Prompt]]
 
@@ -37,7 +38,7 @@ def main() -> int:
     from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.split import fold_pairs, held_out_questions, split_questions, training_folds
+    from quorum.data.split import iterate_folds, select_held_out, select_training_folds, split_questions
     from quorum.train.settings import EncoderTuning
 
     table = apply_overrides(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
@@ -45,11 +46,11 @@ def main() -> int:
         read_records(Path(table["train"]), from_table(Layout, table.get("layout", {}), "layout"))
     ).questions
     parts = split_questions(solved, table.get("held_out", 0.25), seed=table.get("seed", 42))
-    learnt = training_folds(parts, solved)
+    learnt = select_training_folds(parts, solved)
     render = renderer(learnt, table.get("retrieval", {}))
     trainer = {name: value for name, value in table["trainer"].items() if name != "name"}
     tuning = from_table(EncoderTuning, trainer, str(args.toml))
-    halves = islice(fold_pairs(learnt), args.folds) if args.folds else [(learnt, held_out_questions(parts, solved))]
+    halves = islice(iterate_folds(learnt), args.folds) if args.folds else [(learnt, select_held_out(parts, solved))]
     before: dict[str, Ballot] = {}
     after: dict[str, Ballot] = {}
     costs: list[dict[str, float]] = []
@@ -77,8 +78,8 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 
     def rendered(questions: "Sequence[Question]") -> "list[Prompt]":
         return [
-            render_prompt(question, "bare", passages=[passage.shown for passage in beside.passages])
-            for question, beside in zip(questions, retriever.shown(questions), strict=True)
+            render_prompt(question, "bare", passages=[passage.prompt_text for passage in beside.passages])
+            for question, beside in zip(questions, retriever.retrieve(questions), strict=True)
         ]
 
     return rendered

@@ -195,7 +195,7 @@ def bm25_rows(count: int, queries: int) -> Iterator[dict[str, Any]]:
         index = LexicalSearch(texts)
         build = spent()
     with cpu_seconds() as spent:
-        ours = [hits[0].score for hits in index.hits(asked, 10)]
+        ours = [hits[0].score for hits in index.search(asked, 10)]
         yield {"BM25": "bm25s", "n": count, "build CPU s": build, "queries a CPU s": len(ours) / spent()}
     try:
         from rank_bm25 import BM25Okapi
@@ -227,7 +227,7 @@ def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
     assert ground.background is not None, f"{folder} has no background"
     train, test = (repair_table(read_records(path, ground.layout)).questions for path in (ground.train, ground.test))
     passages = list(read_background(ground.background))
-    texts, questions = [passage.searched for passage in passages], [question.text for question in train]
+    texts, questions = [passage.search_text for passage in passages], [question.text for question in train]
     embed = load_embedder()
     with cpu_seconds() as spent:
         by_meaning = DenseSearch(make_vector_index(texts, embed, ""), embed)
@@ -236,9 +236,9 @@ def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
         each for each in train if not each.context and any(each.choice(each.answer or "A") in text for text in texts)
     ]
     for name, searches in shelves(by_meaning, LexicalSearch(texts)):
-        best = SearchIndex(texts, searches).best([each.text for each in facts], 5, [()] * len(facts))
+        best = SearchIndex(texts, searches).search([each.text for each in facts], 5, [()] * len(facts))
         ranks = [
-            next((rank for rank, hit in enumerate(hits) if each.choice(each.answer or "A") in texts[hit.place]), 99)
+            next((rank for rank, hit in enumerate(hits) if each.choice(each.answer or "A") in texts[hit.index]), 99)
             for each, hits in zip(facts, best, strict=True)
         ]
         yield {"answer in passage": name, "n": len(facts)} | recall_at(ranks)
@@ -246,9 +246,9 @@ def found_rows(folder: Path) -> Iterator[dict[str, Any]]:
     for name, searches in shelves(
         DenseSearch(make_vector_index(questions, embed, ""), embed), LexicalSearch(questions)
     ):
-        best = SearchIndex(questions, searches).best([test[twin.question].text for twin in same], 5, [()] * len(same))
+        best = SearchIndex(questions, searches).search([test[twin.question].text for twin in same], 5, [()] * len(same))
         ranks = [
-            next((rank for rank, hit in enumerate(hits) if train[hit.place].text == train[twin.other].text), 99)
+            next((rank for rank, hit in enumerate(hits) if train[hit.index].text == train[twin.other].text), 99)
             for twin, hits in zip(same, best, strict=True)
         ]
         yield {"twin in train": name, "n": len(same)} | recall_at(ranks)

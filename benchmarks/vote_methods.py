@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 BASELINES = ("best member", "majority", "top 3")
+WEIGHTED = ("weighted", "weighted top 3", "weighted top 5", "greedy", "stack", "blend")
+METHODS = ("auto", *BASELINES, *WEIGHTED)
 
 
 def main() -> int:
@@ -83,30 +85,25 @@ def repeated(
     answers: "pl.DataFrame", gold: "pl.DataFrame", labelled: int, repeats: int, progress: Any
 ) -> tuple[dict[str, list[float]], Counter[str], int]:
     """Method -> accuracy a repeat; what auto chose; how often it was below the best member by 1.96 paired errors."""
-    from quorum.judge.ensemble.select import apply_rule, select_rule
-    from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
-    from quorum.judge.ensemble.weighting import VOTE_METHODS, collect_labelled_ballots
+    from quorum.judge.poll import GoldQuestions, poll
 
     blind = {
-        "agreement (no labels)": apply_rule(answers, weigh_by_agreement(answers)),
-        "dawid-skene (no labels)": vote_dawid_skene(answers),
-        "glad (no labels)": vote_glad(answers),
+        f"{method} (no labels)": poll(answers, method=method).ballots for method in ("agreement", "dawid-skene", "glad")
     }
+    subjects = dict(gold.select("id", "subject").iter_rows())
     rights: dict[str, list[float]] = {}
     chosen, below = Counter[str](), 0
     for repeat in range(repeats):
         mixed = gold.sample(fraction=1.0, shuffle=True, seed=repeat)
-        ballots, rest = collect_labelled_ballots(answers, mixed.head(labelled).drop("subject")), mixed.tail(-labelled)
-        elections = {"auto": select_rule(ballots)} | {
-            method.name: select_rule(ballots, method.name) for method in VOTE_METHODS
-        }
-        by_subject = select_rule(collect_labelled_ballots(answers, mixed.head(labelled)), "blend by subject")
-        votes = {name: apply_rule(answers, election) for name, election in elections.items()}
-        votes |= {"blend by subject": apply_rule(answers, by_subject, gold.select("id", "subject"))} | blind
+        known = GoldQuestions(answers=dict(mixed.head(labelled).select("id", "answer").iter_rows()))
+        rest = mixed.tail(-labelled)
+        polls = {method: poll(answers, known, method=method) for method in METHODS}
+        polls["blend by subject"] = poll(answers, known, method="blend by subject", subjects=subjects)
+        votes = {name: found.ballots for name, found in polls.items()} | blind
         hits = {name: hits_of(vote, rest) for name, vote in votes.items()}
         for name, right in hits.items():
             rights.setdefault(name, []).append(float(right.mean()))
-        chosen[elections["auto"].method] += 1
+        chosen[polls["auto"].rule.method] += 1
         gain = hits["auto"] - hits["best member"]
         below += bool(gain.mean() < -1.96 * gain.std(ddof=1) / len(gain) ** 0.5)
         progress(repeat + 1, repeats)

@@ -97,8 +97,9 @@ def made_votes(questions: int, runs: int) -> "pl.DataFrame":
 
 def counted(contender: str, table: Any, runs: int) -> Any:
     """The winners, as the contender gives them: a frame with columns id and label, best first, or id -> label."""
-    from quorum.judge.ensemble.pool import average_probabilities, pool_logprobs, vote_majority
+    from quorum.judge.voting_rule import VotingRule, apply_rule
 
+    equal = {f"run{number:02}": 1.0 for number in range(runs)}
     weights = {f"run{number:02}": 0.1 * (number + 1) for number in range(runs)}
     match contender:
         case "pandas groupby":
@@ -112,12 +113,12 @@ def counted(contender: str, table: Any, runs: int) -> Any:
             # Counter keeps the order of arrival: the first run's label wins a tie
             return {id: Counter(labels).most_common(1)[0][0] for id, labels in ballots.items()}
         case "quorum majority":
-            return vote_majority(table)
+            return apply_rule(table, VotingRule(method="majority", pool="votes", weights=equal))
         case "quorum weighted":
-            return vote_majority(table, weights)
+            return apply_rule(table, VotingRule(method="weighted", pool="votes", weights=weights))
         case "quorum mean":
-            return average_probabilities(table, weights)
-    return pool_logprobs(table, weights)
+            return apply_rule(table, VotingRule(method="weighted mean", pool="mean", weights=weights))
+    return apply_rule(table, VotingRule(method="log pool", pool="log", weights=weights))
 
 
 def digest(winners: Any) -> int:

@@ -1,98 +1,121 @@
-"""Runs in, one submission out: the ensemble's vote (one run is a vote of one).
+"""Poll several runs and write one submission (a vote over one run is allowed).
 
 python kernels/vote.py kernels/vote.toml [key=value ...]
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-from quorum.config import from_table
 from quorum.console import print_status, run_story
+from quorum.data.layout import Layout
 from quorum.errors import BadInput
 from quorum.question import label_prior
 
+if TYPE_CHECKING:
+    from quorum.judge.poll import GoldQuestions
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Vote:
     """The settings of one vote."""
 
-    run: str  # what its answers are called
-    runs: tuple[str, ...]  # answers files of one question file
-    questions: Path  # that question file
-    out: Path  # folder: OUT/<question file>.parquet and OUT/submission.csv
-    sample: Path | None = None  # the competition's sample submission
-    train: Path | None = None  # solved questions: their letters fill what no run could read
-    labelled: tuple[str, ...] = ()  # the same runs' answers files of labelled questions that no member learnt from
-    gold: Path | None = None  # those questions with their answers; OUT/<gold file>.parquet is their cross-fitted vote
-    split: Path | None = None  # of them: every one has to be held out, and clusters are kept whole
-    method: Literal["auto", "mean", "majority"] = "auto"  # auto: elected on the labelled; without them the mean
-    layout: Mapping[str, Any] = field(default_factory=dict)  # column mapping, where detection needs help
+    run: str = field(metadata={"help": "Name of the vote in its answers."})
+    runs: tuple[str, ...] = field(
+        metadata={"help": "Answers files over one question file: .parquet, or a CSV as in docs/voting.md."}
+    )
+    questions: Path = field(metadata={"help": "That question file."})
+    out: Path = field(metadata={"help": "Folder for OUT/<question file>.parquet and OUT/submission.csv."})
+    sample: Path | None = field(default=None, metadata={"help": "The competition's sample submission."})
+    train: Path | None = field(
+        default=None, metadata={"help": "Solved questions; their label shares fill what no run could read."}
+    )
+    labelled: tuple[str, ...] = field(
+        default=(), metadata={"help": "The same runs' answers to labelled questions that no run was trained on."}
+    )
+    gold: Path | None = field(
+        default=None,
+        metadata={"help": "Those questions with their answers; OUT/<gold file>.parquet gets their cross-fitted vote."},
+    )
+    split: Path | None = field(
+        default=None,
+        metadata={"help": "Split in which every labelled question must be held out; its clusters stay together."},
+    )
+    method: str = field(
+        default="auto",
+        metadata={"help": "A method of docs/voting.md; auto: selected on labelled questions, else by agreement."},
+    )
+    layout: Layout = field(default_factory=Layout)
 
     def __post_init__(self) -> None:
         if not self.runs:
-            raise BadInput("runs is empty; a vote takes one answers file or more")
+            raise BadInput("runs is empty; a vote needs one answers file or more")
         if (self.gold is None) != (not self.labelled):
             raise BadInput("labelled and gold go together: the runs' answers to labelled questions, and their answers")
 
 
 def main(config: Vote) -> None:
-    """Votes, and writes the answers and the submission."""
-    import polars as pl
-
-    from quorum.data.layout import Layout
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
-    from quorum.files.answers import ballots_from_answers, read_runs_answers, write_answers
+    """Poll the runs, and write the answers and the submission."""
+    from quorum.data.repair import read_clean_questions
+    from quorum.files.answers import ballots_from_answers, write_answers
+    from quorum.files.runs import read_runs
     from quorum.files.submission import read_sample, write_submission
-    from quorum.judge.ensemble.crossfit import FEWEST_TO_CROSS, cross_fit_votes
-    from quorum.judge.ensemble.pool import average_probabilities, vote_majority
-    from quorum.judge.ensemble.select import apply_rule, select_rule
-    from quorum.judge.ensemble.weighting import collect_labelled_ballots
+    from quorum.judge.poll import poll
 
-    layout = from_table(Layout, config.layout, "layout")
-    questions = repair_table(read_records(config.questions, layout)).questions
-    solved = repair_table(read_records(config.train, layout)).questions if config.train else []
-    answers = read_runs_answers([Path(path) for path in config.runs])
-    plain = vote_majority if config.method == "majority" else average_probabilities
-    voted = plain(answers, run=config.run)
-    if config.gold:
-        gold = repair_table(read_records(config.gold, layout)).questions
-        known = pl.DataFrame([(q.id, q.answer) for q in gold if q.answer], schema=["id", "answer"], orient="row")
-        labelled = read_runs_answers([Path(path) for path in config.labelled])
-        crossed = plain(labelled, run=config.run)
-        if config.method == "auto" and len(known) >= FEWEST_TO_CROSS:
-            cluster = held_out_clusters(config.split, known["id"].to_list()) if config.split else None
-            crossed = cross_fit_votes(labelled, known, cluster, run=config.run)
-            election = select_rule(collect_labelled_ballots(labelled, known))
-            voted = apply_rule(answers, election, run=config.run)
-            shares = ", ".join(f"{run} {weight:.2f}" for run, weight in election.weights.items())
-            print_status(
-                f"{config.run}: {election.method}, elected on {election.labelled} labelled questions ({shares})"
-            )
-        write_answers(crossed, config.out / f"{config.gold.stem}.parquet")
+    questions = read_clean_questions(config.questions, config.layout)
+    solved = read_clean_questions(config.train, config.layout) if config.train else []
+    labels = {question.id: question.labels for question in questions}
+    gold = read_gold(config)
+    result = poll(
+        read_runs([Path(path) for path in config.runs]),
+        gold,
+        method=config.method,
+        labels=labels,
+        run=config.run,
+        cross_fit=True,
+    )
+    for warning in result.warnings:
+        print_status(f"warning: {warning}")
+    print_status(f"{config.run}: {result.rule.summary}")
+    if config.gold and result.crossed is not None:
+        write_answers(result.crossed, config.out / f"{config.gold.stem}.parquet")
     answered = config.out / f"{config.questions.stem}.parquet"
-    write_answers(voted, answered)
+    write_answers(result.ballots, answered)
     count = "1 run" if len(config.runs) == 1 else f"{len(config.runs)} runs"
     print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
-        labels = {question.id: question.labels for question in questions}
+        ballots = ballots_from_answers(result.ballots)
         sample = read_sample(config.sample)
-        write_submission(
-            config.out / "submission.csv", ballots_from_answers(voted), labels, sample, label_prior(solved)
-        )
+        write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved))
 
 
-def held_out_clusters(split: Path, ids: list[str]) -> dict[str, int]:
-    """The cluster of each labelled question; one that members may have learnt from is refused."""
+def read_gold(config: Vote) -> "GoldQuestions | None":
+    """Read the labelled questions, the runs' answers to them, and their clusters.
+
+    Raises:
+        BadInput: a labelled question is not held out in the split: a run may have been trained on it.
+    """
+    from quorum.data.repair import read_clean_questions
     from quorum.data.split import HELD_OUT, read_split
     from quorum.errors import list_some
+    from quorum.files.runs import read_runs
+    from quorum.judge.poll import GoldQuestions
 
-    parts = read_split(split)
-    if learnt := [id for id in ids if parts.fold_of.get(id) != HELD_OUT]:
-        raise BadInput(f"{len(learnt)} labelled questions are not held out in {split}: {list_some(learnt)}")
-    return dict(parts.frame.select("id", "cluster").iter_rows())
+    if not config.gold:
+        return None
+    gold = [question for question in read_clean_questions(config.gold, config.layout) if question.answer]
+    clusters: dict[str, int] = {}
+    if config.split:
+        split = read_split(config.split)
+        if seen := [question.id for question in gold if split.fold_of.get(question.id) != HELD_OUT]:
+            raise BadInput(f"{len(seen)} labelled questions are not held out in {config.split}: {list_some(seen)}")
+        clusters = dict(split.frame.select("id", "cluster").iter_rows())
+    return GoldQuestions(
+        answers={question.id: question.answer or "" for question in gold},
+        runs=None if config.labelled == config.runs else read_runs([Path(path) for path in config.labelled]),
+        labels={question.id: question.labels for question in gold},
+        clusters=clusters,
+    )
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     import polars as pl
 
+    from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.question import Ballot
     from quorum.train.sampling import DrawnSample
 
 
@@ -66,13 +66,13 @@ def main() -> int:
 
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.split import read_split, split_questions, training_folds, write_split
+    from quorum.data.split import read_split, select_training_folds, split_questions, write_split
     from quorum.train.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
     strategy = SamplingStrategy(args.budget, args.weak_share, args.least, not args.any_of_weak, args.seed)
     solved = repair_table(read_records(args.train)).questions
     parts = read_split(args.split) if args.split else split_questions(solved, held_out=0.25)
-    folds = training_folds(parts, solved)
+    folds = select_training_folds(parts, solved)
     ballots = answers_in(args.answers) if args.answers else answers_of(args, folds)
     drawn = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
     write_sample_file(drawn.questions, args.out / "drawn.csv")
@@ -114,7 +114,7 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     from quorum.ask.reply import ballot_from_reply
     from quorum.ask.retrieve import Retriever
     from quorum.config import from_table, read_table
-    from quorum.data.split import fold_pairs, strip_answers
+    from quorum.data.split import iterate_folds, strip_answers
     from quorum.files.answers import make_answers, write_answers
     from quorum.model.backend import open_backend
     from quorum.model.embed import load_embedder, load_reranker
@@ -126,7 +126,7 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     )
     ballots: dict[str, Ballot] = {}
     with progress_bar("out-of-fold answers") as progress:
-        for fold, (rest, asked) in zip(folds.split.folds, fold_pairs(folds), strict=True):
+        for fold, (rest, asked) in zip(folds.split.folds, iterate_folds(folds), strict=True):
             part = f"{folds.split.fingerprint} but fold {fold}"
             backend = (
                 open_journaled(member.backend, rest.questions, args.journal, files=[args.train], part=part)

@@ -120,10 +120,10 @@ def training_folds(given: argparse.Namespace) -> "TrainingFolds":
     """What may be looked at: no held-out question."""
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.split import read_split, split_questions, training_folds
+    from quorum.data.split import read_split, select_training_folds, split_questions
 
     solved = repair_table(read_records(given.questions)).questions
-    return training_folds(
+    return select_training_folds(
         read_split(given.split) if given.split else split_questions(solved, given.held_out, seed=given.seed), solved
     )
 

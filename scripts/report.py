@@ -75,13 +75,13 @@ def held_out_questions(competition: "Competition", board: "Board") -> "list[Ques
     """The board's held-out questions with their answers; none where another split is on disk."""
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.split import held_out_questions, read_split
+    from quorum.data.split import read_split, select_held_out
 
     path = Path("data/split") / competition.name / "split.parquet"
     if not path.exists() or (split := read_split(path)).fingerprint != board.split:
         print_status(f"{path}: not the split of the latest submissions; the report goes without questions")
         return []
-    return held_out_questions(split, repair_table(read_records(competition.train, competition.layout)).questions)
+    return select_held_out(split, repair_table(read_records(competition.train, competition.layout)).questions)
 
 
 def answers_at_hand(competition: "Competition", board: "Board", questions: "list[Question]") -> "list[RunAnswers]":

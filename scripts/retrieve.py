@@ -49,7 +49,7 @@ def main() -> int:
         raise BadInput(f"{args.questions}: has no question {list_some(lost)}")
     chosen = [asked[id] for id in args.question] if args.question else list(asked.values())
     solved = repair_table(read_records(args.solved)).questions if args.solved else []
-    shown = Retriever(from_table(RetrievalSettings, table, "retrieval"), solved, load_embedder, load_reranker).shown(
+    shown = Retriever(from_table(RetrievalSettings, table, "retrieval"), solved, load_embedder, load_reranker).retrieve(
         chosen, test=True
     )
     found = [document(question, each) for question, each in zip(chosen, shown, strict=True)]
@@ -78,7 +78,7 @@ def document(question: "Question", shown: "RetrievedContext") -> dict[str, Any]:
             for example, hit in examples
         ],
         "passages": [
-            {"source": passage.source, "similarity": round(hit.similarity, 3), "text": passage.shown}
+            {"source": passage.source, "similarity": round(hit.similarity, 3), "text": passage.prompt_text}
             for passage, hit in passages
         ],
     }

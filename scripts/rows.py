@@ -83,7 +83,7 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
     from quorum.data.layout import Layout
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.data.split import SPLIT, Split, read_split, training_folds
+    from quorum.data.split import SPLIT, Split, read_split, select_training_folds
     from quorum.train.selection import select_folds
     from quorum.train.settings import SelectionSettings
 
@@ -101,7 +101,7 @@ def folds_of(args: argparse.Namespace, table: dict[str, Any]) -> "TrainingFolds"
         }
         parts = Split(pl.DataFrame(frame, schema=SPLIT).sort("id"))
     return select_folds(
-        training_folds(parts, questions), from_table(SelectionSettings, table.get("sampling", {}), "sampling")
+        select_training_folds(parts, questions), from_table(SelectionSettings, table.get("sampling", {}), "sampling")
     )
 
 

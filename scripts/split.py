@@ -56,11 +56,11 @@ def write_parts(split: "Split", questions: "Sequence[Question]", out: Path) -> N
     import polars as pl
 
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out_questions, strip_answers, training_folds, write_split
+    from quorum.data.split import select_held_out, select_training_folds, strip_answers, write_split
     from quorum.disk import replace_file
 
-    held = held_out_questions(split, questions)
-    write_questions(training_folds(split, questions).questions, out / "train.parquet")
+    held = select_held_out(split, questions)
+    write_questions(select_training_folds(split, questions).questions, out / "train.parquet")
     write_questions(strip_answers(held), out / "heldout.parquet")
     with replace_file(out / "heldout_solution.csv") as part:
         pl.DataFrame([(question.id, question.answer) for question in held], ["id", "answer"], orient="row").write_csv(

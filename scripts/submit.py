@@ -102,7 +102,7 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
 
     from quorum.data.read import read_records, write_questions
     from quorum.data.repair import repair_table
-    from quorum.data.split import held_out_questions, split_questions, strip_answers, training_folds, write_split
+    from quorum.data.split import select_held_out, select_training_folds, split_questions, strip_answers, write_split
     from quorum.disk import fingerprint
     from quorum.files.submission import make_sample, read_sample, write_submission
     from quorum.question import label_prior
@@ -114,7 +114,7 @@ def prepare(competition: "Competition", share: float, seed: int) -> Ground:
     examined(test, train)
     solved, asked = repair_table(train).questions, repair_table(test).questions
     parts = split_questions(solved, share, seed=seed)
-    learnt, held = list(training_folds(parts, solved).questions), held_out_questions(parts, solved)
+    learnt, held = list(select_training_folds(parts, solved).questions), select_held_out(parts, solved)
     say(f"split: {len(learnt)} in training folds, {len(held)} held out; no near-duplicate straddles; seed {seed}")
     write_split(parts, folder / "split.parquet")
     write_questions(learnt, folder / "train.parquet")

@@ -17,9 +17,9 @@ from quorum.console import DONE, FOUND, print_json, run_program
 from submit import Run, common, kept, kernel, pair_told, prepare, record, say
 
 if TYPE_CHECKING:
+    from quorum.ballot import Ballot
     from quorum.competition.sweep import Candidate, Trial
     from quorum.evaluation.compare import PairedDifference
-    from quorum.question import Ballot
     from submit import Ground
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from quorum.data.split import SPLIT, Split, TrainingFolds, training_folds
+from quorum.data.split import SPLIT, Split, TrainingFolds, select_training_folds
 from quorum.question import Question
 
 
@@ -14,4 +14,4 @@ def make_folds(
     """The questions of the training folds: all in fold 1 and each a cluster of its own, unless told otherwise."""
     ordered = sorted(question.id for question in questions)
     rows = [(id, (clusters or {}).get(id, 1000 + place), (folds or {}).get(id, 1)) for place, id in enumerate(ordered)]
-    return training_folds(Split(pl.DataFrame(rows, schema=SPLIT, orient="row")), questions)
+    return select_training_folds(Split(pl.DataFrame(rows, schema=SPLIT, orient="row")), questions)

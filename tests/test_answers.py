@@ -3,16 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorum.ballot import ranked
 from quorum.errors import BadInput
-from quorum.files.answers import (
-    ANSWERS,
-    ballots_from_answers,
-    check_answers,
-    make_answers,
-    ranked,
-    read_answers,
-    write_answers,
-)
+from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers, read_answers, write_answers
 
 weights = st.dictionaries(st.sampled_from("ABCDEF"), st.floats(0, 1e6), max_size=6)
 

@@ -8,21 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
-from quorum.ask.shuffle import ShuffledQuestion, cyclic_orders, random_orders
+from quorum.ask.shuffle import ShuffledQuestion, make_cyclic_orders, make_random_orders
+from quorum.ballot import Ballot, heaviest, mean_ballot, negative_log_likelihood
 from quorum.errors import BadInput
-from quorum.judge.calibrate import (
-    expected_calibration_error,
-    fit_temperature,
-    heaviest,
-    negative_log_likelihood,
-    normalised,
-    reliability_bins,
-    tempered,
-)
+from quorum.judge.calibrate import expected_calibration_error, reliability_bins
 from quorum.judge.letter_prior import (
     CONTENT_FREE,
     LetterPrior,
@@ -30,20 +21,17 @@ from quorum.judge.letter_prior import (
     estimate_corpus_prior,
     estimate_pride_prior,
     make_content_free_questions,
-    mean_ballot,
     measure_order_sensitivity,
+    remove_known_prior,
     remove_prior,
 )
 from quorum.model.backend import Backend
 from quorum.model.simulated import SimulatedModel, SimulatedSettings
-from quorum.question import Ballot, Question, letters
+from quorum.question import Question, letters
 from tests.real import real_data
 
 ACCURACY = 0.6
 BIAS = {"A": 3.0, "B": 1.0, "C": -1.0}
-some_ballots = st.lists(st.floats(0.001, 1), min_size=2, max_size=26).map(
-    lambda weights: normalised(dict(zip(letters(len(weights)), weights, strict=True)))
-)
 
 
 def questions(count: int, options: int = 4) -> list[Question]:
@@ -63,7 +51,7 @@ def probabilities(model: Backend, asked: Sequence[Question]) -> list[Ballot]:
 
 
 def in_orders(model: Backend, shuffled: Sequence[ShuffledQuestion]) -> list[list[Ballot]]:
-    return [probabilities(model, one.asked()) for one in shuffled]
+    return [probabilities(model, one.list_variants()) for one in shuffled]
 
 
 def accuracy(ballots: Sequence[Ballot], solved: Sequence[Question]) -> float:
@@ -84,7 +72,7 @@ def test_a_biased_model_scores_far_below_what_it_knows() -> None:
 def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
-    shuffled = [cyclic_orders(question) for question in solved]
+    shuffled = [make_cyclic_orders(question) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
     assert measure_order_sensitivity(undone) > 0.3
@@ -93,7 +81,7 @@ def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None
 def test_random_orders_together_recover_what_a_model_knows() -> None:
     solved = questions(600)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias={"A": 1.0}), solved=solved)
-    shuffled = [random_orders(question, 8) for question in solved]
+    shuffled = [make_random_orders(question, 8) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
     assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
 
@@ -102,7 +90,7 @@ def test_random_orders_together_recover_what_a_model_knows() -> None:
 def test_the_prior_of_a_twentieth_of_the_questions_recovers_what_a_model_knows(options: int) -> None:
     solved = questions(600, options)
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
-    prior = estimate_pride_prior(in_orders(model, [cyclic_orders(question) for question in solved[::20]]))
+    prior = estimate_pride_prior(in_orders(model, [make_cyclic_orders(question) for question in solved[::20]]))
     freed = [remove_prior(ballot, prior) for ballot in probabilities(model, solved)]
     assert within_error(accuracy(freed, solved), len(solved))
 
@@ -129,7 +117,7 @@ def test_the_prior_of_the_questions_themselves_brings_letter_shares_nearer_to_th
 def test_no_bias_means_an_even_prior() -> None:
     solved = questions(100)
     prior = estimate_pride_prior(
-        in_orders(SimulatedModel(solved=solved), [cyclic_orders(question) for question in solved])
+        in_orders(SimulatedModel(solved=solved), [make_cyclic_orders(question) for question in solved])
     )
     assert prior.by_count[4] == pytest.approx(dict.fromkeys("ABCD", 0.25))
 
@@ -141,42 +129,9 @@ def test_each_number_of_options_has_a_prior_of_its_own() -> None:
         remove_prior(dict.fromkeys("ABCD", 0.25), prior)
 
 
-def test_unread_stays_unread() -> None:
+def test_an_empty_ballot_stays_empty_without_the_prior() -> None:
     assert remove_prior({}, LetterPrior({})) == {}
-    assert mean_ballot([{}, {}]) == {}
-    assert tempered({}, 2.0) == {}
-    assert mean_ballot([{}, {"A": 1.0, "B": 3.0}]) == {"A": 0.25, "B": 0.75}
-
-
-@given(some_ballots, st.floats(0.05, 20))
-@settings(deadline=None)
-def test_a_temperature_keeps_the_order_and_the_sum(ballot: Ballot, temperature: float) -> None:
-    cooled = tempered(ballot, temperature)
-    assert sum(cooled.values()) == pytest.approx(1)
-    assert cooled[heaviest(ballot)] == pytest.approx(max(cooled.values()))
-
-
-@given(st.floats(0.3, 3.0))
-@settings(deadline=None, max_examples=5)
-def test_the_fitted_temperature_is_the_one_that_was_put_in(temperature: float) -> None:
-    chance = np.random.default_rng(7)
-    truth = chance.dirichlet(np.ones(4), size=3000)
-    answers = ["ABCD"[chance.choice(4, p=row)] for row in truth]
-    calibrated = [dict(zip("ABCD", map(float, row), strict=True)) for row in truth]
-    distorted = [tempered(ballot, 1 / temperature) for ballot in calibrated]
-    assert fit_temperature(distorted, answers) == pytest.approx(temperature, rel=0.12)
-
-
-def test_a_fitted_temperature_never_makes_its_own_questions_less_likely() -> None:
-    solved = questions(400)
-    ballots = probabilities(SimulatedModel(SimulatedSettings(accuracy=ACCURACY), solved=solved), solved)
-    answers = [question.answer or "" for question in solved]
-    heat = fit_temperature(ballots, answers)
-
-    def loss(temperature: float) -> float:
-        return sum(negative_log_likelihood(tempered(b, temperature), a) for b, a in zip(ballots, answers, strict=True))
-
-    assert loss(heat) <= loss(1.0) + 1e-6
+    assert remove_known_prior({}, LetterPrior({})) == {}
 
 
 def test_the_calibration_error_is_the_mean_gap_by_bin() -> None:

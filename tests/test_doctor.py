@@ -36,7 +36,7 @@ test_table.__test__ = False
 
 
 def found(report):
-    return {finding.code: [place.row for place in finding.places] for finding in report.findings}
+    return {finding.code: [remark.row for remark in finding.places] for finding in report.findings}
 
 
 def fine(label="A", **more):
@@ -63,7 +63,7 @@ def test_a_clean_table_has_no_findings():
         ("missing_answer", {}),
         ("answer_to_repair", {"raw_answer": "ANSWER: C"}),
         ("unknown_answer", {"raw_answer": "D"}),
-        ("unreadable", {"problem": "column 'choices': 'x;y' is no list of choices", "choices": ()}),
+        ("unreadable", {"problem": "column 'choices': 'x;y' is not a list of choices", "choices": ()}),
     ],
 )
 def test_an_error_is_found_with_its_row(code, record):
@@ -81,7 +81,7 @@ def test_an_error_is_found_with_its_row(code, record):
         ("cites_letters", fine(choices=("x", "y", "Both A and B"))),
     ],
 )
-def test_what_may_mislead_is_no_error(code, record):
+def test_misleading_rows_are_warnings_and_not_errors(code, record):
     report = examine(table(fine(), record))
     assert found(report)[code] == [2]
     assert all(finding.severity != "error" for finding in report.findings if finding.code == code)
@@ -109,7 +109,7 @@ def test_the_same_text_with_other_choices_is_a_duplicate_text_only():
     assert found(report) == {"duplicate_text": [2]}
 
 
-def test_rows_of_test_that_stand_in_train_are_found():
+def test_rows_of_test_that_are_in_train_are_found():
     long = "the quick brown fox jumps over the lazy dog and sleeps under the old oak tree until the morning comes"
     train = table(fine(text="Why?"), fine(text="How?"), fine(text=long))
     test = test_table({"text": "why? "}, {"text": "How?", "choices": ("p", "q")}, {"text": f"{long} again"}, {})
@@ -118,21 +118,21 @@ def test_rows_of_test_that_stand_in_train_are_found():
     assert "row 1 (q1) of train" in report.findings[0].places[0].what
 
 
-def test_an_unlabelled_table_lacks_no_answers():
+def test_an_unlabelled_table_has_no_missing_answers():
     assert examine(test_table({}, {})).findings == ()
 
 
-def test_a_row_of_test_without_choices_is_an_open_question_and_no_error():
+def test_a_row_of_test_without_choices_is_an_open_question_and_not_an_error():
     report = examine(test_table({}, {"choices": ()}, {"choices": ("x",)}))
     assert found(report) == {"no_choices": [2], "choice_count": [3]}
     assert report.errors == 1
 
 
-def test_an_open_table_lacks_no_choices():
+def test_an_open_table_has_no_missing_choices():
     assert examine(table(fine("72", choices=()))).findings == ()
 
 
-def test_statistics_count_mended_labels():
+def test_statistics_count_repaired_labels():
     like = examine(table(fine("A"), {"raw_answer": "answer: c"}, fine(choices=("p", "q")), {})).statistics
     assert like.letter_prior == {"A": pytest.approx(2 / 3), "C": pytest.approx(1 / 3)}
     assert (like.rows, like.answered, like.choices) == (4, 3, {2: 1, 3: 3})
@@ -153,7 +153,7 @@ def test_statistics_count_mended_labels():
         ("all vertices", False),
     ],
 )
-def test_what_counts_as_all_or_none(choice, expected):
+def test_all_or_none_choices_are_recognized(choice, expected):
     assert is_all_or_none(choice) is expected
 
 
@@ -174,7 +174,7 @@ def test_what_counts_as_all_or_none(choice, expected):
         ("a" + ", " * 5_000 + "!", False),
     ],
 )
-def test_what_counts_as_citing_letters(choice, expected):
+def test_choices_that_cite_letters_are_recognized(choice, expected):
     assert cites_letters(choice, "ABCD") is expected
 
 
@@ -198,31 +198,31 @@ def test_what_counts_as_citing_letters(choice, expected):
         ("none", None),
     ],
 )
-def test_a_label_written_otherwise_is_mended_only_if_it_is_plain(raw, label):
+def test_an_unusual_label_is_repaired_only_if_it_is_unambiguous(raw, label):
     repair = repair_table(table({"raw_answer": raw}))
     assert [question.answer for question in repair.questions] == ([label] if label else [])
     assert len(repair.changes) == bool(label)
     assert len(repair.dropped) == (not label)
 
 
-def test_rows_that_can_not_be_learnt_from_are_left_out_of_train_and_listed():
+def test_unusable_rows_of_train_are_dropped_and_listed():
     repair = repair_table(table(fine(), {}, fine(text=""), fine(choices=("x",)), {"raw_answer": "D"}))
     assert [question.id for question in repair.questions] == ["q1"]
     assert repair.dropped == [
         Remark(2, "q2", "no answer"),
-        Remark(3, "q3", "its text is empty"),
+        Remark(3, "q3", "the text is empty"),
         Remark(4, "q4", "1 choice"),
         Remark(5, "q5", "answer 'D' with 3 choices"),
     ]
 
 
-def test_no_row_of_test_is_left_out():
+def test_no_row_of_test_is_dropped():
     repair = repair_table(
         test_table({}, {"choices": ()}, {"choices": ("x",)}, {"choices": ("x",) * 27}, {"text": ""}, {"problem": "p"})
     )
     assert [question.id for question in repair.questions] == ["q1", "q2", "q3", "q4", "q5", "q6"]
     assert [len(question.choices) for question in repair.questions] == [3, 0, 0, 0, 3, 0]
-    assert (repair.dropped, [place.row for place in repair.changes]) == ([], [2, 3, 4, 5, 6])
+    assert (repair.dropped, [remark.row for remark in repair.changes]) == ([], [2, 3, 4, 5, 6])
 
 
 def test_a_missing_choice_keeps_its_letter():
@@ -230,10 +230,10 @@ def test_a_missing_choice_keeps_its_letter():
     assert (question.choices, question.answer) == (("x", "(missing choice)", "z"), "C")
 
 
-def test_a_missing_id_is_the_row_and_a_second_one_gets_the_row_added():
+def test_a_missing_id_is_the_row_number_and_a_repeated_one_gets_it_appended():
     repair = repair_table(table(fine(id=""), fine(id="k"), fine(id="k")))
     assert [question.id for question in repair.questions] == ["1", "k", "k-row3"]
-    assert [place.row for place in repair.changes] == [1, 3]
+    assert [remark.row for remark in repair.changes] == [1, 3]
 
 
 records = st.fixed_dictionaries(
@@ -273,7 +273,7 @@ def test_every_table_gets_a_report_and_valid_questions(rows, labelled):
     st.lists(records.map(read_as_letters), min_size=1, max_size=4, unique_by=lambda row: row["id"] or "1"),
     st.booleans(),
 )
-def test_what_was_repaired_is_read_strictly_and_has_no_errors(tmp_path_factory, rows, labelled):
+def test_repaired_questions_can_be_read_strictly_and_have_no_errors(tmp_path_factory, rows, labelled):
     if not labelled:
         rows = [row | {"answer": None, "raw_answer": None} for row in rows]
     questions = repair_table(table(*rows, labelled=labelled)).questions
@@ -291,17 +291,17 @@ def doctor(*arguments):
     return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_the_script_refuses_a_dirty_file_and_mends_it_on_request(tmp_path):
+def test_the_script_refuses_a_dirty_file_and_repairs_it_on_request(tmp_path):
     (tmp_path / "q.csv").write_text("id,question,A,B,answer\n1,p,x,y,A\n2,[q],x,y,ANSWER: B\n3,r,x,y,\n")
     refused = doctor(tmp_path / "q.csv")
     assert refused.returncode == 1
     assert "2 errors" in refused.stdout
     assert "'ANSWER: B' means B" in " ".join(refused.stdout.split())
-    mended = doctor(tmp_path / "q.csv", "--repair", tmp_path / "clean.csv", "--json")
-    told = json.loads(mended.stdout)["repair"]
-    assert mended.returncode == 0
-    assert [place["row"] for place in told["changes"]] == [2]
-    assert told["dropped"] == [{"row": 3, "id": "3", "what": "no answer"}]
+    repaired = doctor(tmp_path / "q.csv", "--repair", tmp_path / "clean.csv", "--json")
+    repair = json.loads(repaired.stdout)["repair"]
+    assert repaired.returncode == 0
+    assert [remark["row"] for remark in repair["changes"]] == [2]
+    assert repair["dropped"] == [{"row": 3, "id": "3", "what": "no answer"}]
     assert [question.answer for question in read_questions(tmp_path / "clean.csv")] == ["A", "B"]
     assert doctor(tmp_path / "clean.csv").returncode == 0
 
@@ -316,7 +316,7 @@ def test_the_script_takes_a_layout_and_a_train_file(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "frage\nx\n"])
-def test_the_script_says_in_one_line_what_it_can_not_read(tmp_path, text):
+def test_the_script_reports_an_unreadable_file_in_one_line(tmp_path, text):
     (tmp_path / "q.csv").write_text(text)
     refused = doctor(tmp_path / "q.csv")
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -337,7 +337,7 @@ def counts(report):
     return {finding.code: finding.count for finding in report.findings}
 
 
-def test_codemmlus_train_file_has_what_was_counted_by_hand(code):
+def test_the_findings_in_codemmlus_train_file_equal_the_counts_by_hand(code):
     report = examine(code[0])
     assert report.statistics.choices == {0: 14, 1: 1, 2: 69, 3: 158, 4: 3703, 5: 16, 6: 1, 7: 1}
     prior = {label: round(share, 3) for label, share in report.statistics.letter_prior.items()}
@@ -363,7 +363,7 @@ def test_codemmlus_train_file_has_what_was_counted_by_hand(code):
     }
 
 
-def test_codemmlus_test_file_has_what_was_counted_by_hand(code):
+def test_the_findings_in_codemmlus_test_file_equal_the_counts_by_hand(code):
     train, test = code
     report = examine(test, train)
     assert report.statistics.choices == {2: 12, 3: 53, 4: 1183, 5: 5}
@@ -374,7 +374,7 @@ def test_codemmlus_test_file_has_what_was_counted_by_hand(code):
     assert (found_here["in_train"], found_here["in_train"] + found_here["text_in_train"]) == (48, 58)
 
 
-def test_all_and_none_of_the_above_stand_last_in_codemmlu(code):
+def test_all_and_none_of_the_above_are_last_in_codemmlu(code):
     for part, last, of in ((code[0], 0.95, 339), (code[1], 0.96, 85)):
         rows = [r.choices for r in part.records if any(map(is_all_or_none, r.choices))]
         assert len(rows) == of

@@ -11,18 +11,19 @@ import pytest
 from quorum.errors import BadInput
 from quorum.files.answers import check_answers, make_answers
 from quorum.judge.ensemble.diagnostics import find_copied_runs, find_near_copies, find_worse_than_chance
+from quorum.judge.ensemble.labelled import collect_labelled_ballots
 from quorum.judge.ensemble.pool import vote_majority
-from quorum.judge.ensemble.select import apply_rule, explain_vote, predict_labels, select_rule
+from quorum.judge.ensemble.select import predict_labels, select_rule
 from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
 from quorum.judge.ensemble.weighting import (
     PROBABILITY_METHODS,
     VOTE_METHODS,
-    collect_labelled_ballots,
     fit_temperatures,
     log_odds,
     rank_members,
     stack_weights,
 )
+from quorum.judge.voting_rule import apply_rule, explain_vote
 from tests.real import real_data
 
 ROOT = Path(__file__).parents[1]
@@ -62,12 +63,12 @@ def probabilities(n=60, seed=1):
 def test_what_is_measured_is_what_is_cast(method, make):
     answers, gold = make()
     ballots = collect_labelled_ballots(answers, gold)
-    election = select_rule(ballots, method.name)
-    assert election.method == method.name
-    weights = np.array([election.weights.get(member, 0.0) for member in ballots.members])
+    rule = select_rule(ballots, method.name)
+    assert rule.method == method.name
+    weights = np.array([rule.weights.get(member, 0.0) for member in ballots.members])
     taken = ballots.tempered(fit_temperatures(ballots)) if method.calibrated else ballots
     places = predict_labels(taken, method.pool, weights, rank_members(ballots))
-    votes = apply_rule(answers, election).unique("id", keep="first", maintain_order=True)
+    votes = apply_rule(answers, rule).unique("id", keep="first", maintain_order=True)
     assert votes["id"].equals(gold["id"])
     assert votes["label"].to_list() == [None if place < 0 else ballots.labels[place] for place in places]
 
@@ -101,8 +102,8 @@ def test_independent_strong_members_beat_the_best_and_weak_ones_do_not_drown_the
 def test_auto_is_never_below_the_best_member_out_of_fold():
     for seed in range(4):
         answers, gold = pool_of([0.8, *[0.3] * 5], 40, seed=seed)
-        election = select_rule(collect_labelled_ballots(answers, gold))
-        assert election.out_of_fold.accuracy >= election.best_member.accuracy
+        rule = select_rule(collect_labelled_ballots(answers, gold))
+        assert rule.out_of_fold.accuracy >= rule.best_member.accuracy
 
 
 def test_the_best_member_stands_alone_where_no_vote_reaches_it():
@@ -111,8 +112,8 @@ def test_the_best_member_stands_alone_where_no_vote_reaches_it():
     copies = pl.concat([noise.with_columns(run=pl.col("run") + str(n)) for n in range(3)])
     best = answers.filter(pl.col("run") == "m0")
     assert select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold), "majority").out_of_fold.accuracy < 0.5
-    election = select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold))
-    assert accuracy(apply_rule(pl.concat([best, copies]), election), gold) >= election.best_member.accuracy
+    rule = select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold))
+    assert accuracy(apply_rule(pl.concat([best, copies]), rule), gold) >= rule.best_member.accuracy
 
 
 def test_answers_of_unlabelled_questions_do_not_move_the_weights():
@@ -141,11 +142,11 @@ def test_a_question_that_only_a_member_without_weight_read_gets_that_member_s_an
         ]
     )
     labelled, gold = pool_of([0.9, 0.1], 60)
-    election = select_rule(
+    rule = select_rule(
         collect_labelled_ballots(labelled.with_columns(pl.col("run").replace({"m0": "good", "m1": "bad"})), gold),
         "best member",
     )
-    votes = apply_rule(answers, election)
+    votes = apply_rule(answers, rule)
     assert votes.select("id", "label").rows() == [("p", "A"), ("q", "B"), ("r", None)]
     assert check_answers(votes, "votes") is votes
 
@@ -158,18 +159,18 @@ def test_subjects_get_their_own_weights():
     subjects = gold.select(
         "id", subject=pl.when(pl.col("id").str.ends_with("a")).then(pl.lit("art")).otherwise(pl.lit("law"))
     )
-    election = select_rule(collect_labelled_ballots(answers, gold.join(subjects, on="id")))
-    assert election.method == "blend by subject"
-    assert election.subject_weights["law"]["m0"] > election.weights["m0"] > election.subject_weights["art"]["m0"]
-    assert accuracy(apply_rule(answers, election, subjects), gold) > accuracy(apply_rule(answers, election), gold)
+    rule = select_rule(collect_labelled_ballots(answers, gold.join(subjects, on="id")))
+    assert rule.method == "blend by subject"
+    assert rule.subject_weights["law"]["m0"] > rule.weights["m0"] > rule.subject_weights["art"]["m0"]
+    assert accuracy(apply_rule(answers, rule, subjects), gold) > accuracy(apply_rule(answers, rule), gold)
 
 
 def test_members_that_are_never_right_leave_the_plain_majority():
     gold = pl.DataFrame({"id": [f"q{q}" for q in range(20)], "answer": ["A"] * 20, "subject": ["law", "art"] * 10})
     answers = pl.concat([make_answers(name, {id: {"B": 1.0} for id in gold["id"]}) for name in ("x", "y")])
-    election = select_rule(collect_labelled_ballots(answers, gold), "blend")
-    assert election.weights == {}
-    assert apply_rule(answers, election)["label"].unique().to_list() == ["B"]
+    rule = select_rule(collect_labelled_ballots(answers, gold), "blend")
+    assert rule.weights == {}
+    assert apply_rule(answers, rule)["label"].unique().to_list() == ["B"]
     assert select_rule(collect_labelled_ballots(answers, gold)).out_of_fold.accuracy == 0
 
 
@@ -190,10 +191,10 @@ def test_open_questions_vote_like_closed_ones():
 
 def test_explain_shows_whose_ballots_made_an_answer():
     answers, gold = pool_of([0.9, 0.6, 0.1], 100, unread=0)
-    election = select_rule(collect_labelled_ballots(answers, gold), "weighted top 3")
-    told = explain_vote(answers, election, "q7")
+    rule = select_rule(collect_labelled_ballots(answers, gold), "weighted top 3")
+    told = explain_vote(answers, rule, "q7")
     assert told.columns == ["run", "label", "weight", "voice"]
-    assert told["run"].to_list()[0] == next(iter(election.weights))
+    assert told["run"].to_list()[0] == next(iter(rule.weights))
     assert told["voice"].is_sorted(descending=True)
 
 
@@ -207,10 +208,10 @@ def test_few_labelled_questions_and_unknown_methods_are_refused():
 
 def test_without_gold_strong_members_are_found_by_agreement():
     answers, gold = pool_of([0.8, 0.75, 0.7, *[0.1] * 6], 500)
-    election = weigh_by_agreement(answers)
-    assert list(election.weights)[:3] == ["m0", "m1", "m2"]
+    rule = weigh_by_agreement(answers)
+    assert list(rule.weights)[:3] == ["m0", "m1", "m2"]
     plain = apply_rule(answers, select_rule(collect_labelled_ballots(answers, gold), "majority"))
-    assert accuracy(apply_rule(answers, election), gold) > accuracy(plain, gold) + 0.05
+    assert accuracy(apply_rule(answers, rule), gold) > accuracy(plain, gold) + 0.05
     assert accuracy(vote_dawid_skene(answers), gold) > accuracy(plain, gold) + 0.05
 
 
@@ -240,10 +241,10 @@ def test_a_copied_run_is_found_and_an_agreeing_one_is_named():
     near = copy.with_columns(
         run=pl.lit("near"), label=pl.when(pl.col("id") == "q5").then(pl.lit("D")).otherwise("label")
     )
-    assert find_copied_runs(pl.concat([answers, copy])) == {"copy": "m0"}
+    assert find_copied_runs([pl.concat([answers, copy])]) == {"copy": "m0"}
     assert [pair[:2] for pair in find_near_copies(pl.concat([answers, near]))] == [("m0", "near")]
     few = pl.concat([answers, copy]).filter(pl.col("id").is_in(["q1", "q2"]))
-    assert (find_copied_runs(few), find_near_copies(few)) == ({}, [])
+    assert (find_copied_runs([few]), find_near_copies(few)) == ({}, [])
 
 
 def test_a_member_worse_than_chance_is_named():
@@ -286,7 +287,7 @@ def test_the_script_says_what_it_chose_without_gold_and_refuses_a_method_that_ne
     assert (told["method"], told["out_of_fold"]) == ("agreement", None)
     bad = vote(tmp_path, str(tmp_path / "runs.csv"), "--method", "stack")
     assert bad.returncode == 2
-    assert "needs --gold" in bad.stderr
+    assert "needs labelled questions (gold)" in bad.stderr
     (tmp_path / "dev.csv").write_text("id,answer\nelsewhere,A\n")
     none = vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "dev.csv"))
     assert (none.returncode, none.stderr[:43]) == (2, "error: 0 labelled questions among the runs;")
@@ -319,7 +320,7 @@ def test_labels_that_no_run_ever_gives_are_refused_and_a_handful_of_them_is_too_
     gold.head(5).write_csv(tmp_path / "d.csv")
     told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "d.csv"), "--json").stdout)
     assert (told["method"], told["out_of_fold"]) == ("agreement", None)
-    assert "5 labelled questions are too few" in told["warnings"][0]
+    assert "too few labelled questions to fit weights on: 5" in told["warnings"][0]
 
 
 def test_a_column_that_is_no_run_is_named(tmp_path):

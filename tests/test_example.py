@@ -14,24 +14,24 @@ def asked(choices, id="t", text="What runs?"):
     return Question(id, text, tuple(choices))
 
 
-def test_an_example_gets_the_letters_of_the_question_where_its_answer_is_an_option():
+def test_an_example_is_reordered_if_its_answer_is_an_option_of_the_question():
     shown = make_example(solved(("dog", "stone", "tree"), "A"), asked(("Stone", "tree", " DOG ")))
     assert (shown.choices, shown.answer) == (("stone", "tree", "dog"), "C")
 
 
-def test_an_example_whose_answer_is_no_option_here_stays_as_it_is():
+def test_an_example_whose_answer_is_not_an_option_is_unchanged():
     example = solved(("dog", "stone"), "A")
     assert make_example(example, asked(("stone", "cat"))) is example
 
 
-def test_options_that_are_equal_are_not_mapped():
+def test_equal_options_are_not_mapped():
     example = solved(("dog", "Dog", "tree"), "A")
     assert make_example(example, asked(("tree", "stone", "dog"))) is example
     other = solved(("dog", "tree"), "A")
     assert make_example(other, asked(("tree", "dog", "DOG"))) is other
 
 
-def test_an_example_with_fewer_choices_than_the_letter_needs_stays():
+def test_an_example_without_the_answer_letter_is_unchanged():
     example = solved(("dog", "tree"), "A")
     assert make_example(example, asked(("one", "two", "dog"))) is example
 
@@ -48,19 +48,19 @@ CHOICES = st.lists(st.sampled_from(["a1", "b2", "c3", "d4", "e5", "A1"]), min_si
 
 @given(CHOICES, CHOICES, st.data())
 @settings(deadline=None, max_examples=200)
-def test_an_example_keeps_its_choices_and_what_it_says(own, other, data):
+def test_an_example_keeps_its_choices_and_its_answer_text(own, other, data):
     example = solved(own, data.draw(st.sampled_from("ABCDEF"[: len(own)])))
     shown = make_example(example, asked(other))
     assert sorted(shown.choices) == sorted(example.choices)
     assert shown.choice(shown.answer) == example.choice(example.answer)
 
 
-def test_the_answer_of_a_twin_is_transferred_by_its_text():
+def test_the_answer_of_an_exact_duplicate_is_copied_by_its_text():
     train = [solved(("dog", "tree"), "A")]
     assert copy_answers([asked(("tree", "DOG"))], train) == {"t": {"B": 1.0}}
 
 
-def test_nothing_is_transferred_from_another_question_nor_where_twins_disagree():
+def test_nothing_is_copied_from_other_questions_or_if_duplicates_disagree():
     train = [solved(("dog", "tree"), "A"), solved(("tree", "dog"), "A", id="s2")]
     assert copy_answers([asked(("dog", "tree"))], train) == {}
     assert copy_answers([asked(("dog", "stone"))], train[:1]) == {}

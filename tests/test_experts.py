@@ -119,7 +119,7 @@ def test_the_maxima_are_those_of_the_models_own_products_one_an_expert(
     model.config._experts_implementation = "eager"
     with torch.inference_mode():
         for prompt in PROMPTS:  # one at a time: no padding
-            model(torch.tensor([tokens.ids(tokens.rendering(prompt.content))]))
+            model(torch.tensor([tokens.encode(tokens.render(prompt.content))]))
     assert outputs.keys() == set(places.values())
     for place, found in outputs.items():
         all_tokens = torch.cat(found).abs()

@@ -1,4 +1,4 @@
-"""Reading what sequences share once gives the same numbers as reading each sequence whole and alone."""
+"""Shared-prefix scoring gives the same numbers as scoring each sequence alone."""
 
 import re
 from functools import cache
@@ -18,8 +18,15 @@ import quorum.engine.prefix_attention
 import quorum.engine.prefixes
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
-from quorum.engine.prefixes import KEPT_TOKENS, Run, count_shared_tokens, list_ancestors, plan_blocks, plan_packs
-from quorum.engine.probe import why_not_shared
+from quorum.engine.prefixes import (
+    CACHE_FACTOR,
+    TokenSequence,
+    count_shared_tokens,
+    list_ancestors,
+    plan_blocks,
+    plan_packs,
+)
+from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.tokens import Continuation
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt, letters
@@ -36,10 +43,10 @@ def model(kind: str, dtype: torch.dtype = torch.float32) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def heads_of_a_few_tokens_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small batches then have every shape that large ones have: heads below heads, and trees below them."""
-    monkeypatch.setattr(quorum.engine.prefixes, "_WORTH_TOKENS", 8)
-    monkeypatch.setattr(quorum.engine.prefixes, "_BLOCK_TOKENS", 48)
+def make_short_prefixes_worth_sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give small batches every shape that large ones have: prefixes below prefixes, and trees below them."""
+    monkeypatch.setattr(quorum.engine.prefixes, "_MIN_SAVED_TOKENS", 8)
+    monkeypatch.setattr(quorum.engine.prefixes, "_MAX_BLOCK_TOKENS", 48)
 
 
 def furthest(one: list[list[float]], other: list[list[float]]) -> float:
@@ -49,10 +56,10 @@ def furthest(one: list[list[float]], other: list[list[float]]) -> float:
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[Continuation]:
-    """Subjects with a head each, questions below them, options below those; lengths and tokens by chance."""
+    """Subjects with a prefix each, questions below them, options below those; random lengths and tokens."""
 
     def tokens(most: int, least: int = 0) -> tuple[int, ...]:
-        seed = draw(st.integers(0, 3))  # few seeds: beginnings come again by chance
+        seed = draw(st.integers(0, 3))  # few seeds, so that prefixes repeat
         return tuple((37 * at * (seed + 1) + seed) % 600 for at in range(draw(st.integers(least, most))))
 
     continuations = []
@@ -68,7 +75,7 @@ def batches(draw: st.DrawFn) -> list[Continuation]:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(deadline=None, max_examples=12)
 @given(batch=batches(), most=st.sampled_from([5, 32, 100, 4096]))
-def test_shared_and_plain_reading_agree_on_every_architecture(kind: str, batch: list[Continuation], most: int) -> None:
+def test_shared_and_plain_scores_agree_on_every_architecture(kind: str, batch: list[Continuation], most: int) -> None:
     shared = score_with_shared_prefixes(model(kind), batch, most)
     assert furthest(shared, score_sequences(model(kind), batch)) < ROUNDING
 
@@ -76,7 +83,7 @@ def test_shared_and_plain_reading_agree_on_every_architecture(kind: str, batch: 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma3"])
 @settings(deadline=None, max_examples=8)
 @given(batch=batches(), most=st.sampled_from([32, 4096]))
-def test_in_bfloat16_the_shared_way_is_as_near_to_the_truth_as_the_plain_way(
+def test_in_bfloat16_shared_scores_are_as_accurate_as_plain_ones(
     kind: str, batch: list[Continuation], most: int
 ) -> None:
     narrow = model(kind, torch.bfloat16)
@@ -86,12 +93,12 @@ def test_in_bfloat16_the_shared_way_is_as_near_to_the_truth_as_the_plain_way(
 
 
 @pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe"])
-def test_in_bfloat16_a_mixture_of_experts_is_as_near_to_the_truth_either_way(kind: str) -> None:
-    """By the median, as the probe judges: rounding now and then sends a token to another expert.
+def test_in_bfloat16_shared_scores_of_a_mixture_of_experts_are_as_accurate_as_plain_ones(kind: str) -> None:
+    """Compare medians, as the probe does, because rounding sometimes routes a token to another expert.
 
-    What follows such a token is then off by 1 and more, the plain way as much as the shared one, so that the furthest
-    number says nothing about either. A fault of the shared way moves more than half of them: a token that goes unseen
-    moves the median beyond what is allowed.
+    The scores after such a token are off by 1 or more, for plain and shared scoring alike, so the largest difference
+    says nothing about either. A fault of shared scoring moves more than half of the scores: one token that is not
+    attended to moves the median beyond the limit.
     """
     chance = Random(0)
     opening, *subjects = (tuple(chance.choices(range(600), k=30)) for _ in range(3))
@@ -124,7 +131,7 @@ def test_equal_continuations_tie_exactly(kind: str) -> None:
     assert scores[0] != scores[3]
 
 
-def test_a_continuation_that_is_the_beginning_of_another_context_is_scored_too() -> None:
+def test_a_continuation_that_is_a_prefix_of_another_context_is_scored_too() -> None:
     context = tuple(range(10, 60))
     batch = [Continuation(context[:at], context[at : at + 5]) for at in (1, 7, 20, 44)] * 2
     for most in (3, 16, 4096):
@@ -134,7 +141,7 @@ def test_a_continuation_that_is_the_beginning_of_another_context_is_scored_too()
         )
 
 
-def test_heads_longer_than_a_sliding_window_are_read_in_pieces() -> None:
+def test_prefixes_longer_than_a_sliding_window_are_read_in_pieces() -> None:
     head = tuple(range(200))
     batch = [Continuation(head + (at,) * (at % 40 + 1), (at, 3)) for at in range(30)]
     for most in (16, 64, 4096):
@@ -142,7 +149,7 @@ def test_heads_longer_than_a_sliding_window_are_read_in_pieces() -> None:
         assert furthest(shared, score_sequences(model("gemma3"), batch)) < ROUNDING
 
 
-def test_the_way_of_a_gpu_gives_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_without_the_fused_kernel_gives_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     head = tuple(range(100))
     batch = [Continuation(head + (at,) * (at % 20 + 1), (at, 3)) for at in range(12)]
     with monkeypatch.context() as patched:
@@ -159,42 +166,46 @@ sequences = st.lists(
 
 @settings(deadline=None, max_examples=200)
 @given(sequences, st.integers(1, 40), st.randoms(use_true_random=False))
-def test_every_run_can_be_read_off_the_plan(tokens: list[tuple[int, ...]], most: int, chance: Any) -> None:
-    runs = sorted(Run(each, chance.randrange(len(each))) for each in tokens)
+def test_every_sequence_can_be_reconstructed_from_the_blocks(
+    tokens: list[tuple[int, ...]], most: int, chance: Any
+) -> None:
+    runs = sorted(TokenSequence(each, chance.randrange(len(each))) for each in tokens)
     blocks = plan_blocks(runs, most)
-    assert [at for block in blocks for at in range(block.first, block.first + len(block.wanted))] == [*range(len(runs))]
+    members = [at for block in blocks for at in range(block.first, block.first + len(block.scored_rows))]
+    assert members == [*range(len(runs))]
     for block in blocks:
-        line = list_ancestors(block.head)
-        above = tuple(token for head in line for token in head.tokens)
-        assert [head.start for head in line] == [sum(len(head.tokens) for head in line[:at]) for at in range(len(line))]
-        assert all(0 < len(head.tokens) <= most for head in line)
-        assert len(block.wanted) == 1 or len(block.tokens) <= most
-        for number, (branch, wanted) in enumerate(zip(block.branches, block.wanted, strict=True)):
+        nodes = list_ancestors(block.prefix)
+        above = tuple(token for node in nodes for token in node.tokens)
+        starts = [sum(len(node.tokens) for node in nodes[:at]) for at in range(len(nodes))]
+        assert [node.start for node in nodes] == starts
+        assert all(0 < len(node.tokens) <= most for node in nodes)
+        assert len(block.scored_rows) == 1 or len(block.tokens) <= most
+        for number, (branch, scored) in enumerate(zip(block.branches, block.scored_rows, strict=True)):
             run = runs[block.first + number]
             rows = (*branch.above, *range(branch.start, branch.end))
             assert above + tuple(block.tokens[row] for row in rows) == run.tokens
             assert tuple(block.positions[row] for row in rows) == tuple(range(len(above), len(run.tokens)))
-            assert wanted == rows[run.wanted - len(above) :]
+            assert scored == rows[run.first_scored - len(above) :]
 
 
 @given(sequences)
-def test_a_shared_length_is_where_two_sequences_part(tokens: list[tuple[int, ...]]) -> None:
+def test_the_shared_length_is_where_two_sequences_differ_first(tokens: list[tuple[int, ...]]) -> None:
     for one, other in pairwise(tokens):
         length = count_shared_tokens(one, other)
         assert one[:length] == other[:length]
         assert one[length : length + 1] != other[length : length + 1] or min(len(one), len(other)) == length
 
 
-def test_packs_keep_to_every_bound_but_for_a_block_that_is_larger_alone() -> None:
-    runs = sorted(Run((at, *range(at)), max(0, at - 3)) for at in range(30))
+def test_packs_keep_to_every_limit_except_for_a_single_block_that_exceeds_one() -> None:
+    runs = sorted(TokenSequence((at, *range(at)), max(0, at - 3)) for at in range(30))
     blocks = plan_blocks(runs, 20)
     packs = list(plan_packs(blocks, 20, 6, 40))
     assert [block for pack in packs for block in pack] == blocks
     for pack in packs:
         assert len(pack) == 1 or sum(len(block.tokens) for block in pack) <= 20
-        assert len(pack) == 1 or sum(len(wanted) for block in pack for wanted in block.wanted) <= 6
-        heads = {head for block in pack for head in list_ancestors(block.head)}
-        assert len(pack) == 1 or sum(len(head.tokens) for head in heads) <= 40
+        assert len(pack) == 1 or sum(len(rows) for block in pack for rows in block.scored_rows) <= 6
+        nodes = {node for block in pack for node in list_ancestors(block.prefix)}
+        assert len(pack) == 1 or sum(len(node.tokens) for node in nodes) <= 40
 
 
 def long_questions(count: int, tokens: int) -> list[Continuation]:
@@ -204,45 +215,47 @@ def long_questions(count: int, tokens: int) -> list[Continuation]:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Of how many tokens keys and values are alive after each head is read, whoever holds them."""
-    alive, counts, read = WeakSet[Any](), [], quorum.engine.prefix_attention._head_read
+def cached_tokens(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Count the tokens whose keys and values are in memory after each prefix node is read."""
+    alive, counts, read = WeakSet[Any](), [], quorum.engine.prefix_attention._read_prefix_node
 
-    def counted(*given: Any) -> Any:
-        memory = read(*given)
-        alive.add(memory[0][0])
+    def read_and_count(*args: Any) -> Any:
+        cache = read(*args)
+        alive.add(cache[0][0])
         counts.append(sum(keys.shape[2] for keys in alive))
-        return memory
+        return cache
 
-    monkeypatch.setattr(quorum.engine.prefix_attention, "_head_read", counted)
+    monkeypatch.setattr(quorum.engine.prefix_attention, "_read_prefix_node", read_and_count)
     return counts
 
 
-def test_what_is_kept_of_heads_is_bounded_by_the_setting_and_not_by_the_questions(kept: list[int]) -> None:
-    batch = long_questions(20, 150)  # without the bound, seven of them would be above the rows of one pack
+def test_cached_prefix_tokens_are_limited_by_the_setting_and_not_by_the_questions(
+    cached_tokens: list[int],
+) -> None:
+    batch = long_questions(20, 150)  # without the limit, seven of them would be above the rows of one pack
     shared = score_with_shared_prefixes(model("llama"), batch, 64)
-    assert 64 * KEPT_TOKENS - 150 < max(kept) <= 64 * KEPT_TOKENS
+    assert 64 * CACHE_FACTOR - 150 < max(cached_tokens) <= 64 * CACHE_FACTOR
     assert furthest(shared, score_sequences(model("llama"), batch)) < ROUNDING
 
 
-def test_a_question_that_is_longer_than_the_bound_is_read_alone(kept: list[int]) -> None:
+def test_a_question_longer_than_the_limit_is_read_alone(cached_tokens: list[int]) -> None:
     batch = long_questions(3, 200)
     shared = score_with_shared_prefixes(model("llama"), batch, 16)
-    assert 16 * KEPT_TOKENS < max(kept) <= 200
+    assert 16 * CACHE_FACTOR < max(cached_tokens) <= 200
     assert furthest(shared, score_sequences(model("llama"), batch)) < ROUNDING
 
 
-def test_what_prompts_share_is_read_once() -> None:
+def test_shared_tokens_are_read_once() -> None:
     head = tuple(range(400))
-    runs = sorted(Run((*head, at, at + 1), 401) for at in range(100))
-    heads = {head for block in plan_blocks(runs, 4096) for head in list_ancestors(block.head)}
-    assert sum(len(head.tokens) for head in heads) == 400
+    runs = sorted(TokenSequence((*head, at, at + 1), 401) for at in range(100))
+    nodes = {node for block in plan_blocks(runs, 4096) for node in list_ancestors(block.prefix)}
+    assert sum(len(node.tokens) for node in nodes) == 400
     assert sum(len(block.tokens) for block in plan_blocks(runs, 4096)) == 200
 
 
 @pytest.mark.parametrize("method", ["letter", "option"])
 @pytest.mark.parametrize("count", [2, 26])
-def test_the_backend_answers_alike_either_way(method: Any, count: int) -> None:
+def test_the_backend_gives_the_same_answers_with_and_without_sharing(method: Any, count: int) -> None:
     head = "The following are questions about Python.\n\n" * 3
     options = tuple(f"def f{n % 3}(self)" for n in range(count))
     prompts = [Prompt(str(n), f"{head}What does argument {n} do?\nAnswer:", letters(count), options) for n in range(8)]
@@ -257,7 +270,7 @@ def test_the_backend_answers_alike_either_way(method: Any, count: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3_moe", "gemma3"])
-def test_a_shared_beginning_changes_nothing_of_what_is_written(kind: str) -> None:
+def test_a_shared_prefix_does_not_change_the_generated_text(kind: str) -> None:
     head = "import os\n" * 12
     prompts = [Prompt(str(n), f"{head}class A{n}:\n" + "    def f(self):\n" * (n % 3), ()) for n in range(7)]
     backend = Transformers(
@@ -269,7 +282,7 @@ def test_a_shared_beginning_changes_nothing_of_what_is_written(kind: str) -> Non
     assert shared[:-1] == [backend.answer([prompt])[0] for prompt in prompts]
 
 
-def blank(family: str, **settings: Any) -> Any:
+def random_model(family: str, **settings: Any) -> Any:
     """A model of the family with random weights."""
     sizes = {"vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
     known = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "initializer_range": 0.3}
@@ -278,26 +291,26 @@ def blank(family: str, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("family", ["Mistral", "Qwen2", "Phi3", "GPTNeoX", "GPT2", "Olmo2", "Cohere", "Granite"])
-def test_other_families_are_served_too(family: str) -> None:
+def test_other_model_families_can_share_prefixes_too(family: str) -> None:
     wide = {"intermediate_size": 64, "num_key_value_heads": 2}
-    assert why_not_shared(blank(family, **({} if family.startswith("GPT") else wide))) is None
+    assert find_sharing_obstacle(random_model(family, **({} if family.startswith("GPT") else wide))) is None
 
 
 @pytest.mark.parametrize(
     ("family", "settings", "reason"),
     [
         ("Gemma2", {"intermediate_size": 64, "num_key_value_heads": 2, "head_dim": 8}, "softcap"),
-        ("Bloom", {}, "register of attention functions"),
+        ("Bloom", {}, "registry of attention functions"),
         ("Mamba", {}, "its layers are linear_attention"),
         ("Llama", {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}, "rotary .* dynamic"),
     ],
 )
-def test_a_model_that_cannot_be_read_so_says_why(family: str, settings: dict[str, Any], reason: str) -> None:
-    assert re.search(reason, str(why_not_shared(blank(family, **settings))))
+def test_a_model_that_cannot_share_prefixes_has_a_reason(family: str, settings: dict[str, Any], reason: str) -> None:
+    assert re.search(reason, str(find_sharing_obstacle(random_model(family, **settings))))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_model_is_left_as_it_was(kind: str) -> None:
+def test_the_model_is_left_unchanged(kind: str) -> None:
     fresh = transformers.AutoModelForCausalLM.from_pretrained(tiny_model(kind)).eval()
     before = fresh.config._attn_implementation
     tokens = torch.arange(40)[None]

@@ -17,15 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
+from quorum.ballot import Ballot, heaviest
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import read_manifest
 from quorum.judge.agent import Agent
-from quorum.judge.calibrate import heaviest
 from quorum.judge.settings import CalibrateSettings, RefineSettings, VerifySettings
 from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
-from quorum.question import Ballot, Prompt, Question, Reply, letters
+from quorum.question import Prompt, Question, Reply, letters
 from tests.support.run_settings import register_names, run_settings
 from tests.test_calibrate import ACCURACY, BIAS, within_error
 from tests.test_verify import proposed

@@ -52,7 +52,11 @@ def test_every_kernel_of_the_project_builds_with_metadata_that_holds(kernels, na
     assert done.returncode == 0, done.stdout
 
 
-QLORA = ("trainer.dtype=float32", "trainer.steps=3", "split.held_out=0.3")  # a CPU's bfloat16 would do, its float16 is slow
+QLORA = (
+    "trainer.dtype=float32",
+    "trainer.steps=3",
+    "split.held_out=0.3",
+)  # a CPU's bfloat16 would do, its float16 is slow
 SHORT = ("trainer.epochs=1.0", "trainer.batch=4", "trainer.frozen_layers=5", "split.held_out=0.3")
 
 

@@ -235,6 +235,6 @@ def test_reasoning_is_learned_with_thinking_on_and_a_letter_with_thinking_off() 
     tokens = PromptTokenizer(tokenizer)
     for row, thinking in ((LONG, True), (ROW, False)):
         (encoded,) = encode_rows(tokens, [row], 500, STOP)
-        asked = tokens.ids(tokens.rendering(row.prompt.content, thinking=thinking))
+        asked = tokens.encode(tokens.render(row.prompt.content, thinking=thinking))
         assert encoded.ids[: encoded.first] == asked
         assert ("<think>" in tokenizer.decode(asked)) is not thinking

@@ -5,8 +5,8 @@ import pytest
 
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
+from quorum.ballot import ranked
 from quorum.errors import BadInput
-from quorum.files.answers import ranked
 from quorum.model.backend import open_backend
 from quorum.model.neighbour import Neighbour, NeighbourSettings
 from quorum.question import Message, Prompt, Question

@@ -15,8 +15,8 @@ def test_a_question_without_choices_is_open_and_takes_a_number():
 
 
 @pytest.mark.parametrize("count", [1, 27])
-def test_one_choice_or_more_than_26_are_refused(count):
-    with pytest.raises(BadInput, match=f"question q: {count} choices"):
+def test_one_choice_or_more_than_26_choices_are_refused(count):
+    with pytest.raises(BadInput, match=f"question q: found {count} choices"):
         Question("q", "?", ("x",) * count)
 
 
@@ -31,7 +31,7 @@ def test_an_empty_id_or_text_is_refused(id, text):
         Question(id, text, ("x", "y"))
 
 
-def test_same_text_sees_through_case_space_and_width():
+def test_fold_text_ignores_case_white_space_and_width():
     assert fold_text(" Ａ\r\n b ") == fold_text("a B")
 
 
@@ -40,7 +40,7 @@ def test_a_prompt_has_an_option_for_each_label_or_none():
         Prompt("q", "?", ("A", "B"), ("x",))
 
 
-def test_the_prior_counts_solved_questions_with_choices_alone():
+def test_the_label_prior_counts_only_solved_questions_with_choices():
     solved = [Question(str(i), "?", ("x", "y", "z"), answer=letter) for i, letter in enumerate("ABBB")]
     assert label_prior([*solved, Question("u", "?", ("x", "y")), Question("o", "?", answer="7")]) == {
         "A": 0.25,

@@ -32,7 +32,7 @@ def only(found):
 # Layouts met in the wild, by their columns
 
 
-def test_one_column_a_choice_in_any_column_order(tmp_path):
+def test_one_column_per_choice_in_any_column_order(tmp_path):
     record = only(records(tmp_path, "q.csv", "B,answer,A,question,C,id\nb,C,a,why?,c,007\n"))
     assert (record.id, record.text, record.choices, record.answer) == ("007", "why?", ("a", "b", "c"), "C")
 
@@ -50,13 +50,13 @@ def test_one_column_a_choice_in_any_column_order(tmp_path):
         "a b c",
     ],
 )
-def test_columns_of_choices_are_known_by_their_names(tmp_path, names):
+def test_columns_of_choices_are_recognized_by_their_names(tmp_path, names):
     header = ",".join(names.split()) if " " in names else names
     record = only(records(tmp_path, "q.csv", f"question,{header},label\nwhy?,x,y,z,C\n"))
     assert (record.choices, record.answer) == (("x", "y", "z"), "C")
 
 
-def test_header_names_may_have_blanks(tmp_path):
+def test_header_names_may_have_spaces(tmp_path):
     assert only(records(tmp_path, "q.csv", "Question , Option 1,Option 2\nwhy?,x,y\n")).choices == ("x", "y")
 
 
@@ -94,7 +94,7 @@ def test_a_list_may_be_written_in_one_cell(tmp_path, cell):
     assert (record.choices, record.answer, record.problem) == (("it's", "b", "None"), "B", None)
 
 
-def test_numbers_in_a_list_stay_as_they_are_written(tmp_path):
+def test_numbers_in_a_list_keep_their_text(tmp_path):
     text = 'question,choices\nq,"[1.10, -2, 1e3, True]"\nq,"[1.10, -2, 1e3, ""x""]"\n'
     python, as_json = records(tmp_path, "q.csv", text)
     assert python.choices == ("1.10", "-2", "1e3", "True")
@@ -116,14 +116,14 @@ def test_numbers_in_a_list_stay_as_they_are_written(tmp_path):
         "[f'{1}', 'b']",
     ],
 )
-def test_what_is_no_flat_list_is_a_problem_of_its_row_and_never_run(tmp_path, cell):
+def test_a_cell_that_is_not_a_flat_list_is_a_problem_of_its_row_and_is_never_evaluated(tmp_path, cell):
     good = {"question": "q", "choices": "['a', 'b']"}
     rows = jsonl(good, {"question": "q", "choices": cell})
     fine, bad = records(tmp_path, "q.jsonl", rows)
     assert fine.problem is None
     assert bad.choices == ()
     assert bad.problem.startswith("column 'choices': ")
-    with pytest.raises(BadInput, match="no row's choices can be read"):
+    with pytest.raises(BadInput, match="the choices cannot be read in any row"):
         records(tmp_path, "q.jsonl", jsonl({"question": "q", "choices": cell}))
 
 
@@ -156,14 +156,14 @@ def test_options_as_a_dict_and_the_answer_as_text(tmp_path):
     assert only(records(tmp_path, "q.jsonl", jsonl(row))).answer == "B"
 
 
-def test_own_letters_before_the_choices_are_taken_off_when_every_choice_has_its_own(tmp_path):
+def test_letters_before_the_choices_are_removed_if_every_choice_has_its_own(tmp_path):
     rows = jsonl(
         {"question": "q", "options": ["A)32400", "B) 6", "C)7"], "correct": "A"},
         {"question": "q", "options": ["A)x", "C)y"], "correct": "B"},
     )
-    stripped, kept = records(tmp_path, "q.json", rows)
+    stripped, unchanged = records(tmp_path, "q.json", rows)
     assert (stripped.choices, stripped.answer) == (("32400", "6", "7"), "A")
-    assert kept.choices == ("A)x", "C)y")
+    assert unchanged.choices == ("A)x", "C)y")
 
 
 def test_a_boolean_answer_means_yes_or_no(tmp_path):
@@ -183,7 +183,7 @@ def test_no_header_as_in_mmlu(tmp_path):
     assert (first.id, second.id, second.subject) == ("1", "2", "high_school_biology")
 
 
-def test_an_index_without_a_name_is_the_id(tmp_path):
+def test_an_unnamed_index_column_is_the_id(tmp_path):
     record = only(records(tmp_path, "q.csv", ",Question,A,B,Answer,Subject\n0,why?,x,y,B,law\n"))
     assert (record.id, record.subject, record.answer) == ("0", "law", "B")
 
@@ -215,12 +215,12 @@ def test_an_open_question_has_its_number_and_its_solution(tmp_path):
     ],
 )
 def test_answers_as_letters_indices_or_text(tmp_path, answers, labels):
-    rows = "".join(f"q{place},x,y,z,{answer}\n" for place, answer in enumerate(answers))
+    rows = "".join(f"q{number},x,y,z,{answer}\n" for number, answer in enumerate(answers))
     found = records(tmp_path, "q.csv", f"question,A,B,C,answer\n{rows}")
     assert "".join(record.answer for record in found) == labels
 
 
-def test_indices_that_could_count_from_0_or_from_1_are_refused_until_the_layout_says(tmp_path):
+def test_indices_that_could_count_from_0_or_1_are_refused_unless_the_layout_sets_the_kind(tmp_path):
     text = "question,A,B,C,answer\np,x,y,z,1\nq,x,y,z,2\n"
     with pytest.raises(BadInput) as error:
         records(tmp_path, "q.csv", text)
@@ -230,7 +230,7 @@ def test_indices_that_could_count_from_0_or_from_1_are_refused_until_the_layout_
     assert [record.answer for record in settled] == ["B", "C"]
 
 
-def test_a_number_that_is_a_choice_and_a_place_is_refused(tmp_path):
+def test_a_number_that_is_a_choice_and_an_index_is_refused(tmp_path):
     with pytest.raises(BadInput, match="can be read as index1 and as text"):
         records(tmp_path, "q.csv", "question,A,B,C,answer\nq,3,1,2,3\n")
 
@@ -242,7 +242,7 @@ def test_a_few_dirty_answers_do_not_change_the_kind(tmp_path):
     assert [record.raw_answer for record in found[2:5]] == ["ANSWER: C", "E", None]
 
 
-def test_hidden_answers_are_no_answers(tmp_path):
+def test_hidden_answers_count_as_missing(tmp_path):
     (tmp_path / "q.csv").write_text("question,A,B,label\np,x,y,-1\nq,x,y,-1\n")
     table = read_records(tmp_path / "q.csv")
     assert (table.labelled, [record.raw_answer for record in table.records]) == (False, [None, None])
@@ -253,13 +253,13 @@ def test_hidden_answers_are_no_answers(tmp_path):
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-def test_line_ends_and_a_bom_do_not_matter(tmp_path, end, bom):
+def test_line_endings_and_a_bom_do_not_matter(tmp_path, end, bom):
     text = end.join(["id,question,A,B,answer", "7,q,x,y,B", ""])
     record = only(records(tmp_path, "q.csv", bom + text.encode()))
     assert (record.id, record.answer) == ("7", "B")
 
 
-def test_every_kind_of_line_end_inside_a_cell_stays(tmp_path):
+def test_line_endings_inside_a_cell_are_kept(tmp_path):
     record = only(records(tmp_path, "q.csv", b'question,A,B\r\n"a\rb\r\nc\r\r\nd\ne",x,y\r\n'))
     assert record.text == "a\rb\r\nc\r\r\nd\ne"
 
@@ -280,13 +280,13 @@ def test_none_na_and_null_are_texts(tmp_path):
     assert (record.id, record.text, record.choices) == ("NA", "null", ("None", "NA", "null", "nan"))
 
 
-def test_ids_stay_as_they_are_written(tmp_path):
+def test_ids_keep_their_text(tmp_path):
     assert only(
         records(tmp_path, "q.jsonl", '{"id": 12345678901234567890, "question": "q", "A": 1.0, "B": 2}\n')
     ).id == ("12345678901234567890")
 
 
-def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path):
+def test_a_lone_surrogate_becomes_a_replacement_character(tmp_path):
     record = only(records(tmp_path, "q.jsonl", r'{"question": "a\ud800b", "A": "x", "B": "y"}'))
     assert record.text == "a\ufffdb"
 
@@ -301,18 +301,18 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path):
         ("q.csv", "question,A,B\n1,2,3\n".encode("utf-16"), "the file is UTF-16"),
         ("q.csv", b"question,A,B\n1,2,3,4\n", "a row has more cells than the first line"),
         ("q.csv", b'question,A,B\n"1,2,3\n', "not a CSV file"),
-        ("q.csv", b"question,A,A\n1,2,3\n", "column 'A' stands more than once"),
+        ("q.csv", b"question,A,A\n1,2,3\n", "column names have to be unique; found more than once: 'A'"),
         (
             "q.csv",
             b"frage,x,y\n1,2,3\n",
-            "no column holds the question; found 'frage', 'x', 'y'; looked for question.stem",
+            "no question column among 'frage', 'x', 'y'; expected one of question.stem",
         ),
         ("q.csv", b"question,wahl\n1,2\n", "no choices among the columns 'question', 'wahl'"),
         ("q.csv", b"question,A,B,D,answer\n1,2,3,4,A\n", "no choices among the columns"),
         ("q.csv", b"question,A,B,opa,opb\n1,2,3,4,5\n", "the choices could be ('A', 'B') or ('opa', 'opb')"),
         ("q.txt", b"question\n", "unknown format '.txt'; allowed are .csv"),
-        ("q.json", b"[1, 2]", "row 1: found '1', where an object is expected"),
-        ("q.json", b"{}", "neither an array of rows"),
+        ("q.json", b"[1, 2]", "row 1: found '1'; expected an object"),
+        ("q.json", b"{}", "expected a JSON array of rows"),
         ("q.json", b"[]", "no rows"),
         ("q.json", b"[{}\n,{]", "not JSON: Expecting property name"),
         ("q.jsonl", b'{"question": "q"}\n{"question": \n', "line 2: not JSON"),
@@ -320,7 +320,7 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character(tmp_path):
         ("q.parquet", b"PAR1", "not a Parquet file"),
     ],
 )
-def test_what_can_not_be_read_says_where_and_why(tmp_path, name, content, message):
+def test_an_unreadable_file_is_refused_with_location_and_reason(tmp_path, name, content, message):
     with pytest.raises(BadInput) as error:
         records(tmp_path, name, content)
     assert message in str(error.value)
@@ -330,7 +330,7 @@ def test_what_can_not_be_read_says_where_and_why(tmp_path, name, content, messag
 # The layout in TOML
 
 
-def test_a_layout_in_toml_wins_over_what_would_be_found(tmp_path):
+def test_a_layout_in_toml_overrides_detection(tmp_path):
     toml = tmp_path / "layout.toml"
     toml.write_text('question = "frage"\nchoices = ["r", "f"]\nanswer = "text"\nanswer_kind = "text"\nid = "nr"\n')
     text = "nr,id,frage,question,A,B,r,f,text\n5,6,warum?,why?,a,b,ja,nein,nein\n"
@@ -339,17 +339,17 @@ def test_a_layout_in_toml_wins_over_what_would_be_found(tmp_path):
 
 
 @pytest.mark.parametrize("layout", [Layout(question="x"), Layout(choices=("A", "x")), Layout(answer="x")])
-def test_a_column_that_the_layout_names_must_be_there(tmp_path, layout):
+def test_a_column_named_in_the_layout_must_exist(tmp_path, layout):
     with pytest.raises(BadInput, match="'x' is not among 'question', 'A', 'B'"):
         records(tmp_path, "q.csv", "question,A,B\nq,a,b\n", layout)
 
 
-def test_the_layout_can_say_that_there_is_no_header(tmp_path):
+def test_the_layout_can_set_that_there_is_no_header(tmp_path):
     found = records(tmp_path, "q.csv", "question,A,B,A\n", Layout(header=False))
     assert (only(found).text, only(found).answer) == ("question", "A")
 
 
-def test_the_layout_can_say_that_questions_are_open(tmp_path):
+def test_the_layout_can_set_that_questions_are_open(tmp_path):
     assert only(records(tmp_path, "q.csv", "question,source\nq,s\n", Layout(choices=()))).choices == ()
 
 
@@ -357,18 +357,18 @@ def test_the_layout_can_say_that_questions_are_open(tmp_path):
 
 
 def test_strict_reading_names_the_first_five_problems(tmp_path):
-    rows = "".join(f"k{place},q,x,y,{answer}\n" for place, answer in enumerate("ACCCCCCA", 1))
+    rows = "".join(f"k{number},q,x,y,{answer}\n" for number, answer in enumerate("ACCCCCCA", 1))
     (tmp_path / "q.csv").write_text(f"id,question,A,B,answer\n{rows}k1,q,x,y,B\nk10,q,x,y,\n")
     with pytest.raises(BadInput) as error:
         read_questions(tmp_path / "q.csv")
     message = str(error.value)
-    assert "8 of 10 rows are no questions: row 2 (k2): answer 'C' is not among A, B, row 3" in message
+    assert "8 of 10 rows are not valid questions: row 2 (k2): answer 'C' is not among A, B, row 3" in message
     assert "row 6 (k6): answer 'C' is not among A, B and 3 more; scripts/doctor.py" in message
 
 
-def test_strict_reading_refuses_a_missing_answer_and_an_id_that_stands_twice(tmp_path):
+def test_strict_reading_refuses_a_missing_answer_and_a_repeated_id(tmp_path):
     (tmp_path / "q.csv").write_text("id,question,A,B,answer\nk,q,x,y,A\nk,q,x,y,B\nj,q,x,y,\n")
-    with pytest.raises(BadInput, match=r"row 2 \(k\): the id stands more than once, row 3 \(j\): it has no answer"):
+    with pytest.raises(BadInput, match=r"row 2 \(k\): the id is not unique, row 3 \(j\): no answer"):
         read_questions(tmp_path / "q.csv")
 
 
@@ -390,7 +390,7 @@ def questions(draw):
 @given(st.lists(questions(), min_size=1, max_size=4, unique_by=lambda question: question.id), st.booleans())
 @example([Question("1", "q", ("A)x", "B)y"), "B"), Question("2", "q", ("B", "A"), "A")], True)
 @example([Question("1", "q\r\n\r", ("\r", "\r\r\n")), Question("2", "open")], False)
-def test_questions_come_back_as_they_were_written(tmp_path_factory, several, labelled):
+def test_written_questions_are_read_back_unchanged(tmp_path_factory, several, labelled):
     several = [q for q in several if (q.answer is not None) == labelled] or [Question("1", "q")]
     folder = tmp_path_factory.mktemp("questions")
     for suffix in (".csv", ".parquet"):
@@ -399,7 +399,7 @@ def test_questions_come_back_as_they_were_written(tmp_path_factory, several, lab
 
 
 def test_questions_are_written_as_csv_or_parquet_only(tmp_path):
-    with pytest.raises(BadInput, match="written as .csv or .parquet"):
+    with pytest.raises(BadInput, match="allowed are .csv, .parquet"):
         write_questions([], tmp_path / "q.json")
 
 

@@ -1,4 +1,4 @@
-"""Real files as they are distributed: counts, and a look at meaning that needs none of their text."""
+"""Real files as they are distributed: counts and checks of meaning that do not quote their text."""
 
 import csv
 import tarfile
@@ -48,7 +48,7 @@ def test_numbers_as_labels_in_arc_become_letters():
     assert all(record.answer == "ABCD"[int(record.raw_answer) - 1] for record in numbered)
 
 
-def test_the_letters_before_aquas_choices_are_gone():
+def test_the_letters_before_aquas_choices_are_removed():
     found = read_questions(real_data("aqua/test.json"))
     assert not any(choice.startswith(f"{label})") for q in found for label, choice in zip(q.labels, q.choices))  # noqa: B905
     assert all(question.rationale for question in found)
@@ -112,7 +112,7 @@ def test_exams_train_file_has_two_rows_that_strict_reading_refuses(tmp_path):
     with tarfile.open(real_data("exams/train.jsonl.tar.gz")) as archive:
         archive.extractall(tmp_path, filter="data")
     with pytest.raises(
-        BadInput, match=r"2 of 7961 rows .* its text is empty, .* answer '@' is not among A, B, C, D, E"
+        BadInput, match=r"2 of 7961 rows .* the text is empty, .* answer '@' is not among A, B, C, D, E"
     ):
         read_questions(tmp_path / "train.jsonl")
 

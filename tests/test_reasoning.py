@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
+from quorum.ballot import Ballot, is_right, share_right
 from quorum.competition.ladder import Attempt, climb_ladder
 from quorum.competition.stages import list_stages
 from quorum.errors import BadInput
 from quorum.files.manifest import RunManifest, read_manifest
 from quorum.files.solution import make_solution
 from quorum.judge.agent import Agent, FittedSettings
-from quorum.judge.calibrate import is_right, share_right
 from quorum.judge.reason import ReasoningRule, fit_reasoning
 from quorum.judge.settings import RefineSettings
 from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel
-from quorum.question import Ballot, Prompt, Question, Reply
+from quorum.question import Prompt, Question, Reply
 from tests.test_judged_kernel import KERNELS, Bench, accuracy, made, write
 
 # how often a model is right in a subject: without reasoning, and with it

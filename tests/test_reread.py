@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from quorum.ask.judge_prompt import reading_prompt
+from quorum.ask.judge_prompt import render_reading_prompt
 from quorum.judge.llm_reader import read_with_llm
 from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel
@@ -50,13 +50,13 @@ def test_what_it_read_is_told_by_place() -> None:
 
 
 def test_open_questions_and_26_choices_are_not_shown() -> None:
-    assert reading_prompt(Prompt("q", "How many?", ()), "some") is None
-    assert reading_prompt(Prompt("q", "Which?", letters(26)), "some") is None
-    assert reading_prompt(Prompt("q", "Is it?", ("TRUE", "FALSE")), "some") is None
+    assert render_reading_prompt(Prompt("q", "How many?", ()), "some") is None
+    assert render_reading_prompt(Prompt("q", "Which?", letters(26)), "some") is None
+    assert render_reading_prompt(Prompt("q", "Is it?", ("TRUE", "FALSE")), "some") is None
 
 
 def test_a_reading_prompt_keeps_braces_as_they_are() -> None:
-    prompt = reading_prompt(PROMPT, "{choices} {0}")
+    prompt = render_reading_prompt(PROMPT, "{choices} {0}")
     assert prompt is not None
     assert prompt.content == (
         "Somebody replied to a multiple-choice question. Which choice does the reply settle on? Do not judge whether "

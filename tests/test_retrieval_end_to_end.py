@@ -48,7 +48,7 @@ def run(folder, program, *arguments):
 
 
 @pytest.mark.slow
-def test_the_kernel_answers_from_the_background_and_transfers_only_where_it_is_told_to(folder):
+def test_the_kernel_answers_from_the_background_and_copies_answers_only_if_set(folder):
     (folder / "settings.toml").write_text(
         SETTINGS + '[backend]\nname = "encoder"\n[retrieval]\nbackground = "background"\npassages = 1\n'
     )
@@ -68,24 +68,27 @@ def best_labels(path):
 
 
 @pytest.mark.parametrize("setting", ['backend.name="neighbour"', "refine.copy_exact=true"])
-def test_a_file_that_may_be_scored_is_refused_where_its_questions_stand_solved_in_train(setting, folder):
+def test_a_file_that_may_be_scored_is_refused_if_train_solves_its_questions(setting, folder):
     rows = [row.rpartition(",")[0] for row in TRAIN.splitlines()]
     (folder / "heldout.csv").write_text("\n".join([rows[0], *rows[1:4], "n1,Is anything new here?,\"['y', 'n']\""]))
     (folder / "part2.csv").write_text(f"{rows[0]}\nn1,Is anything new here?,\"['y', 'n']\"\n")
     (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
     refused = run(folder, "kernels/infer.py", "settings.toml", setting, 'questions=["test.csv", "heldout.csv"]')
     assert refused.returncode == 2
-    assert "heldout: 3 of 4 questions stand solved in train" in refused.stderr
-    assert "t0, t1, t2. With files that may be scored, train holds the training folds" in refused.stderr
+    assert "heldout: 3 of 4 questions are already solved in train" in refused.stderr
+    assert "t0, t1, t2. Set train to the training folds" in refused.stderr
     assert not (folder / "out").exists()
     alone = run(folder, "kernels/infer.py", "settings.toml", 'questions=["heldout.csv"]', "sample=")
-    assert (alone.returncode, "stand solved in train" in alone.stderr) == (2, True)  # nor is it one to submit
+    assert (alone.returncode, "already solved in train" in alone.stderr) == (
+        2,
+        True,
+    )  # no sample
     done = run(folder, "kernels/infer.py", "settings.toml", setting, 'questions=["test.csv", "part2.csv"]')
-    assert done.returncode == 0, done.stderr  # of the test alone a twin stands in train
+    assert done.returncode == 0, done.stderr  # a file to submit may have duplicates in train
     assert best_labels(folder / "out" / "test.parquet")["q3"] == "A"
 
 
-def test_what_may_not_be_submitted_has_no_answers_copied_into_it(folder):
+def test_answers_are_copied_only_into_a_file_to_submit(folder):
     (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
     done = run(folder, "kernels/infer.py", "settings.toml", "refine.copy_exact=true", "sample=")
     assert (done.returncode, "without a sample there is none" in done.stderr) == (2, True)
@@ -105,14 +108,14 @@ def test_an_unknown_setting_of_retrieval_is_refused(folder):
     assert (done.returncode, "unknown setting 'top_k'" in done.stderr) == (2, True)
 
 
-def test_the_script_tells_what_is_shown_and_where_it_stands(folder):
-    wanted = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
-    done = run(folder, "scripts/retrieve.py", *wanted, "--json")
+def test_the_script_prints_the_context_and_its_sources(folder):
+    arguments = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
+    done = run(folder, "scripts/retrieve.py", *arguments, "--json")
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert found["passages"][0]["source"] == "world.txt 1"
-    assert "Zukerask" in run(folder, "scripts/retrieve.py", *wanted).stdout
-    assert run(folder, "scripts/retrieve.py", *wanted, "--question", "q9").returncode == 2
+    assert "Zukerask" in run(folder, "scripts/retrieve.py", *arguments).stdout
+    assert run(folder, "scripts/retrieve.py", *arguments, "--question", "q9").returncode == 2
 
 
 def test_a_competition_knows_its_background_by_the_folders_name(folder):
@@ -122,14 +125,14 @@ def test_a_competition_knows_its_background_by_the_folders_name(folder):
 
 
 @pytest.mark.slow
-def test_meaning_finds_what_words_do_not():
+def test_dense_search_finds_texts_without_common_words():
     solved = [
         Question("s1", "Which animal barks?", ("dog", "cup"), answer="A"),
         Question("s2", "What do people drink from?", ("dog", "cup"), answer="B"),
     ]
     asked = [Question("t1", "Name a puppy's parent", ("hound", "mug"))]
     settings = RetrievalSettings(examples=1, search="dense", floor=0.1)
-    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).shown(asked)
+    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).retrieve(asked)
     assert [example.id for example in shown.examples] == ["s1"]
 
 
@@ -150,28 +153,28 @@ def test_a_cross_encoder_in_a_folder_reranks(tmp_path):
     assert len(scores) == 2
     solved = [Question("s1", "sky sea", answer="1"), Question("s2", "sky blue", answer="2")]
     settings = RetrievalSettings(examples=2, reranker=str(tmp_path))
-    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).shown([Question("t", "sky")])
+    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).retrieve([Question("t", "sky")])
     best_last = sorted(solved, key=lambda question: rerank("sky", [question.text])[0])
     assert [example.id for example in shown.examples] == [question.id for question in best_last]
 
 
-def test_a_model_that_is_not_there_is_refused_by_name():
+def test_a_missing_model_is_refused_by_name():
     with pytest.raises(BadInput, match="nowhere"):
         load_reranker("./nowhere")
 
 
 @pytest.mark.slow
-def test_retrieval_over_the_background_pays_on_the_sample(tmp_path):
+def test_retrieval_over_the_background_improves_the_score_on_the_sample(tmp_path):
     members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-rag")]
     done = run(tmp_path, "scripts/submit.py", ROOT / "data" / "sample", "--members", *members)
     assert done.returncode == 0, done.stderr
-    told = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
-    assert float(told.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
+    line = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
+    assert float(line.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
     assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-rag.csv")) == 508
 
 
 @pytest.mark.slow
-def test_arms_of_any_stage_stand_in_one_table(folder):
+def test_arms_of_every_stage_are_in_one_table(folder):
     test = "id,question,choices\nq1,Is it?,\"['x', 'y']\"\n"
     (folder / "test.csv").write_text(test)
     (folder / "plain.toml").write_text(SETTINGS + '[backend]\nname = "neighbour"\n')

@@ -141,7 +141,7 @@ def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_
 
 def test_examples_that_are_not_solved_or_too_few_are_refused(tmp_path):
     write_questions([replace(question(1), answer=None)], tmp_path / "unsolved.parquet")
-    with pytest.raises(BadInput, match="1 examples have no answer, n001 among them"):
+    with pytest.raises(BadInput, match="1 examples have no answer: n001"):
         read_examples(ExampleSettings(tmp_path / "unsolved.parquet"))
     write_questions([question(1)], tmp_path / "one.parquet")
     with pytest.raises(BadInput, match=r"prompt\.examples\.count is 3, but there are only 1 examples"):
@@ -246,7 +246,7 @@ def test_retrieved_context_is_where_inference_puts_it_with_its_letters_remapped(
     retriever = Retriever(
         RetrievalSettings(examples=2), folds, lambda _: pytest.fail("no model"), lambda _: pytest.fail("none")
     )
-    beside = dict(zip((each.id for each in questions), retriever.shown(questions), strict=True))
+    beside = dict(zip((each.id for each in questions), retriever.retrieve(questions), strict=True))
     ask = make_asker(retriever, questions, "letter", Template())
     assert [row.prompt for row in build_rows(folds, RowSettings(), beside).rows] == list(map(ask, questions))
     for row in build_rows(folds, RowSettings(shuffles=2), beside).rows:
@@ -264,7 +264,7 @@ def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out_questions, split_questions, write_split
+    from quorum.data.split import select_held_out, split_questions, write_split
     from quorum.train.row_files import read_rows
 
     questions = [question(number) for number in range(60)]
@@ -277,7 +277,7 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
     )
     assert done.returncode == 0, done.stderr
     told, found = json.loads(done.stdout), read_rows(rows)
-    held = {each.id for each in held_out_questions(parts, questions)}
+    held = {each.id for each in select_held_out(parts, questions)}
     assert (told["rows"], told["questions"], told["examples"]) == (len(found), 60 - len(held), 1)
     assert {row.prompt.question_id for row in found}.isdisjoint(held)
     assert run_rows(rows, "--format", "chat", "--out", tmp_path / "rows.json").returncode == 0

@@ -107,8 +107,15 @@ def test_two_files_of_one_name_are_called_with_their_folders(tmp_path):
 
 def test_two_runs_of_one_name_are_refused(tmp_path):
     path = written(tmp_path / "r.csv", "id,x,y\nq1,A,B\n")
-    with pytest.raises(BadInput, match="found 'x', 'y'"):
+    with pytest.raises(BadInput, match="both hold answers of run x, which would vote twice"):
         read_runs([path, path])
+
+
+def test_one_run_s_answers_to_different_questions_may_be_in_two_files(tmp_path):
+    first = written(tmp_path / "first.csv", "id,x,y\nq1,A,B\n")
+    second = written(tmp_path / "second.csv", "id,y,x\nq2,A,B\n")
+    x, y = {"q1": {"A": 1.0}, "q2": {"B": 1.0}}, {"q1": {"B": 1.0}, "q2": {"A": 1.0}}
+    assert runs_of(first, second) == {"x": x, "y": y}
 
 
 def test_runs_over_other_questions_are_refused_and_a_lost_question_is_not(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.data.split import HELD_OUT, split_questions, training_folds
+from quorum.data.split import HELD_OUT, select_training_folds, split_questions
 from quorum.errors import BadInput
 from quorum.question import Question
 from quorum.train.rows.allocation import allocate_quotas, apportion
@@ -253,7 +253,7 @@ def test_an_80_10_10_split_keeps_clusters_whole_and_is_stratified():
         for place, name in enumerate(names)
     ]
     parts = split_questions(questions, held_out=0.1, folds=9, threshold=1.0)
-    folds, watched = hold_out_validation(training_folds(parts, questions), [1])
+    folds, watched = hold_out_validation(select_training_folds(parts, questions), [1])
     held = [each for each in questions if parts.fold_of[each.id] == HELD_OUT]
     assert [round(len(part) / 40) for part in (folds.questions, watched, held)] == [8, 1, 1]
     assert [each.answer for each in watched].count("A") == pytest.approx(len(watched) / 2, abs=1)
@@ -273,7 +273,7 @@ def run_draw(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_the_script_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
     """A neighbour that had seen a question would copy its answer, which no other question has: all would be right."""
     from quorum.data.read import write_questions
-    from quorum.data.split import held_out_questions, read_split
+    from quorum.data.split import read_split, select_held_out
     from quorum.files.answers import ballots_from_answers, read_answers
 
     questions = [
@@ -295,7 +295,7 @@ def test_the_script_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    held = {each.id for each in held_out_questions(read_split(tmp_path / "draw" / "split.parquet"), questions)}
+    held = {each.id for each in select_held_out(read_split(tmp_path / "draw" / "split.parquet"), questions)}
     assert (told["accuracy"], told["drawn"], told["questions"]) == (0, 20, 60 - len(held))
     answers = read_answers(tmp_path / "draw" / "answers.parquet")
     assert set(ballots_from_answers(answers)) == {each.id for each in questions} - held

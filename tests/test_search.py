@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.retrieve import Retriever
-from quorum.ask.search.index import IndexKind, build_index, index_kind, make_vector_index, model_key
+from quorum.ask.search.index import IndexKind, build_index, choose_index_kind, make_model_key, make_vector_index
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, SearchIndex, fuse_rankings, rerank_hits
 from quorum.ask.settings import RetrievalSettings
 from quorum.errors import BadInput
@@ -13,8 +13,8 @@ from quorum.question import Question
 TEXTS = ["the bridge at Orla", "a river without a bridge", "Zukerask eats crabs", ""]
 
 
-def places(hits):
-    return [hit.place for hit in hits]
+def indices(hits):
+    return [hit.index for hit in hits]
 
 
 def hashed(texts):
@@ -26,39 +26,43 @@ def hashed(texts):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def test_words_find_the_texts_that_have_them_and_no_others():
-    found = LexicalSearch(TEXTS).hits(["Which BRIDGE is at Orla?", "crabs", "nothing of it", ""], 5)
-    assert [places(hits) for hits in found] == [[0, 1], [2], [], []]
+def test_lexical_search_finds_only_texts_with_a_word_of_the_query():
+    found = LexicalSearch(TEXTS).search(["Which BRIDGE is at Orla?", "crabs", "nothing of it", ""], 5)
+    assert [indices(hits) for hits in found] == [[0, 1], [2], [], []]
     assert all(0 < hit.similarity <= 1 for hits in found for hit in hits)
 
 
-def test_equal_scores_go_by_place():
-    assert places(LexicalSearch(["b", "a b", "a b", "a b"]).hits(["a"], 2)[0]) == [1, 2]
+def test_equal_scores_are_ordered_by_index():
+    assert indices(LexicalSearch(["b", "a b", "a b", "a b"]).search(["a"], 2)[0]) == [1, 2]
 
 
-def test_a_name_is_found_in_a_script_without_blanks():
-    assert places(LexicalSearch(TEXTS).hits(["Zukerask은 무엇을 먹습니까"], 5)[0]) == [2]
+def test_a_name_is_found_in_a_script_without_spaces():
+    assert indices(LexicalSearch(TEXTS).search(["Zukerask은 무엇을 먹습니까"], 5)[0]) == [2]
 
 
-def test_a_search_over_nothing_and_for_nothing_finds_nothing():
-    assert LexicalSearch([]).hits(["a"], 3) == [[]]
-    assert LexicalSearch(["", " "]).hits(["a"], 3) == [[]]
-    assert LexicalSearch(TEXTS).hits(["bridge"], 0) == [[]]
+def test_a_search_over_no_texts_or_for_no_hits_finds_nothing():
+    assert LexicalSearch([]).search(["a"], 3) == [[]]
+    assert LexicalSearch(["", " "]).search(["a"], 3) == [[]]
+    assert LexicalSearch(TEXTS).search(["bridge"], 0) == [[]]
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefg"), max_size=6).map(" ".join), min_size=1, max_size=12))
 @settings(deadline=None, max_examples=30)
-def test_what_words_find_has_a_word_of_the_query_and_is_in_order(texts):
-    for query, hits in zip(["a", "b c", "g"], LexicalSearch(texts).hits(["a", "b c", "g"], 4), strict=True):
-        having = [place for place, text in enumerate(texts) if set(query.split()) & set(text.split())]
-        assert set(places(hits)) <= set(having)
+def test_lexical_hits_share_a_word_with_the_query_and_are_ranked(texts):
+    for query, hits in zip(["a", "b c", "g"], LexicalSearch(texts).search(["a", "b c", "g"], 4), strict=True):
+        having = [index for index, text in enumerate(texts) if set(query.split()) & set(text.split())]
+        assert set(indices(hits)) <= set(having)
         assert len(hits) == min(4, len(having))
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
-def test_a_kept_index_answers_as_the_one_that_was_built_and_holds_no_pickle(tmp_path):
-    built, kept = LexicalSearch(TEXTS, tmp_path), LexicalSearch(TEXTS, tmp_path)
-    assert kept.hits(["bridge at"], 4) == built.hits(["bridge at"], 4) == LexicalSearch(TEXTS).hits(["bridge at"], 4)
+def test_a_cached_index_gives_the_same_hits_and_contains_no_pickle(tmp_path):
+    built, cached = LexicalSearch(TEXTS, tmp_path), LexicalSearch(TEXTS, tmp_path)
+    assert (
+        cached.search(["bridge at"], 4)
+        == built.search(["bridge at"], 4)
+        == LexicalSearch(TEXTS).search(["bridge at"], 4)
+    )
     for path in tmp_path.rglob("*.npy"):
         np.load(path, allow_pickle=False)
     assert len(list(tmp_path.iterdir())) == 1
@@ -66,32 +70,32 @@ def test_a_kept_index_answers_as_the_one_that_was_built_and_holds_no_pickle(tmp_
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_meaning_is_ranked_by_cosine():
+def test_dense_search_ranks_by_cosine():
     dense = DenseSearch(make_vector_index(TEXTS, hashed, "hashed"), hashed)
-    assert places(dense.hits(["river bridge without"], 2)[0])[0] == 1
-    assert dense.hits([], 3) == []
+    assert indices(dense.search(["river bridge without"], 2)[0])[0] == 1
+    assert dense.search([], 3) == []
 
 
-def test_ranks_are_fused_by_their_reciprocals():
+def test_rankings_are_fused_by_reciprocal_rank():
     one = [Hit(4, 9.0, 0.9), Hit(2, 8.0, 0.8)]
     two = [Hit(2, 0.7, 0.7), Hit(3, 0.6, 0.6), Hit(4, 0.5, 0.5)]
-    assert [(hit.place, round(hit.score, 6), hit.similarity) for hit in fuse_rankings([one, two])] == [
+    assert [(hit.index, round(hit.score, 6), hit.similarity) for hit in fuse_rankings([one, two])] == [
         (2, round(1 / 62 + 1 / 61, 6), 0.8),
         (4, round(1 / 61 + 1 / 63, 6), 0.9),
         (3, round(1 / 62, 6), 0.6),
     ]
 
 
-def test_a_reranker_decides_the_order_and_equal_scores_keep_theirs():
+def test_a_reranker_decides_the_order_and_equal_scores_keep_it():
     hits = [Hit(0, 3.0, 0.3), Hit(1, 2.0, 0.2), Hit(2, 1.0, 0.1)]
     found = rerank_hits("q", hits, ["b", "a", "b"], lambda query, texts: [float(text == "b") for text in texts])
-    assert places(found) == [0, 2, 1]
+    assert indices(found) == [0, 2, 1]
 
 
-def test_what_is_hidden_makes_room_for_the_next():
+def test_hidden_texts_are_replaced_by_the_next_hits():
     texts = [f"bridge {number}" for number in range(80)]
-    shelf = SearchIndex(texts, [LexicalSearch(texts)])
-    assert places(shelf.best(["bridge"], 2, [frozenset(range(70))])[0]) == [70, 71]
+    index = SearchIndex(texts, [LexicalSearch(texts)])
+    assert indices(index.search(["bridge"], 2, [frozenset(range(70))])[0]) == [70, 71]
 
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf", "ivfpq"])
@@ -110,7 +114,7 @@ def test_every_kind_of_index_finds_a_vector_itself(kind: IndexKind, tmp_path):
         assert np.allclose(cosines[found[:, 0] == np.arange(50), 0], 1, atol=2e-3)
 
 
-def test_a_build_goes_on_where_it_was_killed_and_only_what_changed_is_embedded_again(tmp_path, monkeypatch):
+def test_an_interrupted_build_continues_and_only_changed_shards_are_embedded_again(tmp_path, monkeypatch):
     monkeypatch.setattr("quorum.ask.search.index.SHARD_SIZE", 2)
     embedded = []
 
@@ -132,7 +136,7 @@ def test_a_build_goes_on_where_it_was_killed_and_only_what_changed_is_embedded_a
     assert embedded[5:] == [["one", "two"]]
 
 
-def test_new_weights_in_a_models_folder_are_embedded_with_anew_and_the_same_elsewhere_are_not(tmp_path):
+def test_new_weights_in_a_model_folder_change_the_key_and_another_location_does_not(tmp_path):
     solved = [Question(f"q{n}", text or "empty", ("a", "b"), answer="A") for n, text in enumerate(TEXTS)]
     embedded = []
 
@@ -148,29 +152,29 @@ def test_new_weights_in_a_models_folder_are_embedded_with_anew_and_the_same_else
         (tmp_path / folder / ".cache").mkdir(exist_ok=True)
         (tmp_path / folder / ".cache" / "downloaded").write_text(f"{len(embedded)} {folder}")
         (tmp_path / folder / "1_Pooling" / "w").write_text(weights)
-        settings = RetrievalSettings(examples=1, search="dense", model=str(tmp_path / folder), cache=tmp_path / "kept")
+        settings = RetrievalSettings(examples=1, search="dense", model=str(tmp_path / folder), cache=tmp_path / "cache")
         Retriever(settings, solved, load_embed, load_embed)
     assert embedded == ["first", "second"]
 
 
-def test_a_model_of_the_hub_is_known_by_its_commit(tmp_path, monkeypatch):
+def test_the_key_of_a_hub_model_contains_its_commit(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     refs = tmp_path / "models--sentence-transformers--small" / "refs"
     refs.mkdir(parents=True)
     for commit in ("a" * 40, "b" * 40):
         (refs / "main").write_text(commit)
         (refs.parent / "snapshots" / commit).mkdir(parents=True)
-        wanted = f"sentence-transformers/small@{commit}"
-        assert [model_key(name) for name in ("small", "sentence-transformers/small")] == [wanted, wanted]
-    assert [model_key(name) for name in ("", "packaged", "/no/such/folder")] == ["", "packaged", "/no/such/folder"]
+        expected = f"sentence-transformers/small@{commit}"
+        assert [make_model_key(name) for name in ("small", "sentence-transformers/small")] == [expected, expected]
+    assert [make_model_key(name) for name in ("", "packaged", "/no/such/folder")] == ["", "packaged", "/no/such/folder"]
 
 
-def test_the_kind_goes_by_the_number_of_vectors():
-    assert [index_kind(n) for n in (1, 100_000, 100_001, 2_000_001)] == ["flat", "flat", "hnsw", "ivfpq"]
+def test_the_index_kind_depends_on_the_number_of_vectors():
+    assert [choose_index_kind(n) for n in (1, 100_000, 100_001, 2_000_001)] == ["flat", "flat", "hnsw", "ivfpq"]
 
 
 def test_an_index_over_no_texts_is_refused():
-    with pytest.raises(BadInput, match="needs texts"):
+    with pytest.raises(BadInput, match="there are no texts"):
         make_vector_index([], hashed, "m")
 
 

@@ -179,7 +179,7 @@ def test_no_prompts_are_no_replies():
 
 
 def test_a_missing_model_is_refused_with_a_hint():
-    with pytest.raises(BadInput, match="no such folder; name a folder that holds"):
+    with pytest.raises(BadInput, match="no such folder; name a folder with"):
         Seq2seq(Seq2seqSettings(model="/nowhere/t5"))
 
 

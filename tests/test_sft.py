@@ -314,7 +314,7 @@ def test_no_rows_are_nothing_to_learn(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_refused_with_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no such folder; name a folder that holds config.json.*a gated one needs its"):
+    with pytest.raises(BadInput, match=r"no such folder; name a folder with config.json.*a gated one needs accepted"):
         quick(tmp_path, model="/no/such/model")
 
 
@@ -350,7 +350,7 @@ def test_other_errors_of_the_trainer_pass_unchanged(tmp_path: Path, monkeypatch:
 def test_a_broken_unsloth_ends_only_a_run_that_requires_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any
 ) -> None:
-    monkeypatch.setattr(sft, "fast_device", lambda: "cuda")
+    monkeypatch.setattr(sft, "choose_device", lambda: "cuda")
     monkeypatch.setattr(sft, "has_unsloth", lambda: True)
     monkeypatch.setitem(sys.modules, "unsloth", None)  # importing it fails
     monkeypatch.setenv("UNSLOTH_COMPILE_LOCATION", str(tmp_path))  # what it would set stays in this test

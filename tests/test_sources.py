@@ -3,18 +3,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.search.sources import _text_windows, count_tokens, read_background, tokenize_words
+from quorum.ask.search.sources import _split_windows, count_tokens, read_background, tokenize_words
 from quorum.errors import BadInput
 
 
-def test_each_kind_of_file_gives_its_passages_in_the_order_of_names(tmp_path):
+def test_every_file_format_gives_passages_in_the_order_of_file_names(tmp_path):
     (tmp_path / "a.txt").write_bytes("\ufeffOne\r\nline.\r\n\r\n\r\nTwo.".encode())
     (tmp_path / "b.md").write_text("# Bridges\n\nOrla has one.\n\n## Beasts\nThe Zukerask.\n")
     (tmp_path / "c.jsonl").write_text('{"title": "Orla", "text": "A town."}\n\n{"text": "Plain."}\n{"text": " "}\n')
     (tmp_path / "deep").mkdir()
     pl.DataFrame({"text": ["Rows.", None], "title": ["T", "U"]}).write_parquet(tmp_path / "deep" / "d.parquet")
     (tmp_path / "e.pdf").write_text("ignored")
-    assert [(each.source, each.shown) for each in read_background(tmp_path)] == [
+    assert [(each.source, each.prompt_text) for each in read_background(tmp_path)] == [
         ("a.txt 1", "One\nline."),
         ("a.txt 2", "Two."),
         ("b.md 1", "Bridges\nOrla has one."),
@@ -25,13 +25,13 @@ def test_each_kind_of_file_gives_its_passages_in_the_order_of_names(tmp_path):
     ]
 
 
-def test_a_title_that_the_text_says_itself_is_searched_for_but_not_shown_twice(tmp_path):
+def test_a_title_repeated_in_the_text_is_searched_but_not_shown_twice(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"title": "Orla", "text": "Orla is a town."}\n')
     (passage,) = read_background(tmp_path)
-    assert (passage.shown, passage.searched) == ("Orla is a town.", "Orla\nOrla is a town.")
+    assert (passage.prompt_text, passage.search_text) == ("Orla is a town.", "Orla\nOrla is a town.")
 
 
-def test_a_long_text_is_cut_into_windows_that_overlap(tmp_path):
+def test_a_long_text_is_split_into_overlapping_windows(tmp_path):
     (tmp_path / "a.txt").write_text("one two three four five six seven")
     found = list(read_background(tmp_path, tokens=4, overlap=1))
     assert [(each.source, each.text) for each in found] == [
@@ -42,9 +42,9 @@ def test_a_long_text_is_cut_into_windows_that_overlap(tmp_path):
 
 @given(st.text("ab .,한", max_size=60), st.integers(1, 9), st.data())
 @settings(deadline=None, max_examples=150)
-def test_windows_lose_nothing_and_are_no_longer_than_allowed(text, tokens, data):
+def test_windows_cover_the_text_and_keep_to_the_limit(text, tokens, data):
     overlap = data.draw(st.integers(0, tokens - 1))
-    windows = list(_text_windows(text, tokens, overlap))
+    windows = list(_split_windows(text, tokens, overlap))
     assert all(count_tokens(window) <= tokens for window in windows)
     assert max(map(len, windows)) <= len(text)
     words = [word for window in windows for word in tokenize_words(window)]
@@ -54,20 +54,20 @@ def test_windows_lose_nothing_and_are_no_longer_than_allowed(text, tokens, data)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("a.jsonl", b"{", "line 1: not JSON"),
-        ("a.jsonl", b'{"body": "x"}', "a text under 'text'"),
-        ("a.jsonl", b'{"text": "x"}\n' + b"[" * 200_000, "line 2: not JSON that can be read: maximum recursion"),
-        ("a.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "line 1: not JSON that can be read: Exceeds the limit"),
+        ("a.jsonl", b'{"body": "x"}', "a string in 'text'"),
+        ("a.jsonl", b'{"text": "x"}\n' + b"[" * 200_000, "line 2: JSON that cannot be read: maximum recursion"),
+        ("a.jsonl", b'{"text": ' + b"9" * 5000 + b"}", "line 1: JSON that cannot be read: Exceeds the limit"),
         ("a.txt", b"\xff\xfe\xfa", "not UTF-8"),
         ("a.parquet", b"no parquet at all", "not a Parquet file"),
-        ("a.txt", b"  \n", "no text in it"),
+        ("a.txt", b"  \n", "has no text"),
     ],
 )
-def test_what_is_no_background_is_refused_by_name(name, content, told, tmp_path):
+def test_an_invalid_background_file_is_refused_with_its_location(name, content, message, tmp_path):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         list(read_background(tmp_path))
 
 
@@ -77,7 +77,7 @@ def test_a_table_without_a_text_column_is_refused(tmp_path):
         list(read_background(tmp_path))
 
 
-def test_no_folder_and_no_overlap_of_a_whole_window(tmp_path):
+def test_a_missing_folder_and_an_overlap_of_a_whole_window_are_refused(tmp_path):
     with pytest.raises(BadInput, match="no such folder"):
         list(read_background(tmp_path / "none"))
     with pytest.raises(BadInput, match="overlap"):

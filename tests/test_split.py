@@ -18,12 +18,12 @@ from quorum.data.split import (
     Split,
     TrainingFolds,
     estimate_random_leak,
-    fold_pairs,
-    held_out_questions,
+    iterate_folds,
     read_split,
+    select_held_out,
+    select_training_folds,
     split_questions,
     strip_answers,
-    training_folds,
     write_split,
 )
 from quorum.errors import BadInput
@@ -34,7 +34,7 @@ WORDS = ("amber", "birch", "cobalt", "dahlia", "ember", "fennel", "garnet", "haz
 
 
 def _questions(count=200, subjects=("law", "physics")):
-    """Questions that share next to nothing."""
+    """Make questions that share next to nothing."""
     return [
         Question(
             f"q{n:04}",
@@ -48,12 +48,12 @@ def _questions(count=200, subjects=("law", "physics")):
 
 
 def _shares(drawn, questions):
-    """fold -> label -> how many."""
+    """Return fold -> label -> count."""
     label = {question.id: question.answer for question in questions}
     return {fold: Counter(label[id] for id, f in drawn.fold_of.items() if f == fold) for fold in [0, *drawn.folds]}
 
 
-def test_every_question_stands_in_one_fold_and_sizes_are_as_asked():
+def test_every_question_is_in_one_fold_and_sizes_are_as_requested():
     drawn = split_questions(_questions(200))
     sizes = Counter(drawn.frame["fold"].to_list())
     assert drawn.frame["id"].to_list() == [f"q{n:04}" for n in range(200)]
@@ -62,18 +62,18 @@ def test_every_question_stands_in_one_fold_and_sizes_are_as_asked():
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1, 0.15, 0.25, 1 / 3, 0.45, 0.5])
-def test_the_held_out_share_is_near_what_was_asked(share):
+def test_the_held_out_share_is_near_the_requested_one(share):
     drawn = split_questions(_questions(300), held_out=share)
     assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(share, abs=0.02)
 
 
-def test_folds_are_alike_in_answers_and_subjects():
+def test_folds_are_stratified_by_answers_and_subjects():
     questions = _questions(240)
     for labels in _shares(split_questions(questions), questions).values():
         assert max(labels.values()) - min(labels.values()) <= 3
 
 
-def test_the_seed_alone_draws_whatever_the_order_of_rows():
+def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows():
     questions = _questions(100)
     assert split_questions(questions).fingerprint == split_questions(questions[::-1]).fingerprint
     assert split_questions(questions, seed=1).fingerprint != split_questions(questions, seed=2).fingerprint
@@ -87,7 +87,7 @@ def test_the_same_split_is_drawn_on_every_machine():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_group_is_never_torn(seed):
+def test_a_group_is_never_divided(seed):
     questions = [Question(q.id, q.text, q.choices, q.answer, group=f"g{n // 4}") for n, q in enumerate(_questions(120))]
     drawn = split_questions(questions, seed=seed)
     assert all(len({drawn.fold_of[f"q{n:04}"] for n in range(start, start + 4)}) == 1 for start in range(0, 120, 4))
@@ -102,7 +102,7 @@ rows = st.tuples(texts, st.sampled_from(("A", "B", None)), st.sampled_from((None
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(rows, min_size=3, max_size=60), st.integers(2, 4), st.floats(0.05, 0.5), st.integers(0, 2**32 - 1))
-def test_no_cluster_straddles_and_no_question_is_lost(rows, folds, share, seed):
+def test_no_cluster_is_divided_and_no_question_is_lost(rows, folds, share, seed):
     questions = [
         Question(f"{n}", text, ("yes", "no"), answer, subject, group=f"g{group}" if group < 3 else None)
         for n, (text, answer, subject, group) in enumerate(rows)
@@ -111,18 +111,18 @@ def test_no_cluster_straddles_and_no_question_is_lost(rows, folds, share, seed):
     try:
         drawn = split_questions(questions, share, folds, seed)
     except BadInput:
-        assert len(set(numbers)) < 20  # only few clusters are a reason to refuse
+        assert len(set(numbers)) < 20  # only too few clusters are a reason to refuse
         return
     assert sorted(drawn.fold_of) == sorted(question.id for question in questions)
     assert drawn.folds == list(range(1, folds + 1))
-    assert held_out_questions(drawn, questions)
+    assert select_held_out(drawn, questions)
     together = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
     assert len(together) == len(set(numbers))
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(1, 12), min_size=25, max_size=60), st.floats(0.1, 0.5), st.integers(0, 99))
-def test_sizes_miss_what_was_asked_by_no_more_than_a_cluster(sizes, share, seed):
+def test_sizes_differ_from_the_requested_ones_by_at_most_a_cluster(sizes, share, seed):
     groups = [f"g{group}" for group, size in enumerate(sizes) for _ in range(size)]
     questions = [
         Question(question.id, question.text, question.choices, question.answer, group=group)
@@ -138,27 +138,27 @@ def test_sizes_miss_what_was_asked_by_no_more_than_a_cluster(sizes, share, seed)
 def test_training_folds_refuse_a_held_out_question():
     questions = _questions(50)
     drawn = split_questions(questions)
-    held = held_out_questions(drawn, questions)
-    with pytest.raises(BadInput, match=f"1 questions are held out, nothing may learn from them: {held[0].id}"):
-        TrainingFolds(drawn, (*training_folds(drawn, questions).questions, held[0]))
+    held = select_held_out(drawn, questions)
+    with pytest.raises(BadInput, match=f"1 questions are held out and must not be used for training: {held[0].id}"):
+        TrainingFolds(drawn, (*select_training_folds(drawn, questions).questions, held[0]))
 
 
-def test_training_folds_refuse_a_question_that_the_split_does_not_know():
-    with pytest.raises(BadInput, match="question new is unknown to the split of 50"):
+def test_training_folds_refuse_a_question_that_is_not_in_the_split():
+    with pytest.raises(BadInput, match="question new is not in the split of 50"):
         TrainingFolds(split_questions(_questions(50)), (Question("new", "?"),))
 
 
-def test_held_out_and_training_are_all_questions_in_order():
+def test_held_out_and_training_questions_are_all_questions_in_order():
     questions = _questions(50)[::-1]
     drawn = split_questions(questions)
-    both = held_out_questions(drawn, questions) + list(training_folds(drawn, questions).questions)
+    both = select_held_out(drawn, questions) + list(select_training_folds(drawn, questions).questions)
     assert sorted(both, key=questions.index) == questions
 
 
-def test_out_of_fold_asks_each_training_question_once_and_never_learns_from_it():
+def test_each_training_question_is_predicted_once_and_never_trained_on_for_it():
     questions = _questions(80)
-    known = training_folds(split_questions(questions, folds=4), questions)
-    rounds = list(fold_pairs(known))
+    known = select_training_folds(split_questions(questions, folds=4), questions)
+    rounds = list(iterate_folds(known))
     assert sorted(q.id for _, asked in rounds for q in asked) == sorted(q.id for q in known.questions)
     assert all({*others.questions, *asked} == {*known.questions} for others, asked in rounds)
     assert all(not {*others.questions} & {*asked} for others, asked in rounds)
@@ -169,7 +169,7 @@ def test_out_of_fold_asks_each_training_question_once_and_never_learns_from_it()
     [
         ({"held_out": 0.0}, "held-out share is 0.0"),
         ({"held_out": 0.6}, "more than 0 and at most 0.5"),
-        ({"folds": 1}, "1 folds; allowed are 2 to 250"),
+        ({"folds": 1}, "the number of folds is 1; allowed are 2 to 250"),
     ],
 )
 def test_a_setting_out_of_range_is_refused(settings, message):
@@ -179,12 +179,12 @@ def test_a_setting_out_of_range_is_refused(settings, message):
 
 def test_fewer_clusters_than_folds_are_refused_with_their_number():
     same = [Question(f"{n}", "Who is X?", ("a", "b"), "A") for n in range(30)]
-    with pytest.raises(BadInput, match="30 questions fall into 1 clusters.* at least 6"):
+    with pytest.raises(BadInput, match="30 questions form 1 clusters.* at least 6"):
         split_questions(same)
 
 
-def test_an_id_twice_is_refused():
-    with pytest.raises(BadInput, match="not so q0001"):
+def test_a_repeated_id_is_refused():
+    with pytest.raises(BadInput, match="found more than once: q0001"):
         split_questions([*_questions(20), _questions(2)[1]])
 
 
@@ -195,20 +195,20 @@ def test_unsolved_open_and_rare_questions_are_split_too():
     assert len(drawn.frame) == 61
 
 
-def test_a_question_without_its_answer_has_no_rationale_either():
+def test_a_question_stripped_of_its_answer_has_no_rationale():
     solved = Question("q", "?", ("a", "b"), "A", rationale="It is A.")
     assert strip_answers([solved]) == [Question("q", "?", ("a", "b"))]
 
 
-def test_a_random_split_is_known_to_leak_a_pair_as_often_as_chance_tears_it():
+def test_the_estimated_leak_of_a_random_split_is_the_probability_that_it_divides_a_pair():
     frame = pl.DataFrame({"id": list("abcd"), "cluster": [0, 0, 1, 2], "fold": [1, 1, 0, 0]}, schema=SPLIT)
-    # 2 of 4 are held out: each of the pair with chance 1/2, and then the other is in training with chance 2/3
+    # 2 of 4 are held out: each of the pair with probability 1/2, and then the other is in training with probability 2/3
     assert estimate_random_leak(Split(frame)) == pytest.approx(2 * 1 / 2 * 2 / 3)
 
 
-def test_a_cluster_in_two_folds_is_no_split():
+def test_a_cluster_in_two_folds_is_refused():
     frame = pl.DataFrame({"id": ["a", "b"], "cluster": [7, 7], "fold": [0, 1]}, schema=SPLIT)
-    with pytest.raises(BadInput, match="not so cluster 7"):
+    with pytest.raises(BadInput, match="cluster 7 is in several"):
         Split(frame)
 
 
@@ -218,7 +218,7 @@ def test_a_written_split_is_read_back_with_its_fingerprint(tmp_path):
     assert read_split(tmp_path / "new" / "split.parquet").fingerprint == drawn.fingerprint
 
 
-def test_a_file_that_is_no_split_is_named(tmp_path):
+def test_a_file_that_is_not_a_split_is_refused_by_name(tmp_path):
     (tmp_path / "a.parquet").write_text("id,fold")
     pl.DataFrame({"id": ["a"]}).write_parquet(tmp_path / "b.parquet")
     for name in ("a", "b"):
@@ -227,7 +227,7 @@ def test_a_file_that_is_no_split_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_no_cluster_straddles_the_real_file():
+def test_no_cluster_of_the_real_file_is_divided():
     frame = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv").select("task_id", "question", "choices")
     questions = [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
     drawn = split_questions(questions)
@@ -243,7 +243,7 @@ def _run(*arguments):
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_the_script_writes_no_held_out_answer_but_into_the_solution(tmp_path):
+def test_the_script_writes_held_out_answers_only_into_the_solution(tmp_path):
     questions = _questions(60)
     write_questions(questions, tmp_path / "all.csv")
     done = _run(tmp_path / "all.csv", "--out", tmp_path / "out", "--json")
@@ -256,8 +256,8 @@ def test_the_script_writes_no_held_out_answer_but_into_the_solution(tmp_path):
     assert solution.rows() == [(question.id, answers[question.id]) for question in asked]
     drawn = read_split(tmp_path / "out" / "split.parquet")
     assert json.loads(done.stdout)["fingerprint"] == drawn.fingerprint
-    assert held_out_questions(drawn, asked) == asked
-    assert training_folds(drawn, learnt).questions == tuple(learnt)
+    assert select_held_out(drawn, asked) == asked
+    assert select_training_folds(drawn, learnt).questions == tuple(learnt)
 
 
 def test_the_script_refuses_bad_input_in_one_line(tmp_path):

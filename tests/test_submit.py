@@ -58,7 +58,7 @@ def test_a_folder_becomes_checked_scored_submissions_and_a_leaderboard(tmp_path)
     assert by_name["vote"]["members"] == ["encoder", "neighbour", "encoder-tuned"]
     assert by_name["encoder"]["held_out"]["value"] > by_name["prior"]["held_out"]["value"]
     assert len({entry["split"] for entry in entries}) == 1
-    assert "1 answers that mean a label" in done.stderr
+    assert "1 answers that can be repaired to a label" in done.stderr
     assert "1 rows without an answer" in done.stderr
     assert "checked against the sample submission: 5 files, 0 problems" in done.stderr
     assert "encoder-tuned - encoder: " in done.stderr

@@ -14,7 +14,7 @@ import pytest
 from quorum.config import read_config
 from quorum.data.layout import Layout
 from quorum.data.read import read_questions, read_records
-from quorum.data.split import held_out_questions, read_split, split_questions, training_folds, write_split
+from quorum.data.split import read_split, select_held_out, select_training_folds, split_questions, write_split
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.judge.settings import RunSettings
@@ -110,13 +110,13 @@ def written_rows(folder, form="prompt", ids=True):
     questions = read_questions(folder / "train.csv")
     parts = split_questions(questions, held_out=0.25)
     write_split(parts, folder / "split.parquet")
-    rows = build_rows(training_folds(parts, questions), RowSettings(style="bare")).rows
+    rows = build_rows(select_training_folds(parts, questions), RowSettings(style="bare")).rows
     write_rows(rows, folder / "rows.jsonl", form)
     if not ids:
         documents = map(json.loads, (folder / "rows.jsonl").read_text().splitlines())
         lines = [json.dumps({key: value for key, value in each.items() if key != "id"}) for each in documents]
         (folder / "rows.jsonl").write_text("\n".join(lines))
-    return [question.id for question in held_out_questions(parts, questions)]
+    return [question.id for question in select_held_out(parts, questions)]
 
 
 ROWS = ["train=rows.jsonl", "rows={}"]
@@ -238,7 +238,7 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
         asked = [Question(each.id, each.text, each.choices, each.answer) for each in questions]
         parts = split_questions(asked)
         write_split(parts, Path(table["split"]["file"]))
-        drawn = [each.id for each in training_folds(parts, asked).questions[:40]]
+        drawn = [each.id for each in select_training_folds(parts, asked).questions[:40]]
         Path(table["sampling"]["ids"]).write_text("\n".join(["id", *drawn]))
     models = {"sft": tiny_model("llama", chat=True), "seq2seq": t5_folder()}
     kind = table["trainer"]["name"]

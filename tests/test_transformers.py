@@ -11,7 +11,7 @@ import transformers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from quorum.engine.tokens import PromptTokenizer, TokenizedPrompt, truncate_middle
+from quorum.engine.tokens import PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.backend import open_backend
 from quorum.model.transformers import Transformers, TransformersSettings
@@ -59,10 +59,10 @@ def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
 def test_normalisations_divide_by_tokens_or_bytes_or_subtract_the_unconditional_likelihood() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "naïve 文"))
-    rendered = backend.tokens.rendering(prompt.content)
-    tokens = backend.logprobs(backend.tokens.options(rendered, prompt.options))
+    rendered = backend.tokens.render(prompt.content)
+    tokens = backend.logprobs(backend.tokens.encode_options(rendered, prompt.options))
     alone = backend.logprobs(
-        [backend.tokens.options(TokenizedPrompt("Answer:", False, " "), [option])[0] for option in prompt.options]
+        [backend.tokens.encode_options(RenderedPrompt("Answer:", False, " "), [option])[0] for option in prompt.options]
     )
     scores = {
         "token": [sum(each) / len(each) for each in tokens],
@@ -112,22 +112,22 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
 )
 def test_a_letter_is_written_as_the_model_would_write_it_there(content: str, chat: bool, token: str) -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat))
-    first, _ = tokens.labels(tokens.rendering(content), ("A", "B"))
+    first, _ = tokens.encode_labels(tokens.render(content), ("A", "B"))
     assert tokens.tokenizer.convert_ids_to_tokens(list(first.following)) == [token]
 
 
 def test_a_message_begun_by_the_assistant_is_continued() -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat=True))
-    rendered = tokens.rendering((Message("user", "2+2?"), Message("assistant", "The answer is")))
+    rendered = tokens.render((Message("user", "2+2?"), Message("assistant", "The answer is")))
     assert rendered.text.endswith("assistant\nThe answer is")
     assert rendered.glue == " "
 
 
 def test_labels_that_share_their_first_token_are_scored_whole() -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
-    rendered = tokens.rendering("Answer:\n")
-    assert [len(each.following) for each in tokens.labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
-    assert [len(each.following) for each in tokens.labels(rendered, ("TRUE", "FALSE"))] == [1, 1]
+    rendered = tokens.render("Answer:\n")
+    assert [len(each.following) for each in tokens.encode_labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
+    assert [len(each.following) for each in tokens.encode_labels(rendered, ("TRUE", "FALSE"))] == [1, 1]
 
 
 @settings(deadline=None, max_examples=50)
@@ -135,9 +135,9 @@ def test_labels_that_share_their_first_token_are_scored_whole() -> None:
 @given(st.text(max_size=40), st.lists(st.text(max_size=12), min_size=2, max_size=5))
 def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(text: str, options: list[str]) -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
-    rendered = tokens.rendering(text)
-    for option, each in zip(options, tokens.options(rendered, options), strict=True):
-        whole = tokens.ids(rendered, option)
+    rendered = tokens.render(text)
+    for option, each in zip(options, tokens.encode_options(rendered, options), strict=True):
+        whole = tokens.encode(rendered, option)
         assert each.context
         assert each.following
         assert (each.context + each.following)[-len(whole) :] == whole or not whole
@@ -151,9 +151,9 @@ def test_context_and_continuation_are_the_tokens_of_prompt_and_option_together(t
 )
 def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, filler: str, options: list[str]) -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
-    rendered = tokens.rendering(filler * 30 + text)
-    whole = [tokens.ids(rendered, option) for option in options]
-    for ids, each in zip(whole, tokens.options(rendered, options), strict=True):
+    rendered = tokens.render(filler * 30 + text)
+    whole = [tokens.encode(rendered, option) for option in options]
+    for ids, each in zip(whole, tokens.encode_options(rendered, options), strict=True):
         assert (each.context + each.following)[-len(ids) :] == ids or not ids
 
 
@@ -163,8 +163,8 @@ def test_tokenising_the_tail_alone_gives_the_tokens_of_the_whole(text: str, fill
 )
 def test_no_question_can_write_a_special_token(pieces: list[str]) -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat=True))
-    rendered = tokens.rendering("".join(pieces))
-    special = [id for id in tokens.ids(rendered, "".join(pieces)) if id in tokens.tokenizer.all_special_ids]
+    rendered = tokens.render("".join(pieces))
+    special = [id for id in tokens.encode(rendered, "".join(pieces)) if id in tokens.tokenizer.all_special_ids]
     assert tokens.tokenizer.convert_ids_to_tokens(special) == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
 
 
@@ -175,16 +175,16 @@ def test_a_template_without_a_system_role_reads_its_text_in_the_users_turn() -> 
         "{% for message in messages %}[{{ message.role }}] {{ message.content }}{% endfor %}"
     )
     turns = (Message("system", "Be brief."), Message("user", "2+2?"))
-    assert PromptTokenizer(tokenizer).rendering(turns).text == "[user] Be brief.\n\n2+2?"
+    assert PromptTokenizer(tokenizer).render(turns).text == "[user] Be brief.\n\n2+2?"
     with pytest.raises(BadInput, match="refuses the turns system: no system role"):
-        PromptTokenizer(tokenizer).rendering(turns[:1])
+        PromptTokenizer(tokenizer).render(turns[:1])
 
 
 def test_a_prompt_that_is_too_long_loses_its_middle_and_keeps_its_cue() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), context_tokens=40))
     short = Prompt("s", "fits\nAnswer:", ("A", "B"))
     long = Prompt("l", "instruction " + "filler " * 90 + "the question\nAnswer:", ("A", "B"))
-    context = backend.tokens.labels(backend.tokens.rendering(long.content), long.labels)[0].context
+    context = backend.tokens.encode_labels(backend.tokens.render(long.content), long.labels)[0].context
     kept = truncate_middle(context, 39)
     assert len(kept) == 39
     assert kept[:9] == context[:9]
@@ -195,7 +195,7 @@ def test_a_prompt_that_is_too_long_loses_its_middle_and_keeps_its_cue() -> None:
 
 def test_no_warning_is_printed_for_a_length_that_is_truncated() -> None:
     tokens = Transformers(TransformersSettings(model=str(tiny_model("llama")))).tokens
-    assert len(tokens.ids(tokens.rendering("filler " * 900))) > tokens.tokenizer.model_max_length
+    assert len(tokens.encode(tokens.render("filler " * 900))) > tokens.tokenizer.model_max_length
     assert tokens.tokenizer.deprecation_warnings == {}
 
 
@@ -254,12 +254,12 @@ def test_progress_ends_with_everything_done() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "/no/such/model"}, "/no/such/model: no such folder; name a folder that holds config.json"),
-        ({"model": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder that holds config.json"),
-        ({"adapter": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder that holds adapter_config"),
-        ({"adapter": str(Path(__file__).parent)}, "no adapter_config.json in that folder; name a folder that holds"),
+        ({"model": "/no/such/model"}, "/no/such/model: no such folder; name a folder with config.json"),
+        ({"model": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder with config.json"),
+        ({"adapter": "runs/not/trained"}, "runs/not/trained: no such folder; name a folder with adapter_config"),
+        ({"adapter": str(Path(__file__).parent)}, "the folder has no adapter_config.json; name a folder with"),
         ({"dtype": "float7"}, "dtype 'float7'; allowed are auto, float32"),
-        ({"context_tokens": 2}, "a context of 2 tokens"),
+        ({"context_tokens": 2}, "the context length is 2 tokens"),
         ({"method": "guess"}, "setting 'method' is 'guess'; allowed are letter, option, generate"),
         ({"normalise": "mean"}, "setting 'normalise' is 'mean'; allowed are sum, token, byte, pmi"),
     ],
@@ -271,7 +271,7 @@ def test_a_wrong_setting_is_refused_before_anything_runs(settings: dict[str, obj
 
 def test_an_adapter_without_its_package_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(BadInput, match="adapter mine: the package peft is not installed; pip install peft"):
+    with pytest.raises(BadInput, match="adapter mine: the package peft is not installed; run `pip install peft`"):
         Transformers(TransformersSettings(model=str(tiny_model("llama")), adapter="mine"))
 
 
@@ -302,7 +302,7 @@ def test_truncated_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_model_is_refused_with_a_hint(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cannot be loaded: .*; name a folder that holds config.json"):
+    with pytest.raises(BadInput, match="cannot be loaded: .*; name a folder with config.json"):
         Transformers(TransformersSettings(model=str(tmp_path)))
 
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.judge_prompt import verdict_prompt
+from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
+from quorum.ballot import Ballot, heaviest, normalised
 from quorum.files.verifier_log import Verdict
-from quorum.judge.calibrate import heaviest, normalised
 from quorum.judge.verifier_scores import combine, fit_verifier_weight, score_options
 from quorum.judge.verify import VerifiedBallots, eliminate_false
 from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
-from quorum.question import Ballot, Prompt, Question, Reply, letters
+from quorum.question import Prompt, Question, Reply, letters
 
 METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))
 
@@ -58,7 +58,7 @@ def proposed(prompt: Prompt) -> str:
 
 
 def run(answerer: Backend, verifier: Backend, question: Question = METALS, most_rounds: int = 25) -> VerifiedBallots:
-    return eliminate_false([question], answerer, verifier, ask, verdict_prompt, most_rounds)
+    return eliminate_false([question], answerer, verifier, ask, render_verdict_prompt, most_rounds)
 
 
 def test_an_answer_called_true_stands() -> None:
@@ -92,7 +92,7 @@ def test_the_loop_is_bounded() -> None:
 def test_an_answer_that_is_there_is_not_asked_for_again() -> None:
     answerer = Counted(likes("zinc", "gold"))
     first = {"metals": {"A": 0.6, "B": 0.4}}
-    done = eliminate_false([METALS], answerer, believes("gold"), ask, verdict_prompt, first=first)
+    done = eliminate_false([METALS], answerer, believes("gold"), ask, render_verdict_prompt, first=first)
     assert done.ballots == {"metals": {"C": 1.0}}
     assert answerer.batches == [1, 1]
 
@@ -124,14 +124,14 @@ def test_each_round_is_one_batch_to_each_model() -> None:
         Question("other", "Which is dear?", ("gold", "salt")),
         Question("third", "?", ("zinc", "gold")),
     ]
-    done = eliminate_false(questions, answerer, verifier, ask, verdict_prompt)
+    done = eliminate_false(questions, answerer, verifier, ask, render_verdict_prompt)
     assert done.ballots == {"metals": {"C": 1.0}, "other": {"A": 1.0}, "third": {"B": 1.0}}
     assert answerer.batches == [3, 1, 1]
     assert verifier.batches == [3, 1, 1]
 
 
 def test_a_verdict_prompt_shows_the_question_and_one_answer() -> None:
-    prompt = verdict_prompt(Question("q", "Is {this} it?", ("yes", "{no}"), context="A passage."), "B")
+    prompt = render_verdict_prompt(Question("q", "Is {this} it?", ("yes", "{no}"), context="A passage."), "B")
     assert prompt == Prompt(
         "q",
         "Is the proposed answer to the question right? Answer TRUE or FALSE and nothing else.\n\n"
@@ -142,12 +142,14 @@ def test_a_verdict_prompt_shows_the_question_and_one_answer() -> None:
 
 def test_every_option_is_believed_on_its_own() -> None:
     verifier = Counted(believes("zinc", "gold"))
-    assert score_options([METALS], verifier, verdict_prompt) == {"metals": {"A": 0.0, "B": 1.0, "C": 1.0, "D": 0.0}}
+    assert score_options([METALS], verifier, render_verdict_prompt) == {
+        "metals": {"A": 0.0, "B": 1.0, "C": 1.0, "D": 0.0}
+    }
     assert verifier.batches == [4]
 
 
 def test_a_belief_that_cannot_be_read_speaks_neither_way() -> None:
-    found = score_options([METALS], ScriptedModel(lambda prompt: Reply("Well.")), verdict_prompt)
+    found = score_options([METALS], ScriptedModel(lambda prompt: Reply("Well.")), render_verdict_prompt)
     assert found == {"metals": dict.fromkeys("ABCD", 0.5)}
 
 

@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers, ranked
-from quorum.judge.ensemble.pool import average_probabilities, vote_majority
+from quorum.ballot import ranked
+from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers
+from quorum.judge.ensemble.pool import POOLING_DEPTH, average_probabilities, pool_logprobs, vote_majority
 
 
 def frame_of(**runs):
@@ -24,12 +25,12 @@ def test_a_tie_goes_to_the_first_run():
     runs = frame_of(x={"q": {"C": 1.0}}, y={"q": {"A": 1.0}}, z={"q": {"B": 1.0}})
     assert first_labels(vote_majority(runs)) == {"q": "C"}
     assert first_labels(average_probabilities(runs)) == {"q": "C"}
-    assert first_labels(average_probabilities(runs, geometric=True)) == {"q": "C"}
+    assert first_labels(pool_logprobs(runs)) == {"q": "C"}
 
 
 def test_an_unread_ballot_has_no_vote_and_a_question_nobody_read_stays_unread():
     runs = frame_of(x={"p": {}, "q": {}}, y={"p": {"B": 1.0}, "q": {}})
-    for votes in (vote_majority(runs), average_probabilities(runs), average_probabilities(runs, geometric=True)):
+    for votes in (vote_majority(runs), average_probabilities(runs), pool_logprobs(runs)):
         assert ballots_from_answers(votes) == {"p": {"B": pytest.approx(1.0)}, "q": {}}
 
 
@@ -39,7 +40,7 @@ def test_one_run_is_a_vote_of_one():
     assert ballots_from_answers(average_probabilities(run)) == {
         "q": {"B": pytest.approx(0.75), "A": pytest.approx(0.25)}
     }
-    assert ballots_from_answers(average_probabilities(run, geometric=True))["q"]["B"] == pytest.approx(0.75)
+    assert ballots_from_answers(pool_logprobs(run, {"x": POOLING_DEPTH}))["q"]["B"] == pytest.approx(0.75)
 
 
 def test_weights_are_votes_and_a_run_without_weight_has_none():
@@ -54,7 +55,7 @@ def test_the_geometric_mean_lets_one_sure_run_rule_a_label_out():
         x={"q": {"A": 0.999999, "B": 0.000001}}, y={"q": {"A": 0.3, "B": 0.7}}, z={"q": {"A": 0.3, "B": 0.7}}
     )
     assert first_labels(vote_majority(runs)) == {"q": "B"}
-    assert first_labels(average_probabilities(runs, geometric=True)) == {"q": "A"}
+    assert first_labels(pool_logprobs(runs)) == {"q": "A"}
 
 
 ballots = st.dictionaries(st.sampled_from("ABCD"), st.floats(0.001, 1000), max_size=4)
@@ -67,7 +68,7 @@ def test_whatever_is_voted_on_comes_out_as_well_formed_ballots_in_the_same_order
     for votes in (
         vote_majority(answers),
         average_probabilities(answers),
-        average_probabilities(answers, geometric=True),
+        pool_logprobs(answers),
     ):
         assert check_answers(votes, "votes").schema == ANSWERS
         assert list(ballots_from_answers(votes)) == ["p", "q", "r"]

@@ -1,4 +1,4 @@
-"""The vote kernel, elected on labelled questions."""
+"""The vote kernel, with a rule that is selected on labelled questions."""
 
 import polars as pl
 import pytest
@@ -36,11 +36,11 @@ def labelled_runs(folder, wrong_split=False):
     return vote_settings(*(f"{name}.parquet" for name in names)) + more
 
 
-def test_the_vote_is_elected_on_the_held_out_questions_and_scored_where_it_was_not_fitted(folder):
+def test_the_rule_is_selected_on_the_held_out_questions_and_scored_where_it_was_not_fitted(folder):
     settings = labelled_runs(folder)
     done = run(folder, "vote", settings)
     assert done.returncode == 0, done.stderr
-    assert "elected on 80 labelled questions (good 1.65)" in done.stderr
+    assert "selected on 80 labelled questions (good 1.65)" in done.stderr
     assert "q1,A" in (folder / "voted" / "submission.csv").read_text()  # two of three runs say B
     crossed = ballots_from_answers(read_answers(folder / "voted" / "heldout.parquet"))
     right = [max(crossed[f"h{n}"], key=crossed[f"h{n}"].get) == "AB"[n % 2] for n in range(80)]
@@ -49,7 +49,7 @@ def test_the_vote_is_elected_on_the_held_out_questions_and_scored_where_it_was_n
     assert "q1,B" in (folder / "voted" / "submission.csv").read_text()
 
 
-def test_a_vote_is_not_elected_on_questions_that_members_learnt_from(folder):
+def test_a_rule_is_not_selected_on_questions_that_members_were_trained_on(folder):
     done = run(folder, "vote", labelled_runs(folder, wrong_split=True))
     assert done.returncode == 2
     assert "1 labelled questions are not held out in split.parquet: h7" in done.stderr

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
+from quorum.ballot import heaviest
 from quorum.config import from_table
 from quorum.errors import BadInput
-from quorum.judge.calibrate import heaviest
 from quorum.judge.settings import VoteSettings, check_votes
 from quorum.judge.votes import VoteResult, vote_adaptively
 from quorum.model.simulated import ScriptedModel

@@ -1,4 +1,4 @@
-"""Files on disk: written whole or not at all, and known by their fingerprint."""
+"""Write files atomically and compute their fingerprints."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,7 +8,10 @@ from pathlib import Path
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` at the end: a reader, or a kill, never meets half a file."""
+    """Yield a temporary path to write to and move it to `path` at the end.
+
+    A reader never sees half a file, also when the program is killed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     yield part
@@ -16,6 +19,6 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
+    """Return the SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,11 +1,11 @@
-"""Bad input, told so that its owner can mend it."""
+"""The exception for bad input, and a helper for its messages."""
 
 
 class BadInput(ValueError):
-    """The user's input is wrong; the message says where, what was found and what is allowed."""
+    """The user's input is invalid; the message names the location, the value found and the allowed values."""
 
 
 def list_some(things: list[str], limit: int = 5) -> str:
-    """The first few of `things`, one after the other, and how many more there are."""
+    """Return the first `limit` of `things`, separated by commas, and the number of the others."""
     shown = ", ".join(things[:limit])
     return shown if len(things) <= limit else f"{shown} and {len(things) - limit} more"

@@ -1,21 +1,21 @@
-"""A number as people write it, and its one canonical form."""
+"""Parse numbers as people write them into one canonical form."""
 
 import re
 from fractions import Fraction
 
 _GROUPED = r"\d{1,3}(?:[,']\d{3}){1,9}(?!\d)(?:\.\d{1,20})?"
-_GROUPED_BY_BLANKS = r"\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3}){1,9}(?!\d)(?:[.,]\d{1,20})?"
+_GROUPED_BY_SPACES = r"\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3}){1,9}(?!\d)(?:[.,]\d{1,20})?"
 _GROUPED_BY_POINTS = r"\d{1,3}(?:\.\d{3}){1,9},\d{1,20}(?![\d,.])|\d{1,3}(?:\.\d{3}){2,9}(?![\d,.])"
 _PLAIN = r"\d{1,40}(?:\.\d{1,20})?|\.\d{1,20}"
 _DECIMAL_COMMA = r"\d{1,20},\d{1,20}(?![\d,]|\.\d)"
 _POWER = r"(?:\s?(?:\\times|\\cdot|[x×*·])\s?10\s?\^?\s?\{?\s?(?P<power>[-+]?\d{1,3})\}?|[eE](?P<e>[-+]?\d{1,3})(?!\w))"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
-# What a number looks like inside a text; its groups are what `canonical_number` needs. Every repetition is bounded.
+# A number inside a text, with the groups that `canonical_match` uses. Every repetition is bounded.
 NUMBER = (
     r"(?P<sign>[-+\u2212]\s?)?(?:[$€£¥₩₫]\s?)?(?P<sign_after>[-\u2212])?(?:"
     r"\\[dt]?frac\s?\{\s?(?P<top>\d{1,20})\s?\}\s?\{\s?(?P<bottom>\d{1,20})\s?\}"
-    rf"|(?P<amount>{_GROUPED_BY_POINTS}|{_GROUPED_BY_BLANKS}|{_GROUPED}|{_DECIMAL_COMMA}|{_PLAIN})"
+    rf"|(?P<amount>{_GROUPED_BY_POINTS}|{_GROUPED_BY_SPACES}|{_GROUPED}|{_DECIMAL_COMMA}|{_PLAIN})"
     rf"(?:\s?/\s?(?P<over>\d{{1,20}})(?![\d/])|\s(?P<part>\d{{1,9}})\s?/\s?(?P<whole>\d{{1,9}})(?![\d/])|{_POWER})?)"
     rf"(?:\s(?P<scale>{'|'.join(_SCALES)})\b)?"
 )
@@ -24,41 +24,42 @@ _AROUND = re.compile(r"^[\s$€£¥₩₫]{1,9}|[\s$€£¥₩₫%.]{1,9}$")
 
 
 def canonical_number(text: str) -> str | None:
-    """The number that `text` is, in canonical decimals ("1,234.50" is "1234.5", "3/4" is "0.75", "25%" is "25").
+    """Return the number written in `text` in canonical decimals; None if it is not a number.
 
-    Signs of currency and per cent count for nothing; a comma or a blank groups thousands where three digits follow, and
-    is a decimal comma elsewhere. A fraction without an end ("1/3") stays a fraction in lowest terms. None: no number.
+    "1,234.50" becomes "1234.5", "3/4" becomes "0.75" and "25%" becomes "25". Currency and percent symbols are ignored.
+    A comma or a space before three digits groups thousands; any other comma is a decimal comma. A fraction whose
+    decimals do not end ("1/3") stays a fraction in lowest terms.
     """
-    found = _A_NUMBER.fullmatch(_AROUND.sub("", text.replace("\\%", "%").replace("\\$", "$")))
-    return None if found is None else canonical_match(found)
+    match = _A_NUMBER.fullmatch(_AROUND.sub("", text.replace("\\%", "%").replace("\\$", "$")))
+    return None if match is None else canonical_match(match)
 
 
-def canonical_match(found: re.Match[str]) -> str | None:
-    """The canonical form of a match of `NUMBER`; None where it divides by zero."""
+def canonical_match(match: re.Match[str]) -> str | None:
+    """Return the canonical form of a match of `NUMBER`; None if it divides by zero."""
     try:
-        value = _fraction(found)
+        value = _to_fraction(match)
     except ZeroDivisionError:
         return None
-    if found["scale"]:
-        value *= 10 ** _SCALES[found["scale"]]
-    if found["sign"] and found["sign"][0] != "+" or found["sign_after"]:
+    if match["scale"]:
+        value *= 10 ** _SCALES[match["scale"]]
+    if match["sign"] and match["sign"][0] != "+" or match["sign_after"]:
         value = -value
-    return _decimals(value)
+    return _format_fraction(value)
 
 
-def _fraction(found: re.Match[str]) -> Fraction:
-    if found["top"]:
-        return Fraction(int(found["top"]), int(found["bottom"]))
-    value = _amount(found["amount"])
-    if found["over"]:
-        return value / int(found["over"])
-    if found["part"]:
-        return value + Fraction(int(found["part"]), int(found["whole"]))
-    power = found["power"] or found["e"]
+def _to_fraction(match: re.Match[str]) -> Fraction:
+    if match["top"]:
+        return Fraction(int(match["top"]), int(match["bottom"]))
+    value = _parse_amount(match["amount"])
+    if match["over"]:
+        return value / int(match["over"])
+    if match["part"]:
+        return value + Fraction(int(match["part"]), int(match["whole"]))
+    power = match["power"] or match["e"]
     return value * Fraction(10) ** int(power) if power else value
 
 
-def _amount(digits: str) -> Fraction:
+def _parse_amount(digits: str) -> Fraction:
     if re.fullmatch(_GROUPED_BY_POINTS, digits):
         digits = digits.replace(".", "").replace(",", ".")
     elif re.fullmatch(_GROUPED, digits):
@@ -67,8 +68,8 @@ def _amount(digits: str) -> Fraction:
     return Fraction(digits.replace(",", "."))
 
 
-def _decimals(value: Fraction) -> str:
-    """As few decimals as say it exactly, or a fraction in lowest terms where none do."""
+def _format_fraction(value: Fraction) -> str:
+    """Return the shortest exact decimals, or a fraction in lowest terms if the decimals do not end."""
     rest = value.denominator
     for prime in (2, 5):
         while rest % prime == 0:

@@ -1,4 +1,4 @@
-"""The nouns: a question, its labels, what is asked of a model and what it said."""
+"""The data types that all stages share: a question, its labels, a prompt and a reply."""
 
 import unicodedata
 from collections import Counter
@@ -8,30 +8,31 @@ from string import ascii_uppercase
 
 from quorum.errors import BadInput
 
-# label -> weight (a probability, a share of votes, a score; never negative). Empty means unread.
-Ballot = dict[str, float]
-
 MOST_CHOICES = len(ascii_uppercase)
 
 
 def letters(count: int) -> tuple[str, ...]:
-    """The labels of a question with `count` choices: A, B, C … in order."""
+    """Return the labels of a question with `count` choices: A, B, C … in order.
+
+    Raises:
+        BadInput: more than 26 choices.
+    """
     if not 0 <= count <= MOST_CHOICES:
-        raise BadInput(f"{count} choices, where at most {MOST_CHOICES} are allowed")
+        raise BadInput(f"found {count} choices; at most {MOST_CHOICES} are allowed")
     return tuple(ascii_uppercase[:count])
 
 
 def fold_text(text: str) -> str:
-    """The form in which two texts count as equal: NFKC, case folded, runs of white space as one blank."""
+    """Return the form that equal texts share: NFKC, case folded, each run of white space as one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question; `answer` is one of its labels, or a canonical number where there are no choices (an open question).
+    """One question; `answer` is one of its labels, or a canonical number for an open question (one without choices).
 
-    `group` names what belongs together besides near-duplicates (one question in several languages);
-    `context` is a passage that the question is about; `rationale` is a worked solution.
+    `group` marks questions that belong together besides near-duplicates (one question in several languages);
+    `context` is a passage that the question refers to; `rationale` is a worked solution.
 
     Raises:
         BadInput: an empty id or text, one choice or more than 26, an answer that is not among the labels.
@@ -48,28 +49,28 @@ class Question:
 
     def __post_init__(self) -> None:
         if not self.id:
-            raise BadInput("a question has no id")
+            raise BadInput("the question has no id")
         if not self.text.strip():
-            raise BadInput(f"question {self.id}: its text is empty")
+            raise BadInput(f"question {self.id}: the text is empty")
         if len(self.choices) == 1 or len(self.choices) > MOST_CHOICES:
             raise BadInput(
-                f"question {self.id}: {len(self.choices)} choices, where none or 2 to {MOST_CHOICES} are allowed"
+                f"question {self.id}: found {len(self.choices)} choices; none or 2 to {MOST_CHOICES} are allowed"
             )
         if self.choices and self.answer is not None and self.answer not in self.labels:
             raise BadInput(f"question {self.id}: answer {self.answer!r} is not among {', '.join(self.labels)}")
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """A, B … for as many choices as there are; empty for an open question."""
+        """One letter for each choice (A, B …); empty for an open question."""
         return letters(len(self.choices))
 
     def choice(self, label: str) -> str:
-        """The text of the choice that `label` stands for."""
+        """Return the text of the choice with this label."""
         return self.choices[self.labels.index(label)]
 
 
 def label_prior(questions: Iterable[Question]) -> dict[str, float]:
-    """How often each label is the answer among the solved of `questions`, as shares; empty where none is solved."""
+    """Return each label's share of the answers of the solved `questions`; empty if none is solved."""
     counts = Counter(question.answer for question in questions if question.choices and question.answer)
     return {label: counts[label] / counts.total() for label in sorted(counts)}
 
@@ -84,12 +85,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked about a question, and what counts as an answer.
+    """One request to a model about a question, with the allowed answers.
 
-    `content` is plain text, or the turns of a conversation. `labels` are what may be answered: the question's letters,
-    or TRUE and FALSE for a verifier; empty for an open question. `options` is the text each label stands for, in the
-    order of `labels` (what option likelihood and encoders score), or empty where a prompt has none. `repeat` tells
-    apart the same prompt asked again for another sampled vote.
+    `content` is plain text, or the turns of a conversation. `labels` are the allowed answers: the question's letters,
+    or TRUE and FALSE for a verifier; empty for an open question. `options` are the texts of the labels, in the same
+    order (scored by option likelihood and encoders), or empty if the prompt has none. `repeat` numbers the repetitions
+    of a prompt that is sampled several times.
     """
 
     question_id: str
@@ -100,14 +101,16 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if self.options and len(self.options) != len(self.labels):
-            raise BadInput(f"question {self.question_id}: {len(self.options)} options for {len(self.labels)} labels")
+            raise BadInput(
+                f"question {self.question_id}: found {len(self.options)} options for {len(self.labels)} labels"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a model said: its text, and the log-probability of each of the prompt's labels where the model gives it.
+    """A model's reply: its text, and the natural log-probability of each of the prompt's labels if the model has them.
 
-    The log-probabilities are masked to the labels and normalised over them: their exponentials sum to 1.
+    The log-probabilities are normalised over the labels: their exponentials sum to 1.
     """
 
     text: str

@@ -1,1 +1,1 @@
-"""What a model is shown, and what it said."""
+"""Build prompts and parse replies."""

@@ -1,4 +1,4 @@
-"""How the questions of a run are asked: in which words, and with what shown beside them."""
+"""Build the function that turns a run's questions into prompts."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,29 +11,32 @@ from quorum.ask.settings import ExampleSettings
 from quorum.ask.template import Template
 from quorum.data.duplicates import exact_key
 from quorum.data.read import read_questions
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 from quorum.question import Prompt, Question
 
 Ask = Callable[[Question], Prompt]
-AskIn = Callable[[Style, Template, Question], Prompt]  # in any style and words
+AskIn = Callable[[Style, Template, Question], Prompt]  # the caller chooses style and template
 
 
 def read_examples(settings: ExampleSettings) -> list[Question]:
-    """Read the solved questions to draw examples from; none without a file.
+    """Read the solved questions to draw examples from; return an empty list if no file is set.
 
     Raises:
         BadInput: an example has no answer, or there are fewer than `count`.
     """
     pool = read_questions(settings.file) if settings.file else []
     if unsolved := [example.id for example in pool if example.answer is None]:
-        raise BadInput(f"{settings.file}: {len(unsolved)} examples have no answer, {unsolved[0]} among them")
+        raise BadInput(f"{settings.file}: {len(unsolved)} examples have no answer: {list_some(unsolved)}")
     if settings.count > len(pool):
-        raise BadInput(f"prompt.examples.count is {settings.count}, but there are only {len(pool)} examples")
+        raise BadInput(f"prompt.examples.count is {settings.count}, but prompt.examples.file has {len(pool)} examples")
     return pool
 
 
 def draw_examples(pool: Sequence[Question], question: Question, count: int, seed: int) -> list[Question]:
-    """`count` of the pool, by chance, the same for the same question; in the pool's order where that is all, or 0."""
+    """Draw `count` examples at random, the same ones for the same question and seed.
+
+    The whole pool, in its own order, if `count` is 0 or not below the size of the pool.
+    """
     if not count or count >= len(pool):
         return list(pool)
     return random.Random(f"{seed}/{question.id}").sample(pool, count)
@@ -46,28 +49,33 @@ def make_asker(
     template: Template,
     shots: ExampleSettings | None = None,
 ) -> Ask:
-    """How each of `questions` is asked in one style; see `make_styled_asker`."""
+    """Return the function that renders each of `questions` in one style; see `make_styled_asker`."""
     return partial(make_styled_asker(retriever, questions, shots), style, template)
 
 
 def make_styled_asker(
     retriever: Retriever, questions: Sequence[Question], shots: ExampleSettings | None = None, test: bool = False
 ) -> AskIn:
-    """How each of `questions` is asked, in whatever order of its options; any other question has nothing beside it.
+    """Return the function that renders each of `questions`, in any order of its options, with its context.
 
-    The examples of `shots` stand first, then what was retrieved, whose choices follow the order in which the question
-    is asked. A question is never shown itself; `test` says that these are the questions to submit.
+    The examples of `shots` come first, then the retrieved ones, with their choices in the question's order. A question
+    is never shown itself as an example. Questions outside `questions` get no retrieved context.
+
+    Args:
+        test: These are the questions to submit, of which no score is taken.
     """
     shots = shots or ExampleSettings()
     pool = [(example, exact_key(example)) for example in read_examples(shots)]
-    beside = dict(zip((question.id for question in questions), retriever.shown(questions, test=test), strict=True))
+    retrieved = retriever.retrieve(questions, test=test)
+    context_of = dict(zip((question.id for question in questions), retrieved, strict=True))
 
     def ask(style: Style, template: Template, question: Question) -> Prompt:
-        shown = beside.get(question.id, RetrievedContext())
+        context = context_of.get(question.id, RetrievedContext())
         key = exact_key(question) if pool else ""
-        own = [example for example, other in pool if other != key]
-        examples = draw_examples(own, question, shots.count, shots.seed)
-        examples += [make_example(example, question) for example in shown.examples]
-        return render_prompt(question, style, examples, [passage.shown for passage in shown.passages], template)
+        others = [example for example, example_key in pool if example_key != key]
+        examples = draw_examples(others, question, shots.count, shots.seed)
+        examples += [make_example(example, question) for example in context.examples]
+        passages = [passage.prompt_text for passage in context.passages]
+        return render_prompt(question, style, examples, passages, template)
 
     return ask

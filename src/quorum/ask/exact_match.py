@@ -1,45 +1,46 @@
-"""Questions that stand solved in train, word for word: copied where they are submitted, refused where they are scored.
+"""Find questions that train already solves word for word: copy the answers for a submission, refuse them in a score.
 
-What a test question's twin in train says is information that a competition usually permits. In a held-out score it
-would be a leak, whatever the model: no twin of a held-out question is in the training folds.
+Most competitions allow copying the answer of a test question's exact duplicate in train. In a held-out score the same
+duplicate would be a leak, so the training folds hold no duplicate of a held-out question.
 """
 
 from collections.abc import Sequence
 
+from quorum.ballot import Ballot
 from quorum.data.duplicates import exact_key
 from quorum.errors import BadInput, list_some
-from quorum.question import Ballot, Question, fold_text
+from quorum.question import Question, fold_text
 
 
 def check_no_duplicate(file: str, questions: Sequence[Question], solved: Sequence[Question]) -> None:
-    """Refuses a question file of which a score may be taken, and whose questions stand solved in train.
+    """Refuse a question file that may be scored and has questions that are solved in train.
 
     Raises:
-        BadInput: a question has the text and the choices, in whatever order, of a solved one, under whatever id.
+        BadInput: a question has the text and the choices, in any order, of a solved question; ids do not matter.
     """
-    known = {exact_key(twin) for twin in solved if twin.answer is not None}
-    if seen := [question.id for question in questions if exact_key(question) in known]:
+    known = {exact_key(other) for other in solved if other.answer is not None}
+    if leaked := [question.id for question in questions if exact_key(question) in known]:
         raise BadInput(
-            f"{file}: {len(seen)} of {len(questions)} questions stand solved in train, so that its score would be"
-            f" leaked: {list_some(seen)}. With files that may be scored, train holds the training folds (train.parquet"
-            " of the split); only the first of questions, with a sample submission, may have such twins in train"
+            f"{file}: {len(leaked)} of {len(questions)} questions are already solved in train, so a score of this file"
+            f" would be leaked: {list_some(leaked)}. Set train to the training folds (train.parquet of the split); only"
+            " the first of questions, with a sample submission, may have exact duplicates in train"
         )
 
 
 def copy_answers(questions: Sequence[Question], solved: Sequence[Question]) -> dict[str, Ballot]:
-    """For each unanswered question whose exact twin is solved: the label that says the twin's answer.
+    """Return the ballots of unanswered questions that have a solved exact duplicate, by question id.
 
-    Twins have the same text and the same choices, in whatever order. Nothing is transferred where more than one choice
-    says it, or where several twins say different things.
+    Duplicates have the same text and the same choices, in any order; the answer is copied by its text. Nothing is
+    copied if several choices have that text, or if several duplicates have different answers.
     """
-    said: dict[str, set[str]] = {}
-    for twin in solved:
-        if twin.answer is not None and twin.choices:
-            said.setdefault(exact_key(twin), set()).add(fold_text(twin.choice(twin.answer)))
-    found: dict[str, Ballot] = {}
+    answers_of: dict[str, set[str]] = {}
+    for duplicate in solved:
+        if duplicate.answer is not None and duplicate.choices:
+            answers_of.setdefault(exact_key(duplicate), set()).add(fold_text(duplicate.choice(duplicate.answer)))
+    ballots: dict[str, Ballot] = {}
     for question in questions:
-        answers = said.get(exact_key(question), set()) if question.answer is None else set[str]()
+        answers = answers_of.get(exact_key(question), set()) if question.answer is None else set[str]()
         labels = [label for label in question.labels if fold_text(question.choice(label)) in answers]
         if len(answers) == 1 and len(labels) == 1:
-            found[question.id] = {labels[0]: 1.0}
-    return found
+            ballots[question.id] = {labels[0]: 1.0}
+    return ballots

@@ -1,8 +1,8 @@
-"""What a judge is shown: an answer to be called TRUE or FALSE, or a reply to be read."""
+"""Build the prompts for judge models: verify an answer (TRUE or FALSE), or read the choice from a reply."""
 
 from dataclasses import dataclass, field
 
-from quorum.ask.template import check_places
+from quorum.ask.template import check_template_fields
 from quorum.question import MOST_CHOICES, Prompt, Question, letters
 
 VERDICTS = ("TRUE", "FALSE")
@@ -19,15 +19,15 @@ READING_INSTRUCTION = (
 READING_PROMPT = "{instruction}\n\nReply:\n{reply}\n\n{choices}Answer:"
 READING_CHOICE = "{label}. {choice}\n"
 NOTHING_CHOSEN = "none of these, several of these, or not clear"
-_LONGEST_REPLY = 8_000  # characters; of a longer reply the end is shown
+_MAX_REPLY = 8_000  # characters; of a longer reply only the end is shown
 
 
 @dataclass(frozen=True)
 class VerdictTemplate:
-    """The words in which a verifier is asked about an answer; fields in {curly} brackets as in `Template`.
+    """The text of a verifier's prompt, with fields in {curly} brackets as in `Template`.
 
     Raises:
-        BadInput: a place that nothing fills, or one that is missing.
+        BadInput: an unknown field, or a missing one.
     """
 
     instruction: str = field(default=VERDICT_INSTRUCTION, metadata={"help": "What the verifier is asked to do."})
@@ -37,17 +37,17 @@ class VerdictTemplate:
     choice: str = field(default=VERDICT_CHOICE, metadata={"help": "One line of the list of choices."})
 
     def __post_init__(self) -> None:
-        places = ("context", "text", "choices", "proposed")
-        check_places(self.instruction, (), (), "refine.verdict.instruction")
-        check_places(self.question, places, places, "refine.verdict.question")
-        check_places(self.choice, ("label", "choice"), ("label", "choice"), "refine.verdict.choice")
+        fields = ("context", "text", "choices", "proposed")
+        check_template_fields(self.instruction, (), (), "refine.verdict.instruction")
+        check_template_fields(self.question, fields, fields, "refine.verdict.question")
+        check_template_fields(self.choice, ("label", "choice"), ("label", "choice"), "refine.verdict.choice")
 
 
 BUILT_IN_VERDICT = VerdictTemplate()
 
 
-def verdict_prompt(question: Question, label: str, template: VerdictTemplate = BUILT_IN_VERDICT) -> Prompt:
-    """Asks whether `label` answers `question`; a number stands for itself where there are no choices."""
+def render_verdict_prompt(question: Question, label: str, template: VerdictTemplate = BUILT_IN_VERDICT) -> Prompt:
+    """Return the prompt that asks whether `label` is the right answer; for an open question `label` is a number."""
     lines = [
         template.choice.format(label=letter, choice=choice)
         for letter, choice in zip(question.labels, question.choices, strict=True)
@@ -62,10 +62,10 @@ def verdict_prompt(question: Question, label: str, template: VerdictTemplate = B
     return Prompt(question.id, text, VERDICTS)
 
 
-def reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
-    """Asks which of the labels of `prompt` a reply to it chose: the last letter stands for none.
+def render_reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
+    """Return the prompt that asks which label of `prompt` a reply to it chose; one more letter means none of them.
 
-    None where it can't be asked: the labels are not A, B …, or leave no letter for none.
+    None if the labels are not A, B …, or if they use all 26 letters.
     """
     count = len(prompt.labels)
     if not 0 < count < MOST_CHOICES or prompt.labels != letters(count):
@@ -73,7 +73,5 @@ def reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
     labels = letters(count + 1)
     texts = (*(prompt.options or [f"choice {label}" for label in prompt.labels]), NOTHING_CHOSEN)
     lines = [READING_CHOICE.format(label=label, choice=text) for label, text in zip(labels, texts, strict=True)]
-    content = READING_PROMPT.format(
-        instruction=READING_INSTRUCTION, reply=reply[-_LONGEST_REPLY:], choices="".join(lines)
-    )
+    content = READING_PROMPT.format(instruction=READING_INSTRUCTION, reply=reply[-_MAX_REPLY:], choices="".join(lines))
     return Prompt(prompt.question_id, content, labels, texts)

@@ -1,4 +1,4 @@
-"""What a model is shown."""
+"""Build the prompt that a model is shown."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,7 +8,7 @@ from quorum.question import Message, Prompt, Question
 
 Style = Literal["letter", "option", "bare", "cot"]
 
-# Each has a golden file in tests/golden. {curly} places are filled once: braces inside a question are only text.
+# Each has a golden file in tests/golden. {curly} fields are filled once: braces inside a question are only text.
 FRAME = "{instruction}{hint}\n\n{examples}{passages}{question}"
 QUESTION_BLOCK = "{{context}}{asks} {{text}}\n{{choices}}{cue}"
 CONTEXT_BLOCK = "{context}\n\n"
@@ -26,35 +26,44 @@ def render_prompt(
     passages: Sequence[str] = (),
     template: Template = BUILT_IN,
 ) -> Prompt:
-    """What is asked about `question`, in the words of `template`.
+    """Render a question as a prompt in the words of `template`.
 
-    Styles: `letter` lists the choices under their letters and asks for one of them, after any solved `examples`, then
-    any `passages` of background; `cot` asks for reasoning first, then the letter; `option` shows the question alone and
-    lets each choice's text stand as the answer; `bare` is the question's own words, and as messages before it examples
-    with their answers, passages and its context, for models that compare texts and need no frame.
+    Args:
+        question: The question to ask.
+        style: `letter` lists the choices with their letters and asks for a letter. `cot` asks for reasoning first,
+            then the letter. `option` shows the question without its choices; each choice's text is a possible answer.
+            `bare` is the question's text alone, for models that compare texts; examples with their answers, passages
+            and the question's context become messages before it.
+        examples: Solved questions, shown first.
+        passages: Background texts, shown after the examples.
+        template: The frame around all of them.
     """
     if style == "bare":
-        solved = (BARE_EXAMPLE.format(text=each.text, answer=_answer_text(each)) for each in examples)
+        solved = (BARE_EXAMPLE.format(text=each.text, answer=_select_answer_text(each)) for each in examples)
         before = (*solved, *passages, *([question.context] if question.context else []))
         turns = tuple(Message("system", text) for text in before)
         return Prompt(question.id, (*turns, Message("user", question.text)), question.labels, question.choices)
-    shown = "".join(_example(example, style, template) for example in examples)
-    read = "".join(template.passage.format(passage=passage) for passage in passages)
-    block = _question_block(question, style, template)
+    example_text = "".join(_render_example(example, style, template) for example in examples)
+    passage_text = "".join(template.passage.format(passage=passage) for passage in passages)
+    block = _render_question(question, style, template)
     if style == "option":
-        return Prompt(question.id, shown + read + block, question.labels, question.choices)
-    instruction, hint = _instruction(question, style, template), template.hint(question)
-    text = FRAME.format(instruction=instruction, hint=hint, examples=shown, passages=read, question=block)
+        return Prompt(question.id, example_text + passage_text + block, question.labels, question.choices)
+    instruction, hint = _render_instruction(question, style, template), template.hint(question)
+    text = FRAME.format(
+        instruction=instruction, hint=hint, examples=example_text, passages=passage_text, question=block
+    )
     return Prompt(question.id, text, question.labels, question.choices)
 
 
 def format_answer(question: Question, style: Style, template: Template = BUILT_IN) -> str:
-    """What stands behind a solved question's prompt: the letter, the choice's text (`option`, `bare`), or the reasoning
-    and then the answer in a form that the reply reader reads (`cot`; where there is no rationale the answer alone).
+    """Return the text that follows a solved question's prompt.
+
+    `letter`: the letter. `option` and `bare`: the choice's text. `cot`: the rationale, if there is one, then the answer
+    in a form that the reply parser reads.
     """
     assert question.answer is not None, f"question {question.id} has no answer"
     if style in ("option", "bare"):
-        return _answer_text(question)
+        return _select_answer_text(question)
     if style == "letter":
         return question.answer
     form = REASONED_ANSWER if question.rationale else SHORT_ANSWER
@@ -62,7 +71,7 @@ def format_answer(question: Question, style: Style, template: Template = BUILT_I
     return form.format(rationale=question.rationale, answers=answers, answer=question.answer)
 
 
-def _instruction(question: Question, style: Style, template: Template) -> str:
+def _render_instruction(question: Question, style: Style, template: Template) -> str:
     if template.instruction is not None:
         return template.instruction.format(labels=", ".join(question.labels))
     words = template.wording(question)
@@ -71,7 +80,7 @@ def _instruction(question: Question, style: Style, template: Template) -> str:
     return words.letter if question.choices else words.number
 
 
-def _question_block(question: Question, style: Style, template: Template) -> str:
+def _render_question(question: Question, style: Style, template: Template) -> str:
     lines = [
         template.choice.format(label=label, choice=choice)
         for label, choice in zip(question.labels, question.choices, strict=True)
@@ -86,15 +95,15 @@ def _question_block(question: Question, style: Style, template: Template) -> str
     )
 
 
-def _example(example: Question, style: Style, template: Template) -> str:
-    """A solved question as the prompt shows it: the answer stands where the model is to write."""
+def _render_example(example: Question, style: Style, template: Template) -> str:
+    """Render a solved question with its answer in the place of the model's reply."""
     line = ""
-    if example.rationale and style != "cot":  # there it is a part of what is written
+    if example.rationale and style != "cot":  # in cot the rationale is part of the answer
         line = RATIONALE_LINE.format(explanation=template.wording(example).explanation, rationale=example.rationale)
     answer = format_answer(example, style, template)
-    return template.example.format(question=_question_block(example, style, template), answer=answer, rationale=line)
+    return template.example.format(question=_render_question(example, style, template), answer=answer, rationale=line)
 
 
-def _answer_text(example: Question) -> str:
+def _select_answer_text(example: Question) -> str:
     assert example.answer is not None, f"example {example.id} has no answer"
     return example.choice(example.answer) if example.choices else example.answer

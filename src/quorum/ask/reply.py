@@ -22,7 +22,8 @@ from quorum.ask.parse.option import option_of_line, option_texts
 from quorum.ask.parse.plain import strip_markup, strip_reasoning
 from quorum.ask.parse.quantity import find_announced_numbers, parse_number_phrase
 from quorum.ask.parse.words import CONDITION_WORDS, DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
-from quorum.question import MOST_CHOICES, Ballot, Prompt, Reply, letters
+from quorum.ballot import Ballot
+from quorum.question import MOST_CHOICES, Prompt, Reply, letters
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,14 @@
-"""What is shown beside a question: solved questions that are like it, and background that speaks of it.
+"""Retrieve context for a question: similar solved questions, and background passages about its topic.
 
-A solved question is never shown to itself nor to a near-duplicate of its own: the members of a question's cluster are
-struck out before anything is ranked, whatever is asked, and by the same clusters that the split keeps whole.
+A solved question is never shown to itself or to a near-duplicate of itself: all members of a question's cluster are
+removed before ranking. The clusters are the same that the split keeps whole.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from quorum.ask.search.example import make_example
-from quorum.ask.search.index import Embed, make_vector_index, model_key
+from quorum.ask.search.index import Embed, make_model_key, make_vector_index
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Rerank, Searcher, SearchIndex
 from quorum.ask.search.sources import Passage, count_tokens, read_background
 from quorum.ask.settings import RetrievalSettings
@@ -17,12 +17,12 @@ from quorum.data.duplicates import cluster_duplicates, exact_key
 from quorum.data.split import TrainingFolds
 from quorum.question import Question
 
-_BATCH = 1024  # questions searched for at a time
+_BATCH = 1024  # questions in one search
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievedContext:
-    """What stands before one question, the best last: next to the question. The hits say how each was found."""
+    """Examples and passages to show before one question, the best last (next to the question), with their hits."""
 
     examples: tuple[Question, ...] = ()
     passages: tuple[Passage, ...] = ()
@@ -31,14 +31,17 @@ class RetrievedContext:
 
 
 class Retriever:
-    """Solved questions and background, indexed.
+    """An index of solved questions and background passages.
 
-    `solved` are the training folds, whose split knows the clusters, or questions whose clusters are found here (which
-    takes some milliseconds a question). `load_embed` and `load_rerank` load a model by its name; they are called where
-    the settings need them.
+    Args:
+        settings: What to retrieve, and how.
+        solved: Training folds, whose split holds the clusters, or plain questions, which are clustered on each call
+            (a few milliseconds per question).
+        load_embed: Loads a sentence encoder by name; called only if the settings need one.
+        load_rerank: Loads a cross-encoder by name; called only if the settings need one.
 
     Raises:
-        BadInput: the background can't be read, or a model can't be loaded.
+        BadInput: the background cannot be read, or a model cannot be loaded.
     """
 
     def __init__(
@@ -56,33 +59,37 @@ class Retriever:
         if settings.passages and settings.background:
             self.background = list(read_background(settings.background, settings.piece, settings.overlap))
         embed = load_embed(settings.model) if settings.embeds else None
-        self.model_key = model_key(settings.model) if embed and settings.cache else ""  # a hub's, once it is there
+        # after loading: a hub model's commit is known only once the model is in the cache
+        self.model_key = make_model_key(settings.model) if embed and settings.cache else ""
         self.rerank = load_rerank(settings.reranker) if settings.reranks else None
-        self.example_shelf = self._shelf([_likeness(question) for question in self.solved], embed)
-        self.passage_shelf = self._shelf([passage.searched for passage in self.background], embed)
+        self.example_index = self._make_index([_join_similarity_text(question) for question in self.solved], embed)
+        self.passage_index = self._make_index([passage.search_text for passage in self.background], embed)
 
-    def shown(
+    def retrieve(
         self, questions: Sequence[Question], progress: Progress | None = None, *, test: bool = False
     ) -> list[RetrievedContext]:
-        """What is shown beside each question, in order; a question about a passage of its own gets no other.
+        """Return the context of each question, in order; a question with a passage of its own gets no other passages.
 
-        `test` says that these are the questions to submit, of which no score is taken: they may see near-duplicates
-        where the setting says so.
+        Args:
+            questions: The questions to retrieve for.
+            progress: Called with the number of questions done and their total.
+            test: These are the questions to submit, of which no score is taken; they may see near-duplicates if
+                `near_duplicates` is set.
         """
-        kin = self._kin(questions, test)
-        shown: list[RetrievedContext] = []
+        hidden = self._find_hidden(questions, test)
+        contexts: list[RetrievedContext] = []
         for start in range(0, len(questions), _BATCH):
-            batch, hidden = questions[start : start + _BATCH], kin[start : start + _BATCH]
-            likenesses = [_likeness(question) for question in batch]
-            examples = self.example_shelf.best(likenesses, self.settings.examples, hidden, self.rerank)
-            wanted = [self._wanted(question) for question in batch]
-            passages = self.passage_shelf.best(wanted, self.settings.passages, [()] * len(batch), self.rerank)
-            shown += [self._within_budget(*each) for each in zip(batch, examples, passages, strict=True)]
+            batch, batch_hidden = questions[start : start + _BATCH], hidden[start : start + _BATCH]
+            queries = [_join_similarity_text(question) for question in batch]
+            examples = self.example_index.search(queries, self.settings.examples, batch_hidden, self.rerank)
+            queries = [self._make_background_query(question) for question in batch]
+            passages = self.passage_index.search(queries, self.settings.passages, [()] * len(batch), self.rerank)
+            contexts += [self._fit_budget(*each) for each in zip(batch, examples, passages, strict=True)]
             if progress is not None:
-                progress(len(shown), len(questions))
-        return shown
+                progress(len(contexts), len(questions))
+        return contexts
 
-    def _shelf(self, texts: Sequence[str], embed: Embed | None) -> SearchIndex:
+    def _make_index(self, texts: Sequence[str], embed: Embed | None) -> SearchIndex:
         settings, searches = self.settings, list[Searcher]()
         if texts and settings.search != "dense":
             searches.append(LexicalSearch(texts, settings.cache))
@@ -92,53 +99,54 @@ class Retriever:
             )
         return SearchIndex(texts, searches, settings.floor)
 
-    def _wanted(self, question: Question) -> str:
+    def _make_background_query(self, question: Question) -> str:
         if question.context:
             return ""
         return "\n".join((question.text, *question.choices)) if self.settings.choices else question.text
 
-    def _kin(self, questions: Sequence[Question], test: bool) -> list[frozenset[int]]:
-        """For each question the places of the solved ones that it must not see: itself, its twins, its cluster."""
+    def _find_hidden(self, questions: Sequence[Question], test: bool) -> list[frozenset[int]]:
+        """Return for each question the indices of the solved ones to hide: itself, its duplicates, its cluster."""
         if not self.solved or not questions:
             return [frozenset() for _ in questions]
         if self.split is not None and all(question.id in self.split.fold_of for question in questions):
             cluster = dict(self.split.frame.select("id", "cluster").iter_rows())
-            numbers = [cluster[question.id] for question in (*self.solved, *questions)]
+            clusters = [cluster[question.id] for question in (*self.solved, *questions)]
         else:
-            numbers = cluster_duplicates([*self.solved, *questions])
-        mates: dict[int | str, set[int]] = {}  # by cluster and by exact text
-        for place, question in enumerate(self.solved):
-            mates.setdefault(numbers[place], set()).add(place)
-            mates.setdefault(exact_key(question), set()).add(place)
+            clusters = cluster_duplicates([*self.solved, *questions])
+        members: dict[int | str, set[int]] = {}  # by cluster and by exact text
+        for index, question in enumerate(self.solved):
+            members.setdefault(clusters[index], set()).add(index)
+            members.setdefault(exact_key(question), set()).add(index)
         return [
-            frozenset(mates.get(exact_key(question) if test and self._is_free(question) else number, ()))
-            for question, number in zip(questions, numbers[len(self.solved) :], strict=True)
+            frozenset(members.get(exact_key(question) if test and self._may_see_similar(question) else number, ()))
+            for question, number in zip(questions, clusters[len(self.solved) :], strict=True)
         ]
 
-    def _is_free(self, question: Question) -> bool:
-        """Whether near-duplicates may be shown to a test question: to none that is answered or known to the split."""
-        known = self.split is not None and question.id in self.split.fold_of
-        return self.settings.near_duplicates and question.answer is None and not known
+    def _may_see_similar(self, question: Question) -> bool:
+        """Return whether a test question may see near-duplicates; never if it has an answer or is in the split."""
+        in_split = self.split is not None and question.id in self.split.fold_of
+        return self.settings.near_duplicates and question.answer is None and not in_split
 
-    def _within_budget(self, question: Question, examples: Sequence[Hit], passages: Sequence[Hit]) -> RetrievedContext:
-        """What is left when the weakest, by rank, have given way; of equal rank the example goes first."""
-        shown = [(make_example(self.solved[hit.place], question), hit) for hit in examples]
-        texts = [(self.background[hit.place], hit) for hit in passages]
-        while _tokens(shown, texts) > self.settings.tokens:
-            (shown if len(shown) >= len(texts) else texts).pop()
+    def _fit_budget(self, question: Question, examples: Sequence[Hit], passages: Sequence[Hit]) -> RetrievedContext:
+        """Drop the lowest-ranked hits until the rest fits the budget; of equal ranks the example is dropped first."""
+        kept = [(make_example(self.solved[hit.index], question), hit) for hit in examples]
+        texts = [(self.background[hit.index], hit) for hit in passages]
+        while _count_context_tokens(kept, texts) > self.settings.tokens:
+            (kept if len(kept) >= len(texts) else texts).pop()
         return RetrievedContext(
-            tuple(example for example, _ in reversed(shown)),
+            tuple(example for example, _ in reversed(kept)),
             tuple(passage for passage, _ in reversed(texts)),
-            tuple(hit for _, hit in reversed(shown)),
+            tuple(hit for _, hit in reversed(kept)),
             tuple(hit for _, hit in reversed(texts)),
         )
 
 
-def _likeness(question: Question) -> str:
-    """What makes questions alike: passage, text and choices."""
+def _join_similarity_text(question: Question) -> str:
+    """Return the text by which questions are compared: passage, text and choices."""
     return "\n".join(part for part in (question.context, question.text, *question.choices) if part)
 
 
-def _tokens(examples: Sequence[tuple[Question, Hit]], passages: Sequence[tuple[Passage, Hit]]) -> int:
-    written = sum(count_tokens(f"{_likeness(example)}\n{example.rationale or ''}") for example, _ in examples)
-    return written + sum(count_tokens(passage.shown) for passage, _ in passages)
+def _count_context_tokens(examples: Sequence[tuple[Question, Hit]], passages: Sequence[tuple[Passage, Hit]]) -> int:
+    texts = [f"{_join_similarity_text(example)}\n{example.rationale or ''}" for example, _ in examples]
+    texts += [passage.prompt_text for passage, _ in passages]
+    return sum(map(count_tokens, texts))

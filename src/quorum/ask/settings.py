@@ -1,4 +1,4 @@
-"""Settings of prompts, retrieval and option orders. Imports nothing heavy: `--help` lists them."""
+"""Settings of prompts, retrieval and option orders; imports nothing heavy, because `--help` lists them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,20 +15,20 @@ IndexKind = Literal["flat", "hnsw", "ivf", "ivfpq"]
 
 @dataclass(frozen=True)
 class ExampleSettings:
-    """Solved examples shown before every question, as a model trained with examples saw them."""
+    """Solved examples shown before every question, for models that were trained with such examples."""
 
     file: Path | None = field(
-        default=None, metadata={"help": "Solved questions, such as a training's examples.parquet."}
+        default=None, metadata={"help": "File of solved questions, such as a training's examples.parquet."}
     )
     count: int = field(
-        default=0, metadata={"help": "Examples drawn for each question; 0: all of them, in the same order every time."}
+        default=0, metadata={"help": "Examples to draw for each question; 0: all of them, always in the same order."}
     )
-    seed: int = field(default=42, metadata={"help": "Seed of the draw; that of the training."})
+    seed: int = field(default=42, metadata={"help": "Seed of the draw; set it to the seed of the training."})
 
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """How a question is written down for a model."""
+    """How a question is rendered as a prompt."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {
         name: f"template.{name}" for name in ("language", "instruction", "question", "choice", "example", "hints")
@@ -38,7 +38,7 @@ class PromptSettings:
         default="letter",
         metadata={
             "help": "letter: list the choices, ask for a letter. cot: ask for reasoning, then the letter. option: show"
-            " the question alone, score each choice's text. bare: the question's own words, for encoders."
+            " the question alone, score each choice's text. bare: the question's text alone, for encoders."
         },
     )
     template: Template = field(default_factory=Template)
@@ -47,14 +47,14 @@ class PromptSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalSettings:
-    """What is looked up and shown beside a question; nothing is, and nothing is loaded, without examples and passages.
+    """Context to retrieve for each question; with 0 examples and 0 passages nothing is loaded or retrieved.
 
     Raises:
         BadInput: passages without a background folder, or a number below 0.
     """
 
-    examples: int = field(default=0, metadata={"help": "Similar solved questions shown, at most."})
-    passages: int = field(default=0, metadata={"help": "Passages of the background shown, at most."})
+    examples: int = field(default=0, metadata={"help": "Similar solved questions to show, at most."})
+    passages: int = field(default=0, metadata={"help": "Background passages to show, at most."})
     background: Path | None = field(
         default=None, metadata={"help": "Folder of .txt, .md, .jsonl and .parquet files to search."}
     )
@@ -67,10 +67,12 @@ class RetrievalSettings:
     floor: float = field(default=0.0, metadata={"help": "Hits with a lower similarity are not shown."})
     tokens: int = field(
         default=2000,
-        metadata={"help": "Budget of all that is shown, in words and marks; the weakest hits are dropped."},
+        metadata={
+            "help": "Budget for all retrieved text, in words and punctuation; the lowest-ranked hits are dropped."
+        },
     )
-    piece: int = field(default=200, metadata={"help": "Length of a passage, in words and marks."})
-    overlap: int = field(default=40, metadata={"help": "Overlap of neighbouring passages, in words and marks."})
+    piece: int = field(default=200, metadata={"help": "Length of a passage, in words and punctuation."})
+    overlap: int = field(default=40, metadata={"help": "Overlap of adjacent passages, in words and punctuation."})
     model: str = field(
         default="", metadata={"help": "Sentence encoder of dense and hybrid search; empty: the packaged one."}
     )
@@ -78,15 +80,15 @@ class RetrievalSettings:
     index: IndexKind | None = field(
         default=None, metadata={"help": "Kind of the vector index; chosen by the number of vectors when not set."}
     )
-    cache: Path | None = field(default=None, metadata={"help": "Folder that keeps embeddings and indexes."})
+    cache: Path | None = field(default=None, metadata={"help": "Folder for cached embeddings and indexes."})
     near_duplicates: bool = field(
         default=False,
-        metadata={"help": "Near-duplicates of a question to submit may be shown to it; exact duplicates never are."},
+        metadata={"help": "Show near-duplicates (never exact duplicates) as examples for questions to submit."},
     )
 
     def __post_init__(self) -> None:
         if self.passages and self.background is None:
-            raise BadInput("retrieval.passages is set, but retrieval.background names no folder")
+            raise BadInput("retrieval.passages is set, but retrieval.background is not; set it to a folder of texts")
         if min(self.examples, self.passages, self.tokens) < 0:
             raise BadInput("retrieval: examples, passages and tokens must be 0 or more")
 
@@ -103,7 +105,7 @@ class RetrievalSettings:
 
 @dataclass(frozen=True)
 class ShuffleSettings:
-    """The orders in which a question's options are shown; the given order is always one of them.
+    """Orders in which a question's options are shown; the given order is always one of them.
 
     Raises:
         BadInput: fewer than one order.

@@ -1,4 +1,4 @@
-"""The frame around a question: the built-in one of each language, or the user's own."""
+"""The template around a question: built-in for each language, or the user's own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from quorum.ask.wording import WORDINGS, Language, Wording, detect_language
 from quorum.errors import BadInput
 from quorum.question import Question
 
-ANY_SUBJECT = "*"  # the hint of every subject that has none of its own
-PLACES = {  # what a text of the frame may hold in {curly} brackets; what it must hold
+ANY_SUBJECT = "*"  # key of the hint for subjects without their own
+TEMPLATE_FIELDS = {  # per text: the fields allowed in {curly} brackets, and the required ones
     "instruction": (("labels",), ()),
     "question": (("context", "text", "choices"), ("context", "text", "choices")),
     "choice": (("label", "choice"), ("label", "choice")),
@@ -22,12 +22,12 @@ PLACES = {  # what a text of the frame may hold in {curly} brackets; what it mus
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """The words of a prompt; an instruction or question that is not set is the built-in one of the language and style.
+    """The texts of a prompt; an unset instruction or question is the built-in one of the language and style.
 
     Fields in {curly} brackets are filled once: brackets inside a question are only text. A literal bracket is doubled.
 
     Raises:
-        BadInput: a place that nothing fills, or one that is missing.
+        BadInput: an unknown field, or a required one that is missing.
     """
 
     language: Literal[Language, "auto"] = field(
@@ -52,39 +52,39 @@ class Template:
     def __post_init__(self) -> None:
         for name in ("instruction", "question", "choice", "example", "passage"):
             if (text := getattr(self, name)) is not None:
-                check_places(text, *PLACES[name], f"template: {name}")
+                check_template_fields(text, *TEMPLATE_FIELDS[name], f"template: {name}")
         for subject, hint in self.hints.items():
-            check_places(hint, *PLACES["hint"], f"template: the hint of {subject!r}")
+            check_template_fields(hint, *TEMPLATE_FIELDS["hint"], f"template: the hint of {subject!r}")
 
     def wording(self, question: Question) -> Wording:
-        """The words of the frame around `question`."""
+        """Return the built-in words in the language of `question`."""
         return WORDINGS[detect_language(question) if self.language == "auto" else self.language]
 
     def hint(self, question: Question) -> str:
-        """What is said about the question's subject, on a line of its own; empty where there is nothing to say."""
+        """Return the hint for the question's subject on its own line; empty if there is none."""
         if question.subject is None:
             return ""
         hint = self.hints.get(question.subject, self.hints.get(ANY_SUBJECT, ""))
         return "\n" + hint.format(subject=question.subject) if hint else ""
 
 
-def check_places(text: str, allowed: Sequence[str], needed: Sequence[str], where: str) -> None:
-    """Refuses a text with places in {curly} brackets that nothing fills, or without those that are needed.
+def check_template_fields(text: str, allowed: Sequence[str], required: Sequence[str], where: str) -> None:
+    """Check the fields in {curly} brackets of a template text.
 
     Raises:
-        BadInput: such a place, or brackets that do not match; `where` is what the message begins with.
+        BadInput: an unknown or missing field, or brackets that do not match; the message begins with `where`.
     """
-    among = f"allowed are {', '.join(f'{{{name}}}' for name in allowed)}; a bracket as such is written twice"
+    hint = f"allowed are {', '.join(f'{{{name}}}' for name in allowed)}; write a literal bracket twice"
     try:
         parts = list(Formatter().parse(text))
     except ValueError as error:
-        raise BadInput(f"{where}: {error}; {among}") from None
+        raise BadInput(f"{where}: {error}; {hint}") from None
     found = [name for _, name, _, _ in parts if name is not None]
     for _, name, form, conversion in parts:
         if name is not None and (name not in allowed or form or conversion):
             raise BadInput(
                 f"{where}: {{{name}{'!' + conversion if conversion else ''}{':' + form if form else ''}}} "
-                f"is no place that can be filled; {among}"
+                f"is not a known field; {hint}"
             )
-    if missing := [f"{{{name}}}" for name in needed if name not in found]:
+    if missing := [f"{{{name}}}" for name in required if name not in found]:
         raise BadInput(f"{where}: {', '.join(missing)} is missing in {text!r}")

@@ -1,4 +1,4 @@
-"""The words of a prompt's frame, in eight languages, and which of them a question is in."""
+"""The built-in words of prompts in eight languages, and language detection."""
 
 import re
 import unicodedata
@@ -12,10 +12,10 @@ Language = Literal["en", "vi", "ko", "zh", "ja", "de", "fr", "es"]
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a frame says in one language. The reply reader knows each of the `answer` words."""
+    """The words of a prompt in one language. The reply parser recognizes each of the `answer` words."""
 
     letter: str  # asks for the letter and nothing else
-    number: str  # the same of a question without choices
+    number: str  # the same for a question without choices
     reasoned_letter: str  # asks for reasoning, then the letter
     reasoned_number: str
     question: str
@@ -121,22 +121,24 @@ WORDINGS: dict[Language, Wording] = {
 _HANGUL = re.compile(r"[\u1100-\u11ff\uac00-\ud7a3]")
 _KANA = re.compile(r"[\u3041-\u30fa]")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
-_VIETNAMESE = re.compile(r"[ơưƠƯ\u1ea0-\u1ef9]")  # letters that hardly another language writes with
-_EASTERN_SHARE = 0.2  # of all letters; the names in a question, or the code, may be Latin
-_KANA_SHARE = 0.05  # of Han and kana together; Chinese has none
-_VIETNAMESE_SHARE = 0.02  # of all letters: tells 1,221 Vietnamese questions of EXAMS from 9,412 others without a slip
+_VIETNAMESE = re.compile(r"[ơưƠƯ\u1ea0-\u1ef9]")  # letters that few other languages use
+_EAST_ASIAN_SHARE = 0.2  # of all letters; names and code in a question may be Latin
+_KANA_SHARE = 0.05  # of Han and kana together; Chinese has no kana
+_VIETNAMESE_SHARE = (
+    0.02  # of all letters: separates 1,221 Vietnamese questions of EXAMS from 9,412 others without error
+)
 
 
 def detect_language(question: Question) -> Language:
-    """The language that the question's script gives away: Korean, Japanese, Chinese or Vietnamese; all else is English.
+    """Return the language of the question's script: Korean, Japanese, Chinese or Vietnamese, otherwise English.
 
-    German, French and Spanish are not told apart by their script: they are to be named.
+    German, French and Spanish cannot be detected by script; they have to be set by name.
     """
     text = unicodedata.normalize("NFC", "\n".join((question.text, *question.choices)))
-    letters_in_all = sum(map(str.isalpha, text)) or 1
+    letter_count = sum(map(str.isalpha, text)) or 1
     hangul, kana, han = (len(script.findall(text)) for script in (_HANGUL, _KANA, _HAN))
-    if max(hangul, kana + han) >= _EASTERN_SHARE * letters_in_all:
+    if max(hangul, kana + han) >= _EAST_ASIAN_SHARE * letter_count:
         if hangul > kana + han:
             return "ko"
         return "ja" if kana >= _KANA_SHARE * (kana + han) else "zh"
-    return "vi" if len(_VIETNAMESE.findall(text)) >= _VIETNAMESE_SHARE * letters_in_all else "en"
+    return "vi" if len(_VIETNAMESE.findall(text)) >= _VIETNAMESE_SHARE * letter_count else "en"

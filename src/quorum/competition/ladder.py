@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quorum.ballot import Ballot
 from quorum.competition.stages import Stage
 from quorum.evaluation.compare import LEVEL, PairedDifference, compare_runs, exact_mcnemar
 from quorum.evaluation.metrics import lower_is_better, score_answers
 from quorum.files.solution import SolvedRow
-from quorum.question import Ballot
 
 BASE = "base"
 

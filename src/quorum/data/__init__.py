@@ -1,1 +1,1 @@
-"""Questions in: read, examined, split."""
+"""Read, check, repair and split question files."""

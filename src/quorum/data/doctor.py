@@ -1,4 +1,4 @@
-"""What is wrong with a file of questions, row by row, and what it is like."""
+"""Check a question file row by row and summarize it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Literal
 from quorum.console import Progress
 from quorum.data.duplicates import exact_key, find_duplicates, text_key
 from quorum.data.read import Record, Table
-from quorum.data.repair import Remark, answer_to_label, count_choices
+from quorum.data.repair import Remark, answer_to_label, describe_choice_count
 from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.question import MOST_CHOICES, Question, fold_text, letters
 
@@ -18,10 +18,10 @@ Severity = Literal["error", "warning", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One kind of thing that was found, and every place of it.
+    """One kind of problem and every row that has it.
 
-    An error keeps rows from being questions; a warning may mislead; a note is good to know. `groups` counts the groups
-    of equal questions, where the places are in such groups.
+    An error keeps a row from being a valid question; a warning can affect results; a note is information. `groups` is
+    the number of groups of equal questions for findings about such groups.
     """
 
     code: str
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How long texts are, in characters: the shortest, the middle one, one longer than 95 %, the longest."""
+    """Length of texts in characters: minimum, median, 95th percentile and maximum."""
 
     least: int
     median: int
@@ -47,8 +47,11 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What a file is like: rows, rows with a label, each label's share among these, how many questions have how many
-    choices, and how long questions and choices are."""
+    """Summary of a file.
+
+    `answered` counts rows with an answer, `letter_prior` is each label's share among these, and `choices` maps a number
+    of choices to the number of questions that have it.
+    """
 
     rows: int
     answered: int
@@ -68,188 +71,221 @@ class Report:
 
     @property
     def errors(self) -> int:
-        """How many places are errors."""
+        """Number of rows with an error, counted once per finding."""
         return sum(finding.count for finding in self.findings if finding.severity == "error")
 
 
 def examine(table: Table, train: Table | None = None, progress: Progress | None = None) -> Report:
-    """What is found in a table, and, given the train table, which rows of this one stand there, exactly or nearly.
+    """Check a table; with `train` also find the rows that have an exact or near duplicate there.
 
-    Two questions are duplicates if passage, text and choices are the same but for the choices' order, for case and for
-    blanks (`fold_text`); they conflict if their answers' texts differ. Punctuation counts: in code it is the question.
+    Two questions are duplicates if passage, text and choices are equal except for the choices' order, case and white
+    space (`fold_text`); they conflict if their answers' texts differ. Punctuation counts, because in code it matters.
     """
-    found = [*_row_findings(table), *_duplicates(table)]
+    findings = [*_check_rows(table), *_check_duplicates(table)]
     if train is not None:
-        found += _in_train(table, train, progress)
+        findings += _check_against_train(table, train, progress)
     order: Sequence[Severity] = ("error", "warning", "note")
-    findings = sorted((finding for finding in found if finding.places), key=lambda f: order.index(f.severity))
-    return Report(table.path, tuple(findings), _statistics(table))
+    findings = sorted((finding for finding in findings if finding.places), key=lambda f: order.index(f.severity))
+    return Report(table.path, tuple(findings), _compute_statistics(table))
 
 
-def _row_findings(table: Table) -> list[Finding]:
-    """What a row shows by itself (or by its id)."""
+def _check_rows(table: Table) -> list[Finding]:
+    """Check each row by itself, and its id."""
     ids = Counter(record.id for record in table.records)
 
-    def finding(code: str, severity: Severity, what: str, told: Callable[[Record], str | None]) -> Finding:
-        places = ((record, told(record)) for record in table.records)
-        return Finding(code, severity, what, tuple(_place(record, text) for record, text in places if text is not None))
+    def finding(code: str, severity: Severity, what: str, describe: Callable[[Record], str | None]) -> Finding:
+        described = ((record, describe(record)) for record in table.records)
+        places = tuple(_make_remark(record, text) for record, text in described if text is not None)
+        return Finding(code, severity, what, places)
 
     return [
         finding("missing_id", "error", "rows without an id", lambda r: None if r.id else "no id"),
         finding(
             "duplicate_id",
             "error",
-            "rows whose id stands more than once",
+            "rows whose id is not unique",
             lambda r: f"{ids[r.id]} rows" if r.id and ids[r.id] > 1 else None,
         ),
         finding("missing_text", "error", "questions without a text", lambda r: None if r.text.strip() else "no text"),
-        finding("unreadable", "error", "rows that can not be read", lambda r: r.problem),
-        finding("choice_count", "error", f"questions without 2 to {MOST_CHOICES} choices", _bad_count(table)),
+        finding("unreadable", "error", "rows that cannot be read", lambda r: r.problem),
+        finding(
+            "choice_count", "error", f"questions without 2 to {MOST_CHOICES} choices", _make_choice_count_check(table)
+        ),
         finding(
             "no_choices",
             "warning",
-            "rows without choices among others that have them: asked as open questions",
+            "rows without choices in a file with choices; asked as open questions",
             lambda r: None if table.labelled or table.open or r.problem or r.choices else "0 choices",
         ),
-        finding("missing_choice", "error", "questions with an empty choice", _missing_choices),
+        finding("missing_choice", "error", "questions with an empty choice", _describe_missing_choices),
         finding(
             "missing_answer",
             "error",
             "rows without an answer",
             lambda r: "no answer" if table.labelled and r.raw_answer is None else None,
         ),
-        finding("answer_to_repair", "error", "answers that mean a label and are written otherwise", _to_repair),
-        finding("unknown_answer", "error", "answers that are none of the row's choices", _unknown),
-        finding("empty_answer", "warning", "questions whose answer is an empty choice", _empty_answer),
-        finding("equal_choices", "warning", "questions with equal choices", _equal_choices),
-        finding("all_or_none", "note", 'choices like "all of the above": they have to stay last', _all_or_none),
-        finding("cites_letters", "note", 'choices like "A and B": these can not be permuted', _citing),
+        finding(
+            "answer_to_repair",
+            "error",
+            "answers that can be repaired to a label",
+            _describe_repairable_answer,
+        ),
+        finding("unknown_answer", "error", "answers that are none of the row's choices", _describe_unknown_answer),
+        finding("empty_answer", "warning", "questions whose answer is an empty choice", _describe_empty_answer),
+        finding("equal_choices", "warning", "questions with equal choices", _describe_equal_choices),
+        finding(
+            "all_or_none",
+            "note",
+            'choices such as "all of the above"; kept last when choices are shuffled',
+            _describe_all_or_none,
+        ),
+        finding(
+            "cites_letters",
+            "note",
+            'choices such as "A and B"; their questions are never shuffled',
+            _describe_cited_letters,
+        ),
     ]
 
 
-def _place(record: Record, what: str) -> Remark:
+def _make_remark(record: Record, what: str) -> Remark:
     return Remark(record.row, record.id, what)
 
 
-def _bad_count(table: Table) -> Callable[[Record], str | None]:
-    def told(record: Record) -> str | None:
+def _make_choice_count_check(table: Table) -> Callable[[Record], str | None]:
+    def describe(record: Record) -> str | None:
         open_question = table.open or not (table.labelled or record.choices)
-        fine = open_question or record.problem or 2 <= len(record.choices) <= MOST_CHOICES
-        return None if fine else count_choices(record)
+        valid = open_question or record.problem or 2 <= len(record.choices) <= MOST_CHOICES
+        return None if valid else describe_choice_count(record)
 
-    return told
+    return describe
 
 
-def _marked(record: Record, marks: Callable[[str], bool]) -> str | None:
-    """The labels of the choices that `marks` is true of, with the first one's text; None where there are none."""
+def _describe_choices(record: Record, selects: Callable[[str], bool]) -> str | None:
+    """Return the labels of the selected choices and the first one's text; None if none is selected."""
     if len(record.choices) > MOST_CHOICES:
         return None
     labelled = zip(letters(len(record.choices)), record.choices, strict=True)
-    hits = [(label, choice) for label, choice in labelled if marks(choice)]
-    if not hits:
+    selected = [(label, choice) for label, choice in labelled if selects(choice)]
+    if not selected:
         return None
-    return f"{', '.join(label for label, _ in hits)} of {len(record.choices)}: {hits[0][1][:40]!r}"
+    return f"{', '.join(label for label, _ in selected)} of {len(record.choices)}: {selected[0][1][:40]!r}"
 
 
-def _missing_choices(record: Record) -> str | None:
-    return _marked(record, lambda choice: not choice.strip())
+def _describe_missing_choices(record: Record) -> str | None:
+    return _describe_choices(record, lambda choice: not choice.strip())
 
 
-def _empty_answer(record: Record) -> str | None:
+def _describe_empty_answer(record: Record) -> str | None:
     label = answer_to_label(record)
     empty = label is not None and bool(record.choices) and not record.choices[ord(label) - ord("A")].strip()
     return f"answer {label}" if empty else None
 
 
-def _to_repair(record: Record) -> str | None:
+def _describe_repairable_answer(record: Record) -> str | None:
     label = answer_to_label(record) if record.answer is None else None
     return None if label is None or record.raw_answer is None else f"{record.raw_answer[:40]!r} means {label}"
 
 
-def _unknown(record: Record) -> str | None:
+def _describe_unknown_answer(record: Record) -> str | None:
     if record.raw_answer is None or answer_to_label(record) is not None:
         return None
-    return f"{record.raw_answer[:40]!r} with {count_choices(record)}"
+    return f"{record.raw_answer[:40]!r} with {describe_choice_count(record)}"
 
 
-def _equal_choices(record: Record) -> str | None:
-    """Equal to the letter: case and blanks can be what a question on code asks."""
+def _describe_equal_choices(record: Record) -> str | None:
+    """Describe exactly equal choices; in questions about code, case and spaces can be the difference."""
     counts = Counter(record.choices)
-    return _marked(record, lambda choice: counts[choice] > 1)
+    return _describe_choices(record, lambda choice: counts[choice] > 1)
 
 
-def _all_or_none(record: Record) -> str | None:
-    return _marked(record, is_all_or_none)
+def _describe_all_or_none(record: Record) -> str | None:
+    return _describe_choices(record, is_all_or_none)
 
 
-def _citing(record: Record) -> str | None:
+def _describe_cited_letters(record: Record) -> str | None:
     labels = letters(min(len(record.choices), MOST_CHOICES))
-    return _marked(record, lambda choice: cites_letters(choice, labels))
+    return _describe_choices(record, lambda choice: cites_letters(choice, labels))
 
 
-def _duplicates(table: Table) -> list[Finding]:
-    texts, alike = _same(table, text_key), _same(table, exact_key)
-    conflicting = [rows for rows in alike if len({answer for r in rows if (answer := _text_of_answer(r))}) > 1]
+def _check_duplicates(table: Table) -> list[Finding]:
+    same_text, equal = _group_rows(table, text_key), _group_rows(table, exact_key)
+    conflicting = [rows for rows in equal if len({answer for r in rows if (answer := _fold_answer_text(r))}) > 1]
     return [
         Finding(
             "conflicting_answers",
             "warning",
             "rows of equal questions whose answers differ",
-            tuple(_place(r, f"with row {_others(r, rows)}: {r.raw_answer!r}") for rows in conflicting for r in rows),
+            tuple(
+                _make_remark(r, f"with row {_list_other_rows(r, rows)}: {r.raw_answer!r}")
+                for rows in conflicting
+                for r in rows
+            ),
             len(conflicting),
         ),
-        _repeated("duplicate_question", "warning", "rows that repeat a question and its choices", alike),
-        _repeated("duplicate_text", "note", "rows that repeat a question's text, with whatever choices", texts),
+        _make_repeat_finding(
+            "duplicate_question", "warning", "rows that repeat another row's question and choices", equal
+        ),
+        _make_repeat_finding(
+            "duplicate_text",
+            "note",
+            "rows that repeat another row's question text (normal for templated questions)",
+            same_text,
+        ),
     ]
 
 
-def _repeated(code: str, severity: Severity, what: str, groups: Sequence[Sequence[Record]]) -> Finding:
-    places = (_place(r, f"repeats row {rows[0].row} ({rows[0].id})") for rows in groups for r in rows[1:])
+def _make_repeat_finding(code: str, severity: Severity, what: str, groups: Sequence[Sequence[Record]]) -> Finding:
+    places = (_make_remark(r, f"repeats row {rows[0].row} ({rows[0].id})") for rows in groups for r in rows[1:])
     return Finding(code, severity, what, tuple(sorted(places, key=lambda place: place.row)), len(groups))
 
 
-def _same(table: Table, key: Callable[[Question], str]) -> list[list[Record]]:
-    """The groups of two or more rows with the same key."""
+def _group_rows(table: Table, key: Callable[[Question], str]) -> list[list[Record]]:
+    """Return the groups of two or more rows with the same key."""
     groups: dict[str, list[Record]] = {}
     for record in table.records:
         if record.text.strip():
-            groups.setdefault(key(_as_question(record)), []).append(record)
+            groups.setdefault(key(_make_comparable_question(record)), []).append(record)
     return [rows for rows in groups.values() if len(rows) > 1]
 
 
-def _others(record: Record, rows: Iterable[Record]) -> str:
+def _list_other_rows(record: Record, rows: Iterable[Record]) -> str:
     return ", ".join(str(other.row) for other in rows if other is not record)
 
 
-def _text_of_answer(record: Record) -> str | None:
-    """What the answer says, so that equal questions with their choices in another order can agree."""
+def _fold_answer_text(record: Record) -> str | None:
+    """Return the folded text of the answer, which does not depend on the order of the choices."""
     label = answer_to_label(record)
     return label if label is None or not record.choices else fold_text(record.choices[ord(label) - ord("A")])
 
 
-def _as_question(record: Record) -> Question:
-    """What is needed to compare a record that may be no valid question."""
+def _make_comparable_question(record: Record) -> Question:
+    """Make a question from a record that may not be a valid one, for comparison only."""
     choices = record.choices if 2 <= len(record.choices) <= MOST_CHOICES else ()
     return Question(str(record.row), record.text, choices, group=record.group, context=record.context)
 
 
-def _in_train(table: Table, train: Table, progress: Progress | None) -> list[Finding]:
+def _check_against_train(table: Table, train: Table, progress: Progress | None) -> list[Finding]:
     here = [record for record in table.records if record.text.strip()]
     there = [record for record in train.records if record.text.strip()]
-    found = find_duplicates([_as_question(r) for r in here], [_as_question(r) for r in there], progress=progress)
+    duplicates = find_duplicates(
+        [_make_comparable_question(r) for r in here], [_make_comparable_question(r) for r in there], progress=progress
+    )
     kinds: Mapping[tuple[bool, bool], list[Remark]] = {(True, True): [], (True, False): [], (False, False): []}
-    for twin in found:
-        other = there[twin.other]
-        told = f"row {other.row} ({other.id}) of train, similarity {twin.similarity:.2f}"
-        kinds[twin.exact, twin.exact and twin.same_choices].append(_place(here[twin.question], told))
+    for duplicate in duplicates:
+        other = there[duplicate.other]
+        what = f"row {other.row} ({other.id}) of train, similarity {duplicate.similarity:.2f}"
+        kinds[duplicate.exact, duplicate.exact and duplicate.same_choices].append(
+            _make_remark(here[duplicate.question], what)
+        )
     return [
-        Finding("in_train", "warning", "questions that stand in train, choices and all", tuple(kinds[True, True])),
-        Finding("text_in_train", "warning", "questions whose text stands in train", tuple(kinds[True, False])),
-        Finding("near_train", "warning", "questions that nearly stand in train", tuple(kinds[False, False])),
+        Finding("in_train", "warning", "questions that are in train with the same choices", tuple(kinds[True, True])),
+        Finding("text_in_train", "warning", "questions whose text is in train", tuple(kinds[True, False])),
+        Finding("near_train", "warning", "questions with a near-duplicate in train", tuple(kinds[False, False])),
     ]
 
 
-def _statistics(table: Table) -> Statistics:
+def _compute_statistics(table: Table) -> Statistics:
     labels = Counter(label for r in table.records if r.choices and (label := answer_to_label(r)) is not None)
     answered = sum(answer_to_label(record) is not None for record in table.records)
     return Statistics(
@@ -257,12 +293,12 @@ def _statistics(table: Table) -> Statistics:
         answered=answered,
         letter_prior={label: count / labels.total() for label, count in sorted(labels.items())},
         choices=dict(sorted(Counter(len(record.choices) for record in table.records).items())),
-        text_length=_lengths([len(record.text) for record in table.records]),
-        choice_length=_lengths([len(choice) for record in table.records for choice in record.choices]),
+        text_length=_summarize_lengths([len(record.text) for record in table.records]),
+        choice_length=_summarize_lengths([len(choice) for record in table.records for choice in record.choices]),
     )
 
 
-def _lengths(lengths: Sequence[int]) -> Spread:
+def _summarize_lengths(lengths: Sequence[int]) -> Spread:
     if not lengths:
         return Spread(0, 0, 0, 0)
     ordered = sorted(lengths)

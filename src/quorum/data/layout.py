@@ -8,7 +8,7 @@ AnswerKind = Literal["letter", "index0", "index1", "text", "boolean"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Columns by role; None: found by the program. `question.stem` is an entry of the dict in the column `question`."""
+    """Columns by role; None means detected. `question.stem` is an entry of the dict in the column `question`."""
 
     id: str | None = field(default=None, metadata={"help": "Column of the ids."})
     question: str | None = field(default=None, metadata={"help": "Column of the question's text."})

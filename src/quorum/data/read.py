@@ -1,4 +1,4 @@
-"""Questions in: a file in one of the layouts met in the wild becomes records, and records become questions."""
+"""Read question files in any of the known layouts, and write our own."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from quorum.errors import BadInput, list_some
 from quorum.number import canonical_number
 from quorum.question import Question, letters
 
-# Our own layout, which `write_questions` writes and which is read back without a question.
+# Our own layout: `write_questions` writes it, and it is read back without detection.
 QUESTIONS = pl.Schema(
     [
         ("id", pl.String),
@@ -39,8 +39,8 @@ _YES_NO_CHOICES = ("yes", "no")
 class Record:
     """One row as it was read, not validated; `row` counts data rows from 1.
 
-    `answer` is a canonical label (or number, where the question is open), None where `raw_answer` (the cell's text) is
-    none of the row's. `problem` says what the reader could not make sense of.
+    `answer` is a canonical label (a number for an open question), or None if `raw_answer` (the cell's text) is not one
+    of the row's labels. `problem` is the reason why the row's choices cannot be read.
     """
 
     row: int
@@ -58,7 +58,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The rows of a file; `labelled` says whether it has answers, `open` whether none of its questions has choices."""
+    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices."""
 
     path: Path
     records: tuple[Record, ...]
@@ -72,13 +72,13 @@ class Table:
 
 
 def read_records(path: Path, layout: Layout | None = None) -> Table:
-    """The rows of a CSV, TSV, JSON, JSON lines or Parquet file, by `layout` and, where that is silent, as found.
+    """Read the rows of a CSV, TSV, JSON, JSON lines or Parquet file; detect the columns that `layout` does not name.
 
-    A file of `write_questions` is known by its columns, whatever `layout` says. Answers that are all "-1" or "?" are
-    none: that is how test files hide them.
+    A file of `write_questions` is recognized by its columns, and `layout` is ignored. Answers that are all "-1" or "?"
+    count as missing, because test files hide them like this.
 
     Raises:
-        BadInput: the file can not be read, or its layout or its kind of answers can not be told without a guess.
+        BadInput: the file cannot be read, or its layout or kind of answers is ambiguous.
     """
     given = layout or Layout()
 
@@ -106,42 +106,42 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
 
 
 def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
-    """The questions of a clean file, in order; each has an answer, or none has.
+    """Read the questions of a clean file, in order; all of them have an answer, or none has.
 
     Raises:
-        BadInput: what `read_records` refuses, or rows that are no questions: the first five are named.
+        BadInput: the errors of `read_records`, or rows that are not valid questions (the first five are named).
     """
     table = read_records(path, layout)
     questions, problems, seen = [], [], set()
     for record in table.records:
         try:
             if record.id in seen:
-                raise BadInput("the id stands more than once")
+                raise BadInput("the id is not unique")
             seen.add(record.id)
             questions.append(make_question(record, table.labelled))
         except BadInput as error:
-            what = str(error).removeprefix(f"question {record.id}: ")
-            problems.append(f"row {record.row} ({record.id}): {what}")
+            reason = str(error).removeprefix(f"question {record.id}: ")
+            problems.append(f"row {record.row} ({record.id}): {reason}")
     if problems:
         raise BadInput(
-            f"{path}: {len(problems)} of {len(table.records)} rows are no questions: {list_some(problems)}; "
-            f"scripts/doctor.py {path} --repair OUT.parquet mends what can be mended"
+            f"{path}: {len(problems)} of {len(table.records)} rows are not valid questions: {list_some(problems)}; "
+            f"scripts/doctor.py {path} --repair OUT.parquet repairs or drops them"
         )
     return questions
 
 
 def make_question(record: Record, labelled: bool) -> Question:
-    """A record as a question; `labelled` says whether its file has answers.
+    """Convert a record to a question; `labelled` is true if its file has answers.
 
     Raises:
-        BadInput: it is not a valid question, or it has no answer though its file has answers.
+        BadInput: the record is not a valid question, or has no answer although its file has answers.
     """
     if record.problem is not None:
         raise BadInput(record.problem)
     if labelled and record.answer is None:
         among = f"is not among {', '.join(letters(len(record.choices))) or 'any choices'}"
         found = record.raw_answer
-        raise BadInput("it has no answer" if found is None else f"answer {found[:40]!r} {among}")
+        raise BadInput("no answer" if found is None else f"answer {found[:40]!r} {among}")
     return Question(
         record.id,
         record.text,
@@ -155,13 +155,13 @@ def make_question(record: Record, labelled: bool) -> Question:
 
 
 def write_questions(questions: Sequence[Question], path: Path) -> None:
-    """Writes questions in our own layout, as CSV or Parquet by the suffix; `read_questions` gives the same back.
+    """Write questions in our own layout, as CSV or Parquet by the suffix; `read_questions` reads them back unchanged.
 
     Raises:
         BadInput: another suffix.
     """
     if path.suffix not in (".csv", ".parquet"):
-        raise BadInput(f"{path}: questions are written as .csv or .parquet")
+        raise BadInput(f"{path}: suffix {path.suffix!r} is not supported for questions; allowed are .csv, .parquet")
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
     frame = pl.DataFrame(columns, schema=QUESTIONS)
@@ -182,7 +182,7 @@ _OURS = Layout(
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """A row's choices, or why they can not be read."""
+    """A row's choices, or the reason why they cannot be read."""
 
     choices: ParsedChoices
     problem: str | None = None
@@ -211,9 +211,9 @@ def _cell_or_none(row: Mapping[str, Cell], column: str | None) -> str | None:
 def _refuse_unread_choices(
     path: Path, given: Layout, sheet: RawTable, found: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
 ) -> None:
-    """Raises BadInput where a file seems to have choices, and not one could be read."""
+    """Raise BadInput if a file seems to have choices, but none could be read."""
     if all(chosen.problem is not None for chosen in choices):
-        raise BadInput(f"{path}: no row's choices can be read; row 1: {choices[0].problem}")
+        raise BadInput(f"{path}: the choices cannot be read in any row; row 1: {choices[0].problem}")
     if found.choices or given.choices is not None or found.answer_kind == "boolean":
         return
     answers = [raw for raw in raws if raw is not None]
@@ -221,10 +221,10 @@ def _refuse_unread_choices(
     lost = [column for column in sheet.columns if column not in known]
     if all(re.fullmatch(r"\s*[A-Za-z]\s*", raw) for raw in answers) and (answers or lost):
         raise BadInput(
-            f"{path}: no choices among the columns {', '.join(map(repr, sheet.columns))}; looked for a list in "
-            f"{', '.join(CHOICE_LISTS)}, or for columns like A, B, C; option_a, option_b; choice1, choice2. "
-            'Name them in the layout: choices = ["…", "…"], or choices = [] where the questions are open; '
-            'answer_kind = "boolean" gives them yes and no'
+            f"{path}: no choices among the columns {', '.join(map(repr, sheet.columns))}; expected a list in one of "
+            f"{', '.join(CHOICE_LISTS)}, or columns like A, B, C; option_a, option_b; choice1, choice2. "
+            'Name them in the layout: choices = ["…", "…"], or choices = [] for open questions, '
+            'or answer_kind = "boolean" for yes/no questions'
         )
 
 

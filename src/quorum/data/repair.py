@@ -1,4 +1,4 @@
-"""A clean list of questions out of a table as it was found; nothing is changed in silence."""
+"""Repair a table into a list of valid questions and report every change."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ NO_TEXT = "(missing text)"
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A row of a file, and what is to be said of it."""
+    """A row of a file and a remark about it."""
 
     row: int
     id: str
@@ -23,7 +23,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class RepairedTable:
-    """The questions of a table, in order; what was changed in some of them, and which rows were left out and why."""
+    """The questions of a table in order, the changes made to them, and the rows that were dropped, with reasons."""
 
     questions: list[Question]
     changes: list[Remark]
@@ -40,81 +40,85 @@ def read_clean_questions(path: Path, layout: Layout | None = None) -> list[Quest
 
 
 def repair_table(table: Table) -> RepairedTable:
-    """Every question that the table has, each valid.
+    """Return the valid questions of a table, after repairs.
 
-    Labels such as "ANSWER: C" are mended, a missing choice gets a visible text so that the letters stay aligned, and a
-    missing id is the row's number. Where the file has answers, a row that can not be learnt from is left out (no text,
-    no answer or one that is no choice, fewer than 2 or more than 26 choices), and a second row of the same id gets a
-    new one. Where it has none (a test file), every row stays with its id: with too few or too many choices it becomes
-    an open question, and a missing text gets a visible one.
+    Answers such as "ANSWER: C" become labels, a missing choice gets a placeholder so that the letters stay aligned, and
+    a missing id becomes the row number. In a file with answers, rows that cannot be used are dropped (no text, no
+    answer or an answer that is not a choice, fewer than 2 or more than 26 choices), and a repeated id is made unique.
+    In a file without answers (a test file) every row is kept with its id: a row with too few or too many choices
+    becomes an open question, and a missing text gets a placeholder.
     """
     questions, changes, dropped, seen = [], [], [], set[str]()
     for record in table.records:
-        reason = why_unusable(record, table.open) if table.labelled else None
+        reason = explain_unusable(record, table.open) if table.labelled else None
         if reason is not None:
             dropped.append(Remark(record.row, record.id, reason))
             continue
-        mended, told = _mended(record, table)
-        if table.labelled and mended.id in seen:
-            mended = replace(mended, id=_new_id(mended, seen))
-            told.append(f"its id stands more than once: now {mended.id}")
-        seen.add(mended.id)
-        questions.append(make_question(mended, table.labelled))
-        changes += [Remark(record.row, record.id, what) for what in told]
+        repaired, remarks = _repair_record(record, table)
+        if table.labelled and repaired.id in seen:
+            repaired = replace(repaired, id=_make_unique_id(repaired, seen))
+            remarks.append(f"the id is not unique: changed to {repaired.id}")
+        seen.add(repaired.id)
+        questions.append(make_question(repaired, table.labelled))
+        changes += [Remark(record.row, record.id, remark) for remark in remarks]
     return RepairedTable(questions, changes, dropped)
 
 
 def answer_to_label(record: Record) -> str | None:
-    """The label of a record's answer, mended where that is needed and plain; None where there is none."""
+    """Return the label of a record's answer, repaired if its meaning is clear; None if there is no answer."""
     if record.answer is not None or record.raw_answer is None:
         return record.answer
     return parse_spoken_label(record.raw_answer, record.choices)
 
 
-def count_choices(record: Record) -> str:
-    """How many choices a record has, in words."""
+def describe_choice_count(record: Record) -> str:
+    """Return the number of a record's choices as text: "1 choice", "4 choices"."""
     return f"{len(record.choices)} choice{'' if len(record.choices) == 1 else 's'}"
 
 
-def why_unusable(record: Record, open: bool) -> str | None:
-    """Why nothing can be learnt from a record of a file with answers, or None; `open`: its questions are open ones."""
+def explain_unusable(record: Record, open: bool) -> str | None:
+    """Return why a record of a file with answers cannot be used, or None if it can.
+
+    `open`: the file has open questions.
+    """
     if not record.text.strip():
-        return "its text is empty"
+        return "the text is empty"
     if record.problem is not None:
         return record.problem
     if not open and not 2 <= len(record.choices) <= MOST_CHOICES:
-        return count_choices(record)
+        return describe_choice_count(record)
     if record.raw_answer is None:
         return "no answer"
     raw = f"{record.raw_answer[:40]!r}"
-    return None if answer_to_label(record) else f"answer {raw} with {count_choices(record)}"
+    return None if answer_to_label(record) else f"answer {raw} with {describe_choice_count(record)}"
 
 
-def _mended(record: Record, table: Table) -> tuple[Record, list[str]]:
-    """The record as a valid question's, and what was done to it."""
-    told = []
+def _repair_record(record: Record, table: Table) -> tuple[Record, list[str]]:
+    """Return the record with repairs that make it a valid question, and a remark for each repair."""
+    remarks = []
     if table.labelled and record.answer is None:
         record = replace(record, answer=answer_to_label(record))
-        told.append(f"answer {record.raw_answer!r}: now {record.answer}")
+        remarks.append(f"answer {record.raw_answer!r}: changed to {record.answer}")
     if not record.id:
         record = replace(record, id=str(record.row))
-        told.append(f"it has no id: now {record.id}")
+        remarks.append(f"the id is missing: set to {record.id}")
     if not record.text.strip():
         record = replace(record, text=NO_TEXT)
-        told.append(f"its text is empty: now {NO_TEXT}")
+        remarks.append(f"the text is empty: set to {NO_TEXT}")
     if record.problem or not (table.open or 2 <= len(record.choices) <= MOST_CHOICES):
-        told.append(f"{record.problem or count_choices(record)}: now an open question")
+        remarks.append(f"{record.problem or describe_choice_count(record)}: changed to an open question")
         record = replace(record, choices=(), problem=None)
-    missing = [place for place, choice in enumerate(record.choices) if not choice.strip()]
+    missing = [index for index, choice in enumerate(record.choices) if not choice.strip()]
     if missing:
-        choices = tuple(NO_CHOICE if place in missing else choice for place, choice in enumerate(record.choices))
+        choices = tuple(NO_CHOICE if index in missing else choice for index, choice in enumerate(record.choices))
         record = replace(record, choices=choices)
-        told.append(f"choice {', '.join(chr(ord('A') + place) for place in missing)} is missing: now {NO_CHOICE}")
-    return record, told
+        labels = ", ".join(chr(ord("A") + index) for index in missing)
+        remarks.append(f"choice {labels} is missing: set to {NO_CHOICE}")
+    return record, remarks
 
 
-def _new_id(record: Record, seen: set[str]) -> str:
-    fresh = f"{record.id}-row{record.row}"
-    while fresh in seen:
-        fresh += "'"
-    return fresh
+def _make_unique_id(record: Record, seen: set[str]) -> str:
+    unique = f"{record.id}-row{record.row}"
+    while unique in seen:
+        unique += "'"
+    return unique

@@ -1,4 +1,4 @@
-"""What may be learnt from, and what is held out: stratified, and never through a cluster of near-duplicates."""
+"""Split questions into a held-out fold and training folds: stratified, clusters of near-duplicates kept whole."""
 
 import hashlib
 import json
@@ -19,35 +19,35 @@ from quorum.errors import BadInput, list_some
 from quorum.question import Question
 
 SPLIT = pl.Schema({"id": pl.String, "cluster": pl.UInt32, "fold": pl.UInt8})
-HELD_OUT = 0  # the fold that nothing learns from; the training folds are 1, 2, 3 …
+HELD_OUT = 0  # the fold that is never used for training; the training folds are 1, 2, 3 …
 
 MOST_FOLDS = 250
-_MOST_PIECES = 20  # the held-out fold is some of at most so many equal pieces
+_MOST_PIECES = 20  # the held-out fold is a whole number of at most this many equal pieces
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which fold each question stands in: a frame of schema `SPLIT`, ordered by id.
+    """The fold of each question: a frame of schema `SPLIT`, ordered by id.
 
     Raises:
-        BadInput: other columns, an id twice or not in order, a cluster that stands in two folds.
+        BadInput: other columns, ids that are not unique or not sorted, a cluster in two folds.
     """
 
     frame: pl.DataFrame
 
     def __post_init__(self) -> None:
         if self.frame.schema != SPLIT or self.frame.null_count().sum_horizontal().item():
-            raise BadInput(f"split: columns {dict(self.frame.schema)}, where {dict(SPLIT)} without nulls are expected")
+            raise BadInput(f"split: found columns {dict(self.frame.schema)}; expected {dict(SPLIT)} without nulls")
         if not (self.frame["id"].is_sorted() and self.frame["id"].is_unique().all()):
-            raise BadInput("split: its ids are not each there once and in order")
-        straddling = self.frame.group_by("cluster").agg(pl.col("fold").n_unique()).filter(pl.col("fold") > 1)
-        if len(straddling):
-            found = list_some([str(cluster) for cluster in straddling["cluster"].sort()])
-            raise BadInput(f"split: a cluster stands in one fold, not so cluster {found}")
+            raise BadInput("split: the ids have to be unique and sorted")
+        divided = self.frame.group_by("cluster").agg(pl.col("fold").n_unique()).filter(pl.col("fold") > 1)
+        if len(divided):
+            clusters = list_some([str(cluster) for cluster in divided["cluster"].sort()])
+            raise BadInput(f"split: each cluster has to be in one fold; cluster {clusters} is in several")
 
     @cached_property
     def fold_of(self) -> dict[str, int]:
-        """The fold of each id."""
+        """The fold of each question id."""
         return dict(self.frame.select("id", "fold").iter_rows())
 
     @cached_property
@@ -57,27 +57,27 @@ class Split:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the ids and their folds as JSON: equal where the same questions stand in the same folds."""
+        """SHA-256 of the ids and their folds as JSON; equal for splits with the same questions in the same folds."""
         return hashlib.sha256(json.dumps(self.frame.select("id", "fold").rows()).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class TrainingFolds:
-    """Questions that may be learnt from: what training, retrieval, few-shot examples and weight fitting take.
+    """Questions that may be used for training, retrieval, few-shot examples and fitted weights.
 
-    It cannot be made with a held-out question in it, nor with one that the split does not know.
+    An instance never contains a held-out question, or one that is not in the split.
 
     Raises:
-        BadInput: a question is held out or unknown to the split.
+        BadInput: a question is held out or not in the split.
     """
 
     split: Split
     questions: tuple[Question, ...]
 
     def __post_init__(self) -> None:
-        folds = [(question.id, _fold_of(self.split, question)) for question in self.questions]
+        folds = [(question.id, _find_fold(self.split, question)) for question in self.questions]
         if held := [id for id, fold in folds if fold == HELD_OUT]:
-            raise BadInput(f"{len(held)} questions are held out, nothing may learn from them: {list_some(held)}")
+            raise BadInput(f"{len(held)} questions are held out and must not be used for training: {list_some(held)}")
 
 
 def split_questions(
@@ -90,90 +90,101 @@ def split_questions(
 ) -> Split:
     """Draw a held-out fold with about the share `held_out`, and `folds` training folds of about equal size.
 
-    Clusters of near-duplicates and groups (see `cluster_duplicates`) stay whole. The folds are alike in subject (or
-    number of choices, where there are no subjects) and answer; what is too rare for that is alike in answer alone. The
-    order of `questions` plays no part, and the same seed gives the same split on every machine.
+    Clusters of near-duplicates and groups (see `cluster_duplicates`) stay whole. The folds are stratified by subject
+    (or by number of choices if there are no subjects) and answer; combinations that are too rare are stratified by
+    answer alone. The result does not depend on the order of `questions`; a seed gives the same split on every machine.
+
+    Args:
+        questions: The questions to split.
+        held_out: Share of the held-out fold, above 0 and at most 0.5.
+        folds: Number of training folds, 2 to 250.
+        seed: Seed of the draw.
+        threshold: Similarity from which questions are near-duplicates.
+        progress: Called with the number of compared questions and their total.
 
     Raises:
-        BadInput: an id twice, a share not above 0 and up to 0.5, fewer than two folds, too few clusters.
+        BadInput: an id that is not unique, a share or number of folds out of range, too few clusters.
     """
     if not 0 < held_out <= 0.5:
         raise BadInput(f"held-out share is {held_out}; allowed is more than 0 and at most 0.5")
     if not 2 <= folds <= MOST_FOLDS:
-        raise BadInput(f"{folds} folds; allowed are 2 to {MOST_FOLDS}")
+        raise BadInput(f"the number of folds is {folds}; allowed are 2 to {MOST_FOLDS}")
     ordered = sorted(questions, key=lambda question: question.id)
-    if twice := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
-        raise BadInput(f"an id stands for one question, not so {list_some(twice)}")
+    if repeated := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
+        raise BadInput(f"ids have to be unique; found more than once: {list_some(repeated)}")
     cluster = cluster_duplicates(ordered, threshold, progress)
     if len(set(cluster)) <= folds:
         raise BadInput(
-            f"{len(ordered)} questions fall into {len(set(cluster))} clusters of near-duplicates,"
-            f" where {folds} folds and a held-out one need at least {folds + 1}"
+            f"{len(ordered)} questions form {len(set(cluster))} clusters of near-duplicates,"
+            f" but {folds} training folds and a held-out fold need at least {folds + 1}"
         )
-    fold = _held_out_drawn(ordered, cluster, held_out, seed)
-    rest = [place for place, held in enumerate(fold) if held != HELD_OUT]
-    parts = _stratified_parts([ordered[place] for place in rest], [cluster[place] for place in rest], folds, seed)
-    for place, part in zip(rest, parts, strict=True):
-        fold[place] = part + 1
+    fold = _draw_held_out(ordered, cluster, held_out, seed)
+    rest = [index for index, held in enumerate(fold) if held != HELD_OUT]
+    parts = _stratify([ordered[index] for index in rest], [cluster[index] for index in rest], folds, seed)
+    for index, part in zip(rest, parts, strict=True):
+        fold[index] = part + 1
     ids = [question.id for question in ordered]
     return Split(pl.DataFrame({"id": ids, "cluster": cluster, "fold": fold}, schema=SPLIT))
 
 
-def held_out_questions(split: Split, questions: Sequence[Question]) -> list[Question]:
-    """Those of `questions` that are held out, in order.
+def select_held_out(split: Split, questions: Sequence[Question]) -> list[Question]:
+    """Return the held-out questions among `questions`, in order.
 
     Raises:
-        BadInput: a question is unknown to the split.
+        BadInput: a question is not in the split.
     """
-    return [question for question in questions if _fold_of(split, question) == HELD_OUT]
+    return [question for question in questions if _find_fold(split, question) == HELD_OUT]
 
 
-def training_folds(split: Split, questions: Sequence[Question]) -> TrainingFolds:
-    """Those of `questions` that may be learnt from, in order.
+def select_training_folds(split: Split, questions: Sequence[Question]) -> TrainingFolds:
+    """Return the questions among `questions` that are in training folds, in order.
 
     Raises:
-        BadInput: a question is unknown to the split.
+        BadInput: a question is not in the split.
     """
-    return TrainingFolds(split, tuple(question for question in questions if _fold_of(split, question) != HELD_OUT))
+    return TrainingFolds(split, tuple(question for question in questions if _find_fold(split, question) != HELD_OUT))
 
 
-def fold_pairs(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Question]]]:
-    """For each training fold: the other folds to learn from, and the questions of this one to be asked."""
+def iterate_folds(training: TrainingFolds) -> Iterator[tuple[TrainingFolds, list[Question]]]:
+    """Yield, for each training fold, the other folds to train on and the questions of this fold to predict."""
     for fold in training.split.folds:
-        asked = [question for question in training.questions if _fold_of(training.split, question) == fold]
-        others = tuple(question for question in training.questions if _fold_of(training.split, question) != fold)
-        yield TrainingFolds(training.split, others), asked
+        predicted = [question for question in training.questions if _find_fold(training.split, question) == fold]
+        others = tuple(question for question in training.questions if _find_fold(training.split, question) != fold)
+        yield TrainingFolds(training.split, others), predicted
 
 
 def strip_answers(questions: Sequence[Question]) -> list[Question]:
-    """The same questions as a model may see them: no answers, and no rationales that give them away."""
+    """Return the questions without answers, and without rationales, which would reveal the answers."""
     return [replace(question, answer=None, rationale=None) for question in questions]
 
 
 def estimate_random_leak(split: Split) -> float:
-    """How many held-out questions would have a twin in training, on average, had as many been drawn at random."""
+    """Estimate how many held-out questions would have a near-duplicate in training after a plain random split.
+
+    The expected number, if as many questions were drawn at random without regard to clusters.
+    """
     total, held = len(split.frame), split.frame["fold"].to_list().count(HELD_OUT)
     sizes = Counter(Counter(split.frame["cluster"].to_list()).values())
     leaked = 0.0
     for size, count in sizes.items():
-        all_held = 1.0  # the chance that the rest of a held-out question's cluster is held out with it
-        for mate in range(1, size):
-            all_held *= max(0, held - mate) / (total - mate)
+        all_held = 1.0  # the probability that the rest of a held-out question's cluster is held out too
+        for drawn in range(1, size):
+            all_held *= max(0, held - drawn) / (total - drawn)
         leaked += count * size * held / total * (1 - all_held)
     return leaked
 
 
 def write_split(split: Split, path: Path) -> None:
-    """Writes a split as Parquet, whole or not at all."""
+    """Write a split as Parquet, atomically."""
     with replace_file(path) as part:
         split.frame.write_parquet(part)
 
 
 def read_split(path: Path) -> Split:
-    """The split in a Parquet file.
+    """Read a split from a Parquet file.
 
     Raises:
-        BadInput: it is no Parquet file, or no split.
+        BadInput: the file is not a Parquet file or not a split.
     """
     try:
         return Split(pl.read_parquet(path))
@@ -181,41 +192,45 @@ def read_split(path: Path) -> Split:
         raise BadInput(f"{path}: {error}") from None
 
 
-def _fold_of(split: Split, question: Question) -> int:
+def _find_fold(split: Split, question: Question) -> int:
     fold = split.fold_of.get(question.id)
     if fold is None:
-        raise BadInput(f"question {question.id} is unknown to the split of {len(split.fold_of)} questions")
+        raise BadInput(f"question {question.id} is not in the split of {len(split.fold_of)} questions")
     return fold
 
 
-def _held_out_drawn(questions: Sequence[Question], cluster: Sequence[int], share: float, seed: int) -> list[int]:
-    """HELD_OUT for each question that is held out, 1 for the others."""
+def _draw_held_out(questions: Sequence[Question], cluster: Sequence[int], share: float, seed: int) -> list[int]:
+    """Return HELD_OUT for each held-out question and 1 for the others."""
     pieces = min(_MOST_PIECES, len(set(cluster)))
     part = Fraction(share).limit_denominator(pieces) or Fraction(1, min(round(1 / share), len(set(cluster))))
     chosen = random.Random(seed).sample(range(part.denominator), part.numerator)
-    pieces_of = _stratified_parts(questions, cluster, part.denominator, seed)
+    pieces_of = _stratify(questions, cluster, part.denominator, seed)
     return [HELD_OUT if piece in chosen else 1 for piece in pieces_of]
 
 
-def _stratified_parts(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
-    """The part of each question, 0 to parts - 1: stratified, clusters whole, none empty."""
+def _stratify(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
+    """Return the part of each question, 0 to parts - 1: stratified, clusters whole, no part empty."""
     from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
     if len(set(cluster)) < parts:
-        raise BadInput(f"{len(set(cluster))} clusters of near-duplicates are left for {parts} folds")
+        raise BadInput(
+            f"only {len(set(cluster))} clusters of near-duplicates are left for {parts} folds; use fewer folds"
+        )
     folder = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     part_of = [0] * len(questions)
-    for part, (_, places) in enumerate(folder.split(cluster, _strata(questions, parts), cluster)):
-        for place in places.tolist():
-            part_of[place] = part
+    for part, (_, indices) in enumerate(folder.split(cluster, _assign_strata(questions, parts), cluster)):
+        for index in indices.tolist():
+            part_of[index] = part
     if len(set(part_of)) < parts:
-        raise BadInput(f"a cluster of near-duplicates is so large that a fold of {parts} stays empty")
+        raise BadInput(
+            f"a cluster of near-duplicates is so large that one of {parts} folds would be empty; use fewer folds"
+        )
     return part_of
 
 
-def _strata(questions: Sequence[Question], least: int) -> list[int]:
-    """The stratum of each question, in none of them fewer than `least`: the finest description that is not too rare."""
-    described: list[list[Hashable]] = [
+def _assign_strata(questions: Sequence[Question], least: int) -> list[int]:
+    """Return the stratum of each question: its finest description that at least `least` questions share."""
+    descriptions: list[list[Hashable]] = [
         [(question.subject or len(question.choices), answer), (answer,), ()]
         for question in questions
         for answer in [question.answer if question.choices else None]
@@ -223,9 +238,9 @@ def _strata(questions: Sequence[Question], least: int) -> list[int]:
     numbers: dict[Hashable, int] = {}
     stratum: list[int | None] = [None] * len(questions)
     for level in range(3):
-        counts = Counter(ways[level] for ways, known in zip(described, stratum, strict=True) if known is None)
-        for place, ways in enumerate(described):
-            if stratum[place] is None and counts[ways[level]] >= least:
-                stratum[place] = numbers.setdefault((level, ways[level]), len(numbers))
+        counts = Counter(levels[level] for levels, known in zip(descriptions, stratum, strict=True) if known is None)
+        for index, levels in enumerate(descriptions):
+            if stratum[index] is None and counts[levels[level]] >= least:
+                stratum[index] = numbers.setdefault((level, levels[level]), len(numbers))
     commonest = Counter(number for number in stratum if number is not None).most_common(1)[0][0]
     return [commonest if number is None else number for number in stratum]

@@ -1,1 +1,1 @@
-"""Shared beginnings read once: how a causal model scores and writes fast."""
+"""Score and generate efficiently with causal models by computing shared prefixes once."""

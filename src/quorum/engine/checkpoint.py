@@ -1,4 +1,4 @@
-"""A model and its tokenizer, from the hub or a folder, ready to answer."""
+"""Load a model and its tokenizer from the hub or a folder."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,17 +10,17 @@ from typing import Any
 from quorum.errors import BadInput
 
 _HUB = (
-    "of the hub (owner/name): a gated one needs its terms accepted and `hf auth login`, and without a network it must "
-    "have been downloaded before"
+    "of the hub (owner/name); a gated one needs accepted terms and `hf auth login`, and without a network it has to be "
+    "downloaded before"
 )
-_WAY_OUT = f"name a folder that holds config.json, tokenizer.json and the weights, or a model {_HUB}"
+_MODEL_HINT = f"name a folder with config.json, tokenizer.json and the weights, or a model {_HUB}"
 _ADAPTER_FILE = "adapter_config.json"
-_ADAPTER_WAY_OUT = f"name a folder that holds {_ADAPTER_FILE} and adapter_model.safetensors, or an adapter {_HUB}"
+_ADAPTER_HINT = f"name a folder with {_ADAPTER_FILE} and adapter_model.safetensors, or an adapter {_HUB}"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Which weights: a hub id or a folder, a revision of it, and a PEFT adapter (hub id or folder) to go on top."""
+    """Weights to load: a hub id or folder, optionally a revision, and a PEFT adapter (hub id or folder) to apply."""
 
     model: str
     revision: str | None = None
@@ -35,52 +35,56 @@ def load_checkpoint(
     kind: str = "AutoModelForCausalLM",
     quantization: Any = None,
 ) -> tuple[Any, Any]:
-    """The tokenizer, and the model on its device; `kind` is the class of transformers that opens it.
+    """Load the tokenizer, and the model on its device in evaluation mode.
 
-    `quantization` is a configuration of transformers' for weights that are quantised as they are read.
-    `device` auto is a GPU where there is one; `dtype` auto is the type that the device is fast in.
+    Args:
+        checkpoint: The weights to load.
+        dtype: A torch dtype; auto is the fast type of the device.
+        device: A torch device; auto is a GPU if there is one.
+        kind: The class of transformers that loads the model.
+        quantization: A quantization configuration of transformers, applied while the weights are loaded.
 
     Raises:
-        BadInput: there is no such model or adapter, it may not be read, no such dtype; with the way out.
+        BadInput: the model or adapter does not exist or cannot be loaded, or the dtype is unknown; with a hint.
     """
     import torch
     import transformers
 
-    if checkpoint.adapter is not None:  # before minutes go into the model
+    if checkpoint.adapter is not None:  # before minutes are spent on loading the model
         _check_adapter(checkpoint.adapter)
-    device = fast_device() if device == "auto" else device
-    dtype = fast_dtype(device) if dtype == "auto" else dtype
+    device = choose_device() if device == "auto" else device
+    dtype = choose_dtype(device) if dtype == "auto" else dtype
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise BadInput(f"dtype {dtype!r}; allowed are auto, float32, float16, bfloat16")
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is one callback
+        raise BadInput(f"unknown dtype {dtype!r}; allowed are auto, float32, float16, bfloat16")
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # progress is our callback
     origin: dict[str, Any] = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
-    placed: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
+    placement: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
     if quantization is not None:
-        placed["quantization_config"] = quantization
+        placement["quantization_config"] = quantization
     with translate_loading_errors(checkpoint.model):
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.model, **origin)
-        model: Any = getattr(transformers, kind).from_pretrained(checkpoint.model, **origin, **placed)
+        model: Any = getattr(transformers, kind).from_pretrained(checkpoint.model, **origin, **placement)
     if checkpoint.adapter is not None:
-        model = _adapted(model, checkpoint.adapter)
+        model = _apply_adapter(model, checkpoint.adapter)
     return tokenizer, model.eval()
 
 
-def longest_sequence(model: Any, tokenizer: Any, asked: int | None = None) -> int:
-    """How many tokens the model and its tokenizer say they take at most; fewer where fewer are `asked`.
+def find_max_length(model: Any, tokenizer: Any, requested: int | None = None) -> int:
+    """Return the smallest limit on the context length: of the model, the tokenizer, and `requested`, in tokens.
 
     Raises:
-        BadInput: that is less than four tokens.
+        BadInput: the limit is below four tokens.
     """
     config = model.config.get_text_config()
-    said = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, asked]
-    room = min(int(limit) for limit in [*said, 2**30] if limit)
-    if room < 4:
-        raise BadInput(f"a context of {room} tokens; at least 4 are needed")
-    return room
+    limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length, requested, 2**30]
+    smallest = min(int(limit) for limit in limits if limit)
+    if smallest < 4:
+        raise BadInput(f"the context length is {smallest} tokens; at least 4 are needed")
+    return smallest
 
 
-def fast_device() -> str:
-    """A GPU where there is one."""
+def choose_device() -> str:
+    """Return cuda or mps if there is such a GPU, otherwise cpu."""
     import torch
 
     if torch.cuda.is_available():
@@ -88,8 +92,8 @@ def fast_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def fast_dtype(device: str) -> str:
-    """bfloat16 where the GPU computes in it, half on an older one (T4: capability 7.5), float32 on a CPU."""
+def choose_dtype(device: str) -> str:
+    """Return bfloat16 for GPUs that support it, float16 for older ones (T4: capability 7.5), float32 for a CPU."""
     import torch
 
     if device.startswith("cuda"):
@@ -98,39 +102,43 @@ def fast_dtype(device: str) -> str:
 
 
 def _check_adapter(adapter: str) -> None:
-    """What can be known of an adapter before there is a model."""
+    """Check everything about an adapter that does not need the model."""
     if find_spec("peft") is None:
-        raise BadInput(f"adapter {adapter}: the package peft is not installed; pip install peft")
-    with translate_loading_errors(adapter, _ADAPTER_WAY_OUT):
-        if Path(adapter).is_dir() and not (Path(adapter) / _ADAPTER_FILE).is_file():  # PEFT would ask the hub for it
-            raise BadInput(f"{adapter}: no {_ADAPTER_FILE} in that folder; {_ADAPTER_WAY_OUT}")
+        raise BadInput(f"adapter {adapter}: the package peft is not installed; run `pip install peft`")
+    _check_folder(adapter, _ADAPTER_HINT)
+    if Path(adapter).is_dir() and not (Path(adapter) / _ADAPTER_FILE).is_file():  # PEFT would ask the hub for it
+        raise BadInput(f"{adapter}: the folder has no {_ADAPTER_FILE}; {_ADAPTER_HINT}")
 
 
-def _adapted(model: Any, adapter: str) -> Any:
-    """The model with a PEFT adapter merged into its weights (beside them where they are quantised)."""
+def _apply_adapter(model: Any, adapter: str) -> Any:
+    """Load a PEFT adapter and merge it into the weights; for quantised weights it stays separate."""
     import peft
 
     try:
-        with translate_loading_errors(adapter, _ADAPTER_WAY_OUT):
+        with translate_loading_errors(adapter, _ADAPTER_HINT):
             adapted = peft.PeftModel.from_pretrained(model, adapter)
     except RuntimeError as error:
         if "size mismatch" not in str(error):
             raise
-        raise BadInput(f"{adapter} was trained on another model than {model.name_or_path}") from None
+        raise BadInput(f"{adapter}: the adapter was trained on another model than {model.name_or_path}") from None
     return adapted if getattr(model, "is_quantized", False) else adapted.merge_and_unload()
 
 
+def _check_folder(name: str, hint: str) -> None:
+    """Refuse a path to a folder that does not exist; a name with at most one slash may be a hub id."""
+    path = Path(name)
+    if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2):
+        raise BadInput(f"{name}: no such folder; {hint}")
+
+
 @contextmanager
-def translate_loading_errors(name: str, way_out: str = _WAY_OUT) -> Iterator[None]:
-    """Whatever hinders loading `name`, told with the way out."""
+def translate_loading_errors(name: str, hint: str = _MODEL_HINT) -> Iterator[None]:
+    """Turn an error while loading `name` into a BadInput that says how to fix it."""
     from safetensors import SafetensorError
 
-    path = Path(name)
-    # what has two slashes is no name of the hub's
-    if not path.is_dir() and (path.is_absolute() or len(path.parts) > 2):
-        raise BadInput(f"{name}: no such folder; {way_out}")
+    _check_folder(name, hint)
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        found = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise BadInput(f"{name} cannot be loaded: {found.rstrip('.:')}; {way_out}") from None
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BadInput(f"{name} cannot be loaded: {reason.rstrip('.:')}; {hint}") from None

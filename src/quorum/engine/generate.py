@@ -1,4 +1,4 @@
-"""What a model writes after its prompts: in batches, beginnings that prompts share read once."""
+"""Generate text after prompts in batches; prefixes that prompts share are computed once."""
 
 import hashlib
 from collections import Counter
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.prefixes import KEPT_TOKENS, PrefixNode, Run, list_ancestors, plan_blocks
+from quorum.engine.prefixes import CACHE_FACTOR, PrefixNode, TokenSequence, list_ancestors, plan_blocks
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
-    """How the next token is chosen: the likeliest at temperature 0, otherwise by chance among the likeliest `top_p`."""
+    """How the next token is chosen: the most probable one at temperature 0, otherwise sampled from the `top_p` mass."""
 
     max_new_tokens: int
     temperature: float
@@ -23,17 +23,17 @@ class SamplingSettings:
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A prompt's tokens, and the seed of all chance in what is written after them."""
+    """A prompt's tokens, and the seed for sampling after them."""
 
     context: tuple[int, ...]
     seed: int
 
 
 class PromptSeeds:
-    """The seeds of sampled prompts.
+    """Seeds for sampled prompts.
 
-    A seed depends on `seed`, the prompt's tokens, its `repeat` and how often this object was asked for it before: so a
-    sampled vote is the same in any batch, order or process, and the same prompt asked again is another draw.
+    A seed depends on `seed`, the prompt's tokens, its `repeat` and how often this object was asked for it before. So a
+    sampled vote is the same in any batch, order or process, and a repeated prompt is a new draw.
     """
 
     def __init__(self, seed: int) -> None:
@@ -42,7 +42,7 @@ class PromptSeeds:
 
     @contextmanager
     def batch(self) -> Iterator[Callable[[tuple[int, ...], int], int]]:
-        """Give the function (tokens, repeat) -> seed, 56 bits. A batch that fails has drawn nothing."""
+        """Yield the function (tokens, repeat) -> seed (56 bits); a batch that fails does not count as asked."""
         times = self._times.copy()
 
         def next_seed(ids: tuple[int, ...], repeat: int) -> int:
@@ -56,119 +56,137 @@ class PromptSeeds:
 
 def generate_after(
     model: Any,
-    drafts: Sequence[GenerationRequest],
+    requests: Sequence[GenerationRequest],
     pad: int,
     sampling: SamplingSettings,
     batch_tokens: int,
     share: bool,
     progress: Progress | None = None,
 ) -> list[list[int]]:
-    """The token ids that the model writes after each draft's context, with `pad` behind their end.
+    """Return the token ids that the model generates after each request's context, with `pad` after the end.
 
-    `share` reads beginnings that contexts have in common once. What is drawn for a draft depends on its seed alone,
-    not on the batch it is in: each row has its own chance (Gumbel-max: Maddison et al. 2014, arXiv:1411.0030).
+    Sampling depends on a request's seed alone, not on its batch: each row has its own Gumbel noise (Gumbel-max trick,
+    Maddison et al. 2014, arXiv:1411.0030).
+
+    Args:
+        model: A causal model of the transformers library.
+        requests: The contexts and seeds.
+        pad: The padding token.
+        sampling: How tokens are chosen.
+        batch_tokens: Largest number of padded tokens in a batch.
+        share: Compute prefixes that contexts share once.
+        progress: Called with the number of finished requests and their total.
     """
-    texts: list[list[int]] = [[] for _ in drafts]
+    outputs: list[list[int]] = [[] for _ in requests]
     done = 0
-    for head, indices in _below_heads(drafts, batch_tokens if share else None).items():
-        prefix = tuple(token for part in list_ancestors(head) for token in part.tokens)
-        memory = _prefix_read(model, prefix) if prefix else None
-        rests = {index: len(drafts[index].context) - len(prefix) for index in indices}
-        for batch in _write_batches(rests, len(prefix), sampling, batch_tokens):
-            written = _batch_written(model, prefix, memory, [drafts[index] for index in batch], pad, sampling)
-            for index, ids in zip(batch, written, strict=True):
-                texts[index] = ids
+    for node, indices in _group_by_prefix(requests, batch_tokens if share else None).items():
+        prefix = tuple(token for part in list_ancestors(node) for token in part.tokens)
+        cache = _read_prefix(model, prefix) if prefix else None
+        lengths = {index: len(requests[index].context) - len(prefix) for index in indices}
+        for batch in _plan_batches(lengths, len(prefix), sampling, batch_tokens):
+            generated = _generate_batch(model, prefix, cache, [requests[index] for index in batch], pad, sampling)
+            for index, ids in zip(batch, generated, strict=True):
+                outputs[index] = ids
             done += len(batch)
             if progress is not None:
-                progress(done, len(drafts))
-    return texts
+                progress(done, len(requests))
+    return outputs
 
 
-def _below_heads(drafts: Sequence[GenerationRequest], most: int | None) -> dict[PrefixNode | None, list[int]]:
-    """The drafts (their numbers) below each shared beginning; all below none where `most` is None."""
-    if most is None:
-        return {None: list(range(len(drafts)))}
-    runs = sorted({Run(draft.context, len(draft.context) - 1) for draft in drafts})
-    blocks = plan_blocks(runs, most)
-    above = {run: block.head for block in blocks for run in runs[block.first : block.first + len(block.wanted)]}
-    below: dict[PrefixNode | None, list[int]] = {}
-    for index, draft in enumerate(drafts):
-        below.setdefault(above[Run(draft.context, len(draft.context) - 1)], []).append(index)
-    return below
+def _group_by_prefix(
+    requests: Sequence[GenerationRequest], max_tokens: int | None
+) -> dict[PrefixNode | None, list[int]]:
+    """Return the indices of the requests below each shared prefix; without `max_tokens` nothing is shared."""
+    if max_tokens is None:
+        return {None: list(range(len(requests)))}
+    of_request = [TokenSequence(request.context, len(request.context) - 1) for request in requests]
+    sequences = sorted(set(of_request))
+    prefix_of: dict[TokenSequence, PrefixNode | None] = {}
+    for block in plan_blocks(sequences, max_tokens):
+        members = sequences[block.first : block.first + len(block.scored_rows)]
+        prefix_of |= dict.fromkeys(members, block.prefix)
+    groups: dict[PrefixNode | None, list[int]] = {}
+    for index, sequence in enumerate(of_request):
+        groups.setdefault(prefix_of[sequence], []).append(index)
+    return groups
 
 
-def _write_batches(rests: dict[int, int], prefix: int, sampling: SamplingSettings, most: int) -> list[list[int]]:
-    """The keys of `rests` (how much is to be read) in batches, longest first; a batch has at least one.
+def _plan_batches(lengths: dict[int, int], prefix: int, sampling: SamplingSettings, max_tokens: int) -> list[list[int]]:
+    """Group the keys of `lengths` (tokens to read per request) into batches, longest first, at least one per batch.
 
-    Its padded tokens are at most `most`, and those of which keys and values are kept `KEPT_TOKENS` times as many.
+    A batch has at most `max_tokens` padded tokens, and keys and values of `CACHE_FACTOR` times as many tokens.
     """
     batches: list[list[int]] = []
-    for index in sorted(rests, key=lambda index: -rests[index]):
-        rows, longest = (len(batches[-1]) + 1, rests[batches[-1][0]]) if batches else (1, 0)
-        kept = prefix + longest + sampling.max_new_tokens
-        if batches and rows * longest <= most and rows * kept <= most * KEPT_TOKENS:
+    for index in sorted(lengths, key=lambda index: -lengths[index]):
+        rows, longest = (len(batches[-1]) + 1, lengths[batches[-1][0]]) if batches else (1, 0)
+        cached = prefix + longest + sampling.max_new_tokens
+        if batches and rows * longest <= max_tokens and rows * cached <= max_tokens * CACHE_FACTOR:
             batches[-1].append(index)
         else:
             batches.append([index])
     return batches
 
 
-def _prefix_read(model: Any, prefix: tuple[int, ...]) -> Any:
-    """The keys and values of a shared beginning."""
+def _read_prefix(model: Any, prefix: tuple[int, ...]) -> Any:
+    """Compute the keys and values of a shared prefix."""
     import torch
     from transformers import DynamicCache
 
-    memory = DynamicCache(config=model.config)
+    cache = DynamicCache(config=model.config)
     with torch.inference_mode():
-        model(torch.tensor([prefix], device=model.device), past_key_values=memory, use_cache=True, logits_to_keep=1)
-    return memory
+        model(torch.tensor([prefix], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+    return cache
 
 
-def _batch_written(
+def _generate_batch(
     model: Any,
     prefix: tuple[int, ...],
-    memory: Any,
-    drafts: Sequence[GenerationRequest],
+    cache: Any,
+    requests: Sequence[GenerationRequest],
     pad: int,
     sampling: SamplingSettings,
 ) -> list[list[int]]:
-    """One batch; the padding stands between the shared beginning and each rest, where the mask hides it."""
+    """Generate one batch; the padding is between the shared prefix and each suffix, where the mask hides it."""
     import torch
 
-    width = max(len(draft.context) for draft in drafts)
-    gaps = [width - len(draft.context) for draft in drafts]
-    rows = [(*prefix, *[pad] * gap, *draft.context[len(prefix) :]) for gap, draft in zip(gaps, drafts, strict=True)]
+    width = max(len(request.context) for request in requests)
+    gaps = [width - len(request.context) for request in requests]
+    suffixes = [request.context[len(prefix) :] for request in requests]
+    rows = [(*prefix, *[pad] * gap, *suffix) for gap, suffix in zip(gaps, suffixes, strict=True)]
     masks = [[1] * len(prefix) + [0] * gap + [1] * (width - len(prefix) - gap) for gap in gaps]
     settings: dict[str, Any] = {}
     if sampling.temperature > 0:
-        settings["logits_processor"] = [SeededSampler(drafts, sampling, model.device)]
-    if memory is not None:
-        settings["past_key_values"] = deepcopy(memory)
-        settings["past_key_values"].batch_repeat_interleave(len(drafts))
+        settings["logits_processor"] = [SeededSampler(requests, sampling, model.device)]
+    if cache is not None:
+        settings["past_key_values"] = deepcopy(cache)
+        settings["past_key_values"].batch_repeat_interleave(len(requests))
     with torch.inference_mode():
         ids = model.generate(
             torch.tensor(rows, device=model.device),
             attention_mask=torch.tensor(masks, device=model.device),
             max_new_tokens=sampling.max_new_tokens,
             pad_token_id=pad,
-            do_sample=False,  # chance, where wanted, is in the logits already
+            do_sample=False,  # the noise for sampling is already in the logits
             temperature=None,
             top_p=None,
             top_k=None,
             **settings,
         )
-    written: list[list[int]] = ids[:, width:].tolist()
-    return written
+    generated: list[list[int]] = ids[:, width:].tolist()
+    return generated
 
 
 class SeededSampler:
-    """Logits to which each row's own Gumbel noise is added, so that the largest is a draw from their softmax."""
+    """A logits processor that adds Gumbel noise from each row's own seed: the largest logit is a sample of the softmax.
 
-    def __init__(self, drafts: Sequence[GenerationRequest], sampling: SamplingSettings, device: Any) -> None:
+    It is a `LogitsProcessor` of transformers, but does not inherit from it, so that no heavy import is needed.
+    """
+
+    def __init__(self, requests: Sequence[GenerationRequest], sampling: SamplingSettings, device: Any) -> None:
         import torch
 
         self._sampling = sampling
-        self._generators = [torch.Generator(device).manual_seed(draft.seed) for draft in drafts]
+        self._generators = [torch.Generator(device).manual_seed(request.seed) for request in requests]
 
     def __call__(self, ids: Any, logits: Any) -> Any:
         import torch

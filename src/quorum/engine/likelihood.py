@@ -1,6 +1,6 @@
-"""How likely a model finds what may follow: the plain way, one sequence at a time.
+"""Score continuations with a causal model, one sequence at a time.
 
-Slow, and so simple that it is right: the reference that the shared-prefix way is tested against.
+Slow but simple: the reference that `score_with_shared_prefixes` is tested against.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from quorum.engine.tokens import Continuation
 def score_sequences(
     model: Any, continuations: Sequence[Continuation], progress: Progress | None = None
 ) -> list[list[float]]:
-    """For each continuation, the natural log-probability of each of its following tokens, over the whole vocabulary.
+    """Return, for each continuation, the natural log-probability of each following token over the whole vocabulary.
 
-    Neighbours that share all but their last token (the letters of a question) share one run.
+    Adjacent continuations that differ only in the last token (the letters of a question) share one forward pass.
     """
     import torch
 
     scores: list[list[float]] = []
-    for (context, read), alike in groupby(continuations, key=lambda each: (each.context, each.following[:-1])):
+    for (context, read), group in groupby(continuations, key=lambda each: (each.context, each.following[:-1])):
         tokens = torch.tensor([context + read], device=model.device)
         with torch.inference_mode():
             logits = model(tokens, use_cache=False, logits_to_keep=len(read) + 1).logits[0]
         logprobs = logits.float().log_softmax(-1)
-        for each in alike:
-            asked = torch.tensor(each.following, device=logprobs.device)
-            scores.append(logprobs.gather(1, asked[:, None])[:, 0].tolist())
+        for each in group:
+            following = torch.tensor(each.following, device=logprobs.device)
+            scores.append(logprobs.gather(1, following[:, None])[:, 0].tolist())
         if progress is not None:
             progress(len(scores), len(continuations))
     return scores

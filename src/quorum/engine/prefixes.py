@@ -1,35 +1,36 @@
-"""Which beginnings token sequences share, and how to run each of them once.
+"""Find the prefixes that token sequences share, and plan batches that compute each prefix once.
 
-Sorted, sequences that begin alike stand together: the lengths that neighbours share are the whole trie. It is cut in
-two. A beginning that saves enough work becomes a `PrefixNode`: run once, kept. What is left below is cut into
-`SuffixBlock`s: small trees that run in one go, many of them side by side in a pack.
+In sorted order, sequences with equal beginnings are adjacent, so the lengths that neighbours share describe the whole
+trie. The trie is divided in two. A prefix that saves enough work becomes a `PrefixNode`: it is computed once and its
+keys and values are kept. The tokens below it are divided into `SuffixBlock`s: small trees that run in one forward pass,
+many of them side by side in a pack.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-# Attention inside a block is dense: siblings waste work on each other. A block of so many tokens takes twice its work.
+# Attention inside a block is dense, so siblings waste work on each other: a block of this many tokens costs double.
 _DENSE_TOKENS = 2048
-# A block of several runs has at most so many tokens, which bounds its mask.
-_BLOCK_TOKENS = 512
-# A head must save at least this many tokens: it costs a run of its own.
-_WORTH_TOKENS = 256
-# Keys and values take less room than a token in work: they are kept of so many times more tokens.
-KEPT_TOKENS = 8
+# Largest size of a block of several sequences; this bounds its attention mask.
+_MAX_BLOCK_TOKENS = 512
+# A prefix node must save at least this many tokens, because it costs a forward pass of its own.
+_MIN_SAVED_TOKENS = 256
+# Keys and values take less memory than tokens in a forward pass, so they are kept for this many times more tokens.
+CACHE_FACTOR = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Run:
-    """A token sequence to be read; `wanted` is the first position whose prediction is wanted, and all after it are."""
+class TokenSequence:
+    """A token sequence to read; predictions are needed from position `first_scored` to the end."""
 
     tokens: tuple[int, ...]
-    wanted: int
+    first_scored: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrefixNode:
-    """Tokens that several runs have in common, from position `start` on, after those of `parent`."""
+    """Tokens that several sequences share, from position `start` on, after the tokens of `parent`."""
 
     parent: "PrefixNode | None"
     start: int
@@ -37,8 +38,8 @@ class PrefixNode:
 
 
 @dataclass(frozen=True, slots=True)
-class SuffixRun:
-    """Rows `start` to `end` of a block: each attends to those before it in the branch, and all to the rows `above`."""
+class SuffixBranch:
+    """Rows `start` to `end` of a block: each attends to the rows before it in the branch and to all rows `above`."""
 
     start: int
     end: int
@@ -47,21 +48,22 @@ class SuffixRun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SuffixBlock:
-    """Runs that are read together after `head`, what they share standing once.
+    """Sequences that are read together after `prefix`; tokens that they share occur once.
 
-    Row i is `tokens[i]` at position `positions[i]`. `wanted[j]` are the rows whose predictions run `first + j` wants.
+    Row i is `tokens[i]` at position `positions[i]`. `scored_rows[j]` are the rows whose predictions are needed for
+    sequence `first + j`.
     """
 
-    head: PrefixNode | None
+    prefix: PrefixNode | None
     first: int
     tokens: tuple[int, ...]
     positions: tuple[int, ...]
-    branches: tuple[SuffixRun, ...]
-    wanted: tuple[tuple[int, ...], ...]
+    branches: tuple[SuffixBranch, ...]
+    scored_rows: tuple[tuple[int, ...], ...]
 
 
 def count_shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens both begin with (by bisection: slices compare fast)."""
+    """Return the length of the common prefix, by bisection, because comparing slices is fast."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -72,93 +74,104 @@ def count_shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
     return low
 
 
-def plan_blocks(runs: Sequence[Run], most: int) -> list[SuffixBlock]:
-    """The sorted, distinct `runs` as blocks below shared heads, in their order; each run is in one block.
+def plan_blocks(sequences: Sequence[TokenSequence], max_tokens: int) -> list[SuffixBlock]:
+    """Divide sorted, distinct sequences into blocks below shared prefixes, in order; each sequence is in one block.
 
-    No head, and no block of several runs, has more than `most` tokens. The rows that a run wants are all in its block.
+    A prefix node, and a block of several sequences, has at most `max_tokens` tokens. All rows whose predictions a
+    sequence needs are in its block.
     """
-    if not runs:
+    if not sequences:
         return []
-    shared = [0, *(count_shared_tokens(one.tokens, other.tokens) for one, other in pairwise(runs))]
-    fresh = [0, *accumulate(len(run.tokens) - common for run, common in zip(runs, shared, strict=True))]
+    shared = [0, *(count_shared_tokens(one.tokens, other.tokens) for one, other in pairwise(sequences))]
+    fresh = [0, *accumulate(len(each.tokens) - common for each, common in zip(sequences, shared, strict=True))]
 
-    def below(low: int, high: int, depth: int) -> int:
-        """The tokens of the trie of these runs from `depth` on."""
-        return len(runs[low].tokens) - depth + fresh[high] - fresh[low + 1]
+    def count_below(low: int, high: int, depth: int) -> int:
+        """Count the trie's tokens below `depth` for these sequences."""
+        return len(sequences[low].tokens) - depth + fresh[high] - fresh[low + 1]
 
     blocks: list[SuffixBlock] = []
-    todo: list[tuple[int, int, int, PrefixNode | None]] = [(0, len(runs), 0, None)]
+    todo: list[tuple[int, int, int, PrefixNode | None]] = [(0, len(sequences), 0, None)]
     while todo:
-        low, high, depth, head = todo.pop()
-        common = min(shared[low + 1 : high], default=len(runs[low].tokens))
-        cuts = [low, *(at for at in range(low + 1, high) if shared[at] == common), high]
-        end = min(common, *(run.wanted for run in runs[low:high]))  # of what may become a head
-        tokens, alone = below(low, high, depth), high - low == 1
-        apart = sum(_dense_cost(below(start, stop, depth)) for start, stop in pairwise(cuts))
-        together = tokens <= min(most, _BLOCK_TOKENS) and _dense_cost(tokens) <= apart
-        if together or (alone and (tokens <= most or end <= depth)):
-            blocks.append(_block(runs[low:high], shared[low:high], low, depth, head))
+        low, high, depth, prefix = todo.pop()
+        common = min(shared[low + 1 : high], default=len(sequences[low].tokens))
+        cuts = [low, *(index for index in range(low + 1, high) if shared[index] == common), high]
+        end = min(common, *(each.first_scored for each in sequences[low:high]))  # scored rows cannot be in a prefix
+        tokens, alone = count_below(low, high, depth), high - low == 1
+        apart = sum(_estimate_dense_cost(count_below(start, stop, depth)) for start, stop in pairwise(cuts))
+        together = tokens <= min(max_tokens, _MAX_BLOCK_TOKENS) and _estimate_dense_cost(tokens) <= apart
+        if together or (alone and (tokens <= max_tokens or end <= depth)):
+            blocks.append(_make_block(sequences[low:high], shared[low:high], low, depth, prefix))
             continue
         if alone:
-            end = min(end, depth + most)
-        if alone or (end - depth) * (len(cuts) - 2) >= _WORTH_TOKENS:
-            for start in range(depth, end, most):
-                head = PrefixNode(head, start, runs[low].tokens[start : min(start + most, end)])
+            end = min(end, depth + max_tokens)
+        if alone or (end - depth) * (len(cuts) - 2) >= _MIN_SAVED_TOKENS:
+            for start in range(depth, end, max_tokens):
+                prefix = PrefixNode(prefix, start, sequences[low].tokens[start : min(start + max_tokens, end)])
             depth = end
-        todo += [(start, stop, depth, head) for start, stop in reversed(list(pairwise(cuts)))]
+        todo += [(start, stop, depth, prefix) for start, stop in reversed(list(pairwise(cuts)))]
     return blocks
 
 
 def plan_packs(
-    blocks: Sequence[SuffixBlock], most: int, most_wanted: int, most_above: int
+    blocks: Sequence[SuffixBlock], max_tokens: int, max_scored: int, max_prefix_tokens: int
 ) -> Iterator[list[SuffixBlock]]:
-    """`blocks` in order, as many at a time as keep to every bound; one that is larger stands alone.
+    """Group blocks in order into packs within all limits; a block that exceeds one is a pack of its own.
 
-    A pack has `most` tokens, wants `most_wanted` rows, and stands below heads of `most_above` tokens in all.
+    Args:
+        blocks: The blocks to group.
+        max_tokens: Largest number of tokens in a pack.
+        max_scored: Largest number of rows whose predictions are needed.
+        max_prefix_tokens: Largest number of tokens in all prefix nodes above the pack.
     """
     pack: list[SuffixBlock] = []
     above: set[PrefixNode] = set()
-    tokens = wanted = kept = 0
+    tokens = scored = cached = 0
     for block in blocks:
-        wants, line = sum(map(len, block.wanted)), list_ancestors(block.head)
-        needs = sum(len(head.tokens) for head in line if head not in above)
-        within = tokens + len(block.tokens) <= most and wanted + wants <= most_wanted and kept + needs <= most_above
-        if pack and not within:
+        block_scored, ancestors = sum(map(len, block.scored_rows)), list_ancestors(block.prefix)
+        added = sum(len(node.tokens) for node in ancestors if node not in above)
+        fits = (
+            tokens + len(block.tokens) <= max_tokens
+            and scored + block_scored <= max_scored
+            and cached + added <= max_prefix_tokens
+        )
+        if pack and not fits:
             yield pack
-            pack, above, tokens, wanted, kept = [], set(), 0, 0, 0
-            needs = sum(len(head.tokens) for head in line)
+            pack, above, tokens, scored, cached = [], set(), 0, 0, 0
+            added = sum(len(node.tokens) for node in ancestors)
         pack.append(block)
-        above.update(line)
-        tokens, wanted, kept = tokens + len(block.tokens), wanted + wants, kept + needs
+        above.update(ancestors)
+        tokens, scored, cached = tokens + len(block.tokens), scored + block_scored, cached + added
     if pack:
         yield pack
 
 
-def list_ancestors(head: PrefixNode | None) -> list[PrefixNode]:
-    """A head and what stands before it, first things first."""
-    line: list[PrefixNode] = []
-    while head is not None:
-        line.append(head)
-        head = head.parent
-    return line[::-1]
+def list_ancestors(node: PrefixNode | None) -> list[PrefixNode]:
+    """Return a prefix node and all its ancestors, the root first."""
+    ancestors: list[PrefixNode] = []
+    while node is not None:
+        ancestors.append(node)
+        node = node.parent
+    return ancestors[::-1]
 
 
-def _dense_cost(tokens: int) -> float:
+def _estimate_dense_cost(tokens: int) -> float:
     return tokens * (1 + tokens / _DENSE_TOKENS)
 
 
-def _block(runs: Sequence[Run], shared: Sequence[int], first: int, depth: int, head: PrefixNode | None) -> SuffixBlock:
+def _make_block(
+    sequences: Sequence[TokenSequence], shared: Sequence[int], first: int, depth: int, prefix: PrefixNode | None
+) -> SuffixBlock:
     tokens: list[int] = []
     positions: list[int] = []
-    branches: list[SuffixRun] = []
-    wanted: list[tuple[int, ...]] = []
-    path: list[int] = []  # the rows of the run at hand, from depth on
-    for run, common in zip(runs, shared, strict=True):
+    branches: list[SuffixBranch] = []
+    scored_rows: list[tuple[int, ...]] = []
+    path: list[int] = []  # the rows of the current sequence, from depth on
+    for sequence, common in zip(sequences, shared, strict=True):
         del path[common - depth if tokens else 0 :]
-        at, start = depth + len(path), len(tokens)
-        tokens += run.tokens[at:]
-        positions += range(at, len(run.tokens))
-        branches.append(SuffixRun(start, len(tokens), tuple(path)))
+        position, start = depth + len(path), len(tokens)
+        tokens += sequence.tokens[position:]
+        positions += range(position, len(sequence.tokens))
+        branches.append(SuffixBranch(start, len(tokens), tuple(path)))
         path += range(start, len(tokens))
-        wanted.append(tuple(path[run.wanted - depth :]))
-    return SuffixBlock(head, first, tuple(tokens), tuple(positions), tuple(branches), tuple(wanted))
+        scored_rows.append(tuple(path[sequence.first_scored - depth :]))
+    return SuffixBlock(prefix, first, tuple(tokens), tuple(positions), tuple(branches), tuple(scored_rows))

@@ -1,4 +1,4 @@
-"""From scores to a reply: the best label, and how likely each one is."""
+"""Convert the scores of labels to a reply."""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from quorum.question import Reply
 
 
 def make_scored_reply(labels: Sequence[str], scores: Sequence[float]) -> Reply:
-    """The best label (a tie goes to the first) and every label's log-probability.
+    """Return a reply with the best label (a tie goes to the first) and the log-probability of each label.
 
-    Scores are natural logarithms of any mass; the log of the sum of their exponentials is taken from each.
+    Scores are natural logarithms of unnormalised probabilities; this subtracts the log of the sum of exponentials.
     """
-    top = max(scores)
-    log_sum = top + math.log(sum(math.exp(score - top) for score in scores))
+    best = max(scores)
+    log_sum = best + math.log(sum(math.exp(score - best) for score in scores))
     logprobs = {label: score - log_sum for label, score in zip(labels, scores, strict=True)}
     return Reply(max(labels, key=lambda label: logprobs[label]), logprobs)

@@ -1,4 +1,4 @@
-"""Attention of many rests at once: each within itself, and all to the heads above them."""
+"""Attention for many suffixes at once: each attends to itself, and all attend to the prefixes above them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,31 +7,32 @@ from typing import Any
 
 from quorum.engine.prefixes import PrefixNode, SuffixBlock, list_ancestors
 
-# Blocks are padded to one length for the attention within them: by at most this factor.
-_MOST_PADDING = 1.25
-# Where a fused kernel gives the log-sum-exp too; elsewhere scores are written out.
+# Blocks are padded to a common length for the attention within them, by at most this factor.
+_MAX_PADDING = 1.25
+# Devices with a fused kernel that returns the log-sum-exp; on others the scores are computed explicitly.
 _FUSED_ON = ("cpu",)
 
-# Of every layer, the keys and values of a head: (1, key-value heads, tokens, width).
-HeadMemory = dict[int, tuple[Any, Any]]
+# Keys and values of a prefix node per layer: (1, key-value heads, tokens, width).
+PrefixCache = dict[int, tuple[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Span:
-    """Rows `start` to `stop` of the pack, which stand below `head`, and what the head remembers."""
+    """Rows `start` to `stop` of the pack, which are below `prefix`, and the keys and values of the prefix."""
 
     start: int
     stop: int
-    head: PrefixNode
-    memory: HeadMemory
+    prefix: PrefixNode
+    cache: PrefixCache
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
-    """Blocks of about one length: `index` (blocks, length) are their rows in the pack, padded on the right.
+    """Blocks of similar length.
 
-    `real` (blocks, length) tells rows from padding, and `tree` (blocks, length, length) who attends to whom; it is None
-    where every block is one sequence, and `real` where nothing is padded.
+    `index` (blocks, length) are their rows in the pack, padded on the right. `real` (blocks, length) is false for
+    padding, or None without padding. `tree` (blocks, length, length) is the attention mask, or None if every block is
+    a single sequence.
     """
 
     index: Any
@@ -40,53 +41,62 @@ class _Group:
 
 
 class SuffixAttention:
-    """What the attention of one pack needs in every layer of a model.
+    """The attention of one pack in every layer of a model.
 
-    `wanted` are the rows whose predictions are wanted: of others, the last layer's attention is left unfinished. With
-    `keep`, `memory` holds the pack's own keys and values once the model has read it.
+    Args:
+        model: The model that reads the pack.
+        pack: The blocks, in the order of the trie.
+        caches: Keys and values of all prefix nodes above the pack.
+        scored_rows: Rows whose predictions are needed; the last layer's attention is incomplete for other rows.
+        keep: Store the pack's own keys and values in `cache` while the model reads it.
     """
 
     def __init__(
         self,
         model: Any,
         pack: Sequence[SuffixBlock],
-        memories: Mapping[PrefixNode, HeadMemory],
-        wanted: Sequence[int],
+        caches: Mapping[PrefixNode, PrefixCache],
+        scored_rows: Sequence[int],
         keep: bool = False,
     ) -> None:
         import torch
 
         device = model.device
-        self.wanted = torch.tensor(wanted, device=device)
-        self.memory: HeadMemory = {}
+        self.scored_rows = torch.tensor(scored_rows, device=device)
+        self.cache: PrefixCache = {}
         self._keep = keep
         self._last_layer = model.config.get_text_config().num_hidden_layers - 1
         self.positions = torch.tensor([at for block in pack for at in block.positions], device=device)
         starts = list(accumulate((len(block.tokens) for block in pack), initial=0))
-        self._spans = _spans(pack, starts, memories)
-        self._groups = [_group([pack[n] for n in alike], [starts[n] for n in alike], device) for alike in _alike(pack)]
+        self._spans = _make_spans(pack, starts, caches)
+        self._groups = [
+            _make_group([pack[n] for n in indices], [starts[n] for n in indices], device)
+            for indices in _group_by_length(pack)
+        ]
         self._masks: dict[Any, Any] = {}
 
     def attend(self, layer: int, query: Any, key: Any, value: Any, scaling: float, window: int | None) -> Any:
-        """One layer's attention (1, tokens, heads, width) of query, key and value (1, heads, tokens, width).
+        """Compute one layer's attention (1, tokens, heads, width) of query, key and value (1, heads, tokens, width).
 
-        A `window` of w lets a token attend to itself and the w - 1 positions before it.
+        With a `window` of w a token attends to itself and the w - 1 positions before it.
         """
         if self._keep:
-            self.memory[layer] = key.contiguous(), value.contiguous()
-        out, log_sum = self._within(query, key, value, scaling, window)
+            self.cache[layer] = key.contiguous(), value.contiguous()
+        out, log_sum = self._attend_within_blocks(query, key, value, scaling, window)
         for span in self._spans:
-            rows = self._rows(span, layer)
-            mask = self._span_mask(span.head, rows, window, query.dtype)
-            above, above_sum = _attention(query[:, :, rows], *span.memory[layer], scaling, mask)
-            # one softmax over both would have weighed them as the exponentials of their log-sums
+            rows = self._select_rows(span, layer)
+            mask = self._make_span_mask(span.prefix, rows, window, query.dtype)
+            above, above_sum = _attend_with_log_sum(query[:, :, rows], *span.cache[layer], scaling, mask)
+            # a single softmax over both parts would weight them by the exponentials of their log-sums
             share = (above_sum[0].T - log_sum[rows]).sigmoid()
             out[rows] = out[rows].lerp(above[0].transpose(0, 1).float(), share[..., None])
             log_sum[rows] = log_sum[rows].logaddexp(above_sum[0].T)
         return out.to(query.dtype)[None]
 
-    def _within(self, query: Any, key: Any, value: Any, scaling: float, window: int | None) -> tuple[Any, Any]:
-        """The attention of every row within its block (tokens, heads, width), and its log-sum-exp (tokens, heads)."""
+    def _attend_within_blocks(
+        self, query: Any, key: Any, value: Any, scaling: float, window: int | None
+    ) -> tuple[Any, Any]:
+        """Compute the attention of each row in its block (tokens, heads, width) and its log-sum-exp (tokens, heads)."""
         import torch
 
         _, heads, count, width = query.shape
@@ -95,8 +105,8 @@ class SuffixAttention:
         for number, group in enumerate(self._groups):
             # (heads, tokens, width) at (blocks, length) -> (blocks, heads, length, width)
             q, k, v = (each[0][:, group.index].transpose(0, 1) for each in (query, key, value))
-            mask = self._group_mask(number, window, query.dtype)
-            inner, inner_sum = _attention(q, k, v, scaling, mask, causal=mask is None)
+            mask = self._make_group_mask(number, window, query.dtype)
+            inner, inner_sum = _attend_with_log_sum(q, k, v, scaling, mask, causal=mask is None)
             inner, inner_sum = inner.transpose(1, 2), inner_sum.transpose(1, 2)
             if group.real is None:
                 rows, inner, inner_sum = group.index.flatten(), inner.flatten(0, 1), inner_sum.flatten(0, 1)
@@ -105,8 +115,8 @@ class SuffixAttention:
             out[rows], log_sum[rows] = inner.float(), inner_sum
         return out, log_sum
 
-    def _group_mask(self, number: int, window: int | None, dtype: Any) -> Any:
-        """What is added to the scores within a group (blocks, 1, length, length); None where they are just causal."""
+    def _make_group_mask(self, number: int, window: int | None, dtype: Any) -> Any:
+        """Return the additive mask within a group (blocks, 1, length, length); None if it is just causal."""
         import torch
 
         group = self._groups[number]
@@ -119,31 +129,36 @@ class SuffixAttention:
             if window is not None:
                 at = self.positions[group.index]
                 allowed = allowed & (at[:, :, None] - at[:, None, :] < window)
-            self._masks[number, window] = _added(allowed[:, None], dtype)
+            self._masks[number, window] = _make_additive_mask(allowed[:, None], dtype)
         return self._masks[number, window]
 
-    def _rows(self, span: _Span, layer: int) -> Any:
-        """The rows whose attention to a span's head is needed: all, but in the last layer only the wanted ones."""
+    def _select_rows(self, span: _Span, layer: int) -> Any:
+        """Return the span's rows that attend to its prefix: in the last layer only the scored rows, otherwise all."""
         if layer != self._last_layer:
             return slice(span.start, span.stop)
-        return self.wanted[(self.wanted >= span.start) & (self.wanted < span.stop)]
+        return self.scored_rows[(self.scored_rows >= span.start) & (self.scored_rows < span.stop)]
 
-    def _span_mask(self, head: PrefixNode, rows: Any, window: int | None, dtype: Any) -> Any:
-        """What is added to the scores of these rows and a head (1, 1, rows, tokens); None where all see all."""
+    def _make_span_mask(self, prefix: PrefixNode, rows: Any, window: int | None, dtype: Any) -> Any:
+        """Return the additive mask between rows and a prefix (1, 1, rows, tokens); None if all rows see all tokens."""
         import torch
 
         if window is None:
             return None
-        key = (head, window, isinstance(rows, slice))
+        key = (prefix, window, isinstance(rows, slice))
         if key not in self._masks:
-            above = torch.arange(head.start, head.start + len(head.tokens), device=self.positions.device)
-            allowed = self.positions[rows, None] - above < window
-            self._masks[key] = None if bool(allowed.all()) else _added(allowed[None, None], dtype)
+            positions = torch.arange(prefix.start, prefix.start + len(prefix.tokens), device=self.positions.device)
+            allowed = self.positions[rows, None] - positions < window
+            self._masks[key] = None if bool(allowed.all()) else _make_additive_mask(allowed[None, None], dtype)
         return self._masks[key]
 
 
-def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, causal: bool = False) -> tuple[Any, Any]:
-    """Attention (blocks, heads, rows, width) and the log-sum-exp of its scores (blocks, heads, rows) in float32."""
+def _attend_with_log_sum(
+    query: Any, key: Any, value: Any, scaling: float, mask: Any, causal: bool = False
+) -> tuple[Any, Any]:
+    """Compute attention (blocks, heads, rows, width) and the log-sum-exp of its scores (blocks, heads, rows), float32.
+
+    Query, key and value are (blocks, heads, tokens, width); `mask` is added to the scores.
+    """
     import torch
 
     groups = query.shape[1] // key.shape[1]
@@ -152,51 +167,51 @@ def _attention(query: Any, key: Any, value: Any, scaling: float, mask: Any, caus
         and query.shape[-1] == value.shape[-1]
         and groups * key.shape[1] == query.shape[1]
     ):
-        # the kernel behind scaled_dot_product_attention, called by its own name because that keeps the log-sum-exp
+        # the kernel of scaled_dot_product_attention, called directly because only this returns the log-sum-exp
         fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
         out, log_sum = fused(query, key, value, 0.0, causal, attn_mask=mask, scale=scaling)
         return out, log_sum
     key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     scores = (query @ key.transpose(2, 3)).float() * scaling
     if causal:
-        scores = scores + _added(torch.ones_like(scores[0, 0], dtype=torch.bool).tril(), scores.dtype)
+        scores = scores + _make_additive_mask(torch.ones_like(scores[0, 0], dtype=torch.bool).tril(), scores.dtype)
     if mask is not None:
         scores = scores + mask
     return scores.softmax(-1).to(value.dtype) @ value, scores.logsumexp(-1)
 
 
-def _added(allowed: Any, dtype: Any) -> Any:
-    """0 where attention is allowed, elsewhere so low a number that its exponential is 0 (finite: no row gets NaN)."""
+def _make_additive_mask(allowed: Any, dtype: Any) -> Any:
+    """Return 0 where attention is allowed, elsewhere a finite number (no row becomes NaN) whose exponential is 0."""
     import torch
 
     return torch.where(allowed, 0.0, torch.finfo(dtype).min / 2).to(dtype)
 
 
-def _spans(
-    pack: Sequence[SuffixBlock], starts: Sequence[int], memories: Mapping[PrefixNode, HeadMemory]
+def _make_spans(
+    pack: Sequence[SuffixBlock], starts: Sequence[int], caches: Mapping[PrefixNode, PrefixCache]
 ) -> list[_Span]:
     rows: dict[PrefixNode, tuple[int, int]] = {}
     for block, start in zip(pack, starts, strict=False):
-        for head in list_ancestors(block.head):  # blocks stand in the trie's order: those below a head stand together
-            rows[head] = rows.get(head, (start, start))[0], start + len(block.tokens)
-    return [_Span(start, stop, head, memories[head]) for head, (start, stop) in rows.items()]
+        for node in list_ancestors(block.prefix):  # blocks are in the trie's order: those below a node are adjacent
+            rows[node] = rows.get(node, (start, start))[0], start + len(block.tokens)
+    return [_Span(start, stop, node, caches[node]) for node, (start, stop) in rows.items()]
 
 
-def _alike(pack: Sequence[SuffixBlock]) -> Iterator[list[int]]:
-    """The pack's blocks (their numbers) in groups of about one length, trees and plain sequences apart."""
+def _group_by_length(pack: Sequence[SuffixBlock]) -> Iterator[list[int]]:
+    """Yield the indices of the pack's blocks in groups of similar length, trees and single sequences separately."""
     group: list[int] = []
     for number in sorted(range(len(pack)), key=lambda n: (len(pack[n].branches) > 1, -len(pack[n].tokens))):
         if group:
             longest, block = pack[group[0]], pack[number]
             same_kind = (len(longest.branches) > 1) == (len(block.branches) > 1)
-            if not same_kind or len(longest.tokens) > _MOST_PADDING * len(block.tokens):
+            if not same_kind or len(longest.tokens) > _MAX_PADDING * len(block.tokens):
                 yield group
                 group = []
         group.append(number)
     yield group
 
 
-def _group(blocks: Sequence[SuffixBlock], starts: Sequence[int], device: Any) -> _Group:
+def _make_group(blocks: Sequence[SuffixBlock], starts: Sequence[int], device: Any) -> _Group:
     import torch
 
     lengths = torch.tensor([len(block.tokens) for block in blocks])

@@ -1,4 +1,4 @@
-"""A prompt in a model's own tokens: what it reads, and what may follow."""
+"""Render and tokenize prompts and their possible answers for a model."""
 
 import re
 from collections.abc import Sequence
@@ -9,26 +9,28 @@ from quorum.engine.prefixes import count_shared_tokens
 from quorum.errors import BadInput
 from quorum.question import Message
 
-# A prompt that is too long keeps its beginning (the instruction) in this share of its room, and its end in the rest.
+# A prompt that is too long keeps its beginning (the instruction) in this share of its tokens, and its end in the rest.
 _HEAD_SHARE = 0.25
-# So many characters of a long text are tokenised again for a second answer; so many tokens must come out the same.
-_TEXT_TAIL, _SEAM = 120, 8
+# For further answers only this many characters of a long text are tokenized again ...
+_TEXT_TAIL = 120
+# ... and at least this many tokens before the answer have to equal those of the whole text.
+_SEAM = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Token ids: the context that a model has read, and what may follow it; neither is empty."""
+    """Token ids of a context and of a possible continuation; neither is empty."""
 
     context: tuple[int, ...]
     following: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class TokenizedPrompt:
+class RenderedPrompt:
     """A prompt as one text.
 
-    `templated`: a chat template wrote it, special tokens included. `glue` stands between it and an answer: nothing
-    after a generation prompt or white space, a blank after any other text.
+    `templated` is true if a chat template rendered it, with its special tokens. `glue` is the text between prompt and
+    answer: empty after a generation prompt or white space, otherwise a space.
     """
 
     text: str
@@ -37,95 +39,97 @@ class TokenizedPrompt:
 
 
 class PromptTokenizer:
-    """A tokenizer, and what Quorum asks of it."""
+    """Renders prompts and encodes them with their answers by a model's tokenizer."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        # what it puts before every text (a BOS, or nothing); what it may put behind one has no place before an answer
+        # tokens that it adds before every text (a BOS, or none); tokens added after a text must not precede an answer
         bare, whole = tokenizer("a", add_special_tokens=False).input_ids, tokenizer("a").input_ids
         self._opening = tuple(whole[: whole.index(bare[0])])
-        known = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, 0)
-        self.start = next(id for id in known if id is not None)  # what stands before a text that has nothing before it
-        self.pad = next(id for id in (tokenizer.pad_token_id, *known[1:]) if id is not None)
+        candidates = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, 0)
+        self.start = next(id for id in candidates if id is not None)  # context of a text that has no context
+        self.pad = next(id for id in (tokenizer.pad_token_id, *candidates[1:]) if id is not None)
         special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
         longest_first = sorted((text for text in special if len(text) > 1), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
-    def rendering(self, content: str | tuple[Message, ...], thinking: bool = False) -> TokenizedPrompt:
-        """`content` through the chat template; the text itself (turns joined by blank lines) where there is none.
+    def render(self, content: str | tuple[Message, ...], thinking: bool = False) -> RenderedPrompt:
+        """Render `content` with the chat template; without a template, join the turns with blank lines.
 
-        Text that spells one of the tokenizer's special tokens ("<|im_end|>", "<s>") gets a blank after its first
-        character: a question can neither end its turn nor open another. A last turn by the assistant is continued.
-        Where the template refuses the system role, its text opens the next turn.
+        Text that equals a special token of the tokenizer ("<|im_end|>", "<s>") gets a space after its first character,
+        so a question can neither end its turn nor start another one. A last turn by the assistant is continued. If the
+        template refuses the system role, its text becomes the beginning of the next turn.
 
         Raises:
             BadInput: the template refuses the turns.
         """
         turns = (Message("user", content),) if isinstance(content, str) else content
-        turns = tuple(Message(turn.role, self.harmless(turn.content)) for turn in turns)
+        turns = tuple(Message(turn.role, self.escape_special_tokens(turn.content)) for turn in turns)
         if self.tokenizer.chat_template is None:
             text = "\n\n".join(turn.content for turn in turns)
-            return TokenizedPrompt(text, False, "" if text[-1:].isspace() or not text else " ")
-        text = self._templated(turns, thinking)
+            return RenderedPrompt(text, False, "" if text[-1:].isspace() or not text else " ")
+        text = self._apply_chat_template(turns, thinking)
         continued = turns[-1].role == "assistant" and not text[-1:].isspace()
-        return TokenizedPrompt(text, True, " " if continued else "")
+        return RenderedPrompt(text, True, " " if continued else "")
 
-    def ids(self, rendered: TokenizedPrompt, answer: str | None = None) -> tuple[int, ...]:
-        """A rendering, and an answer glued to it, tokenised together: merges over the seam are the model's own."""
-        text = rendered.text if answer is None else rendered.text + rendered.glue + self.harmless(answer)
-        return self._pieces(text) if rendered.templated else self._opening + self._pieces(text)
+    def encode(self, rendered: RenderedPrompt, answer: str | None = None) -> tuple[int, ...]:
+        """Tokenize a prompt together with its answer, if given, so that tokens across their border are merged."""
+        text = rendered.text if answer is None else rendered.text + rendered.glue + self.escape_special_tokens(answer)
+        return self._tokenize(text) if rendered.templated else self._opening + self._tokenize(text)
 
-    def labels(self, rendered: TokenizedPrompt, labels: Sequence[str]) -> list[Continuation]:
-        """One continuation a label: the one token at which the labels part, after all that they have in common.
+    def encode_labels(self, rendered: RenderedPrompt, labels: Sequence[str]) -> list[Continuation]:
+        """Return one continuation per label: the first token in which the labels differ, after their common prefix.
 
-        Where two labels share that token too (10 and 11, beside 2), every label's whole rest is taken.
+        If labels share that token (10 and 11, but not 2), the continuation is the label's whole remainder.
         """
-        whole = self._whole(rendered, labels)
-        parted = self._parted(whole, _common(whole))
-        one_each = len({each.following[0] for each in parted}) == len(labels)
-        return [Continuation(each.context, each.following[:1]) for each in parted] if one_each else parted
+        sequences = self._encode_answers(rendered, labels)
+        continuations = self._split_at(sequences, _count_common_tokens(sequences))
+        if len({each.following[0] for each in continuations}) < len(labels):
+            return continuations
+        return [Continuation(each.context, each.following[:1]) for each in continuations]
 
-    def options(self, rendered: TokenizedPrompt, options: Sequence[str]) -> list[Continuation]:
-        """One continuation an option: all its tokens, after those of the prompt."""
-        whole = self._whole(rendered, options)
-        return self._parted(whole, _common([*whole, self.ids(rendered)]))
+    def encode_options(self, rendered: RenderedPrompt, options: Sequence[str]) -> list[Continuation]:
+        """Return one continuation per option: all its tokens, after those of the prompt."""
+        sequences = self._encode_answers(rendered, options)
+        return self._split_at(sequences, _count_common_tokens([*sequences, self.encode(rendered)]))
 
-    def harmless(self, text: str) -> str:
-        """`text` with a blank inside whatever spells a special token."""
-        return self._special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
+    def escape_special_tokens(self, text: str) -> str:
+        """Insert a space after the first character of every special token in `text`."""
+        return self._special.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
 
-    def _whole(self, rendered: TokenizedPrompt, answers: Sequence[str]) -> list[tuple[int, ...]]:
-        """`ids` with each answer; of a long text only the tail is tokenised again after the first.
+    def _encode_answers(self, rendered: RenderedPrompt, answers: Sequence[str]) -> list[tuple[int, ...]]:
+        """Encode the prompt with each answer; after the first answer only the tail of a long text is tokenized again.
 
-        That is taken where the tail's tokens were the whole's, and some of them stand before the place of difference.
+        The shortcut applies if the tail's tokens equal those of the whole text, with `_SEAM` of them before the first
+        difference.
         """
-        whole = [self.ids(rendered, answers[0])]
+        sequences = [self.encode(rendered, answers[0])]
         if len(rendered.text) <= _TEXT_TAIL:
-            return whole + [self.ids(rendered, answer) for answer in answers[1:]]
+            return sequences + [self.encode(rendered, answer) for answer in answers[1:]]
         tail = rendered.text[-_TEXT_TAIL:] + rendered.glue
-        first, *others = (self._pieces(tail + self.harmless(answer)) for answer in answers)
-        for answer, pieces in zip(answers[1:], others, strict=True):
-            common = count_shared_tokens(first, pieces)
-            known = first[max(0, common - _SEAM) :]
-            if common >= _SEAM and whole[0][-len(known) :] == known:
-                whole.append(whole[0][: len(whole[0]) - (len(first) - common)] + pieces[common:])
+        first, *others = (self._tokenize(tail + self.escape_special_tokens(answer)) for answer in answers)
+        for answer, tokens in zip(answers[1:], others, strict=True):
+            common = count_shared_tokens(first, tokens)
+            seam = first[max(0, common - _SEAM) :]
+            if common >= _SEAM and sequences[0][-len(seam) :] == seam:
+                sequences.append(sequences[0][: len(sequences[0]) - (len(first) - common)] + tokens[common:])
             else:
-                whole.append(self.ids(rendered, answer))
-        return whole
+                sequences.append(self.encode(rendered, answer))
+        return sequences
 
-    def _pieces(self, text: str) -> tuple[int, ...]:
-        # not verbose: what is too long is cut by us, and the tokenizer would warn that it is not
+    def _tokenize(self, text: str) -> tuple[int, ...]:
+        # not verbose: we truncate long prompts ourselves, and the tokenizer would warn about their length
         return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
-    def _parted(self, whole: Sequence[tuple[int, ...]], common: int) -> list[Continuation]:
-        # something must follow, even for an empty option, and something stand before: nothing predicts the first token
-        while common < 1 or min(map(len, whole)) < 2:
-            whole, common = [(self.start, *ids) for ids in whole], common + 1
-        common = min(common, *(len(ids) - 1 for ids in whole))
-        context = whole[0][:common]  # one tuple for all: there may be millions
-        return [Continuation(context, ids[common:]) for ids in whole]
+    def _split_at(self, sequences: Sequence[tuple[int, ...]], common: int) -> list[Continuation]:
+        # both parts need a token: an empty option has to be scored too, and no model predicts the first token
+        while common < 1 or min(map(len, sequences)) < 2:
+            sequences, common = [(self.start, *ids) for ids in sequences], common + 1
+        common = min(common, *(len(ids) - 1 for ids in sequences))
+        context = sequences[0][:common]  # one tuple for all, because there may be millions
+        return [Continuation(context, ids[common:]) for ids in sequences]
 
-    def _templated(self, turns: tuple[Message, ...], thinking: bool) -> str:
+    def _apply_chat_template(self, turns: tuple[Message, ...], thinking: bool) -> str:
         from jinja2 import TemplateError
 
         continued = turns[-1].role == "assistant"
@@ -135,25 +139,26 @@ class PromptTokenizer:
                 tokenize=False,
                 add_generation_prompt=not continued,
                 continue_final_message=continued,
-                enable_thinking=thinking,  # a template that knows no thinking ignores it
+                enable_thinking=thinking,  # templates without thinking ignore it
             )
         except TemplateError as error:
             if len(turns) < 2 or turns[0].role != "system":
                 roles = ", ".join(turn.role for turn in turns)
                 raise BadInput(f"the model's chat template refuses the turns {roles}: {error}") from None
             system, first, *rest = turns
-            return self._templated((Message(first.role, f"{system.content}\n\n{first.content}"), *rest), thinking)
+            merged = Message(first.role, f"{system.content}\n\n{first.content}")
+            return self._apply_chat_template((merged, *rest), thinking)
         return text
 
 
-def truncate_middle(tokens: tuple[int, ...], room: int) -> tuple[int, ...]:
-    """`tokens`, or where they are more than `room`, their beginning and their end: the middle is left out."""
-    if len(tokens) <= room:
+def truncate_middle(tokens: tuple[int, ...], limit: int) -> tuple[int, ...]:
+    """Shorten `tokens` to at most `limit` by removing the middle."""
+    if len(tokens) <= limit:
         return tokens
-    head = int(room * _HEAD_SHARE)
-    return tokens[:head] + tokens[len(tokens) - (room - head) :]
+    head = int(limit * _HEAD_SHARE)
+    return tokens[:head] + tokens[len(tokens) - (limit - head) :]
 
 
-def _common(sequences: Sequence[tuple[int, ...]]) -> int:
-    """How many tokens all sequences begin with."""
-    return count_shared_tokens(min(sequences), max(sequences))  # the first and the last in order differ earliest
+def _count_common_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
+    """Return the length of the common prefix of all sequences."""
+    return count_shared_tokens(min(sequences), max(sequences))  # the smallest and the largest differ earliest

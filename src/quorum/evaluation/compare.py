@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from quorum.ballot import Ballot, heaviest, is_unread
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import RESAMPLES, Z95, Values, compute_standard_error
 from quorum.evaluation.metrics import check_metric, lower_is_better, question_value
-from quorum.files.answers import ranked
 from quorum.files.solution import SolvedRow
-from quorum.question import Ballot
 
 LEVEL = 0.05
 Z80 = 0.8416212335729143  # the normal distribution's 80 % point: the power that "can be seen" stands for
@@ -192,7 +191,7 @@ def _macro_f1_difference(
 
 def _macro_f1_of(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], samples: Sequence[Values]) -> list[float]:
     """Macro-F1 under each sample, which says how often each question counts; an unread question claims no label."""
-    given = [next(iter(ranked(ballots[row.id])), "") if any(ballots[row.id].values()) else "" for row in rows]
+    given = ["" if is_unread(ballots[row.id]) else heaviest(ballots[row.id]) for row in rows]
     names = sorted({row.answer for row in rows} | set(given) - {""})
     number = {name: code for code, name in enumerate([*names, ""])}
     truth, claim = np.array([number[row.answer] for row in rows]), np.array([number[label] for label in given])

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quorum.judge.calibrate import Bin, expected_calibration_error, heaviest, negative_log_likelihood, reliability_bins
+from quorum.ballot import Ballot, heaviest, negative_log_likelihood
+from quorum.judge.calibrate import Bin, expected_calibration_error, reliability_bins
 from quorum.judge.letter_prior import count_letter_shares
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from quorum.ballot import Ballot, heaviest, is_unread, normalised, ranked
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import (
     Z95,
@@ -18,9 +19,7 @@ from quorum.evaluation.certainty import (
     macro_f1_error,
     shrink_means,
 )
-from quorum.files.answers import ranked
 from quorum.files.solution import SolvedRow
-from quorum.question import Ballot
 
 PUBLIC_SHARE = 0.3  # of a simulated leaderboard
 _LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
@@ -130,11 +129,10 @@ def lower_is_better(metric: str) -> bool:
 
 def question_value(ballot: Ballot, answer: str, metric: str) -> float:
     """What one question adds to the mean; for macro-F1, whether it is right."""
-    if not any(ballot.values()):
+    if is_unread(ballot):
         ballot = {}
     if metric == "log-loss":
-        most = max(ballot.values(), default=1.0)  # weights may be so large that their sum is not finite
-        share = ballot.get(answer, 0.0) / most / sum(w / most for w in ballot.values()) if ballot else 0.0
+        share = normalised(ballot).get(answer, 0.0)
         return -math.log(min(max(share, _LOG_LOSS_CLIP), 1 - _LOG_LOSS_CLIP))
     order = ranked(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
     return 1 / (order.index(answer) + 1) if answer in order else 0.0
@@ -148,7 +146,7 @@ _INTERVALS = {
 
 
 def _score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str, seed: int) -> Score:
-    unread = sum(not any(ballots.get(row.id, {}).values()) for row in rows)
+    unread = sum(is_unread(ballots.get(row.id, {})) for row in rows)
     groups = [row.group for row in rows]
     if metric == "macro-f1":
         value, error = _macro_f1(ballots, rows, groups, seed)
@@ -184,7 +182,7 @@ def _macro_f1(
 
 
 def _first_label(ballot: Ballot) -> str | None:
-    return ranked(ballot)[0] if any(ballot.values()) else None
+    return None if is_unread(ballot) else heaviest(ballot)
 
 
 def _by_subject(

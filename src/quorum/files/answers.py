@@ -4,15 +4,14 @@ A row is one label of one ballot: (run, id, label, weight). A question that a ru
 label is null and whose weight is 0: unread is written down, never left out. n runs over m questions vote in a group-by.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 
+from quorum.ballot import Ballot
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
-from quorum.question import Ballot
 
 ANSWERS = pl.Schema({"run": pl.String, "id": pl.String, "label": pl.String, "weight": pl.Float64})
 
@@ -82,25 +81,6 @@ def read_answers(path: Path) -> pl.DataFrame:
     return check_answers(answers, str(path))
 
 
-def read_runs_answers(paths: Sequence[Path]) -> pl.DataFrame:
-    """The answers in several files, in one frame.
-
-    Raises:
-        BadInput: a file is no answers file, or two hold the same run's answers to the same questions, which would count
-            twice.
-    """
-    answers = [read_answers(path) for path in paths]
-    for (path, one), (other_path, other) in combinations(zip(paths, answers, strict=True), 2):
-        if runs := set(one["run"].unique()) & set(other["run"].unique()):
-            shared = one.filter(pl.col("run").is_in(runs)).join(other, on=["run", "id"], how="semi")
-            if len(shared):
-                raise BadInput(
-                    f"{path} and {other_path}: both hold answers of run {list_some(sorted(shared['run'].unique()))}, "
-                    "which would vote twice; another run needs another name (its setting `run`)"
-                )
-    return pl.concat(answers)
-
-
 def ballots_from_answers(answers: pl.DataFrame) -> dict[str, Ballot]:
     """The ballots of one run: question id -> label -> weight, in the frame's order; unread is an empty ballot."""
     ballots: dict[str, Ballot] = {}
@@ -109,8 +89,3 @@ def ballots_from_answers(answers: pl.DataFrame) -> dict[str, Ballot]:
         if label is not None:
             ballot[label] = weight
     return ballots
-
-
-def ranked(ballot: Ballot) -> list[str]:
-    """The labels of a ballot, heaviest first; a tie goes to the label that comes first in the alphabet."""
-    return sorted(ballot, key=lambda label: (-ballot[label], label))

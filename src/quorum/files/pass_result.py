@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from quorum.ballot import Ballot
 from quorum.files.verifier_log import Verdict
-from quorum.question import Ballot
 
 
 @dataclass(frozen=True, slots=True)

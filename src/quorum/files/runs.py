@@ -1,7 +1,8 @@
-"""Runs from any tool, as answers: our Parquet, or a CSV of letters or of probabilities."""
+"""Read the runs of any tool as answers: our Parquet, or a CSV of letters or of probabilities."""
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import polars as pl
@@ -18,23 +19,30 @@ _SHARE = re.compile(r"-?\d*\.\d+(e-?\d+)?|-?\d+(\.\d+)?%|-\d+|[01]|\d(\.\d+)?e-\
 
 
 def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
-    """The answers in all files, runs and ids in the order in which they stand there.
+    """Return the answers in all files, with runs and ids in the order of the files.
 
-    A file is an answers file (`.parquet`); or a CSV of ids and one column of labels (one run, called as the file, with
-    its folder where two files share a name), of ids and several columns of labels (a run a column, called as the
-    column), or of ids and a column of probabilities a choice ("A", "prob_a", "P(A)"; one run). An empty cell is unread.
-    A label that is one letter is read in upper case.
+    A file is one of these; an empty cell is unread, and a label of one letter is read in upper case:
+
+    * an answers file (`.parquet`), of one or more runs;
+    * a CSV of ids and one column of labels: one run, named after the file (and its folder, where names repeat);
+    * a CSV of ids and several columns of labels: one run per column, named after the column;
+    * a CSV of ids and a column of probabilities per choice ("A", "prob_a", "P(A)"): one run, named after the file.
+
+    One run's answers to different questions may be in several files.
 
     Raises:
-        BadInput: a file is none of these, columns of numbers do not say which choice they are of, an id is empty or
-            stands twice, two runs have the same name, or runs share less than half of their questions.
+        BadInput: a file is none of these, columns of numbers do not say which choice they are for, an id is empty or
+            not unique, two files answer the same question for the same run, or runs share less than half of their
+            questions.
     """
-    runs: list[pl.DataFrame] = []
+    found: list[tuple[Path, pl.DataFrame]] = []
     for path in paths:
         alone = [other.stem for other in paths].count(path.stem) == 1
         name = path.stem if alone else str(path.with_suffix(""))
-        runs += _parquet_runs(path) if path.suffix == ".parquet" else _csv_runs(path, name)
-    _check_names(runs, paths)
+        found += [(path, run) for run in (_parquet_runs(path) if path.suffix == ".parquet" else _csv_runs(path, name))]
+    if not found:
+        raise BadInput(f"{list_some([str(path) for path in paths])}: no run")
+    runs = _merge_files(found)
     _check_ids(runs)
     return pl.concat(runs)
 
@@ -146,17 +154,23 @@ def _probability_run(path: Path, name: str, ids: Sequence[str], columns: Mapping
     return check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
 
 
-def _check_names(runs: Sequence[pl.DataFrame], paths: Sequence[Path]) -> None:
-    names = [run["run"][0] for run in runs]
-    twice = sorted({repr(name) for name in names if names.count(name) > 1})
-    if twice or not names:
-        raise BadInput(
-            f"{list_some([str(path) for path in paths])}: names must differ; found {list_some(twice) or 'no run'}"
-        )
+def _merge_files(found: Sequence[tuple[Path, pl.DataFrame]]) -> list[pl.DataFrame]:
+    """Return one frame per run; refuse a run whose answers to a question are in two files, which would count twice."""
+    by_name: dict[str, list[tuple[Path, pl.DataFrame]]] = {}
+    for path, run in found:
+        by_name.setdefault(run["run"][0], []).append((path, run))
+    for name, parts in by_name.items():
+        for (path, one), (other_path, other) in combinations(parts, 2):
+            if len(one.join(other, on="id", how="semi")):
+                raise BadInput(
+                    f"{path} and {other_path}: both hold answers of run {name}, which would vote twice; "
+                    "another run needs another name (its setting `run`, or its column)"
+                )
+    return [pl.concat([run for _, run in parts]) for parts in by_name.values()]
 
 
 def _check_ids(runs: Sequence[pl.DataFrame]) -> None:
-    """Runs may lack some questions (they are unread there); runs that share few were made from different files."""
+    """Refuse runs that share few questions: they answer different files. A run may lack some; they are unread."""
     first = runs[0].select("id").unique()
     for run in runs[1:]:
         own = run.select("id").unique()

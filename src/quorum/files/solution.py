@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from quorum.ballot import Ballot
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.cells import Cells, cell_number, find_id_column, is_null, read_cells
 from quorum.files.submission import find_column_labels
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 Usage = Literal["Public", "Private", "Ignored"]
 

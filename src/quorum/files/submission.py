@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from quorum.ballot import Ballot, heaviest, normalised, ranked
 from quorum.errors import BadInput, list_some
-from quorum.files.answers import ranked
 from quorum.files.cells import cell_number, find_id_column, is_null, read_cells, write_cells
-from quorum.question import MOST_CHOICES, Ballot, letters
+from quorum.question import MOST_CHOICES, letters
 
 # letter: B; ranked: B A C; probabilities: a column a label; index0, index1: B is 1 or 2; text: the answer as it stands
 Form = Literal["letter", "ranked", "probabilities", "index0", "index1", "text"]
@@ -217,15 +217,13 @@ def _prior_among(own: tuple[str, ...], prior: Mapping[str, float], sample: Sampl
 
 def _answer_cells(ballot: Ballot, among: Ballot, sample: Sample) -> list[str]:
     """The cells of one row, in the order of `sample.answer_columns`."""
-    order = ranked(ballot)
     match sample.form:
         case "letter" | "text":
-            return [order[0]]
+            return [heaviest(ballot)]
         case "index0" | "index1":
-            return [str(letters(MOST_CHOICES).index(order[0]) + int(sample.form[-1]))]
+            return [str(letters(MOST_CHOICES).index(heaviest(ballot)) + int(sample.form[-1]))]
         case "ranked":
-            return [" ".join(list(dict.fromkeys(order + ranked(among)))[: sample.k])]
+            return [" ".join(list(dict.fromkeys(ranked(ballot) + ranked(among)))[: sample.k])]
         case "probabilities":
-            most = max(ballot.values())  # weights may be so large that their sum is not finite
-            total = sum(weight / most for weight in ballot.values())
-            return [repr(ballot.get(label, 0.0) / most / total) for label in sample.labels]
+            shares = normalised(ballot)
+            return [repr(shares.get(label, 0.0)) for label in sample.labels]

@@ -5,15 +5,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quorum.ask.asker import Ask
-from quorum.ask.judge_prompt import verdict_prompt
+from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.reply import ballot_from_reply
 from quorum.ask.shuffle import ShuffledQuestion, shuffle_options
+from quorum.ballot import Ballot, fit_temperature, mean_ballot, tempered
 from quorum.data.duplicates import cluster_duplicates
 from quorum.files.pass_result import PassResult
 from quorum.files.verifier_log import Verdict
-from quorum.judge.calibrate import fit_temperature, heaviest, tempered
-from quorum.judge.debias import estimate_prior, remove_known_prior
-from quorum.judge.letter_prior import LetterPrior, mean_ballot
+from quorum.judge.letter_prior import LetterPrior, estimate_prior, is_order_sensitive, remove_known_prior
 from quorum.judge.llm_reader import read_with_llm
 from quorum.judge.reason import ReasoningRule, fit_reasoning
 from quorum.judge.settings import RefineSettings
@@ -21,7 +20,7 @@ from quorum.judge.verifier_scores import AskVerdict, VerifierWeight, combine, fi
 from quorum.judge.verify import eliminate_false
 from quorum.judge.votes import vote_adaptively
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Question
+from quorum.question import Prompt, Question
 
 _FOLDS = 5  # of rehearsed questions, over which a verifier's weight and reasoning are cross-fitted
 
@@ -63,7 +62,7 @@ class Agent:
     verifier: Backend
     reader: Backend | None = None  # parses replies that the rules leave unread
     batch: int = 256
-    ask_verdict: AskVerdict = verdict_prompt
+    ask_verdict: AskVerdict = render_verdict_prompt
     ask_reasoned: Ask | None = None  # asks for reasoning first
 
     def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
@@ -168,7 +167,7 @@ class Agent:
     def _ask_in_orders(
         self, asked: Sequence[ShuffledQuestion], first: Mapping[str, Ballot], prior: LetterPrior
     ) -> PassResult:
-        prompts = [self.ask(question) for one in asked for question in one.asked()]
+        prompts = [self.ask(question) for one in asked for question in one.list_variants()]
         given = [None if place else first[one.question.id] for one in asked for place in range(len(one.orders))]
         found, reread = self._vote_or_read(prompts, given)
         ballots, result = iter(found), PassResult(reread=reread)
@@ -177,7 +176,7 @@ class Agent:
             undone = one.undo([remove_known_prior(next(ballots), prior) for _ in one.orders])
             result.ballots[id] = mean_ballot(undone) or first[id]
             if len(undone) > 1:
-                result.order_sensitive[id] = len({heaviest(ballot) for ballot in undone if ballot}) > 1
+                result.order_sensitive[id] = is_order_sensitive(undone)
         return result
 
     def _vote_or_read(self, prompts: Sequence[Prompt], given: Sequence[Ballot | None]) -> tuple[list[Ballot], set[str]]:

@@ -1,48 +1,93 @@
-"""What a model thinks of letters, and ballots freed of it."""
+"""A model's preference for some letters (its letter prior): estimated, and removed from ballots."""
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import ceil
 
+from quorum.ask.shuffle import count_movable, make_cyclic_orders
+from quorum.ballot import PROBABILITY_FLOOR, Ballot, geometric_mean_ballot, heaviest, mean_ballot, normalised
 from quorum.errors import BadInput
-from quorum.judge.calibrate import LEAST, heaviest, normalised
-from quorum.question import Ballot, Question
+from quorum.judge.settings import CalibrateSettings
+from quorum.question import Question
 
 CONTENT_FREE = ("N/A", "[MASK]", "...")  # Zhao et al. (2021) average over such texts
+_FEWEST_FOR_A_PRIOR = 20  # questions of each number of options, where there are as many
 
 
 @dataclass(frozen=True, slots=True)
 class LetterPrior:
-    """How likely a model finds each letter before it has seen a question, by the number of options: sums to 1."""
+    """The probability of each letter before a question is seen, by the number of options: each ballot sums to 1."""
 
     by_count: Mapping[int, Ballot]
 
 
-def estimate_pride_prior(asked: Sequence[Sequence[Ballot]]) -> LetterPrior:
-    """The letters' prior from questions asked in every rotation of their options; a few per cent of them will do.
+def estimate_prior(
+    settings: CalibrateSettings,
+    questions: Sequence[Question],
+    first: Mapping[str, Ballot],
+    ask: Callable[[Sequence[Question]], list[Ballot]],
+) -> LetterPrior:
+    """Estimate the letter prior for each number of options among `questions`; an empty one for `prior = "none"`.
 
-    `asked[question][order]` are ballots over the letters as they were shown. A question's prior is the softmax of its
-    mean log-probabilities over the orders; the mean of the questions' priors is the prior. PriDe, Zheng et al. (2024),
-    "Large Language Models Are Not Robust Multiple Choice Selectors", arXiv:2309.03882, eq. 7 and section 4.
+    Only ballots over all labels of their question count: a text that names one letter tells nothing about the others.
+
+    Args:
+        first: the ballots of the questions as they are, by question id.
+        ask: returns the ballots of further questions.
     """
-    priors = [_geometric_mean(read) for orders in asked if (read := [ballot for ballot in orders if ballot])]
-    return _mean_prior(priors)
+    match settings.prior:
+        case "none":
+            return LetterPrior({})
+        case "corpus":
+            return estimate_corpus_prior(
+                [first[question.id] for question in questions if _has_all_labels(first[question.id], question)]
+            )
+        case "content-free":
+            counts = sorted({len(question.choices) for question in questions if question.choices})
+            empty = [question for count in counts for question in make_content_free_questions(count)]
+            replied = zip(ask(empty), empty, strict=True)
+            return estimate_corpus_prior([ballot for ballot, question in replied if _has_all_labels(ballot, question)])
+        case "pride":
+            drawn = sample_for_pride(questions, settings.share, settings.seed)
+            rotated = [make_cyclic_orders(question).list_variants() for question in drawn]
+            others = iter(ask([question for one in rotated for question in one[1:]]))
+            orders = [[first[one[0].id], *(next(others) for _ in one[1:])] for one in rotated]
+            pairs = zip(orders, rotated, strict=True)
+            return estimate_pride_prior(
+                [[ballot for ballot in found if _has_all_labels(ballot, one[0])] for found, one in pairs]
+            )
+
+
+def estimate_pride_prior(asked: Sequence[Sequence[Ballot]]) -> LetterPrior:
+    """Estimate the letter prior from questions asked in every rotation of their options; a few per cent are enough.
+
+    A question's prior is the softmax of its mean log-probabilities over the orders; the prior is the mean over the
+    questions. PriDe, Zheng et al. (2024), "Large Language Models Are Not Robust Multiple Choice Selectors",
+    arXiv:2309.03882, equation 7 and section 4.
+
+    Args:
+        asked: `asked[question][order]` is a ballot over the letters as they were shown.
+    """
+    priors = [geometric_mean_ballot(read) for orders in asked if (read := [ballot for ballot in orders if ballot])]
+    counts = sorted({len(prior) for prior in priors})
+    return LetterPrior({count: mean_ballot(prior for prior in priors if len(prior) == count) for count in counts})
 
 
 def estimate_corpus_prior(ballots: Sequence[Ballot]) -> LetterPrior:
-    """The letters' prior from questions asked once: the softmax of their mean log-probabilities over the questions.
+    """Estimate the letter prior from questions asked once: the softmax of their mean log-probabilities.
 
-    It rests on every letter being right as often as any other: where the answers are uneven, that is levelled too.
-    The mean of logarithms, unlike that of probabilities (batch calibration, arXiv:2309.17249), takes a
-    bias that is added to the logits out exactly.
+    This assumes that every letter is right equally often: where the answers are uneven, removing the prior levels that
+    too. The mean of logarithms, unlike that of probabilities (batch calibration, arXiv:2309.17249), removes a bias that
+    is added to the logits exactly.
     """
     read = [ballot for ballot in ballots if ballot]
     counts = sorted({len(ballot) for ballot in read})
-    return LetterPrior({n: _geometric_mean([ballot for ballot in read if len(ballot) == n]) for n in counts})
+    return LetterPrior({n: geometric_mean_ballot([ballot for ballot in read if len(ballot) == n]) for n in counts})
 
 
 def make_content_free_questions(count: int) -> list[Question]:
-    """Questions without content, of `count` options: what a model answers to them is its prior alone.
+    """Return questions without content, with `count` options: the replies to them show the prior alone.
 
     Contextual calibration, Zhao et al. (2021), "Calibrate Before Use", arXiv:2102.09690: `estimate_corpus_prior`
     of the replies.
@@ -50,11 +95,28 @@ def make_content_free_questions(count: int) -> list[Question]:
     return [Question(f"content-free {text}", text, (text,) * count) for text in CONTENT_FREE]
 
 
+def sample_for_pride(questions: Sequence[Question], share: float, seed: int = 42) -> list[Question]:
+    """Draw the questions that PriDe asks in every rotation: `share` of those of each number of options, 20 at least.
+
+    Questions with options that must keep their place are left out: their rotations are not complete.
+    """
+    by_count: dict[int, list[Question]] = {}
+    for question in questions:
+        if question.choices and count_movable(question) == len(question.choices):
+            by_count.setdefault(len(question.choices), []).append(question)
+    chance = random.Random(seed)
+    return [
+        question
+        for _, free in sorted(by_count.items())
+        for question in chance.sample(free, min(len(free), max(_FEWEST_FOR_A_PRIOR, ceil(share * len(free)))))
+    ]
+
+
 def remove_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
-    """The ballot divided by the prior, summing to 1; unread stays unread.
+    """Return the ballot divided by the prior, summing to 1; an empty ballot stays empty.
 
     Raises:
-        BadInput: no prior is known for so many options.
+        BadInput: there is no prior for this number of options.
     """
     if not ballot:
         return {}
@@ -62,37 +124,37 @@ def remove_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
         known = ", ".join(map(str, sorted(prior.by_count)))
         raise BadInput(f"no letter prior for {len(ballot)} options; known are {known or 'none'}")
     letter_prior = prior.by_count[len(ballot)]
-    return normalised({label: weight / max(letter_prior[label], LEAST) for label, weight in ballot.items()})
+    return normalised({label: weight / max(letter_prior[label], PROBABILITY_FLOOR) for label, weight in ballot.items()})
 
 
-def mean_ballot(ballots: Sequence[Ballot]) -> Ballot:
-    """The mean of what was read, over the labels of all of it; empty where nothing was."""
-    read = [normalised(ballot) for ballot in ballots if ballot]
-    labels = sorted({label for ballot in read for label in ballot})
-    return {label: sum(ballot.get(label, 0.0) for ballot in read) / len(read) for label in labels}
+def remove_known_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
+    """Return the ballot without the prior of exactly its labels, or a copy where there is no such prior."""
+    known = prior.by_count.get(len(ballot), {})
+    return remove_prior(ballot, prior) if ballot and known.keys() == ballot.keys() else dict(ballot)
 
 
 def count_letter_shares(ballots: Sequence[Ballot], labels: Sequence[str]) -> dict[str, float]:
-    """How often each letter is the heaviest, as a share of what is read: beside the answers' it shows bias."""
+    """Return how often each letter is the heaviest, as a share of the ballots that are not empty.
+
+    Compared with the shares of the right answers, this shows letter bias.
+    """
     tops = [heaviest(ballot) for ballot in ballots if ballot]
     return {label: tops.count(label) / len(tops) if tops else 0.0 for label in labels}
 
 
-def measure_order_sensitivity(undone: Sequence[Sequence[Ballot]]) -> float:
-    """The share of questions whose answer hangs on the order; `undone[question][order]` are over its own letters."""
-    changed = [len({heaviest(ballot) for ballot in orders if ballot}) > 1 for orders in undone]
-    return sum(changed) / len(changed) if changed else 0.0
+def is_order_sensitive(ballots: Sequence[Ballot]) -> bool:
+    """Return whether the answer to a question depends on the order of its options.
+
+    Args:
+        ballots: one for each order, over the question's own letters; empty ones do not count.
+    """
+    return len({heaviest(ballot) for ballot in ballots if ballot}) > 1
 
 
-def _geometric_mean(ballots: Sequence[Ballot]) -> Ballot:
-    logs = {
-        label: sum(log(max(normalised(ballot).get(label, 0.0), LEAST)) for ballot in ballots) / len(ballots)
-        for label in ballots[0]
-    }
-    top = max(logs.values())
-    return normalised({label: exp(height - top) for label, height in logs.items()})
+def measure_order_sensitivity(asked: Sequence[Sequence[Ballot]]) -> float:
+    """Return the share of order-sensitive questions; `asked[question][order]` is over the question's own letters."""
+    return sum(map(is_order_sensitive, asked)) / len(asked) if asked else 0.0
 
 
-def _mean_prior(priors: Sequence[Ballot]) -> LetterPrior:
-    counts = sorted({len(prior) for prior in priors})
-    return LetterPrior({count: mean_ballot([prior for prior in priors if len(prior) == count]) for count in counts})
+def _has_all_labels(ballot: Ballot, question: Question) -> bool:
+    return bool(ballot) and ballot.keys() == set(question.labels)

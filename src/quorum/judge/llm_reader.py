@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quorum.ask.judge_prompt import reading_prompt
+from quorum.ask.judge_prompt import render_reading_prompt
 from quorum.ask.reply import ballot_from_reply
-from quorum.judge.calibrate import heaviest
+from quorum.ballot import Ballot, heaviest
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Reply
+from quorum.question import Prompt, Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ def read_with_llm(prompts: Sequence[Prompt], replies: Sequence[Reply], reader: B
     ballots = [ballot_from_reply(reply, prompt) for prompt, reply in zip(prompts, replies, strict=True)]
     asked: dict[int, Prompt] = {}
     for place, (prompt, reply, ballot) in enumerate(zip(prompts, replies, ballots, strict=True)):
-        if not ballot and reply.text.strip() and (question := reading_prompt(prompt, reply.text)) is not None:
+        if not ballot and reply.text.strip() and (question := render_reading_prompt(prompt, reply.text)) is not None:
             asked[place] = question
     questions = list(asked.values())
     places = []

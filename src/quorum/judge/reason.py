@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from quorum.judge.calibrate import is_right, share_right
+from quorum.ballot import Ballot, is_right, share_right
 from quorum.judge.verifier_scores import measure_paired_gain
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 Policy = Literal["never", "where it pays", "always"]  # the cheapest first
 

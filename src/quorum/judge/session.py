@@ -9,7 +9,7 @@ from typing import Any
 
 from quorum.ask.asker import make_styled_asker
 from quorum.ask.exact_match import check_no_duplicate, copy_answers
-from quorum.ask.judge_prompt import BUILT_IN_VERDICT, verdict_prompt
+from quorum.ask.judge_prompt import BUILT_IN_VERDICT, render_verdict_prompt
 from quorum.ask.prompt import BUILT_IN
 from quorum.ask.retrieve import Retriever
 from quorum.console import Progress
@@ -159,7 +159,7 @@ class Session:
             verifier=self._models.get("verifier", self._models["answerer"]),
             reader=self._models.get("reader"),
             batch=settings.limits.batch,
-            ask_verdict=partial(verdict_prompt, template=verdict),
+            ask_verdict=partial(render_verdict_prompt, template=verdict),
             ask_reasoned=partial(ask, "cot", reasoned),
         )
 

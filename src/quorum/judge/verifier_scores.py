@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import log, sqrt
 
 from quorum.ask.reply import ballot_from_reply
-from quorum.judge.calibrate import LEAST, is_right, normalised, share_right
+from quorum.ballot import (
+    PROBABILITY_FLOOR,
+    Ballot,
+    is_right,
+    log_probabilities,
+    normalised,
+    share_right,
+    softmax_ballot,
+)
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Question
+from quorum.question import Prompt, Question
 
 # how it is asked whether a label answers a question; the prompt's labels are TRUE and FALSE
 AskVerdict = Callable[[Question, str], Prompt]
@@ -40,12 +48,12 @@ def combine(ballot: Ballot, belief: Ballot, weight: float) -> Ballot:
     """
     if weight == 0 or not ballot:
         return dict(ballot)
-    heights = {
-        label: log(max(share, LEAST)) + weight * log(max(belief.get(label, 0.5), LEAST))
-        for label, share in normalised(ballot).items()
-    }
-    top = max(heights.values())
-    return normalised({label: exp(height - top) for label, height in heights.items()})
+    return softmax_ballot(
+        {
+            label: each + weight * log(max(belief.get(label, 0.5), PROBABILITY_FLOOR))
+            for label, each in log_probabilities(ballot).items()
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

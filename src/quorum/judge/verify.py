@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 from quorum.ask.asker import Ask
 from quorum.ask.reply import ballot_from_reply
+from quorum.ballot import Ballot, heaviest, normalised
 from quorum.files.verifier_log import Verdict
-from quorum.judge.calibrate import heaviest, normalised
 from quorum.judge.verifier_scores import AskVerdict, ask_verdicts
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 
 @dataclass(frozen=True, slots=True)

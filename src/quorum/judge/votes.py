@@ -6,10 +6,10 @@ from itertools import islice
 from math import exp
 
 from quorum.ask.reply import ballot_from_reply
-from quorum.judge.calibrate import heaviest, normalised
+from quorum.ballot import Ballot, heaviest, normalised
 from quorum.judge.settings import VoteSettings
 from quorum.model.backend import Backend
-from quorum.question import Ballot, Prompt, Reply
+from quorum.question import Prompt, Reply
 
 # how sure a model is of each reply, from 0 to 1 (its own probability, a verifier's P(TRUE)), or None: not known
 Confidence = Callable[[Sequence[Prompt], Sequence[Reply]], Sequence[float | None]]

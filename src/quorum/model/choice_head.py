@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence
+from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
 from quorum.errors import BadInput
 from quorum.model.similarity import make_encoder_error, split_question_context
 from quorum.question import Prompt
@@ -40,7 +40,7 @@ class ChoiceHeadScorer:
                 f"encoder {model!r} has no multiple-choice head ({architectures}): train one with kernels/train.py, "
                 "or name a sentence-transformers model"
             )
-        self.most_tokens = longest_sequence(self.module, self.tokenizer)
+        self.most_tokens = find_max_length(self.module, self.tokenizer)
         self.batch = batch
         self.tokens_read = 0  # without padding
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_checkpoint
+from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, SeededSampler
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.scores import make_scored_reply
@@ -212,9 +212,9 @@ def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> t
     Raises:
         BadInput: there is no such encoder-decoder, or no such dtype.
     """
-    device = fast_device() if device == "auto" else device
+    device = choose_device() if device == "auto" else device
     if dtype == "auto":
-        dtype = "bfloat16" if fast_dtype(device) == "bfloat16" else "float32"
+        dtype = "bfloat16" if choose_dtype(device) == "bfloat16" else "float32"
     tokenizer, loaded_model = load_checkpoint(Checkpoint(model, revision), dtype, device, "AutoModelForSeq2SeqLM")
     return PromptTokenizer(tokenizer), loaded_model
 
@@ -234,12 +234,12 @@ def longest_source(model: Any, tokens: PromptTokenizer, requested: int | None) -
 
 def source_ids(tokens: PromptTokenizer, content: str | tuple[Message, ...]) -> tuple[int, ...]:
     """Tokenize a prompt for the encoder, end token included; text that spells a special token is plain text."""
-    return tuple(tokens.tokenizer(tokens.rendering(content).text).input_ids)
+    return tuple(tokens.tokenizer(tokens.render(content).text).input_ids)
 
 
 def target_ids(tokens: PromptTokenizer, text: str) -> tuple[int, ...]:
     """Tokenize an answer for the decoder, end token included."""
-    ids = tuple(tokens.tokenizer(text_target=tokens.harmless(text)).input_ids)
+    ids = tuple(tokens.tokenizer(text_target=tokens.escape_special_tokens(text)).input_ids)
     end = tokens.tokenizer.eos_token_id
     return ids if ids[-1:] == (end,) else (*ids, end)
 

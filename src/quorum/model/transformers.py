@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence
+from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
-from quorum.engine.probe import why_not_shared
+from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.scores import make_scored_reply
-from quorum.engine.tokens import Continuation, PromptTokenizer, TokenizedPrompt, truncate_middle
+from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
 
@@ -81,8 +81,8 @@ class Transformers:
         checkpoint = Checkpoint(settings.model, settings.revision, settings.adapter, settings.trust_remote_code)
         tokenizer, self.model = load_checkpoint(checkpoint, settings.dtype, settings.device)
         self.tokens = PromptTokenizer(tokenizer)
-        self.context_tokens = longest_sequence(self.model, tokenizer, settings.context_tokens)
-        self.why_plain = why_not_shared(self.model)
+        self.context_tokens = find_max_length(self.model, tokenizer, settings.context_tokens)
+        self.why_plain = find_sharing_obstacle(self.model)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """Return one reply for each prompt, in the same order; empty if there are no labels or options to score."""
@@ -99,10 +99,10 @@ class Transformers:
         return score_sequences(self.model, continuations, self._progress)
 
     def _tokenize_labels(self, prompt: Prompt) -> list[Continuation]:
-        return self._fit_context(self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels))
+        return self._fit_context(self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels))
 
     def _tokenize_options(self, prompt: Prompt) -> list[Continuation]:
-        return self._fit_context(self.tokens.options(self.tokens.rendering(prompt.content), prompt.options))
+        return self._fit_context(self.tokens.encode_options(self.tokens.render(prompt.content), prompt.options))
 
     def _fit_context(self, continuations: list[Continuation]) -> list[Continuation]:
         """Return the continuations of one prompt; if they are too long, the middle of their context is left out."""
@@ -147,10 +147,10 @@ class Transformers:
 
     def _score_after_cue(self, options: set[str]) -> dict[str, float]:
         """Return the log-likelihood of each option after the bare cue, that is, without its question."""
-        cue = TokenizedPrompt(BARE_CUE, False, " ")
+        cue = RenderedPrompt(BARE_CUE, False, " ")
         ordered = sorted(options)
         shortened = self.shortened  # the bare cue is not one of the user's prompts
-        continuations = [self._fit_context(self.tokens.options(cue, [option]))[0] for option in ordered]
+        continuations = [self._fit_context(self.tokens.encode_options(cue, [option]))[0] for option in ordered]
         self.shortened = shortened
         return {option: sum(tokens) for option, tokens in zip(ordered, self.logprobs(continuations), strict=True)}
 
@@ -162,7 +162,7 @@ class Transformers:
                 f" {self.context_tokens} tokens"
             )
         prompt_ids = [
-            self.tokens.ids(self.tokens.rendering(prompt.content, thinking=True)) or (self.tokens.start,)
+            self.tokens.encode(self.tokens.render(prompt.content, thinking=True)) or (self.tokens.start,)
             for prompt in prompts
         ]
         self.shortened += sum(len(ids) > room for ids in prompt_ids)

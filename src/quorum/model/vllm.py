@@ -144,7 +144,7 @@ class Vllm:
         ]
 
     def _tokenize_labels(self, prompt: Prompt) -> list[Continuation]:
-        labels = self.tokens.labels(self.tokens.rendering(prompt.content), prompt.labels)
+        labels = self.tokens.encode_labels(self.tokens.render(prompt.content), prompt.labels)
         # leave room for the one token that vLLM always writes, also after labels that are read
         longest = max(len(each.following) for each in labels)
         context = self._fit_context(labels[0].context, self.max_model_len - longest - (longest > 1))
@@ -176,8 +176,8 @@ class Vllm:
     def _generation_request(
         self, prompt: Prompt, room: int, next_seed: Callable[[tuple[int, ...], int], int]
     ) -> _Request:
-        rendered = self.tokens.rendering(prompt.content, thinking=not self.settings.structured)
-        ids = self._fit_context(self.tokens.ids(rendered) or (self.tokens.start,), room)
+        rendered = self.tokens.render(prompt.content, thinking=not self.settings.structured)
+        ids = self._fit_context(self.tokens.encode(rendered) or (self.tokens.start,), room)
         sampling = dict(self._sampling)
         if self.settings.temperature > 0:
             sampling["seed"] = next_seed(ids, prompt.repeat) >> 24  # vLLM takes 32 bits

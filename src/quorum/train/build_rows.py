@@ -11,12 +11,12 @@ from quorum.ask.reply import parse_reply
 from quorum.ask.retrieve import RetrievedContext, Retriever
 from quorum.ask.search.example import make_example
 from quorum.ask.settings import RetrievalSettings
-from quorum.ask.shuffle import random_orders
+from quorum.ask.shuffle import make_random_orders
 from quorum.ask.template import Template
 from quorum.data.layout import Layout
 from quorum.data.read import write_questions
 from quorum.data.repair import read_clean_questions
-from quorum.data.split import TrainingFolds, read_split, split_questions, training_folds, write_split
+from quorum.data.split import TrainingFolds, read_split, select_training_folds, split_questions, write_split
 from quorum.errors import BadInput
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.question import Question
@@ -74,12 +74,12 @@ def _rows_from_questions(settings: TrainSettings, out: Path, report: Callable[[s
         if settings.split.file
         else split_questions(solved, settings.split.held_out, seed=settings.split.seed)
     )
-    whole = training_folds(parts, solved)
+    whole = select_training_folds(parts, solved)
     folds = select_folds(whole, settings.sampling)
     write_split(parts, out / "split.parquet")
     retriever = Retriever(settings.retrieval, whole, load_embedder, load_reranker)
     ids = [question.id for question in folds.questions]
-    retrieved = dict(zip(ids, retriever.shown(folds.questions), strict=True))
+    retrieved = dict(zip(ids, retriever.retrieve(folds.questions), strict=True))
     built = build_rows(folds, settings.rows, retrieved)
     count = f"{len(folds.questions)} of {len(whole.questions)} training questions"
     report(f"{settings.run}: {len(built.rows)} rows from {count}")
@@ -156,7 +156,7 @@ def _make_row(
 ) -> TrainingRow:
     assert question.answer is not None
     retrieved = [make_example(example, question) for example in context.examples]
-    passages = [passage.shown for passage in context.passages]
+    passages = [passage.prompt_text for passage in context.passages]
     prompt = render_prompt(question, settings.style, [*examples, *retrieved], passages, settings.template)
     completion = format_answer(question, _ANSWER_STYLES[settings.target], settings.template)
     return TrainingRow(prompt, question.answer, completion)
@@ -174,7 +174,7 @@ def _option_orders(question: Question, settings: RowSettings) -> list[Question]:
     """Return the question in its own order of options, and in `shuffles` others if the question allows it."""
     if not settings.shuffles or (settings.target == "rationale" and _cites_its_options(question)):
         return [question]
-    return random_orders(question, 1 + settings.shuffles, settings.seed).asked()
+    return make_random_orders(question, 1 + settings.shuffles, settings.seed).list_variants()
 
 
 def _cites_its_options(question: Question) -> bool:

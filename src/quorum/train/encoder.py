@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device
+from quorum.engine.checkpoint import choose_device
 from quorum.errors import BadInput
 from quorum.model.encoder import OptionScorer, open_scorer
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
@@ -71,7 +71,7 @@ def _select_device(tuning: EncoderTuning) -> str:
     """
     import torch
 
-    device = fast_device() if tuning.device == "auto" else tuning.device
+    device = choose_device() if tuning.device == "auto" else tuning.device
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadInput(f"device {device!r}: CUDA finds no GPU; allowed are auto and cpu")
     if device == "cpu" and tuning.dtype == "float16":

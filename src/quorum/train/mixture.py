@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, load_checkpoint, longest_sequence, translate_loading_errors
+from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint, translate_loading_errors
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Prompt
@@ -42,8 +42,8 @@ def profile_experts(
 
     if not prompts:
         raise BadInput("there are no prompts to profile the experts on")
-    room = longest_sequence(model, tokens.tokenizer)
-    sequences = [truncate_middle(tokens.ids(tokens.rendering(prompt.content)), room) for prompt in prompts]
+    room = find_max_length(model, tokens.tokenizer)
+    sequences = [truncate_middle(tokens.encode(tokens.render(prompt.content)), room) for prompt in prompts]
     routed, shared = make_recorders(model)
     real: list[torch.Tensor] = []
     done = 0

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import polars as pl
 
+from quorum.ballot import Ballot, is_right
 from quorum.data.split import TrainingFolds
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
-from quorum.question import Ballot, Question
+from quorum.question import Question
 from quorum.train.rows.allocation import Quota, allocate_quotas
 
 DRAWN = pl.Schema({"id": pl.String, "subject": pl.String, "why": pl.String})
@@ -104,9 +105,7 @@ def draw_sample(training: TrainingFolds, wrong: Collection[str], settings: Sampl
 
 
 def find_wrong_answers(training: TrainingFolds, ballots: Mapping[str, Ballot]) -> set[str]:
-    """Return the ids of solved training questions whose heaviest label is not their answer.
-
-    As in scoring, ties go to the first label, and an unread ballot is wrong.
+    """Return the ids of solved training questions whose ballot is wrong; an unread one is wrong, as in scoring.
 
     Raises:
         BadInput: a solved training question has no ballot.
@@ -117,7 +116,7 @@ def find_wrong_answers(training: TrainingFolds, ballots: Mapping[str, Ballot]) -
             f"out-of-fold answers are missing for {len(missing)} of {len(solved)} training questions: "
             f"{list_some(missing)}"
         )
-    return {id for id, answer in solved.items() if _heaviest_label(ballots[id]) != answer}
+    return {id for id, answer in solved.items() if not is_right(ballots[id], answer)}
 
 
 def write_sample_file(drawn: pl.DataFrame, path: Path) -> None:
@@ -170,7 +169,3 @@ def _quota_row(subject: _Subject, quota: Quota, weak: bool, why: Collection[str]
     drawn_wrong = len(subject.wrong.intersection(why))
     drawn = quota.weakness + quota.spread
     return (subject.name, count, wrong, 1 - wrong / count, weak, quota.weakness, quota.spread, drawn, drawn_wrong)
-
-
-def _heaviest_label(ballot: Ballot) -> str | None:
-    return min(ballot, key=lambda label: (-ballot[label], label), default=None)

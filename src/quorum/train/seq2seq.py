@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device, fast_dtype
+from quorum.engine.checkpoint import choose_device, choose_dtype
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.seq2seq import load_seq2seq, longest_source, source_ids, target_ids
@@ -56,7 +56,7 @@ def tune_seq2seq(
     checkpoint = last_checkpoint(out, tuning, rows)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
-    tokens, model = load_seq2seq(tuning.model, tuning.revision, "float32", fast_device())
+    tokens, model = load_seq2seq(tuning.model, tuning.revision, "float32", choose_device())
     room = longest_source(model, tokens, tuning.max_tokens)
     sources = [source_ids(tokens, row.prompt.content) for row in rows]
     encoded = [_encode_seq2seq_row(tokens, row, source, room) for row, source in zip(rows, sources, strict=True)]
@@ -83,7 +83,7 @@ def _encode_seq2seq_row(
     """Return the encoder's input and the decoder's target, tokenized as in the backend."""
     target = target_ids(tokens, row.completion)
     decoded = tokens.tokenizer.decode(target, skip_special_tokens=True)
-    if fold_text(decoded) != fold_text(tokens.harmless(row.completion)):
+    if fold_text(decoded) != fold_text(tokens.escape_special_tokens(row.completion)):
         raise BadInput(
             f"question {row.prompt.question_id}: the model's vocabulary cannot write {row.completion!r} and would learn"
             f' {decoded!r}; set rows.target = "letter", or use another model'
@@ -105,7 +105,7 @@ def _make_seq2seq_trainer(
 ) -> Any:
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
-    device = fast_device()
+    device = choose_device()
     check_optimizer(tuning.optimizer)
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(out / "checkpoints"),
@@ -120,7 +120,7 @@ def _make_seq2seq_trainer(
         optim=tuning.optimizer,
         gradient_checkpointing=tuning.checkpointing,
         seed=tuning.seed,
-        bf16=tuning.dtype == "bfloat16" or (tuning.dtype == "auto" and fast_dtype(device) == "bfloat16"),
+        bf16=tuning.dtype == "bfloat16" or (tuning.dtype == "auto" and choose_dtype(device) == "bfloat16"),
         use_cpu=device == "cpu",
         logging_steps=tuning.log_every,
         logging_first_step=True,

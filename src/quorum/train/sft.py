@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import fast_device, longest_sequence
+from quorum.engine.checkpoint import choose_device, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
@@ -113,12 +113,12 @@ def _prepare_trainer(
     arguments = _trainer_arguments(tuning)
     tokenizer, model = prepare_unsloth_model(tuning, report) if unsloth else prepare_model(tuning, report, adapter)
     tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _stop_tokens(model))
-    most = min(tuning.max_tokens, longest_sequence(model, tokenizer) - 1)  # the stop token comes on top
+    most = min(tuning.max_tokens, find_max_length(model, tokenizer) - 1)  # the stop token comes on top
     encoded = encode_rows(tokens, rows, most, stop)
     if line := describe_cut_prompts([row.left_out for row in encoded], most):
         report(line)
     # on a CPU, concatenating rows is faster even without packing, because no token is padding
-    flat = not unsloth and (tuning.packing or fast_device() == "cpu") and attend_row_by_row(model)
+    flat = not unsloth and (tuning.packing or choose_device() == "cpu") and attend_row_by_row(model)
     trainer = _make_trainer(
         arguments | _layout_arguments(tuning.packing, flat, most + 1),
         tuning.method,
@@ -136,7 +136,7 @@ def _prepare_trainer(
 def _start_unsloth(tuning: CausalTuning, out: Path, report: Callable[[str], None]) -> bool:
     """Import Unsloth if it is the engine, and return whether it is."""
     required = tuning.engine == "unsloth"
-    if not required and not (tuning.engine == "auto" and fast_device() == "cuda" and has_unsloth()):
+    if not required and not (tuning.engine == "auto" and choose_device() == "cuda" and has_unsloth()):
         return False
     try:
         import_unsloth(out)
@@ -165,7 +165,7 @@ def _make_trainer(
     )
     args = trl.SFTConfig(output_dir=str(checkpoints), **arguments)
     args._n_gpu = min(args.n_gpu, 1)  # train on one GPU; TRL refuses DataParallel's threads over several
-    use_trl_loss = unsloth or fast_device() == "cuda"
+    use_trl_loss = unsloth or choose_device() == "cuda"
     trainer_class = trl.SFTTrainer if use_trl_loss else make_plain_loss_trainer()
     trainer = trainer_class(model=model, args=args, train_dataset=data, processing_class=tokenizer)
     # without padding there is no mask by which the trainer could count tokens
@@ -190,7 +190,7 @@ def _trainer_arguments(tuning: CausalTuning) -> dict[str, Any]:
     Raises:
         BadInput: the optimizer is unknown, or needs a GPU that is not there.
     """
-    device, dtype = fast_device(), select_training_dtype(tuning)
+    device, dtype = choose_device(), select_training_dtype(tuning)
     eight_bits = device == "cuda" and find_spec("bitsandbytes") is not None
     if device != "cuda" and ("8bit" in tuning.optimizer or "paged" in tuning.optimizer):
         raise BadInput(f'optimizer {tuning.optimizer} needs a GPU, and there is none; use optimizer = "auto"')

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quorum.engine.checkpoint import Checkpoint, fast_device, fast_dtype, load_checkpoint, translate_loading_errors
+from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint, translate_loading_errors
 from quorum.errors import BadInput
 from quorum.train.settings import CausalTuning
 from quorum.train.validate import is_out_of_memory
@@ -48,7 +48,7 @@ def prepare_model(
     import torch
     import transformers
 
-    device = fast_device()
+    device = choose_device()
     dtype = select_training_dtype(tuning)
     quantization = None
     if tuning.method == "qlora" and supports_four_bits(device, report):
@@ -96,7 +96,7 @@ def prepare_unsloth_model(tuning: CausalTuning, report: Callable[[str], None]) -
     import transformers
 
     unsloth = import_module("unsloth")
-    four = tuning.method == "qlora" and supports_four_bits(fast_device(), report)
+    four = tuning.method == "qlora" and supports_four_bits(choose_device(), report)
     with translate_loading_errors(tuning.model):
         # the base's own tokenizer, as in the backends: Unsloth's may have another padding token
         tokenizer = transformers.AutoTokenizer.from_pretrained(tuning.model, revision=tuning.revision)
@@ -160,8 +160,8 @@ def select_training_dtype(tuning: CausalTuning) -> str:
     Raises:
         BadInput: this machine cannot train in the setting's type.
     """
-    device = fast_device()
-    fast = fast_dtype(device)
+    device = choose_device()
+    fast = choose_dtype(device)
     if tuning.dtype == "float16" and device == "cpu":
         raise BadInput("dtype float16 needs a GPU, and there is none; allowed are auto, float32, bfloat16")
     if tuning.dtype == "bfloat16" and device == "cuda" and fast == "float16":

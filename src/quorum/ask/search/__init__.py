@@ -1,1 +1,1 @@
-"""What may be shown beside a question, and how it is found."""
+"""Search solved questions and background texts."""

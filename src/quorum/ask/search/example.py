@@ -1,7 +1,7 @@
-"""A solved question as another may see it: its answer says the same text under the same letter.
+"""Reorder a solved example's choices so that its answer has the same letter as the equal choice of the question.
 
-Near-duplicates agree in the answer's text far more often than in its letter (CodeMMLU: 94 and 75 %). So where the
-answer is also one of the present question's options, the example's choices are put in the present question's order.
+Near-duplicates agree in the answer's text far more often than in its letter (CodeMMLU: 94 and 75 %). So if the
+answer is also one of the current question's options, the example's choices are put in the question's order.
 """
 
 import re
@@ -10,33 +10,33 @@ from dataclasses import replace
 
 from quorum.question import Question, fold_text
 
-_CITED_LETTER = re.compile(r"(?<![^\W_])[A-Z](?![^\W_])")  # "A and B": it would cite another choice elsewhere
+_CITED_LETTER = re.compile(r"(?<![^\W_])[A-Z](?![^\W_])")  # "A and B" would cite other choices after a reordering
 
 
 def make_example(example: Question, question: Question) -> Question:
-    """`example`, its choices in another order where its answer can be mapped by text to a choice of `question`.
+    """Return `example` with its choices in the order of `question`, as far as they have equal texts.
 
-    It stays as it is where the answer's text is not exactly one choice of each, where that choice has a letter that the
-    example has not, or where its choices or its rationale cite letters.
+    Returns `example` unchanged if the answer's text is not exactly one choice of both questions, if the example does
+    not have the answer's letter in `question`, or if the example's choices or rationale cite letters.
     """
-    if example.answer is None or not example.choices or _cites_letters(example):
+    if example.answer is None or not example.choices or _contains_cited_letter(example):
         return example
     texts = [fold_text(choice) for choice in example.choices]
-    asked = [fold_text(choice) for choice in question.choices]
-    said = texts[example.labels.index(example.answer)]
-    once = {text for text, count in Counter(texts).items() if count == 1 == asked.count(text)}
-    if said not in once or asked.index(said) >= len(texts):
+    targets = [fold_text(choice) for choice in question.choices]
+    answer = texts[example.labels.index(example.answer)]
+    unique = {text for text, count in Counter(texts).items() if count == 1 == targets.count(text)}
+    if answer not in unique or targets.index(answer) >= len(texts):
         return example
-    order: list[int | None] = [
-        texts.index(asked[place]) if place < len(asked) and asked[place] in once else None
-        for place in range(len(texts))
+    matches: list[int | None] = [
+        texts.index(targets[index]) if index < len(targets) and targets[index] in unique else None
+        for index in range(len(texts))
     ]
-    rest = (place for place in range(len(texts)) if place not in order)
-    places = [next(rest) if place is None else place for place in order]
-    choices = tuple(example.choices[place] for place in places)
-    return replace(example, choices=choices, answer=example.labels[asked.index(said)])
+    rest = (index for index in range(len(texts)) if index not in matches)
+    order = [next(rest) if match is None else match for match in matches]
+    choices = tuple(example.choices[index] for index in order)
+    return replace(example, choices=choices, answer=example.labels[targets.index(answer)])
 
 
-def _cites_letters(example: Question) -> bool:
-    written = (*(choice for choice in example.choices if " " in choice.strip()), example.rationale or "")
-    return any(_CITED_LETTER.search(text) for text in written)
+def _contains_cited_letter(example: Question) -> bool:
+    texts = (*(choice for choice in example.choices if " " in choice.strip()), example.rationale or "")
+    return any(_CITED_LETTER.search(text) for text in texts)

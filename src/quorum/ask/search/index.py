@@ -1,9 +1,8 @@
-"""Vectors on disk, and an index over them that fits their number.
+"""Store embeddings on disk and build a vector index over them.
 
-Embeddings are kept in shards of 10,000 as float16 .npy files, each named by the SHA-256 of the model's key and its
-texts: embedding that was killed goes on where it stood, a changed text makes one shard anew, another model all. The
-index over them is FAISS's own file, named by its kind and its shards; one whose build was killed is built anew. Nothing
-is pickled.
+Embeddings are stored in shards of 10,000 as float16 .npy files, each named by the SHA-256 of the model's key and its
+texts: an interrupted run continues with the next shard, a changed text recomputes one shard, another model all. The
+index over them is a FAISS file named by its kind and its shards; an interrupted build is repeated. Nothing is pickled.
 """
 
 import hashlib
@@ -21,55 +20,60 @@ from quorum.console import Progress
 from quorum.disk import fingerprint, replace_file
 from quorum.errors import BadInput
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> n unit vectors, one a row
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> n unit vectors (n, width)
 Shard = NDArray[np.float16]
 
 FLAT_UP_TO, HNSW_UP_TO = 100_000, 2_000_000  # vectors
 SHARD_SIZE = 10_000
-_LINKS, _BUILD_BREADTH, _SEARCH_BREADTH = 32, 80, 96  # of HNSW (Malkov and Yashunin, arXiv 1603.09320)
-_TRAINED_ON, _PROBED = (
-    64,
-    16,
-)  # of IVF: vectors a list that its centres are learnt from; one list in so many is searched
-_SUBVECTOR = 4  # dimensions that one byte of a product code stands for
-_REFINED = 10  # candidates a wanted one whose codes are replaced by the vectors on disk
+# HNSW: M, efConstruction and efSearch (Malkov and Yashunin, arXiv 1603.09320)
+_HNSW_LINKS, _BUILD_BREADTH, _SEARCH_BREADTH = 32, 80, 96
+_TRAINING_VECTORS = 64  # IVF: training vectors per inverted list
+_PROBE_DIVISOR = 16  # IVF: one list in this many is searched
+_SUBVECTOR = 4  # IVF-PQ: dimensions per byte of a product code
+_REFINE_FACTOR = 10  # IVF-PQ: candidates by code per hit, ranked again by their exact vectors
 
 
 class VectorIndex:
-    """The nearest of many unit vectors, by their cosine.
+    """Nearest-neighbour search over unit vectors by cosine.
 
-    Codes of IVF-PQ are coarse: ten times as many as are wanted are found by code, then ranked by their own vectors.
+    Codes of IVF-PQ are coarse: the search takes ten times as many candidates by code and ranks them by their vectors.
     """
 
     def __init__(self, index: Any, shards: Sequence[Shard], kind: IndexKind) -> None:
         self.index, self.shards, self.kind = index, shards, kind
 
     def search(self, queries: NDArray[np.float32], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Cosines and places of the nearest, best first: two arrays (queries, count); -1 where there are fewer."""
+        """Return the cosines and indices of the nearest vectors, best first.
+
+        Two arrays of shape (queries, count); the index is -1 where fewer were found.
+        """
         count = min(count, self.index.ntotal)
         if self.kind != "ivfpq":
             return cast(tuple[NDArray[np.float32], NDArray[np.int64]], self.index.search(queries, count))
-        places = self.index.search(queries, min(_REFINED * count, self.index.ntotal))[1]
-        exact = np.full(places.shape, -np.inf, dtype=np.float32)
-        for row, column in np.argwhere(places >= 0):
-            shard, place = divmod(int(places[row, column]), SHARD_SIZE)
-            exact[row, column] = queries[row] @ self.shards[shard][place].astype(np.float32)
+        indices = self.index.search(queries, min(_REFINE_FACTOR * count, self.index.ntotal))[1]
+        exact = np.full(indices.shape, -np.inf, dtype=np.float32)
+        for row, column in np.argwhere(indices >= 0):
+            shard, offset = divmod(int(indices[row, column]), SHARD_SIZE)
+            exact[row, column] = queries[row] @ self.shards[shard][offset].astype(np.float32)
         order = np.argsort(-exact, axis=1, kind="stable")[:, :count]
-        return np.take_along_axis(exact, order, axis=1), np.take_along_axis(places, order, axis=1)
+        return np.take_along_axis(exact, order, axis=1), np.take_along_axis(indices, order, axis=1)
 
 
-def index_kind(count: int) -> IndexKind:
-    """The kind for so many vectors: exact while that is cheap, a graph while it fits in memory, then lists of codes."""
+def choose_index_kind(count: int) -> IndexKind:
+    """Choose an index kind for `count` vectors: exact search while cheap, a graph while it fits in memory, then IVF-PQ.
+
+    The limits are `FLAT_UP_TO` and `HNSW_UP_TO`.
+    """
     if count <= FLAT_UP_TO:
         return "flat"
     return "hnsw" if count <= HNSW_UP_TO else "ivfpq"
 
 
-def model_key(model: str) -> str:
-    """What tells a model's embeddings from those of any other, or of the same one trained on.
+def make_model_key(model: str) -> str:
+    """Return a key that differs for models with different embeddings, also after further training.
 
-    A folder is known by the names and bytes of its files, wherever it lies (hidden ones aside: what a download notes);
-    a hub id by itself and the commit in the hub's cache, once it is loaded; any other name stands for itself.
+    For a folder: a hash of the names and bytes of its files, except hidden ones (download metadata). For a hub id: the
+    id and the commit in the hub's cache, once the model is loaded. For any other name: the name.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -77,10 +81,10 @@ def model_key(model: str) -> str:
     folder = Path(model)
     if model and folder.is_dir():
         names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        seen = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-        lines = "".join(f"{fingerprint(folder / name)}  {name.as_posix()}\n" for name in seen)
+        visible = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+        lines = "".join(f"{fingerprint(folder / name)}  {name.as_posix()}\n" for name in visible)
         return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
-    for name in (model, f"sentence-transformers/{model}"):  # a bare name is looked for there
+    for name in (model, f"sentence-transformers/{model}"):  # sentence-transformers completes bare names like this
         try:
             return f"{name}@{Path(snapshot_download(name, local_files_only=True)).name}"
         except (HFValidationError, LocalEntryNotFoundError):
@@ -96,32 +100,37 @@ def make_vector_index(
     kind: IndexKind | None = None,
     progress: Progress | None = None,
 ) -> VectorIndex:
-    """An index over the vectors of `texts`, built or, where `folder` has it already, opened.
+    """Build an index over the embeddings of `texts`, or open it if `folder` already has it.
 
-    Without a folder all stays in memory; in it, `model` (see `model_key`) tells one model's vectors from another's.
-    `kind` is chosen by the number of texts where it is None.
+    Args:
+        texts: The texts to embed.
+        embed: The sentence encoder.
+        model: The encoder's key in the folder; see `make_model_key`.
+        folder: Cache of embeddings and indexes; None keeps all in memory.
+        kind: Kind of index; None chooses by the number of texts.
+        progress: Called after each shard.
 
     Raises:
         BadInput: there are no texts.
     """
     shards, names = [], []
-    for batch in _batches(texts):
+    for batch in _split_batches(texts):
         name = hashlib.sha256("\0".join([model, *batch]).encode("utf-8", "surrogatepass")).hexdigest()
-        shards.append(_shard(batch, embed, folder and folder / f"{name[:32]}.npy"))
+        shards.append(_load_or_embed_shard(batch, embed, folder and folder / f"{name[:32]}.npy"))
         names.append(name)
         if progress is not None:
             progress(len(shards), len(shards))
     if not shards:
-        raise BadInput("an index needs texts, and there are none")
-    chosen = kind or index_kind(sum(map(len, shards)))
-    if folder is None or chosen == "flat":  # a flat index is its shards again: faster to fill than to keep twice
+        raise BadInput("cannot build a vector index: there are no texts")
+    chosen = kind or choose_index_kind(sum(map(len, shards)))
+    if folder is None or chosen == "flat":  # a flat index only repeats its shards: filling it is faster than loading
         return VectorIndex(build_index(shards, chosen), shards, chosen)
     name = hashlib.sha256(" ".join([chosen, *names]).encode()).hexdigest()
-    return VectorIndex(_kept_index(shards, chosen, folder / f"{name[:32]}.faiss"), shards, chosen)
+    return VectorIndex(_load_or_build_index(shards, chosen, folder / f"{name[:32]}.faiss"), shards, chosen)
 
 
 def build_index(shards: Sequence[Shard], kind: IndexKind) -> Any:
-    """A FAISS index over shards of vectors; what is learnt is learnt from vectors drawn from all of them, seed 1."""
+    """Build a FAISS index over shards of vectors; IVF kinds are trained on a random sample of all shards (seed 1)."""
     import faiss
 
     index: Any
@@ -130,21 +139,21 @@ def build_index(shards: Sequence[Shard], kind: IndexKind) -> Any:
         case "flat":
             index = faiss.IndexFlatIP(width)
         case "hnsw":
-            index = faiss.IndexHNSWFlat(width, _LINKS, faiss.METRIC_INNER_PRODUCT)
+            index = faiss.IndexHNSWFlat(width, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
             index.hnsw.efConstruction, index.hnsw.efSearch = _BUILD_BREADTH, _SEARCH_BREADTH
         case "ivf" | "ivfpq":
             lists = max(1, min(int(4 * math.sqrt(count)), count // 39))  # FAISS warns below 39 vectors a list
             codes = "Flat" if kind == "ivf" else f"PQ{width // _SUBVECTOR}"
             index = faiss.index_factory(width, f"IVF{lists},{codes}", faiss.METRIC_INNER_PRODUCT)
-            index.train(_drawn(shards, max(_TRAINED_ON * lists, 40 * 256)))
-            index.nprobe = max(1, lists // _PROBED)
+            index.train(_sample_vectors(shards, max(_TRAINING_VECTORS * lists, 40 * 256)))
+            index.nprobe = max(1, lists // _PROBE_DIVISOR)
     for shard in shards:
         index.add(shard.astype(np.float32))
     return index
 
 
-def _kept_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
-    """The index in a file, which is made first where it is not there; inverted lists stay on disk and are mapped."""
+def _load_or_build_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
+    """Load the index from a file, after building it if the file is missing; inverted lists are memory-mapped."""
     import faiss
 
     if not path.exists():
@@ -153,13 +162,13 @@ def _kept_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -> Any:
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP if kind.startswith("ivf") else 0)
 
 
-def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
-    left = iter(texts)
-    while batch := list(islice(left, SHARD_SIZE)):
+def _split_batches(texts: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(texts)
+    while batch := list(islice(remaining, SHARD_SIZE)):
         yield batch
 
 
-def _shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
+def _load_or_embed_shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
     if path is None:
         return embed(texts).astype(np.float16)
     if not path.exists():
@@ -168,9 +177,9 @@ def _shard(texts: Sequence[str], embed: Embed, path: Path | None) -> Shard:
     return cast(Shard, np.load(path, mmap_mode="r", allow_pickle=False))
 
 
-def _drawn(shards: Sequence[Shard], count: int) -> NDArray[np.float32]:
-    """About `count` vectors, as many from each shard in proportion to its size."""
+def _sample_vectors(shards: Sequence[Shard], count: int) -> NDArray[np.float32]:
+    """Draw about `count` vectors, from each shard in proportion to its size."""
     share = min(1.0, count / sum(map(len, shards)))
-    draw = np.random.default_rng(1)
-    picked = [shard[np.sort(draw.choice(len(shard), math.ceil(share * len(shard)), replace=False))] for shard in shards]
-    return np.concatenate(picked).astype(np.float32)
+    rng = np.random.default_rng(1)
+    sample = [shard[np.sort(rng.choice(len(shard), math.ceil(share * len(shard)), replace=False))] for shard in shards]
+    return np.concatenate(sample).astype(np.float32)

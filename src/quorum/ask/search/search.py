@@ -1,7 +1,7 @@
-"""Texts found by their words, by their meaning, or by both.
+"""Search texts by their words (BM25), by their embeddings, or by both.
 
-A search gives hits, best first. `similarity` lies between 0 (nothing in common) and 1, whatever the search, so that one
-floor serves all; `score` is what the ranking went by.
+A search returns hits, best first. `similarity` is between 0 (nothing in common) and 1 for every kind of search, so that
+one threshold fits all; `score` is the value that the hits are ranked by.
 """
 
 import hashlib
@@ -26,30 +26,30 @@ Rerank = Callable[[str, Sequence[str]], Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A text that was found: its place among those searched, from 0."""
+    """A text that was found; `index` is its position among the searched texts, from 0."""
 
-    place: int
+    index: int
     score: float
     similarity: float
 
 
 class Searcher(Protocol):
-    """Anything that finds texts."""
+    """A search over a fixed list of texts."""
 
-    def hits(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
-        """At most `count` hits for each query, best first."""
+    def search(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
+        """Return at most `count` hits for each query, best first."""
         ...
 
 
 class LexicalSearch:
-    """BM25 over words; needs no model. Equal scores go by place.
+    """BM25 over words, without a model; equal scores are ordered by index.
 
-    Similarity is the BM25 score as a share of what a text could get at most: every word of the query that stands in any
-    text, in plenty.
+    Similarity is the BM25 score as a share of the largest possible score for the query: each of its words that occurs
+    in any text adds at most its inverse document frequency.
     """
 
     def __init__(self, texts: Iterable[str], folder: Path | None = None) -> None:
-        """`folder` keeps the index under the fingerprint of its texts, in bm25s's own .npy and .json files."""
+        """Index `texts`; `folder` caches the index by the hash of its texts, in bm25s's own .npy and .json files."""
         from bm25s import BM25  # type: ignore[import-untyped]
 
         vocabulary, words, digest = {"": 0}, [], hashlib.sha256()
@@ -57,24 +57,24 @@ class LexicalSearch:
             words.append([vocabulary.setdefault(word, len(vocabulary)) for word in tokenize_words(text)])
             digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
         self.count = len(words)
-        kept = folder and folder / f"bm25-{digest.hexdigest()[:32]}"
-        if kept and kept.exists():
-            self.index: Any = BM25.load(kept, mmap=True, allow_pickle=False)
+        cached = folder and folder / f"bm25-{digest.hexdigest()[:32]}"
+        if cached and cached.exists():
+            self.index: Any = BM25.load(cached, mmap=True, allow_pickle=False)
             return
         self.index = BM25(method="lucene")
-        spoken = words if len(vocabulary) > 1 else [[0]]  # where no text has a word, bm25s would divide by 0
-        self.index.index((spoken, vocabulary), show_progress=False)
-        if kept:
-            part = kept.with_name(f"{kept.name}.part")
+        documents = words if len(vocabulary) > 1 else [[0]]  # if no text has a word, bm25s would divide by 0
+        self.index.index((documents, vocabulary), show_progress=False)
+        if cached:
+            part = cached.with_name(f"{cached.name}.part")
             shutil.rmtree(part, ignore_errors=True)
             self.index.save(part, show_progress=False, allow_pickle=False)
-            part.rename(kept)
+            part.rename(cached)
 
-    def hits(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
-        """At most `count` hits for each query; a text without a word of the query is none."""
-        return [self._hits(query, count) for query in queries]
+    def search(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
+        """Return at most `count` hits for each query; a hit shares at least one word with the query."""
+        return [self._search_one(query, count) for query in queries]
 
-    def _hits(self, query: str, count: int) -> list[Hit]:
+    def _search_one(self, query: str, count: int) -> list[Hit]:
         known = [
             self.index.vocab_dict[word]
             for word in dict.fromkeys(tokenize_words(query))
@@ -88,78 +88,85 @@ class LexicalSearch:
             least = np.partition(scores[found], -count)[-count]
             found = found[scores[found] >= least]
         best = found[np.lexsort((found, -scores[found]))][:count].tolist()
-        most = sum(map(self._weight, known))
-        return [Hit(place, float(scores[place]), float(scores[place]) / most) for place in best]
+        largest = sum(map(self._compute_max_weight, known))
+        return [Hit(index, float(scores[index]), float(scores[index]) / largest) for index in best]
 
-    def _weight(self, word: int) -> float:
-        """The most that a word can add to a score: its inverse document frequency, as Lucene counts it."""
+    def _compute_max_weight(self, word: int) -> float:
+        """Return the most that a word can add to a score: its inverse document frequency by Lucene's formula."""
         starts = self.index.scores["indptr"]
-        having = int(starts[word + 1] - starts[word])
-        return math.log(1 + (self.count - having + 0.5) / (having + 0.5))
+        documents = int(starts[word + 1] - starts[word])
+        return math.log(1 + (self.count - documents + 0.5) / (documents + 0.5))
 
 
 class DenseSearch:
-    """The cosine of embeddings; equal cosines go by place where the index is a flat one."""
+    """Search by the cosine of embeddings; with a flat index equal cosines are ordered by index."""
 
     def __init__(self, index: VectorIndex, embed: Embed) -> None:
         self.index, self.embed = index, embed
 
-    def hits(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
-        """At most `count` hits for each query, each with a cosine above 0."""
+    def search(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
+        """Return at most `count` hits for each query, each with a cosine above 0."""
         if not queries or not count:
             return [[] for _ in queries]
-        cosines, places = self.index.search(np.asarray(self.embed(queries), dtype=np.float32), count)
+        cosines, indices = self.index.search(np.asarray(self.embed(queries), dtype=np.float32), count)
         return [
-            [Hit(place, cosine, min(1.0, cosine)) for cosine, place in zip(row, at, strict=True) if place >= 0 < cosine]
-            for row, at in zip(cosines.tolist(), places.tolist(), strict=True)
+            [Hit(index, cosine, min(1.0, cosine)) for cosine, index in zip(*row, strict=True) if index >= 0 < cosine]
+            for row in zip(cosines.tolist(), indices.tolist(), strict=True)
         ]
 
 
 def fuse_rankings(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """One ranking out of several, by the sum of 1 / (60 + rank); the best similarity stays, equal sums go by place."""
+    """Merge rankings by the sum of 1 / (60 + rank); keep the best similarity, order equal sums by index."""
     score: dict[int, float] = {}
     similarity: dict[int, float] = {}
     for ranking in rankings:
         for rank, hit in enumerate(ranking, 1):
-            score[hit.place] = score.get(hit.place, 0.0) + 1 / (RANK_CONSTANT + rank)
-            similarity[hit.place] = max(hit.similarity, similarity.get(hit.place, 0.0))
+            score[hit.index] = score.get(hit.index, 0.0) + 1 / (RANK_CONSTANT + rank)
+            similarity[hit.index] = max(hit.similarity, similarity.get(hit.index, 0.0))
     return sorted(
-        (Hit(place, score[place], similarity[place]) for place in score), key=lambda hit: (-hit.score, hit.place)
+        (Hit(index, score[index], similarity[index]) for index in score), key=lambda hit: (-hit.score, hit.index)
     )
 
 
 def rerank_hits(query: str, hits: Sequence[Hit], texts: Sequence[str], rerank: Rerank) -> list[Hit]:
-    """The hits in the order of a cross-encoder's scores for their `texts`; equal scores keep their order."""
+    """Sort hits by a cross-encoder's scores for their `texts`; equal scores keep their order."""
     scores = rerank(query, texts) if hits else []
     scored = [replace(hit, score=float(score)) for hit, score in zip(hits, scores, strict=True)]
     return sorted(scored, key=lambda hit: -hit.score)
 
 
 class SearchIndex:
-    """Texts, and one or several searches over them whose rankings are fused and, with a cross-encoder, put in order."""
+    """One or several searches over the same texts; their rankings are fused and optionally reranked."""
 
     def __init__(self, texts: Sequence[str], searches: Sequence[Searcher], floor: float = 0.0) -> None:
         self.texts, self.searches, self.floor = texts, searches, floor
 
-    def best(
+    def search(
         self, queries: Sequence[str], count: int, hidden: Sequence[Collection[int]], rerank: Rerank | None = None
     ) -> list[list[Hit]]:
-        """At most `count` hits for each query, best first, none among the places that are `hidden` from it.
+        """Return at most `count` hits for each query, best first.
 
-        A hit is at least as similar as the floor; an empty query has none.
+        Args:
+            queries: The texts to search for; an empty query has no hits.
+            count: Hits per query.
+            hidden: For each query, the indices of texts that must not be hits.
+            rerank: A cross-encoder that reorders the best hits.
+
+        Returns:
+            One list per query; every hit has at least the similarity `floor`.
         """
         if not self.texts or not count:
             return [[] for _ in queries]
-        pool = max(POOL, count) + max(map(len, hidden), default=0)  # so many are left, whatever is hidden
-        found = [search.hits(queries, pool) for search in self.searches]
+        pool = max(POOL, count) + max(map(len, hidden), default=0)  # enough hits are left after hiding
+        results = [searcher.search(queries, pool) for searcher in self.searches]
         ranked = []
-        for place, query in enumerate(queries):
-            open_hits = [
-                [hit for hit in hits[place] if hit.place not in hidden[place] and hit.similarity >= self.floor]
-                for hits in found
+        for row, query in enumerate(queries):
+            rankings = [
+                [hit for hit in hits[row] if hit.index not in hidden[row] and hit.similarity >= self.floor]
+                for hits in results
             ]
-            best = fuse_rankings(open_hits) if len(open_hits) > 1 else open_hits[0]
+            best = fuse_rankings(rankings) if len(rankings) > 1 else rankings[0]
             if rerank is not None:
-                best = rerank_hits(query, best[:POOL], [self.texts[hit.place] for hit in best[:POOL]], rerank)
+                best = rerank_hits(query, best[:POOL], [self.texts[hit.index] for hit in best[:POOL]], rerank)
             ranked.append(best[:count] if query else [])
         return ranked

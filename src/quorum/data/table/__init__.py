@@ -1,1 +1,1 @@
-"""A question file as it was found: its cells, columns, choices and answers."""
+"""Parse the cells, columns, choices and answers of a question file."""

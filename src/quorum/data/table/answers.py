@@ -1,4 +1,4 @@
-"""How a file writes its answers: decided once for the whole file, never guessed."""
+"""Detect how a file encodes its answers, once for the whole file and without guessing, and parse them."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from quorum.errors import BadInput
 from quorum.question import MOST_CHOICES, fold_text, letters
 
 _YES_NO = {"yes": True, "true": True, "no": False, "false": False}
-_INDEX = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 where a cell of the column is empty
+_INDEX = re.compile(r"\d{1,3}(?=(\.0)?$)", re.ASCII)  # data frames write 2 as 2.0 if the column has an empty cell
 _SPOKEN_LETTER = re.compile(
     r"\W*(?:(?:the )?(?:correct |right )?(?:answer|ans|option|choice|label|key)(?: is)?[\s:=.-]*)?\W*([A-Z])\W*",
     re.IGNORECASE,
@@ -18,7 +18,7 @@ _SPOKEN_LETTER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class AnswerKey:
-    """A row's answer as it is written, its choices' texts, and the labels that the file itself gives them, if any."""
+    """A row's answer as written, its choices' texts, and the labels that the file gives to the choices, if any."""
 
     raw: str
     texts: tuple[str, ...]
@@ -26,10 +26,10 @@ class AnswerKey:
 
 
 def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
-    """The kind by which most of the answers are answers; among kinds that do equally, the first that `_KINDS` lists.
+    """Return the kind that fits most of the answers; a tie goes to the first in `_KINDS`.
 
     Raises:
-        BadInput: two kinds do equally, but do not mean the same.
+        BadInput: two kinds fit equally many answers but give different labels.
     """
     meant = {kind: [place(key) for key in keys] for kind, place in _KINDS.items()}
     fits = {kind: sum(found is not None for found in places) for kind, places in meant.items()}
@@ -40,27 +40,27 @@ def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
     if most and rivals:
         both = " and as ".join((best, *rivals))
         raise BadInput(
-            f"{where}: {most} of {len(keys)} answers can be read as {both}, which do not mean the same; "
-            f'say which in the layout: answer_kind = "{best}"'
+            f"{where}: {most} of {len(keys)} answers can be read as {both}, with different results; "
+            f'set the kind in the layout: answer_kind = "{best}"'
         )
     return best
 
 
 def parse_answer(kind: AnswerKind, key: AnswerKey) -> str | None:
-    """The canonical label (A, B …) of a row's answer, or None where there is no such choice."""
+    """Return the canonical label (A, B …) of a row's answer, or None if there is no such choice."""
     place = _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
     return None if place is None else letters(len(key.texts))[place]
 
 
 def parse_spoken_label(raw: str, texts: Sequence[str]) -> str | None:
-    """The label that an answer plainly means though it is written otherwise: "ANSWER: C", "(c)", or a choice's text."""
+    """Return the label of an answer like "ANSWER: C", "(c)" or a choice's text; None if its meaning is not clear."""
     match = _SPOKEN_LETTER.fullmatch(raw.strip()) if len(raw) < 100 else None
     label = parse_answer("letter", AnswerKey(match[1], tuple(texts))) if match else None
     return label or parse_answer("text", AnswerKey(raw, tuple(texts)))
 
 
 def is_yes_or_no(raw: str) -> bool:
-    """Whether an answer is yes, no, true or false."""
+    """Return whether an answer is yes, no, true or false."""
     return fold_text(raw) in _YES_NO
 
 
@@ -84,7 +84,7 @@ def _place_from(first: int) -> Callable[[AnswerKey], int | None]:
 
 
 def _text_place(key: AnswerKey) -> int | None:
-    """The choice with this very text (the first of equal ones), else the only one but for case and blanks."""
+    """Return the first choice with exactly this text, or the only one that differs just in case and white space."""
     if key.raw.strip() and key.raw in key.texts:
         return key.texts.index(key.raw)
     same = [place for place, text in enumerate(key.texts) if text and fold_text(text) == fold_text(key.raw)]
@@ -93,8 +93,8 @@ def _text_place(key: AnswerKey) -> int | None:
 
 def _yes_no_place(key: AnswerKey) -> int | None:
     meant = _YES_NO.get(fold_text(key.raw))
-    said = [_YES_NO.get(fold_text(text)) for text in key.texts]
-    return said.index(meant) if meant is not None and said.count(meant) == 1 else None
+    meanings = [_YES_NO.get(fold_text(text)) for text in key.texts]
+    return meanings.index(meant) if meant is not None and meanings.count(meant) == 1 else None
 
 
 _KINDS: Mapping[AnswerKind, Callable[[AnswerKey], int | None]] = {

@@ -1,4 +1,4 @@
-"""A file as it stands: its columns and rows, each cell as found, before anybody asks what it means."""
+"""Read the columns and rows of a file with their cells as they are, before any interpretation."""
 
 import codecs
 import io
@@ -14,18 +14,21 @@ import polars as pl
 
 from quorum.errors import BadInput, list_some
 
-# text, or what JSON and Parquet nest: lists and dicts; numbers of CSV and JSON are the text that stands in the file
+# text, or the lists and dicts of JSON and Parquet; numbers of CSV and JSON keep their text in the file
 Cell = Any
 Line = tuple[str | None, ...]  # of a CSV file; None is an empty cell
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell one, UTF-8 can not
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can contain one, UTF-8 cannot
 
 
 @dataclass(frozen=True, slots=True)
 class RawTable:
-    """`rows[0]` is row 1, the first below the header; a cell that a row lacks is not in its dict. `header` is
-    false where a CSV file has none: its columns are column_1, column_2 …"""
+    """The columns and rows of a file.
+
+    `rows[0]` is row 1, the first below the header; a row's dict lacks its missing cells. `header` is false for a CSV
+    file without a header, whose columns are column_1, column_2 …
+    """
 
     columns: tuple[str, ...]
     rows: list[dict[str, Cell]]
@@ -33,12 +36,12 @@ class RawTable:
 
 
 def read_raw_table(path: Path, has_header: Callable[[Sequence[Line]], bool] = lambda lines: True) -> RawTable:
-    """The columns and rows of a CSV, TSV, JSON, JSON lines or Parquet file, by its suffix.
+    """Read the columns and rows of a CSV, TSV, JSON, JSON lines or Parquet file, by its suffix.
 
-    `has_header` is shown the lines of a CSV file, blank ones left out, and says whether the first is a header.
+    `has_header` takes the non-empty lines of a CSV file and returns whether the first one is a header.
 
     Raises:
-        BadInput: an unknown suffix, an empty file, or bytes that are not of this format.
+        BadInput: an unknown suffix, an empty file, or a file that does not have the format of its suffix.
     """
     match path.suffix.lower():
         case ".csv":
@@ -55,7 +58,7 @@ def read_raw_table(path: Path, has_header: Callable[[Sequence[Line]], bool] = la
 
 
 def cell_at(row: Mapping[str, Cell], column: str) -> Cell:
-    """The cell of a column; `question.stem` is the entry `stem` of the dict in column `question`."""
+    """Return the cell of a column; `question.stem` is the entry `stem` of the dict in column `question`."""
     if column in row:
         return row[column]
     outer, dot, inner = column.partition(".")
@@ -64,7 +67,7 @@ def cell_at(row: Mapping[str, Cell], column: str) -> Cell:
 
 
 def cell_text(cell: Cell) -> str:
-    """A cell as text: empty where there is nothing, or a list or dict. Half a surrogate pair becomes U+FFFD."""
+    """Return a cell as text: empty for a missing cell, a list or a dict; a lone surrogate becomes U+FFFD."""
     if cell is None or isinstance(cell, list | dict) or cell != cell:  # NaN is not itself
         return ""
     if isinstance(cell, bool):
@@ -73,10 +76,10 @@ def cell_text(cell: Cell) -> str:
 
 
 def parse_json(text: str) -> Cell:
-    """JSON with each number as the text that stands there ("1.10" stays), NaN as nothing.
+    """Parse JSON and keep the text of each number ("1.10" stays "1.10"); NaN becomes None.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply.
+        ValueError: the text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text, parse_int=str, parse_float=str, parse_constant=lambda _: None)
@@ -99,9 +102,9 @@ def _file_text(path: Path) -> str:
 
 
 def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]], bool]) -> RawTable:
-    """Everything is text. Polars keeps CR, CRLF and CRCRLF inside quotes as they are (tested against Python's csv)."""
+    """Read a CSV file with all cells as text; Polars keeps CR, CRLF and CRCRLF inside quotes (tested against csv)."""
     text = _file_text(path)
-    eol = "\n" if "\n" in text else "\r"  # lines of an old Mac end in CR alone
+    eol = "\n" if "\n" in text else "\r"  # lines of classic Mac files end in CR alone
     try:
         frame = pl.read_csv(
             io.BytesIO(text.encode()), has_header=False, infer_schema=False, separator=separator, eol_char=eol
@@ -116,17 +119,17 @@ def _csv_sheet(path: Path, separator: str, has_header: Callable[[Sequence[Line]]
         raise BadInput(f"{path}: the file is empty")
     header = has_header(lines)
     columns = [cell.strip() if header and cell else "" for cell in lines[0]]
-    # a blank name first is a data frame's index; elsewhere, and without a header, a column goes by its number
+    # an empty first name is a data frame's index; other unnamed columns, or all without a header, get a number
     columns[header:] = [name or f"column_{number}" for number, name in enumerate(columns[header:], header + 1)]
     twice = [repr(name) for name, count in Counter(columns).items() if count > 1]
     if twice:
-        raise BadInput(f"{path}: column {list_some(twice)} stands more than once")
+        raise BadInput(f"{path}: column names have to be unique; found more than once: {list_some(twice)}")
     rows = [dict(zip(columns, line, strict=True)) for line in lines[header:]]
     return RawTable(tuple(columns), rows, header)
 
 
 def _json_lines(path: Path) -> Iterator[Cell]:
-    # not splitlines(): U+2028 and U+0085 may stand inside a JSON text
+    # not splitlines(): a JSON text may contain U+2028 and U+0085
     for number, line in enumerate(_file_text(path).split("\n"), 1):
         if line.strip():
             try:
@@ -136,25 +139,25 @@ def _json_lines(path: Path) -> Iterator[Cell]:
 
 
 def _json_rows(path: Path) -> list[Cell]:
-    """The rows of a JSON file: an array of them, or an object id -> row (the id goes into column "id")."""
+    """Read the rows of a JSON file: an array of rows, or an object id -> row (the id becomes column "id")."""
     text = _file_text(path)
     try:
         document = parse_json(text)
     except ValueError as error:
         if text.lstrip().startswith("{"):
-            return list(_json_lines(path))  # many a .json holds JSON lines
+            return list(_json_lines(path))  # many .json files contain JSON lines
         raise BadInput(f"{path}: not JSON: {error}") from None
     if isinstance(document, dict) and document and all(isinstance(row, dict) for row in document.values()):
         return [{"id": id} | row for id, row in document.items()]
     if not isinstance(document, list):
-        raise BadInput(f"{path}: neither an array of rows nor an object of id -> row")
+        raise BadInput(f"{path}: expected a JSON array of rows, or an object of id -> row")
     return document
 
 
 def _json_sheet(rows: Sequence[Cell], path: Path) -> RawTable:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise BadInput(f"{path}, row {number}: found {str(row)[:40]!r}, where an object is expected")
+            raise BadInput(f"{path}, row {number}: found {str(row)[:40]!r}; expected an object")
     return RawTable(tuple(dict.fromkeys(name for row in rows for name in row)), list(rows))
 
 

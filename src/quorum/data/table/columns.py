@@ -1,4 +1,4 @@
-"""Which column is what: named in TOML, or found by the columns' names."""
+"""Find the role of each column: set in the layout, or detected by its name."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-# In order of preference, as `_plain_name` writes them.
+# In order of preference, in the form of `_plain_name`.
 COLUMN_NAMES = {
     "id": _names("id taskid questionid qid rowid uid uuid exampleid idx ind index"),
     "question": _names(
@@ -39,10 +39,10 @@ _SPLIT_SUFFIX = re.compile(r"[_-](test|dev|val|valid|validation|train)$")
 
 
 def find_layout(given: Layout, sheet: RawTable, where: str) -> Layout:
-    """The layout of a sheet: what `given` names stands, the rest is found; None is what the sheet does not have.
+    """Return the layout of a table: roles set in `given` are kept, the others detected, missing ones are None.
 
     Raises:
-        BadInput: a named column does not exist, no column is a question's, the choices' columns can not be told.
+        BadInput: a column named in `given` does not exist, no question column is found, or the choices are ambiguous.
     """
     columns = _all_columns(sheet)
     named = (given.id, given.question, given.answer, given.subject, given.group, given.context, given.rationale)
@@ -59,7 +59,7 @@ def find_layout(given: Layout, sheet: RawTable, where: str) -> Layout:
         roles[role] = getattr(given, role) or next((by_name[name] for name in names if name in by_name), None)
     if roles["question"] is None:
         raise BadInput(
-            f"{where}: no column holds the question; found {_shown(columns)}; looked for "
+            f"{where}: no question column among {_shown(columns)}; expected one of "
             f'{", ".join(COLUMN_NAMES["question"])}; name it in the layout: question = "…"'
         )
     roles["id"] = roles["id"] or _other_id(columns)
@@ -68,10 +68,10 @@ def find_layout(given: Layout, sheet: RawTable, where: str) -> Layout:
 
 
 def is_headerless(lines: Sequence[Line]) -> bool:
-    """Whether a CSV file's lines are like MMLU's: question, choices, letter, and no header above them.
+    """Return whether a CSV file has lines like MMLU's (question, choices, letter) and no header.
 
-    So it is where no name in the first line is one of a question column, and every line (that one too) ends with a
-    letter which one of its choices has.
+    True if the first line has no known name of a question column, and every line, the first included, ends with the
+    letter of one of its choices.
     """
     names = {_plain_name(cell) for cell in lines[0] if cell}
     labels = ascii_uppercase[: max(0, len(lines[0]) - 2)]
@@ -81,12 +81,12 @@ def is_headerless(lines: Sequence[Line]) -> bool:
 
 
 def guess_subject(stem: str) -> str:
-    """What a file of one subject is called: `anatomy_test` is "anatomy"."""
+    """Return the subject in a file's name: "anatomy" for `anatomy_test`."""
     return _SPLIT_SUFFIX.sub("", stem)
 
 
 def _all_columns(sheet: RawTable) -> list[str]:
-    """The columns, and the entries of columns that hold dicts: question, question.stem …"""
+    """List the columns and the entries of columns with dicts: question, question.stem …"""
     columns = dict.fromkeys(sheet.columns)
     for row in sheet.rows:
         for column, cell in row.items():
@@ -96,7 +96,7 @@ def _all_columns(sheet: RawTable) -> list[str]:
 
 
 def _plain_name(column: str) -> str:
-    """A column's name as it is compared: "Option A", "option_a" and "OptionA" are one."""
+    """Return a column's name for comparison: "Option A", "option_a" and "OptionA" are equal."""
     return re.sub(r"[\s_-]", "", column.casefold())
 
 
@@ -105,15 +105,15 @@ def _shown(columns: Iterable[str]) -> str:
 
 
 def _other_id(columns: Sequence[str]) -> str | None:
-    """The first column if it is called …_id or has no name (a data frame's index)."""
+    """Return the first column if its name ends in _id or is empty (a data frame's index)."""
     first = columns[0]
     return first if re.fullmatch(r".*[_\s-]id", first, re.IGNORECASE) or _plain_name(first) in _UNNAMED else None
 
 
 def _headerless(given: Layout, columns: list[str], where: str) -> Layout:
-    """Question, choices, answer, by position."""
+    """Assign question, choices and answer by position."""
     if len(columns) < 3:
-        raise BadInput(f"{where}: {len(columns)} columns without a header; expected are question, choices, answer")
+        raise BadInput(f"{where}: found {len(columns)} columns without a header; expected question, choices, answer")
     return replace(
         given,
         question=given.question or columns[0],
@@ -125,7 +125,7 @@ def _headerless(given: Layout, columns: list[str], where: str) -> Layout:
 def _choice_columns(
     given: Layout, columns: Sequence[str], by_name: dict[str, str], taken: set[str], where: str
 ) -> tuple[str, ...]:
-    """One column that holds lists, or the columns of A, B, C … in this order; empty for open questions."""
+    """Return one column of lists, or the columns of A, B, C … in this order; empty for open questions."""
     if given.choices is not None:
         return given.choices
     lists = [by_name[name] for name in CHOICE_LISTS if name in by_name and by_name[name] not in taken]
@@ -144,7 +144,7 @@ def _choice_columns(
 
 
 def _in_order(series: dict[str, str]) -> tuple[str, ...]:
-    """The columns of a series that begins with a, 0 or 1 and has no gap; else none."""
+    """Return the columns of a series that begins with a, 0 or 1 and has no gap; otherwise none."""
     labels = sorted(series, key=lambda label: (len(label), label))
     first = labels[0]
     if first not in ("a", "0", "1"):

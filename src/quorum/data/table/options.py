@@ -1,4 +1,4 @@
-"""What may be chosen: the choices in a cell, whatever their spelling, and what choices say of each other."""
+"""Parse the choices in a cell, in all known spellings, and find choices that refer to other choices."""
 
 import ast
 import io
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from quorum.data.table.cells import Cell, cell_text, parse_json
 from quorum.question import MOST_CHOICES, fold_text, letters
 
-# of a list literal; hostile input ends here
+# limits for a list literal, against hostile input
 MOST_CHARACTERS = 200_000
 MOST_ITEMS = 1_000
 
@@ -28,20 +28,20 @@ _CITES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ParsedChoices:
-    """The texts of a row's choices, in order, and the labels that the file itself gives them, where it does."""
+    """The texts of a row's choices in order, and their labels in the file, if any."""
 
     texts: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
 
 
 def parse_choices(cell: Cell) -> ParsedChoices:
-    """The choices that one cell holds.
+    """Parse the choices in one cell.
 
-    Understood are a list of texts; a list of {text, label}; {text: [...], label: [...]}; {label: text}; and the text of
-    one of these as JSON or as a Python literal (with or without numpy's `array(...)`), parsed and never evaluated.
+    Accepts a list of texts; a list of {text, label}; {text: [...], label: [...]}; {label: text}; and any of these
+    written as JSON or as a Python literal (with or without numpy's `array(...)`), which is parsed but never evaluated.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the cell has none of these forms.
     """
     if isinstance(cell, str):
         cell = _literal(cell.strip()) if cell.strip() else None
@@ -56,11 +56,11 @@ def parse_choices(cell: Cell) -> ParsedChoices:
         case dict():
             present = {label: text for label, text in cell.items() if text is not None}
             return _labelled(_texts(list(present.values())), tuple(map(str, present)))
-    raise ValueError(f"{cell_text(cell)[:40]!r} is no list of choices")
+    raise ValueError(f"{cell_text(cell)[:40]!r} is not a list of choices")
 
 
 def strip_own_letters(texts: Sequence[str]) -> tuple[str, ...]:
-    """The texts without "A)", "B)" … (even twice) where each of them begins with its own letter; else as they are."""
+    """Remove "A)", "B)" … (also repeated) if every text begins with its own letter; otherwise return the texts."""
     if not 2 <= len(texts) <= MOST_CHOICES:
         return tuple(texts)
     pairs = zip(letters(len(texts)), texts, strict=True)
@@ -71,12 +71,12 @@ def strip_own_letters(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def is_all_or_none(choice: str) -> bool:
-    """Whether a choice is like "all of the above" or "none of these": it speaks of the others, and has to stay last."""
+    """Return whether a choice is like "all of the above" or "none of these"; such a choice has to be last."""
     return _ALL_OR_NONE.match(fold_text(choice)) is not None
 
 
 def cites_letters(choice: str, labels: Sequence[str]) -> bool:
-    """Whether a choice is like "Both A and C": it names other choices by their labels, so these can not be permuted."""
+    """Return whether a choice cites other labels, like "Both A and C"; its question cannot be shuffled."""
     text = fold_text(choice)
     if _CITES.fullmatch(text) is None:
         return False
@@ -91,7 +91,7 @@ def _choices_listed(items: list[Cell]) -> ParsedChoices:
 
 
 def _labelled(texts: tuple[str, ...], labels: tuple[str, ...]) -> ParsedChoices:
-    """In the order of the labels where these are a run like A, B, C or 1, 2, 3, so that "B" stays the second."""
+    """Sort the choices by their labels, so that "B" is the second; without unique labels keep the order."""
     labels = tuple(label.strip() for label in labels)
     if len(labels) != len(texts) or len(set(labels)) < len(labels):
         return ParsedChoices(texts)
@@ -102,14 +102,14 @@ def _labelled(texts: tuple[str, ...], labels: tuple[str, ...]) -> ParsedChoices:
 
 def _texts(items: Sequence[Cell]) -> tuple[str, ...]:
     if any(isinstance(item, list | dict) for item in items):
-        raise ValueError("a choice is itself a list")
+        raise ValueError("a choice is a list or dict")
     return tuple(map(cell_text, items))
 
 
 def _literal(text: str) -> Cell:
-    """A list or dict from its text: JSON, or else a Python literal."""
+    """Parse a list or dict from its text, as JSON or as a Python literal."""
     if not text.startswith(("[", "(", "{", "array(")) or len(text) > MOST_CHARACTERS:
-        raise ValueError(f"{text[:40]!r} is no list of choices")
+        raise ValueError(f"{text[:40]!r} is not a list of choices")
     try:
         return parse_json(text)
     except ValueError:
@@ -117,7 +117,7 @@ def _literal(text: str) -> Cell:
     try:
         return _plain(ast.parse(text, mode="eval").body, text)
     except (SyntaxError, ValueError, MemoryError, RecursionError, tokenize.TokenError):
-        raise ValueError(f"{text[:40]!r} is no list of choices") from None
+        raise ValueError(f"{text[:40]!r} is not a list of choices") from None
 
 
 def _plain(node: ast.expr, source: str) -> Cell:
@@ -141,7 +141,7 @@ def _plain(node: ast.expr, source: str) -> Cell:
 
 
 def _adjacent(node: ast.expr, source: str) -> list[Cell]:
-    """A list's item; several where numpy printed texts without commas, which Python would glue together."""
+    """Return the items of a list element: several if numpy printed texts without commas, which Python would join."""
     if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or not _GLUED.search(source):
         return [_plain(node, source)]
     segment = ast.get_source_segment(source, node) or ""

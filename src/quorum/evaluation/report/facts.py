@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from quorum.ballot import Ballot, heaviest, is_right
 from quorum.evaluation.compare import Comparison, PairedDifference, compare_runs
 from quorum.evaluation.ledger import Board, Entry
-from quorum.evaluation.metrics import Score, SubjectScore, question_value, score_answers
+from quorum.evaluation.metrics import Score, SubjectScore, score_answers
 from quorum.evaluation.shakeup import Parts, Shakeup, estimate_shakeup
-from quorum.files.answers import ranked
 from quorum.files.solution import make_solution
 from quorum.judge.calibrate import Bin, expected_calibration_error, reliability_bins
 from quorum.judge.letter_prior import count_letter_shares
-from quorum.question import Ballot, Question
+from quorum.question import Question
 
 MOST_RUNS = 20  # that are looked at question by question, the best
 
@@ -200,7 +200,7 @@ def _letter_rows(runs: Sequence[RunAnswers], questions: Sequence[Question]) -> t
 
 def _agreements(members: Sequence[RunAnswers]) -> tuple[Agreement, ...]:
     """Every pair of members, those that agree most first."""
-    said = {run.name: {id: ranked(ballot)[0] for id, ballot in run.ballots.items() if ballot} for run in members}
+    said = {run.name: {id: heaviest(ballot) for id, ballot in run.ballots.items() if ballot} for run in members}
     found = []
     for one, other in combinations(said, 2):
         both = said[one].keys() & said[other].keys()
@@ -217,7 +217,7 @@ def _vote_gain(
         return None
     solution = make_solution(questions)
     pairs = [compare_runs({run.name: run.sent, one.name: one.sent}, solution, metric).pairs[0] for one in own]
-    reached = [any(_has_right(one.sent[question.id], question) for one in own) for question in questions]
+    reached = [any(is_right(one.sent[question.id], question.answer or "") for one in own) for question in questions]
     return VoteGain(run.name, tuple(pairs), sum(reached) / len(reached))
 
 
@@ -233,7 +233,7 @@ def _reliability(run: RunAnswers, questions: Sequence[Question]) -> Reliability 
 
 
 def _answered(runs: Sequence[RunAnswers], question: Question) -> QuestionAnswers:
-    sent = tuple(next(iter(ranked(run.sent[question.id])), "") for run in runs)
+    sent = tuple(heaviest(ballot) if (ballot := run.sent[question.id]) else "" for run in runs)
     read = tuple(bool(run.ballots.get(question.id)) for run in runs)
     own = [label for label, by_itself in zip(sent, read, strict=True) if by_itself]
     wrong = Counter(label for label in own if label != question.answer)
@@ -244,7 +244,3 @@ def _answered(runs: Sequence[RunAnswers], question: Question) -> QuestionAnswers
 def _hardest_first(one: QuestionAnswers) -> tuple[int, int, str]:
     """Fewest runs right; of equal ones that on which most runs agree in being wrong: its gold may be what is wrong."""
     return one.hits, -one.rival_votes, one.question.id
-
-
-def _has_right(ballot: Ballot, question: Question) -> bool:
-    return question_value(ballot, question.answer or "", "accuracy") == 1.0

@@ -1,113 +1,128 @@
-"""Several runs' ballots into one: the majority, the mean of probabilities, the sum of log-probabilities.
+"""Combine several runs' ballots into one per question: votes, mean probabilities, or summed log-probabilities.
 
-Frames have the columns of an answers file: run, id, label, weight. What comes out is one ballot a question, its weights
-summing to 1 and its labels heaviest first; a question that no run could read stays one row with a null label. Unread
-ballots count as none. One run is a vote of one.
+Frames have the columns of an answers file: run, id, label, weight. Every function returns one ballot per question, with
+weights that sum to 1 and the heaviest label first; a question that no run could read keeps one row with a null label.
+Unread ballots do not count. A vote over one run is allowed.
 
-A tie goes to the label that the earliest run chose, runs standing in the order of `weights` or, without them, in which
-the frame first names them: that label weighs a billionth more, so whoever ranks a ballot later breaks the tie alike.
+A tie goes to the label that the earliest run chose. Runs are in the order of `weights`, or without them in the order in
+which the frame names them first. That label weighs a billionth more, so that later rankings of the ballot break the tie
+the same way.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
+from typing import Literal
 
 import polars as pl
 
-TIE_BREAK = 1e-9  # of one vote
-SMALLEST_PROBABILITY = 0.01  # no run can rule a label out alone: logarithms take this for all that is less
-LOG_DEPTH = -log(SMALLEST_PROBABILITY)
+from quorum.ballot import PROBABILITY_FLOOR
 
-# two places in one number, on which Polars groups with far less time and memory than on two columns
+# How ballots are added up: one vote for the heaviest label, probabilities, or log-probabilities.
+Pool = Literal["votes", "mean", "log"]
+
+TIE_BREAK = 1e-9  # of one vote
+POOLING_FLOOR = 0.01  # smaller probabilities count as this one in a sum of logarithms: no run rules a label out alone
+POOLING_DEPTH = -log(POOLING_FLOOR)
+
+# Two indices in one number: Polars groups by it in far less time and memory than by two columns.
 _BALLOT = pl.col("id").cast(pl.UInt64) * 2**32 + pl.col("run")
 _CHOICE = pl.col("id").cast(pl.UInt64) * 2**32 + pl.col("label")
 
 
 @dataclass(frozen=True, slots=True)
-class _Voices:
-    """Ballots whose id, label and run are places in lists; `votes` of `rows` is what the run's voice counts."""
+class _CodedAnswers:
+    """Answers whose id, label and run are indices; `votes` in `rows` is the weight of the run."""
 
     ids: pl.Series
     labels: pl.Series
     rows: pl.DataFrame
 
 
+def pool_ballots(
+    answers: pl.DataFrame, pool: Pool, weights: Mapping[str, float] | None = None, run: str = "vote"
+) -> pl.DataFrame:
+    """Combine ballots by the named pool; a run that `weights` does not name has no vote, without weights each has one.
+
+    Returns:
+        A frame of run (named `run`), id, label, weight.
+    """
+    match pool:
+        case "votes":
+            return vote_majority(answers, weights, run)
+        case "mean":
+            return average_probabilities(answers, weights, run)
+        case "log":
+            return pool_logprobs(answers, weights, run)
+
+
 def vote_majority(
     answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "majority"
 ) -> pl.DataFrame:
-    """A run votes for its heaviest label (of equal ones the first in the alphabet); `weights` are votes a run, else 1.
-
-    A run that `weights` does not name has no vote.
-    """
-    voices = _voices(answers, weights)
-    rows = voices.rows
+    """Count votes: each run votes for its heaviest label, of equal ones the first in the alphabet."""
+    coded = _code_answers(answers, weights)
+    rows = coded.rows
     if _some_ballot_has_two_labels(rows):
         heaviest = rows.filter(pl.col("weight") == pl.col("weight").max().over(_BALLOT))
         rows = heaviest.filter(pl.col("label") == pl.col("label").min().over(_BALLOT))
-    return _one_ballot(voices, _summed(rows, pl.col("votes")), run)
+    return _make_ballots(coded, _sum_shares(rows, pl.col("votes")), run)
 
 
 def average_probabilities(
-    answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "mean", geometric: bool = False
+    answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "mean"
 ) -> pl.DataFrame:
-    """Each ballot, its weights made to sum to 1, is a forecast; what comes out is their mean, arithmetic or geometric.
+    """Average the probabilities of the runs: the weights of each ballot, normalised."""
+    coded = _code_answers(answers, weights)
+    return _make_ballots(coded, _sum_shares(coded.rows, pl.col("votes") * _probability(coded.rows)), run)
 
-    A run that `weights` does not name has no part in it. The geometric mean (the logarithmic opinion pool, Genest and
-    Zidek 1986) takes `SMALLEST_PROBABILITY` where a run gives a label less.
+
+def pool_logprobs(
+    answers: pl.DataFrame, weights: Mapping[str, float] | None = None, run: str = "log pool"
+) -> pl.DataFrame:
+    """Take the softmax of the weighted sum of log-probabilities: the logarithmic opinion pool (Genest and Zidek 1986).
+
+    A weight says by how many nats a run raises a label that it is sure of. A label with probability `POOLING_FLOOR` or
+    less is not raised, one in between in proportion to its log-probability.
     """
-    voices = _voices(answers, weights)
-    rows = voices.rows
-    if not geometric:
-        return _one_ballot(voices, _summed(rows, pl.col("votes") * _probability(rows)), run)
-    total = (
-        rows.group_by(ballot=_BALLOT).agg(pl.col("id", "votes").first()).group_by("id").agg(total=pl.col("votes").sum())
-    )
-    rows = rows.join(total, on="id").with_columns(votes=pl.col("votes") / pl.col("total") * LOG_DEPTH)
-    return _one_ballot(voices, _exponentials(rows), run)
-
-
-def pool_logprobs(answers: pl.DataFrame, weights: Mapping[str, float], run: str = "log pool") -> pl.DataFrame:
-    """Softmax of the summed log-probabilities; a weight is how many nats a run lifts a label of which it is sure.
-
-    A label that a run gives `SMALLEST_PROBABILITY` or less is not lifted, one in between as its log-probability says.
-    A run that `weights` does not name has no part in it.
-    """
-    voices = _voices(answers, weights)
-    return _one_ballot(voices, _exponentials(voices.rows), run)
+    coded = _code_answers(answers, weights)
+    rows = coded.rows
+    # 1 for a label that the run is sure of, 0 for one at the floor or without a row
+    height = (_probability(rows).clip(POOLING_FLOOR) / POOLING_FLOOR).log() / POOLING_DEPTH
+    summed = _sum_shares(rows, pl.col("votes") * height)
+    shares = summed.with_columns(share=(pl.col("share") - pl.col("share").max().over("id")).exp())
+    return _make_ballots(coded, shares, run)
 
 
 def temper_answers(answers: pl.DataFrame, temperatures: Mapping[str, float]) -> pl.DataFrame:
-    """The answers, each ballot's probabilities to the power of 1 / its run's temperature; other runs stay as they are.
-
-    A probability below `SMALLEST_PROBABILITY` counts as that, and a label without weight stays without.
-    """
+    """Temper each ballot of the named runs as `quorum.ballot.tempered` does, but without normalising the result."""
     known = {run: temperature for run, temperature in temperatures.items() if temperature != 1}
     if not known:
         return answers
-    ballot = pl.col("weight").sum().over("run", "id")
-    cooled = (pl.col("weight") / ballot).clip(SMALLEST_PROBABILITY) ** (1 / pl.col("temperature"))
+    total = pl.col("weight").sum().over("run", "id")
+    powers = (pl.col("weight") / total).clip(PROBABILITY_FLOOR) ** (1 / pl.col("temperature"))
     changed = pl.col("temperature").is_not_null() & (pl.col("weight") > 0)
     names = pl.DataFrame({"run": list(known), "temperature": list(known.values())})
     joined = answers.join(names, on="run", how="left", maintain_order="left")
-    return joined.select("run", "id", "label", pl.when(changed).then(cooled).otherwise("weight").alias("weight"))
+    return joined.select("run", "id", "label", pl.when(changed).then(powers).otherwise("weight").alias("weight"))
 
 
-def _voices(answers: pl.DataFrame, weights: Mapping[str, float] | None) -> _Voices:
-    """The rows that carry weight, of the runs that have votes."""
+def _code_answers(answers: pl.DataFrame, weights: Mapping[str, float] | None) -> _CodedAnswers:
+    """Keep the rows with weight of runs that have votes, with indices in place of texts."""
     runs = answers["run"].unique(maintain_order=True)
     if weights is None:
         weights = dict.fromkeys(runs, 1.0)
     order = [*weights, *(name for name in runs if name not in weights)]
     votes = pl.Series([*weights.values(), *[0.0] * (len(order) - len(weights))], dtype=pl.Float64)
     ids, labels = answers["id"].unique(maintain_order=True), answers["label"].drop_nulls().unique().sort()
-    # whole numbers in place of texts: 20 million rows then take a fifth of the memory, and group four times as fast
+    # with indices, 20 million rows take a fifth of the memory and are grouped four times as fast
     rows = answers.select(
         pl.col("id").cast(pl.Enum(ids)).to_physical().cast(pl.UInt32),
         pl.col("label").cast(pl.Enum(labels)).to_physical().cast(pl.UInt32),
         pl.col("run").cast(pl.Enum(order)).to_physical().cast(pl.UInt32),
         "weight",
     ).with_columns(votes=pl.lit(votes).gather(pl.col("run")))
-    return _Voices(ids, labels, rows.filter(pl.col("weight") > 0, pl.col("label").is_not_null(), pl.col("votes") > 0))
+    voting = (pl.col("weight") > 0) & pl.col("label").is_not_null() & (pl.col("votes") > 0)
+    return _CodedAnswers(ids, labels, rows.filter(voting))
 
 
 def _some_ballot_has_two_labels(rows: pl.DataFrame) -> bool:
@@ -120,8 +135,8 @@ def _probability(rows: pl.DataFrame) -> pl.Expr:
     return pl.lit(1.0)
 
 
-def _summed(rows: pl.DataFrame, share: pl.Expr) -> pl.DataFrame:
-    """Each label's shares added up, and the first run that gave any: id, label, share, run."""
+def _sum_shares(rows: pl.DataFrame, share: pl.Expr) -> pl.DataFrame:
+    """Add up each label's shares and note the first run that gave one: id, label, share, run."""
     shares = rows.select(_CHOICE.alias("choice"), share.alias("share"), "run")
     summed = shares.group_by("choice").agg(pl.col("share").sum(), pl.col("run").min())
     return summed.select(
@@ -132,18 +147,10 @@ def _summed(rows: pl.DataFrame, share: pl.Expr) -> pl.DataFrame:
     )
 
 
-def _exponentials(rows: pl.DataFrame) -> pl.DataFrame:
-    """Each label's summed lift as a share: its exponential, the highest of a question being 1."""
-    # 1 for a label of which a run is sure, 0 for one that it gives the smallest probability, or no row at all
-    height = (_probability(rows).clip(SMALLEST_PROBABILITY) / SMALLEST_PROBABILITY).log() / LOG_DEPTH
-    summed = _summed(rows, pl.col("votes") * height)
-    return summed.with_columns(share=(pl.col("share") - pl.col("share").max().over("id")).exp())
-
-
-def _one_ballot(voices: _Voices, shares: pl.DataFrame, run: str) -> pl.DataFrame:
-    """The ballots that `shares` (id, label, share, run) are, for every id and in their order."""
+def _make_ballots(coded: _CodedAnswers, shares: pl.DataFrame, run: str) -> pl.DataFrame:
+    """Turn shares (id, label, share, run) into ballots for every id, in the order of the ids."""
     total = shares.group_by("id").agg(total=pl.col("share").sum(), extra=(TIE_BREAK / (1 + pl.col("run"))).sum())
-    every = pl.DataFrame({"id": range(len(voices.ids))}, schema={"id": pl.UInt32})
+    every = pl.DataFrame({"id": range(len(coded.ids))}, schema={"id": pl.UInt32})
     share = pl.col("share") / pl.col("total") + TIE_BREAK / (1 + pl.col("run"))
     ballots = (
         every.join(shares.join(total, on="id"), on="id", how="left")
@@ -152,7 +159,7 @@ def _one_ballot(voices: _Voices, shares: pl.DataFrame, run: str) -> pl.DataFrame
     )
     return ballots.select(
         pl.lit(run).alias("run"),
-        pl.lit(voices.ids).gather(pl.col("id")).alias("id"),
-        pl.lit(voices.labels).gather(pl.col("label")).alias("label"),
+        pl.lit(coded.ids).gather(pl.col("id")).alias("id"),
+        pl.lit(coded.labels).gather(pl.col("label")).alias("label"),
         pl.col("weight").fill_null(0.0),
     )

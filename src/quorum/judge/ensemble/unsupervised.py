@@ -1,4 +1,4 @@
-"""Votes where no answer is known: members are judged by how they agree with each other."""
+"""Votes without labelled questions: runs are weighted by how they agree with each other."""
 
 from math import log
 
@@ -7,73 +7,78 @@ import numpy.typing as npt
 import polars as pl
 
 from quorum.errors import BadInput
-from quorum.judge.ensemble.select import VotingRule
-from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT, Floats, limit_labels, make_ballot_array
+from quorum.judge.ensemble.labelled import Floats, limit_labels, make_ballot_array, softmax_rows
+from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT
+from quorum.judge.voting_rule import VotingRule
 from quorum.question import MOST_CHOICES
 
-STEPS = 50
+STEPS = 50  # of expectation maximisation
 QUESTIONS_JUDGED = 20_000
 CONFUSION_PRIOR = 0.01  # of one vote, for each pair of labels
 
 
 def weigh_by_agreement(answers: pl.DataFrame) -> VotingRule:
-    """A weighted majority whose weights come from agreement alone: squared log-odds of estimated accuracies.
+    """Return a weighted majority whose weights come from agreement alone: squared log-odds of estimated accuracies.
 
-    The accuracies are those of a Dawid-Skene model with one number a member, by expectation maximisation from the
-    majority. Squaring is ours: members that err together are over-trusted by that model, strong ones under-trusted.
+    The accuracies are those of a Dawid-Skene model with one number per member, found by expectation maximisation from
+    the majority on. We square the log-odds because that model trusts members too much that err together, and strong
+    members too little.
 
     Raises:
-        BadInput: no label at all.
+        BadInput: there is no label at all.
     """
-    members, labels, ballots = _all_ballots(limit_labels(answers), QUESTIONS_JUDGED)
+    members, labels, ballots = _make_all_ballots(limit_labels(answers), QUESTIONS_JUDGED)
     read = ballots.any(axis=2).sum(axis=0)
     weights = np.ones(len(members))
     for _ in range(STEPS):
-        truth = _softmax(np.einsum("qmk,m->qk", ballots, weights))
+        truth = softmax_rows(np.einsum("qmk,m->qk", ballots, weights))
         accuracy = (np.einsum("qmk,qk->m", ballots, truth) + PRIOR_RIGHT) / (read + PRIOR_ASKED)
         weights = np.maximum(0.0, np.log(max(len(labels) - 1, 1) * accuracy / (1 - accuracy)))
     if not weights.any():
         weights = np.ones(len(members))
     order = np.argsort(-weights, kind="stable")
-    return VotingRule(
-        "agreement", "votes", {members[place]: float(weights[place] ** 2) for place in order if weights[place] > 0}
-    )
+    squared = {members[index]: float(weights[index] ** 2) for index in order if weights[index] > 0}
+    return VotingRule(method="agreement", pool="votes", weights=squared)
 
 
 def vote_dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.DataFrame:
-    """Each question's label probabilities under a confusion matrix a member (Dawid and Skene 1979), found by EM.
+    """Return each question's label probabilities under one confusion matrix per member, found by EM.
 
-    Starts from the majority; one hundredth of a vote for each pair of labels keeps rare ones finite. Out comes a frame
-    of run, id, label, weight, one ballot a question; one that no run read is unread. Needs questions x members x labels
-    numbers in memory.
+    Dawid and Skene (1979). Starts from the majority; one hundredth of a vote for each pair of labels keeps rare ones
+    finite. Needs an array of questions x members x labels in memory.
+
+    Returns:
+        A frame of run, id, label, weight with one ballot per question; a question that no run read is unread.
 
     Raises:
-        BadInput: no label at all, or more than 26, as open questions have them.
+        BadInput: there is no label at all, or there are more than 26, as in open questions.
     """
-    members, labels, ballots = _all_ballots(answers, None)
+    _, labels, ballots = _make_all_ballots(answers, None)
     truth = ballots.sum(axis=1) + 1e-9
     truth /= truth.sum(axis=1, keepdims=True)
     for _ in range(STEPS):
         confusion = np.einsum("qt,qmk->mtk", truth, ballots) + CONFUSION_PRIOR
         confusion /= confusion.sum(axis=2, keepdims=True)
         prior = truth.mean(axis=0) + 1e-12
-        truth = _softmax(np.einsum("qmk,mtk->qt", ballots, np.log(confusion)) + np.log(prior))
+        truth = softmax_rows(np.einsum("qmk,mtk->qt", ballots, np.log(confusion)) + np.log(prior))
     truth[~ballots.any(axis=(1, 2))] = 0.0
-    ids = answers["id"].unique(maintain_order=True)
-    return _as_answers(run, ids, labels, truth)
+    return _to_answers(run, answers["id"].unique(maintain_order=True), labels, truth)
 
 
 def vote_glad(answers: pl.DataFrame, run: str = "glad") -> pl.DataFrame:
-    """Each question's label probabilities where members differ in skill and questions in difficulty, found by EM.
+    """Return each question's label probabilities, with a skill per member and a difficulty per question, found by EM.
 
-    GLAD: Whitehill et al., "Whose Vote Should Count More" (2009). A member of skill a is right on a question of ease
-    e^b with probability 1 / (1 + exp(-a e^b)), and wrong alike over the other labels; a and b have the paper's prior,
-    normal around 1 with variance 1. A ballot counts as one vote for its heaviest label.
+    GLAD: Whitehill et al. (2009), "Whose Vote Should Count More". A member of skill a is right on a question of ease
+    e^b with probability 1 / (1 + exp(-a e^b)), and wrong equally often on each other label; a and b have the paper's
+    prior, normal around 1 with variance 1. A ballot counts as one vote for its heaviest label.
+
+    Returns:
+        A frame of run, id, label, weight with one ballot per question; a question that no run read is unread.
 
     Raises:
-        BadInput: no label at all, or more than 26, as open questions have them.
+        BadInput: there is no label at all, or there are more than 26, as in open questions.
     """
-    members, labels, ballots = _all_ballots(answers, None)
+    members, labels, ballots = _make_all_ballots(answers, None)
     read = np.asarray(ballots.any(axis=2))
     chosen = np.where(read, ballots.argmax(axis=2), 0)
     spread = log(max(len(labels) - 1, 1))  # how much less likely one wrong label is than all of them
@@ -84,15 +89,15 @@ def vote_glad(answers: pl.DataFrame, run: str = "glad") -> pl.DataFrame:
         scores = np.zeros((len(ballots), len(labels)))
         for member in range(len(members)):
             scores[np.arange(len(ballots)), chosen[:, member]] += evidence[:, member]
-        truth = _softmax(scores)
+        truth = softmax_rows(scores)
         right = np.take_along_axis(truth, chosen, axis=1)
-        skill_and_ease = _fitted_skills(skill_and_ease, right, read)
+        skill_and_ease = _fit_skills(skill_and_ease, right, read)
     truth[~ballots.any(axis=(1, 2))] = 0.0
-    return _as_answers(run, answers["id"].unique(maintain_order=True), labels, truth)
+    return _to_answers(run, answers["id"].unique(maintain_order=True), labels, truth)
 
 
-def _fitted_skills(start: Floats, right: Floats, read: npt.NDArray[np.bool_]) -> Floats:
-    """Skills, then eases, that make it likeliest how far each member is right, [question, member]: a few steps."""
+def _fit_skills(start: Floats, right: Floats, read: npt.NDArray[np.bool_]) -> Floats:
+    """Improve skills, then eases, by a few steps towards the likeliest, given P(right), [question, member]."""
     from scipy.optimize import minimize  # type: ignore[import-untyped]
     from scipy.special import expit, log_expit  # type: ignore[import-untyped]
 
@@ -108,7 +113,8 @@ def _fitted_skills(start: Floats, right: Floats, read: npt.NDArray[np.bool_]) ->
     return np.asarray(minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 10}).x)
 
 
-def _all_ballots(answers: pl.DataFrame, most: int | None) -> tuple[list[str], list[str], Floats]:
+def _make_all_ballots(answers: pl.DataFrame, most: int | None) -> tuple[list[str], list[str], Floats]:
+    """Return members, labels and ballots, [question, member, label], of at most `most` questions drawn by chance."""
     members = list(answers["run"].unique(maintain_order=True))
     ids = answers["id"].unique(maintain_order=True)
     if most is not None and len(ids) > most:
@@ -117,20 +123,15 @@ def _all_ballots(answers: pl.DataFrame, most: int | None) -> tuple[list[str], li
     if not labels:
         raise BadInput("no run has an answer to any question")
     if len(labels) > MOST_CHOICES:
-        raise BadInput(f"{len(labels)} labels, where a model of the members takes at most {MOST_CHOICES}")
+        raise BadInput(f"{len(labels)} different labels, where this method allows at most {MOST_CHOICES}")
     return members, labels, make_ballot_array(answers, ids, members, labels)
 
 
-def _as_answers(run: str, ids: pl.Series, labels: list[str], truth: Floats) -> pl.DataFrame:
+def _to_answers(run: str, ids: pl.Series, labels: list[str], truth: Floats) -> pl.DataFrame:
     wide = pl.DataFrame(truth, schema=labels).with_columns(id=ids, place=pl.int_range(len(ids)))
     long = wide.unpivot(labels, index=["place", "id"], variable_name="label", value_name="weight")
-    nobody = pl.col("weight").max().over("id") == 0
-    kept = long.filter(pl.when(nobody).then(pl.col("label") == labels[0]).otherwise(pl.col("weight") > 0))
+    unread = pl.col("weight").max().over("id") == 0
+    kept = long.filter(pl.when(unread).then(pl.col("label") == labels[0]).otherwise(pl.col("weight") > 0))
     kept = kept.with_columns(label=pl.when(pl.col("weight") > 0).then("label"))
     ordered = kept.sort(["place", "weight", "label"], descending=[False, True, False])
     return ordered.select(pl.lit(run).alias("run"), "id", "label", "weight")
-
-
-def _softmax(scores: Floats) -> Floats:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -87,13 +87,13 @@ def _encode_row(tokens: PromptTokenizer, row: TrainingRow, most: int, stop: int)
     """Return None if the completion leaves no room for the prompt."""
     prompt, completion = row.prompt, row.completion
     scored = completion in prompt.labels or completion in prompt.options
-    rendered = tokens.rendering(prompt.content, thinking=not scored)
-    (whole,) = tokens.options(rendered, [completion])
+    rendered = tokens.render(prompt.content, thinking=not scored)
+    (whole,) = tokens.encode_options(rendered, [completion])
     ids = whole.context + whole.following
     if completion in prompt.labels:
-        candidates = tokens.labels(rendered, prompt.labels)
+        candidates = tokens.encode_labels(rendered, prompt.labels)
     else:
-        candidates = tokens.options(rendered, prompt.options) if scored else [whole]
+        candidates = tokens.encode_options(rendered, prompt.options) if scored else [whole]
     context = candidates[0].context
     if ids[: len(context)] != context:  # without a prompt, the first token depends on the answer
         raise BadInput(f"row {prompt.question_id}: the prompt is empty")

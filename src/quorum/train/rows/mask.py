@@ -84,7 +84,7 @@ def _check_row(
         expected = _decode(tokens, encoded.ids[encoded.first : -1])
         raise BadInput(f"{where}: the labels are {completion!r}, expected {expected!r}")
     # the last piece of the prompt may precede the completion, because the tokenizer may merge the two
-    if not "".join(completion.split()).endswith("".join(tokens.harmless(row.completion).split())):
+    if not "".join(completion.split()).endswith("".join(tokens.escape_special_tokens(row.completion).split())):
         raise BadInput(f"{where}: the labels are {completion!r}, but the completion is {row.completion!r}")
 
 
