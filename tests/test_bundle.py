@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorum.config import apply_overrides
 from quorum.errors import BadInput
 from quorum.kaggle.bundle import build_kernel
 from quorum.kaggle.metadata import (
@@ -150,28 +151,32 @@ def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("deadline", "soon", "which is no number"),
-        ("gpus", "soon", "which is no whole number"),
-        ("driver", True, "which is no whole number"),
-        ("kaggle", 5, "which is no path"),
-        ("sample", 5, "which is no text"),
+        ("limits.deadline", "soon", "which is not a number"),
+        ("limits.deadline", True, "which is not a number"),
+        ("gpus", "soon", "which is not a whole number"),
+        ("driver", True, "which is not a whole number"),
+        ("kaggle", 5, "which is not a path"),
+        ("sample", 5, "which is not a text"),
     ],
 )
 def test_a_first_setting_of_another_type_is_refused(setting, value, message):
     with pytest.raises(BadInput, match=f"the settings: setting '{setting}' is {value!r}, {message}"):
-        make_first_settings({setting: value, "times": 3}, "the settings")
+        make_first_settings(apply_overrides({"times": 3}, [f"{setting}={json.dumps(value)}"], "test"), "the settings")
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, deadline"),
+        ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, limits"),
         ({"times": math.nan}, "count: setting 'times' is nan; allowed are texts, finite numbers"),
-        ({"limits": {"deadline": math.inf}}, "count: setting 'limits' is inf; allowed are texts, finite numbers"),
-        ({"text": [{"a": -math.inf}]}, "count: setting 'text' is -inf"),
+        (
+            {"limits": {"deadline": math.inf}},
+            "count: setting 'limits.deadline' is inf; allowed are texts, finite numbers",
+        ),
+        ({"text": [{"a": -math.inf}]}, "count: setting 'text.a' is -inf"),
         ({"text": date(2026, 11, 21)}, "count: setting 'text' is 2026-11-21; allowed are texts"),
-        ({"limits": {"deadline": "soon"}}, "limits.deadline is soon; allowed are minutes"),
-        ({"limits": {"deadline": -1}}, r"limits.deadline is -1; allowed are minutes"),
+        ({"limits": {"deadline": "soon"}}, "count: setting 'limits.deadline' is 'soon', which is not a number"),
+        ({"limits": {"deadline": -1}}, r"limits.deadline is -1.0; allowed are minutes"),
     ],
 )
 def test_settings_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, settings, message):
@@ -308,7 +313,7 @@ def test_the_same_import_in_two_modules_is_no_clash(tale):
 
 def test_a_story_without_a_main_that_takes_its_settings_is_refused(tale):
     (tale / "count.py").write_text(STORY.replace("config: Count", "config"))
-    with pytest.raises(BadInput, match=r"a kernel needs a main\(config: ITS_DATACLASS\)"):
+    with pytest.raises(BadInput, match=r"a kernel needs a main\(settings: ITS_DATACLASS\)"):
         built(tale)
 
 

@@ -153,5 +153,5 @@ def test_a_question_without_an_answer_is_no_example():
 
 
 def test_passages_without_a_background_are_refused():
-    with pytest.raises(BadInput, match="no background folder"):
+    with pytest.raises(BadInput, match=r"retrieval\.passages is set, but retrieval\.background names no folder"):
         RetrievalSettings(passages=1)

@@ -171,7 +171,7 @@ def _check_settings(
     if missing := [setting for setting, node in known.items() if _is_required(node.value) and setting not in table]:
         raise BadInput(f"{name}: setting {prefix + missing[0]!r} is missing")
     for setting, value in table.items():
-        _check_value(value, f"{name}: setting {prefix + setting!r}")
+        _check_value(value, name, prefix + setting)
         inner = [each for each in ast.unparse(known[setting].annotation).split(" | ") if each in classes]
         if inner and isinstance(value, Mapping):
             _check_settings(value, classes[inner[0]], classes, name, f"{prefix}{setting}.")
@@ -184,13 +184,23 @@ def _is_required(value: ast.expr | None) -> bool:
     return value is None
 
 
-def _check_value(value: Any, where: str) -> None:
-    """Refuses what TOML has but a line of Python does not say: dates, times, nan and the infinite."""
-    if isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _check_value(item, where)
+def _check_value(value: Any, name: str, setting: str) -> None:
+    """Refuse values that TOML has and a Python literal does not: dates, times, NaN and infinity.
+
+    Raises:
+        BadInput: the setting has such a value, however deep in lists and tables.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_value(item, name, f"{setting}.{key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_value(item, name, setting)
     elif not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise BadInput(f"{where} is {value}; allowed are texts, finite numbers, truth values, lists and tables of them")
+        raise BadInput(
+            f"{name}: setting {setting!r} is {value}; allowed are texts, finite numbers, truth values, lists and tables"
+            " of them"
+        )
 
 
 def _pinned(pins: Sequence[str], wheels: str) -> list[str]:
@@ -221,7 +231,7 @@ FIRST = {pformat(first, width=100, sort_dicts=False)}
 def begin_kernel() -> int:
     first = make_first_settings(apply_overrides(FIRST, sys.argv[1:], "the settings"), "the settings")
     root = first.kaggle
-    for line in preflight(root, first.deadline):
+    for line in preflight(root, first.limits.deadline):
         print(line, flush=True)
     if first.sample:
         copy_sample(first.sample, first.out, root)

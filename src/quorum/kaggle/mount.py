@@ -23,39 +23,47 @@ _DEEPEST = 4  # folders between /kaggle/input and a source: none, its owner, "da
 
 
 @dataclass(frozen=True)
-class FirstSettings:
-    """Those of a kernel's settings that are needed before its story, and those of its machine.
+class FirstLimits:
+    """The time limit of a kernel.
 
     Raises:
-        BadInput: the deadline is no time.
+        BadInput: the deadline is not a time.
     """
+
+    deadline: float | None = None  # minutes after which nothing more is asked
+
+    def __post_init__(self) -> None:
+        if self.deadline is not None and not 0 <= self.deadline < math.inf:
+            raise BadInput(f"limits.deadline is {self.deadline}; allowed are minutes, 0 or more, or none at all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstSettings:
+    """Those of a kernel's settings that are needed before its story, and those of its machine."""
 
     kaggle: Path = Path("/kaggle")  # the folder that stands for it
     gpus: int = 0  # how many there have to be
     driver: int = 0  # the oldest of NVIDIA's that will do
     sample: str = ""  # the competition's; empty: the kernel makes no submission
     out: str = "/kaggle/working"
-    limits: Mapping[str, Any] = field(default_factory=dict)  # its deadline is the one that is reported
-
-    def __post_init__(self) -> None:
-        deadline = self.deadline
-        if deadline is not None and not (isinstance(deadline, int | float) and 0 <= deadline < math.inf):
-            raise BadInput(f"limits.deadline is {deadline}; allowed are minutes, 0 or more, or none at all")
-
-    @property
-    def deadline(self) -> float | None:
-        """Minutes after which nothing more is asked."""
-        return self.limits.get("deadline") or None
+    limits: FirstLimits = field(default_factory=FirstLimits)
 
 
 def make_first_settings(table: Mapping[str, Any], where: str) -> FirstSettings:
-    """The first settings among a kernel's.
+    """Return the first settings among a kernel's.
 
     Raises:
-        BadInput: one is of the wrong type.
+        BadInput: one has the wrong type, or the deadline is not a time.
     """
-    known = [each.name for each in fields(FirstSettings)]
-    return from_table(FirstSettings, {name: value for name, value in table.items() if name in known}, where)
+    first = _pick_fields(FirstSettings, table)
+    if isinstance(limits := first.get("limits"), Mapping):
+        first["limits"] = _pick_fields(FirstLimits, limits)
+    return from_table(FirstSettings, first, where)
+
+
+def _pick_fields(kind: type[FirstLimits] | type[FirstSettings], table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a table that are fields of a dataclass."""
+    return {each.name: table[each.name] for each in fields(kind) if each.name in table}
 
 
 def resolve_mounts(value: Any, root: Path) -> Any:
