@@ -17,7 +17,8 @@ from quorum.model.embed import load_embedder, load_reranker
 from quorum.question import Question
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\nprompt.style = "bare"\n'
+SETTINGS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\n'
+SETTINGS += 'prompt.style = "bare"\n'
 FACTS = "The Zukerask lives on crabs alone.\n\nThe Luzodrilk lives on reeds alone.\n"
 TRAIN = "id,question,choices,answer\n" + "".join(
     f"t{i},What is thing number {i} of the {name}?,\"['a{i}', 'b{i}']\",{'AB'[i % 2]}\n"
