@@ -84,7 +84,7 @@ def _seq2seq_lesson(
     if fold_text(written) != fold_text(tokens.harmless(row.completion)):
         raise BadInput(
             f"question {row.prompt.question_id}: the model's vocabulary can't write {row.completion!r}: it would learn "
-            f'{written!r}; letters as target (lesson.target = "letter"), or another model, are the ways out'
+            f'{written!r}; letters as target (rows.target = "letter"), or another model, are the ways out'
         )
     if len(target) > room:
         raise BadInput(
