@@ -96,7 +96,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--verifier",
         type=Path,
-        help="a TOML whose [backend] (else the member's) verifies, asked as its [verdict] says",
+        help="a TOML whose [backend] (else the member's) verifies, asked as its [refine.verdict] says",
     )
     parser.add_argument("--rehearse", type=int, default=200, help="solved questions to fit on (default %(default)s)")
     parser.add_argument("--halves", action="store_true", help="choose on half of the held-out clusters, score the rest")
@@ -188,13 +188,15 @@ def check_comparable(arm: Arm, account: "RunManifest", plain: "RunManifest", any
     from quorum.files.manifest import list_differences
 
     said = {
-        "prompt": ("prompt", "refine"),
+        "prompt": ("prompt", "refine.verdict", "refine.reason"),
         "precision": ("backend",),
         "questions": ("questions",),
     }
     for what, words in list_differences(account, plain).items():
         line = f"{arm.name!r} against {PLAIN!r}: {words}"
-        if not anyway and not any(setting.split(".")[0] in said[what] for setting in arm.settings):
+        if not anyway and not any(
+            f"{setting}.".startswith(f"{name}.") for name in said[what] for setting in arm.settings
+        ):
             raise BadInput(f"{line}; no paired test is about that. --anyway compares them all the same")
         print_status(line)
 

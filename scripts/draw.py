@@ -7,13 +7,14 @@ other folds alone. Held-out questions are neither asked nor drawn.
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from quorum.ask.settings import PromptSettings, RetrievalSettings
 from quorum.console import DONE, print_json, print_status, progress_bar, run_program
 from quorum.errors import BadInput
+from quorum.judge.settings import RunSettings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +30,8 @@ BATCH = 256  # questions between two looks at how far it is
 @dataclass(frozen=True)
 class Member:
     """Of the infer kernel's settings those that say how a question is asked, and whom."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = RunSettings.RENAMED
 
     run: str
     backend: Mapping[str, Any]
@@ -121,9 +124,8 @@ def answers_of(args: argparse.Namespace, folds: "TrainingFolds") -> "dict[str, B
     from quorum.model.managed import open_journaled
 
     table = read_table(args.backend)
-    member = from_table(
-        Member, {name: table[name] for name in Member.__annotations__ if name in table}, str(args.backend)
-    )
+    asks = {field.name for field in fields(Member)} | set(Member.RENAMED)
+    member = from_table(Member, {name: value for name, value in table.items() if name in asks}, str(args.backend))
     ballots: dict[str, Ballot] = {}
     with progress_bar("out-of-fold answers") as progress:
         for fold, (rest, asked) in zip(folds.split.folds, iterate_folds(folds), strict=True):

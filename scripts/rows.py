@@ -43,15 +43,14 @@ def main() -> int:
     )
     parser.add_argument("--split", type=Path, metavar="PARQUET", help="from scripts/split.py: its training folds")
     parser.add_argument("--all", action="store_true", help="every question of FILE may be learnt from")
-    parser.add_argument(
-        "--settings", type=Path, metavar="TOML", help="of kernels/train.py, for lesson, template, sampling"
-    )
+    parser.add_argument("--settings", type=Path, metavar="TOML", help="of kernels/train.py, for rows and sampling")
     parser.add_argument("--json", action="store_true", help="one JSON document")
-    parser.add_argument("override", nargs="*", metavar="key=value", help="rows.target=rationale lesson.style=cot …")
+    parser.add_argument("override", nargs="*", metavar="key=value", help="rows.target=rationale rows.style=cot …")
     args = parser.parse_intermixed_args()  # settings may stand behind the options
 
     from quorum.config import apply_overrides, read_table
     from quorum.train.row_files import detect_row_format, read_rows, write_explanations, write_rows
+    from quorum.train.settings import TrainSettings
 
     if detect_row_format(args.file) is not None:
         if args.format == "explain":
@@ -62,6 +61,8 @@ def main() -> int:
     table = apply_overrides(
         read_table(args.settings) if args.settings else {}, args.override, str(args.settings or "arguments")
     )
+    if old := [name for name in ("lesson", "template") if name in table]:
+        raise BadInput(f"setting `{old[0]}` is now called `{TrainSettings.RENAMED[old[0]]}`")
     folds = folds_of(args, table)
     if args.format == "explain":
         solved = [question for question in folds.questions if question.answer is not None]

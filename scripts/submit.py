@@ -179,7 +179,7 @@ def train(ground: Ground, toml: Path) -> tuple[Path, float]:
     out = Path("runs") / ground.competition.name / toml.stem
     given: dict[str, Any] = {
         "train": str(ground.folder / "train.parquet"),
-        "split": str(ground.folder / "split.parquet"),
+        "split.file": str(ground.folder / "split.parquet"),
     }
     given |= {"out": str(out), **background(ground, read_table(toml))}
     shutil.rmtree(out, ignore_errors=True)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorum.config import apply_overrides
 from quorum.errors import BadInput
 from quorum.kaggle.bundle import build_kernel
 from quorum.kaggle.metadata import (
@@ -150,7 +151,8 @@ def test_a_deadline_that_is_not_a_time_ends_in_one_line_before_the_story(tale):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("limits", "soon", "which is not a table"),
+        ("limits.deadline", "soon", "which is not a number"),
+        ("limits.deadline", True, "which is not a number"),
         ("gpus", "soon", "which is not a whole number"),
         ("driver", True, "which is not a whole number"),
         ("kaggle", 5, "which is not a path"),
@@ -159,7 +161,7 @@ def test_a_deadline_that_is_not_a_time_ends_in_one_line_before_the_story(tale):
 )
 def test_a_startup_setting_of_another_type_is_refused(setting, value, message):
     with pytest.raises(BadInput, match=f"the settings: setting '{setting}' is {value!r}, {message}"):
-        make_startup_settings({setting: value, "times": 3}, "the settings")
+        make_startup_settings(apply_overrides({"times": 3}, [f"{setting}={json.dumps(value)}"], "test"), "the settings")
 
 
 @pytest.mark.parametrize(
@@ -167,11 +169,14 @@ def test_a_startup_setting_of_another_type_is_refused(setting, value, message):
     [
         ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, limits"),
         ({"times": math.nan}, "count: setting 'times' is nan; allowed are texts, finite numbers"),
-        ({"limits": {"deadline": math.inf}}, "count: setting 'limits' is inf; allowed are texts, finite numbers"),
-        ({"text": [{"a": -math.inf}]}, "count: setting 'text' is -inf"),
+        (
+            {"limits": {"deadline": math.inf}},
+            "count: setting 'limits.deadline' is inf; allowed are texts, finite numbers",
+        ),
+        ({"text": [{"a": -math.inf}]}, "count: setting 'text.a' is -inf"),
         ({"text": date(2026, 11, 21)}, "count: setting 'text' is 2026-11-21; allowed are texts"),
-        ({"limits": {"deadline": "soon"}}, "limits.deadline is soon; allowed are minutes"),
-        ({"limits": {"deadline": -1}}, r"limits.deadline is -1; allowed are minutes"),
+        ({"limits": {"deadline": "soon"}}, "count: setting 'limits.deadline' is 'soon', which is not a number"),
+        ({"limits": {"deadline": -1}}, r"limits.deadline is -1.0; allowed are minutes"),
     ],
 )
 def test_settings_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, settings, message):

@@ -288,7 +288,7 @@ def test_the_script_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_path):
     ]
     write_questions(questions, tmp_path / "solved.csv")
     toml = tmp_path / "neighbour.toml"
-    toml.write_text('run = "neighbour"\nprompt = "bare"\nout = "elsewhere"\n[backend]\nname = "neighbour"\n')
+    toml.write_text('run = "neighbour"\nprompt.style = "bare"\nout = "elsewhere"\n[backend]\nname = "neighbour"\n')
     kept = ("--journal", tmp_path / "journal.sqlite")
     done = run_draw(
         tmp_path / "solved.csv", "--backend", toml, *kept, "--budget", 20, "--out", tmp_path / "draw", "--json"

@@ -76,7 +76,7 @@ def test_an_adapter_goes_to_the_setting_of_adapters(tmp_path):
 
 
 def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
-    grid = {"backend.scale": [5, 20], "prompt": ["bare", "letter"]}
+    grid = {"backend.scale": [5, 20], "prompt.style": ["bare", "letter"]}
     assert [one.name for one in list_candidates(None, grid)] == [
         "backend.scale=5 prompt.style=bare",
         "backend.scale=5 prompt.style=letter",
@@ -155,7 +155,10 @@ def test_a_pick_out_of_several_counts_as_many_looks_and_sending_the_same_again_a
 
 
 def test_a_grid_reads_each_value_as_toml_does():
-    assert grid_of(["backend.scale=5,2.5", "prompt.style=bare"]) == {"backend.scale": [5, 2.5], "prompt": ["bare"]}
+    assert grid_of(["backend.scale=5,2.5", "prompt.style=bare"]) == {
+        "backend.scale": [5, 2.5],
+        "prompt.style": ["bare"],
+    }
     with pytest.raises(BadInput, match="--grid 'bare' is not key=value,value"):
         grid_of(["bare"])
 
@@ -192,7 +195,7 @@ TRAINING = """
 run = "takes"
 train = "takes/train.csv"
 out = "trained"
-lesson = {{ style = "bare" }}
+rows = {{ style = "bare" }}
 [trainer]
 name = "seq2seq"
 model = "{model}"

@@ -72,18 +72,8 @@ def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TINY_KEY", KEY)
 
     def asked(**settings: Any) -> list[Reply]:
-        return Endpoint(
-            EndpointSettings(
-                **{
-                    "model": "tiny",
-                    "base_url": server,
-                    "sleep": time.sleep,
-                    "key_variable": "TINY_KEY",
-                    "retries": 1,
-                    **settings,
-                }
-            )
-        ).answer(PROMPTS)
+        given = {"model": "tiny", "base_url": server, "key_variable": "TINY_KEY", "retries": 1, **settings}
+        return Endpoint(EndpointSettings(**given)).answer(PROMPTS)
 
     return asked
 

@@ -179,7 +179,7 @@ def _check_settings(
     if missing := [setting for setting, node in known.items() if _is_required(node.value) and setting not in table]:
         raise BadInput(f"{name}: setting {prefix + missing[0]!r} is missing")
     for setting, value in table.items():
-        _check_value(value, f"{name}: setting {prefix + setting!r}")
+        _check_value(value, name, prefix + setting)
         inner = [each for each in ast.unparse(known[setting].annotation).split(" | ") if each in classes]
         if inner and isinstance(value, Mapping):
             _check_settings(value, classes[inner[0]], classes, name, f"{prefix}{setting}.")
@@ -192,13 +192,23 @@ def _is_required(value: ast.expr | None) -> bool:
     return value is None
 
 
-def _check_value(value: Any, where: str) -> None:
-    """Refuse values of TOML that have no literal in Python: dates, times, nan and infinity."""
-    if isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            _check_value(item, where)
+def _check_value(value: Any, name: str, setting: str) -> None:
+    """Refuse values of TOML that have no literal in Python: dates, times, NaN and infinity.
+
+    Raises:
+        BadInput: the setting has such a value, at any depth of lists and tables.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _check_value(item, name, f"{setting}.{key}")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_value(item, name, setting)
     elif not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-        raise BadInput(f"{where} is {value}; allowed are texts, finite numbers, booleans, and lists and tables of them")
+        raise BadInput(
+            f"{name}: setting {setting!r} is {value}; allowed are texts, finite numbers, booleans, and lists and tables"
+            " of them"
+        )
 
 
 def _check_pins(pins: Sequence[str], wheels: str) -> None:
@@ -228,7 +238,7 @@ STARTUP = {pformat(startup, width=100, sort_dicts=False)}
 def start_kernel() -> int:
     startup = make_startup_settings(apply_overrides(STARTUP, sys.argv[1:], "the settings"), "the settings")
     root = startup.kaggle
-    for line in describe_machine(root, startup.deadline):
+    for line in describe_machine(root, startup.limits.deadline):
         print(line, flush=True)
     if startup.sample:
         copy_sample(startup.sample, startup.out, root)

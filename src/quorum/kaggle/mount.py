@@ -23,39 +23,47 @@ _DEEPEST = 4  # folders between /kaggle/input and a source: none, its owner, "da
 
 
 @dataclass(frozen=True)
-class StartupSettings:
-    """The settings of a kernel that are read before its wheels are installed, and those of its machine.
+class StartupLimits:
+    """The time limit of a kernel.
 
     Raises:
         BadInput: the deadline is not a time.
     """
+
+    deadline: float | None = None  # minutes after which the kernel stops asking
+
+    def __post_init__(self) -> None:
+        if self.deadline is not None and not 0 <= self.deadline < math.inf:
+            raise BadInput(f"limits.deadline is {self.deadline}; allowed are minutes, 0 or more, or no deadline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartupSettings:
+    """The settings of a kernel that are read before its wheels are installed, and those of its machine."""
 
     kaggle: Path = Path("/kaggle")  # the folder that replaces /kaggle
     gpus: int = 0  # the number that the kernel needs
     driver: int = 0  # the oldest NVIDIA driver that the kernel runs on
     sample: str = ""  # the sample submission; empty: the kernel makes no submission
     out: str = "/kaggle/working"
-    limits: Mapping[str, Any] = field(default_factory=dict)  # only its deadline is used here
-
-    def __post_init__(self) -> None:
-        deadline = self.deadline
-        if deadline is not None and not (isinstance(deadline, int | float) and 0 <= deadline < math.inf):
-            raise BadInput(f"limits.deadline is {deadline}; allowed are minutes, 0 or more, or no deadline")
-
-    @property
-    def deadline(self) -> float | None:
-        """Return the minutes after which the kernel stops asking; None without a deadline."""
-        return self.limits.get("deadline") or None
+    limits: StartupLimits = field(default_factory=StartupLimits)
 
 
 def make_startup_settings(table: Mapping[str, Any], where: str) -> StartupSettings:
     """Return the startup settings among a kernel's settings.
 
     Raises:
-        BadInput: a setting has the wrong type.
+        BadInput: a setting has the wrong type, or the deadline is not a time.
     """
-    known = [each.name for each in fields(StartupSettings)]
-    return from_table(StartupSettings, {name: value for name, value in table.items() if name in known}, where)
+    startup = _pick_fields(StartupSettings, table)
+    if isinstance(limits := startup.get("limits"), Mapping):
+        startup["limits"] = _pick_fields(StartupLimits, limits)
+    return from_table(StartupSettings, startup, where)
+
+
+def _pick_fields(kind: type[StartupLimits] | type[StartupSettings], table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a table that are fields of a dataclass."""
+    return {each.name: table[each.name] for each in fields(kind) if each.name in table}
 
 
 def resolve_mounts(value: Any, root: Path) -> Any:
