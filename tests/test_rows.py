@@ -144,7 +144,7 @@ def test_examples_that_are_not_solved_or_too_few_are_refused(tmp_path):
     with pytest.raises(BadInput, match="1 examples have no answer: n001"):
         read_examples(ExampleSettings(tmp_path / "unsolved.parquet"))
     write_questions([question(1)], tmp_path / "one.parquet")
-    with pytest.raises(BadInput, match=r"prompt\.examples\.count is 3, but there are only 1 examples"):
+    with pytest.raises(BadInput, match=r"prompt\.examples\.count is 3, but prompt\.examples\.file has 1 examples"):
         read_examples(ExampleSettings(tmp_path / "one.parquet", count=3))
 
 

@@ -111,7 +111,7 @@ class _PromptTexts:
 
 def _split_prompt(prompt: Prompt, window_words: int) -> _PromptTexts:
     question, context = split_question_context(prompt)
-    return _PromptTexts(question, tuple(dict.fromkeys(prompt.options)), _split_windows(context, window_words))
+    return _PromptTexts(question, tuple(dict.fromkeys(prompt.options)), _cut_sentences(context, window_words))
 
 
 def split_question_context(prompt: Prompt) -> tuple[str, list[str]]:
@@ -122,7 +122,7 @@ def split_question_context(prompt: Prompt) -> tuple[str, list[str]]:
     return turns[-1].content, [turn.content for turn in turns[:-1]]
 
 
-def _split_windows(passages: Sequence[str], window_words: int) -> tuple[str, ...]:
+def _cut_sentences(passages: Sequence[str], window_words: int) -> tuple[str, ...]:
     """Return the distinct sentences of the passages; longer ones are cut into windows of `window_words`."""
     windows = []
     for text in (sentence for passage in passages for sentence in _SENTENCE_END.split(passage)):

@@ -53,7 +53,7 @@ def prove_mask(
         _check_row(row, each, each.labels, tokens, stop)
     row_of_ids = {each.ids: number for number, each in enumerate(encoded)}
     sequences, sample = 0, ""
-    for ids, labels in _split_batches(batches):
+    for ids, labels in _split_sequences(batches):
         number = row_of_ids.get(ids)
         if number is None:
             raise BadInput(_describe_unknown_sequence(ids, rows, encoded, tokens))
@@ -88,7 +88,7 @@ def _check_row(
         raise BadInput(f"{where}: the labels are {completion!r}, but the completion is {row.completion!r}")
 
 
-def _split_batches(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+def _split_sequences(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
     """Yield the ids and labels of each row in the batches, without padding."""
     for batch in batches:
         for line, (ids, labels) in enumerate(zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True)):
