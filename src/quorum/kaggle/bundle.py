@@ -86,7 +86,7 @@ def build_kernel(
     make_startup_settings({setting: table[setting] for setting in _STARTUP_SETTINGS if setting in table}, name)
     check_imported_names([*modules, main_module])
     check_unique([*modules, main_module], _BUILT_IN)
-    _check_pins(pins, wheels)
+    _check_requirements(pins, wheels)
 
     code = "\n\n".join(
         [
@@ -211,7 +211,7 @@ def _check_value(value: Any, name: str, setting: str) -> None:
         )
 
 
-def _check_pins(pins: Sequence[str], wheels: str) -> None:
+def _check_requirements(pins: Sequence[str], wheels: str) -> None:
     """Refuse requirements without a version, or without a folder of wheels."""
     for pin in pins:
         if "==" not in pin or "*" in pin:
