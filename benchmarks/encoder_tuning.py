@@ -15,6 +15,7 @@ from quorum.console import DONE, print_json, progress_bar, run_program
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from quorum.ask.settings import RetrievalSettings
     from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
     from quorum.question import Prompt, Question
@@ -31,24 +32,20 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
 
-    import tomllib
     from itertools import islice
 
-    from quorum.config import apply_overrides, from_table
-    from quorum.data.layout import Layout
-    from quorum.data.read import read_records
-    from quorum.data.repair import repair_table
+    from quorum.config import apply_overrides, from_table, read_table
+    from quorum.data.repair import read_clean_questions
     from quorum.data.split import iterate_folds, select_held_out, select_training_folds, split_questions
-    from quorum.train.settings import EncoderTuning
+    from quorum.train.settings import EncoderTuning, TrainSettings
 
-    table = apply_overrides(tomllib.loads(args.toml.read_text(encoding="utf-8")), args.overrides, str(args.toml))
-    solved = repair_table(
-        read_records(Path(table["train"]), from_table(Layout, table.get("layout", {}), "layout"))
-    ).questions
-    parts = split_questions(solved, table.get("held_out", 0.25), seed=table.get("seed", 42))
+    table = apply_overrides(read_table(args.toml), args.overrides, str(args.toml))
+    settings = from_table(TrainSettings, table, str(args.toml))
+    solved = read_clean_questions(settings.train, settings.layout)
+    parts = split_questions(solved, settings.split.held_out, seed=settings.split.seed)
     learnt = select_training_folds(parts, solved)
-    render = renderer(learnt, table.get("retrieval", {}))
-    trainer = {name: value for name, value in table["trainer"].items() if name != "name"}
+    render = renderer(learnt, settings.retrieval)
+    trainer = {name: value for name, value in settings.trainer.items() if name != "name"}
     tuning = from_table(EncoderTuning, trainer, str(args.toml))
     halves = islice(iterate_folds(learnt), args.folds) if args.folds else [(learnt, select_held_out(parts, solved))]
     before: dict[str, Ballot] = {}
@@ -66,15 +63,13 @@ def main() -> int:
     return DONE
 
 
-def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render":
+def renderer(learnt: "TrainingFolds", retrieval: "RetrievalSettings") -> "Render":
     """What shows questions as the encoder is shown them, with what is retrieved."""
     from quorum.ask.prompt import render_prompt
     from quorum.ask.retrieve import Retriever
-    from quorum.ask.settings import RetrievalSettings
-    from quorum.config import from_table
     from quorum.model.embed import load_embedder, load_reranker
 
-    retriever = Retriever(from_table(RetrievalSettings, retrieval, "retrieval"), learnt, load_embedder, load_reranker)
+    retriever = Retriever(retrieval, learnt, load_embedder, load_reranker)
 
     def rendered(questions: "Sequence[Question]") -> "list[Prompt]":
         return [
@@ -88,7 +83,7 @@ def renderer(learnt: "TrainingFolds", retrieval: "Mapping[str, Any]") -> "Render
 def tuned(tuning: Any, learnt: "TrainingFolds", render: "Render", out: Path) -> tuple[Path, int, int]:
     """The folder of the trained model, the steps it took and the tokens it read."""
     from quorum.train.encoder import tune_encoder
-    from quorum.train.rows.row import TrainingRow
+    from quorum.train.row import TrainingRow
 
     answered = [(question, question.answer) for question in learnt.questions if question.answer]
     prompts = render([question for question, _ in answered])

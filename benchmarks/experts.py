@@ -64,7 +64,7 @@ def make_base(given: argparse.Namespace) -> None:
 
     from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_questions
-    from quorum.train.rows.row import TrainingRow
+    from quorum.train.row import TrainingRow
     from quorum.train.settings import CausalTuning
     from quorum.train.sft import tune_causal
 
@@ -86,7 +86,7 @@ def make_base(given: argparse.Namespace) -> None:
     model.save_pretrained(raw)
     tokenizer.save_pretrained(raw)
     tuning = CausalTuning(
-        str(raw), engine="trl", method="full", steps=given.steps, batch=16, learning_rate=0.003, seed=given.seed
+        model=str(raw), engine="trl", method="full", steps=given.steps, batch=16, learning_rate=0.003, seed=given.seed
     )
     trained = tune_causal(tuning, rows, given.out / "base", lambda done, total: None)
     print_status(f"base: {trained.steps} steps, loss {trained.losses[0][1]:.3f} -> {trained.losses[-1][1]:.3f}")

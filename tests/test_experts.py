@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from quorum.cli.compare_experts import print_compared_experts
 from quorum.cli.main import run_command_line
 from quorum.competition.expert_arms import find_draw_seeds, keep_profile, list_expert_pairs, score_arms
-from quorum.config import from_table
 from quorum.data.read import read_questions, write_questions
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
@@ -23,7 +22,9 @@ from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt
-from quorum.train.experts.choice import (
+from quorum.train.callbacks import TrainingResult
+from quorum.train.expert_adapter import add_expert_adapter, check_others_unchanged
+from quorum.train.expert_profile import (
     Criterion,
     Expert,
     ExpertPeak,
@@ -34,12 +35,10 @@ from quorum.train.experts.choice import (
     read_profile,
     write_profile,
 )
-from quorum.train.experts.profile import find_fused_experts, profile_experts
-from quorum.train.experts.weights import add_expert_adapter, check_others_unchanged, prune_experts
+from quorum.train.experts.layers import find_fused_experts
 from quorum.train.merge import compare_letters, merge_adapter
-from quorum.train.settings import CausalTuning
-from quorum.train.sft import tune_causal
-from quorum.train.trained import TrainingResult
+from quorum.train.mixture import profile_experts, prune_experts
+from quorum.train.trainer import train_model
 from tests.largest import largest_rows, write_largest
 from tests.real import real_data
 from tests.tiny import tiny_model
@@ -152,7 +151,7 @@ def test_a_planted_super_expert_is_found_and_no_other(folder: Path, kind: str) -
     assert f"| 1 | {PLANTED.name} |" in make_profile_table(found)
 
 
-def test_a_shared_expert_is_seen_by_every_token_and_a_dense_layer_is_none(folder: Path) -> None:
+def test_a_shared_expert_sees_every_token_and_a_dense_layer_is_no_expert(folder: Path) -> None:
     found = read_profile(profile_of(folder, "deepseek_v2"))
     shared = [peak for peak in found.peaks if peak.place.expert is None]
     assert [peak.place.layer for peak in shared] == [1, 2]
@@ -160,7 +159,7 @@ def test_a_shared_expert_is_seen_by_every_token_and_a_dense_layer_is_none(folder
     assert {peak.place.layer for peak in found.peaks} == {1, 2}
 
 
-def test_an_expert_that_saw_no_token_is_told_and_not_ranked() -> None:
+def test_an_expert_that_saw_no_token_is_reported_and_not_ranked() -> None:
     found = profiled(tiny_model("mixtral"), prompts=[Prompt("q", "A", ("A",))])
     unseen = [peak for peak in found.peaks if not peak.tokens]
     assert found.tokens == 1
@@ -169,22 +168,22 @@ def test_an_expert_that_saw_no_token_is_told_and_not_ranked() -> None:
     assert "6 experts saw no token" in make_profile_table(found)
 
 
-def test_no_prompts_are_refused_and_so_is_what_is_no_finite_number(folder: Path) -> None:
+def test_missing_prompts_and_activations_that_are_not_finite_are_refused(folder: Path) -> None:
     tokens, model = opened(tiny_model("mixtral"))
     with pytest.raises(BadInput, match="no prompts"):
         profile_experts(model, tokens, [], Criterion())
     find_fused_experts(model)[0].down_proj.data[1] *= float("inf")
-    with pytest.raises(BadInput, match="expert 0/1 writes (inf|nan), which is no finite number"):
+    with pytest.raises(BadInput, match="expert 0/1 writes (inf|nan), which is not finite"):
         profile_experts(model, tokens, PROMPTS, Criterion())
 
 
 def test_a_dense_model_and_experts_that_are_not_fused_are_refused() -> None:
-    with pytest.raises(BadInput, match="it has no experts; allowed are mixtures"):
+    with pytest.raises(BadInput, match="the model has no experts; allowed are mixtures"):
         profiled(tiny_model("llama"))
     _, model = opened(tiny_model("mixtral"))
     for layer in model.model.layers:
         layer.mlp.experts = torch.nn.ModuleList([torch.nn.Linear(32, 32)])
-    with pytest.raises(BadInput, match="its experts are no fused parameters"):
+    with pytest.raises(BadInput, match="its experts are not fused parameters"):
         find_fused_experts(model)
 
 
@@ -203,7 +202,7 @@ def test_a_tenth_of_a_small_maximum_is_not_rounded_down() -> None:
     assert [peak.place.name for peak in find_super_experts(hand_made(values))] == ["0/1"]
 
 
-def test_equal_maxima_go_by_layer_and_expert_and_where_all_are_equal_none_is_super() -> None:
+def test_ties_go_by_layer_and_expert_and_if_all_are_equal_none_is_super() -> None:
     values = {Expert(layer, expert): 1.0 for layer in range(8) for expert in range(200)}
     assert find_super_experts(hand_made(values)) == []
     with pytest.raises(BadInput, match="has no super expert"):
@@ -225,14 +224,14 @@ def test_the_control_is_as_many_others_of_the_same_layers() -> None:
     assert len(set(map(tuple, drawn))) > 30
 
 
-def test_where_a_layer_has_too_few_others_no_control_is_drawn() -> None:
+def test_a_layer_with_too_few_other_experts_has_no_control() -> None:
     silent = ExpertPeak(Expert(0, 1), 0, None, None, None)
     loud = ExpertPeak(Expert(0, 0), 5, 90.0, 1.0, 0), ExpertPeak(Expert(1, 0), 5, 1.0, 1.0, 0)
-    with pytest.raises(BadInput, match="layer 0 has 0 other experts that saw a token, where 1 are drawn"):
+    with pytest.raises(BadInput, match="layer 0 has 0 other experts that saw a token; 1 are needed"):
         choose_experts(ExpertProfile("a model", 4, 1, 5, Criterion(), (*loud, silent)), "random")
 
 
-def test_a_profile_comes_back_from_its_file_whole(folder: Path, tmp_path: Path) -> None:
+def test_a_profile_is_read_back_from_its_file_unchanged(folder: Path, tmp_path: Path) -> None:
     for kind in ("mixtral", "deepseek_v2"):
         found = read_profile(profile_of(folder, kind))
         write_profile(found, tmp_path / "again.json")
@@ -240,7 +239,7 @@ def test_a_profile_comes_back_from_its_file_whole(folder: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "again.json").read_text())["super_experts"][0]["rank"] == 1
     for broken in ("", "[]", "{}", '{"model": 1}'):
         (tmp_path / "broken.json").write_text(broken)
-        with pytest.raises(BadInput, match=r"broken.json: no profile of scripts/experts.py"):
+        with pytest.raises(BadInput, match=r"broken.json: not an expert profile"):
             read_profile(tmp_path / "broken.json")
 
 
@@ -253,7 +252,7 @@ def test_a_criterion_out_of_its_range_is_refused() -> None:
 
 
 @each_mixture
-def test_replies_change_where_an_expert_is_pruned_and_only_there(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_replies_change_only_in_layers_with_a_pruned_expert(folder: Path, tmp_path: Path, kind: str) -> None:
     model = str(planted(folder, kind))
     prune_experts(model, choose_experts(read_profile(profile_of(folder, kind)), "super"), tmp_path / "pruned")
     prune_experts(model, [], tmp_path / "whole")
@@ -265,7 +264,7 @@ def test_replies_change_where_an_expert_is_pruned_and_only_there(folder: Path, t
     assert compare_letters(PROMPTS, before, after).furthest > 0.1
     weights = [weights_of(each) for each in (model, tmp_path / "pruned")]
     assert differing(*weights) == {f"{PLANTED.layer}/down_proj/{PLANTED.expert}"}
-    with pytest.raises(BadInput, match="pruned is there already"):
+    with pytest.raises(BadInput, match="pruned exists already"):
         prune_experts(model, [], tmp_path / "pruned")
 
 
@@ -311,14 +310,14 @@ QUICK: dict[str, Any] = {"engine": "trl", "steps": 4, "batch": 4, "learning_rate
 def tuned(
     folder: Path, kind: str, out: Path, adapt: str, said: list[str] | None = None, **given: Any
 ) -> TrainingResult:
-    table = {"model": str(planted(folder, kind)), "experts": str(profile_of(folder, kind)), "adapt": adapt}
-    tuning = from_table(CausalTuning, table | QUICK | given, "test")
+    experts = {"profile": str(profile_of(folder, kind)), "adapt": adapt}
+    table = {"name": "sft", "model": str(planted(folder, kind)), "experts": experts}
     say = (said if said is not None else []).append
-    return tune_causal(tuning, largest_rows(16), out, lambda done, total: None, say)
+    return train_model(table | QUICK | given, largest_rows(16), out, lambda done, total: None, say)
 
 
 @each_mixture
-def test_an_adapter_moves_the_super_expert_alone_and_merges_to_the_same_weights(
+def test_an_adapter_changes_only_the_super_expert_and_merges_to_the_same_weights(
     folder: Path, tmp_path: Path, kind: str
 ) -> None:
     said: list[str] = []
@@ -358,7 +357,7 @@ def deltas_of(folder: Path, kind: str, adapter: Path) -> Iterator[tuple[str, tor
                 yield f"1/{module.parameter_name}/{expert}", delta
 
 
-def test_the_controls_learn_in_the_same_layers_as_much_or_in_attention_alone(folder: Path, tmp_path: Path) -> None:
+def test_the_controls_train_as_many_weights_in_the_same_layers_or_attention_only(folder: Path, tmp_path: Path) -> None:
     said: list[str] = []
     drawn = tuned(folder, "qwen3_moe", tmp_path / "random", "random", said, steps=2)
     attention = tuned(folder, "qwen3_moe", tmp_path / "attention", "attention", said, steps=2)
@@ -368,7 +367,7 @@ def test_the_controls_learn_in_the_same_layers_as_much_or_in_attention_alone(fol
     moved = {name for name, delta in deltas_of(folder, "qwen3_moe", drawn.folder) if delta.any()}
     assert moved == {f"1/gate_up_proj/{control.expert}", f"1/down_proj/{control.expert}"}
     learns = 4 * (32 + 2 * 32 + 32 + 32)  # rank, and in and out of both projections
-    assert any(f"adapt random: experts {control.name}; {learns} numbers learn" in line for line in said)
+    assert any(f"adapt random: experts {control.name}; {learns} trainable parameters" in line for line in said)
     names = {name.partition(".lora_")[0].rpartition("model.")[2] for name in load_file(attention.folder / ADAPTER)}
     assert names == {f"layers.1.self_attn.{projection}_proj" for projection in "qkvo"}
 
@@ -377,20 +376,21 @@ def test_a_shared_expert_gets_an_adapter_of_its_own(folder: Path, tmp_path: Path
     base, found = str(planted(folder, "deepseek_v2")), read_profile(profile_of(folder, "deepseek_v2"))
     loud = tuple(replace(peak, output_max=9e9) if peak.place == Expert(1, None) else peak for peak in found.peaks)
     write_profile(replace(found, peaks=loud), tmp_path / "experts.json")
-    trained = tuned(folder, "deepseek_v2", tmp_path, "super", steps=2, experts=str(tmp_path / "experts.json"))
+    experts = {"profile": str(tmp_path / "experts.json"), "adapt": "super"}
+    trained = tuned(folder, "deepseek_v2", tmp_path, "super", steps=2, experts=experts)
     merge_adapter(base, trained.folder, tmp_path / "merged", "float32")
     moved = {f"model.layers.1.mlp.shared_experts.{projection}_proj.weight" for projection in ("gate", "up", "down")}
     assert differing(weights_of(base), weights_of(tmp_path / "merged")) == moved
 
 
-def test_a_training_of_experts_goes_on_at_its_checkpoint_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
+def test_a_training_of_experts_resumes_from_its_checkpoint_to_the_same_weights(folder: Path, tmp_path: Path) -> None:
     whole = (tuned(folder, "mixtral", tmp_path / "out", "super", save_every=2).folder / ADAPTER).read_bytes()
     shutil.rmtree(tmp_path / "out" / "adapter")
     shutil.rmtree(tmp_path / "out" / "checkpoints" / "checkpoint-4")
     assert (tuned(folder, "mixtral", tmp_path / "out", "super", save_every=2).folder / ADAPTER).read_bytes() == whole
 
 
-def test_an_optimizer_that_moves_other_experts_is_told(folder: Path, tmp_path: Path) -> None:
+def test_an_optimizer_that_changes_other_experts_is_refused(folder: Path, tmp_path: Path) -> None:
     from peft import PeftModel
 
     trained = tuned(folder, "mixtral", tmp_path, "super", steps=1)
@@ -402,7 +402,7 @@ def test_an_optimizer_that_moves_other_experts_is_told(folder: Path, tmp_path: P
         check_others_unchanged(adapted, [PLANTED])
 
 
-def test_a_model_that_calls_its_attention_otherwise_has_no_such_control() -> None:
+def test_a_model_with_another_name_for_attention_has_no_such_control() -> None:
     _, model = opened(tiny_model("mixtral"))
     for layer in model.model.layers:
         layer.mixer = layer.self_attn
@@ -411,11 +411,12 @@ def test_a_model_that_calls_its_attention_otherwise_has_no_such_control() -> Non
         add_expert_adapter(model, [PLANTED], "attention", rank=4, alpha=8)
 
 
-def test_a_profile_that_is_none_is_told_before_the_model_is_loaded(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_profile_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "experts.json").write_text("{}")
-    tuning = CausalTuning("no/such/model", engine="trl", adapt="super", experts=str(tmp_path / "experts.json"))
-    with pytest.raises(BadInput, match="experts.json: no profile"):
-        tune_causal(tuning, largest_rows(4), tmp_path / "out", lambda done, total: None)
+    experts = {"profile": str(tmp_path / "experts.json"), "adapt": "super"}
+    table = {"name": "sft", "model": "no/such/model", "engine": "trl", "experts": experts}
+    with pytest.raises(BadInput, match="experts.json: not an expert profile"):
+        train_model(table, largest_rows(4), tmp_path / "out", lambda done, total: None)
 
 
 @pytest.mark.parametrize(
@@ -423,14 +424,19 @@ def test_a_profile_that_is_none_is_told_before_the_model_is_loaded(tmp_path: Pat
     [
         ({"engine": "unsloth"}, "engine auto or trl"),
         ({"method": "qlora"}, "bitsandbytes has no 4 bits for fused experts"),
-        ({"method": "full"}, "not so method"),
-        ({"dropout": 0.1, "targets": ["q_proj"]}, "not so dropout, targets"),
-        ({"experts": ""}, "experts, a profile of scripts/experts.py, and adapt go together"),
+        ({"method": "full"}, "change method"),
+        ({"dropout": 0.1, "targets": ["q_proj"]}, "change dropout, targets"),
+        ({"experts": {"adapt": "super"}}, r"setting 'experts\.profile' is missing"),
+        ({"experts": {"profile": "e.json"}}, r"setting 'experts\.adapt' is missing"),
+        ({"experts": "e.json"}, r"`experts = 'e\.json'` is now written `experts\.profile = 'e\.json'`"),
+        ({"adapt": "super"}, r"setting `adapt` is now called `experts\.adapt`"),
+        ({"draw": 7}, r"setting `draw` is now called `experts\.draw`"),
     ],
 )
-def test_what_does_not_go_with_chosen_experts_is_refused(given: dict[str, Any], told: str) -> None:
+def test_settings_that_are_incompatible_with_chosen_experts_are_refused(given: dict[str, Any], told: str) -> None:
+    table = {"name": "sft", "model": "m", "experts": {"profile": "e.json", "adapt": "super"}}
     with pytest.raises(BadInput, match=told):
-        from_table(CausalTuning, {"model": "m", "adapt": "super", "experts": "e.json"} | given, "test")
+        train_model(table | given, largest_rows(4), Path("out"), lambda done, total: None)
 
 
 # --- the verbs
@@ -465,7 +471,7 @@ def test_the_verbs_profile_and_prune(
     assert pruned["expert"] != PLANTED.expert
 
 
-def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_tells_the_controls(
+def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_reports_the_controls(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arms = ["base", "prune super", "prune random", "LoRA super", "LoRA random", "LoRA attention"]

@@ -17,12 +17,12 @@ def accuracy(replies, questions=QUESTIONS):
     return sum(reply.text == q.answer for reply, q in zip(replies, questions, strict=True)) / len(questions)
 
 
-def test_a_fake_answers_by_its_function_in_order():
+def test_a_scripted_model_answers_by_its_function_in_order():
     fake = ScriptedModel(lambda prompt: Reply(prompt.question_id))
     assert [reply.text for reply in fake.answer(PROMPTS[:3])] == ["q0", "q1", "q2"]
 
 
-def test_the_accuracy_setting_is_kept_within_its_error():
+def test_the_accuracy_matches_its_setting_within_error():
     found = accuracy(SimulatedModel(SimulatedSettings(accuracy=0.7), solved=QUESTIONS).answer(PROMPTS))
     assert abs(found - 0.7) < 4 * math.sqrt(0.7 * 0.3 / N)
 
@@ -34,7 +34,7 @@ def test_a_letter_bias_shifts_answers_to_that_letter_and_costs_accuracy():
     assert accuracy(biased) < accuracy(fair) - 0.1
 
 
-def test_a_belief_hangs_on_the_text_and_survives_a_shuffle():
+def test_the_preferred_choice_depends_on_the_text_and_survives_a_shuffle():
     fake = SimulatedModel(SimulatedSettings(accuracy=0.5), solved=QUESTIONS)
     turned = [Prompt(p.question_id, p.content, p.labels, p.options[::-1]) for p in PROMPTS]
     for before, after, prompt in zip(fake.answer(PROMPTS), fake.answer(turned), PROMPTS, strict=True):

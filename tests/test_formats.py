@@ -9,9 +9,9 @@ from quorum.ask.prompt import Style, render_prompt
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Question
-from quorum.train.build_rows import make_rows
-from quorum.train.rows.formats import RowFormat, detect_format, read_rows, write_explained, write_rows
-from quorum.train.rows.row import TrainingRow
+from quorum.train.build_rows import build_rows
+from quorum.train.row import TrainingRow
+from quorum.train.row_files import RowFormat, detect_row_format, read_rows, write_explanations, write_rows
 from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
@@ -23,7 +23,7 @@ FORMATS: tuple[RowFormat, ...] = ("prompt", "chat", "alpaca")
 
 
 def rows_of(style: Style = "letter") -> list[TrainingRow]:
-    return make_rows(make_folds([EVEN, PASSAGE, OPEN]), RowSettings(style=style))
+    return build_rows(make_folds([EVEN, PASSAGE, OPEN]), RowSettings(style=style)).rows
 
 
 def documents(path: Path) -> list[dict]:
@@ -35,7 +35,7 @@ def own(document: dict) -> dict:
     return {name: value for name, value in document.items() if name not in ("id", "labels", "options", "answer")}
 
 
-def test_prompt_and_completion_join_to_the_text_that_is_learnt(tmp_path):
+def test_prompt_and_completion_join_to_the_text_that_is_learned(tmp_path):
     write_rows(rows_of(), tmp_path / "rows.jsonl", "prompt")
     first = documents(tmp_path / "rows.jsonl")[0]
     assert first["prompt"] + first["completion"] == f"{render_prompt(EVEN, 'letter').content} B"
@@ -54,7 +54,7 @@ def test_a_conversation_keeps_its_turns_and_ends_with_the_assistant(tmp_path):
     assert own(documents(tmp_path / "rows.jsonl")[1]) == {"prompt": turns[:2], "completion": turns[2:]}
 
 
-def test_alpaca_has_the_instruction_apart_from_the_question(tmp_path):
+def test_alpaca_separates_the_instruction_from_the_question(tmp_path):
     write_rows(rows_of(), tmp_path / "rows.json", "alpaca")
     assert own(documents(tmp_path / "rows.json")[0]) == {
         "instruction": "Answer the multiple-choice question with the letter of the right choice and nothing else.",
@@ -63,7 +63,7 @@ def test_alpaca_has_the_instruction_apart_from_the_question(tmp_path):
     }
 
 
-def test_alpaca_has_no_place_for_a_conversation(tmp_path):
+def test_alpaca_cannot_hold_a_conversation(tmp_path):
     with pytest.raises(BadInput, match="allowed are prompt, chat"):
         write_rows(rows_of("bare"), tmp_path / "rows.json", "alpaca")
     assert not list(tmp_path.iterdir())
@@ -79,10 +79,10 @@ def test_alpaca_has_no_place_for_a_conversation(tmp_path):
     ],
 )
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
-def test_rows_come_back_whole(tmp_path, form, style, name):
+def test_rows_are_read_back_unchanged(tmp_path, form, style, name):
     write_rows(rows_of(style), tmp_path / name, form)
     assert read_rows(tmp_path / name) == rows_of(style)
-    assert detect_format(tmp_path / name) == form
+    assert detect_row_format(tmp_path / name) == form
 
 
 @settings(deadline=None, max_examples=60)
@@ -92,7 +92,7 @@ def test_rows_come_back_whole(tmp_path, form, style, name):
     form=st.sampled_from(FORMATS),
     suffix=st.sampled_from(["json", "jsonl"]),
 )
-def test_rows_of_any_text_come_back_whole(tmp_path_factory, texts, turns, form, suffix):
+def test_rows_of_any_text_are_read_back_unchanged(tmp_path_factory, texts, turns, form, suffix):
     content = tuple(Message("user", text) for text in texts[:turns]) or texts[0]
     if form == "alpaca" and turns:
         return
@@ -115,7 +115,7 @@ def test_rows_of_any_text_come_back_whole(tmp_path_factory, texts, turns, form, 
         ),
     ],
 )
-def test_rows_of_other_hands_are_numbered_and_their_answer_is_the_completion(tmp_path, text, content, completion):
+def test_rows_of_other_tools_are_numbered_and_their_answer_is_the_completion(tmp_path, text, content, completion):
     (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8", newline="")
     assert read_rows(tmp_path / "rows.jsonl") == [TrainingRow(Prompt("1", content, ()), completion, completion)]
 
@@ -125,18 +125,18 @@ def test_rows_of_other_hands_are_numbered_and_their_answer_is_the_completion(tmp
     [
         ("{", "line 1: not JSON"),
         ("[{]", "rows.jsonl: not JSON"),
-        ("[1]", "row 1: '1' is no object"),
+        ("[1]", "row 1: found '1', expected an object"),
         ("", "has no rows"),
-        ('{"prompt": "x"}', "row 1: its fields are prompt; looked for prompt, completion; messages"),
-        ('{"prompt": "x", "completion": " "}', "nothing to learn to write"),
+        ('{"prompt": "x"}', "row 1: the fields are prompt; expected prompt, completion; messages"),
+        ('{"prompt": "x", "completion": " "}', "the completion is empty"),
         ('{"prompt": "x", "completion": "y", "labels": ["A", "B"]}', "'y' is not among A, B"),
-        ('{"prompt": null, "completion": "y"}', "None is no list of turns"),
-        ('{"prompt": "x", "completion": []}', "no list of turns"),
+        ('{"prompt": null, "completion": "y"}', "None is not a list of messages"),
+        ('{"prompt": "x", "completion": []}', "not a list of messages"),
         ('{"messages": [{"role": "user", "content": "x"}]}', "by 'user'"),
-        ('{"messages": [{"role": "user"}]}', "it has no 'content'"),
-        ('{"messages": ["x"]}', "row 1: ['x'] is no list of turns"),
-        ('{"prompt": "x", "completion": "y", "labels": "AB"}', "a list is expected"),
-        ('{"instruction": null, "output": "y"}', "None stands where a text is expected"),
+        ('{"messages": [{"role": "user"}]}', "the field 'content' is missing"),
+        ('{"messages": ["x"]}', "row 1: ['x'] is not a list of messages"),
+        ('{"prompt": "x", "completion": "y", "labels": "AB"}', "expected a list"),
+        ('{"instruction": null, "output": "y"}', "found None, expected a text"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, text, found):
@@ -149,10 +149,10 @@ def test_a_bad_row_is_named(tmp_path, text, found):
 @pytest.mark.parametrize("questions", [[EVEN, PASSAGE], [OPEN]])
 @pytest.mark.parametrize("name", ["solved.json", "solved.jsonl"])
 def test_questions_with_explanations_are_read_again_as_they_were(tmp_path, questions, name):
-    write_explained(questions, tmp_path / name)
+    write_explanations(questions, tmp_path / name)
     assert documents(tmp_path / name)[0]["explain"] == questions[0].rationale
     assert read_questions(tmp_path / name) == questions
-    assert detect_format(tmp_path / name) is None
+    assert detect_row_format(tmp_path / name) is None
 
 
 def test_a_csv_with_an_explain_column_gives_rationales(tmp_path):
@@ -167,11 +167,11 @@ def test_another_suffix_is_refused(tmp_path):
         write_rows(rows_of(), tmp_path / "rows.csv", "prompt")
 
 
-def test_real_solutions_come_back_from_every_format(tmp_path):
+def test_real_solutions_are_read_back_from_every_format(tmp_path):
     questions = read_questions(real_data("gsm8k") / "test.jsonl")[:100]
-    rows = make_rows(make_folds(questions), RowSettings(style="cot", target="rationale"))
+    rows = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale")).rows
     for form in FORMATS:
         write_rows(rows, tmp_path / "rows.jsonl", form)
         assert read_rows(tmp_path / "rows.jsonl") == rows
-    write_explained(questions, tmp_path / "solved.jsonl")
+    write_explanations(questions, tmp_path / "solved.jsonl")
     assert read_questions(tmp_path / "solved.jsonl") == questions

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.around.journal import JournalBackend, journal_name
+from quorum.model.around.journal import JournalBackend, make_journal_key
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
@@ -39,10 +39,10 @@ def test_a_second_run_asks_nothing_and_gets_the_same_replies_in_the_same_order(t
     first.close()
     second, model = opened(tmp_path)
     assert second.answer(PROMPTS) == replies
-    assert (model.prompts, second.remembered) == ([], 20)
+    assert (model.prompts, second.reused) == ([], 20)
 
 
-def test_only_what_is_missing_is_asked_and_stands_in_its_place(tmp_path):
+def test_only_missing_replies_are_asked_and_the_order_is_kept(tmp_path):
     first, _ = opened(tmp_path)
     known = first.answer(PROMPTS[1::2])
     first.close()
@@ -79,7 +79,7 @@ def test_another_model_is_asked_anew_and_a_new_id_alone_is_not_another_prompt(tm
     assert model.prompts == []
 
 
-def test_the_same_prompt_asked_again_in_one_run_is_another_vote_and_remembered_as_such(tmp_path):
+def test_the_same_prompt_asked_again_in_one_run_is_another_vote_and_stored_as_such(tmp_path):
     votes = [PROMPTS[0]] * 3
     first, model = opened(tmp_path)
     replies = [*first.answer(votes), *first.answer(votes)]
@@ -98,7 +98,7 @@ def test_the_same_prompt_asked_again_in_one_run_is_another_vote_and_remembered_a
         Reply("A", {"B": -float("inf"), "A": 0.0}),
     ],
 )
-def test_a_reply_comes_back_exactly(tmp_path, reply):
+def test_a_reply_is_read_back_exactly(tmp_path, reply):
     opened(tmp_path, model=ScriptedModel(lambda prompt: reply))[0].answer(PROMPTS[:1])
     assert opened(tmp_path)[0].answer(PROMPTS[:1]) == [reply]
 
@@ -122,7 +122,7 @@ def test_a_batch_that_fails_leaves_the_batches_before_it(tmp_path):
     assert model.prompts == PROMPTS[5:]
 
 
-def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path):
+def test_a_file_that_is_not_a_database_is_set_aside_and_reported(tmp_path):
     (tmp_path / "journal.sqlite").write_text("no database at all\n" * 100)
     journal, model = opened(tmp_path)
     journal.answer(PROMPTS)
@@ -136,7 +136,7 @@ def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path):
 def test_an_empty_file_is_a_new_journal_and_a_folder_is_refused(tmp_path):
     (tmp_path / "journal.sqlite").touch()
     assert opened(tmp_path)[0].dropped is None
-    with pytest.raises(BadInput, match="the journal can't be opened"):
+    with pytest.raises(BadInput, match="the journal cannot be opened"):
         JournalBackend(Asked(), tmp_path, "m")
 
 
@@ -144,7 +144,7 @@ def believed():
     return SimulatedModel(SimulatedSettings(accuracy=0.5, seed=3))
 
 
-def test_no_rotten_byte_of_the_file_changes_an_answer(tmp_path):
+def test_no_corrupt_byte_of_the_file_changes_an_answer(tmp_path):
     path = tmp_path / "journal.sqlite"
     first, _ = opened(tmp_path, model=believed())
     right = first.answer(PROMPTS)
@@ -157,14 +157,14 @@ def test_no_rotten_byte_of_the_file_changes_an_answer(tmp_path):
         path.write_bytes(sound[:place] + bytes([sound[place] ^ 1 << chance.randrange(8)]) + sound[place + 1 :])
         journal, _ = opened(tmp_path, model=believed())
         assert journal.answer(PROMPTS) == right
-        kept += journal.remembered
+        kept += journal.reused
         journal.close()
         for tail in ("-wal", "-shm"):
             path.with_name(path.name + tail).unlink(missing_ok=True)
     assert 1500 < kept < 3000  # some were asked again, most were not
 
 
-def test_a_torn_write_ahead_log_costs_its_last_batches_alone(tmp_path):
+def test_a_torn_write_ahead_log_loses_only_its_last_batches(tmp_path):
     path, log = tmp_path / "journal.sqlite", tmp_path / "journal.sqlite-wal"
     first, _ = opened(tmp_path, model=believed())
     right = [reply for start in range(0, 20, 5) for reply in first.answer(PROMPTS[start : start + 5])]
@@ -178,7 +178,7 @@ def test_a_torn_write_ahead_log_costs_its_last_batches_alone(tmp_path):
         journal, _ = opened(tmp_path, model=believed())
         assert journal.answer(PROMPTS) == right
         assert journal.dropped is None
-        left.add(journal.remembered)
+        left.add(journal.reused)
         journal.close()
     assert left <= {0, 5, 10, 15, 20}
     assert len(left) > 2
@@ -198,42 +198,42 @@ def test_a_journal_is_read_by_any_tool(tmp_path):
     assert rows == [("q0", '{"text": "text 0? 0", "label_logprobs": {"A": -0.25, "B": -1.5}}')]
 
 
-def test_a_journal_s_name_tells_settings_and_the_bytes_of_local_files_apart(tmp_path):
+def test_a_journal_s_key_depends_on_settings_and_the_bytes_of_local_files(tmp_path):
     adapter, train = tmp_path / "adapter", tmp_path / "train.csv"
     (adapter / "deep").mkdir(parents=True)
     weights = adapter / "deep" / "weights"
     weights.write_text("one")
     train.write_text("id\n")
     table = {"name": "transformers", "model": "owner/name", "adapter": str(adapter), "temperature": 0.0}
-    first = journal_name(table, train)
-    assert journal_name(dict(reversed(table.items())), train) == first
-    assert journal_name({**table, "temperature": 0.5}, train) != first
+    first = make_journal_key(table, train)
+    assert make_journal_key(dict(reversed(table.items())), train) == first
+    assert make_journal_key({**table, "temperature": 0.5}, train) != first
     weights.write_text("two")  # trained again under the same name
-    assert journal_name(table, train) != first
+    assert make_journal_key(table, train) != first
     weights.write_text("one")
-    assert journal_name(table, train) == first
+    assert make_journal_key(table, train) == first
     train.write_text("id\n1\n")
-    assert journal_name(table, train) != first
-    assert journal_name({**table, "prompt": "long " * 1000}) != first  # a text too long to be a path
+    assert make_journal_key(table, train) != first
+    assert make_journal_key({**table, "prompt": "long " * 1000}) != first  # a text too long to be a path
 
 
 def test_the_bytes_of_a_model_that_a_table_inside_the_table_names_count_too(tmp_path):
     (tmp_path / "weights").write_text("one")
     table = {"name": "ray", "inner": {"name": "transformers", "model": "owner/name", "adapter": str(tmp_path)}}
-    first = journal_name(table)
+    first = make_journal_key(table)
     (tmp_path / "weights").write_text("two")
-    assert journal_name(table) != first
+    assert make_journal_key(table) != first
 
 
 def test_a_setting_that_is_a_full_stop_names_no_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table = {"name": "endpoint", "extra": {"stop": "."}}
-    first = journal_name(table)
+    first = make_journal_key(table)
     (tmp_path / "output").write_text("of the run itself")
-    assert journal_name(table) == first
+    assert make_journal_key(table) == first
 
 
-def test_a_kill_costs_no_more_than_the_prompts_between_two_commits(tmp_path):
+def test_a_kill_loses_no_more_than_the_prompts_between_two_commits(tmp_path):
     def killed(prompt):
         if prompt.question_id == "q13":
             raise KeyboardInterrupt
@@ -254,7 +254,7 @@ def sampled(folder):
     )
 
 
-def test_sampled_votes_of_a_killed_run_are_those_of_an_unbroken_one(tmp_path):
+def test_sampled_votes_of_a_killed_run_equal_those_of_an_uninterrupted_one(tmp_path):
     asked = Prompt("q", "import os\nAnswer:", ("A", "B"))
     looks = [
         [asked],  # a first answer

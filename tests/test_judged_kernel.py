@@ -46,9 +46,9 @@ class Bench:
 
     def ask(self, questions: Sequence[Question], models: dict[str, Backend], **tables: Any) -> dict[str, Ballot]:
         """The answers that the kernel writes to `questions`; the answerer is called "answerer"."""
-        self.patch.setattr("quorum.model.around.managed.open_backend", lambda table, solved: models[table["name"]])
+        self.patch.setattr("quorum.model.managed.open_backend", lambda table, solved: models[table["name"]])
         write(self.folder / "test.jsonl", questions, answers=False)
-        register_names(self.patch, models)
+        register_names(self.patch, ["answerer", *models])
         files = {"questions": [self.folder / "test.jsonl"], "out": self.folder / "out"}
         infer.main(run_settings(run="r", backend={"name": "answerer"}, **files, **tables))
         return ballots_from_answers(read_answers(self.folder / "out" / "test.parquet"))
@@ -145,18 +145,18 @@ def test_a_question_whose_options_may_not_move_is_freed_and_never_shuffled(bench
     assert seen == [pinned.choices]
 
 
-@pytest.mark.parametrize("way", ["soft", "strike"])
-def test_an_open_question_keeps_its_answer_through_all_looks(bench: Bench, way: str) -> None:
+@pytest.mark.parametrize("method", ["rescore", "eliminate"])
+def test_an_open_question_keeps_its_answer_through_all_looks(bench: Bench, method: str) -> None:
     asked = [Question("sum", "2 + 2?"), *made(3)]
     model = ScriptedModel(lambda prompt: Reply("A" if prompt.labels else "#### 4"))
     looks = {"shuffle": {"orders": "cyclic"}, "calibrate": {"prior": "pride", "temperature": 2.0}}
-    ballots = bench.ask(asked, {"answerer": model}, verify={"way": way, "weight": 1.0}, **looks)
+    ballots = bench.ask(asked, {"answerer": model}, verify={"method": method, "weight": 1.0}, **looks)
     assert ballots["sum"] == {"4": 1.0}
 
 
 def test_how_many_answers_hang_on_the_order_is_told(bench: Bench) -> None:
     bench.ask(made(10), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, shuffle={"orders": "cyclic"})
-    assert read_manifest(bench.folder / "out" / "run.json").torn == {"test": 1.0}
+    assert read_manifest(bench.folder / "out" / "run.json").order_sensitive == {"test": 1.0}
 
 
 def test_sampled_votes_take_the_place_of_the_first_answer(bench: Bench) -> None:
@@ -220,7 +220,7 @@ def test_a_verifier_sees_the_words_of_the_table_verdict(bench: Bench, looks: dic
 
 
 def test_a_verdict_without_the_proposed_answer_is_refused_before_anything_is_asked(bench: Bench) -> None:
-    with pytest.raises(BadInput, match=r"verdict template: question: \{proposed\} is missing"):
+    with pytest.raises(BadInput, match=r"refine\.verdict\.question: \{proposed\} is missing"):
         bench.ask(made(1), {}, verify={"method": "eliminate"}, verdict={"question": "{context}{text}{choices}"})
 
 
@@ -252,10 +252,13 @@ def test_a_soft_verifier_is_weighed_on_rehearsed_questions_and_off_where_it_does
 def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float, accuracy: float, seed: int) -> None:
     solved = made(60, prefix=f"{seed}-")
     answerer = SimulatedModel(SimulatedSettings(accuracy=accuracy, bias=BIAS, seed=seed), solved=solved)
-    looks = RefineSettings(calibrate=CalibrateSettings(prior="corpus"), verify=VerifySettings(method="rescore"))
-    fitted = Agent(
-        answerer, lambda question: render_prompt(question, "letter"), looks, knowing(solved, sure)
-    ).rehearsed(solved)
+    agent = Agent(
+        answerer=answerer,
+        ask=lambda question: render_prompt(question, "letter"),
+        settings=RefineSettings(calibrate=CalibrateSettings(prior="corpus"), verify=VerifySettings(method="rescore")),
+        verifier=knowing(solved, sure),
+    )
+    fitted = agent.rehearse(solved)
     assert fitted.verifier is not None
     weighed = fitted.verifier.ballots
     right = sum(heaviest(weighed[question.id]) == question.answer for question in solved) / len(solved)
@@ -277,9 +280,9 @@ def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(be
 
 def test_what_is_to_be_fitted_needs_questions_that_the_model_has_not_learnt(bench: Bench) -> None:
     write(bench.folder / "train.jsonl", made(9, prefix="t"), answers=True)
-    with pytest.raises(BadInput, match=r"verify\.weight has to be fitted: set `train`, and `refine\.rehearse`"):
+    with pytest.raises(BadInput, match=r"refine\.verify\.weight has to be fitted: set `train`, and `refine\.rehearse`"):
         bench.ask(made(3), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, verify={"method": "rescore"})
-    with pytest.raises(BadInput, match="the neighbour knows the answers of train"):
+    with pytest.raises(BadInput, match=r"refine\.rehearse: the neighbour backend knows the answers of train"):
         infer.main(
             run_settings(
                 run="r",
@@ -340,7 +343,7 @@ def test_a_question_that_the_model_fails_on_costs_itself_alone_and_is_asked_agai
     assert ballots == {f"q{n}": {} if n == 5 else {"B": 1.0} for n in range(20)}
     told = capsys.readouterr().err
     assert "1 of 4 prompts failed and stay unread (q5): RuntimeError: CUDA out of memory\n" in told
-    assert "r, test: 1 of 20 questions stay unread\n" in told
+    assert "r, test: 1 of 20 questions are unread\n" in told
     trips.clear()
     seen.clear()
     assert ask({"answerer": ScriptedModel(reply)})["q5"] == {"B": 1.0}
@@ -381,7 +384,7 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_settings_that_are_s
 MORTAL = """
 import os, signal, sys
 sys.path[:0] = [{kernels!r}, {root!r}]
-import infer, quorum.model.around.managed
+import infer, quorum.model.managed
 from tests.support.run_settings import run_settings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
@@ -391,7 +394,7 @@ def reply(prompt):
     if len(calls) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("B" if prompt.labels[0] == "A" else "FALSE")
-quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
+quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
                         batch=4, {looks}))
 """
@@ -418,7 +421,7 @@ def test_a_kill_amid_the_second_looks_leaves_every_answer_that_was_there(
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"batch": 0}, "batch is 0; allowed is at least 1"), ({"questions": ()}, "questions is empty")],
+    [({"batch": 0}, r"limits\.batch is 0; allowed is at least 1"), ({"questions": ()}, "questions is empty")],
 )
 def test_a_run_over_nothing_is_refused(wrong: dict[str, Any], message: str) -> None:
     given = {"run": "r", "questions": ["test.csv"], "out": "out", "backend": {"name": "fake"}}
@@ -431,5 +434,5 @@ def test_prompts_that_lost_their_middle_are_told(bench: Bench, capsys: pytest.Ca
     answerer.shortened = 2  # type: ignore[attr-defined]
     bench.ask(made(3), {"answerer": answerer})
     told = capsys.readouterr().err
-    assert "r: 2 prompts are longer than the model reads and lost their middle" in told
+    assert "r: 2 prompts were too long for the model and lost their middle" in told
     assert f"r: 3 questions, answers in {bench.folder / 'out'}" in told

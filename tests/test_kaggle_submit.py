@@ -43,7 +43,7 @@ def test_a_file_is_submitted_and_its_score_comes_back(stub: KaggleStub, kaggle, 
 
 
 @pytest.mark.parametrize("score", ["NaN", "inf", "1e400", "n/a", "0,71", ""])
-def test_a_score_that_is_no_number_is_unknown(stub, kaggle, submission, score):
+def test_a_score_that_is_not_a_number_is_unknown(stub, kaggle, submission, score):
     stub.score = lambda data: score
     assert sent_and_scored(kaggle, submission, patient()).public_score is None
 
@@ -53,14 +53,14 @@ def test_an_outage_of_kaggle_while_it_scores_is_waited_out(stub, kaggle, submiss
     assert sent_and_scored(kaggle, submission, patient()).public_score == 0.7125
 
 
-def test_bytes_that_were_submitted_before_do_not_spend_another_place_unasked(stub, kaggle, submission):
+def test_bytes_that_were_submitted_before_are_not_submitted_again_unasked(stub, kaggle, submission):
     submit_file(kaggle, "letters", submission, SHA, "first", patient())
-    with pytest.raises(BadInput, match="these very bytes are submission 1 already: --ref 1 reads its score"):
+    with pytest.raises(BadInput, match="the same bytes are submission 1 already; --ref 1 reads its score"):
         submit_file(kaggle, "letters", submission, SHA, "other words", patient())
     assert submit_file(kaggle, "letters", submission, SHA, "first", patient(), again=True) == 2
 
 
-def test_a_long_message_is_cut_and_the_submission_known_all_the_same(stub, kaggle, submission):
+def test_a_long_message_is_truncated_and_the_submission_still_identified(stub, kaggle, submission):
     stub.troubles["CreateSubmission"] = [Trouble(503, done=True)]
     assert submit_file(kaggle, "letters", submission, SHA, " " + "word " * 200, patient()) == 1
     assert len(stub.last("CreateSubmission")["submissionDescription"]) <= 415
@@ -76,12 +76,12 @@ def test_bytes_that_were_not_checked_here_are_not_sent(stub, kaggle, submission)
 def test_nothing_is_uploaded_when_no_submission_is_left_today(stub, kaggle, submission):
     stub.daily = 0
     stub.submissions = [{"ref": 1}]
-    with pytest.raises(BadInput, match=r"letters takes no more of your submissions today \(1 made today\)"):
+    with pytest.raises(BadInput, match=r"letters accepts no more submissions from you today \(1 made today\)"):
         submit_file(kaggle, "letters", submission, SHA, "first", patient())
     assert stub.count("StartSubmissionUpload") == 0
 
 
-def test_somebody_who_has_not_joined_is_told_where_the_rules_are(stub, kaggle, submission):
+def test_somebody_who_has_not_joined_gets_the_address_of_the_rules(stub, kaggle, submission):
     stub.joined = False
     with pytest.raises(
         BadInput, match="you have not joined letters: accept its rules at .*/competitions/letters/rules"
@@ -97,10 +97,10 @@ def test_a_submission_whose_answer_is_lost_is_found_again_and_not_repeated(stub,
     assert stub.count("CreateSubmission") == 2
 
 
-def test_a_submission_that_came_to_nothing_is_not_repeated_either(stub, kaggle, submission):
+def test_a_submission_that_never_appears_is_not_repeated_either(stub, kaggle, submission):
     submit_file(kaggle, "letters", submission, SHA, "first", patient())  # an older one with the same words
     stub.troubles["CreateSubmission"] = [Trouble(500)]
-    with pytest.raises(KaggleError, match="no new submission shows at .*letters/submissions: look there before"):
+    with pytest.raises(KaggleError, match="letters/submissions shows no new submission: check there before"):
         submit_file(kaggle, "letters", submission, SHA, "first", patient(), again=True)
     assert (stub.count("CreateSubmission"), len(stub.submissions)) == (2, 1)
 
@@ -112,7 +112,7 @@ def test_an_upload_that_is_refused_is_no_submission(stub, kaggle, submission):
     assert stub.count("CreateSubmission") == 0
 
 
-def test_a_submission_that_cannot_be_scored_says_why(stub, kaggle, submission):
+def test_a_submission_that_cannot_be_scored_gives_the_reason(stub, kaggle, submission):
     stub.submission_states, stub.failure = ["PENDING", "ERROR"], "Submission must have 1253 rows"
     with pytest.raises(
         KaggleError, match="submission 1 to letters: Kaggle could not score it: Submission must have 1253"
@@ -122,7 +122,7 @@ def test_a_submission_that_cannot_be_scored_says_why(stub, kaggle, submission):
 
 def test_a_score_that_does_not_come_is_unknown(stub, kaggle, submission):
     stub.submission_states = ["PENDING"]
-    assert sent_and_scored(kaggle, submission, patient(whole=900)).public_score is None
+    assert sent_and_scored(kaggle, submission, patient(total=900)).public_score is None
 
 
 def test_a_kernels_output_is_submitted_by_its_version(stub, kaggle, submission):
@@ -161,7 +161,7 @@ def test_a_new_dataset_is_waited_for_until_all_of_it_is_there(stub, kaggle, tmp_
     assert stub.dataset_states == ["READY"]
 
 
-def test_a_dataset_that_is_there_gets_a_new_version(stub, kaggle, tmp_path):
+def test_an_existing_dataset_gets_a_new_version(stub, kaggle, tmp_path):
     stub.datasets["ada/wheels-312"] = {}
     upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "second", patient())
     assert stub.last("CreateDatasetVersion")["body"]["versionNotes"] == "second"
@@ -186,11 +186,11 @@ def test_a_dataset_whose_answer_is_lost_is_found_again_and_not_sent_twice(stub, 
     assert (stub.count(method), stub.datasets["ada/wheels-312"]) == (1, {"a.whl": b"a.whl"})
 
 
-def test_a_dataset_that_came_to_nothing_is_not_sent_again_either(stub, kaggle, tmp_path):
+def test_a_dataset_that_never_appears_is_not_sent_again_either(stub, kaggle, tmp_path):
     stub.datasets["ada/wheels-312"] = {}
     stub.troubles["CreateDatasetVersion"] = [Trouble(503)]
     patience = patient()
-    with pytest.raises(KaggleError, match="uploading ada/wheels-312: .*503.*; nothing new shows: look at .* before"):
+    with pytest.raises(KaggleError, match="uploading ada/wheels-312: .*503.*; nothing new is visible: check .* before"):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patience)
     assert (stub.count("CreateDatasetVersion"), patience.clock()) == (1, 900)
 
@@ -201,23 +201,25 @@ def test_an_outage_while_a_dataset_is_made_ready_is_waited_out(stub, kaggle, tmp
     assert upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patient()) == "ada/wheels-312"
 
 
-def test_a_file_that_was_dropped_on_the_way_is_missed(stub, kaggle, tmp_path):
+def test_a_file_that_was_lost_in_the_upload_is_reported(stub, kaggle, tmp_path):
     stub.troubles["PUT"] = [Trouble(403)]  # the client goes on without the file
-    with pytest.raises(KaggleError, match=r"dataset ada/wheels-312: Kaggle lacks [ab]\.whl: upload it again"):
+    with pytest.raises(
+        KaggleError, match=r"dataset ada/wheels-312: files are missing at Kaggle \([ab]\.whl\): upload it again"
+    ):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl", "b.whl"), "first", patient())
 
 
 def test_a_folder_in_a_dataset_is_refused_since_the_client_leaves_it_out(stub, kaggle, tmp_path):
     folder = dataset(tmp_path / "w", "a.whl")
     (folder / "more").mkdir()
-    with pytest.raises(BadInput, match="holds the folders more, which the client leaves out"):
+    with pytest.raises(BadInput, match="has subfolders, which the client leaves out \(more\)"):
         upload_dataset(kaggle, folder, "first", patient())
 
 
-def test_a_dataset_that_kaggle_cannot_read_is_told(stub, kaggle, tmp_path):
+def test_a_dataset_that_kaggle_cannot_read_is_reported(stub, kaggle, tmp_path):
     stub.datasets["ada/wheels-312"] = {}
     stub.dataset_states = ["READY", "FAILED"]
-    with pytest.raises(KaggleError, match="dataset ada/wheels-312: Kaggle says FAILED"):
+    with pytest.raises(KaggleError, match="dataset ada/wheels-312: Kaggle reports FAILED"):
         upload_dataset(kaggle, dataset(tmp_path / "w", "a.whl"), "x", patient())
 
 
@@ -253,13 +255,13 @@ def test_a_model_whose_answer_is_lost_is_found_again_and_not_sent_twice(stub, ka
 @pytest.mark.parametrize(
     ("told", "error"),
     [
-        ({"instanceSlug": None}, "model-instance-metadata.json: instanceSlug is None, where a name is expected"),
-        ({"modelSlug": "a/b"}, "model-instance-metadata.json: modelSlug is 'a/b', where a name is expected"),
-        ({"framework": "torch"}, "framework 'torch'; allowed are .*transformers"),
+        ({"instanceSlug": None}, "model-instance-metadata.json: instanceSlug is None; allowed is a name"),
+        ({"modelSlug": "a/b"}, "model-instance-metadata.json: modelSlug is 'a/b'; allowed is a name"),
+        ({"framework": "torch"}, "framework is 'torch'; allowed are .*transformers"),
         ({"licenseName": None}, "model-instance-metadata.json: licenseName is missing"),
     ],
 )
-def test_metadata_of_a_model_that_cannot_be_is_refused(stub, kaggle, tmp_path, told, error):
+def test_impossible_metadata_of_a_model_is_refused(stub, kaggle, tmp_path, told, error):
     folder = tmp_path / "adapter"
     folder.mkdir()
     (folder / "weights").write_bytes(b"weights")
@@ -274,12 +276,12 @@ def test_metadata_of_a_model_that_cannot_be_is_refused(stub, kaggle, tmp_path, t
 @pytest.mark.parametrize(
     ("model", "error"),
     [
-        (None, "adapter: ada/letters is new, and model-metadata.json is not there to say what it is"),
+        (None, "adapter: ada/letters is new, but its metadata file model-metadata.json is missing"),
         (
             {"slug": "numbers"},
-            "slug is 'numbers', where model-instance-metadata.json says 'letters'",
+            "slug is 'numbers', but model-instance-metadata.json has 'letters'",
         ),
-        ({"ownerSlug": USER, "slug": "letters"}, "model-metadata.json: description, isPrivate, title is missing"),
+        ({"ownerSlug": USER, "slug": "letters"}, "model-metadata.json: description, isPrivate, title missing"),
     ],
 )
 def test_a_new_model_that_is_not_described_is_refused_and_nothing_created(stub, kaggle, tmp_path, model, error):
@@ -323,7 +325,7 @@ def run_submit(stub, tmp_path, *arguments):
     return run_verb("send", *arguments, cwd=tmp_path, env=stub.environment(tmp_path / "home"))
 
 
-def test_the_best_of_the_leaderboard_is_submitted_and_its_score_stands_in_the_ledger(stub, submission, tmp_path):
+def test_the_best_of_the_leaderboard_is_submitted_and_its_score_is_in_the_ledger(stub, submission, tmp_path):
     ledger = ledger_of(tmp_path, "0" * 64, SHA)
     stub.submission_states = ["COMPLETE"]
     done = run_submit(stub, tmp_path, "letters")
@@ -376,7 +378,7 @@ def test_a_submission_for_another_competition_is_not_sent(stub, submission, tmp_
     assert stub.asked == []
 
 
-def test_a_competition_whose_folder_is_named_otherwise_is_named_by_its_folder(stub, submission, tmp_path, letters):
+def test_a_competition_whose_folder_has_another_name_is_found_by_its_folder(stub, submission, tmp_path, letters):
     ledger_of(tmp_path, SHA, competition="toys")
     stub.submission_states = ["COMPLETE"]
     letters.rename(tmp_path / "toys")
@@ -385,7 +387,7 @@ def test_a_competition_whose_folder_is_named_otherwise_is_named_by_its_folder(st
     assert stub.submissions[0]["fileName"] == "submission.csv"
 
 
-def test_a_line_that_does_not_say_its_competition_is_not_sent(stub, submission, tmp_path):
+def test_a_line_without_its_competition_is_not_sent(stub, submission, tmp_path):
     ledger_of(tmp_path, SHA, competition="")
     done = run_submit(stub, tmp_path, "letters")
     assert done.returncode == 2
@@ -393,7 +395,7 @@ def test_a_line_that_does_not_say_its_competition_is_not_sent(stub, submission, 
     assert stub.asked == []
 
 
-def test_a_best_whose_file_was_written_over_is_not_replaced_in_silence(stub, submission, tmp_path):
+def test_a_best_whose_file_was_overwritten_is_not_replaced_silently(stub, submission, tmp_path):
     ledger_of(tmp_path, SHA, "1" * 64)  # the better one, run1, stood in the same file
     done = run_submit(stub, tmp_path, "letters")
     assert done.returncode == 2
@@ -422,7 +424,7 @@ def test_a_file_from_elsewhere_is_not_sent_in_the_name_of_a_kernel(stub, submiss
     assert stub.asked == []
 
 
-def test_the_score_of_a_submission_sent_before_is_read_and_stands_in_the_ledger(stub, submission, tmp_path):
+def test_the_score_of_an_earlier_submission_is_read_and_is_in_the_ledger(stub, submission, tmp_path):
     ledger = ledger_of(tmp_path, SHA, "0" * 64)
     stub.submission_states = ["COMPLETE"]
     stub.score = lambda data: "NaN"
@@ -444,14 +446,14 @@ def test_the_score_of_a_submission_sent_before_is_read_and_stands_in_the_ledger(
         (("--ref", "1", "--kernel", "v3"), "it takes no FILE and no --kernel"),
     ],
 )
-def test_arguments_that_can_not_be_are_refused_before_anything_is_sent(stub, submission, tmp_path, arguments, error):
+def test_impossible_arguments_are_refused_before_anything_is_sent(stub, submission, tmp_path, arguments, error):
     ledger_of(tmp_path, SHA)
     done = run_submit(stub, tmp_path, "letters", *arguments)
     assert (done.returncode, error in done.stderr, stub.asked) == (2, True, [])
 
 
 @pytest.mark.parametrize("told", [{"version": 3}, {"id": "ada/answer-letters"}, {"id": "ada", "version": 3}])
-def test_a_word_of_make_push_that_is_not_whole_is_told_in_one_line(stub, submission, tmp_path, told):
+def test_an_incomplete_record_of_make_push_is_refused_in_one_line(stub, submission, tmp_path, told):
     ledger_of(tmp_path, SHA)
     (submission.parent / "pushed.json").write_text(json.dumps(told))
     done = run_submit(stub, tmp_path, "letters", "--kernel", submission.parent)
@@ -486,7 +488,7 @@ def letters(tmp_path):
     return folder
 
 
-def test_a_run_that_was_read_back_is_scored_and_stands_in_the_ledger(letters, tmp_path):
+def test_a_run_that_was_read_back_is_scored_and_is_in_the_ledger(letters, tmp_path):
     run_record(tmp_path, "letters", "v1")  # there is no run yet, but from here on there is a split
     held = pl.read_parquet(tmp_path / "data" / "split" / "letters" / "heldout.parquet")["id"]
     answers = {"test": {"q1": {"B": 1.0}}, "heldout": {id: {"ABC"[int(id[1:]) % 3]: 1.0} for id in held}}

@@ -46,7 +46,7 @@ def test_infer_answers_every_question_and_fills_the_unread_from_the_prior(folder
 def test_a_legal_submission_lies_there_before_a_model_that_can_not_load(folder):
     done = run(folder, "infer", SETTINGS + '[backend]\nname = "encoder"\nmodel = "./none"\n')
     assert done.returncode == 2
-    assert "can't be loaded" in done.stderr
+    assert "cannot be loaded" in done.stderr
     assert "Traceback" not in done.stderr
     assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,A\nq2,A\n"
 
@@ -68,10 +68,10 @@ def test_a_setting_that_is_not_there_is_refused(folder):
 
 
 def test_the_kernel_tells_how_many_questions_the_deadline_left_unread_and_its_submission_is_whole(folder):
-    done = run(folder, "infer", SETTINGS + 'deadline = 0\n[backend]\nname = "fake"\n')
+    done = run(folder, "infer", SETTINGS + 'limits.deadline = 0\n[backend]\nname = "fake"\n')
     assert done.returncode == 0, done.stderr
-    assert "test: 3 of 3 questions stay unread" in done.stderr
-    assert "the deadline of 0 minutes came before 3 questions were asked" in done.stderr
+    assert "test: 3 of 3 questions are unread" in done.stderr
+    assert "deadline of 0 minutes: 3 questions were not asked" in done.stderr
     assert (folder / "out" / "submission.csv").read_text() == "id,answer\nq3,A\nq1,A\nq2,A\n"
 
 
@@ -84,11 +84,11 @@ def test_with_minutes_enough_the_kernel_asks_all_that_it_asks_without_a_deadline
 
 def test_the_kernel_tells_of_a_broken_journal_and_goes_on(folder):
     (folder / "j.sqlite").write_text("no database at all\n" * 100)
-    settings = SETTINGS + 'journal = "j.sqlite"\n[backend]\nname = "fake"\n'
+    settings = SETTINGS + 'limits.journal = "j.sqlite"\n[backend]\nname = "fake"\n'
     for told in (True, False):
         done = run(folder, "infer", settings)
         assert done.returncode == 0, done.stderr
-        assert ("j.sqlite is broken; it lies in j.sqlite.broken now" in done.stderr) == told
+        assert ("warning: j.sqlite is broken; it was moved to j.sqlite.broken" in done.stderr) == told
     assert len((folder / "out" / "submission.csv").read_text().splitlines()) == 4
 
 

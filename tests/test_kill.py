@@ -22,7 +22,7 @@ from quorum.files.submission import read_sample
 KILLS = 100
 QUESTIONS = 96
 SETTINGS = 'run = "r"\nquestions = ["{folder}/test.csv"]\nsample = "{folder}/sample.csv"\nout = "{folder}/{out}"\n'
-SETTINGS += 'batch = 4\njournal = "{folder}/{out}.sqlite"\n[backend]\nname = "fake"\n'
+SETTINGS += 'limits.batch = 4\nlimits.journal = "{folder}/{out}.sqlite"\n[backend]\nname = "fake"\n'
 
 
 class Kernel:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from quorum.files.manifest import RunManifest, list_differences
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.model.backend import Backend
 from quorum.model.simulated import SimulatedModel, SimulatedSettings
+from tests.support.run_settings import register_names
 from tests.test_calibrate import ACCURACY, BIAS
 from tests.test_judged_kernel import Bench, knowing, made, write
 from tests.verb import run_verb
@@ -105,7 +107,10 @@ def test_the_winner_is_scored_on_questions_that_did_not_choose_it() -> None:
 
 
 def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
-    encoder = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "encoder"}, "prompt": "bare"})}
+    encoder = {
+        stage.name: stage.not_for
+        for stage in list_stages({"backend": {"name": "encoder"}, "prompt": {"style": "bare"}})
+    }
     assert [name for name, reason in encoder.items() if not reason] == ["retrieval"]
     causal = list_stages({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
     assert [stage.name for stage in causal if stage.not_for] == ["retrieval"]
@@ -122,7 +127,7 @@ def test_every_stage_sets_settings_that_the_kernel_knows() -> None:
 
     model = {"name": "transformers", "model": "m"}
     table: dict[str, Any] = {"run": "r", "questions": ["q.csv"], "out": "o", "backend": model}
-    judge = {"name": "endpoint", "model": "m"}
+    judge = {"name": "endpoint", "model": "m", "base_url": "http://localhost/v1"}
     for stage in list_stages(table, Path("background"), verifier=judge, verdict={"instruction": "Right?"}):
         words = [f"{setting}={json.dumps(value)}" for setting, value in stage.settings.items()]
         settings = from_table(RunSettings, apply_overrides(table, words, "t"), "t")
@@ -143,8 +148,15 @@ def test_a_table_written_as_toml_is_read_as_it_was(table: dict[str, Any]) -> Non
 
 
 def test_runs_of_other_questions_prompts_or_precision_are_told_apart() -> None:
-    one = RunManifest("r", {"held": "f1"}, {"held": 9}, {"style": "letter"}, {"dtype": "float16"}, {"answerer": 9})
-    other = RunManifest("s", {"held": "f2"}, {"held": 9}, {"style": "cot"}, {"dtype": "auto"}, {"answerer": 18})
+    one = RunManifest(
+        run="r",
+        questions={"held": "f1"},
+        counts={"held": 9},
+        prompt={"style": "letter"},
+        precision={"dtype": "float16"},
+        calls={"answerer": 9},
+    )
+    other = replace(one, questions={"held": "f2"}, prompt={"style": "cot"}, precision={"dtype": "auto"})
     assert list_differences(one, one) == {}
     assert list_differences(other, one) == {
         "questions": "other questions",
@@ -168,6 +180,7 @@ def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
         ballots = bench.ask(held, models, train=tmp_path / "train.jsonl", **apply_overrides({}, words, "stages"))
         return Attempt(ballots, sum(bench.calls.values()) / len(held), 0.0)
 
+    register_names(monkeypatch, models)
     stages = list_stages({"backend": {"name": "answerer"}}, verifier={"name": "judge"})
     found = climb_ladder(stages, attempt, make_solution(held), "accuracy")
     assert [(rung.stage, rung.kept) for rung in found.rungs] == [
@@ -223,7 +236,15 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
         right = {q.id: {"C" if n >= known else q.answer or "": 1.0} for n, q in enumerate(prepared.held_out)}
         write_answers(make_answers(name, right), Path(name) / "heldout.parquet")
         write_manifest(
-            RunManifest(name, {"heldout": "f"}, {"heldout": 30}, {}, {}, {"answerer": 30}), Path(name, "run.json")
+            RunManifest(
+                run=name,
+                questions={"heldout": "f"},
+                counts={"heldout": 30},
+                prompt={},
+                precision={},
+                calls={"answerer": 30},
+            ),
+            Path(name, "run.json"),
         )
         config = {"backend.model": "here"} if "tuned" in name else {}
         runs.append(CompetitionRun(name=name, folder=RunFolder(Path(name)), config=config, seconds=9.0))
@@ -239,7 +260,7 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
 
 @pytest.mark.slow
 def test_the_ladder_is_told_and_its_winner_runs(competition: Path) -> None:
-    words = ("--only", "--stage", "in turns: shuffle.orders=cyclic", "--halves", "--winner", "winner.toml")
+    words = ("--only", "--stage", "in turns: refine.shuffle.orders=cyclic", "--halves", "--winner", "winner.toml")
     done = run_verb("ladder", competition, "--member", "member.toml", *words, cwd=competition)
     assert done.returncode == 0, done.stderr
     assert "\nin turns " in done.stdout

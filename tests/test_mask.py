@@ -13,9 +13,9 @@ from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, letters
-from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
+from quorum.train.row import TrainingRow
+from quorum.train.rows.encode import EncodedRow, describe_cut_prompts, encode_rows, find_stop_token
 from quorum.train.rows.mask import prove_mask
-from quorum.train.rows.row import TrainingRow
 from tests.tiny import tiny_model, tiny_tokenizer
 
 STOP = 1  # </s>
@@ -54,11 +54,11 @@ def prove(batches: list[dict[str, torch.Tensor]], rows: list[TrainingRow], encod
 
 
 @pytest.mark.parametrize("collate", [collated, packed])
-def test_a_right_mask_is_proven_and_a_row_is_shown(collate: Any) -> None:
+def test_a_correct_mask_is_proven_and_a_row_is_printed(collate: Any) -> None:
     rows = [ROW, replace(LONG, prompt=replace(LONG.prompt, question_id="q8"))]
     encoded = encode_rows(CHAT, rows, 500, STOP)
     told = prove(collate(encoded), rows, encoded)
-    assert "label mask proven on all 2 rows, and on 2 as they are batched" in told
+    assert "label mask checked on all 2 rows, and on 2 in the trainer's batches" in told
     assert told.endswith("Answer:<|im_end|>\n<|im_start|>assistant\n[[B|</s>]]")
 
 
@@ -78,11 +78,11 @@ def test_labels_that_are_all_masked_are_refused() -> None:
     assert "every label is -100" in told
 
 
-def test_a_prompt_that_would_be_learnt_is_refused() -> None:
+def test_a_prompt_that_would_be_learned_is_refused() -> None:
     def learn_all(batch: Any, row: EncodedRow) -> None:
         batch["labels"][0, : len(row.ids)] = torch.tensor(row.ids)
 
-    assert "where 'B' is to be learnt" in broken(learn_all)
+    assert "expected 'B'" in broken(learn_all)
 
 
 def test_a_stop_token_that_is_masked_as_padding_is_refused() -> None:
@@ -90,7 +90,7 @@ def test_a_stop_token_that_is_masked_as_padding_is_refused() -> None:
         batch["labels"][batch["labels"] == STOP] = -100
 
     told = broken(mask_stop)
-    assert "the stop token '</s>' is not learnt (the last label is none), so the model would never stop" in told
+    assert "the stop token '</s>' has no label (the last label is none), so the model would never stop" in told
 
 
 def test_an_answer_that_was_cut_away_is_refused() -> None:
@@ -99,22 +99,22 @@ def test_an_answer_that_was_cut_away_is_refused() -> None:
             batch[name] = batch[name][:, : row.first + 1]
 
     told = broken(cut, LONG)
-    assert "row q7: the trainer cut it to" in told
+    assert "row q7: the trainer truncated it to" in told
     assert "was left out" in told
 
 
-def test_a_beginning_that_the_trainer_adds_is_refused() -> None:
+def test_tokens_that_the_trainer_adds_at_the_start_are_refused() -> None:
     def another_bos(batch: Any, row: EncodedRow) -> None:
         batch["input_ids"] = torch.cat([torch.tensor([[0]]), batch["input_ids"]], dim=1)
         batch["labels"] = torch.cat([torch.tensor([[-100]]), batch["labels"]], dim=1)
         batch["attention_mask"] = torch.cat([torch.tensor([[1]]), batch["attention_mask"]], dim=1)
 
     told = broken(another_bos)
-    assert "row q7: the trainer's tokens are not those that are asked later: from token 0 on they say '<s>" in told
+    assert "row q7: the trainer's tokens differ from those of a backend: from token 0 on they are '<s>" in told
 
 
-def test_labels_that_were_shifted_already_are_refused() -> None:
-    assert "is not learnt" in broken(lambda batch, row: batch.update(labels=batch["labels"].roll(-1)))
+def test_labels_that_are_shifted_already_are_refused() -> None:
+    assert "has no label" in broken(lambda batch, row: batch.update(labels=batch["labels"].roll(-1)))
 
 
 def test_a_tokenizer_whose_words_do_not_decode_to_the_answer_is_refused() -> None:
@@ -133,18 +133,18 @@ def test_a_tokenizer_whose_words_do_not_decode_to_the_answer_is_refused() -> Non
     lossy = PromptTokenizer(Lossy(tiny_tokenizer(chat=True)))
     row = replace(ROW, completion="Answer: B")
     encoded = encode_rows(lossy, [row], 500, STOP)
-    with pytest.raises(BadInput, match="the labels say 'Answer: A', where the completion is 'Answer: B'"):
+    with pytest.raises(BadInput, match="the labels are 'Answer: A', but the completion is 'Answer: B'"):
         prove_mask(collated(encoded), [row], encoded, lossy, STOP)
 
 
-def test_a_row_that_stands_in_none_of_the_first_batches_is_proven_too() -> None:
+def test_a_row_outside_the_first_batches_is_checked_too() -> None:
     later = replace(ROW, prompt=replace(ROW.prompt, question_id="q8"))
     encoded = encode_rows(CHAT, [ROW, later], 500, STOP)
     unstopped = replace(encoded[1], ids=(*encoded[1].ids[:-1], 9))
-    with pytest.raises(BadInput, match="label mask, row q8: the stop token '</s>' is not learnt"):
+    with pytest.raises(BadInput, match="label mask, row q8: the stop token '</s>' has no label"):
         prove(collated(encoded[:1]), [ROW, later], [encoded[0], unstopped])
     whole = replace(encoded[1], first=len(encoded[1].ids) - 1)  # its answer is only read
-    with pytest.raises(BadInput, match="row q8: the labels say '', where the completion is 'B'"):
+    with pytest.raises(BadInput, match="row q8: the labels are '', but the completion is 'B'"):
         prove(collated(encoded[:1]), [ROW, later], [encoded[0], whole])
 
 
@@ -154,10 +154,10 @@ def test_prompts_that_lose_their_middle_are_counted() -> None:
     left_out = [row.left_out for row in encoded]
     whole = encode_rows(CHAT, rows, 5000, STOP)
     assert left_out == [0, len(whole[1].ids) - len(encoded[1].ids)]
-    told = report_left_out(left_out, 60)
-    assert told.startswith("1 of 2 prompts are too long for 60 tokens")
-    assert told.endswith(f"their middle is left out, up to {left_out[1]} tokens of it")
-    assert report_left_out([0, 0], 60) == ""
+    told = describe_cut_prompts(left_out, 60)
+    assert told.startswith("1 of 2 prompts are longer than 60 tokens")
+    assert told.endswith(f"their middle is left out, up to {left_out[1]} tokens")
+    assert describe_cut_prompts([0, 0], 60) == ""
 
 
 def test_no_batches_are_no_proof() -> None:
@@ -165,8 +165,8 @@ def test_no_batches_are_no_proof() -> None:
         prove([], [ROW], encode_rows(CHAT, [ROW], 500, STOP))
 
 
-def test_rows_that_leave_no_room_for_their_prompt_are_counted_and_named() -> None:
-    with pytest.raises(BadInput, match="1 of 2 rows leave no room for their prompt in 16 tokens.*: q7"):
+def test_completions_that_leave_no_room_for_their_prompt_are_counted_and_named() -> None:
+    with pytest.raises(BadInput, match="1 of 2 completions leave no room for their prompt in 16 tokens.*: q7"):
         encode_rows(CHAT, [LONG, replace(ROW, prompt=replace(ROW.prompt, question_id="q8"))], 16, STOP)
 
 
@@ -206,23 +206,21 @@ def lessons(draw: st.DrawFn) -> TrainingRow:
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(lessons(), min_size=1, max_size=3), st.sampled_from([PLAIN, CHAT]), st.sampled_from([collated, packed]))
-def test_whatever_the_rows_what_is_encoded_is_proven(
-    rows: list[TrainingRow], tokens: PromptTokenizer, collate: Any
-) -> None:
+def test_the_mask_of_any_encoded_row_is_proven(rows: list[TrainingRow], tokens: PromptTokenizer, collate: Any) -> None:
     encoded = encode_rows(tokens, rows, 500, STOP)
     proof = prove_mask(collate(encoded), rows, encoded, tokens, STOP)
     assert proof.sequences == len(rows)
-    assert proof.learnt == sum(len(row.ids) - row.first for row in encoded)
+    assert proof.learned == sum(len(row.ids) - row.first for row in encoded)
 
 
 @pytest.mark.parametrize("most", [500, 40])
 @pytest.mark.parametrize("method", ["letter", "option"])
-def test_what_is_learnt_is_what_the_backend_scores(method: Any, most: int) -> None:
+def test_the_learned_tokens_are_those_that_the_backend_scores(method: Any, most: int) -> None:
     backend = Transformers(
         TransformersSettings(model=str(tiny_model("qwen3", chat=True)), method=method, context_tokens=most)
     )
     prompt = Prompt("q", "import os\n" * 9 + "Answer:", ("A", "B", "C"), ("a path", "nothing at all", "文"))
-    asked = (backend._by_letter if method == "letter" else backend._by_option)(prompt)
+    asked = (backend._tokenize_labels if method == "letter" else backend._tokenize_options)(prompt)
     for label, option, each in zip(prompt.labels, prompt.options, asked, strict=True):
         row = TrainingRow(prompt, label, label if method == "letter" else option)
         (encoded,) = encode_rows(backend.tokens, [row], most, STOP)
@@ -230,7 +228,7 @@ def test_what_is_learnt_is_what_the_backend_scores(method: Any, most: int) -> No
         assert encoded.first <= len(each.context)
 
 
-def test_reasoning_is_learnt_where_the_model_may_think_and_a_letter_where_it_may_not() -> None:
+def test_reasoning_is_learned_with_thinking_on_and_a_letter_with_thinking_off() -> None:
     tokenizer = deepcopy(tiny_tokenizer(chat=True))
     silent = "assistant\n{% if not enable_thinking %}<think></think>{% endif %}"
     tokenizer.chat_template = tokenizer.chat_template.replace("assistant\n", silent)

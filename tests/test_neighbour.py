@@ -22,24 +22,24 @@ def _ballot(question, **settings):
     return ballot_from_reply(reply, prompt)
 
 
-def test_the_answer_is_copied_by_what_the_option_says_not_by_its_letter():
+def test_the_answer_is_copied_by_the_option_s_text_not_by_its_letter():
     asked = Question("q", "What colour is the sky at dawn?", ("red", "grey", "BLUE "))
     assert ranked(_ballot(asked))[0] == "C"
     assert ranked(_ballot(asked, by="letter"))[0] == "A"
 
 
 @pytest.mark.parametrize("choices", [("red", "green"), ("blue", "Blue", "red")])
-def test_an_answer_that_no_one_option_repeats_leaves_the_ballot_even(choices):
+def test_without_one_equal_option_the_ballot_is_uniform(choices):
     ballot = _ballot(Question("q", "What colour is the sky at dawn?", choices))
     assert list(ballot.values()) == pytest.approx([1 / len(choices)] * len(choices))
 
 
-def test_a_letter_that_the_prompt_does_not_have_leaves_the_ballot_even():
+def test_a_letter_that_the_prompt_lacks_leaves_the_ballot_uniform():
     ballot = _ballot(Question("q", "How much is seven and six?", ("twelve", "thirteen")), by="letter")
     assert ballot == pytest.approx({"A": 0.5, "B": 0.5})
 
 
-def test_the_nearer_the_question_the_surer_the_copy_but_never_certain():
+def test_the_weight_of_the_copy_grows_with_similarity_but_stays_below_1():
     far, near, same = (
         _ballot(Question("q", text, ("red", "blue")))["B"]
         for text in ("Is the sky here?", "What colour is the sky at dawn?", SKY.text.upper())
@@ -48,7 +48,7 @@ def test_the_nearer_the_question_the_surer_the_copy_but_never_certain():
     assert same == pytest.approx(0.97 + 0.03 / 2, abs=1e-4)
 
 
-def test_nothing_alike_leaves_the_ballot_even():
+def test_without_similarity_the_ballot_is_uniform():
     assert _ballot(Question("q", "@@@@@@@@", ("blue", "red"))) == pytest.approx({"A": 0.5, "B": 0.5})
 
 
@@ -66,13 +66,13 @@ def test_replies_keep_the_order_of_a_batch_of_any_length():
     assert backend.answer([]) == []
 
 
-def test_the_last_turn_of_the_user_is_what_is_asked():
+def test_the_last_message_of_the_user_is_the_question():
     turns = (Message("user", SKY.text), Message("assistant", "A"), Message("user", SUM.text))
     (reply,) = Neighbour(solved=SOLVED).answer([Prompt("q", turns, ("A", "B"), ("Twelve", "blue"))])
     assert reply.text == "A"
 
 
-def test_labels_without_options_leave_the_ballot_even():
+def test_labels_without_options_leave_the_ballot_uniform():
     (reply,) = Neighbour(solved=SOLVED).answer([Prompt("q", SKY.text, ("TRUE", "FALSE"))])
     assert exp(reply.label_logprobs["TRUE"]) == pytest.approx(0.5)
 
@@ -91,7 +91,7 @@ def test_a_tie_goes_to_the_first_solved_question():
     assert reply.text == "B"
 
 
-def test_unsolved_questions_are_nobodys_neighbour():
+def test_unsolved_questions_are_never_the_neighbour():
     unsolved = Question("u", "What colour is the sky at dawn?", ("red", "blue"))
     (reply,) = Neighbour(solved=[unsolved, *SOLVED]).answer([render_prompt(unsolved, "bare")])
     assert reply.text == "B"
@@ -104,12 +104,12 @@ def test_an_unknown_way_to_copy_is_refused_with_the_allowed_ones():
         open_backend({"name": "neighbour", "by": "colour"}, SOLVED)
 
 
-def test_the_door_opens_it_on_the_solved_questions():
+def test_open_backend_passes_it_the_solved_questions():
     backend = open_backend({"name": "neighbour", "by": "letter"}, SOLVED)
     assert backend.answer([render_prompt(SUM, "bare")])[0].text == "C"
 
 
 @pytest.mark.parametrize("text", ["?", "\x00", "٣", "e\u0301" * 3000])
-def test_any_text_can_be_asked(text):
+def test_any_text_gets_a_reply(text):
     (reply,) = Neighbour(solved=SOLVED).answer([Prompt("q", text, ("A", "B"), ("blue", "red"))])
     assert np.isfinite(list(reply.label_logprobs.values())).all()

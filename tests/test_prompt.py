@@ -36,7 +36,9 @@ OWN = Template(
     passage="[{passage}]\n",
     hints={"arithmetic": "Count.", "*": "It is about {subject}."},
 )
-OWN_VERDICT = VerdictTemplate("Right?", "{context}{text} {choices}{proposed}?", "{label}:{choice} ")
+OWN_VERDICT = VerdictTemplate(
+    instruction="Right?", question="{context}{text} {choices}{proposed}?", choice="{label}:{choice} "
+)
 STYLES: tuple[Style, ...] = ("letter", "cot")
 BACKGROUND = ["Orla lies on an island.", "{passage} {0}"]
 
@@ -95,7 +97,7 @@ def test_a_prompt_equals_its_golden_file(name, prompt, request):
 @pytest.mark.parametrize("language", WORDINGS)
 def test_the_template_of_each_language_equals_its_golden_file(language, request):
     asked = [
-        render_prompt(question, style, [question], (), Template(language))
+        render_prompt(question, style, [question], (), Template(language=language))
         for question in (WORKED, OPEN)
         for style in STYLES
     ]
@@ -145,7 +147,7 @@ NON_EMPTY = WORDS.map(lambda text: text if text.strip() else "x" + text)
     rationale=NON_EMPTY,
     passage=WORDS,
     style=st.sampled_from(["letter", "cot", "option"]),
-    template=st.sampled_from([Template(), OWN, Template("de", hints={"*": "On {subject}."})]),
+    template=st.sampled_from([Template(), OWN, Template(language="de", hints={"*": "On {subject}."})]),
 )
 def test_the_text_of_a_question_never_changes_the_template(
     text, choices, context, subject, rationale, passage, style: Style, template
@@ -179,7 +181,7 @@ def test_the_text_of_a_question_never_changes_the_verdict_template(text, choices
 @pytest.mark.parametrize("language", WORDINGS)
 @pytest.mark.parametrize("question", [WORKED, UP, OPEN, CODE])
 def test_an_answer_after_its_reasoning_is_parsed_in_every_language(language, question):
-    written = format_answer(question, "cot", Template(language))
+    written = format_answer(question, "cot", Template(language=language))
     reading = parse_reply(written, question.labels, question.choices)
     assert (reading.label, reading.reason) == (question.answer, "answer")
 
@@ -208,8 +210,8 @@ def test_an_example_ends_like_the_expected_reply_to_its_own_prompt(style):
 def test_four_languages_are_detected_by_script_and_the_rest_is_english(text, language):
     question = Question("q", text, ("1", "2"))
     assert detect_language(question) == language
-    assert render_prompt(question, "letter", template=Template("auto")) == render_prompt(
-        question, "letter", template=Template(language)
+    assert render_prompt(question, "letter", template=Template(language="auto")) == render_prompt(
+        question, "letter", template=Template(language=language)
     )
 
 
@@ -252,7 +254,7 @@ def test_a_template_with_wrong_fields_is_refused(table, found):
 
 @pytest.mark.parametrize("table", [{"question": "{text}"}, {"instruction": "{x}"}, {"choice": "{label}"}])
 def test_a_verdict_template_with_wrong_fields_is_refused(table):
-    with pytest.raises(BadInput, match="verdict template"):
+    with pytest.raises(BadInput, match=r"refine\.verdict"):
         from_table(VerdictTemplate, table, "verdict")
 
 

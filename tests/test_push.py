@@ -8,7 +8,7 @@ import pytest
 from quorum.errors import BadInput
 from quorum.kaggle.client import KaggleError, RetryPolicy, make_dry_run_policy, sign_in
 from quorum.kaggle.metadata import KernelMetadata, read_json_object, write_kernel_metadata
-from quorum.kaggle.push import PushedVersion, fetch_kernel, likely_cause, log_lines, push_kernel, wait_for_kernel
+from quorum.kaggle.push import PushedVersion, fetch_kernel, find_likely_cause, parse_log, push_kernel, wait_for_kernel
 from quorum.kaggle.upload import write_dataset_metadata
 from tests.kaggle_stub import USER, Clock, KaggleStub, Refusal, Trouble, patient
 from tests.verb import run_verb
@@ -56,7 +56,7 @@ def test_an_error_in_a_body_that_comes_with_200_is_an_error(stub, kaggle, tmp_pa
     assert stub.count("SaveKernel") == 1
 
 
-def test_a_model_that_kaggle_does_not_know_is_told_though_its_client_hides_it(stub, kaggle, tmp_path):
+def test_a_model_that_kaggle_does_not_know_is_reported_though_its_client_hides_it(stub, kaggle, tmp_path):
     folder = built(tmp_path / "k", model_sources=("bob/qwen/transformers/7b/3",))
     with pytest.raises(
         BadInput, match=r"version 1 was saved and runs WITHOUT .*model_sources bob/qwen/transformers/7b/3"
@@ -75,11 +75,11 @@ def test_another_users_kernel_is_refused_before_anything_is_sent(stub, kaggle, t
 )
 def test_a_push_whose_answer_is_lost_is_looked_up_and_not_repeated(stub, kaggle, tmp_path, trouble):
     stub.troubles["SaveKernel"] = [trouble]
-    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient(answer=1.0))
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient(timeout=1.0))
     assert (pushed.version, stub.count("SaveKernel")) == (1, 1)
 
 
-def test_a_push_whose_answer_is_lost_in_an_outage_is_looked_up_when_that_is_over(stub, kaggle, tmp_path):
+def test_a_push_whose_answer_is_lost_in_an_outage_is_looked_up_after_it(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(503, done=True)]
     folder = built(tmp_path / "k")
     stub.troubles["GetKernel"] = [Trouble(403, "denied"), *[Trouble(503)] * 12]
@@ -89,10 +89,10 @@ def test_a_push_whose_answer_is_lost_in_an_outage_is_looked_up_when_that_is_over
 
 def test_a_push_whose_answer_is_lost_is_looked_up_once_though_the_wait_is_over(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(503, done=True)]
-    assert push_kernel(kaggle, built(tmp_path / "k"), patient(whole=0)).version == 1
+    assert push_kernel(kaggle, built(tmp_path / "k"), patient(total=0)).version == 1
 
 
-def test_a_session_of_a_moment_is_not_one_without_a_limit(stub, kaggle, tmp_path):
+def test_a_very_short_session_is_not_one_without_a_limit(stub, kaggle, tmp_path):
     push_kernel(kaggle, built(tmp_path / "k"), patient(), session=0.36)
     assert stub.last("SaveKernel")["sessionTimeoutSeconds"] == 1
 
@@ -107,7 +107,7 @@ def test_a_push_that_is_looked_up_runs_with_all_of_its_sources_or_is_refused(stu
     assert stub.count("SaveKernel") == 1
 
 
-def test_a_push_that_is_looked_up_is_good_though_kaggle_names_its_sources_otherwise(stub, kaggle, tmp_path):
+def test_a_push_that_is_looked_up_is_accepted_though_kaggle_writes_its_sources_differently(stub, kaggle, tmp_path):
     stub.datasets["ada/wheels-312"] = {}
     stub.models["Ada/Qwen/PyTorch/7b"] = []
     stub.kernels["ada/train-letters"] = [{"text": ""}]
@@ -123,14 +123,14 @@ def test_a_push_that_is_looked_up_is_good_though_kaggle_names_its_sources_otherw
 
 
 @pytest.mark.parametrize("trouble", [Trouble(500), Trouble(0)])
-def test_a_push_that_came_to_nothing_is_not_repeated_either(stub, kaggle, tmp_path, trouble):
+def test_a_push_without_a_new_version_is_not_repeated_either(stub, kaggle, tmp_path, trouble):
     stub.troubles["SaveKernel"] = [trouble]
-    with pytest.raises(KaggleError, match="no new version shows at .*/code/ada/answer-letters: look there before"):
+    with pytest.raises(KaggleError, match="/code/ada/answer-letters shows no new version: check there before"):
         push_kernel(kaggle, built(tmp_path / "k"), patient())
     assert stub.count("SaveKernel") == 1
 
 
-def test_a_version_that_another_hand_pushed_meanwhile_is_not_taken_for_ours(stub, kaggle, tmp_path):
+def test_a_version_that_somebody_else_pushed_meanwhile_is_not_taken_for_ours(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(502, instead="print('another')")]
     with pytest.raises(KaggleError, match="no new version"):
         push_kernel(kaggle, built(tmp_path / "k"), patient())
@@ -151,7 +151,7 @@ def test_too_many_requests_are_waited_out(stub, kaggle, tmp_path):
     assert patience.clock() == 5 + 7.5
 
 
-def test_a_full_house_is_waited_for_and_then_told(stub, kaggle, tmp_path):
+def test_too_many_sessions_are_waited_for_and_then_reported(stub, kaggle, tmp_path):
     stub.save_error = "Maximum batch GPU session count of 2 reached."
     with pytest.raises(KaggleError, match="Maximum batch GPU session count of 2 reached"):
         push_kernel(kaggle, built(tmp_path / "k"), patient(tries=3))
@@ -178,8 +178,8 @@ def test_waits_grow_up_to_two_minutes(stub, kaggle, tmp_path):
 def test_a_session_that_never_ends_is_left_when_the_wait_is_over(stub, kaggle, tmp_path):
     stub.states = ["RUNNING"]
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
-    with pytest.raises(KaggleError, match="version 1: RUNNING when the wait was over"):
-        wait_for_kernel(kaggle, pushed, patient(whole=600))
+    with pytest.raises(KaggleError, match="version 1: still RUNNING when the wait was over"):
+        wait_for_kernel(kaggle, pushed, patient(total=600))
 
 
 @pytest.mark.parametrize("trouble", [Trouble(503), Trouble(0), Trouble(429, after="60")])
@@ -190,11 +190,13 @@ def test_an_outage_in_the_middle_of_a_wait_is_waited_out(stub, kaggle, tmp_path,
 
 
 @pytest.mark.parametrize("trouble", [Trouble(503), Trouble(seconds=0.5)])
-def test_a_state_that_is_never_told_is_left_when_the_wait_is_over(stub, kaggle, tmp_path, trouble):
+def test_a_state_that_stays_unknown_ends_with_the_wait(stub, kaggle, tmp_path, trouble):
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     stub.troubles["GetKernelSessionStatus"] = [trouble] * 100
-    patience = patient(answer=0.1, tries=2, whole=60)
-    with pytest.raises(KaggleError, match="version 1: not told when the wait was over; it goes on there"):
+    patience = patient(timeout=0.1, tries=2, total=60)
+    with pytest.raises(
+        KaggleError, match="version 1: still in an unknown state when the wait was over; it keeps running there"
+    ):
         wait_for_kernel(kaggle, pushed, patience)
     assert 60 <= patience.clock() < 80
 
@@ -205,7 +207,7 @@ def test_a_version_that_does_not_show_at_once_is_waited_for(stub, kaggle, tmp_pa
     assert wait_for_kernel(kaggle, pushed, patient(tries=3)) == ""
 
 
-def test_a_version_that_is_hidden_now_and_then_is_waited_for_all_the_same(stub, kaggle, tmp_path):
+def test_a_version_that_is_hidden_at_times_is_still_waited_for(stub, kaggle, tmp_path):
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     stub.states = ["RUNNING"] * 9 + ["COMPLETE"]
     session, asked = stub.get_kernel_session_status, []
@@ -228,31 +230,31 @@ def test_a_version_that_never_shows_is_not_waited_for_all_day(stub, kaggle, tmp_
     assert patience.clock() < 120
 
 
-def test_a_failed_kernel_says_why(stub, kaggle, tmp_path):
+def test_a_failed_kernel_gives_the_reason(stub, kaggle, tmp_path):
     stub.states, stub.failure = ["ERROR"], "Your notebook tried to allocate more memory than is available."
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     reason = wait_for_kernel(kaggle, pushed, patient())
     assert reason.startswith("ERROR: Your notebook")
-    assert likely_cause([], reason) == "main memory: load one model at a time"
+    assert find_likely_cause([], reason) == "out of memory: load one model at a time"
 
 
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "GPU memory"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", "out of GPU memory"),
         ("ModuleNotFoundError: No module named 'vllm'", "neither in the image nor in the wheels"),
         ("ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0", "float16"),
-        ("socket.gaierror: [Errno -3] Temporary failure in name resolution", "wants the network"),
+        ("socket.gaierror: [Errno -3] Temporary failure in name resolution", "needs the network"),
         ("OSError: [Errno 28] No space left on device", "disk"),
         ("FileNotFoundError: [Errno 2] /kaggle/input/x/test.csv: No such file", "an input is missing"),
     ],
 )
 def test_last_lines_name_a_likely_cause(line, cause):
-    assert cause in (likely_cause(["loading", line, "exit 1"]) or "")
+    assert cause in (find_likely_cause(["loading", line, "exit 1"]) or "")
 
 
 def test_lines_without_a_known_pattern_name_no_cause():
-    assert likely_cause(["Traceback (most recent call last):", "ZeroDivisionError"]) is None
+    assert find_likely_cause(["Traceback (most recent call last):", "ZeroDivisionError"]) is None
 
 
 def test_outputs_and_log_are_read_back_over_all_pages(stub, kaggle, tmp_path):
@@ -284,12 +286,12 @@ def test_outputs_and_log_are_read_back_over_all_pages(stub, kaggle, tmp_path):
         "pushed.json",
     ],
 )
-def test_a_name_that_leads_astray_is_refused_and_nothing_is_downloaded(stub, kaggle, tmp_path, name):
+def test_a_name_that_leads_out_of_the_folder_is_refused_and_nothing_is_downloaded(stub, kaggle, tmp_path, name):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "link").symlink_to(tmp_path)
     stub.outputs = {"fine.csv": b"1", name: b"evil"}
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
-    with pytest.raises(BadInput, match="leads out of|same name twice"):
+    with pytest.raises(BadInput, match="leads out of|occur twice"):
         fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["link"]
 
@@ -297,15 +299,17 @@ def test_a_name_that_leads_astray_is_refused_and_nothing_is_downloaded(stub, kag
 @pytest.mark.parametrize(
     ("name", "why"), [("a/b", r"a/b \((File exists|Not a directory)\)"), ("x" * 300, r"x{300} \(File name too long\)")]
 )
-def test_an_output_that_cannot_be_written_here_costs_neither_the_others_nor_the_log(stub, kaggle, tmp_path, name, why):
+def test_an_output_that_cannot_be_written_here_does_not_stop_the_others_or_the_log(stub, kaggle, tmp_path, name, why):
     stub.outputs = {"a": b"1", name: b"2", "z.csv": b"3"}
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
-    with pytest.raises(BadInput, match=f"out: an output cannot be written here: {why}; the others and the log are"):
+    with pytest.raises(
+        BadInput, match=f"out: outputs cannot be written here: {why}; the others and the log were written"
+    ):
         fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "z.csv", "answer-letters.log"}
 
 
-def test_a_name_in_any_letters_is_read_back(stub, kaggle, tmp_path):
+def test_a_name_in_any_script_is_read_back(stub, kaggle, tmp_path):
     stub.outputs = {"a\u00a0b.csv": b"1", "n\u00e4 me.csv": b"2", "\u6587/\U0001f600.csv": b"3"}
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
     fetched = fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
@@ -341,9 +345,9 @@ def test_a_download_that_is_cut_is_fetched_again_and_never_left_half(stub, kaggl
     assert fetched.files[0].read_bytes() == b"id,answer\n1,A\n"
 
 
-def test_a_log_that_is_no_json_is_shown_as_it_is():
-    assert log_lines("plain\ntext") == ["plain", "text"]
-    assert log_lines("") == []
+def test_a_log_that_is_not_json_is_kept_unchanged():
+    assert parse_log("plain\ntext") == ["plain", "text"]
+    assert parse_log("") == []
 
 
 def test_without_credentials_there_is_one_clear_line_and_no_request(stub, monkeypatch, capfd):
@@ -372,7 +376,7 @@ def test_a_token_is_checked_and_never_shown(stub, monkeypatch, capfd):
 @pytest.mark.parametrize(
     "token", ["sec-token\n", "sec-token\r", "sec-token\r\n", "sec-token\nsecond-line", "s\u20ac-token"]
 )
-def test_a_token_that_no_header_can_hold_is_never_shown(stub, monkeypatch, token):
+def test_a_token_that_is_illegal_in_a_header_is_never_shown(stub, monkeypatch, token):
     monkeypatch.delenv("KAGGLE_KEY")
     monkeypatch.setenv("KAGGLE_API_TOKEN", token)
     with pytest.raises(BadInput, match="^no valid Kaggle credentials") as refused:
@@ -405,7 +409,7 @@ def test_an_answer_that_comes_too_late_is_not_printed_by_the_thread_left_behind(
     monkeypatch.setenv("VERBOSE", "1")
     stub.troubles["GetKernel"] = [Trouble(503, "a signed address", seconds=0.4)]
     with pytest.raises(KaggleError, match="no answer within"):
-        push_kernel(sign_in(patient()), built(tmp_path / "k"), patient(answer=0.2, tries=1))
+        push_kernel(sign_in(patient()), built(tmp_path / "k"), patient(timeout=0.2, tries=1))
     for thread in threading.enumerate():
         if thread.daemon and thread is not threading.current_thread() and "run" in thread.name:
             thread.join(5)
@@ -429,16 +433,16 @@ def test_a_refusal_that_comes_with_200_is_known_by_the_code_in_its_body(stub, ka
 
 @pytest.mark.parametrize(("after", "slept"), [("30", 30 + 5), ("Sat, 21 Nov 2026 12:00:00 GMT", 5), ("-1", 5)])
 @pytest.mark.parametrize("method", ["GetKernel", "SaveKernel"])
-def test_who_is_told_when_to_come_back_waits_that_long(stub, kaggle, tmp_path, method, after, slept):
+def test_the_wait_in_retry_after_is_respected_when_pushing(stub, kaggle, tmp_path, method, after, slept):
     stub.troubles[method] = [Trouble(429, "slow down", after=after)]
     patience = patient()
     assert push_kernel(kaggle, built(tmp_path / "k"), patience).version == 1
     assert patience.clock() == slept
 
 
-def test_who_is_told_to_come_back_when_the_wait_is_over_leaves_at_once(stub, kaggle, tmp_path):
+def test_a_retry_after_beyond_the_wait_ends_it_at_once(stub, kaggle, tmp_path):
     stub.troubles["SaveKernel"] = [Trouble(429, "slow down", after="601")]
-    patience = patient(whole=600)
+    patience = patient(total=600)
     with pytest.raises(KaggleError, match="429: slow down"):
         push_kernel(kaggle, built(tmp_path / "k"), patience)
     assert patience.clock() == 0
@@ -455,7 +459,7 @@ def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
 def test_a_source_with_a_secret_in_it_is_not_pushed(stub, kaggle, tmp_path):
     folder = built(tmp_path / "k")
     (folder / "answer.py").write_text(f"print(1)\nKEY = '{'ghp_' + 'a1B2' * 9}'\n")
-    with pytest.raises(BadInput, match=r"answer\.py: what looks like a secret would be pushed: line 2: a GitHub token"):
+    with pytest.raises(BadInput, match=r"answer\.py: a possible secret would be pushed: line 2: a GitHub token"):
         push_kernel(kaggle, folder, patient())
     assert stub.asked == []
 
@@ -470,7 +474,7 @@ def run_push(stub, tmp_path, *arguments, timeout=None, **variables):
 
 
 @pytest.mark.parametrize(("what", "last"), [(("WHAT=my folder",), 'quorum push "my folder"'), ((), "quorum push ")])
-def test_make_push_takes_a_folder_with_a_blank_in_its_name(what, last):
+def test_make_push_takes_a_folder_with_a_space_in_its_name(what, last):
     command = ["make", "--no-print-directory", "-n", "push", *what]  # which make prints where a make runs this test
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.rstrip("\n").endswith(last)
@@ -486,7 +490,7 @@ def test_quorum_push_pushes_waits_and_reads_back(stub, tmp_path):
     assert json.loads((folder / "pushed.json").read_text())["version"] == 1
 
 
-def test_a_version_that_could_not_be_read_back_is_told_with_how_to_do_it_later(stub, tmp_path):
+def test_a_version_that_could_not_be_read_back_is_reported_with_how_to_do_it_later(stub, tmp_path):
     stub.states, stub.outputs = ["COMPLETE"], {"a": b"1", "a/b": b"2"}
     done = run_push(stub, tmp_path, built(tmp_path / "k"), "--json", *AT_ONCE)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
@@ -515,7 +519,7 @@ def test_quorum_push_shows_a_failed_kernels_last_lines_and_likely_cause(stub, tm
     )
     done = run_push(stub, tmp_path, built(tmp_path / "k"), *AT_ONCE)
     assert done.returncode == 1
-    assert "CUDA out of memory.\nERROR: Kaggle gives no reason\nlikely cause: GPU memory" in done.stdout
+    assert "CUDA out of memory.\nERROR: Kaggle gives no reason\nlikely cause: out of GPU memory" in done.stdout
 
 
 def test_a_dry_run_shows_the_requests_and_sends_none(stub, tmp_path):
@@ -558,15 +562,15 @@ def test_a_dry_run_of_a_model_ends(stub, tmp_path):
     ]  # fmt: skip
 
 
-def test_a_rehearsal_that_is_never_answered_well_ends_all_the_same():
+def test_a_dry_run_without_successful_answers_ends_too():
     patience = make_dry_run_policy()
     assert 1 < sum(patience.waits()) < 100
 
 
 @pytest.mark.parametrize("text", ['{"id": ', "[1]", '"ada"', "[" * 100_000])
-def test_a_file_without_a_json_object_is_told_in_one_line(tmp_path, text):
+def test_a_file_without_a_json_object_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(BadInput, match=r"x\.json: no JSON object"):
+    with pytest.raises(BadInput, match=r"x\.json: .*JSON object"):
         read_json_object(tmp_path / "x.json")
 
 
@@ -576,7 +580,7 @@ def test_broken_metadata_is_no_traceback_in_a_dry_run(stub, tmp_path, name):
     (tmp_path / "k" / name).write_text('{"id": ')
     done = run_push(stub, tmp_path, tmp_path / "k", "--dry-run")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert f"{name}: no JSON object" in done.stderr
+    assert f"{name}: not a JSON object" in done.stderr
 
 
 def test_quorum_push_without_credentials_ends_in_one_line(stub, tmp_path):
@@ -587,7 +591,7 @@ def test_quorum_push_without_credentials_ends_in_one_line(stub, tmp_path):
     assert "no valid Kaggle credentials" in done.stderr
 
 
-def test_a_folder_without_metadata_is_told_what_it_needs(stub, tmp_path):
+def test_a_folder_without_metadata_is_refused_with_what_it_needs(stub, tmp_path):
     done = run_push(stub, tmp_path, tmp_path)
     assert done.returncode == 2
     assert "holds no metadata; needed is one of kernel-metadata.json (quorum bundle)" in done.stderr

@@ -37,8 +37,8 @@ def pool() -> Iterator[Callable[..., RayPool]]:
     made: list[RayPool] = []
 
     def make(opened: Callable[[Mapping[str, Any]], Backend] = open_backend, **settings: Any) -> RayPool:
-        settings = {"share": 7, **settings}
-        made.append(RayPool(RaySettings(inner=FAKE, **settings), opener=opened))
+        settings = {"inner": FAKE, "share": 7, **settings}
+        made.append(RayPool(RaySettings(**settings), opener=opened))
         return made[-1]
 
     yield make
@@ -64,7 +64,7 @@ def dying(marks: Path, question: str, deaths: int) -> Callable[[Mapping[str, Any
     return opened
 
 
-def test_a_pool_says_what_its_backend_says_alone_in_the_same_order() -> None:
+def test_a_pool_gives_the_replies_of_its_backend_in_the_same_order() -> None:
     pool = open_backend({"name": "ray", "workers": 2, "share": 7, "inner": FAKE})
     assert isinstance(pool, RayPool)
     for count in (100, 1, 0, 13):
@@ -98,7 +98,7 @@ def test_a_killed_workers_share_is_asked_again_and_nothing_is_lost(
 
 
 def test_a_share_that_kills_every_worker_ends_in_one_line(pool: Callable[..., RayPool], tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="3 workers died of the prompts from 35 on"):
+    with pytest.raises(BadInput, match="3 workers died on the prompts from 35 on"):
         pool(dying(tmp_path, "q40", deaths=99)).answer(PROMPTS)
 
 
@@ -112,7 +112,7 @@ def test_workers_that_are_killed_from_outside_are_replaced(pool: Callable[..., R
     assert not before & {reply.text for reply in after}
 
 
-def test_what_a_worker_refuses_is_refused_as_without_ray(pool: Callable[..., RayPool]) -> None:
+def test_a_backend_s_own_error_is_raised_as_without_ray(pool: Callable[..., RayPool]) -> None:
     with pytest.raises(BadInput, match="unknown setting 'akuracy'"):
         pool(inner={"name": "fake", "akuracy": 1})
 
@@ -130,16 +130,16 @@ def test_what_a_worker_refuses_is_refused_as_without_ray(pool: Callable[..., Ray
     assert picky.answer(PROMPTS[20:40]) == [Reply(f"q{n}") for n in range(20, 40)]
 
 
-def test_a_cluster_without_room_is_told(pool: Callable[..., RayPool]) -> None:
-    with pytest.raises(BadInput, match="no worker within 1 s"):
+def test_a_cluster_without_resources_is_refused(pool: Callable[..., RayPool]) -> None:
+    with pytest.raises(BadInput, match="no worker started within 1 s"):
         pool(gpus=1.0, patience=1.0)
 
 
-def test_one_worker_is_enough_where_there_is_room_for_no_more(pool: Callable[..., RayPool]) -> None:
+def test_one_worker_is_enough_if_there_is_room_for_no_more(pool: Callable[..., RayPool]) -> None:
     assert pool(cpus=2.0).answer(PROMPTS) == open_backend(FAKE).answer(PROMPTS)
 
 
-def test_workers_that_hold_a_language_model_say_the_letters_that_it_says_alone(pool: Callable[..., RayPool]) -> None:
+def test_workers_with_a_language_model_give_the_letters_of_a_single_one(pool: Callable[..., RayPool]) -> None:
     table = {"name": "transformers", "model": str(tiny_model("llama")), "dtype": "float32", "device": "cpu"}
     together, alone = pool(inner=table).answer(PROMPTS), open_backend(table).answer(PROMPTS)
     assert [reply.text for reply in together] == [reply.text for reply in alone]

@@ -150,7 +150,7 @@ def test_what_is_struck_is_asked_again_in_the_way_that_was_decided(bench: Bench)
             return Reply("So.\nAnswer: A" if reasons(prompt) else "A")
         return model.reply(prompt)
 
-    paid(bench, asked, train, ScriptedModel(reply), verify={"way": "strike"})
+    paid(bench, asked, train, ScriptedModel(reply), verify={"method": "eliminate"})
     assert all((ways[q.id, False], ways[q.id, True]) == ((1, 2) if q.subject == "maths" else (2, 0)) for q in asked)
 
 
@@ -162,7 +162,7 @@ def test_a_verifier_is_weighed_on_answers_as_they_will_be_given(
     judge = ScriptedModel(lambda prompt: Reply("TRUE"))
     write(bench.folder / "train.jsonl", train, answers=True)
     tables: dict[str, Any] = {"reason": True, "rehearse": 100, "train": bench.folder / "train.jsonl"}
-    verify = {"way": "soft", "backend": {"name": "judge"}}
+    verify = {"method": "rescore", "backend": {"name": "judge"}}
     found = bench.ask(asked, {"answerer": model, "judge": judge}, verify=verify, **tables)
     assert accuracy(found, asked) == 1.0
     assert bench.calls == {"answerer": 100 + 100 + 10, "verifier": 400}
@@ -185,9 +185,9 @@ def test_own_words_for_an_answer_alone_are_not_those_for_reasoning(bench: Bench)
 
 
 def test_what_can_not_be_decided_is_refused(bench: Bench) -> None:
-    with pytest.raises(BadInput, match="reason: to be fitted; that takes train, and rehearse"):
+    with pytest.raises(BadInput, match=r"refine\.reason has to be fitted: set `train`, and `refine\.rehearse`"):
         bench.ask(made(2), {}, reason=True)
-    with pytest.raises(BadInput, match="reason: prompt is cot, which reasons about every question"):
+    with pytest.raises(BadInput, match=r"refine\.reason: prompt\.style is cot, which always reasons"):
         bench.ask(made(2), {}, reason=True, prompt="cot")
 
 
@@ -207,11 +207,15 @@ def test_questions_are_reasoned_about_in_batches() -> None:
     model = Counting(skilled(asked, SKILL))
     reasoning = ReasoningRule("where it pays", {"maths": True, "law": False}, False, {}, 0.0, 0.0, 0, {})
     agent = Agent(
-        *(model, lambda q: render_prompt(q, "letter"), RefineSettings(reason=True), model),
+        answerer=model,
+        ask=lambda q: render_prompt(q, "letter"),
+        settings=RefineSettings(reason=True),
+        verifier=model,
         batch=4,
         ask_reasoned=lambda q: render_prompt(q, "cot"),
     )
-    list(agent.second_looks(asked, {q.id: {"A": 1.0} for q in asked}, FittedSettings(1.0, 0.0, reasoning=reasoning)))
+    fitted = FittedSettings(temperature=1.0, weight=0.0, reasoning=reasoning)
+    list(agent.refine(asked, {q.id: {"A": 1.0} for q in asked}, fitted))
     assert model.batches == [4, 4, 2]
 
 
@@ -246,7 +250,7 @@ def test_a_deadline_amid_the_rehearsal_speaks_neither_for_reasoning_nor_against_
 MORTAL = """
 import os, signal, sys
 sys.path[:0] = [{kernels!r}, {root!r}]
-import infer, quorum.model.around.managed
+import infer, quorum.model.managed
 from tests.support.run_settings import run_settings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Reply
@@ -257,7 +261,7 @@ def reply(prompt):
     if sum(1 for line in open("asked.txt")) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
     return Reply("So.\\nAnswer: B" if cot else "A")
-quorum.model.around.managed.open_backend = lambda table, solved: ScriptedModel(reply)
+quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
                         batch=4, train="train.jsonl", rehearse=12, reason=True, journal="journal.sqlite"))
 """
@@ -336,7 +340,7 @@ def test_out_of_fold_it_is_never_below_the_better_of_always_and_never(rows: list
 def test_without_any_gain_nothing_is_reasoned_about(rows: list[tuple[str, bool]]) -> None:
     found, plain, _ = decided([(subject, right, right) for subject, right in rows])
     assert (found.policy, found.otherwise, dict(found.subjects), found.ballots) == ("never", False, {}, plain)
-    assert found.told.startswith("reasons nowhere")
+    assert found.summary.startswith("reasons nowhere")
 
 
 def test_a_lucky_question_does_not_turn_a_subject() -> None:
@@ -366,6 +370,6 @@ def test_where_a_rule_by_subject_holds_out_of_fold_for_nothing_all_reason_or_non
     ]
     found, _, reasoned = decided(swings)
     assert (found.policy, found.otherwise, dict(found.subjects), found.ballots) == ("always", True, {}, reasoned)
-    assert found.told.startswith("reasons everywhere; out of fold on 50 rehearsed: never 0.800")
+    assert found.summary.startswith("reasons everywhere; out of fold on 50 rehearsed: never 0.800")
     mirrored, plain, _ = decided([(subject, cot, without) for subject, without, cot in swings])
     assert (mirrored.policy, mirrored.otherwise, mirrored.ballots) == ("never", False, plain)

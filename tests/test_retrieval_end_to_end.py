@@ -21,9 +21,8 @@ from quorum.question import Question
 from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = (
-    'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\nprompt = "bare"\n'
-)
+SETTINGS = 'run = "r"\nquestions = ["test.csv"]\ntrain = "train.csv"\nsample = "sample.csv"\nout = "out"\n'
+SETTINGS += 'prompt.style = "bare"\n'
 FACTS = "The Zukerask lives on crabs alone.\n\nThe Luzodrilk lives on reeds alone.\n"
 TRAIN = "id,question,choices,answer\n" + "".join(
     f"t{i},What is thing number {i} of the {name}?,\"['a{i}', 'b{i}']\",{'AB'[i % 2]}\n"
@@ -61,9 +60,9 @@ def test_the_kernel_answers_from_the_background_and_copies_answers_only_if_set(f
     ballots = ballots_from_answers(read_answers(folder / "out" / "test.parquet"))
     assert [max(ballots[id], key=ballots[id].get) for id in ("q1", "q2")] == ["B", "A"]
     assert ballots["q3"] == {"A": 1.0}
-    assert "1 of 3 answers copied from train" in done.stderr
+    assert "1 of 3 answers copied from identical questions in train" in done.stderr
     done = run(folder, "kernels/infer.py", "settings.toml")
-    assert "of train" not in done.stderr
+    assert "copied" not in done.stderr
     assert len(ballots_from_answers(read_answers(folder / "out" / "test.parquet"))["q3"]) == 2
 
 
@@ -95,7 +94,10 @@ def test_a_file_that_may_be_scored_is_refused_if_train_solves_its_questions(sett
 def test_answers_are_copied_only_into_a_file_to_submit(folder):
     (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n')
     done = run(folder, "kernels/infer.py", "settings.toml", "refine.copy_exact=true", "sample=")
-    assert (done.returncode, "without a sample there is none" in done.stderr) == (2, True)
+    assert (
+        done.returncode,
+        "refine.copy_exact copies answers into the file to submit, and no sample is named" in done.stderr,
+    ) == (2, True)
 
 
 def test_two_files_of_one_name_are_refused(folder):
@@ -109,7 +111,7 @@ def test_two_files_of_one_name_are_refused(folder):
 def test_an_unknown_setting_of_retrieval_is_refused(folder):
     (folder / "settings.toml").write_text(SETTINGS + '[backend]\nname = "fake"\n[retrieval]\ntop_k = 1\n')
     done = run(folder, "kernels/infer.py", "settings.toml")
-    assert (done.returncode, "unknown setting 'top_k'" in done.stderr) == (2, True)
+    assert (done.returncode, "unknown setting 'retrieval.top_k'" in done.stderr) == (2, True)
 
 
 def test_quorum_retrieve_prints_the_context_and_its_sources(folder):

@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ask.asker import make_asker
+from quorum.ask.asker import make_asker, read_examples
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import parse_reply
-from quorum.ask.retrieve import Retriever
+from quorum.ask.retrieve import RetrievedContext, Retriever
+from quorum.ask.search.sources import Passage
 from quorum.ask.settings import ExampleSettings, RetrievalSettings
 from quorum.ask.template import Template
 from quorum.config import from_table
 from quorum.data.read import write_questions
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.build_rows import build_rows, make_rows
+from quorum.train.build_rows import build_rows
 from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
@@ -44,47 +45,48 @@ def question(number: int) -> Question:
         (RowSettings(style="letter", target="option"), ["yes", "apple", "16", "3", "2"]),
     ],
 )
-def test_a_row_is_what_inference_asks_and_the_answer_behind_it(lesson, completions):
-    rows = make_rows(make_folds(ALL), lesson, {"q1": ["2 is a number."]})
+def test_a_row_is_the_prompt_of_inference_and_its_answer(lesson, completions):
+    shown = {"q1": RetrievedContext(passages=(Passage("", "2 is a number."),))}
+    rows = build_rows(make_folds(ALL), lesson, shown).rows
     assert [row.completion for row in rows] == completions
     assert [row.answer for row in rows] == [each.answer for each in ALL]
-    shown = {"q1": ["2 is a number."]}
+    passages = {"q1": ["2 is a number."]}
     assert [row.prompt for row in rows] == [
-        render_prompt(each, lesson.style, (), shown.get(each.id, ())) for each in ALL
+        render_prompt(each, lesson.style, (), passages.get(each.id, ())) for each in ALL
     ]
 
 
-def test_a_rationale_is_written_before_the_letter_in_a_form_that_the_reader_reads():
-    taught = build_rows(make_folds(ALL), REASONED, template=Template("ko"))
+def test_a_rationale_comes_before_the_letter_in_a_form_that_the_parser_reads():
+    taught = build_rows(make_folds(ALL), replace(REASONED, template=Template(language="ko")))
     rows = {row.prompt.question_id: row for row in taught.rows}
-    assert rows["q1"].prompt == render_prompt(EVEN, "cot", template=Template("ko"))
+    assert rows["q1"].prompt == render_prompt(EVEN, "cot", template=Template(language="ko"))
     assert rows["q1"].completion == "2 is twice 1.\n정답: B"
     assert [parse_reply(row.completion, row.prompt.labels).label for row in taught.rows] == ["B", "B", "16", "B", "A"]
 
 
-def test_what_has_no_rationale_is_asked_for_its_letter_alone_and_counted():
+def test_a_question_without_rationale_becomes_a_letter_row_and_is_counted():
     taught = build_rows(make_folds(ALL), REASONED)
     rows = {row.prompt.question_id: row for row in taught.rows}
     assert (rows["q2"].prompt, rows["q2"].completion) == (render_prompt(PLAIN, "letter"), "B")
-    assert taught.unreasoned == 2
+    assert taught.without_rationale == 2
 
 
-def test_what_has_no_rationale_is_left_out_where_the_setting_says_so():
+def test_a_question_without_rationale_is_left_out_without_fallback():
     taught = build_rows(make_folds(ALL), RowSettings(style="cot", target="rationale", fallback=False))
     assert [row.prompt.question_id for row in taught.rows] == ["q1", "q3", "q4"]
-    assert taught.unreasoned == 2
+    assert taught.without_rationale == 2
 
 
-def test_a_rationale_that_leads_to_another_answer_counts_as_none():
+def test_a_rationale_that_leads_to_another_answer_counts_as_missing():
     wrong = Question("w", "Is 3 even?", ("no", "yes"), answer="A", rationale="The answer is B.")
     taught = build_rows(make_folds([wrong]), REASONED)
-    assert ([row.completion for row in taught.rows], taught.unreasoned) == (["A"], 1)
+    assert ([row.completion for row in taught.rows], taught.without_rationale) == (["A"], 1)
     with pytest.raises(BadInput, match="none of 1 questions has a rationale"):
         build_rows(make_folds([wrong]), RowSettings(style="cot", target="rationale", fallback=False))
 
 
 def test_other_orders_move_the_letter_with_its_choice_and_leave_none_of_the_above_last():
-    rows = make_rows(make_folds(ALL), RowSettings(shuffles=5))
+    rows = build_rows(make_folds(ALL), RowSettings(shuffles=5)).rows
     orders = {id: [row for row in rows if row.prompt.question_id == id] for id in ("q1", "q2", "q3", "q4", "q5")}
     assert {id: len(own) for id, own in orders.items()} == {"q1": 2, "q2": 2, "q3": 1, "q4": 6, "q5": 1}
     for row in orders["q1"] + orders["q4"]:
@@ -98,20 +100,20 @@ def test_other_orders_move_the_letter_with_its_choice_and_leave_none_of_the_abov
     "rationale",
     ["So B is right.", "Option 2 says it.", "(A) is a stone.", "It is the second option.", "The last answer is it."],
 )
-def test_a_rationale_that_points_at_letters_or_places_keeps_the_order(rationale):
+def test_a_rationale_that_cites_letters_or_positions_keeps_the_order(rationale):
     asked = Question("q", "Which?", ("stone", "apple", "sand"), answer="B", rationale=rationale)
     lesson = RowSettings(style="cot", target="rationale", shuffles=3)
-    assert len(make_rows(make_folds([asked]), lesson)) == 1
+    assert len(build_rows(make_folds([asked]), lesson).rows) == 1
     free = Question("q", "Which?", ("stone", "apple", "sand"), answer="B", rationale="Apples grow on trees.")
-    assert len(make_rows(make_folds([free]), lesson)) == 4
+    assert len(build_rows(make_folds([free]), lesson).rows) == 4
 
 
-def test_examples_come_from_a_pool_that_is_not_learnt_from_nor_are_its_near_duplicates():
+def test_examples_come_from_a_pool_that_is_not_trained_on_nor_are_its_near_duplicates():
     questions = [question(number) for number in range(40)]
     cluster = {each.id: number // 4 for number, each in enumerate(questions)}
     taught = build_rows(make_folds(questions, cluster), RowSettings(examples=2, pool=3))
     shut = {cluster[each.id] for each in taught.examples}
-    assert (len(taught.examples), len(shut), taught.apart, len(taught.rows)) == (3, 3, 12, 28)
+    assert (len(taught.examples), len(shut), taught.reserved, len(taught.rows)) == (3, 3, 12, 28)
     assert all(cluster[row.prompt.question_id] not in shut for row in taught.rows)
     for row in taught.rows:
         content = row.prompt.content
@@ -139,13 +141,13 @@ def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_
 def test_examples_that_are_not_solved_or_too_few_are_refused(tmp_path):
     write_questions([replace(question(1), answer=None)], tmp_path / "unsolved.parquet")
     with pytest.raises(BadInput, match="1 examples have no answer: n001"):
-        ExampleSettings(tmp_path / "unsolved.parquet").read()
+        read_examples(ExampleSettings(tmp_path / "unsolved.parquet"))
     write_questions([question(1)], tmp_path / "one.parquet")
-    with pytest.raises(BadInput, match="3 are to be shown, and there are 1"):
-        ExampleSettings(tmp_path / "one.parquet", count=3).read()
+    with pytest.raises(BadInput, match=r"prompt\.examples\.count is 3, but prompt\.examples\.file has 1 examples"):
+        read_examples(ExampleSettings(tmp_path / "one.parquet", count=3))
 
 
-def test_a_pool_of_as_many_as_are_shown_stands_the_same_before_each_question():
+def test_a_pool_as_small_as_the_examples_is_the_same_before_each_question():
     questions = [question(number) for number in range(10)]
     taught = build_rows(make_folds(questions), RowSettings(examples=2))
     for row in taught.rows:
@@ -153,13 +155,13 @@ def test_a_pool_of_as_many_as_are_shown_stands_the_same_before_each_question():
         assert row.prompt == render_prompt(own, "letter", taught.examples)
 
 
-def test_the_pool_of_a_lesson_in_reasoning_has_rationales():
+def test_the_pool_of_reasoned_rows_has_rationales():
     questions = [*(question(number) for number in range(30)), EVEN, OPEN]
     taught = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale", examples=2))
     assert {each.id for each in taught.examples} == {"q1", "q3"}
 
 
-def test_a_pool_that_leaves_nothing_to_learn_from_is_refused():
+def test_a_pool_that_leaves_nothing_to_train_on_is_refused():
     questions = [question(number) for number in range(6)]
     with pytest.raises(BadInput, match="6 solved questions in 2 clusters"):
         build_rows(
@@ -187,15 +189,15 @@ def test_held_out_questions_are_in_no_row_and_in_no_pool():
         ({"target": "essay"}, "allowed are letter, option, rationale"),
     ],
 )
-def test_a_lesson_that_contradicts_itself_is_refused(table, found):
+def test_row_settings_that_contradict_each_other_are_refused(table, found):
     with pytest.raises(BadInput) as caught:
         from_table(RowSettings, table, "rows")
     assert found in str(caught.value)
 
 
-def test_folds_without_an_answer_teach_nothing():
+def test_folds_without_an_answer_are_refused():
     with pytest.raises(BadInput, match="none of the 1 questions"):
-        make_rows(make_folds([Question("q", "t", ("x", "y"))]), RowSettings())
+        build_rows(make_folds([Question("q", "t", ("x", "y"))]), RowSettings())
 
 
 @settings(deadline=None, max_examples=60)
@@ -205,9 +207,9 @@ def test_folds_without_an_answer_teach_nothing():
     shuffles=st.integers(0, 6),
     seed=st.integers(0, 3),
 )
-def test_whatever_the_order_the_letter_to_learn_stands_for_the_right_choice(choices, place, shuffles, seed):
+def test_in_any_order_the_learned_letter_belongs_to_the_right_choice(choices, place, shuffles, seed):
     asked = Question("q", "t", tuple(choices), answer="ABCDEFGHIJKLMNOPQRSTUVWXYZ"[place % len(choices)])
-    rows = make_rows(make_folds([asked]), RowSettings(shuffles=shuffles, seed=seed))
+    rows = build_rows(make_folds([asked]), RowSettings(shuffles=shuffles, seed=seed)).rows
     assert 1 <= len(rows) <= 1 + shuffles
     for row in rows:
         assert sorted(row.prompt.options) == sorted(choices)
@@ -219,7 +221,7 @@ def test_real_solutions_become_reasoning_that_ends_in_its_number():
 
     questions = read_questions(real_data("gsm8k") / "train.jsonl")[:300]
     taught = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale", examples=4))
-    assert (len(taught.rows), taught.unreasoned) == (296, 0)
+    assert (len(taught.rows), taught.without_rationale) == (296, 0)
     assert all(parse_reply(row.completion, ()).label == row.answer for row in taught.rows)
 
 
@@ -230,10 +232,10 @@ def test_real_rationales_lead_to_their_letter_or_are_counted():
     taught = build_rows(make_folds(questions), RowSettings(style="cot", target="rationale", shuffles=1))
     read = [parse_reply(row.completion, row.prompt.labels, row.prompt.options).label for row in taught.rows]
     assert [pair for pair in zip(read, taught.rows, strict=True) if pair[0] != pair[1].answer] == []
-    assert taught.unreasoned < 0.1 * len(questions)
+    assert taught.without_rationale < 0.1 * len(questions)
 
 
-def test_what_was_retrieved_stands_where_inference_shows_it_with_its_letters_moved_along():
+def test_retrieved_context_is_where_inference_puts_it_with_its_letters_remapped():
 
     questions = [
         Question(f"q{place}", f"What is the capital of {land}?", ("Rome", "Oslo", "Bern"), answer="ABC"[place % 3])
@@ -259,7 +261,7 @@ def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_quorum_rows_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
     from quorum.data.split import select_held_out, split_questions, write_split
-    from quorum.train.rows.formats import read_rows
+    from quorum.train.row_files import read_rows
 
     questions = [question(number) for number in range(60)]
     parts = split_questions(questions, held_out=0.25, folds=2, threshold=1.0)

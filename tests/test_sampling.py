@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from quorum.data.split import HELD_OUT, select_training_folds, split_questions
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.rows.allocation import apportion, share_out
-from quorum.train.rows.sampling import (
+from quorum.train.rows.allocation import allocate_quotas, apportion
+from quorum.train.sampling import (
     SamplingStrategy,
     draw_sample,
     find_wrong_answers,
     read_sample_file,
     write_sample_file,
 )
-from quorum.train.rows.selection import (
+from quorum.train.selection import (
     count_words,
     drop_longer_than,
     hold_out_validation,
@@ -100,7 +100,7 @@ def test_a_budget_beyond_all_there_is_draws_all():
     )
 
 
-def test_without_subjects_the_number_of_choices_stands_for_one():
+def test_without_subjects_questions_are_grouped_by_their_number_of_choices():
     questions = [question(number, None, 2 + number % 2) for number in range(20)]
     assert draw_sample(make_folds(questions), set(), SamplingStrategy(budget=10)).quotas["subject"].to_list() == [
         "2 choices",
@@ -108,7 +108,7 @@ def test_without_subjects_the_number_of_choices_stands_for_one():
     ]
 
 
-def test_a_budget_too_small_for_the_minimum_is_refused_with_the_way_out():
+def test_a_budget_too_small_for_the_minimum_is_refused_with_a_hint():
     with pytest.raises(BadInput, match="raise it to 15"):
         draw_sample(make_folds(questions_of(law=10, maths=10, art=10)), set(), SamplingStrategy(budget=9))
 
@@ -136,7 +136,7 @@ def test_a_strategy_out_of_bounds_is_refused(settings):
     wrong_first=st.booleans(),
     turn=st.integers(0, 5),
 )
-def test_a_draw_keeps_its_promises(sizes, rates, held, budget, share, least, wrong_first, turn):
+def test_a_sample_respects_budget_quotas_and_seed(sizes, rates, held, budget, share, least, wrong_first, turn):
     questions = questions_of(**{f"s{place}": size for place, size in enumerate(sizes)})
     fold_of = {
         each.id: HELD_OUT if number % held == held - 1 else 1 + number % 3 for number, each in enumerate(questions)
@@ -171,7 +171,7 @@ def test_a_draw_keeps_its_promises(sizes, rates, held, budget, share, least, wro
     weights=st.lists(st.integers(0, 9), min_size=1, max_size=8),
     most=st.lists(st.integers(0, 40), min_size=8, max_size=8),
 )
-def test_what_is_apportioned_is_all_there_is_room_for_and_in_proportion(total, weights, most):
+def test_shares_are_proportional_and_use_all_the_room(total, weights, most):
     names = [str(place) for place in range(len(weights))]
     by_name, room = dict(zip(names, weights, strict=True)), dict(zip(names, most, strict=False))
     given_to = apportion(total, by_name, room)
@@ -184,7 +184,7 @@ def test_what_is_apportioned_is_all_there_is_room_for_and_in_proportion(total, w
 
 
 def test_the_minimum_comes_before_the_weak():
-    shared = share_out(20, {"art": 50, "law": 50, "maths": 50}, {"law": 30}, weak_share=1.0, least=5)
+    shared = allocate_quotas(20, {"art": 50, "law": 50, "maths": 50}, {"law": 30}, weak_share=1.0, least=5)
     assert {name: (quota.weakness, quota.spread) for name, quota in shared.items()} == {
         "art": (0, 5),
         "law": (5, 5),
@@ -203,15 +203,15 @@ def test_answers_that_leave_training_questions_out_are_refused():
         find_wrong_answers(make_folds(questions_of(q=2)), {"q000": {"A": 1.0}, "elsewhere": {}})
 
 
-def test_a_draw_comes_back_from_its_file(tmp_path):
+def test_a_sample_is_read_back_from_its_file(tmp_path):
     folds = make_folds(questions_of(law=9))
     found = draw_sample(folds, set(), SamplingStrategy(budget=5))
     write_sample_file(found.questions, tmp_path / "drawn.csv")
     assert read_sample_file(tmp_path / "drawn.csv") == found.questions["id"].to_list()
 
 
-@pytest.mark.parametrize(("text", "found"), [("", "no CSV file"), ("name\nq1\n", "id"), ("id\nq1\nq1\n", "q1")])
-def test_a_file_that_is_no_draw_is_refused(tmp_path, text, found):
+@pytest.mark.parametrize(("text", "found"), [("", "not a CSV file"), ("name\nq1\n", "id"), ("id\nq1\nq1\n", "q1")])
+def test_a_file_that_is_not_a_sample_is_refused(tmp_path, text, found):
     (tmp_path / "drawn.csv").write_text(text)
     with pytest.raises(BadInput, match=found):
         read_sample_file(tmp_path / "drawn.csv")
@@ -239,11 +239,11 @@ def test_tokens_are_counted_by_a_real_tokenizer(tmp_path):
     count = make_token_counter(str(tmp_path))
     assert count("") == 0
     assert count("B B B") == len(tiny_tokenizer()("B B B", add_special_tokens=False)["input_ids"])
-    with pytest.raises(BadInput, match="can't be loaded"):
+    with pytest.raises(BadInput, match="cannot be loaded"):
         make_token_counter(str(tmp_path / "nowhere"))
 
 
-def test_eighty_ten_ten_keeps_clusters_whole_and_all_parts_alike():
+def test_an_80_10_10_split_keeps_clusters_whole_and_is_stratified():
     names = [f"{word} {number}" for word in ("river", "mountain", "engine", "poem") for number in range(100)]
     questions = [
         Question(
@@ -258,7 +258,7 @@ def test_eighty_ten_ten_keeps_clusters_whole_and_all_parts_alike():
     assert [each.answer for each in watched].count("A") == pytest.approx(len(watched) / 2, abs=1)
     cluster = dict(parts.frame.select("id", "cluster").iter_rows())
     assert not {cluster[each.id] for each in folds.questions} & {cluster[each.id] for each in (*watched, *held)}
-    with pytest.raises(BadInput, match="fold 0 is no training fold"):
+    with pytest.raises(BadInput, match="fold 0 is not a training fold"):
         hold_out_validation(folds, [HELD_OUT])
 
 
@@ -284,7 +284,7 @@ def test_quorum_sample_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_pat
     ]
     write_questions(questions, tmp_path / "solved.csv")
     toml = tmp_path / "neighbour.toml"
-    toml.write_text('run = "neighbour"\nprompt = "bare"\nout = "elsewhere"\n[backend]\nname = "neighbour"\n')
+    toml.write_text('run = "neighbour"\nprompt.style = "bare"\nout = "elsewhere"\n[backend]\nname = "neighbour"\n')
     kept = ("--journal", tmp_path / "journal.sqlite")
     done = run_sample(
         tmp_path / "solved.csv", "--backend", toml, *kept, "--budget", 20, "--out", tmp_path / "draw", "--json"
@@ -312,7 +312,7 @@ def test_quorum_sample_needs_answers_or_a_backend(tmp_path):
     assert "--answers" in done.stderr
 
 
-def test_training_takes_what_was_drawn(tmp_path):
+def test_training_uses_the_drawn_questions(tmp_path):
     folds = make_folds(questions_of(law=20, maths=20), folds={f"law{n:03}": 1 + n % 3 for n in range(20)})
     write_sample_file(
         draw_sample(folds, first("law", 9), SamplingStrategy(budget=12)).questions, tmp_path / "drawn.csv"

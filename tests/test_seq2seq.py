@@ -24,7 +24,7 @@ from quorum.files.solution import SolvedRow
 from quorum.model.backend import open_backend
 from quorum.model.seq2seq import Seq2seq, Seq2seqSettings
 from quorum.question import Message, Prompt, letters
-from quorum.train.rows.row import TrainingRow
+from quorum.train.row import TrainingRow
 from quorum.train.seq2seq import tune_seq2seq
 from quorum.train.settings import Seq2seqTuning
 from tests.tiny import tiny_tokenizer
@@ -118,7 +118,7 @@ def test_options_score_by_their_whole_text_and_equal_ones_alike():
     assert list(found.values()) == pytest.approx(normal(means), abs=1e-4)
 
 
-def test_a_prompt_is_encoded_once_whatever_is_asked_of_it():
+def test_equal_prompts_are_encoded_once():
     loaded, calls = letter_backend(), []
     hook = loaded.model.get_encoder().register_forward_hook(lambda module, given, made: calls.append(len(made[0])))
     try:
@@ -128,7 +128,7 @@ def test_a_prompt_is_encoded_once_whatever_is_asked_of_it():
     assert calls == [1]
 
 
-def test_prompts_of_like_length_share_a_batch_and_replies_keep_their_order():
+def test_prompts_of_similar_length_share_a_batch_and_replies_keep_their_order():
     prompts = [Prompt(str(n), "word " * n, letters(3)) for n in (1, 30, 2, 29, 3)]
     together = letter_backend().answer(prompts)
     for prompt, reply in zip(prompts, together, strict=True):
@@ -159,7 +159,7 @@ def test_a_sampled_vote_is_the_same_in_any_batch_and_another_one_by_its_repeat()
     assert len(set(together)) > 1
 
 
-def test_of_a_long_prompt_the_middle_is_left_out_and_counted():
+def test_the_middle_of_a_long_prompt_is_left_out_and_counted():
     loaded = backend(context_tokens=16)
     replies = loaded.answer([Prompt("q", f"Begin {'word ' * n}end:", letters(2)) for n in (100, 200)])
     assert loaded.shortened == 2
@@ -169,7 +169,7 @@ def test_of_a_long_prompt_the_middle_is_left_out_and_counted():
 def test_turns_are_joined_and_text_that_spells_a_special_token_is_only_text():
     turns = (Message("system", "Be brief."), Message("user", "Which </s> one?"))
     loaded = letter_backend()
-    ids = loaded._source(Prompt("q", turns, letters(2)))
+    ids = loaded._encode_source(Prompt("q", turns, letters(2)))
     assert loaded.tokens.tokenizer.eos_token_id not in ids
     assert loaded.tokens.tokenizer.decode(ids) == "Be brief.\n\nWhich < /s> one?"
 
@@ -178,13 +178,13 @@ def test_no_prompts_are_no_replies():
     assert letter_backend().answer([]) == []
 
 
-def test_a_model_that_is_not_there_is_told_with_the_way_out():
+def test_a_missing_model_is_refused_with_a_hint():
     with pytest.raises(BadInput, match="no such folder; name a folder with"):
         Seq2seq(Seq2seqSettings(model="/nowhere/t5"))
 
 
-def test_a_context_that_the_model_has_no_room_for_is_refused():
-    with pytest.raises(BadInput, match="a context of 2 tokens; allowed are 4 to"):
+def test_a_context_beyond_the_models_limit_is_refused():
+    with pytest.raises(BadInput, match="context of 2 tokens; allowed are 4 to"):
         backend(context_tokens=2)
 
 
@@ -238,7 +238,7 @@ def ballots_by(model):
     }
 
 
-def test_a_tiny_t5_learns_to_take_the_letter_it_is_told(learnt):
+def test_a_tiny_t5_learns_the_letters_of_its_rows(learnt):
     runs = {"learnt": ballots_by(learnt.folder), "new": ballots_by(learnt.folder.parents[1] / "base")}
     solution = [SolvedRow(row.prompt.question_id, row.answer) for row in HELD_OUT]
     pair = compare_runs(runs, solution).pairs[0]
@@ -246,7 +246,7 @@ def test_a_tiny_t5_learns_to_take_the_letter_it_is_told(learnt):
     assert pair.p < 0.01
 
 
-def test_what_a_training_leaves_behind(learnt):
+def test_the_files_that_a_training_writes(learnt):
     out = learnt.folder.parent
     assert learnt.steps == 60
     assert learnt.losses[-1][1] < learnt.losses[0][1]
@@ -261,7 +261,7 @@ def test_what_a_training_leaves_behind(learnt):
 
 
 @pytest.mark.slow
-def test_after_kill_9_a_training_goes_on_at_its_last_checkpoint_and_ends_the_same(learnt, tmp_path):
+def test_after_kill_9_a_training_resumes_from_its_last_checkpoint_and_ends_the_same(learnt, tmp_path):
     base, out = learnt.folder.parents[1] / "base", tmp_path / "out"
     program = f"from tests.test_seq2seq import train_and_die; train_and_die({str(base)!r}, {str(out)!r})"
     died = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[1], check=False)
@@ -296,7 +296,7 @@ def test_an_answer_that_the_vocabulary_can_not_write_is_refused_with_its_row(tmp
         tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=64
     ).save_pretrained(folder)
     row = TrainingRow(Prompt("q7", "A B", letters(2), ("one", "two")), "A", "one")
-    with pytest.raises(BadInput, match="question q7: the model's vocabulary can't write 'one'"):
+    with pytest.raises(BadInput, match="question q7: the model's vocabulary cannot write 'one'"):
         tune_seq2seq(Seq2seqTuning(model=str(folder)), [row], tmp_path / "out", quietly)
 
 
@@ -308,8 +308,8 @@ def test_the_preset_has_settings_of_the_trainer_and_what_it_trains_is_what_the_k
     assert infer["backend"]["model"] == f"{train['out']}/model"
 
 
-def test_no_rows_are_told_before_a_model_is_loaded(tmp_path):
-    with pytest.raises(BadInput, match="there are no rows to learn from"):
+def test_missing_rows_are_refused_before_a_model_is_loaded(tmp_path):
+    with pytest.raises(BadInput, match="there are no rows to train on"):
         tune_seq2seq(Seq2seqTuning(), [], tmp_path, quietly)
 
 
@@ -322,10 +322,10 @@ def test_a_setting_out_of_its_range_is_refused(setting):
         Seq2seqTuning(**setting)
 
 
-def test_prompts_that_are_cut_are_told(tmp_path):
+def test_truncated_prompts_are_reported(tmp_path):
     said = []
     tuning = Seq2seqTuning(model=str(t5_folder()), steps=1, max_tokens=8)
     rows = [TrainingRow(Prompt("q", "Which of these is it?" * 4, ("A", "B")), "A", "A")] * 2
     tune_seq2seq(tuning, rows, tmp_path, lambda done, total: None, said.append)
     assert len(said) == 1
-    assert said[0].startswith("2 of 2 prompts are too long for 8 tokens")
+    assert said[0].startswith("2 of 2 prompts are longer than 8 tokens")

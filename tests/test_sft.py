@@ -24,12 +24,12 @@ from quorum.errors import BadInput
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Question, Reply
 from quorum.train import packing, sft, trainable
+from quorum.train.callbacks import TrainingResult
 from quorum.train.merge import compare_letters
-from quorum.train.rows.row import TrainingRow
+from quorum.train.row import TrainingRow
 from quorum.train.settings import CausalTuning
 from quorum.train.sft import tune_causal
 from quorum.train.trainable import find_lora_targets
-from quorum.train.trained import TrainingResult
 from tests.largest import largest_questions, largest_rows, write_largest
 from tests.tiny import tiny_model
 from tests.verb import run_verb
@@ -85,15 +85,17 @@ def curve(out: Path) -> list[tuple[int, float]]:
     return [(entry["step"], entry["loss"]) for entry in json.loads((out / "loss.json").read_text())["curve"]]
 
 
-def quick(out: Path, rows: int = 24, say: Any = lambda text: None, **given: Any) -> TrainingResult:
+def quick(out: Path, rows: int = 24, report: Any = lambda text: None, **given: Any) -> TrainingResult:
     tuning = from_table(CausalTuning, {"model": base(), **QUICK, **given}, "test")
-    return tune_causal(tuning, largest_rows(rows), out, lambda done, total: None, say)
+    return tune_causal(tuning, largest_rows(rows), out, lambda done, total: None, report)
 
 
 @pytest.mark.slow
-def test_trl_trains_an_adapter_behind_a_proven_mask(folder: Path) -> None:
+def test_trl_trains_an_adapter_with_a_proven_mask(folder: Path) -> None:
     out, by_trl = folder / "trl", finished(folder, "trl")
-    assert "label mask proven on all 90 rows, and on 16 as they are batched: 180 tokens are learnt" in by_trl.stderr
+    assert (
+        "label mask checked on all 90 rows, and on 16 in the trainer's batches: 180 tokens are learned" in by_trl.stderr
+    )
     assert by_trl.stdout == ""
     assert curve(out)[0][1] > 2 * curve(out)[-1][1]
     assert {path.name for path in (out / "adapter").iterdir()} == {
@@ -113,7 +115,7 @@ def test_unsloth_learns_what_trl_learns(folder: Path) -> None:
     done = finished(folder, "unsloth")
     finished(folder, "trl")
     assert "Unsloth" in done.stdout + done.stderr
-    assert "label mask proven on all 90 rows, and on 16 as they are batched" in done.stderr
+    assert "label mask checked on all 90 rows, and on 16 in the trainer's batches" in done.stderr
     assert [step for step, _ in curve(folder / "unsloth")] == [step for step, _ in curve(folder / "trl")]
     losses = [[loss for _, loss in curve(folder / engine)] for engine in ("unsloth", "trl")]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -122,7 +124,7 @@ def test_unsloth_learns_what_trl_learns(folder: Path) -> None:
 
 @pytest.mark.slow
 @by_each_engine
-def test_a_killed_run_goes_on_to_the_same_loss_and_the_same_weights(folder: Path, engine: str) -> None:
+def test_a_killed_run_resumes_to_the_same_loss_and_the_same_weights(folder: Path, engine: str) -> None:
     finished(folder, engine)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     again, whole = f"{engine}-killed", folder / engine
@@ -163,10 +165,10 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
     assert config["dtype"] == "float16"
     again = run_verb(*merge, cwd=folder)
     assert again.returncode == 2
-    assert f"{whole} is there already" in again.stderr
+    assert f"{whole} exists already" in again.stderr
 
 
-def test_a_merged_model_that_answers_otherwise_is_told_by_the_questions() -> None:
+def test_a_merged_model_with_other_answers_is_reported_by_question() -> None:
     even, odd = Reply("A", {"A": -0.1, "B": -2.0}), Reply("B", {"A": -2.0, "B": -0.1})
     prompts = PROMPTS[:2]
     prompts = [type(prompt)(prompt.question_id, prompt.content, ("A", "B")) for prompt in prompts]
@@ -186,10 +188,10 @@ def told_rows(count: int, seed: int) -> list[TrainingRow]:
     ]
 
 
-def test_a_tiny_model_learns_to_take_what_it_is_told(tmp_path: Path) -> None:
+def test_a_tiny_model_learns_the_answers_of_its_rows(tmp_path: Path) -> None:
     held_out = told_rows(200, seed=9)
     prompts, answers = [row.prompt for row in held_out], [row.answer for row in held_out]
-    tuning = CausalTuning(base(), engine="trl", method="full", steps=90, batch=16, learning_rate=0.003)
+    tuning = CausalTuning(model=base(), engine="trl", method="full", steps=90, batch=16, learning_rate=0.003)
     trained = tune_causal(tuning, told_rows(600, seed=1), tmp_path, lambda done, total: None)
     right = [
         [
@@ -205,7 +207,7 @@ def test_a_tiny_model_learns_to_take_what_it_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma3", "mixtral"])  # gemma3's window is shorter than a row
-def test_rows_learn_alike_padded_end_to_end_and_packed(
+def test_padded_concatenated_and_packed_rows_train_alike(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"model": str(tiny_model(kind, chat=True)), "steps": 2, "learning_rate": 1e-9, "max_tokens": 2000}
@@ -229,7 +231,7 @@ def test_packed_rows_do_not_see_each_other() -> None:
     assert torch.allclose(together, torch.cat(alone), atol=1e-4)
 
 
-def test_the_loss_is_the_models_own(tmp_path: Path) -> None:
+def test_the_loss_equals_the_models_own(tmp_path: Path) -> None:
     told = quick(tmp_path, rows=4, steps=1, method="full")
     tokenizer = transformers.AutoTokenizer.from_pretrained(base())
     model = transformers.AutoModelForCausalLM.from_pretrained(base())
@@ -244,7 +246,7 @@ def test_the_loss_is_the_models_own(tmp_path: Path) -> None:
     assert told.losses[0][1] == pytest.approx(summed, rel=1e-5)
 
 
-def test_a_model_that_learns_whole_is_opened_without_its_base(tmp_path: Path) -> None:
+def test_a_fully_trained_model_is_opened_without_its_base(tmp_path: Path) -> None:
     told = quick(tmp_path, method="full")
     assert told.folder == tmp_path / "model"
     untrained, trained = (
@@ -263,18 +265,18 @@ def test_qlora_learns_on_four_bits_on_a_cpu(tmp_path: Path) -> None:
     Transformers(TransformersSettings(model=base(), adapter=str(told.folder))).answer(PROMPTS[:1])
 
 
-def test_qlora_falls_back_where_no_four_bit_weights_are_and_says_so(
+def test_qlora_without_four_bit_support_falls_back_and_reports_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bitsandbytes = pytest.importorskip("bitsandbytes")
     monkeypatch.setattr(bitsandbytes, "supported_torch_devices", {"cuda"})
     said: list[str] = []
-    told = quick(tmp_path, method="qlora", say=said.append)
-    assert "bitsandbytes has no 4-bit weights on cpu: the adapter learns on unquantised weights instead" in said
+    told = quick(tmp_path, method="qlora", report=said.append)
+    assert "bitsandbytes has no 4-bit weights on cpu: the adapter is trained on unquantised weights instead" in said
     assert told.losses == quick(tmp_path / "plain").losses
 
 
-def test_a_missing_bitsandbytes_is_told_with_the_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bitsandbytes_is_refused_with_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainable, "find_spec", lambda name: None)
     with pytest.raises(BadInput, match=r'bitsandbytes is not installed; pip install bitsandbytes, or method = "lora"'):
         quick(tmp_path, method="qlora")
@@ -302,17 +304,17 @@ def test_a_number_out_of_its_range_is_refused_before_anything_is_loaded(
         from_table(CausalTuning, {"model": "/no/such/model", setting: value}, "test")
 
 
-def test_an_unknown_optimizer_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"optimizer 'adam' is none of transformers'; allowed are adamw_torch, "):
+def test_an_unknown_optimizer_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"optimizer 'adam' is unknown; allowed are adamw_torch, "):
         quick(tmp_path, optimizer="adam", model="/no/such/model")
 
 
 def test_no_rows_are_nothing_to_learn(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there are no rows to learn from"):
+    with pytest.raises(BadInput, match="there are no rows to train on"):
         quick(tmp_path, rows=0)
 
 
-def test_a_missing_model_is_told_with_the_way_out(tmp_path: Path) -> None:
+def test_a_missing_model_is_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no such folder; name a folder with config.json.*a gated one needs accepted"):
         quick(tmp_path, model="/no/such/model")
 
@@ -327,16 +329,16 @@ def test_a_log_without_its_package_is_refused_before_anything_is_loaded(tmp_path
         quick(tmp_path, log="wandb", model="/no/such/model")
 
 
-def test_too_little_memory_is_told_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_reported_with_hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", full)
-    with pytest.raises(BadInput, match=r"does not hold batch = 4 of max_tokens = 2048: a smaller batch"):
+    with pytest.raises(BadInput, match=r"out of memory with batch = 4 of max_tokens = 2048; hint: a smaller batch"):
         quick(tmp_path)
 
 
-def test_other_errors_of_the_trainer_stay_what_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_the_trainer_pass_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("our own mistake")
 
@@ -346,7 +348,7 @@ def test_other_errors_of_the_trainer_stay_what_they_are(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("engine", ["auto", "unsloth"])
-def test_an_unsloth_that_is_broken_ends_a_run_that_asked_for_it_and_no_other(
+def test_a_broken_unsloth_ends_only_a_run_that_requires_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Any
 ) -> None:
     monkeypatch.setattr(sft, "choose_device", lambda: "cuda")
@@ -356,11 +358,11 @@ def test_an_unsloth_that_is_broken_ends_a_run_that_asked_for_it_and_no_other(
     monkeypatch.setenv("UNSLOTH_DISABLE_STATISTICS", "1")
     said: list[str] = []
     if engine == "auto":
-        assert not sft._with_unsloth(CausalTuning("m", engine=engine), tmp_path, said.append)
-        assert said[0].endswith('engine = "trl" needs no Unsloth: TRL trains instead')
+        assert not sft._start_unsloth(CausalTuning(model="m", engine=engine), tmp_path, said.append)
+        assert said[0].endswith('engine = "trl" needs no Unsloth; training with TRL instead')
     else:
-        with pytest.raises(BadInput, match="engine unsloth can't be imported"):
-            sft._with_unsloth(CausalTuning("m", engine=engine), tmp_path, said.append)
+        with pytest.raises(BadInput, match="engine unsloth cannot be imported"):
+            sft._start_unsloth(CausalTuning(model="m", engine=engine), tmp_path, said.append)
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3_moe"])
@@ -386,14 +388,14 @@ def test_smoke_takes_the_rows_whose_completions_fit(tmp_path: Path) -> None:
     assert tune_causal(tuning, rows, tmp_path, lambda done, total: None).steps == 4
 
 
-def test_prompts_that_are_cut_are_told(tmp_path: Path) -> None:
+def test_truncated_prompts_are_reported(tmp_path: Path) -> None:
     said: list[str] = []
-    quick(tmp_path, steps=1, max_tokens=16, say=said.append)
-    assert said[0].startswith("24 of 24 prompts are too long for 16 tokens (max_tokens")
+    quick(tmp_path, steps=1, max_tokens=16, report=said.append)
+    assert said[0].startswith("24 of 24 prompts are longer than 16 tokens (max_tokens")
 
 
 def test_settings_that_need_a_gpu_are_refused_without_one(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="dtype float16 learns on a GPU alone, and there is none; allowed are auto"):
+    with pytest.raises(BadInput, match="dtype float16 needs a GPU, and there is none; allowed are auto"):
         quick(tmp_path, dtype="float16")
     with pytest.raises(BadInput, match="optimizer adamw_8bit needs a GPU, and there is none"):
         quick(tmp_path, optimizer="adamw_8bit")

@@ -6,7 +6,7 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.around.isolate import IsolatingBackend
-from quorum.model.around.managed import ManagedBackend
+from quorum.model.managed import ManagedBackend
 from quorum.model.simulated import ScriptedModel
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt, Reply
@@ -41,14 +41,14 @@ def sifted(model, *batches):
     return [[reply.text for reply in sieve.answer(batch)] for batch in batches], told, sieve
 
 
-def test_a_prompt_that_fails_costs_itself_alone_and_is_told_with_the_error_in_one_line():
+def test_a_prompt_that_fails_stays_unread_alone_and_is_reported_with_the_error_in_one_line():
     ((texts,), told, sieve) = sifted(Trips("q5", "q11"), prompts(20))
     assert texts == ["" if n in (5, 11) else f"to text {n}" for n in range(20)]
     assert sieve.failed == 2
     assert told == ["2 of 20 prompts failed and stay unread (q5, q11): " + TOLD]
 
 
-def test_a_batch_that_is_too_big_for_the_model_is_answered_in_parts_and_that_is_told():
+def test_a_batch_that_is_too_big_for_the_model_is_answered_in_parts_and_reported():
     model = Trips(most=6)
     ((texts,), told, sieve) = sifted(model, prompts(20))
     assert texts == [f"to text {n}" for n in range(20)]
@@ -58,12 +58,12 @@ def test_a_batch_that_is_too_big_for_the_model_is_answered_in_parts_and_that_is_
     ]
 
 
-def test_where_nothing_fails_nothing_is_told_and_no_prompts_are_no_replies():
+def test_without_failures_nothing_is_reported_and_no_prompts_give_no_replies():
     (texts, told, _) = sifted(Trips(), prompts(3), [])
     assert (texts, told) == ([["to text 0", "to text 1", "to text 2"], []], [])
 
 
-def test_a_model_that_answered_once_may_fail_on_all_that_comes():
+def test_a_model_that_has_answered_once_may_fail_on_all_later_prompts():
     (texts, told, sieve) = sifted(Trips(*(f"q{n}" for n in range(1, 60))), prompts(1), prompts(60)[1:])
     assert texts == [["to text 0"], [""] * 59]
     assert (sieve.failed, len(told)) == (59, 1)
@@ -77,7 +77,7 @@ def test_a_model_that_answers_nothing_is_broken_and_ends_with_its_own_error(coun
     assert model.batches.count(1) == asked + 1  # the last of them twice
 
 
-def test_prompts_that_come_one_by_one_have_as_much_patience():
+def test_prompts_that_come_one_by_one_have_the_same_limit():
     model = Trips(*(f"q{n}" for n in range(16)))
     (texts, told, sieve) = sifted(model, *([prompt] for prompt in prompts(15)))
     assert (texts, sieve.failed, len(told)) == ([[""]] * 15, 15, 15)
@@ -86,7 +86,7 @@ def test_prompts_that_come_one_by_one_have_as_much_patience():
 
 
 @pytest.mark.parametrize("error", [BadInput, MemoryError, KeyboardInterrupt])
-def test_what_is_no_prompt_s_fault_ends_the_run_at_once(error):
+def test_an_error_of_the_whole_run_ends_it_at_once(error):
     model = Trips("q5", error=error)
     with pytest.raises(error):
         sifted(model, prompts(20))
@@ -98,14 +98,14 @@ def guarded(model, folder, **limits):
     return ManagedBackend(model, {"name": "fake"}, **limits)
 
 
-def test_what_failed_is_not_remembered_and_a_later_run_asks_it_again(tmp_path):
+def test_a_failed_prompt_is_not_stored_and_a_later_run_asks_it_again(tmp_path):
     assert guarded(Trips("q5"), tmp_path).answer(prompts(20))[5] == Reply("")
     model = Trips()
     assert guarded(model, tmp_path).answer(prompts(20))[5] == Reply("to text 5")
     assert model.batches == [1]
 
 
-def test_a_deadline_is_kept_while_a_batch_is_asked_again_in_parts(tmp_path):
+def test_the_deadline_holds_while_a_batch_is_asked_again_in_parts(tmp_path):
     now = [0.0]
 
     def slow(prompt):

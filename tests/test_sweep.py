@@ -75,7 +75,7 @@ def test_an_adapter_goes_to_the_setting_of_adapters(tmp_path):
 
 
 def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
-    grid = {"backend.scale": [5, 20], "prompt": ["bare", "letter"]}
+    grid = {"backend.scale": [5, 20], "prompt.style": ["bare", "letter"]}
     assert [one.name for one in list_candidates(None, grid)] == [
         "backend.scale=5 prompt.style=bare",
         "backend.scale=5 prompt.style=letter",
@@ -194,7 +194,7 @@ TRAINING = """
 run = "takes"
 train = "takes/train.csv"
 out = "trained"
-lesson = {{ style = "bare" }}
+rows = {{ style = "bare" }}
 [trainer]
 name = "seq2seq"
 model = "{model}"

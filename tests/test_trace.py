@@ -8,11 +8,10 @@ import transformers
 
 from quorum.errors import BadInput
 from quorum.question import Prompt
-from quorum.train.callbacks import make_callback, make_result
+from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.row import TrainingRow
-from quorum.train.trained import TrainingResult
+from quorum.train.row import TrainingRow
 from tests.tiny import tiny_model
 
 torch.set_num_threads(1)
@@ -63,7 +62,7 @@ def test_the_curve_is_written_as_it_grows_and_drawn_at_the_end(tmp_path):
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_run_that_goes_on_counts_the_time_and_tokens_from_before(tmp_path):
+def test_a_resumed_run_counts_the_time_and_tokens_from_before(tmp_path):
     trainer(tmp_path, steps=4).train()
     going_on = trainer(tmp_path, steps=6)
     going_on.train(resume_from_checkpoint=str(tmp_path / "checkpoints" / "checkpoint-4"))
@@ -72,15 +71,15 @@ def test_a_run_that_goes_on_counts_the_time_and_tokens_from_before(tmp_path):
     assert (told.steps, told.tokens, told.seconds) == (6, 48, 4)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_with_the_way_out(tmp_path):
+def test_a_nan_loss_ends_the_run_with_a_hint(tmp_path):
     run = trainer(tmp_path)
     with torch.no_grad():
         run.model.lm_head.weight.fill_(math.nan)
-    with pytest.raises(BadInput, match=r"the loss at step 1 is nan; the way out is a smaller learning rate"):
+    with pytest.raises(BadInput, match=r"the loss became nan at step 1; lower learning_rate"):
         run.train()
 
 
-def test_the_last_whole_checkpoint_is_gone_on_at_and_half_a_one_is_not(tmp_path):
+def test_the_last_complete_checkpoint_is_resumed_and_an_incomplete_one_is_not(tmp_path):
     assert last_checkpoint(tmp_path, ToyTuning("m"), ROWS) is None
     for step, state in ((8, "{}"), (16, "{}"), (24, '{"half'), (32, None)):
         folder = tmp_path / "checkpoints" / f"checkpoint-{step}"
@@ -103,7 +102,7 @@ def test_a_folder_with_another_training_is_refused(tmp_path, tuning, rows, diffe
         last_checkpoint(tmp_path, tuning, rows)
 
 
-def test_the_card_says_what_the_model_was_made_of(tmp_path):
+def test_the_card_lists_everything_the_model_was_made_of(tmp_path):
     trained = TrainingResult(tmp_path / "adapter", 5, 2.0, 40, ((1, 3.0), (5, 1.5)), 2**30)
     write_card(tmp_path, "owner/base", ToyTuning("owner/base", targets=("q", "v")), ROWS, trained, adapter=True)
     card = (tmp_path / "adapter" / "README.md").read_text()

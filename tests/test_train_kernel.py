@@ -22,8 +22,8 @@ from quorum.kaggle.bundle import build_kernel
 from quorum.question import Question
 from quorum.train.build_rows import build_rows
 from quorum.train.resume import clear_training
-from quorum.train.rows.formats import write_rows
-from quorum.train.settings import RowSettings
+from quorum.train.row_files import write_rows
+from quorum.train.settings import RowSettings, TrainSettings
 from tests.test_seq2seq import t5_folder
 from tests.tiny import tiny_model
 
@@ -85,20 +85,20 @@ def test_the_printed_kernel_trains_on_the_training_folds_and_the_infer_kernel_as
     assert all(set(ballot) == set("ABC") for ballot in ballots.values())
 
 
-def test_a_smoke_run_takes_a_few_steps_anew_beside_the_folder_of_the_training(folder, monkeypatch, capsys):
+def test_a_smoke_run_starts_anew_in_its_own_folder(folder, monkeypatch, capsys):
     smoke = folder / "taught-smoke"
     (smoke / "checkpoints" / "checkpoint-9").mkdir(parents=True)
     (smoke / "checkpoints" / "checkpoint-9" / "trainer_state.json").write_text("{}")
     (smoke / "training.json").write_text('{"trainer": "EncoderTuning", "seed": 7}')  # of a run with other settings
     train = story("train", monkeypatch)
-    train.main(read_config(train.Train, folder / "train.toml", ["smoke=true", "trainer.batch=2"]))
+    train.main(read_config(TrainSettings, folder / "train.toml", ["smoke=true", "trainer.batch=2"]))
     assert "4 steps" in capsys.readouterr().err
     assert (smoke / "model").is_dir()
     assert not (smoke / "checkpoints" / "checkpoint-9").exists()
     assert not (folder / "taught").exists()
 
 
-def test_only_a_folder_that_a_training_left_is_begun_anew(tmp_path):
+def test_only_a_folder_of_a_training_is_cleared(tmp_path):
     (tmp_path / "mine").touch()
     clear_training(tmp_path)
     clear_training(tmp_path / "nothing")
@@ -120,7 +120,7 @@ def written_rows(folder, form="prompt", ids=True):
 
 
 ROWS = ["train=rows.jsonl", "rows={}"]
-BY_SPLIT = [*ROWS, "split=split.parquet"]
+BY_SPLIT = [*ROWS, "split.file=split.parquet"]
 
 
 def learnt(folder, monkeypatch, *overrides):
@@ -132,16 +132,16 @@ def learnt(folder, monkeypatch, *overrides):
         seen.extend(rows)
         raise BadInput("enough")
 
-    monkeypatch.setattr("quorum.train.trainer.train_model", trainer)
+    monkeypatch.setattr("train.train_model", trainer)
     with pytest.raises(BadInput) as error:
-        train.main(read_config(train.Train, folder / "train.toml", overrides))
+        train.main(read_config(TrainSettings, folder / "train.toml", overrides))
     return seen if str(error.value) == "enough" else str(error.value)
 
 
 @pytest.mark.parametrize("form", ["prompt", "chat"])
-def test_rows_that_were_written_are_learnt_as_they_stand(folder, monkeypatch, form):
+def test_rows_from_a_file_are_used_unchanged(folder, monkeypatch, form):
     written_rows(folder, form)
-    assert learnt(folder, monkeypatch, *BY_SPLIT) == learnt(folder, monkeypatch, "split=split.parquet")
+    assert learnt(folder, monkeypatch, *BY_SPLIT) == learnt(folder, monkeypatch, "split.file=split.parquet")
     assert (folder / "taught" / "split.parquet").read_bytes() == (folder / "split.parquet").read_bytes()
 
 
@@ -151,40 +151,40 @@ def test_rows_of_held_out_or_unknown_questions_are_refused(folder, monkeypatch):
     (folder / "rows.jsonl").write_text(rows.replace(json.loads(rows.splitlines()[0])["id"], held[0], 1))
     assert f"1 of 30 questions are held out: {held[0]}; name the split" in learnt(folder, monkeypatch, *BY_SPLIT)
     (folder / "rows.jsonl").write_text(rows.replace('"id": "q', '"id": "x', 1))
-    assert "1 of 30 questions are unknown to the split of 40 questions: x" in learnt(folder, monkeypatch, *BY_SPLIT)
+    assert "1 of 30 questions are not in the split of 40 questions: x" in learnt(folder, monkeypatch, *BY_SPLIT)
 
 
-def test_rows_without_ids_or_a_split_or_with_a_lesson_are_refused_with_the_way_out(folder, monkeypatch):
+def test_rows_without_ids_or_a_split_or_with_row_settings_are_refused_with_a_hint(folder, monkeypatch):
     written_rows(folder)
-    for overrides in (ROWS, [*ROWS, "split=lost.parquet"]):
+    for overrides in (ROWS, [*ROWS, "split.file=lost.parquet"]):
         assert "rows.jsonl holds rows: name the split" in learnt(folder, monkeypatch, *overrides)
-    asked = learnt(folder, monkeypatch, "train=rows.jsonl", "split=split.parquet")
-    assert "lesson would change nothing; take out what is said there (lesson={}), or give the questions" in asked
+    asked = learnt(folder, monkeypatch, "train=rows.jsonl", "split.file=split.parquet")
+    assert "rows would have no effect; remove these settings (rows={}), or name the questions" in asked
     written_rows(folder, ids=False)
-    assert "rows.jsonl, row 1: it has no id, and without one no split" in learnt(folder, monkeypatch, *BY_SPLIT)
+    assert "rows.jsonl, row 1: there is no id, so the row cannot be checked" in learnt(folder, monkeypatch, *BY_SPLIT)
 
 
-def test_a_layout_says_that_fields_like_those_of_rows_hold_questions(folder, monkeypatch):
+def test_with_a_layout_fields_like_those_of_rows_are_read_as_questions(folder, monkeypatch):
     solved = [{"instruction": f"Is {n} even?", "input": "", "output": str(n % 2 == 0)} for n in range(40)]
     (folder / "asked.json").write_text(json.dumps(solved))
     layout = 'layout={question = "instruction", answer = "output", answer_kind = "boolean"}'
     assert len(learnt(folder, monkeypatch, "train=asked.json", layout)) == 30
 
 
-@pytest.mark.parametrize("setting", ["split", "sampling.ids"])
-def test_a_split_or_a_draw_that_is_not_made_yet_is_told_with_what_makes_it(folder, monkeypatch, setting):
+@pytest.mark.parametrize("setting", ["split.file", "sampling.ids"])
+def test_a_missing_split_or_sample_is_refused_with_the_command_that_makes_it(folder, monkeypatch, setting):
     told = learnt(folder, monkeypatch, f"{setting}=data/draw/none")
     assert told.startswith(
-        "data/draw/none: no such file; scripts/draw.py train.csv --backend TOML draws ids and makes their split"
+        "data/draw/none: no such file; `quorum sample-train train.csv --backend TOML` draws ids and their split"
     )
 
 
-def test_training_folds_without_an_answer_are_told(folder, monkeypatch):
+def test_training_folds_without_an_answer_are_refused(folder, monkeypatch):
     rows = (folder / "train.csv").read_text().splitlines()
     (folder / "train.csv").write_text("\n".join([rows[0], *(row.rpartition(",")[0] + "," for row in rows[1:])]) + "\n")
     train = story("train", monkeypatch)
     with pytest.raises(BadInput, match="none of the 30 questions in the training folds has an answer"):
-        train.main(read_config(train.Train, folder / "train.toml"))
+        train.main(read_config(TrainSettings, folder / "train.toml"))
 
 
 PRESETS = sorted((ROOT / "kernels").glob("train-*.toml"))
@@ -237,7 +237,7 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
     if "split" in table:  # what scripts/draw.py leaves
         asked = [Question(each.id, each.text, each.choices, each.answer) for each in questions]
         parts = split_questions(asked)
-        write_split(parts, Path(table["split"]))
+        write_split(parts, Path(table["split"]["file"]))
         drawn = [each.id for each in select_training_folds(parts, asked).questions[:40]]
         Path(table["sampling"]["ids"]).write_text("\n".join(["id", *drawn]))
     models = {"sft": tiny_model("llama", chat=True), "seq2seq": t5_folder()}
@@ -245,7 +245,7 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
     given = [f"trainer.model={models[kind]}"] if kind in models else []
     given += ["trainer.engine=trl"] if kind == "sft" else []
     train = story("train", monkeypatch)
-    train.main(read_config(train.Train, path, [*given, "smoke=true"]))
+    train.main(read_config(TrainSettings, path, [*given, "smoke=true"]))
     out = Path(f"{table['out']}-smoke")
     assert table["run"] == path.stem
     assert f"{path.stem}: 4 steps" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
     assert list(reply.label_logprobs.values()) == pytest.approx(expected, abs=1e-3)
 
 
-def test_normalisations_divide_by_tokens_by_bytes_and_subtract_what_the_option_is_worth_alone() -> None:
+def test_normalisations_divide_by_tokens_or_bytes_or_subtract_the_unconditional_likelihood() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "naïve 文"))
     rendered = backend.tokens.render(prompt.content)
@@ -85,7 +85,7 @@ def test_equal_options_tie_exactly_and_the_first_is_taken() -> None:
 
 
 @pytest.mark.parametrize("count", [2, 26])
-def test_every_label_of_a_question_is_weighed(count: int) -> None:
+def test_every_label_of_a_question_is_scored(count: int) -> None:
     (reply,) = Transformers(TransformersSettings(model=str(tiny_model("llama")))).answer(
         [Prompt("q", "Answer:", letters(count))]
     )
@@ -116,14 +116,14 @@ def test_a_letter_is_written_as_the_model_would_write_it_there(content: str, cha
     assert tokens.tokenizer.convert_ids_to_tokens(list(first.following)) == [token]
 
 
-def test_a_turn_that_the_assistant_began_is_continued() -> None:
+def test_a_message_begun_by_the_assistant_is_continued() -> None:
     tokens = PromptTokenizer(tiny_tokenizer(chat=True))
     rendered = tokens.render((Message("user", "2+2?"), Message("assistant", "The answer is")))
     assert rendered.text.endswith("assistant\nThe answer is")
     assert rendered.glue == " "
 
 
-def test_labels_that_share_their_first_token_are_weighed_whole() -> None:
+def test_labels_that_share_their_first_token_are_scored_whole() -> None:
     tokens = PromptTokenizer(tiny_tokenizer())
     rendered = tokens.render("Answer:\n")
     assert [len(each.following) for each in tokens.encode_labels(rendered, ("12", "13", "7"))] == [2, 2, 1]
@@ -180,7 +180,7 @@ def test_a_template_without_a_system_role_reads_its_text_in_the_users_turn() -> 
         PromptTokenizer(tokenizer).render(turns[:1])
 
 
-def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
+def test_a_prompt_that_is_too_long_loses_its_middle_and_keeps_its_cue() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), context_tokens=40))
     short = Prompt("s", "fits\nAnswer:", ("A", "B"))
     long = Prompt("l", "instruction " + "filler " * 90 + "the question\nAnswer:", ("A", "B"))
@@ -193,7 +193,7 @@ def test_too_long_a_prompt_loses_its_middle_never_its_cue() -> None:
     assert backend.shortened == 1
 
 
-def test_nobody_is_warned_of_a_length_that_will_be_cut() -> None:
+def test_no_warning_is_printed_for_a_length_that_is_truncated() -> None:
     tokens = Transformers(TransformersSettings(model=str(tiny_model("llama")))).tokens
     assert len(tokens.encode(tokens.render("filler " * 900))) > tokens.tokenizer.model_max_length
     assert tokens.tokenizer.deprecation_warnings == {}
@@ -264,18 +264,18 @@ def test_progress_ends_with_everything_done() -> None:
         ({"normalise": "mean"}, "setting 'normalise' is 'mean'; allowed are sum, token, byte, pmi"),
     ],
 )
-def test_a_wrong_setting_is_told_before_anything_runs(settings: dict[str, object], message: str) -> None:
+def test_a_wrong_setting_is_refused_before_anything_runs(settings: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         open_backend({"name": "transformers", "model": str(tiny_model("llama"))} | settings)
 
 
-def test_an_adapter_without_its_package_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_without_its_package_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(BadInput, match="adapter mine: the package peft is not installed; run `pip install peft`"):
         Transformers(TransformersSettings(model=str(tiny_model("llama")), adapter="mine"))
 
 
-def test_an_adapter_changes_the_answers_as_the_library_says(tmp_path: Path) -> None:
+def test_an_adapter_changes_the_answers_as_in_the_library(tmp_path: Path) -> None:
     import peft
 
     folder = tiny_model("llama")
@@ -293,7 +293,7 @@ def test_an_adapter_changes_the_answers_as_the_library_says(tmp_path: Path) -> N
         Transformers(TransformersSettings(model=str(tiny_model("llama", head_dim=16)), adapter=str(tmp_path)))
 
 
-def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
+def test_truncated_weights_are_refused(tmp_path: Path) -> None:
     shutil.copytree(tiny_model("llama"), tmp_path / "model")
     weights = tmp_path / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -301,12 +301,12 @@ def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
         Transformers(TransformersSettings(model=str(tmp_path / "model")))
 
 
-def test_a_folder_without_a_model_is_told_with_the_way_out(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be loaded: .*; name a folder with config.json"):
         Transformers(TransformersSettings(model=str(tmp_path)))
 
 
-def test_a_prompt_without_what_is_to_be_scored_stays_unread_and_the_others_are_answered() -> None:
+def test_a_prompt_without_labels_or_options_stays_unread_and_the_others_are_answered() -> None:
     letter = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
     assert letter.answer([Prompt("open", "2+2?", ()), PROMPT]) == [Reply(""), *letter.answer([PROMPT])]
     option = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))

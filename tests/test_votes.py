@@ -197,7 +197,7 @@ def test_confidence_may_come_from_elsewhere():
 
 @pytest.mark.parametrize("wrong", [{"most": 0}, {"sure": 0.5}, {"alone": 1.1}, {"temperature": 0.001}])
 def test_a_setting_out_of_range_is_refused(wrong):
-    with pytest.raises(BadInput, match=f"votes: {next(iter(wrong))} is .*; allowed"):
+    with pytest.raises(BadInput, match=rf"refine\.votes\.{next(iter(wrong))} is .*; allowed"):
         from_table(VoteSettings, wrong, "votes")
 
 

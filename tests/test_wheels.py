@@ -65,7 +65,7 @@ def test_a_dependency_that_is_there_from_an_earlier_download_does_not_count(tmp_
     assert done.stderr == "error: pins.txt: its packages need beta==1.0 too; add them there\n"
 
 
-def test_a_wheel_that_nobody_needs_any_more_goes(tmp_path, index):
+def test_a_wheel_that_is_not_needed_is_removed(tmp_path, index):
     run(tmp_path, index, "alpha==1.0\nbeta==1.0\n")
     done = run(tmp_path, index, "beta==1.0\n")
     assert done.returncode == 0, done.stderr

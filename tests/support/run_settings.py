@@ -21,7 +21,10 @@ def run_settings(**tables: Any) -> RunSettings:
     """Return the settings in `tables`, where `votes` is refine.votes, `batch` limits.batch and so on."""
     table: dict[str, Any] = {}
     for name, value in tables.items():
-        renamed = RunSettings.RENAMED.get(f"{name} as text" if isinstance(value, str) else name, name)
+        if value is None:  # not set
+            continue
+        as_text = RunSettings.RENAMED.get(f"{name} as text") if isinstance(value, str) else None
+        renamed = as_text or RunSettings.RENAMED.get(name, name)
         nested: Any = _as_toml(value)
         for part in reversed(renamed.split(".")):
             nested = {part: nested}

@@ -51,7 +51,7 @@ def assert_alike(found: list[Reply], expected: list[Reply], tolerance: float = 1
 
 # a mixture of experts first: the first engine of a process makes the process groups, and these need one more
 @pytest.mark.parametrize("kind", ["mixtral", "qwen3_moe", "llama", "qwen3", "gemma3"])
-def test_letters_and_their_probabilities_are_those_of_the_transformers_backend(kind: str) -> None:
+def test_letters_and_their_probabilities_equal_those_of_the_transformers_backend(kind: str) -> None:
     assert_alike(
         vllm(folder(kind)).answer(PROMPTS), Transformers(TransformersSettings(model=folder(kind))).answer(PROMPTS)
     )
@@ -86,7 +86,7 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
     assert len(vllm(folder("llama")).answer([Prompt("q", "", ("A", "B"))])) == 1
 
 
-def test_what_is_generated_greedily_is_what_the_transformers_backend_generates() -> None:
+def test_greedy_text_equals_that_of_the_transformers_backend() -> None:
     settings = {"method": "generate", "max_new_tokens": 12}
     found = vllm(folder("llama"), **settings).answer(PROMPTS)
     assert found == Transformers(TransformersSettings(model=folder("llama"), **settings)).answer(PROMPTS)
@@ -134,7 +134,7 @@ def test_a_batch_that_the_engine_fails_on_leaves_nothing_behind(monkeypatch: pyt
     assert_alike(replies[1:], vllm(folder("llama"), **VOTES).answer(PROMPTS)[1:])
 
 
-def test_votes_fall_as_the_letters_probabilities_say() -> None:
+def test_votes_are_distributed_by_the_letters_probabilities() -> None:
     prompt = PROMPTS[2]
     (sure,) = vllm(folder("llama")).answer([prompt])
     repeats = [Prompt("q", prompt.content, prompt.labels, repeat=n) for n in range(400)]
@@ -160,7 +160,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def test_an_adapter_answers_as_it_does_merged_and_not_as_the_model_without_it(adapter: str) -> None:
+def test_an_adapter_answers_like_the_merged_model_and_unlike_the_base(adapter: str) -> None:
     found = vllm(folder("llama"), adapter=adapter).answer(PROMPTS)
     assert_alike(
         found, Transformers(TransformersSettings(model=folder("llama"), adapter=adapter)).answer(PROMPTS), 1e-3
@@ -188,8 +188,8 @@ def test_two_workers_answer_as_one_does_with_the_adapter_and_without(adapter: st
         assert_alike(vllm(folder("llama"), tensor_parallel_size=2, **settings).answer(PROMPTS), alone)
 
 
-def test_a_model_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"vllm can't load .*none"):
+def test_a_missing_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"vllm cannot load .*none"):
         vllm(str(tmp_path / "none"))
     with pytest.raises(BadInput, match="no LoRA adapter that PEFT wrote"):
         vllm(folder("llama"), adapter=str(tmp_path))

@@ -70,7 +70,7 @@ def test_an_awq_checkpoint_gives_the_letters_of_its_rounded_weights(tmp_path: Pa
     ]
 
 
-def test_the_7b_chain_trains_in_4_bits_and_is_asked_in_halves_with_the_package_s_very_bytes(
+def test_the_7b_chain_trains_in_4_bits_and_answers_in_halves_byte_for_byte_like_the_package(
     kernels: Path, root: Path, tmp_path: Path
 ) -> None:
     if not TRAINER.exists():
@@ -84,7 +84,7 @@ def test_the_7b_chain_trains_in_4_bits_and_is_asked_in_halves_with_the_package_s
     assert_answered(root / "input" / "quorum-vllm-7b")
 
 
-def test_the_32b_kernel_asks_4_bits_in_halves_with_the_package_s_very_bytes(
+def test_the_32b_kernel_answers_in_4_bits_and_halves_byte_for_byte_like_the_package(
     kernels: Path, root: Path, tmp_path: Path
 ) -> None:
     mounted = root / "input" / "qwen2.5" / "transformers" / "32b-instruct-awq" / "1"
@@ -108,7 +108,7 @@ def assert_answered(folder: Path) -> None:
     assert len(answers(folder)[JOURNAL]) == 2
 
 
-def test_a_vllm_kernel_whose_model_can_not_be_loaded_leaves_a_legal_submission_and_says_why(
+def test_a_vllm_kernel_without_its_model_leaves_a_legal_submission_and_gives_the_reason(
     kernels: Path, root: Path, tmp_path: Path
 ) -> None:
     mounted = root / "input" / "qwen2.5" / "transformers" / "32b-instruct-awq" / "1"
@@ -118,6 +118,6 @@ def test_a_vllm_kernel_whose_model_can_not_be_loaded_leaves_a_legal_submission_a
     done = run_alone(tmp_path / "alone", kernels, "vllm-32b", root, *SMALL, *CPU, environment=INSTALLED)
     assert done.returncode == 2
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert "vllm can't load" in told
+    assert "vllm cannot load" in told
     assert "SafetensorError" in done.stdout + done.stderr  # the worker's own words, above
     assert (root / "working" / "submission.csv").read_text() == SAMPLE

@@ -72,24 +72,14 @@ def ask(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("TINY_KEY", KEY)
 
     def asked(**settings: Any) -> list[Reply]:
-        return Endpoint(
-            EndpointSettings(
-                **{
-                    "model": "tiny",
-                    "base_url": server,
-                    "sleep": time.sleep,
-                    "key_variable": "TINY_KEY",
-                    "retries": 1,
-                    **settings,
-                }
-            )
-        ).answer(PROMPTS)
+        given = {"model": "tiny", "base_url": server, "key_variable": "TINY_KEY", "retries": 1, **settings}
+        return Endpoint(EndpointSettings(**given)).answer(PROMPTS)
 
     return asked
 
 
 @pytest.mark.slow
-def test_structured_choices_have_the_letters_and_probabilities_of_the_transformers_backend(ask: Any) -> None:
+def test_structured_choices_equal_the_letters_and_probabilities_of_the_transformers_backend(ask: Any) -> None:
     expected = Transformers(TransformersSettings(model=str(tiny_model("qwen3", chat=True, head_dim=32)))).answer(
         PROMPTS
     )
@@ -99,7 +89,7 @@ def test_structured_choices_have_the_letters_and_probabilities_of_the_transforme
 
 
 @pytest.mark.slow
-def test_faults_on_the_way_change_no_answer_and_a_reply_of_no_shape_is_unread(server: str, ask: Any) -> None:
+def test_network_failures_change_no_answer_and_a_malformed_response_is_unread(server: str, ask: Any) -> None:
     fates = [(429, {"retry-after": "0"}), 500, "silence", "cut", "torn", "{}", "pass"]
 
     def plan(content: str, attempt: int) -> Any:
@@ -116,7 +106,7 @@ def test_faults_on_the_way_change_no_answer_and_a_reply_of_no_shape_is_unread(se
 
 
 @pytest.mark.slow
-def test_what_is_written_is_what_the_transformers_backend_writes(ask: Any) -> None:
+def test_generated_text_equals_that_of_the_transformers_backend(ask: Any) -> None:
     model = Transformers(
         TransformersSettings(
             model=str(tiny_model("qwen3", chat=True, head_dim=32)), method="generate", max_new_tokens=16
@@ -136,6 +126,6 @@ def test_what_is_written_is_what_the_transformers_backend_writes(ask: Any) -> No
         ({"top_logprobs": 1000}, "400 - Requested sample logprobs of 1000"),
     ],
 )
-def test_what_the_server_refuses_is_told_in_its_words(ask: Any, settings: dict[str, Any], words: str) -> None:
+def test_the_server_s_refusal_is_reported_with_its_message(ask: Any, settings: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
         ask(**settings)

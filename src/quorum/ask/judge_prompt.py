@@ -38,9 +38,9 @@ class VerdictTemplate:
 
     def __post_init__(self) -> None:
         fields = ("context", "text", "choices", "proposed")
-        check_template_fields(self.instruction, (), (), "verdict template: instruction")
-        check_template_fields(self.question, fields, fields, "verdict template: question")
-        check_template_fields(self.choice, ("label", "choice"), ("label", "choice"), "verdict template: choice")
+        check_template_fields(self.instruction, (), (), "refine.verdict.instruction")
+        check_template_fields(self.question, fields, fields, "refine.verdict.question")
+        check_template_fields(self.choice, ("label", "choice"), ("label", "choice"), "refine.verdict.choice")
 
 
 BUILT_IN_VERDICT = VerdictTemplate()

@@ -120,4 +120,4 @@ class ShuffleSettings:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise BadInput(f"shuffle: count is {self.count}; allowed is 1 or more")
+            raise BadInput(f"refine.shuffle.count is {self.count}; allowed is 1 or more")

@@ -21,5 +21,5 @@ def open_kaggle(user: str, wait: float, dry_run: bool) -> "tuple[Kaggle, RetryPo
 
     if dry_run:
         return make_dry_run_client(user, partial(print, file=sys.stdout, flush=True)), make_dry_run_policy()
-    policy = RetryPolicy(clock=time.monotonic, sleep=time.sleep, whole=wait * 3600)
+    policy = RetryPolicy(clock=time.monotonic, sleep=time.sleep, total=wait * 3600)
     return sign_in(policy), policy

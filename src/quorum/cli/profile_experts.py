@@ -44,8 +44,8 @@ def profile_experts_command(
     from quorum.data.split import read_split, select_training_folds, split_questions
     from quorum.engine.checkpoint import Checkpoint, load_checkpoint
     from quorum.engine.tokens import PromptTokenizer
-    from quorum.train.experts.choice import Criterion, find_super_experts, make_profile_table, write_profile
-    from quorum.train.experts.profile import profile_experts
+    from quorum.train.expert_profile import Criterion, find_super_experts, make_profile_table, write_profile
+    from quorum.train.mixture import profile_experts
 
     if limit < 1 or batch_tokens < 1:
         raise BadInput(f"--limit {limit}, --batch-tokens {batch_tokens}; each is 1 or more")

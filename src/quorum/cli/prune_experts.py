@@ -26,8 +26,8 @@ def prune_experts_command(
     """
     from dataclasses import asdict
 
-    from quorum.train.experts.choice import choose_experts, format_experts, read_profile
-    from quorum.train.experts.weights import prune_experts
+    from quorum.train.expert_profile import choose_experts, format_experts, read_profile
+    from quorum.train.mixture import prune_experts
 
     places = choose_experts(read_profile(experts), what, seed)
     prune_experts(model, places, out)

@@ -49,7 +49,7 @@ def rows_command(
         return DONE
     report_line(f"{written.out}: {written.rows} rows of format {written.format}, {written.words} words")
     if written.examples:
-        report_line(f"{written.examples} examples; {written.apart} questions are kept out of the rows with them")
-    if written.unreasoned:
-        report_line(f"{written.unreasoned} questions have no rationale that leads to their answer")
+        report_line(f"{written.examples} examples; {written.reserved} questions are kept out of the rows with them")
+    if written.without_rationale:
+        report_line(f"{written.without_rationale} questions have no rationale that leads to their answer")
     return DONE

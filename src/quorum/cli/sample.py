@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from quorum.ballot import Ballot
     from quorum.data.split import TrainingFolds
-    from quorum.train.rows.sampling import DrawnSample
+    from quorum.train.sampling import DrawnSample
 
 
 def sample_command(
@@ -60,7 +60,7 @@ def sample_command(
     from quorum.data.repair import read_clean_questions
     from quorum.data.split import read_split, select_training_folds, split_questions, write_split
     from quorum.data.split_folder import SplitFolder
-    from quorum.train.rows.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
+    from quorum.train.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
     strategy = SamplingStrategy(budget, weak_share, least, not any_of_weak, seed)
     solved = read_clean_questions(train)

@@ -17,8 +17,8 @@ from quorum.evaluation.metrics import Score, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
 from quorum.files.solution import read_solution
-from quorum.train.experts.choice import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
-from quorum.train.experts.weights import prune_experts
+from quorum.train.expert_profile import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
+from quorum.train.mixture import prune_experts
 
 _MOST_SEEDS = 1000
 

@@ -16,9 +16,9 @@ from quorum.data.split import TrainingFolds, iterate_folds, strip_answers
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.judge.settings import RunSettings
-from quorum.model.around.journal import JournalBackend, journal_name
 from quorum.model.backend import open_backend
 from quorum.model.embed import load_embedder, load_reranker
+from quorum.model.managed import open_journaled
 
 _PROGRESS_BATCH = 256  # questions between two progress updates
 
@@ -70,10 +70,12 @@ def answer_out_of_fold(
     """
     ballots: dict[str, Ballot] = {}
     for fold, (rest, asked) in zip(folds.split.folds, iterate_folds(folds), strict=True):
-        backend = open_backend(settings.backend, rest.questions)
-        if journal:
-            known = f"{folds.split.fingerprint} but fold {fold}"
-            backend = JournalBackend(backend, journal, f"{journal_name(settings.backend, *files)} {known}")
+        part = f"{folds.split.fingerprint} but fold {fold}"
+        backend = (
+            open_journaled(settings.backend, rest.questions, journal, files=files, part=part)
+            if journal
+            else open_backend(settings.backend, rest.questions)
+        )
         shown = strip_answers(asked)
         retriever = Retriever(settings.retrieval, rest, load_embedder, load_reranker)
         ask = make_asker(retriever, shown, settings.prompt.style, settings.prompt.template)

@@ -47,7 +47,9 @@ def list_stages(
     by_heart = "an adapter may know train by heart" if learnt else ""
     if learnt:
         judges = f"{by_heart}: add a stage with a verify.weight of your own"
-    alone = not kind.reads_prompt or member.get("prompt", {}).get("style") in _WITHOUT_LETTERS
+    prompt = member.get("prompt", {})
+    style = prompt.get("style") if isinstance(prompt, Mapping) else None  # the kernel refuses any other prompt
+    alone = not kind.reads_prompt or style in _WITHOUT_LETTERS
     letters = "the model sees no letters: it scores each option on its own" if alone else ""
     calibrated: dict[str, Any] = {"refine.calibrate.prior": "pride"}
     if metric == "log-loss" and not learnt:

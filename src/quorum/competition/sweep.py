@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.train.resume import list_whole_checkpoints
+from quorum.train.resume import list_complete_checkpoints
 
 HALVINGS = 200
 
@@ -62,7 +62,7 @@ def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> 
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     found = [Candidate("", combination, combination) for combination in combinations]
     if trained is not None:
-        checkpoints = list_whole_checkpoints(trained)
+        checkpoints = list_complete_checkpoints(trained)
         if not checkpoints:
             raise BadInput(
                 f"{trained}: no whole checkpoint in its folder checkpoints; a trainer's setting says how many to keep"

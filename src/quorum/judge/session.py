@@ -19,8 +19,8 @@ from quorum.files.outputs import RunOutputs
 from quorum.files.pass_result import PassResult
 from quorum.judge.agent import Agent, FittedSettings, draw_rehearsal
 from quorum.judge.settings import RunSettings, check_rehearsal
-from quorum.model.around.managed import ManagedBackend, open_managed
 from quorum.model.embed import load_embedder, load_reranker
+from quorum.model.managed import ManagedBackend, open_managed
 from quorum.question import Question, label_prior
 
 

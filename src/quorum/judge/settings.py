@@ -40,7 +40,8 @@ class CalibrateSettings:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1 or self.temperature < 0:
             raise BadInput(
-                f"calibrate: share {self.share}, temperature {self.temperature}; allowed are above 0 to 1, 0 or more"
+                f"refine.calibrate: share is {self.share}, temperature {self.temperature}; allowed are above 0 to 1,"
+                " and 0 or more"
             )
 
 
@@ -68,13 +69,15 @@ class VoteSettings:
 
     def __post_init__(self) -> None:
         if self.most < 1:
-            raise BadInput(f"votes: most is {self.most}; allowed is at least 1")
+            raise BadInput(f"refine.votes.most is {self.most}; allowed is at least 1")
         if not 0.5 < self.sure <= 1:
-            raise BadInput(f"votes: sure is {self.sure}; allowed is above 0.5, and at most 1")
+            raise BadInput(f"refine.votes.sure is {self.sure}; allowed is above 0.5, and at most 1")
         if not 0 <= self.alone <= 1:
-            raise BadInput(f"votes: alone is {self.alone}; allowed is 0 to 1")
+            raise BadInput(f"refine.votes.alone is {self.alone}; allowed is 0 to 1")
         if self.temperature and self.temperature < LEAST_TEMPERATURE:
-            raise BadInput(f"votes: temperature is {self.temperature}; allowed are 0 and from {LEAST_TEMPERATURE} on")
+            raise BadInput(
+                f"refine.votes.temperature is {self.temperature}; allowed are 0 and from {LEAST_TEMPERATURE} on"
+            )
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,9 @@ class VerifySettings:
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or (self.weight is not None and self.weight < 0):
-            raise BadInput(f"verify: rounds {self.rounds}, weight {self.weight}; allowed are at least 1, 0 or more")
+            raise BadInput(
+                f"refine.verify: rounds is {self.rounds}, weight {self.weight}; allowed are at least 1, and 0 or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,9 +161,9 @@ class LimitSettings:
 
     def __post_init__(self) -> None:
         if self.batch < 1:
-            raise BadInput(f"limits: batch is {self.batch}; allowed is at least 1")
+            raise BadInput(f"limits.batch is {self.batch}; allowed is at least 1")
         if self.deadline is not None and not 0 <= self.deadline < math.inf:
-            raise BadInput(f"limits: deadline is {self.deadline}; allowed are minutes, 0 or more")
+            raise BadInput(f"limits.deadline is {self.deadline}; allowed are minutes, 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,13 +227,13 @@ def check_rehearsal(refine: RefineSettings, solved: Sequence[Question], backend:
     Raises:
         BadInput: something has to be fitted, and there is nothing to fit it on.
     """
-    if refine.to_fit and not (refine.rehearse > 0 and solved):
+    needed = " and ".join(f"refine.{name}" for name in refine.to_fit)
+    if needed and not (refine.rehearse > 0 and solved):
         raise BadInput(
-            f"{' and '.join(refine.to_fit)} has to be fitted: set `train`, and `refine.rehearse` to the number of its"
-            " questions to ask"
+            f"{needed} has to be fitted: set `train`, and `refine.rehearse` to the number of its questions to ask"
         )
     name = backend_name(backend)
-    if refine.to_fit and KINDS[name].sees_train and not KINDS[name].reads_prompt:
+    if needed and KINDS[name].sees_train and not KINDS[name].reads_prompt:
         raise BadInput(f"refine.rehearse: the {name} backend knows the answers of train; nothing can be fitted on them")
 
 

@@ -1,1 +1,1 @@
-"""One file a kernel, pushed and read back."""
+"""Kaggle: build kernels into one file each, push them and read them back; submit and upload."""

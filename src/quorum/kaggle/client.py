@@ -1,4 +1,4 @@
-"""The official Kaggle client, signed in: each request ends in an answer or in one clear line."""
+"""Send requests through the official Kaggle client; each ends with an answer or a one-line error."""
 
 import contextlib
 import importlib
@@ -22,8 +22,8 @@ _NO_CREDENTIALS = (
 )
 
 
-# What a rehearsal is answered, in the service's own terms; to anything else, nothing. A dataset or model is there.
-_ALL_WELL: dict[str, dict[str, Any]] = {
+# The answers in a dry run, in the service's format; other requests get an empty answer. Datasets and models exist.
+_DRY_RUN_ANSWERS: dict[str, dict[str, Any]] = {
     "GetKernel": {"metadata": {"currentVersionNumber": 0}, "blob": {"source": ""}},
     "SaveKernel": {"versionNumber": 1},
     "GetKernelSessionStatus": {"status": "COMPLETE"},
@@ -38,9 +38,11 @@ _ALL_WELL: dict[str, dict[str, Any]] = {
 
 
 class KaggleError(BadInput):
-    """Kaggle said no, failed, or did not answer; `status` is the HTTP status, None where no whole answer came back.
+    """Kaggle refused a request, failed, or did not answer.
 
-    `after` are the seconds after which Kaggle wants to be asked again.
+    Args:
+        status: the HTTP status; None if there was no complete answer.
+        after: seconds after which Kaggle asks to retry.
     """
 
     def __init__(self, message: str, status: int | None, after: float = 0.0) -> None:
@@ -50,35 +52,31 @@ class KaggleError(BadInput):
 
     @property
     def ambiguous(self) -> bool:
-        """Whether the request may have been carried out all the same."""
+        """Return whether Kaggle may have carried out the request nevertheless."""
         return self.status is None or self.status >= 500
 
     @property
-    def passing(self) -> bool:
-        """Whether the same question may be answered later."""
+    def temporary(self) -> bool:
+        """Return whether the same request may succeed later."""
         return self.ambiguous or self.status == 429
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to wait for Kaggle, in seconds; the clock and the sleep come from the program.
-
-    Waits between polls grow by half from `first_wait` to `longest_wait`; `answer` is the limit of one request, `upload`
-    that of a folder's bytes, `whole` that of one thing waited for; `tries` is how often a harmless question is put.
-    """
+    """How long to wait for Kaggle and how often to retry. Times are in seconds; the waits grow by half each time."""
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    first_wait: float = 5.0
+    first_wait: float = 5.0  # between two polls
     longest_wait: float = 120.0
-    answer: float = 60.0
-    upload: float = 7200.0
-    whole: float = 13 * 3600.0
-    tries: int = 5
+    timeout: float = 60.0  # of one request
+    transfer_timeout: float = 7200.0  # of an upload or a download
+    total: float = 13 * 3600.0  # of polling for one result
+    tries: int = 5  # of a request that changes nothing
 
     def waits(self) -> Iterator[bool]:
-        """Sleeps a while before each step, of which there is one at least, and stops when `whole` is over."""
-        end, wait, left = self.clock() + self.whole, self.first_wait, self.whole
+        """Sleep before each step, and stop when `total` is over; there is at least one step."""
+        end, wait, left = self.clock() + self.total, self.first_wait, self.total
         while True:
             self.sleep(max(0.0, min(wait, left)))
             yield True
@@ -86,11 +84,11 @@ class RetryPolicy:
                 return
             wait = min(wait * 1.5, self.longest_wait)
 
-    def before_another_try(self, waits: Iterator[bool], refused: KaggleError) -> bool:
-        """Whether to ask again: sleeps the next of `waits`, but first as long as Kaggle asked for."""
-        if not refused.passing or refused.after > self.whole:
+    def wait_to_retry(self, waits: Iterator[bool], error: KaggleError) -> bool:
+        """Sleep as long as Kaggle asked for and then the next of `waits`; return whether to retry."""
+        if not error.temporary or error.after > self.total:
             return False
-        self.sleep(refused.after)
+        self.sleep(error.after)
         return next(waits, False)
 
 
@@ -102,26 +100,26 @@ class Kaggle:
     user: str
 
 
-def sign_in(patience: RetryPolicy) -> Kaggle:
-    """The official client with the credentials that it finds by itself (environment, ~/.kaggle).
+def sign_in(policy: RetryPolicy) -> Kaggle:
+    """Return the official client, signed in with the credentials that it finds (environment, ~/.kaggle).
 
     Raises:
         BadInput: the client is not installed, or there are no valid credentials.
-        KaggleRefused: Kaggle could not be reached to check a token.
+        KaggleError: Kaggle could not be reached to check a token.
     """
     api = _client_class()()
 
     def authenticate() -> None:
         try:
             api.authenticate()
-        except (TypeError, AttributeError):  # a kaggle.json may hold anything
+        except (TypeError, AttributeError):  # kaggle.json may have any content
             raise SystemExit from None
 
     try:
-        ask_kaggle("signing in", authenticate, patience)
+        ask_kaggle("signing in", authenticate, policy)
     except KaggleError:
         raise
-    except (SystemExit, BadInput):  # what the client says of a token that is none may hold the token
+    except (SystemExit, BadInput):  # the client's message about an invalid token may contain the token
         raise BadInput(_NO_CREDENTIALS) from None
     user = api.config_values["username"]
     if not isinstance(user, str):
@@ -130,10 +128,10 @@ def sign_in(patience: RetryPolicy) -> Kaggle:
 
 
 def make_dry_run_client(user: str, show: Callable[[str], None]) -> Kaggle:
-    """A client for `user` that sends nothing: each request goes to `show`, and is answered as if all went well.
+    """Return a client for `user` that sends nothing: each request goes to `show` and gets the answer of a success.
 
-    A request is one line: its name and its JSON, a kernel's source by its size. Not among them are the sign-in and the
-    download of a kernel's outputs, whose addresses Kaggle alone knows.
+    A request is shown as one line: its name and its JSON, a kernel's source as its size. The sign-in, and the download
+    of a kernel's outputs, whose addresses only Kaggle knows, are not shown.
 
     Raises:
         BadInput: the client is not installed.
@@ -146,14 +144,14 @@ def make_dry_run_client(user: str, show: Callable[[str], None]) -> Kaggle:
 
     def answer(_service: str, method: str, request: Any, kind: Any) -> Any:
         nonlocal versions
-        told = request.to_dict(request)
-        shown = told | {"text": f"({len(told['text'].encode())} bytes)"} if "text" in told else told
+        fields = request.to_dict(request)
+        shown = fields | {"text": f"({len(fields['text'].encode())} bytes)"} if "text" in fields else fields
         show(f"{method} {json.dumps(shown, ensure_ascii=False)}")
         if method == "StartBlobUpload":
-            uploaded.append({"name": told["name"]})
+            uploaded.append({"name": fields["name"]})
         versions += method in ("CreateDatasetVersion", "CreateModelInstanceVersion")
-        counted = {"datasetFiles": uploaded, "currentVersionNumber": versions, "versionNumber": versions}
-        return kind.from_dict(counted | _ALL_WELL.get(method, {}))
+        state = {"datasetFiles": uploaded, "currentVersionNumber": versions, "versionNumber": versions}
+        return kind.from_dict(state | _DRY_RUN_ANSWERS.get(method, {}))
 
     def put(path: str, *_: Any, **__: Any) -> Any:
         show(f"PUT {json.dumps(path)}")
@@ -166,55 +164,58 @@ def make_dry_run_client(user: str, show: Callable[[str], None]) -> Kaggle:
 
 
 def make_dry_run_policy() -> RetryPolicy:
-    """The patience for a rehearsal: it takes no time, and is over all the same where an answer does not come."""
+    """Return the policy of a dry run, whose waits take no time; it ends although some answers never come."""
     slept: list[float] = []
-    return RetryPolicy(clock=lambda: sum(slept), sleep=slept.append, whole=600.0)
+    return RetryPolicy(clock=lambda: sum(slept), sleep=slept.append, total=600.0)
 
 
-def ask_kaggle(
-    what: str, call: Callable[[], T], patience: RetryPolicy, tries: int = 1, limit: float | None = None
-) -> T:
-    """What `call`, one request by the official client, returns; `what` names it in an error message.
+def ask_kaggle(what: str, call: Callable[[], T], policy: RetryPolicy, tries: int = 1, limit: float | None = None) -> T:
+    """Return the result of `call`, one request by the official client.
 
-    A question that changes nothing may have `tries`: it is repeated after a passing failure. The client's own prints
-    are swallowed: signed addresses may be among them, and with VERBOSE=1 the Authorization header.
+    The client's own output is suppressed, because it may contain signed addresses and, with VERBOSE=1, the
+    Authorization header.
+
+    Args:
+        what: names the request in error messages.
+        tries: how often to try; more than once only for requests that change nothing.
+        limit: timeout in seconds, instead of the policy's.
 
     Raises:
-        KaggleRefused: an HTTP error, no answer in time, a connection that broke.
+        KaggleError: an HTTP error, no answer in time, or a broken connection.
     """
-    waits = patience.waits()
+    waits = policy.waits()
     for left in range(tries - 1, -1, -1):
         try:
-            return _translated(what, call, limit or patience.answer)
-        except KaggleError as refused:
-            if not left or not patience.before_another_try(waits, refused):
+            return _translate_errors(what, call, limit or policy.timeout)
+        except KaggleError as error:
+            if not left or not policy.wait_to_retry(waits, error):
                 raise
     raise AssertionError("tries is at least 1")
 
 
-def poll_until(look: Callable[[], T], patience: RetryPolicy) -> Iterator[T]:
-    """What `look` sees, again and again until `patience.whole` is over; where it fails in passing, it sees nothing.
+def poll_until(poll: Callable[[], T], policy: RetryPolicy) -> Iterator[T]:
+    """Yield the results of `poll` until `policy.total` is over; temporary failures are skipped.
 
     Raises:
-        KaggleRefused: `look` was refused for good.
+        KaggleError: `poll` failed permanently.
     """
-    for _ in patience.waits():
+    for _ in policy.waits():
         try:
-            seen = look()
-        except KaggleError as refused:
-            if not refused.passing:
+            result = poll()
+        except KaggleError as error:
+            if not error.temporary:
                 raise
         else:
-            yield seen
+            yield result
 
 
 def ask_service(
-    kaggle: Kaggle, what: str, service: str, method: str, patience: RetryPolicy, tries: int = 1, **fields: Any
+    kaggle: Kaggle, what: str, service: str, method: str, policy: RetryPolicy, tries: int = 1, **fields: Any
 ) -> Any:
-    """The answer to one typed request of the client's: `method` of its kernels, competitions, datasets or models.
+    """Return the answer to one typed request: `method` of the client's kernels, competitions, datasets or models.
 
     Raises:
-        KaggleRefused: as `ask_kaggle`.
+        KaggleError: as `ask_kaggle`.
     """
     api = {"competitions": "competition_api", "datasets": "dataset_api", "models": "model_api"}.get(
         service, "kernels_api"
@@ -224,23 +225,25 @@ def ask_service(
     for field, value in fields.items():
         setattr(request, field, value)
     client = getattr(getattr(kaggle.api.build_kaggle_client(), service), f"{api}_client")
-    return ask_kaggle(what, lambda: getattr(client, method)(request), patience, tries)
+    return ask_kaggle(what, lambda: getattr(client, method)(request), policy, tries)
 
 
 def _client_class() -> Any:
-    """The official client's class. Importing it signs in at once, over the network, and prints help: not here."""
+    """Import the official client's class, without the sign-in over the network and the output of its import."""
     try:
         transport = importlib.import_module("kagglesdk.kaggle_http_client").KaggleHttpClient
-        transport._print = _say_nothing  # VERBOSE: a thread left behind would print signed addresses, and the token
-        with _nothing_sent(transport), _nothing_said():
+        transport._print = (
+            _print_nothing  # with VERBOSE, an abandoned thread would print signed addresses and the token
+        )
+        with _block_requests(transport), _suppress_output():
             return importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi
     except ModuleNotFoundError as error:
         raise BadInput(f"no module {error.name}: pip install -r requirements-kaggle.txt") from None
 
 
 @contextlib.contextmanager
-def _nothing_sent(transport: Any) -> Iterator[None]:
-    """While this holds, each request of the client's fails before it leaves."""
+def _block_requests(transport: Any) -> Iterator[None]:
+    """Make each request of the client fail before it is sent."""
 
     def refuse(*_: Any) -> None:
         raise ConnectionError
@@ -252,42 +255,42 @@ def _nothing_sent(transport: Any) -> Iterator[None]:
         transport.call = call
 
 
-def _say_nothing(*_: Any) -> None:
+def _print_nothing(*_: Any) -> None:
     pass
 
 
 @contextlib.contextmanager
-def _nothing_said() -> Iterator[None]:
-    """While this holds, nothing is printed."""
+def _suppress_output() -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield
 
 
-def _translated(what: str, call: Callable[[], T], limit: float) -> T:
+def _translate_errors(what: str, call: Callable[[], T], limit: float) -> T:
+    """Return the result of `call`; its errors become a KaggleError, or BadInput if the client refuses the request."""
     from requests import HTTPError, RequestException
 
     try:
-        return _within(limit, call)
+        return _call_with_timeout(limit, call)
     except HTTPError as error:
-        status = _status(error.response)
-        told = f"{what}: Kaggle answered {status or 'nothing'}: {_said(error)}"
-        raise KaggleError(told, status, _retry_after(error.response)) from None
+        status = _error_status(error.response)
+        message = f"{what}: Kaggle answered {status or 'nothing'}: {_one_line_reason(error)}"
+        raise KaggleError(message, status, _retry_seconds(error.response)) from None
     except TimeoutError:
         raise KaggleError(f"{what}: no answer within {limit:g} s", None) from None
-    except (RequestException, ConnectionError) as error:  # its text holds addresses, which may be signed
+    except (RequestException, ConnectionError) as error:  # its text has addresses, which may be signed
         raise KaggleError(f"{what}: the connection failed ({type(error).__name__})", None) from None
     except KeyError as error:  # the client maps states by name, and Kaggle adds new ones
         raise KaggleError(f"{what}: the official client does not know Kaggle's answer {error}", None) from None
-    except (TypeError, AttributeError, json.JSONDecodeError) as error:  # the client trusts that an answer is whole
+    except (TypeError, AttributeError, json.JSONDecodeError) as error:  # the client does not check for missing fields
         kind = type(error).__name__
         raise KaggleError(f"{what}: the official client cannot read Kaggle's answer ({kind})", None) from None
-    except ValueError as error:  # what the client itself refuses
-        told = "a header is not legal" if "header value" in str(error) else str(error)  # it holds the token
-        raise BadInput(f"{what}: {told}") from None
+    except ValueError as error:  # the client itself refuses the request
+        message = "a header is not legal" if "header value" in str(error) else str(error)  # a header has the token
+        raise BadInput(f"{what}: {message}") from None
 
 
-def _status(response: Any) -> int | None:
-    """The HTTP status of a refusal; where it comes with 200, the one in its body."""
+def _error_status(response: Any) -> int | None:
+    """Return the HTTP status of an error; if the error was sent with status 200, the one in its body."""
     if response is None:
         return None
     if response.status_code < 400:
@@ -296,30 +299,30 @@ def _status(response: Any) -> int | None:
     return int(response.status_code)
 
 
-def _retry_after(response: Any) -> float:
-    """The seconds that a refusal asks to wait; a date, which the header may hold instead, is not read."""
-    told = response.headers.get("Retry-After", "") if response is not None else ""
-    return float(told) if re.fullmatch(r"\d{1,6}", told) else 0.0
+def _retry_seconds(response: Any) -> float:
+    """Return the seconds in a Retry-After header; 0 without one, or if it has a date instead."""
+    value = response.headers.get("Retry-After", "") if response is not None else ""
+    return float(value) if re.fullmatch(r"\d{1,6}", value) else 0.0
 
 
-def _said(error: Exception) -> str:
-    """Kaggle's words, on one line."""
+def _one_line_reason(error: Exception) -> str:
+    """Return Kaggle's message in one line."""
     return " ".join(str(error).split()) or "no reason given"
 
 
-def _within(limit: float, call: Callable[[], T]) -> T:
-    """What `call` returns. The client sets no time limit of its own, so it runs in a thread that is left behind."""
+def _call_with_timeout(limit: float, call: Callable[[], T]) -> T:
+    """Return the result of `call`, in a thread that is abandoned if it is late: the client has no timeout."""
     results: list[T] = []
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
             results.append(call())
-        except BaseException as error:  # noqa: BLE001 (raised again below, where somebody hears it)
+        except BaseException as error:  # noqa: BLE001 (raised again below, in the caller's thread)
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    with _nothing_said():
+    with _suppress_output():
         thread.start()
         thread.join(limit)
     if errors:

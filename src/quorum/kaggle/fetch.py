@@ -15,7 +15,7 @@ from quorum.kaggle.push import (
     FetchedOutputs,
     PushedVersion,
     fetch_kernel,
-    likely_cause,
+    find_likely_cause,
     wait_for_kernel,
 )
 from quorum.kaggle.upload import DATASET_FILE, VARIATION_FILE
@@ -79,7 +79,7 @@ def read_back(
         outputs = fetch_kernel(kaggle, version, folder, patience)
     except BadInput as error:
         raise BadInput(f"{error}; read it back with --version {version.version}") from None
-    cause = likely_cause(outputs.lines, failure) if failure else None
+    cause = find_likely_cause(outputs.lines, failure) if failure else None
     return EndedVersion(version=version, folder=folder, failure=failure, cause=cause, outputs=outputs)
 
 

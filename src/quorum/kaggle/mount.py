@@ -1,4 +1,4 @@
-"""What a kernel finds at Kaggle: its inputs, its wheels, its machine. Needs nothing but Python itself."""
+"""Find a kernel's inputs, wheels and machine at Kaggle. Only needs Python itself."""
 
 import importlib.metadata
 import math
@@ -16,56 +16,64 @@ from quorum.config import from_table
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 
-WHEELS_MARKER = "wheels.json"  # lies beside the wheels; so they are found under whatever name they are mounted
+WHEELS_MARKER = "wheels.json"  # a file in the folder of wheels, by which it is found under any mounted name
 
 _PACKAGES = ("numpy", "polars", "torch", "transformers", "vllm", "unsloth", "trl", "peft")
 _DEEPEST = 4  # folders between /kaggle/input and a source: none, its owner, "datasets" and its owner, a model's parts
 
 
 @dataclass(frozen=True)
-class FirstSettings:
-    """Those of a kernel's settings that are needed before its story, and those of its machine.
+class StartupLimits:
+    """The time limit of a kernel.
 
     Raises:
-        BadInput: the deadline is no time.
+        BadInput: the deadline is not a time.
     """
 
-    kaggle: Path = Path("/kaggle")  # the folder that stands for it
-    gpus: int = 0  # how many there have to be
-    driver: int = 0  # the oldest of NVIDIA's that will do
-    sample: str = ""  # the competition's; empty: the kernel makes no submission
-    out: str = "/kaggle/working"
-    limits: Mapping[str, Any] = field(default_factory=dict)  # its deadline is the one that is reported
+    deadline: float | None = None  # minutes after which the kernel stops asking
 
     def __post_init__(self) -> None:
-        deadline = self.deadline
-        if deadline is not None and not (isinstance(deadline, int | float) and 0 <= deadline < math.inf):
-            raise BadInput(f"limits.deadline is {deadline}; allowed are minutes, 0 or more, or none at all")
-
-    @property
-    def deadline(self) -> float | None:
-        """Minutes after which nothing more is asked."""
-        return self.limits.get("deadline") or None
+        if self.deadline is not None and not 0 <= self.deadline < math.inf:
+            raise BadInput(f"limits.deadline is {self.deadline}; allowed are minutes, 0 or more, or no deadline")
 
 
-def make_first_settings(table: Mapping[str, Any], where: str) -> FirstSettings:
-    """The first settings among a kernel's.
+@dataclass(frozen=True, kw_only=True)
+class StartupSettings:
+    """The settings of a kernel that are read before its wheels are installed, and those of its machine."""
+
+    kaggle: Path = Path("/kaggle")  # the folder that replaces /kaggle
+    gpus: int = 0  # the number that the kernel needs
+    driver: int = 0  # the oldest NVIDIA driver that the kernel runs on
+    sample: str = ""  # the sample submission; empty: the kernel makes no submission
+    out: str = "/kaggle/working"
+    limits: StartupLimits = field(default_factory=StartupLimits)
+
+
+def make_startup_settings(table: Mapping[str, Any], where: str) -> StartupSettings:
+    """Return the startup settings among a kernel's settings.
 
     Raises:
-        BadInput: one is of the wrong type.
+        BadInput: a setting has the wrong type, or the deadline is not a time.
     """
-    known = [each.name for each in fields(FirstSettings)]
-    return from_table(FirstSettings, {name: value for name, value in table.items() if name in known}, where)
+    startup = _pick_fields(StartupSettings, table)
+    if isinstance(limits := startup.get("limits"), Mapping):
+        startup["limits"] = _pick_fields(StartupLimits, limits)
+    return from_table(StartupSettings, startup, where)
+
+
+def _pick_fields(kind: type[StartupLimits] | type[StartupSettings], table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries of a table that are fields of a dataclass."""
+    return {each.name: table[each.name] for each in fields(kind) if each.name in table}
 
 
 def resolve_mounts(value: Any, root: Path) -> Any:
-    """`value` with each path under /kaggle, however deep in lists and tables, as the path that it is under `root`.
+    """Return `value` with each path under /kaggle, at any depth of lists and tables, replaced by its path under `root`.
 
-    Inputs are looked for by their source's name and what follows it, since Kaggle puts sources into /kaggle/input,
-    /kaggle/input/OWNER, /kaggle/input/datasets/OWNER, /kaggle/input/competitions and so on. The shallowest counts.
+    An input is found by its source's name and the path below it, since Kaggle mounts sources into /kaggle/input,
+    /kaggle/input/OWNER, /kaggle/input/datasets/OWNER, /kaggle/input/competitions and so on. The shallowest match wins.
 
     Raises:
-        BadInput: an input is not mounted, or is twice at the same depth.
+        BadInput: an input is not mounted, or is mounted twice at the same depth.
     """
     if isinstance(value, Mapping):
         return {key: resolve_mounts(item, root) for key, item in value.items()}
@@ -73,81 +81,83 @@ def resolve_mounts(value: Any, root: Path) -> Any:
         return [resolve_mounts(item, root) for item in value]
     if not isinstance(value, str) or not value.startswith("/kaggle/"):
         return value
-    _, _, place, *parts = value.split("/")
-    if place != "input" or not parts:
-        return str(root.joinpath(place, *parts))
-    return str(_found_input(root / "input", parts))
+    _, _, folder, *parts = value.split("/")
+    if folder != "input" or not parts:
+        return str(root.joinpath(folder, *parts))
+    return str(_find_input(root / "input", parts))
 
 
-def preflight(root: Path, deadline: float | None) -> list[str]:
-    """What somebody who reads the log wants to know first: the machine, its GPUs, the mounts, how long it may ask."""
+def describe_machine(root: Path, deadline: float | None) -> list[str]:
+    """Return lines for the log: the machine, its GPUs, the mounts and the deadline."""
     disk = shutil.disk_usage(root if root.exists() else Path.cwd())
     folders = sorted(path.relative_to(root).as_posix() for path in (root / "input").glob("*/*"))
     return [
         f"python {platform.python_version()}, glibc {platform.libc_ver()[1] or 'unknown'}, {os.cpu_count()} CPUs, "
         f"{_memory_gb()} GB memory, {disk.free / 1e9:.0f} GB disk free",
-        *_gpus(),
+        *_list_gpus(),
         "mounts: " + (list_some(folders, 40) if folders else "none"),
         "deadline: " + ("none" if deadline is None else f"{deadline:g} minutes"),
     ]
 
 
 def find_versions() -> str:
-    """The versions of the packages that matter, once the wheels are there."""
-    return "versions: " + (", ".join(filter(None, map(_version, _PACKAGES))) or "none of the packages it knows")
+    """Return a line with the versions of the main packages, once the wheels are installed."""
+    return "versions: " + (", ".join(filter(None, map(_find_version, _PACKAGES))) or "no known packages")
 
 
 def copy_sample(sample: str, out: str, root: Path) -> None:
-    """Leaves the competition's sample as OUT/submission.csv: what is legal before anything can be installed or read.
+    """Copy the sample submission to OUT/submission.csv, so that a legal submission exists before anything can fail.
 
     Raises:
         BadInput: the sample is not mounted.
     """
-    found = resolve_mounts(sample, root)
+    mounted = resolve_mounts(sample, root)
     with replace_file(Path(resolve_mounts(out, root)) / "submission.csv") as part:
-        shutil.copyfile(found, part)
+        shutil.copyfile(mounted, part)
 
 
-def expect_gpus(count: int) -> None:
-    """Stops a kernel that was given another machine than it asked for, before hours go into it.
+def check_gpus(count: int) -> None:
+    """Stop a kernel at once if it runs on another machine than it requested.
 
     Raises:
         BadInput: there are fewer than `count` GPUs.
     """
-    found = [line for line in _gpus() if line.startswith("GPU ")]
-    if len(found) < count:
+    gpus = [line for line in _list_gpus() if line.startswith("GPU ")]
+    if len(gpus) < count:
         raise BadInput(
-            f"{len(found)} GPUs, where the kernel's machine_shape stands for {count}: Kaggle gave it another machine; "
-            f"push it again, or run it with gpus={len(found)}"
+            f"{len(gpus)} GPUs, but the kernel's machine_shape has {count}: Kaggle gave it another machine; "
+            f"push it again, or run it with gpus={len(gpus)}"
         )
 
 
-def expect_driver(least: int) -> None:
-    """Stops a kernel whose wheels are of a newer CUDA than the machine's driver can run, before they are installed.
+def check_driver(least: int) -> None:
+    """Stop a kernel, before its wheels are installed, if their CUDA is too new for the machine's NVIDIA driver.
 
     Raises:
-        BadInput: the driver's version is below `least`, its first number.
+        BadInput: the major version of the driver is below `least`.
     """
-    found = [line.rpartition("driver ")[2] for line in _gpus() if "driver " in line]
-    if old := [version for version in found if version.split(".")[0].isdigit() and int(version.split(".")[0]) < least]:
+    drivers = [line.rpartition("driver ")[2] for line in _list_gpus() if "driver " in line]
+    if old := [
+        version for version in drivers if version.split(".")[0].isdigit() and int(version.split(".")[0]) < least
+    ]:
         raise BadInput(
-            f"NVIDIA driver {old[0]}, where the CUDA of the wheels needs {least} or newer: take a kernel that runs on "
-            "the image's own packages, as [causal] does, or try it all the same with driver=0"
+            f"NVIDIA driver {old[0]}, but the CUDA of the wheels needs {least} or newer: use a kernel that runs on the"
+            " image's own packages, such as [causal], or try it anyway with driver=0"
         )
 
 
 def list_missing_pins(pins: Sequence[str]) -> list[str]:
-    """Those of `pins` (name==version) that are not installed here in that very version."""
-    return [pin for pin in pins if _version(pin.split("==")[0]) != pin.replace("==", " ")]
+    """Return the `pins` (name==version) that are not installed in exactly this version."""
+    return [pin for pin in pins if _find_version(pin.split("==")[0]) != pin.replace("==", " ")]
 
 
 def restart_with_wheels(
     pins: Sequence[str], wheels: str, root: Path, argv: Sequence[str], environment: Mapping[str, str]
 ) -> NoReturn:
-    """Installs `pins` from the mounted folder `wheels`, without a network, and starts the program `argv` anew.
+    """Install `pins` from the mounted folder `wheels`, without a network, and restart the program `argv`.
 
-    They go into a folder of their own outside the outputs: the image's packages stay as they are, and worker processes
-    find the same ones. The program knows by QUORUM_WHEELS in its environment that they are there.
+    They are installed into a separate folder outside the outputs, so the image's packages do not change, and worker
+    processes find the same packages. QUORUM_WHEELS in the environment shows the program that they are installed.
 
     Raises:
         BadInput: the wheels are not mounted, or one is missing.
@@ -166,50 +176,51 @@ def restart_with_wheels(
 
 
 def find_wheels(wheels: str, root: Path) -> Path:
-    """The only folder under /kaggle/input with a wheels.json in it; without one, or with several, that named `wheels`.
+    """Return the folder of wheels: the only one under /kaggle/input with a wheels.json, otherwise the one at `wheels`.
 
     Raises:
-        BadInput: it is not mounted, or is twice.
+        BadInput: the folder is not mounted, or is mounted twice.
     """
     inputs = root / "input"
     depths = range(1, _DEEPEST + 1)
-    marked = _distinct(path.parent for depth in depths for path in inputs.glob("*/" * depth + WHEELS_MARKER))
+    marked = _list_distinct(path.parent for depth in depths for path in inputs.glob("*/" * depth + WHEELS_MARKER))
     return marked[0] if len(marked) == 1 else Path(resolve_mounts(wheels, root))
 
 
-def _found_input(inputs: Path, parts: Sequence[str]) -> Path:
+def _find_input(inputs: Path, parts: Sequence[str]) -> Path:
     source, *rest = parts
-    for depth in range(_DEEPEST):  # the shallowest is the mount: a source may hold a folder with another one's name
-        found = _distinct(place.joinpath(*rest) for place in inputs.glob("*/" * depth + source))
+    for depth in range(_DEEPEST):  # the shallowest is the mount; a source may contain a folder with the name of another
+        found = _list_distinct(folder.joinpath(*rest) for folder in inputs.glob("*/" * depth + source))
         if len(found) > 1:
-            raise BadInput(f"{inputs}: {'/'.join(parts)} is there twice: {list_some([str(path) for path in found])}")
+            paths = [str(path) for path in found]
+            raise BadInput(f"{inputs}: {'/'.join(parts)} is mounted more than once: {list_some(paths)}")
         if found:
             return found[0]
-    there = sorted(path.relative_to(inputs).as_posix() for path in [*inputs.glob("*"), *inputs.glob("*/*")])
-    raise BadInput(f"{inputs}: {'/'.join(parts)} is not mounted; there are {list_some(there, 20) or 'no inputs'}")
+    mounted = sorted(path.relative_to(inputs).as_posix() for path in [*inputs.glob("*"), *inputs.glob("*/*")])
+    raise BadInput(f"{inputs}: {'/'.join(parts)} is not mounted; mounted are {list_some(mounted, 20) or 'no inputs'}")
 
 
-def _distinct(paths: Iterable[Path]) -> list[Path]:
-    """Those that exist, each once, though links lead to it under several names."""
-    there: dict[Path, Path] = {}
+def _list_distinct(paths: Iterable[Path]) -> list[Path]:
+    """Return the paths that exist, without those that are links to the same file or folder."""
+    distinct: dict[Path, Path] = {}
     for path in sorted(filter(Path.exists, paths)):
-        there.setdefault(path.resolve(), path)
-    return list(there.values())
+        distinct.setdefault(path.resolve(), path)
+    return list(distinct.values())
 
 
-def _gpus() -> list[str]:
+def _list_gpus() -> list[str]:
     query = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total,driver_version", "--format=csv,noheader"]
     if shutil.which(query[0]) is None:
         return ["no GPU"]
     done = subprocess.run(query, capture_output=True, text=True, check=False)
     listed = done.stdout.splitlines()
-    if done.returncode or not listed:  # then it says why, where the GPUs would stand
+    if done.returncode or not listed:  # the output then holds the error message in place of the GPUs
         return [" ".join(["no GPU:", *listed])]
     return [f"GPU {', driver '.join(line.rsplit(', ', 1))}" for line in listed]
 
 
 def _memory_gb() -> str:
-    """The main memory; unknown where there is no /proc."""
+    """Return the main memory in GB; unknown if there is no /proc."""
     try:
         first = Path("/proc/meminfo").read_text(encoding="ascii").split("\n", 1)[0]
     except OSError:
@@ -217,7 +228,7 @@ def _memory_gb() -> str:
     return f"{int(first.split()[1]) / 1e6:.0f}"
 
 
-def _version(package: str) -> str:
+def _find_version(package: str) -> str:
     try:
         return f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:

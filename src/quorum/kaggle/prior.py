@@ -1,4 +1,4 @@
-"""The submission of a kernel that has asked nothing yet."""
+"""Write a first submission from the label prior, before any model is loaded."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,22 +16,22 @@ from quorum.question import label_prior
 
 
 def write_prior(table: Mapping[str, Any], root: Path) -> None:
-    """Writes OUT/submission.csv with each question's likeliest letter, out of a kernel's settings and what is mounted.
+    """Write OUT/submission.csv with each question's likeliest letter, from a kernel's settings and mounted files.
 
-    Only the questions (of several files the first), the sample and, where it can be read, train are needed: it lies
-    there before a model, an adapter or another run is found missing.
+    It only needs the first file of questions, the sample submission and, if readable, the training questions. So it is
+    written before a missing model, adapter or run can stop the kernel.
 
     Raises:
-        BadInput: the questions or the sample are not mounted, or can't be read.
+        BadInput: the questions or the sample are not mounted or cannot be read.
     """
     layout = from_table(Layout, table.get("layout", {}), "layout")
-    asked = table["questions"] if isinstance(table["questions"], str) else table["questions"][0]
+    file = table["questions"] if isinstance(table["questions"], str) else table["questions"][0]
     labels = {
-        question.id: question.labels for question in read_clean_questions(Path(resolve_mounts(asked, root)), layout)
+        question.id: question.labels for question in read_clean_questions(Path(resolve_mounts(file, root)), layout)
     }
     sample = read_sample(Path(resolve_mounts(table["sample"], root)))
     prior: dict[str, float] = {}
-    with suppress(BadInput, OSError):  # what is wrong with train, the story tells
+    with suppress(BadInput, OSError):  # the story reports problems with train
         prior = label_prior(
             read_clean_questions(Path(resolve_mounts(table["train"], root)), layout) if table.get("train") else []
         )

@@ -1,4 +1,4 @@
-"""A built kernel pushed, waited for and read back."""
+"""Push a built kernel, wait for it, and read its outputs back."""
 
 import hashlib
 import json
@@ -21,31 +21,31 @@ from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
 from quorum.kaggle.secret import find_secrets
 
 _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
-# How many parts of a source's name say which it is; a version may follow.
+# The number of parts in a source's name, without its version.
 _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources": 2, "model_sources": 4}
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 _NO_STATE = "unseen"
-PUSHED_FILE = "pushed.json"  # what quorum push leaves beside the outputs: the version, and why it failed
+PUSHED_FILE = "pushed.json"  # in the folder of the outputs: the version, and why it failed
 
-# What a kernel's last lines often mean: a pattern, and what to do.
+# Patterns in a kernel's last lines, with the likely cause and a hint.
 _CAUSES = (
-    (r"CUDA out of memory|OutOfMemoryError", "GPU memory: a smaller model, batch or context length"),
-    (r"allocate more memory than is available|exit code 137|\bKilled\b", "main memory: load one model at a time"),
-    (r"No space left on device", "disk: write less to /kaggle/working"),
+    (r"CUDA out of memory|OutOfMemoryError", "out of GPU memory: use a smaller model, batch or context length"),
+    (r"allocate more memory than is available|exit code 137|\bKilled\b", "out of memory: load one model at a time"),
+    (r"No space left on device", "the disk is full: write less to /kaggle/working"),
     (r"Bfloat16 is only supported", "the T4 has no bfloat16: set the type to float16"),
     (r"no kernel image is available", "another GPU than the wheels were built for: check machine_shape"),
     (r"No module named|ModuleNotFoundError", "a package is neither in the image nor in the wheels"),
     (r"No matching distribution found", "the wheels lack a package: quorum wheels checks the closure"),
     (
         r"name resolution|Max retries exceeded|NewConnectionError",
-        "it wants the network, which is off: mount what it loads",
+        "it needs the network, which is off: mount the files that it loads",
     ),
     (
         r"/kaggle/input.*(No such file|not found)|FileNotFoundError",
         "an input is missing: compare the mounts in the log",
     ),
-    (r"[Tt]imed? ?out|exceeded the maximum (run)?time", "time: a nearer deadline, fewer samples or a smaller model"),
+    (r"[Tt]imed? ?out|exceeded the maximum (run)?time", "out of time: set an earlier deadline, or use a smaller model"),
 )
 
 
@@ -63,102 +63,104 @@ class PushedVersion:
 
 @dataclass(frozen=True)
 class FetchedOutputs:
-    """What a kernel left: its output files, and the lines it printed."""
+    """A kernel's output files, and the lines that it printed."""
 
     files: tuple[Path, ...]
     lines: tuple[str, ...]
 
 
-def push_kernel(kaggle: Kaggle, folder: Path, patience: RetryPolicy, session: float | None = None) -> PushedVersion:
-    """Saves the built kernel in `folder` as a new version and starts it, for at most `session` seconds.
+def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: float | None = None) -> PushedVersion:
+    """Save the built kernel in `folder` as a new version and start it, for at most `session` seconds.
 
-    A push that failed half-way is looked up and never repeated: two sessions would run. A push that Kaggle turned
-    away for now (too many requests, too many sessions) is repeated `patience.tries` times.
+    A push whose outcome is unknown is looked up and never repeated, because two sessions would run. A push that Kaggle
+    refuses for now (too many requests, too many sessions) is tried `policy.tries` times.
 
     Raises:
         BadInput: the metadata is wrong, belongs to another user, or names sources that Kaggle does not know; or the
-            source holds what looks like a secret.
-        KaggleRefused: Kaggle refused the push, or nobody knows whether it took it.
+            source has a possible secret.
+        KaggleError: Kaggle refused the push, or the outcome is unknown.
     """
     metadata = read_kernel_metadata(folder)
     if metadata.owner.lower() != kaggle.user.lower():
         raise BadInput(f"{folder}: kernel {metadata.id} is not yours: you are signed in as {kaggle.user}")
     source = (folder / metadata.code_file).read_text(encoding="utf-8")
     if secrets := find_secrets(source):
-        raise BadInput(f"{folder / metadata.code_file}: what looks like a secret would be pushed: {list_some(secrets)}")
-    before = latest_version(kaggle, metadata, patience)
-    waits = patience.waits()
-    for left in range(patience.tries - 1, -1, -1):
+        raise BadInput(f"{folder / metadata.code_file}: a possible secret would be pushed: {list_some(secrets)}")
+    before = find_latest_version(kaggle, metadata, policy)
+    waits = policy.waits()
+    for left in range(policy.tries - 1, -1, -1):
         try:
-            return _saved(kaggle, folder, metadata, patience, session)
-        except KaggleError as refused:
-            if refused.ambiguous:
-                return _looked_up(kaggle, metadata, before, source, patience, refused)
-            if not left or not patience.before_another_try(waits, refused):
+            return _save_version(kaggle, folder, metadata, policy, session)
+        except KaggleError as error:
+            if error.ambiguous:
+                return _look_up_version(kaggle, metadata, before, source, policy, error)
+            if not left or not policy.wait_to_retry(waits, error):
                 raise
     raise AssertionError("tries is at least 1")
 
 
-def latest_version(kaggle: Kaggle, metadata: KernelMetadata, patience: RetryPolicy) -> int:
-    """The number of the kernel's newest version; 0 where Kaggle shows none."""
-    kernel = _kernel(kaggle, metadata, patience)
+def find_latest_version(kaggle: Kaggle, metadata: KernelMetadata, policy: RetryPolicy) -> int:
+    """Return the number of the kernel's newest version; 0 if Kaggle shows none."""
+    kernel = _get_kernel(kaggle, metadata, policy)
     return kernel.metadata.current_version_number if kernel else 0
 
 
 def wait_for_kernel(
-    kaggle: Kaggle, pushed: PushedVersion, patience: RetryPolicy, progress: Progress | None = None
+    kaggle: Kaggle, pushed: PushedVersion, policy: RetryPolicy, progress: Progress | None = None
 ) -> str:
-    """Waits until the version has ended; what comes out is why it failed, empty where it completed.
+    """Wait until the version has ended; return why it failed, or an empty text if it completed.
 
-    An outage of Kaggle's is waited out; so is, for `patience.tries` questions, a version that does not show yet.
+    Outages of Kaggle are waited for, and a version that is not visible yet is polled `policy.tries` times.
 
     Raises:
-        KaggleRefused: it still runs when `patience.whole` is over, or Kaggle shows no such version.
+        KaggleError: the version still runs when `policy.total` is over, or Kaggle shows no such version.
     """
-    state, start, unseen = "not told", patience.clock(), 0
-    for state, reason in poll_until(partial(_session, kaggle, pushed, patience), patience):
+    state, start, unseen = "in an unknown state", policy.clock(), 0
+    for state, reason in poll_until(partial(_get_session_state, kaggle, pushed, policy), policy):
         if state in _ENDED:
             return "" if state == "COMPLETE" else f"{state}: {reason or 'Kaggle gives no reason'}"
         unseen = unseen + 1 if state == _NO_STATE else 0
-        if unseen == patience.tries:
+        if unseen == policy.tries:
             raise KaggleError(f"{pushed.url}: Kaggle shows no version {pushed.version}: {reason}", 404)
         if progress:
-            progress(int(patience.clock() - start), int(patience.whole))  # seconds waited, of those there are
-    raise KaggleError(f"{pushed.url} version {pushed.version}: {state} when the wait was over; it goes on there", None)
+            progress(int(policy.clock() - start), int(policy.total))  # seconds, of the longest wait
+    raise KaggleError(
+        f"{pushed.url} version {pushed.version}: still {state} when the wait was over; it keeps running there", None
+    )
 
 
-def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, patience: RetryPolicy) -> FetchedOutputs:
-    """Downloads the version's output files into `folder`, and its log beside them as SLUG.log, which comes first.
+def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: RetryPolicy) -> FetchedOutputs:
+    """Download the version's log, as SLUG.log, and then its output files into `folder`.
 
     Raises:
-        BadInput: a file's name leads out of the folder, stands there twice or is one of ours: nothing is downloaded
-            then; or a file that cannot be written here, once the others are.
-        KaggleRefused: Kaggle does not answer, or a download keeps breaking.
+        BadInput: a file name leads out of the folder, occurs twice or is one of ours (then nothing is downloaded); or a
+            file cannot be written here (the others are downloaded).
+        KaggleError: Kaggle does not answer, or a download keeps failing.
     """
-    pages = list(_output_pages(kaggle, pushed, patience))
-    listed = [(_safe_path(folder, file.file_name), file.url) for page in pages for file in page.files or []]
-    lines = log_lines(next((page.log for page in pages if page.log), ""))
+    pages = list(_list_output_pages(kaggle, pushed, policy))
+    files = [(_safe_path(folder, file.file_name), file.url) for page in pages for file in page.files or []]
+    lines = parse_log(next((page.log for page in pages if page.log), ""))
     log = _safe_path(folder, f"{pushed.id.split('/')[1]}.log")
-    paths = [path for path, _ in listed]
+    paths = [path for path, _ in files]
     names = Counter([*paths, log, folder / PUSHED_FILE])
-    if twice := sorted(path.name for path, count in names.items() if count > 1):
-        raise BadInput(f"{pushed.url}: its outputs and ours have the same name twice: {list_some(twice)}")
+    if repeated := sorted(path.name for path, count in names.items() if count > 1):
+        raise BadInput(f"{pushed.url}: names of its outputs and of our files occur twice: {list_some(repeated)}")
     with replace_file(log) as part:
         part.write_text("\n".join([*lines, ""]), encoding="utf-8", errors="backslashreplace")
     unwritten = []
-    for path, address in listed:
-        download = partial(_download, path, address, patience.answer)
-        why = ask_kaggle(f"downloading {path.name}", download, patience, patience.tries, patience.upload)
-        unwritten += [f"{path.relative_to(folder)} ({why})"] if why else []
+    for path, address in files:
+        download = partial(_download, path, address, policy.timeout)
+        problem = ask_kaggle(f"downloading {path.name}", download, policy, policy.tries, policy.transfer_timeout)
+        unwritten += [f"{path.relative_to(folder)} ({problem})"] if problem else []
     if unwritten:
         raise BadInput(
-            f"{folder}: an output cannot be written here: {list_some(unwritten)}; the others and the log are"
+            f"{folder}: outputs cannot be written here: {list_some(unwritten)}; the others and the log were written"
         )
     return FetchedOutputs(tuple(paths), tuple(lines))
 
 
-def log_lines(log: str) -> list[str]:
-    """The lines that a kernel printed, out of Kaggle's log (a JSON list of pieces, or plain text where it is none)."""
+def parse_log(log: str) -> list[str]:
+    """Return the lines that a kernel printed, from Kaggle's log: a JSON list of pieces, otherwise plain text."""
     try:
         text = "".join(str(piece["data"]) for piece in json.loads(log))
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -166,8 +168,8 @@ def log_lines(log: str) -> list[str]:
     return text.splitlines()
 
 
-def likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
-    """What to do about a failed kernel, from its last lines and Kaggle's reason; the cause seen last wins."""
+def find_likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
+    """Return the likely cause of a kernel's failure, from its lines and Kaggle's reason; the last match wins."""
     for line in reversed([*lines, reason]):
         for pattern, cause in _CAUSES:
             if re.search(pattern, line):
@@ -175,111 +177,111 @@ def likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
     return None
 
 
-def _saved(
-    kaggle: Kaggle, folder: Path, metadata: KernelMetadata, patience: RetryPolicy, session: float | None
+def _save_version(
+    kaggle: Kaggle, folder: Path, metadata: KernelMetadata, policy: RetryPolicy, session: float | None
 ) -> PushedVersion:
     timeout = None if session is None else str(math.ceil(session))  # 0 would be no limit
     what = f"pushing {metadata.id}"
-    answer = ask_kaggle(what, lambda: kaggle.api.kernels_push(str(folder), timeout=timeout), patience)
-    if answer.error:  # said in a body that comes with 200
+    answer = ask_kaggle(what, lambda: kaggle.api.kernels_push(str(folder), timeout=timeout), policy)
+    if answer.error:  # in the body of a response with status 200
         raise KaggleError(f"{what}: Kaggle answered: {answer.error}", 429 if _BUSY in answer.error else 400)
     if not answer.version_number or not isinstance(answer.version_number, int):
-        raise KaggleError(f"{what}: Kaggle gave it no version", None)
+        raise KaggleError(f"{what}: Kaggle returned no version number", None)
     pushed = PushedVersion(metadata.id, answer.version_number)
-    return _complete(pushed, {name: list(getattr(answer, f"invalid_{name}") or []) for name in _INVALID})
+    return _check_complete(pushed, {name: list(getattr(answer, f"invalid_{name}") or []) for name in _INVALID})
 
 
-def _complete(pushed: PushedVersion, lacking: Mapping[str, Sequence[str]]) -> PushedVersion:
-    """The version, which lacks nothing: else BadInput says what."""
-    if any(lacking.values()):
-        listed = "; ".join(f"{name} {', '.join(found)}" for name, found in lacking.items() if found)
+def _check_complete(pushed: PushedVersion, missing: Mapping[str, Sequence[str]]) -> PushedVersion:
+    """Return the version; raises BadInput if tags or sources are missing in it."""
+    if any(missing.values()):
+        listed = "; ".join(f"{name} {', '.join(names)}" for name, names in missing.items() if names)
         raise BadInput(
-            f"{pushed.url} version {pushed.version} was saved and runs WITHOUT what Kaggle does not know or does "
-            f"not show you: {listed}. Stop it there, mend the sources and push again"
+            f"{pushed.url} version {pushed.version} was saved and runs WITHOUT sources or tags that Kaggle does not"
+            f" know or does not show you: {listed}. Stop it there, fix the sources and push again"
         )
     return pushed
 
 
-def _looked_up(
-    kaggle: Kaggle, metadata: KernelMetadata, before: int, source: str, patience: RetryPolicy, refused: KaggleError
+def _look_up_version(
+    kaggle: Kaggle, metadata: KernelMetadata, before: int, source: str, policy: RetryPolicy, error: KaggleError
 ) -> PushedVersion:
-    """The version that a push of unknown outcome made, known by its source.
+    """Return the version that a push of unknown outcome has made, identified by its source.
 
     Raises:
-        BadInput: it lacks sources that the metadata names: what Kaggle had to say of those is lost with its answer.
-        KaggleRefused: none has appeared.
+        BadInput: sources of the metadata are missing in the version.
+        KaggleError: no new version has appeared.
     """
-    seen = poll_until(partial(_kernel, kaggle, metadata, patience), patience)
-    for kernel in islice(seen, patience.tries):
+    polls = poll_until(partial(_get_kernel, kaggle, metadata, policy), policy)
+    for kernel in islice(polls, policy.tries):
         if kernel and kernel.metadata.current_version_number > before and _same_source(kernel.blob.source, source):
-            return _complete(
+            return _check_complete(
                 PushedVersion(metadata.id, kernel.metadata.current_version_number),
-                _not_among(metadata, kernel.metadata),
+                _find_missing_sources(metadata, kernel.metadata),
             )
     url = PushedVersion(metadata.id, before).url
-    raise KaggleError(f"{refused}; no new version shows at {url}: look there before you push again", None) from refused
+    raise KaggleError(f"{error}; {url} shows no new version: check there before you push again", None) from error
 
 
-def _not_among(metadata: KernelMetadata, theirs: Any) -> dict[str, list[str]]:
-    """The sources that the kernel at Kaggle lacks, by their kind.
+def _find_missing_sources(metadata: KernelMetadata, remote: Any) -> dict[str, list[str]]:
+    """Return the sources that are missing in the kernel at Kaggle, by kind.
 
-    Kaggle may show a source in other words: without its version, in small letters, under datasets/ or code/.
+    Kaggle may write a source in another form: without its version, in lower case, under datasets/ or code/.
     """
-    lacking = {}
+    missing = {}
     for kind, parts in _NAME_PARTS.items():
-        shown = [f"/{name.lower()}/" for name in getattr(theirs, kind.replace("_sources", "_data_sources")) or []]
+        shown = [f"/{name.lower()}/" for name in getattr(remote, kind.replace("_sources", "_data_sources")) or []]
         bare = {name: "/".join(name.lower().split("/")[:parts]) for name in getattr(metadata, kind)}
-        lacking[kind] = [name for name in bare if not any(f"/{bare[name]}/" in one for one in shown)]
-    return lacking
+        missing[kind] = [name for name in bare if not any(f"/{bare[name]}/" in one for one in shown)]
+    return missing
 
 
-def _same_source(theirs: str | None, ours: str) -> bool:
-    digests = {hashlib.sha256(text.strip().encode()).digest() for text in (theirs or "", ours)}
+def _same_source(remote: str | None, local: str) -> bool:
+    digests = {hashlib.sha256(text.strip().encode()).digest() for text in (remote or "", local)}
     return len(digests) == 1
 
 
-def _kernel(kaggle: Kaggle, metadata: KernelMetadata, patience: RetryPolicy) -> Any | None:
-    """The kernel as Kaggle has it; None where it shows none (its answer is 403 for a kernel that does not exist)."""
+def _get_kernel(kaggle: Kaggle, metadata: KernelMetadata, policy: RetryPolicy) -> Any | None:
+    """Return the kernel at Kaggle, or None if it shows none (it answers 403 for a kernel that does not exist)."""
     what, owner_slug = f"looking up {metadata.id}", {"user_name": metadata.owner, "kernel_slug": metadata.slug}
     try:
-        return ask_service(kaggle, what, "kernels", "get_kernel", patience, patience.tries, **owner_slug)
-    except KaggleError as refused:
-        if refused.status in (403, 404):
+        return ask_service(kaggle, what, "kernels", "get_kernel", policy, policy.tries, **owner_slug)
+    except KaggleError as error:
+        if error.status in (403, 404):
             return None
         raise
 
 
-def _session(kaggle: Kaggle, pushed: PushedVersion, patience: RetryPolicy) -> tuple[str, str]:
-    """The state of the version's session, and Kaggle's reason where it failed or does not show the version."""
+def _get_session_state(kaggle: Kaggle, pushed: PushedVersion, policy: RetryPolicy) -> tuple[str, str]:
+    """Return the state of the version's session, and Kaggle's reason if it failed or is not visible."""
     try:
-        answer = _asked_of(kaggle, pushed, "get_kernel_session_status", patience)
-    except KaggleError as refused:
-        if refused.status in (403, 404):
-            return _NO_STATE, str(refused)
+        answer = _ask_about_version(kaggle, pushed, "get_kernel_session_status", policy)
+    except KaggleError as error:
+        if error.status in (403, 404):
+            return _NO_STATE, str(error)
         raise
     return answer.status.name, answer.failure_message or ""
 
 
-def _output_pages(kaggle: Kaggle, pushed: PushedVersion, patience: RetryPolicy) -> Iterator[Any]:
+def _list_output_pages(kaggle: Kaggle, pushed: PushedVersion, policy: RetryPolicy) -> Iterator[Any]:
     token: str | None = ""
     while token is not None:
-        page = _asked_of(kaggle, pushed, "list_kernel_session_output", patience, page_size=100, page_token=token)
+        page = _ask_about_version(kaggle, pushed, "list_kernel_session_output", policy, page_size=100, page_token=token)
         yield page
         token = page.next_page_token or None
 
 
-def _asked_of(kaggle: Kaggle, pushed: PushedVersion, method: str, patience: RetryPolicy, **fields: Any) -> Any:
-    """The answer to a question about this very version: without its label Kaggle tells of the newest one."""
+def _ask_about_version(kaggle: Kaggle, pushed: PushedVersion, method: str, policy: RetryPolicy, **fields: Any) -> Any:
+    """Return the answer to a request about this version; without a label, Kaggle answers about the newest one."""
     owner, slug = pushed.id.split("/")
     fields |= {"user_name": owner, "kernel_slug": slug, "version_label": f"v{pushed.version}"}
-    return ask_service(kaggle, f"{method} {pushed.id}", "kernels", method, patience, patience.tries, **fields)
+    return ask_service(kaggle, f"{method} {pushed.id}", "kernels", method, policy, policy.tries, **fields)
 
 
 def _safe_path(folder: Path, name: str) -> Path:
-    """Where the output `name` belongs; one that leads out of the folder is refused, as is one with a backslash."""
+    """Return the path of the output `name`; refuse a name that leads out of the folder or has a backslash."""
     parts = PurePosixPath(name).parts
-    legible = all(sign.isprintable() or unicodedata.category(sign) == "Zs" for sign in name)
-    if "\\" not in name and ".." not in parts and not name.startswith("/") and legible:
+    printable = all(char.isprintable() or unicodedata.category(char) == "Zs" for char in name)
+    if "\\" not in name and ".." not in parts and not name.startswith("/") and printable:
         path = folder.joinpath(*parts)
         if folder.resolve() in path.resolve().parents:
             return path
@@ -287,7 +289,10 @@ def _safe_path(folder: Path, name: str) -> Path:
 
 
 def _download(path: Path, address: str, timeout: float) -> str:
-    """Writes the bytes at `address`, which is signed: it stands in no message. What comes out is why it could not."""
+    """Write the bytes at `address` to `path`; return the system's error, or an empty text.
+
+    The address is signed, so it must not occur in a message.
+    """
     import requests
 
     with requests.get(address, stream=True, timeout=timeout) as answer:
@@ -297,7 +302,7 @@ def _download(path: Path, address: str, timeout: float) -> str:
             with replace_file(path) as part, part.open("wb") as file:
                 for piece in answer.iter_content(1 << 20):
                     file.write(piece)
-        except requests.RequestException:  # one of the system's errors too
+        except requests.RequestException:  # a subclass of OSError, but no problem with the file
             raise
         except OSError as error:
             return error.strerror or type(error).__name__

@@ -1,4 +1,4 @@
-"""A submission sent to Kaggle once, and its public score read back."""
+"""Submit a file or a kernel's output to Kaggle once, and read its score."""
 
 import math
 import shutil
@@ -15,12 +15,12 @@ from quorum.errors import BadInput
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.push import PushedVersion
 
-_LONGEST_MESSAGE = 400  # characters; what follows it, by which a submission is known, must not be cut off
+_LONGEST_MESSAGE = 400  # characters; the mark after it, which identifies a submission, must not be truncated
 
 
 @dataclass(frozen=True)
 class SubmittedFile:
-    """What became of one submission; the scores are None where Kaggle gives none (yet)."""
+    """A submission at Kaggle; the scores are None if Kaggle shows none (yet)."""
 
     competition: str
     ref: int
@@ -29,8 +29,8 @@ class SubmittedFile:
     private_score: float | None
 
     def has_bytes(self, sha256: str) -> bool:
-        """Whether it says of itself that it is of these bytes."""
-        return _mark(sha256) in self.description
+        """Return whether the description has the mark of a file with this SHA-256."""
+        return _make_mark(sha256) in self.description
 
 
 def submit_file(
@@ -39,17 +39,21 @@ def submit_file(
     path: Path,
     approved: str,
     message: str,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     again: bool = False,
 ) -> int:
-    """Submits the file at `path`, whose bytes must be those with the SHA-256 `approved`; the submission's number.
+    """Submit the file at `path` and return the submission's number.
+
+    Args:
+        approved: the SHA-256 that the file must have.
+        message: becomes the description, followed by the mark of the file.
+        again: submit bytes that were submitted before.
 
     Raises:
-        BadInput: other bytes than those approved, they were submitted before (and not `again`), or no submission is
-            left today.
-        KaggleRefused: Kaggle refused it, or nobody knows whether it took it.
+        BadInput: the file has another SHA-256, its bytes were submitted before, or no submission is left today.
+        KaggleError: Kaggle refused it, or the outcome is unknown.
     """
-    with tempfile.TemporaryDirectory() as own:  # what was checked is what is sent, whatever happens to `path`
+    with tempfile.TemporaryDirectory() as own:  # a copy, so that exactly the checked bytes are sent
         copy = Path(own) / path.name
         shutil.copyfile(path, copy)
         _check_bytes(copy, approved, path)
@@ -57,8 +61,8 @@ def submit_file(
         def send(text: str) -> Any:
             return kaggle.api.competition_submit(str(copy), text, competition, quiet=True)
 
-        known = _known_before(kaggle, competition, approved, again, patience)
-        return _sent_once(kaggle, competition, send, approved, message, known, patience)
+        known = _list_known(kaggle, competition, approved, again, policy)
+        return _send_once(kaggle, competition, send, approved, message, known, policy)
 
 
 def submit_kernel(
@@ -68,51 +72,54 @@ def submit_kernel(
     path: Path,
     approved: str,
     message: str,
-    patience: RetryPolicy,
+    policy: RetryPolicy,
     again: bool = False,
 ) -> int:
-    """Submits the output file of a pushed kernel's version to a code competition; the submission's number.
+    """Submit the output file of a kernel's version to a code competition and return the submission's number.
 
-    `path` is that output as it was read back: its bytes must be those with the SHA-256 `approved`. Kaggle runs the
-    kernel anew on the hidden test file.
+    Kaggle runs the kernel again on the hidden test file.
+
+    Args:
+        path: the output as it was read back.
+        approved: the SHA-256 that the output must have.
 
     Raises:
-        BadInput, KaggleRefused: as `submit_file`; on 403 the message names the page with the button.
+        BadInput, KaggleError: as `submit_file`; for status 403 the message names the page with the button.
     """
     _check_bytes(path, approved, path)
 
     def send(text: str) -> Any:
         return kaggle.api.competition_submit_code(path.name, text, competition, pushed.id, pushed.version, quiet=True)
 
-    known = _known_before(kaggle, competition, approved, again, patience)
+    known = _list_known(kaggle, competition, approved, again, policy)
     try:
-        return _sent_once(kaggle, competition, send, approved, message, known, patience)
-    except KaggleError as refused:
-        if refused.status != 403:
+        return _send_once(kaggle, competition, send, approved, message, known, policy)
+    except KaggleError as error:
+        if error.status != 403:
             raise
         raise KaggleError(
-            f"{refused}; open {pushed.url}, choose version {pushed.version} and press 'Submit to competition' there",
+            f"{error}; open {pushed.url}, choose version {pushed.version} and press 'Submit to competition' there",
             403,
         ) from None
 
 
-def read_score(kaggle: Kaggle, competition: str, ref: int, patience: RetryPolicy) -> SubmittedFile:
-    """What became of submission `ref`, waited for; its scores are None where `patience.whole` is over first.
+def read_score(kaggle: Kaggle, competition: str, ref: int, policy: RetryPolicy) -> SubmittedFile:
+    """Wait for the scores of submission `ref` and return it; the scores are None if `policy.total` is over first.
 
     Raises:
-        KaggleRefused: Kaggle could not score it, or does not know it.
+        KaggleError: Kaggle could not score it, or does not know it.
     """
     what = f"submission {ref} to {competition}"
     description = ""
-    asked = partial(ask_service, kaggle, what, "competitions", "get_submission", patience, patience.tries, ref=ref)
-    for answer in poll_until(asked, patience):  # Kaggle may be out for a while; the submission is not
+    request = partial(ask_service, kaggle, what, "competitions", "get_submission", policy, policy.tries, ref=ref)
+    for answer in poll_until(request, policy):
         description = answer.description or ""
         if answer.status.name == "ERROR":
             raise KaggleError(
                 f"{what}: Kaggle could not score it: {answer.error_description or 'no reason given'}", 400
             )
         if answer.status.name == "COMPLETE":
-            scores = (_number(answer.public_score), _number(answer.private_score))
+            scores = (_parse_score(answer.public_score), _parse_score(answer.private_score))
             return SubmittedFile(competition, ref, description, *scores)
     return SubmittedFile(competition, ref, description, None, None)
 
@@ -123,88 +130,93 @@ def _check_bytes(path: Path, approved: str, shown: Path) -> None:
         raise BadInput(f"{shown}: its SHA-256 is {found[:12]}…, but {approved[:12]}… was checked and scored here")
 
 
-def _mark(sha256: str) -> str:
-    """What a submission's description ends in, by which it is found again."""
+def _make_mark(sha256: str) -> str:
+    """Return the text at the end of a submission's description that identifies its file."""
     return f"[{sha256[:12]}]"
 
 
-def _known_before(kaggle: Kaggle, competition: str, sha256: str, again: bool, patience: RetryPolicy) -> set[int]:
-    """The numbers of your submissions so far, once there may be one more."""
-    _check_allowance(kaggle, competition, patience)
-    before = _submissions(kaggle, competition, patience)
-    same = [submission.ref for submission in before if _mark(sha256) in (submission.description or "")]
+def _list_known(kaggle: Kaggle, competition: str, sha256: str, again: bool, policy: RetryPolicy) -> set[int]:
+    """Return the numbers of your earlier submissions, after checking that another one is allowed and not a repeat.
+
+    Raises:
+        BadInput: no submission is left, or the bytes were submitted before.
+    """
+    _check_allowance(kaggle, competition, policy)
+    before = _list_submissions(kaggle, competition, policy)
+    same = [submission.ref for submission in before if _make_mark(sha256) in (submission.description or "")]
     if same and not again:
         raise BadInput(
-            f"{competition}: these very bytes are submission {max(same)} already: --ref {max(same)} reads its score, "
-            "--again spends another place on them"
+            f"{competition}: the same bytes are submission {max(same)} already; --ref {max(same)} reads its score, "
+            "--again submits them once more"
         )
     return {submission.ref for submission in before}
 
 
-def _sent_once(
+def _send_once(
     kaggle: Kaggle,
     competition: str,
     send: Callable[[str], Any],
     sha256: str,
     message: str,
     known: set[int],
-    patience: RetryPolicy,
+    policy: RetryPolicy,
 ) -> int:
+    """Submit without retries, and return the submission's number; if the outcome is unknown, look the submission up."""
     what = f"submitting to {competition}"
-    text = f"{message.strip()[:_LONGEST_MESSAGE]} {_mark(sha256)}"
+    text = f"{message.strip()[:_LONGEST_MESSAGE]} {_make_mark(sha256)}"
     try:
-        answer = ask_kaggle(what, lambda: send(text), patience, limit=patience.upload)
-        if not answer.ref:  # the client says a failed upload in the message
-            raise KaggleError(f"{what}: {answer.message or 'Kaggle gave it no number'}", None)
+        answer = ask_kaggle(what, lambda: send(text), policy, limit=policy.transfer_timeout)
+        if not answer.ref:  # the client reports a failed upload in the message
+            raise KaggleError(f"{what}: {answer.message or 'Kaggle returned no number'}", None)
         return int(answer.ref)
-    except KaggleError as refused:
-        if not refused.ambiguous:
+    except KaggleError as error:
+        if not error.ambiguous:
             raise
-        return _found_again(kaggle, competition, _mark(sha256), known, patience, refused)
+        return _look_up_submission(kaggle, competition, _make_mark(sha256), known, policy, error)
 
 
-def _check_allowance(kaggle: Kaggle, competition: str, patience: RetryPolicy) -> None:
+def _check_allowance(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> None:
     what = f"the submissions left in {competition}"
     limits = ask_service(
-        kaggle, what, "competitions", "get_submission_limits", patience, patience.tries, competition_name=competition
+        kaggle, what, "competitions", "get_submission_limits", policy, policy.tries, competition_name=competition
     )
     if limits.num_allowed_now > 0:
         return
-    if limits.num_total == 0:  # what Kaggle answers to somebody without a team
-        raise BadInput(f"you have not joined {competition}: accept its rules at {_page(competition)}/rules")
+    if limits.num_total == 0:  # Kaggle's answer to somebody without a team
+        raise BadInput(f"you have not joined {competition}: accept its rules at {_page_url(competition)}/rules")
     when = "in all" if limits.limited_by_total else "today"
-    raise BadInput(f"{competition} takes no more of your submissions {when} ({limits.num_today} made today)")
+    raise BadInput(f"{competition} accepts no more submissions from you {when} ({limits.num_today} made today)")
 
 
-def _submissions(kaggle: Kaggle, competition: str, patience: RetryPolicy) -> list[Any]:
-    """Your newest submissions."""
+def _list_submissions(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> list[Any]:
+    """Return your newest submissions."""
     what = f"your submissions to {competition}"
     answer = ask_service(
-        kaggle, what, "competitions", "list_submissions", patience, patience.tries, competition_name=competition
+        kaggle, what, "competitions", "list_submissions", policy, policy.tries, competition_name=competition
     )
     return list(answer.submissions or [])
 
 
-def _found_again(
-    kaggle: Kaggle, competition: str, mark: str, known: set[int], patience: RetryPolicy, refused: KaggleError
+def _look_up_submission(
+    kaggle: Kaggle, competition: str, mark: str, known: set[int], policy: RetryPolicy, error: KaggleError
 ) -> int:
-    """The number of the new submission whose description has the `mark`: each one costs a place, so none is repeated.
+    """Return the number of the new submission whose description has the `mark`.
 
     Raises:
-        KaggleRefused: there is none.
+        KaggleError: there is none.
     """
-    seen = poll_until(partial(_submissions, kaggle, competition, patience), patience)
-    for submission in chain.from_iterable(islice(seen, patience.tries)):
+    polls = poll_until(partial(_list_submissions, kaggle, competition, policy), policy)
+    for submission in chain.from_iterable(islice(polls, policy.tries)):
         if submission.ref not in known and mark in (submission.description or ""):
             return int(submission.ref)
     raise KaggleError(
-        f"{refused}; no new submission shows at {_page(competition)}/submissions: look there before you submit again",
+        f"{error}; {_page_url(competition)}/submissions shows no new submission: check there before you submit again",
         None,
-    ) from refused
+    ) from error
 
 
-def _number(score: str | None) -> float | None:
-    """A score as Kaggle writes it; None where it is not shown, or is no number."""
+def _parse_score(score: str | None) -> float | None:
+    """Return a score as a number; None if it is not shown or not a finite number."""
     try:
         value = float(score or "")
     except ValueError:
@@ -212,5 +224,5 @@ def _number(score: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _page(competition: str) -> str:
+def _page_url(competition: str) -> str:
     return f"{KAGGLE_SITE}/competitions/{competition}"

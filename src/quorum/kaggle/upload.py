@@ -1,4 +1,4 @@
-"""A folder of wheels, an adapter or a model, uploaded to Kaggle and waited for."""
+"""Upload a folder (wheels, an adapter or a model) to Kaggle, and wait until it is ready."""
 
 import importlib
 import json
@@ -16,54 +16,57 @@ from quorum.kaggle.metadata import kaggle_limits, kaggle_slug, read_json_object
 
 DATASET_FILE = "dataset-metadata.json"
 MODEL_FILE, VARIATION_FILE = "model-metadata.json", "model-instance-metadata.json"
-_APPEARS = 900.0  # seconds in which what was sent shows, ready or not, where its answer is lost
+_APPEARANCE_LIMIT = 900.0  # seconds to wait until an upload whose answer was lost is visible, ready or not
 
 
 def write_dataset_metadata(folder: Path, id: str, title: str, licence: str) -> None:
-    """Writes dataset-metadata.json into `folder`: what Kaggle needs to know of a dataset.
+    """Write a dataset's metadata file, dataset-metadata.json, into `folder`.
 
     Raises:
         BadInput: Kaggle's client would refuse the title or the slug.
     """
     _check_dataset_name(id, title, str(folder))
-    told = {"title": title, "id": id, "licenses": [{"name": licence}]}
+    table = {"title": title, "id": id, "licenses": [{"name": licence}]}
     with replace_file(folder / DATASET_FILE) as part:
-        part.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
-def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, patience: RetryPolicy) -> str:
-    """Uploads `folder` as a private dataset, or as its next version, and waits until Kaggle has all of it; its id.
+def upload_dataset(kaggle: Kaggle, folder: Path, notes: str, policy: RetryPolicy) -> str:
+    """Upload `folder` as a private dataset, or as its next version; return its id once Kaggle has all files.
 
     Raises:
-        BadInput: the metadata is wrong, belongs to another user, or the folder has folders inside (the client would
-            leave them out).
-        KaggleRefused: Kaggle refused it, lacks a file, or is not ready when `patience.whole` is over.
+        BadInput: the metadata is wrong, belongs to another user, or the folder has subfolders (which the client leaves
+            out).
+        KaggleError: Kaggle refused it, lacks a file, or is not ready when `policy.total` is over.
     """
     table = read_json_object(folder / DATASET_FILE)
     id = str(table.get("id"))
     _check_dataset_name(id, str(table.get("title")), str(folder / DATASET_FILE))
     _check_owner(id, kaggle, folder)
-    names = _files_of(folder, DATASET_FILE)
+    names = _list_files(folder, DATASET_FILE)
     before = 0
-    if _dataset_state(kaggle, id, patience) is None:
+    if _get_dataset_state(kaggle, id, policy) is None:
         send = partial(kaggle.api.dataset_create_new, str(folder), quiet=True)
     else:
-        before = _dataset_version(kaggle, id, patience)
+        before = _get_dataset_version(kaggle, id, policy)
         send = partial(kaggle.api.dataset_create_version, str(folder), notes, quiet=True)
-    _sent(f"uploading {id}", send, lambda: _dataset_version(kaggle, id, patience) > before, patience)
-    version = _wait_for_dataset(kaggle, id, before, patience)
-    _check_arrived(kaggle, id, version, names, patience)
+    _send(f"uploading {id}", send, lambda: _get_dataset_version(kaggle, id, policy) > before, policy)
+    version = _wait_for_dataset(kaggle, id, before, policy)
+    _check_arrived(kaggle, id, version, names, policy)
     return id
 
 
-def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: RetryPolicy) -> str:
-    """Uploads `folder` as a variation of a model, or as its next version; owner/model/framework/variation/version.
+def upload_model(kaggle: Kaggle, folder: Path, notes: str, policy: RetryPolicy) -> str:
+    """Upload `folder` as a variation of a model, or as its next version.
 
-    The folder holds model-instance-metadata.json, and model-metadata.json where the model is new.
+    The folder needs model-instance-metadata.json, and model-metadata.json if the model is new.
+
+    Returns:
+        owner/model/framework/variation/version.
 
     Raises:
-        BadInput: the metadata is wrong, belongs to another user, or the folder has folders inside.
-        KaggleRefused: Kaggle refused it, or the version does not show when `patience.whole` is over.
+        BadInput: the metadata is wrong, belongs to another user, or the folder has subfolders.
+        KaggleError: Kaggle refused it, or the version is not visible when `policy.total` is over.
     """
     table = read_json_object(folder / VARIATION_FILE)
     names = ("ownerSlug", "modelSlug", "framework", "instanceSlug")
@@ -71,44 +74,44 @@ def upload_model(kaggle: Kaggle, folder: Path, notes: str, patience: RetryPolicy
         raise BadInput(f'{folder / VARIATION_FILE}: licenseName is missing, such as "Apache 2.0"')
     for name in names:
         if not re.fullmatch(r"[\w.-]+", str(table.get(name) or "")):
-            raise BadInput(f"{folder / VARIATION_FILE}: {name} is {table.get(name)!r}, where a name is expected")
+            raise BadInput(f"{folder / VARIATION_FILE}: {name} is {table.get(name)!r}; allowed is a name")
     owner, model, framework, variation = (str(table[name]) for name in names)
     id = f"{owner}/{model}/{framework}/{variation}"
     _check_owner(id, kaggle, folder)
-    _files_of(folder, VARIATION_FILE, MODEL_FILE)
-    before = _variation_version(kaggle, id, patience)
+    _list_files(folder, VARIATION_FILE, MODEL_FILE)
+    before = _get_variation_version(kaggle, id, policy)
 
-    def known() -> bool:
-        return _known(kaggle, id, "get_model", patience, owner_slug=owner, model_slug=model) is not None
+    def model_exists() -> bool:
+        return _look_up(kaggle, id, "get_model", policy, owner_slug=owner, model_slug=model) is not None
 
     def newest() -> int:
-        return _variation_version(kaggle, id, patience) or 0
+        return _get_variation_version(kaggle, id, policy) or 0
 
     if before is None:
-        if not known():
+        if not model_exists():
             _check_new_model(folder / MODEL_FILE, owner, model)
             create = partial(kaggle.api.model_create_new, str(folder))
-            _sent(f"creating {owner}/{model}", create, known, patience)
+            _send(f"creating {owner}/{model}", create, model_exists, policy)
         send = partial(kaggle.api.model_instance_create, str(folder), quiet=True)
     else:
         send = partial(kaggle.api.model_instance_version_create, id, str(folder), notes, quiet=True)
-    _sent(f"uploading {id}", send, lambda: newest() > (before or 0), patience)
-    for version in poll_until(newest, patience):
+    _send(f"uploading {id}", send, lambda: newest() > (before or 0), policy)
+    for version in poll_until(newest, policy):
         if version > (before or 0):
             return f"{id}/{version}"
-    raise KaggleError(f"{id}: its new version does not show yet", None)
+    raise KaggleError(f"{id}: the new version is not visible yet", None)
 
 
 def _check_new_model(path: Path, owner: str, model: str) -> None:
-    """What the client would refuse without saying where, or would create under another name."""
+    """Refuse metadata that the client would refuse without a location, or with which it would use another name."""
     if not path.exists():
-        raise BadInput(f"{path.parent}: {owner}/{model} is new, and {path.name} is not there to say what it is")
+        raise BadInput(f"{path.parent}: {owner}/{model} is new, but its metadata file {path.name} is missing")
     table = read_json_object(path)
     for name, expected in (("ownerSlug", owner), ("slug", model)):
         if table.get(name) != expected:
-            raise BadInput(f"{path}: {name} is {table.get(name)!r}, where {VARIATION_FILE} says {expected!r}")
+            raise BadInput(f"{path}: {name} is {table.get(name)!r}, but {VARIATION_FILE} has {expected!r}")
     if missing := {"title", "isPrivate", "description"} - table.keys():
-        raise BadInput(f"{path}: {list_some(sorted(missing))} is missing")
+        raise BadInput(f"{path}: {list_some(sorted(missing))} missing")
 
 
 def _check_dataset_name(id: str, title: str, where: str) -> None:
@@ -116,8 +119,8 @@ def _check_dataset_name(id: str, title: str, where: str) -> None:
     slug = id.partition("/")[2]
     if not re.fullmatch(r"[\w-]+/[a-z0-9-]+", id) or not limits["shortest_slug"] <= len(slug) <= limits["longest_slug"]:
         raise BadInput(
-            f"{where}: dataset id {id!r} is no owner/slug with {limits['shortest_slug']} to {limits['longest_slug']} "
-            f"small letters, digits and dashes"
+            f"{where}: dataset id is {id!r}; allowed is owner/slug, the slug of {limits['shortest_slug']} to "
+            f"{limits['longest_slug']} lower-case letters, digits and dashes"
         )
     if kaggle_slug(title) != slug or not limits["shortest_title"] <= len(title) <= limits["longest_title"]:
         raise BadInput(f"{where}: title {title!r} makes the slug {kaggle_slug(title)!r}, not {slug!r}")
@@ -128,73 +131,86 @@ def _check_owner(id: str, kaggle: Kaggle, folder: Path) -> None:
         raise BadInput(f"{folder}: {id} is not yours: you are signed in as {kaggle.user}")
 
 
-def _files_of(folder: Path, *metadata: str) -> list[str]:
+def _list_files(folder: Path, *metadata: str) -> list[str]:
+    """Return the names of the files to upload, without those of metadata.
+
+    Raises:
+        BadInput: the folder has subfolders, or no files.
+    """
     inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if inner:
         raise BadInput(
-            f"{folder}: holds the folders {list_some(inner)}, which the client leaves out: put their files beside"
+            f"{folder}: has subfolders, which the client leaves out ({list_some(inner)}): move their files up"
         )
     names = sorted(path.name for path in folder.iterdir() if path.name not in metadata)
     if not names:
-        raise BadInput(f"{folder}: holds no file to upload")
+        raise BadInput(f"{folder}: no files to upload")
     return names
 
 
-def _sent(what: str, send: Callable[[], Any], shows: Callable[[], bool], patience: RetryPolicy) -> None:
-    """Sends; where the answer is lost, goes on as soon as what was sent `shows`: gigabytes are not sent twice.
+def _send(what: str, send: Callable[[], Any], is_visible: Callable[[], bool], policy: RetryPolicy) -> None:
+    """Send once; if the outcome is unknown, wait until the upload `is_visible`, because it is too large to repeat.
 
     Raises:
-        KaggleRefused: Kaggle refused it, or nothing has come of it within `_APPEARS` seconds.
+        KaggleError: Kaggle refused it, or it is not visible within `_APPEARANCE_LIMIT` seconds.
     """
     try:
-        answer = ask_kaggle(what, send, patience, limit=patience.upload)
-    except KaggleError as refused:
-        if not refused.ambiguous:
+        answer = ask_kaggle(what, send, policy, limit=policy.transfer_timeout)
+    except KaggleError as error:
+        if not error.ambiguous:
             raise
-        if not any(poll_until(shows, replace(patience, whole=min(patience.whole, _APPEARS)))):
+        if not any(poll_until(is_visible, replace(policy, total=min(policy.total, _APPEARANCE_LIMIT)))):
             raise KaggleError(
-                f"{refused}; nothing new shows: look at {KAGGLE_SITE}/work before you send it again", None
-            ) from refused
+                f"{error}; nothing new is visible: check {KAGGLE_SITE}/work before you send it again", None
+            ) from error
         return
-    if answer.error:  # said in a body that comes with 200
+    if answer.error:  # in the body of a response with status 200
         raise KaggleError(f"{what}: Kaggle answered: {answer.error}", 400)
 
 
-def _dataset_state(kaggle: Kaggle, id: str, patience: RetryPolicy) -> str | None:
+def _get_dataset_state(kaggle: Kaggle, id: str, policy: RetryPolicy) -> str | None:
     owner, slug = id.split("/")
-    answer = _known(kaggle, id, "get_dataset_status", patience, owner_slug=owner, dataset_slug=slug)
+    answer = _look_up(kaggle, id, "get_dataset_status", policy, owner_slug=owner, dataset_slug=slug)
     return answer.status.name if answer else None
 
 
-def _dataset_version(kaggle: Kaggle, id: str, patience: RetryPolicy) -> int:
-    """The number of the version that the dataset shows; 0 where it shows none."""
+def _get_dataset_version(kaggle: Kaggle, id: str, policy: RetryPolicy) -> int:
+    """Return the number of the dataset's visible version; 0 if there is none."""
     owner, slug = id.split("/")
-    answer = _known(kaggle, id, "get_dataset", patience, owner_slug=owner, dataset_slug=slug)
+    answer = _look_up(kaggle, id, "get_dataset", policy, owner_slug=owner, dataset_slug=slug)
     return (answer.current_version_number or 0) if answer else 0
 
 
-def _dataset_shown(kaggle: Kaggle, id: str, patience: RetryPolicy) -> tuple[int, str | None]:
-    """The number and the state that the dataset shows.
+def _get_dataset_version_and_state(kaggle: Kaggle, id: str, policy: RetryPolicy) -> tuple[int, str | None]:
+    """Return the number and the state of the dataset's visible version.
 
-    Kaggle may go on telling of the version before, which is ready. So the number is asked for first: a state that is
-    told after a new number is not that of an older version.
+    Kaggle may still show the version before, which is ready. We therefore ask for the number first: a state that is
+    read after a new number is not that of an older version.
     """
-    return _dataset_version(kaggle, id, patience), _dataset_state(kaggle, id, patience)
+    return _get_dataset_version(kaggle, id, policy), _get_dataset_state(kaggle, id, policy)
 
 
-def _wait_for_dataset(kaggle: Kaggle, id: str, before: int, patience: RetryPolicy) -> int:
-    """The version after `before`, once it is ready: a kernel that starts earlier mounts an older one, or nothing."""
+def _wait_for_dataset(kaggle: Kaggle, id: str, before: int, policy: RetryPolicy) -> int:
+    """Return the version after `before` once it is ready; a kernel that starts earlier mounts an older one or none.
+
+    Raises:
+        KaggleError: the dataset failed, or is not ready when `policy.total` is over.
+    """
     version, state = before, None
-    for version, state in poll_until(partial(_dataset_shown, kaggle, id, patience), patience):
+    for version, state in poll_until(partial(_get_dataset_version_and_state, kaggle, id, policy), policy):
         if state == "READY" and version > before:
             return version
         if state in ("FAILED", "DELETED"):
-            raise KaggleError(f"dataset {id}: Kaggle says {state}", 400)
-    raise KaggleError(f"dataset {id}: version {version} and {state} when the wait was over; before: {before}", None)
+            raise KaggleError(f"dataset {id}: Kaggle reports {state}", 400)
+    raise KaggleError(f"dataset {id}: version {version}, {state} when the wait was over; before: {before}", None)
 
 
-def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], patience: RetryPolicy) -> None:
-    """The client drops a file that it could not upload, and goes on."""
+def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], policy: RetryPolicy) -> None:
+    """Check that all files arrived, because the client skips a file that it could not upload.
+
+    Raises:
+        KaggleError: files are missing.
+    """
     owner, slug = id.split("/")
     arrived: set[str] = set()
     token: str | None = ""
@@ -202,33 +218,38 @@ def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], pati
         fields = {"owner_slug": owner, "dataset_slug": slug, "dataset_version_number": version}
         fields |= {"page_size": 200, "page_token": token}
         page = ask_service(
-            kaggle, f"the files of {id}", "datasets", "list_dataset_files", patience, patience.tries, **fields
+            kaggle, f"the files of {id}", "datasets", "list_dataset_files", policy, policy.tries, **fields
         )
         arrived |= {file.name for file in page.dataset_files or []}
         token = page.next_page_token or None
     if missing := sorted(set(names) - arrived):
-        raise KaggleError(f"dataset {id}: Kaggle lacks {list_some(missing)}: upload it again", None)
+        raise KaggleError(f"dataset {id}: files are missing at Kaggle ({list_some(missing)}): upload it again", None)
 
 
-def _variation_version(kaggle: Kaggle, id: str, patience: RetryPolicy) -> int | None:
+def _get_variation_version(kaggle: Kaggle, id: str, policy: RetryPolicy) -> int | None:
+    """Return the number of the variation's newest version; None if there is no such variation.
+
+    Raises:
+        BadInput: Kaggle does not know the framework.
+    """
     owner, model, framework, variation = id.split("/")
     fields = {"owner_slug": owner, "model_slug": model, "instance_slug": variation}
-    names = importlib.import_module("kagglesdk.models.types.model_enums").ModelFramework
+    frameworks = importlib.import_module("kagglesdk.models.types.model_enums").ModelFramework
     try:
-        named = kaggle.api.lookup_enum(names, names.MODEL_FRAMEWORK_UNSPECIFIED, framework)
+        value = kaggle.api.lookup_enum(frameworks, frameworks.MODEL_FRAMEWORK_UNSPECIFIED, framework)
     except KeyError:
-        known = [name.removeprefix("MODEL_FRAMEWORK_").lower() for name in names.__members__]
-        raise BadInput(f"{id}: framework {framework!r}; allowed are {', '.join(known[1:])}") from None
-    answer = _known(kaggle, id, "get_model_instance", patience, framework=named, **fields)
+        known = [name.removeprefix("MODEL_FRAMEWORK_").lower() for name in frameworks.__members__]
+        raise BadInput(f"{id}: framework is {framework!r}; allowed are {', '.join(known[1:])}") from None
+    answer = _look_up(kaggle, id, "get_model_instance", policy, framework=value, **fields)
     return answer.version_number if answer else None
 
 
-def _known(kaggle: Kaggle, id: str, method: str, patience: RetryPolicy, **fields: Any) -> Any | None:
-    """The answer to a question about `id`; None where Kaggle shows nothing of that name."""
+def _look_up(kaggle: Kaggle, id: str, method: str, policy: RetryPolicy, **fields: Any) -> Any | None:
+    """Return the answer to a request about `id`; None if Kaggle shows nothing of that name."""
     service = "datasets" if "dataset" in method else "models"
     try:
-        return ask_service(kaggle, f"looking up {id}", service, method, patience, patience.tries, **fields)
-    except KaggleError as refused:
-        if refused.status in (403, 404):
+        return ask_service(kaggle, f"looking up {id}", service, method, policy, policy.tries, **fields)
+    except KaggleError as error:
+        if error.status in (403, 404):
             return None
         raise

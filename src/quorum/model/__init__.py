@@ -1,1 +1,1 @@
-"""The one door to a model."""
+"""Backends: one protocol for every model."""

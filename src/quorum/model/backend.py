@@ -20,7 +20,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of backend can do."""
+    """The capabilities of a kind of backend."""
 
     generates: bool = False  # writes free text
     scores: bool = True  # gives each label a probability
@@ -54,13 +54,13 @@ def register_backend(name: str, kind: Kind, settings: type, backend: Callable[..
         BadInput: the name is taken.
     """
     if name in KINDS:
-        raise BadInput(f"a backend {name!r} exists already")
+        raise BadInput(f"backend {name!r} exists already; choose another name")
     KINDS[name] = kind
     _registered[name] = (settings, backend)
 
 
 def backend_name(table: Mapping[str, Any]) -> str:
-    """Return the name of the backend that answers: that of the inner table where a backend wraps another.
+    """Return the name of the backend that answers: the name in the inner table if the backend wraps another.
 
     Raises:
         BadInput: there is no such backend.
@@ -77,7 +77,7 @@ def read_backend_settings(table: Mapping[str, Any]) -> Any:
     Raises:
         BadInput: there is no such backend, or one of its settings is unknown, missing or of the wrong type.
     """
-    backend_name(table)
+    backend_name(table)  # checks the names, those of inner tables included
     name = str(table["name"])
     settings, _ = _backend_classes(name)
     if KINDS[name].wraps:
@@ -101,13 +101,13 @@ def open_backend(table: Mapping[str, Any], solved: Sequence[Question] = ()) -> B
     """
     settings = read_backend_settings(table)
     name = str(table["name"])
-    given: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     if KINDS[name].sees_train:
-        given["solved"] = solved
+        extra["solved"] = solved
     if KINDS[name].wraps:
-        given["opener"] = partial(open_backend, solved=solved)
-    opened: Backend = _backend_classes(name)[1](settings, **given)
-    return opened
+        extra["opener"] = partial(open_backend, solved=solved)
+    backend: Backend = _backend_classes(name)[1](settings, **extra)
+    return backend
 
 
 def _backend_classes(name: str) -> tuple[type, Callable[..., Any]]:

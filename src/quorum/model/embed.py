@@ -1,4 +1,4 @@
-"""The models that retrieval asks: a sentence encoder, and a cross-encoder."""
+"""Load the models that retrieval uses: a sentence encoder and a cross-encoder."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
@@ -12,38 +12,41 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_EMBEDDED_AT_ONCE = 64  # texts
+_EMBEDDING_BATCH = 64  # texts
 
 
 def load_embedder(model: str = "", device: str = "cpu") -> Embed:
-    """What turns texts into unit vectors, one a row; the packaged encoder where no model is named.
+    """Return a function that turns texts into unit vectors, one per row; without a `model`, by the packaged encoder.
 
     Raises:
-        BadInput: the model can't be loaded.
+        BadInput: the model cannot be loaded.
     """
     encoder = load_sentence_model(model or PACKAGED, device)
 
     def embed(texts: Sequence[str]) -> "NDArray[np.float32]":
-        made = encoder.encode(
-            list(texts), normalize_embeddings=True, batch_size=_EMBEDDED_AT_ONCE, show_progress_bar=False
+        vectors = encoder.encode(
+            list(texts), normalize_embeddings=True, batch_size=_EMBEDDING_BATCH, show_progress_bar=False
         )
-        return cast("NDArray[np.float32]", made)
+        return cast("NDArray[np.float32]", vectors)
 
     return embed
 
 
 def load_reranker(model: str, device: str = "cpu") -> Rerank:
-    """What scores passages for a query: a cross-encoder of sentence-transformers, by name or in a folder.
+    """Return a function that scores passages for a query by a cross-encoder of sentence-transformers.
+
+    Args:
+        model: hub id or folder.
 
     Raises:
-        BadInput: the model can't be loaded.
+        BadInput: the model cannot be loaded.
     """
     from sentence_transformers import CrossEncoder
 
     try:
         encoder = CrossEncoder(model, device=device)
     except (OSError, ValueError) as error:
-        raise BadInput(f"reranker {model!r} can't be loaded: {str(error).splitlines()[0]}") from None
+        raise BadInput(f"reranker {model!r} cannot be loaded: {str(error).splitlines()[0]}") from None
 
     def rerank(query: str, passages: Sequence[str]) -> list[float]:
         return [float(score) for score in encoder.predict([(query, passage) for passage in passages])]

@@ -1,7 +1,7 @@
-"""The encoder: how well each option fits the question and what is known about it.
+"""Answer with an encoder: the option that fits best to the question and its context.
 
-As it comes it learns nothing and costs seconds on a CPU: the baseline that a language model has to beat. What
-kernels/train.py made of it is opened by the name of its folder.
+Untrained it takes seconds on a CPU and is the baseline that a language model has to beat. A model that
+kernels/train.py wrote is opened by the name of its folder.
 """
 
 from collections.abc import Sequence
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
 
 
 class OptionScorer(Protocol):
-    """A model that scores options: asked by `Encoder`, taught by quorum.train.encoder, with the same `scores`."""
+    """A model that scores options: `Encoder` runs it and quorum.train.encoder trains it, both through `scores`."""
 
-    tokens_read: int  # so far, padding left out
+    tokens_read: int  # so far, without padding
 
     @property
     def module(self) -> "torch.nn.Module":
-        """What is trained, and put to eval() before it is asked."""
+        """Return the module to train, or to put into eval mode before inference."""
         ...
 
     def scores(self, prompts: Sequence[Prompt]) -> "list[torch.Tensor]":
-        """For each prompt the score of each of its options, in order; gradients flow through where they are wanted."""
+        """Return the scores of each prompt's options, in order; gradients flow through if they are enabled."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes a folder that `open_scorer` opens, weights as safetensors."""
+        """Write a folder that `open_scorer` opens, weights as safetensors."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Takes the weights of a folder that `save` wrote."""
+        """Load the weights from a folder that `save` wrote."""
         ...
 
     def limit_tokens(self, most: int) -> None:
-        """Nothing is read beyond `most` tokens; the limit is saved with the model."""
+        """Truncate texts to `most` tokens; the limit is saved with the model."""
         ...
 
 
 @dataclass(frozen=True)
 class EncoderSettings:
-    """Which encoder, and how it reads."""
+    """Settings of an encoder."""
 
     model: str = field(
         default=PACKAGED,
         metadata={"help": "A sentence-transformers model, or one with a multiple-choice head: hub id or folder."},
     )
-    scale: float = field(default=20.0, metadata={"help": "Factor of cosine similarities before the softmax."})
+    scale: float = field(default=20.0, metadata={"help": "Factor on cosine similarities before the softmax."})
     device: str = field(default="cpu", metadata={"help": "Torch device."})
-    batch: int = field(default=64, metadata={"help": "Texts read at a time."})
+    batch: int = field(default=64, metadata={"help": "Texts in a batch."})
 
 
 class Encoder:
@@ -63,20 +63,19 @@ class Encoder:
 
     `model` is a sentence-transformers model (see `SimilarityScorer`) or one with a multiple-choice head (see
     `ChoiceHeadScorer`): a hub id or a folder. Probabilities are a softmax over the scores; for a sentence-transformers
-    model these are `scale` times cosines, and 20 is the scale that sentence-transformers trains with. `batch` texts are
-    read at a time.
+    model these are `scale` times cosines, and 20 is the scale that sentence-transformers trains with.
 
     Raises:
-        BadInput: the model can't be loaded, or has no head.
+        BadInput: the model cannot be loaded, or has no head.
     """
 
     def __init__(self, settings: EncoderSettings | None = None) -> None:
-        chosen = settings or EncoderSettings()
-        self.scorer = open_scorer(chosen.model, chosen.device, chosen.scale, chosen.batch)
+        settings = settings or EncoderSettings()
+        self.scorer = open_scorer(settings.model, settings.device, settings.scale, settings.batch)
         self.scorer.module.eval()
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """The best option's label and the probability of each, for every prompt; nothing for one without options."""
+        """Return the label of the best option of each prompt, with probabilities; empty if it has no options."""
         import torch
 
         with torch.inference_mode():
@@ -88,12 +87,13 @@ class Encoder:
 
 
 def open_scorer(model: str, device: str, scale: float, batch: int, new_head: bool = False) -> OptionScorer:
-    """A sentence-transformers model where there is a modules.json, else a multiple-choice head on a language model.
+    """Load a sentence-transformers model if there is a modules.json, else a language model with a multiple-choice head.
 
-    With `new_head` a language model without a head gets one, to be trained.
+    Args:
+        new_head: add an untrained head to a language model that has none.
 
     Raises:
-        BadInput: the model can't be loaded, or has no head and is to get none.
+        BadInput: the model cannot be loaded, or has no head and `new_head` is false.
     """
     if is_sentence_model(model):
         return SimilarityScorer(model, device, scale, batch)

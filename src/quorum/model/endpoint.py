@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's protocol: LM Studio, vLLM, llama.cpp, a hosted API."""
+"""Ask a server with an OpenAI-compatible API: LM Studio, vLLM, llama.cpp, a hosted model."""
 
 import json
 import math
@@ -16,21 +16,21 @@ from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Reply
 
 _FIRST_WAIT = 0.5  # seconds before the first retry; doubled before each further one
-_LONGEST_WAIT = 60.0  # seconds; a server that wants more has to do without this question
-_LEAST_MASS = 0.5  # below this probability of all labels together, the model was about to say something else
-_WORDS = 300  # characters of a server's words that are told
+_LONGEST_WAIT = 60.0  # seconds; if a server asks for more, the question fails
+_LEAST_MASS = 0.5  # below this probability of all labels together, the model was about to write something else
+_MESSAGE_LENGTH = 300  # characters of a server's error message that are reported
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointSettings:
-    """Which server and model, and how it is asked.
+    """Settings of a model behind an OpenAI-compatible API.
 
     Raises:
         BadInput: a setting is out of range.
     """
 
-    model: str = field(metadata={"help": "Name of the model, as the server calls it."})
-    base_url: str = field(metadata={"help": "Address of the server, up to and with /v1."})
+    model: str = field(metadata={"help": "Name of the model at the server."})
+    base_url: str = field(metadata={"help": "Address of the server, ending with /v1."})
     method: Literal["letter", "generate"] = field(
         default="letter",
         metadata={
@@ -47,12 +47,12 @@ class EndpointSettings:
     )
     top_logprobs: int = field(default=20, metadata={"help": "Log-probabilities requested for the first token."})
     structured: bool = field(
-        default=False, metadata={"help": "Ask vLLM's structured outputs for one of the labels and nothing else."}
+        default=False, metadata={"help": "Restrict the reply to the labels by vLLM's structured outputs."}
     )
-    extra: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "Further fields of the request's body."})
-    concurrency: int = field(default=8, metadata={"help": "Requests at a time."})
-    retries: int = field(default=5, metadata={"help": "How often a failed request is repeated."})
-    timeout: float = field(default=120.0, metadata={"help": "Seconds that a server may be silent."})
+    extra: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "More fields of the request's body."})
+    concurrency: int = field(default=8, metadata={"help": "Requests in flight at a time."})
+    retries: int = field(default=5, metadata={"help": "How often a failed request is retried."})
+    timeout: float = field(default=120.0, metadata={"help": "Seconds to wait for a response."})
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
@@ -67,21 +67,24 @@ class EndpointSettings:
 class Endpoint:
     """A backend that asks a server over HTTP (chat completions), `concurrency` prompts at a time.
 
-    `method`: *letter* wants the first token's log-probabilities and reads the labels out of them (tokens without their
-    white space; normalised over the labels that are among the `top_logprobs`, the others are left out); where the
-    server gives none, or the labels have less than half of the mass, the text counts. *generate* takes the text alone.
+    Methods:
+        letter: request the log-probabilities of the first token and read the labels from them. Tokens are compared
+            without white space; probabilities are normalised over the labels among the `top_logprobs`, and labels that
+            are not among them are left out. If the server returns none, or the labels have less than half of the
+            probability mass, only the text of the reply is used.
+        generate: use only the text.
 
-    Too many requests (429), server errors (5xx), timeouts and lost connections are asked again `retries` times, after
-    0.5, 1, 2 … seconds with a seeded jitter, or what Retry-After says. A question that fails for good, or gets a reply
-    of the wrong shape, gets an empty reply; `failures` tells which and why.
+    Too many requests (429), server errors (5xx), timeouts and lost connections are retried `retries` times, after 0.5,
+    1, 2 … seconds with a seeded jitter, or after the time in Retry-After. A question for which all attempts fail, or
+    whose response is malformed, gets an empty reply; `failures` lists these questions with the reason.
 
     Args:
-        sleep: waits so many seconds between retries.
+        sleep: called with the seconds to wait between retries.
 
     Raises:
-        BadInput: a setting is out of range, the key is not in the environment; the server fails as often in a row as
-            2 x `concurrency`, 8 at least; or it has answered nothing yet, and refuses key or model (401, 403, 404) or
-            fails on a whole batch of more than one. (A first question that fails alone is a failure like any other.)
+        BadInput: a setting is out of range; the key is not in the environment; 2 x `concurrency` questions in a row (8
+            at least) failed; or the server has answered nothing so far and refuses the key or the model (401, 403, 404)
+            or fails on a whole batch of more than one. (A first question that is asked alone may fail.)
     """
 
     def __init__(self, settings: EndpointSettings, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -93,17 +96,17 @@ class Endpoint:
         sampling = {"max_tokens": settings.max_new_tokens, "temperature": settings.temperature}
         self._sampling = {name: value for name, value in sampling.items() if value is not None}
         self.failures: list[str] = []
-        self._patience = max(8, 2 * settings.concurrency)
-        self._answered, self._lost_in_a_row, self._lock = 0, 0, Lock()
+        self._failure_limit = max(8, 2 * settings.concurrency)
+        self._answered, self._failed_in_a_row, self._lock = 0, 0, Lock()
         self._given_up = self._refused = False
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order; empty where a question failed for good."""
+        """Return one reply for each prompt, in the same order; empty if all attempts failed."""
         pool = ThreadPoolExecutor(self.settings.concurrency)
         try:
             replies = list(pool.map(self._answer_one, prompts))
         finally:
-            pool.shutdown(cancel_futures=True)  # a Ctrl-C does not wait for what was not begun
+            pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not wait for requests that have not started
         if self._given_up or (not self._answered and (self._refused or len(prompts) > 1)):
             raise BadInput(f"{self.settings.base_url} does not answer; the last failure: {self.failures[-1]}")
         return replies
@@ -111,19 +114,19 @@ class Endpoint:
     def _answer_one(self, prompt: Prompt) -> Reply:
         if self._given_up:
             return Reply("")
-        found = self._asked(prompt)
+        result = self._request_with_retries(prompt)
         with self._lock:
-            if isinstance(found, Reply):
+            if isinstance(result, Reply):
                 self._answered += 1
-                self._lost_in_a_row = 0
-                return found
-            self._lost_in_a_row += 1
-            self._given_up |= self._lost_in_a_row >= self._patience
-            self.failures.append(f"question {prompt.question_id}: {found}")
+                self._failed_in_a_row = 0
+                return result
+            self._failed_in_a_row += 1
+            self._given_up |= self._failed_in_a_row >= self._failure_limit
+            self.failures.append(f"question {prompt.question_id}: {result}")
         return Reply("")
 
-    def _asked(self, prompt: Prompt) -> Reply | str:
-        """The reply, after as many retries as it takes; or, when they are used up, why there is none."""
+    def _request_with_retries(self, prompt: Prompt) -> Reply | str:
+        """Return the reply, or the reason of the failure once the retries are used up."""
         from openai import (
             APIConnectionError,
             APITimeoutError,
@@ -135,34 +138,33 @@ class Endpoint:
             RateLimitError,
         )
 
-        chance = Random(f"{self.settings.seed}/{prompt.question_id}")
+        rng = Random(f"{self.settings.seed}/{prompt.question_id}")
         for attempt in range(self.settings.retries + 1):
             try:
-                return self._once(prompt)
+                return self._request(prompt)
             except (RateLimitError, InternalServerError, APITimeoutError, APIConnectionError) as error:
-                words = self._words(error)
-                wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * (0.5 + 0.5 * chance.random())
-                wait = max(wait, _told_wait(error))
+                message = self._one_line(error)
+                wait = min(_FIRST_WAIT * 2**attempt, _LONGEST_WAIT) * (0.5 + 0.5 * rng.random())
+                wait = max(wait, _read_retry_after(error))
             except (AuthenticationError, PermissionDeniedError, NotFoundError) as error:
                 self._refused = True
-                return self._words(error)
-            except (OpenAIError, BadInput, UnicodeEncodeError) as error:  # half a surrogate pair can't be sent
-                return self._words(error)
+                return self._one_line(error)
+            except (OpenAIError, BadInput, UnicodeEncodeError) as error:  # half a surrogate pair cannot be encoded
+                return self._one_line(error)
             if wait > _LONGEST_WAIT:
-                return f"{words} (wants {wait:.0f} seconds of patience; {_LONGEST_WAIT:.0f} is the most)"
+                return f"{message} (the server asks to wait {wait:.0f} seconds; the limit is {_LONGEST_WAIT:.0f})"
             if attempt < self.settings.retries:
                 self.sleep(wait)
-        return f"{words} (asked {self.settings.retries + 1} times)"
+        return f"{message} ({self.settings.retries + 1} attempts)"
 
-    def _once(self, prompt: Prompt) -> Reply:
+    def _request(self, prompt: Prompt) -> Reply:
         turns = (Message("user", prompt.content),) if isinstance(prompt.content, str) else prompt.content
-        letters_wanted = self.settings.method == "letter" and bool(prompt.labels)
+        read_letters = self.settings.method == "letter" and bool(prompt.labels)
         fields: dict[str, Any] = dict(self._sampling)
         if self.settings.seed is not None:
-            fields["seed"] = (
-                self.settings.seed + prompt.repeat
-            )  # a server that keeps to its seed would say the same each time
-        if letters_wanted:
+            # with one seed for all, a deterministic server would send the same reply for every vote
+            fields["seed"] = self.settings.seed + prompt.repeat
+        if read_letters:
             fields |= {"logprobs": True, "top_logprobs": self.settings.top_logprobs}
         extra = dict(self.settings.extra)
         if self.settings.structured and prompt.labels:
@@ -173,56 +175,56 @@ class Endpoint:
             extra_body=extra,
             **fields,
         )
-        return _reply_in(response.text, prompt.labels if letters_wanted else ())
+        return _parse_completion(response.text, prompt.labels if read_letters else ())
 
-    def _words(self, error: Exception) -> str:
-        """What an error says, in one line, without the key, and only then cut."""
-        why = f"{error} {error.__cause__ or ''}".replace(self._client.api_key, "[key]")
-        return " ".join(why.split())[:_WORDS]
+    def _one_line(self, error: Exception) -> str:
+        """Return the message of an error in one line; the key is removed before the message is truncated."""
+        message = f"{error} {error.__cause__ or ''}".replace(self._client.api_key, "[key]")
+        return " ".join(message.split())[:_MESSAGE_LENGTH]
 
 
-def _reply_in(body: str, labels: Sequence[str]) -> Reply:
-    """The reply in the body of a chat completion.
+def _parse_completion(body: str, labels: Sequence[str]) -> Reply:
+    """Return the reply in the body of a chat completion.
 
     Raises:
-        BadInput: it has another shape.
+        BadInput: the body is malformed.
     """
     try:
         choice = json.loads(body)["choices"][0]
         text = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
-        raise BadInput(f"a reply of the wrong shape: {body!r}") from None
+        raise BadInput(f"malformed response: {body!r}") from None
     if text is not None and not isinstance(text, str):
-        raise BadInput(f"a reply of the wrong shape: its content is {text!r}")
+        raise BadInput(f"malformed response: the content is {text!r}, expected text")
     return Reply(text or "", _first_token_logprobs(choice, labels))
 
 
 def _first_token_logprobs(choice: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float] | None:
-    """The labels' log-probabilities at the first token that is not blank, or None (see `Endpoint`)."""
+    """Return the labels' log-probabilities at the first token that is not white space, or None (see `Endpoint`)."""
     try:
         token = next(token for token in choice["logprobs"]["content"] if token["token"].strip())
-        said = {each["token"]: float(each["logprob"]) for each in (*token["top_logprobs"], token)}
+        logprobs = {each["token"]: float(each["logprob"]) for each in (*token["top_logprobs"], token)}
     except (LookupError, TypeError, ValueError, AttributeError, StopIteration):
-        return None  # a server may give log-probabilities in any shape, or none
+        return None  # a server may send log-probabilities in any shape, or none
     mass = dict.fromkeys(labels, 0.0)
-    for text, logprob in said.items():
+    for text, logprob in logprobs.items():
         if text.strip() in mass:
             mass[text.strip()] += math.exp(min(logprob, 0.0))
     total = sum(mass.values())
-    if not total >= _LEAST_MASS:  # nor where it is no number
+    if not total >= _LEAST_MASS:  # this way round, NaN is rejected too
         return None
     return {label: math.log(share / total) for label, share in mass.items() if share > 0}
 
 
-def _told_wait(error: Exception) -> float:
-    """The seconds that a Retry-After header asks for: a number, or a date by the server's own clock; 0 without one."""
+def _read_retry_after(error: Exception) -> float:
+    """Return the seconds in a Retry-After header: a number, or a date by the server's own clock; 0 without one."""
     headers = getattr(getattr(error, "response", None), "headers", {})
-    told = headers.get("retry-after", "")
+    value = headers.get("retry-after", "")
     try:
-        seconds = float(told)
+        seconds = float(value)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(told) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
+            seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
         except (TypeError, ValueError):
             return 0.0
     return seconds if seconds > 0 else 0.0

@@ -1,4 +1,4 @@
-"""An encoder-decoder through the transformers library (T5, Flan-T5, BART): its letters, its options, or its text."""
+"""Ask an encoder-decoder (T5, Flan-T5, BART) through the transformers library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.question import Message, Prompt, Reply
 
-# What the encoder reads, and what is asked about it: the decoder's context, and what may follow.
-_Encoded = tuple[tuple[int, ...], Continuation]
+# The tokens that the encoder reads, and a continuation to score by the decoder.
+_ScoringRequest = tuple[tuple[int, ...], Continuation]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seq2seqSettings:
-    """Which encoder-decoder, how it is asked and how it samples."""
+    """Settings of an encoder-decoder: the checkpoint, how replies are scored or generated, and sampling."""
 
     model: str = field(metadata={"help": "Hub id or folder."})
     method: Literal["letter", "option", "generate"] = field(
@@ -29,12 +29,12 @@ class Seq2seqSettings:
         },
     )
     normalise: Literal["sum", "token"] = field(
-        default="sum", metadata={"help": "Of method option: the log-likelihood's sum or its mean a token."}
+        default="sum", metadata={"help": "For method option: sum of the log-likelihood or its mean per token."}
     )
     dtype: str = field(default="auto", metadata={"help": "Number type of weights; auto is never float16."})
-    device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU where there is one."})
+    device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU if there is one."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
-    batch_tokens: int = field(default=4096, metadata={"help": "Most tokens in work at once; bounds memory."})
+    batch_tokens: int = field(default=4096, metadata={"help": "Most tokens in a batch; bounds memory."})
     context_tokens: int | None = field(
         default=None, metadata={"help": "Longest prompt; the tokenizer's own limit when not set (512 for T5)."}
     )
@@ -47,20 +47,21 @@ class Seq2seqSettings:
 
 
 class Seq2seq:
-    """A backend: labels or options scored by the decoder's likelihood, or text generated, by a model held in memory.
+    """A backend that holds a model in memory and scores labels or options by the decoder, or generates text.
 
-    `method`: *letter* takes the log-probabilities of exactly the prompt's labels at the token where they part, mostly
-    the decoder's first; where some share that too (10 and 11, beside 2) those of all their tokens and their end.
-    *option* scores the whole text of each option, `normalise`d to its sum or its mean a token. *generate* writes up to
-    `max_new_tokens`, greedily where `temperature` is 0. A prompt that has no labels, or options, to score is generated.
+    Methods:
+        letter: score the prompt's labels at the token where they differ, mostly the decoder's first. If some labels
+            share that token too (10 and 11, next to 2), all their tokens and the end token are scored.
+        option: score the whole text of each option; `normalise` takes the sum or the mean per token.
+        generate: write up to `max_new_tokens`, greedily at temperature 0.
 
-    Equal prompts are encoded once, whatever is asked of them. `context_tokens` is the longest that the encoder reads,
-    what the tokenizer says where None (512 for T5, whose relative positions take more); of a longer prompt the middle
-    is left out, and `shortened` counts them. `batch_tokens` bounds memory: at most so many are in work at once.
-    `dtype` auto is never half precision, in which T5 overflows.
+    A prompt without labels (or options) to score is answered by generated text. Equal prompts are encoded once.
+    The encoder reads at most `context_tokens`; by default the tokenizer's limit (512 for T5, whose relative positions
+    support more). A longer prompt loses its middle, and `shortened` counts such prompts. `dtype` auto is never half
+    precision, in which T5 overflows.
 
     Raises:
-        BadInput: the model cannot be loaded, or has fewer positions than are asked for.
+        BadInput: the model cannot be loaded, or has fewer positions than `context_tokens`.
     """
 
     def __init__(self, settings: Seq2seqSettings, progress: Progress | None = None) -> None:
@@ -73,113 +74,116 @@ class Seq2seq:
         self.context_tokens = longest_source(self.model, self.tokens, settings.context_tokens)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order."""
-        asked = [self._asked(prompt) for prompt in prompts]
-        logprobs = iter(self._logprobs([one for each in asked for one in each]))
-        written = iter(self._written([prompt for prompt, each in zip(prompts, asked, strict=True) if not each]))
+        """Return one reply for each prompt, in the same order."""
+        per_prompt = [self._plan_scoring(prompt) for prompt in prompts]
+        logprobs = iter(self._logprobs([request for requests in per_prompt for request in requests]))
+        unscored = [prompt for prompt, requests in zip(prompts, per_prompt, strict=True) if not requests]
+        generated = iter(self._generate(unscored))
         return [
-            make_scored_reply(prompt.labels, [self._score(next(logprobs)) for _ in each]) if each else next(written)
-            for prompt, each in zip(prompts, asked, strict=True)
+            make_scored_reply(prompt.labels, [self._aggregate(next(logprobs)) for _ in requests])
+            if requests
+            else next(generated)
+            for prompt, requests in zip(prompts, per_prompt, strict=True)
         ]
 
-    def _asked(self, prompt: Prompt) -> list[_Encoded]:
-        """What is to be scored; nothing where the prompt is to be generated."""
+    def _plan_scoring(self, prompt: Prompt) -> list[_ScoringRequest]:
+        """Return the continuations to score for a prompt; none if its reply is generated."""
         texts = {"letter": prompt.labels, "option": prompt.options}.get(self.settings.method, ())
         if not texts:
             return []
-        source, whole = self._source(prompt), [target_ids(self.tokens, text) for text in texts]
+        source, targets = self._encode_source(prompt), [target_ids(self.tokens, text) for text in texts]
         start = (self.model.config.decoder_start_token_id,)
         if self.settings.method == "option":
-            return [(source, Continuation(start, ids)) for ids in whole]
-        # the first and the last in order differ earliest
-        common = min(count_shared_tokens(min(whole), max(whole)), min(map(len, whole)) - 1)
-        one_each = len({ids[common] for ids in whole}) == len(whole)
+            return [(source, Continuation(start, ids)) for ids in targets]
+        # of sorted sequences, the first and the last differ earliest
+        common = min(count_shared_tokens(min(targets), max(targets)), min(map(len, targets)) - 1)
+        one_each = len({ids[common] for ids in targets}) == len(targets)
         end = common + 1 if one_each else None
-        return [(source, Continuation(start + ids[:common], ids[common:end])) for ids in whole]
+        return [(source, Continuation(start + ids[:common], ids[common:end])) for ids in targets]
 
-    def _source(self, prompt: Prompt) -> tuple[int, ...]:
+    def _encode_source(self, prompt: Prompt) -> tuple[int, ...]:
         ids = source_ids(self.tokens, prompt.content)
         self.shortened += len(ids) > self.context_tokens
         return truncate_middle(ids, self.context_tokens)
 
-    def _score(self, logprobs: Sequence[float]) -> float:
+    def _aggregate(self, logprobs: Sequence[float]) -> float:
         return sum(logprobs) / (
             len(logprobs) if self.settings.method == "option" and self.settings.normalise == "token" else 1
         )
 
-    def _logprobs(self, asked: Sequence[_Encoded]) -> list[list[float]]:
-        """The log-probability of each following token."""
+    def _logprobs(self, requests: Sequence[_ScoringRequest]) -> list[list[float]]:
+        """Return the log-probability of each following token of each request."""
         by_source: dict[tuple[int, ...], list[Continuation]] = {}
-        for source, continuation in asked:
+        for source, continuation in requests:
             by_source.setdefault(source, []).append(continuation)
         sources, done = list(by_source), 0
-        found: dict[_Encoded, list[float]] = {}
+        logprobs: dict[_ScoringRequest, list[float]] = {}
         for batch in self._batches([len(source) for source in sources]):
-            found |= self._decoded({sources[place]: by_source[sources[place]] for place in batch})
+            logprobs |= self._score_batch({sources[index]: by_source[sources[index]] for index in batch})
             done += len(batch)
-            self._tell(done, len(sources))
-        return [found[each] for each in asked]
+            self._report_progress(done, len(sources))
+        return [logprobs[request] for request in requests]
 
-    def _decoded(self, batch: dict[tuple[int, ...], list[Continuation]]) -> dict[_Encoded, list[float]]:
-        """One batch: encoded once, and the decoder reads one row for all that follows the same tokens."""
+    def _score_batch(self, batch: dict[tuple[int, ...], list[Continuation]]) -> dict[_ScoringRequest, list[float]]:
+        """Encode each source once; continuations with the same decoder input share one row."""
         import torch
 
-        ids, mask = self._padded(list(batch))
-        rows: dict[tuple[int, tuple[int, ...]], list[_Encoded]] = {}
-        for place, (source, continuations) in enumerate(batch.items()):
+        ids, mask = self._pad(list(batch))
+        rows: dict[tuple[int, tuple[int, ...]], list[_ScoringRequest]] = {}
+        for index, (source, continuations) in enumerate(batch.items()):
             for each in continuations:
-                rows.setdefault((place, each.context + each.following[:-1]), []).append((source, each))
+                rows.setdefault((index, each.context + each.following[:-1]), []).append((source, each))
         at_once = max(1, self.settings.batch_tokens // (mask.shape[1] + max(len(read) for _, read in rows)))
-        found: dict[_Encoded, list[float]] = {}
+        logprobs: dict[_ScoringRequest, list[float]] = {}
         with torch.inference_mode():
             states = self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             for first in range(0, len(rows), at_once):
                 chunk = list(rows)[first : first + at_once]
-                places = torch.tensor([place for place, _ in chunk], device=mask.device)
-                read, _ = self._padded([read for _, read in chunk])
+                indices = torch.tensor([index for index, _ in chunk], device=mask.device)
+                decoder_ids, _ = self._pad([read for _, read in chunk])
                 logits = self.model(
-                    encoder_outputs=(states[places],), attention_mask=mask[places], decoder_input_ids=read
+                    encoder_outputs=(states[indices],), attention_mask=mask[indices], decoder_input_ids=decoder_ids
                 ).logits
                 for key, row in zip(chunk, logits, strict=True):
-                    found |= {each: _following_logprobs(row, each[1]) for each in rows[key]}
-        return found
+                    logprobs |= {each: _following_logprobs(row, each[1]) for each in rows[key]}
+        return logprobs
 
-    def _written(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """Return what the decoder writes; the noise of a prompt does not depend on its batch."""
+    def _generate(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        """Return the text that the decoder writes; the noise of a prompt does not depend on its batch."""
         with self._seeds.batch() as next_seed:
-            sources = [self._source(prompt) for prompt in prompts]
-            drafts = [
+            sources = [self._encode_source(prompt) for prompt in prompts]
+            requests = [
                 GenerationRequest(source, next_seed(source, prompt.repeat))
                 for source, prompt in zip(sources, prompts, strict=True)
             ]
-            return [Reply(text) for text in self._generated_texts(drafts)]
+            return [Reply(text) for text in self._generate_texts(requests)]
 
-    def _generated_texts(self, drafts: Sequence[GenerationRequest]) -> list[str]:
+    def _generate_texts(self, requests: Sequence[GenerationRequest]) -> list[str]:
         import torch
 
-        texts, done = [""] * len(drafts), 0
-        for batch in self._batches([len(draft.context) + self.sampling.max_new_tokens for draft in drafts]):
-            ids, mask = self._padded([drafts[place].context for place in batch])
-            chance = SeededSampler([drafts[place] for place in batch], self.sampling, ids.device)
+        texts, done = [""] * len(requests), 0
+        for batch in self._batches([len(request.context) + self.sampling.max_new_tokens for request in requests]):
+            ids, mask = self._pad([requests[index].context for index in batch])
+            sampler = SeededSampler([requests[index] for index in batch], self.sampling, ids.device)
             with torch.inference_mode():
-                made = self.model.generate(
+                outputs = self.model.generate(
                     input_ids=ids,
                     attention_mask=mask,
                     max_new_tokens=self.sampling.max_new_tokens,
                     num_beams=1,
-                    do_sample=False,  # chance, where wanted, is in the logits already
-                    logits_processor=[chance] if self.sampling.temperature > 0 else [],
+                    do_sample=False,  # the sampler adds its noise to the logits, so the likeliest token is the sample
+                    logits_processor=[sampler] if self.sampling.temperature > 0 else [],
                 )
-            for place, text in zip(
-                batch, self.tokens.tokenizer.batch_decode(made, skip_special_tokens=True), strict=True
+            for index, text in zip(
+                batch, self.tokens.tokenizer.batch_decode(outputs, skip_special_tokens=True), strict=True
             ):
-                texts[place] = text
+                texts[index] = text
             done += len(batch)
-            self._tell(done, len(drafts))
+            self._report_progress(done, len(requests))
         return texts
 
-    def _padded(self, sequences: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
-        """Token ids as rows of one length, and the mask that hides what was added behind."""
+    def _pad(self, sequences: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
+        """Return token ids as rows of one length, and the attention mask that hides the padding."""
         import torch
 
         width = max(map(len, sequences))
@@ -188,22 +192,22 @@ class Seq2seq:
         return torch.tensor(ids, device=self.model.device), torch.tensor(mask, device=self.model.device)
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Their places, the longest first, in batches of at most `batch_tokens` with the padding, but at least one."""
+        """Return indices, the longest first, in batches of at most `batch_tokens` with padding, but at least one."""
         batches: list[list[int]] = []
-        for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
             if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= self.settings.batch_tokens:
-                batches[-1].append(place)
+                batches[-1].append(index)
             else:
-                batches.append([place])
+                batches.append([index])
         return batches
 
-    def _tell(self, done: int, total: int) -> None:
+    def _report_progress(self, done: int, total: int) -> None:
         if self._progress is not None:
             self._progress(done, total)
 
 
 def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> tuple[PromptTokenizer, Any]:
-    """The tokenizer and the model; `dtype` auto is bfloat16 where a GPU computes in it, else float32.
+    """Load the tokenizer and the model; `dtype` auto is bfloat16 on a GPU that supports it, else float32.
 
     Raises:
         BadInput: there is no such encoder-decoder, or no such dtype.
@@ -215,33 +219,33 @@ def load_seq2seq(model: str, revision: str | None, dtype: str, device: str) -> t
     return PromptTokenizer(tokenizer), loaded_model
 
 
-def longest_source(model: Any, tokens: PromptTokenizer, asked: int | None) -> int:
-    """How many tokens the encoder reads: as many as are asked for, or else as its tokenizer says.
+def longest_source(model: Any, tokens: PromptTokenizer, requested: int | None) -> int:
+    """Return how many tokens the encoder reads: the `requested` number, or else the tokenizer's limit.
 
     Raises:
-        BadInput: the model has fewer positions, or less than four tokens are asked for.
+        BadInput: fewer than four tokens are requested, or more than the model has positions.
     """
-    positions = int(getattr(model.config, "max_position_embeddings", None) or 2**30)  # T5 has none: they are relative
-    room = min(int(tokens.tokenizer.model_max_length), positions) if asked is None else asked
-    if not 4 <= room <= positions:
-        raise BadInput(f"a context of {room} tokens; allowed are 4 to {positions}")
-    return room
+    positions = int(getattr(model.config, "max_position_embeddings", None) or 2**30)  # T5's positions are relative
+    limit = min(int(tokens.tokenizer.model_max_length), positions) if requested is None else requested
+    if not 4 <= limit <= positions:
+        raise BadInput(f"context of {limit} tokens; allowed are 4 to {positions}")
+    return limit
 
 
 def source_ids(tokens: PromptTokenizer, content: str | tuple[Message, ...]) -> tuple[int, ...]:
-    """A prompt as the encoder reads it, its end included; text that spells a special token is none."""
+    """Tokenize a prompt for the encoder, end token included; text that spells a special token is plain text."""
     return tuple(tokens.tokenizer(tokens.render(content).text).input_ids)
 
 
 def target_ids(tokens: PromptTokenizer, text: str) -> tuple[int, ...]:
-    """An answer as the decoder is to write it, its end included."""
+    """Tokenize an answer for the decoder, end token included."""
     ids = tuple(tokens.tokenizer(text_target=tokens.escape_special_tokens(text)).input_ids)
     end = tokens.tokenizer.eos_token_id
     return ids if ids[-1:] == (end,) else (*ids, end)
 
 
 def _following_logprobs(logits: Any, continuation: Continuation) -> list[float]:
-    """Of each following token, from the logits at every place (places, vocabulary) of the tokens that were read."""
+    """Return the log-probability of each following token; `logits` has the shape (positions, vocabulary)."""
     first = len(continuation.context) - 1
-    places = logits[first : first + len(continuation.following)].float().log_softmax(-1)
-    return [float(place[token]) for place, token in zip(places, continuation.following, strict=True)]
+    logprobs = logits[first : first + len(continuation.following)].float().log_softmax(-1)
+    return [float(row[token]) for row, token in zip(logprobs, continuation.following, strict=True)]

@@ -1,1 +1,1 @@
-"""A model or an adapter out of rows."""
+"""Training: from rows to a model or an adapter."""

@@ -1,4 +1,4 @@
-"""A model card: what a trained model was made of, so that whoever finds it can make it again."""
+"""Write a model card with everything needed to train the model again."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from quorum.config import format_table
 from quorum.data.split import read_split
 from quorum.disk import replace_file
+from quorum.train.callbacks import TrainingResult
 from quorum.train.resume import fingerprint_rows
-from quorum.train.rows.row import TrainingRow
-from quorum.train.trained import TrainingResult
+from quorum.train.row import TrainingRow
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_MADE_WITH = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth", "sentence-transformers")
+_CARD_PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth", "sentence-transformers")
 _CARD = """---
 base_model: {base}
 library_name: {library}
@@ -50,7 +50,14 @@ def write_card(
     adapter: bool = False,
     extra: "DataclassInstance | None" = None,
 ) -> None:
-    """README.md beside the model in `trained.folder`, in the form model hubs read; the split is OUT/split.parquet's."""
+    """Write README.md in the model's folder, in the format of model hubs.
+
+    Args:
+        out: folder of the training; its split.parquet is named in the card.
+        base: the model that was trained.
+        adapter: whether the result is a PEFT adapter.
+        extra: settings of an expert adapter.
+    """
     split = out / "split.parquet"
     text = _CARD.format(
         base=base,
@@ -69,14 +76,14 @@ def write_card(
         first=trained.losses[0][1],
         last_step=trained.losses[-1][0],
         last=trained.losses[-1][1],
-        packages=", ".join(f"{name} {found}" for name in _MADE_WITH if (found := _installed(name))),
+        packages=", ".join(f"{name} {found}" for name in _CARD_PACKAGES if (found := _installed_version(name))),
         settings=format_table(asdict(tuning) | ({} if extra is None else {"experts": asdict(extra)})).rstrip(),
     )
     with replace_file(trained.folder / "README.md") as part:
         part.write_text(text, encoding="utf-8")
 
 
-def _installed(package: str) -> str | None:
+def _installed_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""An encoder that learns: the scores it answers with, made a loss over each question's options."""
+"""Fine-tune an encoder: a cross-entropy loss over the scores of each question's options."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,49 +9,48 @@ from quorum.console import Progress
 from quorum.engine.checkpoint import choose_device
 from quorum.errors import BadInput
 from quorum.model.encoder import OptionScorer, open_scorer
-from quorum.train.callbacks import make_callback, make_result
+from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.row import TrainingRow
+from quorum.train.row import TrainingRow
 from quorum.train.settings import EncoderTuning
-from quorum.train.trained import TrainingResult
 from quorum.train.validate import explain_out_of_memory
 
 if TYPE_CHECKING:
     import torch
     from transformers import Trainer, TrainingArguments
 
-_TEXTS_AT_ONCE = 64  # in one forward pass; a step reads as many passes as its questions need
+_PASS_TEXTS = 64  # texts in one forward pass; a step takes as many passes as its questions need
 
 
 def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress) -> TrainingResult:
-    """OUT/model after training on those rows that have options; the encoder backend opens it.
+    """Train an encoder on the rows that have options, and write it to OUT/model, which the encoder backend opens.
 
-    The loss is the cross-entropy of a softmax over a question's options, whose scores are those the backend answers
-    with. A killed run goes on at its last checkpoint and ends with the same weights; equal settings and rows give them
-    again on the same machine. Beside the model lie its card, the loss curve and checkpoints.
+    The loss is the cross-entropy of a softmax over the scores of a question's options, the same scores that the backend
+    answers with. A killed run resumes from its last checkpoint and ends with the same weights; equal settings and rows
+    reproduce them on the same machine. OUT also gets the model card, the loss curve and the checkpoints.
 
     Raises:
-        BadInput: no row has options, no such model or device, nothing is left to learn or too many layers are to be
-            frozen, the memory does not suffice, `out` holds another training, the loss is no number any more.
+        BadInput: no row has options, there is no such model or device, no weight is left to train, more layers are
+            frozen than there are, memory is full, `out` holds another training, or the loss became NaN.
     """
     from transformers import set_seed
 
-    lessons = [row for row in rows if row.prompt.options]
-    if not lessons:
-        raise BadInput(f"an encoder learns from options, and none of {len(rows)} rows to learn from has any")
+    usable = [row for row in rows if row.prompt.options]
+    if not usable:
+        raise BadInput(f"an encoder learns from options, and none of {len(rows)} rows has options")
     if tuning.smoke:
         tuning = replace(tuning, epochs=1.0, batch=min(tuning.batch, 8), log_every=1)
-        lessons = sorted(lessons, key=lambda row: len(str(row.prompt.content)))[: 4 * tuning.batch]
-    checkpoint = last_checkpoint(out, tuning, lessons)
+        usable = sorted(usable, key=lambda row: len(str(row.prompt.content)))[: 4 * tuning.batch]
+    checkpoint = last_checkpoint(out, tuning, usable)
     set_seed(tuning.seed)
-    device = _learning_device(tuning)
-    scorer = open_scorer(tuning.model, device, tuning.scale, _TEXTS_AT_ONCE, new_head=True)
+    device = _select_device(tuning)
+    scorer = open_scorer(tuning.model, device, tuning.scale, _PASS_TEXTS, new_head=True)
     scorer.limit_tokens(tuning.max_tokens)
     _freeze(scorer.module, tuning)
-    if not scorer.scores([lessons[0].prompt])[0].requires_grad:
-        raise BadInput(f"frozen_layers {tuning.frozen_layers}: nothing of {tuning.model} is left to learn")
-    trainer = _scorer_trainer(scorer, lessons, _training_arguments(tuning, device, out))
+    if not scorer.scores([usable[0].prompt])[0].requires_grad:
+        raise BadInput(f"frozen_layers {tuning.frozen_layers} leaves no weights of {tuning.model} to train")
+    trainer = _make_scorer_trainer(scorer, usable, _make_arguments(tuning, device, out))
     trainer.add_callback(make_callback(out, progress))
     with explain_out_of_memory(
         f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
@@ -60,28 +59,33 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, 
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     scorer.save(out / "model")
     trained = make_result(trainer, out / "model")
-    write_card(out, tuning.model, tuning, lessons, trained)
+    write_card(out, tuning.model, tuning, usable, trained)
     return trained
 
 
-def _learning_device(tuning: EncoderTuning) -> str:
-    """Where to train.
+def _select_device(tuning: EncoderTuning) -> str:
+    """Return the torch device to train on.
 
     Raises:
-        BadInput: there is no such GPU, or the CPU is to compute in float16.
+        BadInput: there is no GPU, or float16 is requested on a CPU.
     """
     import torch
 
     device = choose_device() if tuning.device == "auto" else tuning.device
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadInput(f"device {device!r}, and CUDA reaches no GPU here; allowed are auto and cpu")
+        raise BadInput(f"device {device!r}: CUDA finds no GPU; allowed are auto and cpu")
     if device == "cpu" and tuning.dtype == "float16":
-        raise BadInput("dtype float16 needs a GPU; on a CPU float32 is allowed, and the slower bfloat16")
+        raise BadInput("dtype float16 needs a GPU; allowed on a CPU are float32 and the slower bfloat16")
     return device
 
 
 def option_loss(scores: "Sequence[torch.Tensor]", answers: "torch.Tensor") -> "torch.Tensor":
-    """The mean cross-entropy of the right options: one vector of scores a question, and the right one's place in it."""
+    """Return the mean cross-entropy of the right options.
+
+    Args:
+        scores: one vector per question, with the score of each option.
+        answers: the index of the right option of each question.
+    """
     from torch.nn.functional import cross_entropy
     from torch.nn.utils.rnn import pad_sequence
 
@@ -90,7 +94,7 @@ def option_loss(scores: "Sequence[torch.Tensor]", answers: "torch.Tensor") -> "t
 
 
 def _freeze(module: "torch.nn.Module", tuning: EncoderTuning) -> None:
-    """Takes the embeddings and the lowest layers out of training: no gradient is computed below the lowest that learns.
+    """Exclude the embeddings and the lowest layers from training, which saves the gradients below the trained layers.
 
     Raises:
         BadInput: there are fewer layers.
@@ -100,7 +104,7 @@ def _freeze(module: "torch.nn.Module", tuning: EncoderTuning) -> None:
     stacks = [list(part) for part in module.modules() if isinstance(part, torch.nn.ModuleList)]
     layers = max(stacks, key=len, default=[])
     if tuning.frozen_layers > len(layers):
-        raise BadInput(f"frozen_layers {tuning.frozen_layers}, where {tuning.model} has {len(layers)} layers")
+        raise BadInput(f"frozen_layers {tuning.frozen_layers}: {tuning.model} has only {len(layers)} layers")
     frozen: list[torch.nn.Module] = layers[: tuning.frozen_layers]
     if tuning.frozen_embeddings:
         frozen += [part for name, part in module.named_modules() if name.rpartition(".")[2] == "embeddings"]
@@ -108,11 +112,13 @@ def _freeze(module: "torch.nn.Module", tuning: EncoderTuning) -> None:
         part.requires_grad_(False)
         for within in part.modules():
             if isinstance(within, torch.nn.Dropout):
-                within.p = 0.0  # what stays as it is gives the same for the same text
+                within.p = 0.0  # a frozen layer gives the same output for the same text
 
 
-def _scorer_trainer(scorer: OptionScorer, rows: Sequence[TrainingRow], arguments: "TrainingArguments") -> "Trainer":
-    """The library's trainer, taught where the loss comes from and how a scorer is written and read."""
+def _make_scorer_trainer(
+    scorer: OptionScorer, rows: Sequence[TrainingRow], arguments: "TrainingArguments"
+) -> "Trainer":
+    """Return a Trainer of transformers with the loss of a scorer and its own way to save and load."""
     import torch
     from transformers import PrinterCallback, Trainer
 
@@ -132,16 +138,16 @@ def _scorer_trainer(scorer: OptionScorer, rows: Sequence[TrainingRow], arguments
         def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
             scorer.load(Path(resume_from_checkpoint))
 
-    def collated(batch: Sequence[TrainingRow]) -> dict[str, Any]:
+    def collate(batch: Sequence[TrainingRow]) -> dict[str, Any]:
         answers = [row.prompt.labels.index(row.answer) for row in batch]
         return {"prompts": [row.prompt for row in batch], "answers": torch.tensor(answers)}
 
-    trainer = ScorerTrainer(model=scorer.module, args=arguments, train_dataset=list(rows), data_collator=collated)
-    trainer.remove_callback(PrinterCallback)  # what is to be told goes through `make_callback`
+    trainer = ScorerTrainer(model=scorer.module, args=arguments, train_dataset=list(rows), data_collator=collate)
+    trainer.remove_callback(PrinterCallback)  # progress is reported by the callback of `make_callback`
     return trainer
 
 
-def _training_arguments(tuning: EncoderTuning, device: str, out: Path) -> "TrainingArguments":
+def _make_arguments(tuning: EncoderTuning, device: str, out: Path) -> "TrainingArguments":
     from transformers import TrainingArguments
 
     arguments = TrainingArguments(
@@ -167,5 +173,5 @@ def _training_arguments(tuning: EncoderTuning, device: str, out: Path) -> "Train
         dataloader_pin_memory=False,
         disable_tqdm=True,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # threads over several GPUs would not see how scores are made
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # with several GPUs, DataParallel would bypass the scorer
     return arguments

@@ -10,15 +10,14 @@ import polars as pl
 from quorum.config import from_table
 from quorum.data.duplicates import cluster_duplicates
 from quorum.data.layout import Layout
-from quorum.data.read import read_records
-from quorum.data.repair import repair_table
+from quorum.data.repair import read_clean_questions
 from quorum.data.split import SPLIT, Split, TrainingFolds, read_split, select_training_folds
 from quorum.errors import BadInput
 from quorum.question import Question
 from quorum.train.build_rows import build_rows
-from quorum.train.rows.formats import detect_format, read_rows, write_explained, write_rows
-from quorum.train.rows.row import TrainingRow
-from quorum.train.rows.selection import select_folds
+from quorum.train.row import TrainingRow
+from quorum.train.row_files import detect_row_format, read_rows, write_explanations, write_rows
+from quorum.train.selection import select_folds
 from quorum.train.settings import RowSettings, SelectionSettings, TrainSettings
 
 ExportFormat = Literal["prompt", "chat", "alpaca", "explain"]
@@ -34,8 +33,8 @@ class ExportedRows:
     words: int  # of prompts and completions
     questions: int | None = None
     examples: int = 0
-    apart: int = 0  # kept out of the rows with the examples
-    unreasoned: int = 0  # without a rationale that leads to their answer
+    reserved: int = 0  # kept out of the rows with the examples
+    without_rationale: int = 0  # without a rationale that leads to their answer
 
 
 def export_rows(
@@ -53,12 +52,12 @@ def export_rows(
     """
     if old := [name for name in ("lesson", "template") if name in table]:
         raise BadInput(f"setting `{old[0]}` is now called `{TrainSettings.RENAMED[old[0]]}`")
-    if detect_format(file) is not None:
+    if detect_row_format(file) is not None:
         return _convert_rows(file, out, format)
     folds = _select_questions(file, split, everything, table)
     if format == "explain":
         solved = [question for question in folds.questions if question.answer is not None]
-        write_explained(solved, out)
+        write_explanations(solved, out)
         words = sum(len(f"{each.text} {each.rationale or ''}".split()) for each in solved)
         return ExportedRows(rows=len(solved), out=str(out), format=format, words=words, questions=len(folds.questions))
     rows = build_rows(folds, from_table(RowSettings, table.get("rows", {}), "rows"))
@@ -70,8 +69,8 @@ def export_rows(
         words=_count_words(rows.rows),
         questions=len(folds.questions),
         examples=len(rows.examples),
-        apart=rows.apart,
-        unreasoned=rows.unreasoned,
+        reserved=rows.reserved,
+        without_rationale=rows.without_rationale,
     )
 
 
@@ -86,7 +85,7 @@ def _convert_rows(file: Path, out: Path, format: ExportFormat) -> ExportedRows:
 def _select_questions(file: Path, split: Path | None, everything: bool, table: Mapping[str, Any]) -> TrainingFolds:
     if (split is None) == (not everything):
         raise BadInput("name the split with --split, or give --all if every question may be trained on")
-    questions = repair_table(read_records(file, from_table(Layout, table.get("layout", {}), "layout"))).questions
+    questions = read_clean_questions(file, from_table(Layout, table.get("layout", {}), "layout"))
     parts = read_split(split) if split is not None else _make_single_fold(questions)
     folds = select_training_folds(parts, questions)
     return select_folds(folds, from_table(SelectionSettings, table.get("sampling", {}), "sampling"))

@@ -1,4 +1,4 @@
-"""An adapter merged into its base, for engines that take no adapter, and the proof that it answers alike."""
+"""Merge an adapter into its base model, and compare the answers of both."""
 
 import json
 import shutil
@@ -14,34 +14,35 @@ from quorum.question import Prompt, Reply
 
 @dataclass(frozen=True, slots=True)
 class LetterParity:
-    """How alike two models answer: ids where their letters differ, and how far any letter's log-probability is off."""
+    """The differences between two models' answers to the same questions."""
 
-    asked: int
-    differ: tuple[str, ...]
-    furthest: float
+    asked: int  # questions
+    differ: tuple[str, ...]  # ids of questions whose letters differ
+    furthest: float  # largest difference of any letter's log-probability
 
 
 def find_base(adapter: Path) -> str:
-    """The model that an adapter was trained on, as its trainer called it.
+    """Return the hub id or folder of the model that an adapter was trained on, from the adapter's configuration.
 
     Raises:
-        BadInput: there is no adapter that PEFT wrote.
+        BadInput: the folder has no adapter in PEFT's format.
     """
     try:
         return str(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"])
     except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"{adapter}: no adapter that PEFT wrote: {type(error).__name__}: {error}") from None
+        raise BadInput(f"{adapter}: not an adapter in PEFT's format: {type(error).__name__}: {error}") from None
 
 
 def merge_adapter(base: str, adapter: Path, out: Path, dtype: Literal["float16", "bfloat16", "float32"]) -> None:
-    """Writes OUT, whole or not at all: the base with the adapter in its weights, as safetensors of `dtype`, and its
-    tokenizer.
+    """Write the base model with the adapter merged into its weights, and its tokenizer, to the folder OUT.
+
+    The weights are safetensors of type `dtype`; the folder is written completely or not at all.
 
     Raises:
-        BadInput: the base or the adapter can't be loaded, or OUT is there already.
+        BadInput: the base or the adapter cannot be loaded, or OUT exists already.
     """
     if out.exists():
-        raise BadInput(f"{out} is there already; name another folder, or delete it")
+        raise BadInput(f"{out} exists already; name another folder, or delete it")
     tokenizer, model = load_checkpoint(Checkpoint(base, adapter=str(adapter)), dtype, "cpu")
     part = out.with_name(f"{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -50,14 +51,14 @@ def merge_adapter(base: str, adapter: Path, out: Path, dtype: Literal["float16",
     part.replace(out)
 
 
-def compare_letters(prompts: Sequence[Prompt], these: Sequence[Reply], those: Sequence[Reply]) -> LetterParity:
-    """Compares two backends' replies to the same prompts, letters with their log-probabilities."""
+def compare_letters(prompts: Sequence[Prompt], first: Sequence[Reply], second: Sequence[Reply]) -> LetterParity:
+    """Compare two backends' replies to the same prompts: their letters, and the log-probabilities of the letters."""
     differ, furthest = [], 0.0
-    for prompt, this, that in zip(prompts, these, those, strict=True):
-        if this.text != that.text:
+    for prompt, one, other in zip(prompts, first, second, strict=True):
+        if one.text != other.text:
             differ.append(prompt.question_id)
         for label in prompt.labels:
-            assert this.label_logprobs is not None
-            assert that.label_logprobs is not None
-            furthest = max(furthest, abs(this.label_logprobs[label] - that.label_logprobs[label]))
+            assert one.label_logprobs is not None
+            assert other.label_logprobs is not None
+            furthest = max(furthest, abs(one.label_logprobs[label] - other.label_logprobs[label]))
     return LetterParity(len(prompts), tuple(differ), furthest)

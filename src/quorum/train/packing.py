@@ -1,8 +1,8 @@
-"""Rows laid end to end in one sequence that do not see each other, without FlashAttention and without a mask.
+"""Attend to each row of a packed sequence by itself, without FlashAttention and without a mask.
 
-Rows lie end to end, so that no token is padding. FlashAttention keeps them apart; where there is none (a CPU,
-a T4) the library's way is one dense mask over the whole sequence, whose cost grows with the square of the batch. Here
-attention runs over each row by itself instead, and everything else over all of them at once.
+In a packed sequence rows follow each other without padding. FlashAttention separates them; without it (a CPU, a T4)
+transformers uses a dense mask over the whole sequence, whose cost grows with the square of the batch. Here attention
+runs over each row by itself, and everything else over all rows at once.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ _ROW_BY_ROW = "quorum_row_by_row"
 
 
 def attend_row_by_row(model: Any) -> bool:
-    """Has the model attend to each packed row by itself; False, and nothing changed, where that would not be its own
-    attention (other than scaled dot products, or a FlashAttention that needs no help).
+    """Make the model attend to each packed row by itself, and return whether this was possible.
+
+    The model is left unchanged if it uses another attention than scaled dot products, or FlashAttention.
     """
     from transformers import AttentionInterface
 
@@ -39,7 +40,7 @@ def _attend_rows(
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> "tuple[torch.Tensor, None]":
-    """Attention of each row to itself; shapes (1, heads, tokens, width), out (1, tokens, heads, width)."""
+    """Return the attention of each row to itself; shapes (1, heads, tokens, width), out (1, tokens, heads, width)."""
     import torch
     from torch.nn.functional import scaled_dot_product_attention
 
@@ -51,7 +52,7 @@ def _attend_rows(
             one_query,
             one_key,
             one_value,
-            attn_mask=_band(length, sliding_window, query.device),
+            attn_mask=_window_mask(length, sliding_window, query.device),
             dropout_p=dropout,
             is_causal=not sliding_window or length <= sliding_window,
             scale=scaling,
@@ -62,8 +63,8 @@ def _attend_rows(
     return torch.cat(attended, dim=2).transpose(1, 2), None
 
 
-def _band(length: int, window: int | None, device: "torch.device") -> "torch.Tensor | None":
-    """Which tokens each one sees where it sees the last `window` alone; None where it sees all before it."""
+def _window_mask(length: int, window: int | None, device: "torch.device") -> "torch.Tensor | None":
+    """Return the mask of a causal sliding window; None if the window covers the whole row."""
     import torch
 
     if not window or length <= window:

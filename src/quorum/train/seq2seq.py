@@ -1,4 +1,4 @@
-"""An encoder-decoder learns to write the answers to the prompts it will be asked: Flan-T5 and its kind."""
+"""Fine-tune an encoder-decoder such as Flan-T5 to write the answers to its prompts."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -13,16 +13,15 @@ from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.seq2seq import load_seq2seq, longest_source, source_ids, target_ids
 from quorum.question import fold_text
-from quorum.train.callbacks import make_callback, make_result
+from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.encode import report_left_out
-from quorum.train.rows.row import TrainingRow
+from quorum.train.row import TrainingRow
+from quorum.train.rows.encode import describe_cut_prompts
 from quorum.train.settings import Seq2seqTuning
-from quorum.train.trained import TrainingResult
 from quorum.train.validate import check_optimizer, explain_out_of_memory
 
-_FEW_ROWS, _FEW_STEPS = 32, 4  # of a smoke run
+_SEQ2SEQ_SMOKE_ROWS, _SEQ2SEQ_SMOKE_STEPS = 32, 4
 
 
 def tune_seq2seq(
@@ -30,38 +29,41 @@ def tune_seq2seq(
     rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
-    say: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> TrainingResult:
-    """OUT/model after training on `rows`, which the seq2seq backend opens; a killed run goes on where it stood.
+    """Train an encoder-decoder on `rows` and write it to OUT/model, which the seq2seq backend opens.
 
-    The encoder reads what the backend will read, the decoder learns the completion and its end and nothing else:
-    checked on every row before the first step, and one is shown in OUT/target.txt. Beside the model lie its card, the
-    loss curve and the checkpoints.
+    The encoder reads the same tokens as in the backend; the decoder learns the completion and the end token, and
+    nothing else. This is checked on every row before the first step, and OUT/target.txt shows one row. A killed run
+    resumes from its last checkpoint. OUT also gets the model card, the loss curve and the checkpoints.
+
+    Args:
+        report: called with a line for the log.
 
     Raises:
-        BadInput: no rows, no such model, a package or the memory is missing, a completion the vocabulary can't write,
-            `out` holds another training, the loss is no number any more.
+        BadInput: there are no rows, there is no such model, a package is missing, memory is full, the vocabulary cannot
+            write a completion, `out` holds another training, or the loss became NaN.
     """
     import transformers
 
     if not rows:
-        raise BadInput("there are no rows to learn from: the training folds, or what was sampled of them, are empty")
+        raise BadInput("there are no rows to train on: the training folds, or the selected questions, are empty")
     if tuning.log != "none" and find_spec(tuning.log) is None:
         raise BadInput(f"log {tuning.log}: the package {tuning.log} is not installed; pip install {tuning.log}")
     if tuning.smoke:
-        tuning = replace(tuning, steps=_FEW_STEPS, batch=min(tuning.batch, 4), accumulate=1, log_every=1)
-        rows = sorted(rows, key=lambda row: len(str(row.prompt.content)) + len(row.completion))[:_FEW_ROWS]
+        tuning = replace(tuning, steps=_SEQ2SEQ_SMOKE_STEPS, batch=min(tuning.batch, 4), accumulate=1, log_every=1)
+        rows = sorted(rows, key=lambda row: len(str(row.prompt.content)) + len(row.completion))[:_SEQ2SEQ_SMOKE_ROWS]
     checkpoint = last_checkpoint(out, tuning, rows)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
     tokens, model = load_seq2seq(tuning.model, tuning.revision, "float32", choose_device())
     room = longest_source(model, tokens, tuning.max_tokens)
     sources = [source_ids(tokens, row.prompt.content) for row in rows]
-    lessons = [_seq2seq_lesson(tokens, row, source, room) for row, source in zip(rows, sources, strict=True)]
-    if told := report_left_out([max(0, len(source) - room) for source in sources], room):
-        say(told)
-    (out / "target.txt").write_text(_one_lesson(tokens, lessons[0]), encoding="utf-8")
-    trainer = _seq2seq_trainer(tuning, tokens, model, lessons, out)
+    encoded = [_encode_seq2seq_row(tokens, row, source, room) for row, source in zip(rows, sources, strict=True)]
+    if line := describe_cut_prompts([max(0, len(source) - room) for source in sources], room):
+        report(line)
+    (out / "target.txt").write_text(_format_encoded_row(tokens, encoded[0]), encoding="utf-8")
+    trainer = _make_seq2seq_trainer(tuning, tokens, model, encoded, out)
     trainer.add_callback(make_callback(out, progress))
     with explain_out_of_memory(
         f"batch = {tuning.batch} of up to {room} tokens",
@@ -75,31 +77,31 @@ def tune_seq2seq(
     return trained
 
 
-def _seq2seq_lesson(
+def _encode_seq2seq_row(
     tokens: PromptTokenizer, row: TrainingRow, source: tuple[int, ...], room: int
 ) -> dict[str, list[int]]:
-    """What the encoder reads and the decoder is to write, as the backend asks and scores it."""
+    """Return the encoder's input and the decoder's target, tokenized as in the backend."""
     target = target_ids(tokens, row.completion)
-    written = tokens.tokenizer.decode(target, skip_special_tokens=True)
-    if fold_text(written) != fold_text(tokens.escape_special_tokens(row.completion)):
+    decoded = tokens.tokenizer.decode(target, skip_special_tokens=True)
+    if fold_text(decoded) != fold_text(tokens.escape_special_tokens(row.completion)):
         raise BadInput(
-            f"question {row.prompt.question_id}: the model's vocabulary can't write {row.completion!r}: it would learn "
-            f'{written!r}; letters as target (lesson.target = "letter"), or another model, are the ways out'
+            f"question {row.prompt.question_id}: the model's vocabulary cannot write {row.completion!r} and would learn"
+            f' {decoded!r}; set rows.target = "letter", or use another model'
         )
     if len(target) > room:
         raise BadInput(
-            f"question {row.prompt.question_id}: its answer has {len(target)} tokens; allowed are max_tokens, {room}"
+            f"question {row.prompt.question_id}: the answer has {len(target)} tokens; allowed are max_tokens = {room}"
         )
     return {"input_ids": list(truncate_middle(source, room)), "labels": list(target)}
 
 
-def _one_lesson(tokens: PromptTokenizer, lesson: dict[str, list[int]]) -> str:
-    read, written = tokens.tokenizer.decode(lesson["input_ids"]), tokens.tokenizer.decode(lesson["labels"])
-    return f"the encoder reads:\n{read}\n\nthe decoder learns:\n{written}\n"
+def _format_encoded_row(tokens: PromptTokenizer, encoded: dict[str, list[int]]) -> str:
+    read, learned = tokens.tokenizer.decode(encoded["input_ids"]), tokens.tokenizer.decode(encoded["labels"])
+    return f"the encoder reads:\n{read}\n\nthe decoder learns:\n{learned}\n"
 
 
-def _seq2seq_trainer(
-    tuning: Seq2seqTuning, tokens: PromptTokenizer, model: Any, lessons: Sequence[dict[str, list[int]]], out: Path
+def _make_seq2seq_trainer(
+    tuning: Seq2seqTuning, tokens: PromptTokenizer, model: Any, encoded: Sequence[dict[str, list[int]]], out: Path
 ) -> Any:
     from transformers import DataCollatorForSeq2Seq, PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments
 
@@ -130,11 +132,11 @@ def _seq2seq_trainer(
         disable_tqdm=True,
         dataloader_pin_memory=device == "cuda",
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs are used by several processes, never by threads
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # several GPUs need several processes, not DataParallel's threads
     trainer = Seq2SeqTrainer(
         model=model,
         args=arguments,
-        train_dataset=list(lessons),
+        train_dataset=list(encoded),
         processing_class=tokens.tokenizer,
         data_collator=DataCollatorForSeq2Seq(tokens.tokenizer, model),
     )

@@ -1,4 +1,7 @@
-"""Settings of a training: rows, their selection, and the trainers. Imports nothing heavy: `--help` lists them."""
+"""Settings of a training: rows, their selection, and the trainers.
+
+Nothing heavy is imported, because `--help` lists all settings.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +29,7 @@ class RowSettings:
         BadInput: a number below 0, or settings that contradict each other.
     """
 
-    style: Style = field(default="letter", metadata={"help": "As prompt.style of the infer kernel."})
+    style: Style = field(default="letter", metadata={"help": "Prompt style, as prompt.style of the infer kernel."})
     template: Template = field(default_factory=Template)
     target: Target = field(
         default="letter",
@@ -36,37 +39,37 @@ class RowSettings:
     )
     fallback: bool = field(
         default=True,
-        metadata={"help": "A question without a rationale becomes a row with its letter alone; false: it is left out."},
+        metadata={"help": "A question without a rationale becomes a row with its letter only; false: it is left out."},
     )
-    shuffles: int = field(default=0, metadata={"help": "Further option orders of each question, each a row."})
+    shuffles: int = field(default=0, metadata={"help": "More option orders of each question, each a row."})
     examples: int = field(
-        default=0, metadata={"help": "Solved questions shown before each, from a pool that is not learned from."}
+        default=0, metadata={"help": "Solved examples before each question, from a pool that is not trained on."}
     )
-    pool: int = field(
-        default=0, metadata={"help": "Size of that pool; 0: as many as are shown, the same before every question."}
-    )
+    pool: int = field(default=0, metadata={"help": "Size of that pool; 0: as many as `examples`, the same everywhere."})
     seed: int = field(default=42, metadata={"help": "Seed of the orders and the pool."})
 
     def __post_init__(self) -> None:
         if min(self.shuffles, self.examples, self.pool) < 0:
-            raise BadInput("rows: shuffles, examples and pool must be 0 or more")
+            raise BadInput(
+                f"rows: shuffles {self.shuffles}, examples {self.examples}, pool {self.pool}; allowed are 0 or more"
+            )
         if (self.style == "cot") != (self.target == "rationale"):
             raise BadInput(
                 f"rows: style {self.style!r} does not go with target {self.target!r}; "
                 "cot asks for reasoning and needs rationale, and no other style does"
             )
         if self.shuffles and self.style in ("option", "bare"):
-            raise BadInput(f"rows: style {self.style!r} shows no letters, so other option orders teach nothing")
+            raise BadInput(f"rows: style {self.style!r} shows no letters, so shuffles have no effect; set shuffles = 0")
         if self.pool and self.pool < self.examples:
             raise BadInput(f"rows: {self.examples} examples cannot be drawn from a pool of {self.pool}")
 
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """Which questions of the training folds are learned from; all of them by default."""
+    """Which questions of the training folds are trained on; by default all of them."""
 
     ids: Path | None = field(
-        default=None, metadata={"help": "CSV file with a column id, as `quorum sample` writes it."}
+        default=None, metadata={"help": "CSV file with a column id, as `quorum sample-train` writes it."}
     )
     longest: int = field(
         default=0, metadata={"help": "Most tokens of passage, text, choices and rationale together; 0: no limit."}
@@ -74,12 +77,12 @@ class SelectionSettings:
     tokenizer: str = field(
         default="", metadata={"help": "Tokenizer that counts them: hub id or folder; empty: words are counted."}
     )
-    validation: tuple[int, ...] = field(default=(), metadata={"help": "Training folds that are not learned from."})
+    validation: tuple[int, ...] = field(default=(), metadata={"help": "Training folds that are not trained on."})
 
 
 @dataclass(frozen=True)
 class SplitSettings:
-    """The split whose training folds are learned from."""
+    """The split whose training folds are trained on."""
 
     file: Path | None = field(
         default=None, metadata={"help": "split.parquet of `quorum split`; without it the same split is drawn here."}
@@ -90,7 +93,7 @@ class SplitSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """One training."""
+    """Settings of the train kernel."""
 
     RENAMED: ClassVar[Mapping[str, str]] = {
         "split as text": "split.file",
@@ -102,26 +105,26 @@ class TrainSettings:
 
     run: str = field(metadata={"help": "Name of the model."})
     train: Path = field(
-        metadata={"help": "Solved questions; or rows that `quorum rows` wrote, with the split they were made with."}
+        metadata={"help": "Solved questions; or rows of `quorum rows`, with the split that they were made with."}
     )
     out: Path = field(metadata={"help": "Folder for the model, its card, the loss curve, checkpoints, split.parquet."})
-    trainer: Mapping[str, Any] = field(metadata={"help": "Which trainer (encoder, sft, seq2seq) and its settings."})
+    trainer: Mapping[str, Any] = field(metadata={"help": "Name of the trainer (encoder, sft, seq2seq), its settings."})
     split: SplitSettings = field(default_factory=SplitSettings)
     rows: RowSettings = field(default_factory=RowSettings)
     sampling: SelectionSettings = field(default_factory=SelectionSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     layout: Layout = field(default_factory=Layout)
     smoke: bool = field(
-        default=False, metadata={"help": "A few steps on the shortest rows, into OUT-smoke, to see that it runs."}
+        default=False, metadata={"help": "A few steps on the shortest rows, into OUT-smoke, as a test run."}
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderTuning:
-    """How an encoder is fine-tuned.
+    """Settings of fine-tuning an encoder.
 
     Raises:
-        BadInput: a number out of its range.
+        BadInput: a number is out of its range.
     """
 
     model: str = field(
@@ -129,7 +132,7 @@ class EncoderTuning:
         metadata={"help": "A sentence-transformers model, or a language model that gets a multiple-choice head."},
     )
     epochs: float = field(default=3.0, metadata={"help": "Passes over the rows."})
-    batch: int = field(default=32, metadata={"help": "Questions a step."})
+    batch: int = field(default=32, metadata={"help": "Questions per step."})
     learning_rate: float = field(
         default=1e-4, metadata={"help": "Highest learning rate: it rises over the warm-up and falls linearly to 0."}
     )
@@ -138,68 +141,70 @@ class EncoderTuning:
     frozen_layers: int = field(default=0, metadata={"help": "Lowest layers that are not trained."})
     frozen_embeddings: bool = field(default=True, metadata={"help": "Whether the embeddings are not trained."})
     max_tokens: int = field(
-        default=256, metadata={"help": "Longest text; a longer one loses its end, when the model is asked too."}
+        default=256, metadata={"help": "Longest text; a longer one is truncated, by the trained model too."}
     )
-    scale: float = field(default=20.0, metadata={"help": "Factor of cosine similarities, as of the encoder backend."})
-    device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU where there is one."})
+    scale: float = field(default=20.0, metadata={"help": "Factor on cosine similarities, as in the encoder backend."})
+    device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU if there is one."})
     dtype: Literal["float32", "float16", "bfloat16"] = field(
-        default="float32", metadata={"help": "Number type of the arithmetic; weights are float32."}
+        default="float32", metadata={"help": "Number type of computations; weights are float32."}
     )
     seed: int = field(default=42, metadata={"help": "Seed of the order of rows and of new weights."})
     log_every: int = field(default=5, metadata={"help": "Steps between two points of the loss curve."})
-    save_every: int = field(default=0, metadata={"help": "Steps between checkpoints; 0: one an epoch."})
+    save_every: int = field(default=0, metadata={"help": "Steps between checkpoints; 0: one per epoch."})
     keep: int = field(default=1, metadata={"help": "Checkpoints that are kept."})
     smoke: bool = field(default=False, metadata={"help": "A few steps on the shortest rows."})
 
     def __post_init__(self) -> None:
         check_bounds("encoder", self)
         if self.warmup >= 1:
-            raise BadInput(f"trainer 'encoder': warmup is {self.warmup}, allowed is a share of the steps, below 1")
+            raise BadInput(f"trainer 'encoder': warmup is {self.warmup}; allowed is a share of the steps, below 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CausalTuning:
-    """How a causal language model is fine-tuned.
+    """Settings of fine-tuning a causal language model.
 
     Raises:
-        BadInput: a number out of its range.
+        BadInput: a number is out of its range.
     """
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"adapt": "experts.adapt", "draw": "experts.draw"}
 
     model: str = field(metadata={"help": "Hub id or folder."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
     engine: Literal["auto", "unsloth", "trl"] = field(
-        default="auto", metadata={"help": "auto: Unsloth on a GPU where it is installed, else TRL."}
+        default="auto", metadata={"help": "auto: Unsloth on a GPU if it is installed, else TRL."}
     )
     method: Literal["lora", "qlora", "full"] = field(
-        default="lora", metadata={"help": "qlora: the frozen weights in 4 bits (nf4, double quantisation)."}
+        default="lora", metadata={"help": "qlora: frozen weights in 4 bits (nf4, double quantisation)."}
     )
     rank: int = field(default=16, metadata={"help": "Rank of the LoRA matrices."})
     alpha: int = field(default=32, metadata={"help": "LoRA alpha."})
     dropout: float = field(default=0.0, metadata={"help": "LoRA dropout."})
     targets: tuple[str, ...] = field(
-        default=(), metadata={"help": "Layers that get an adapter; empty: the seven projections, where they exist."}
+        default=(), metadata={"help": "Layers that get an adapter; empty: the usual seven projections, if they exist."}
     )
     epochs: float = field(default=1.0, metadata={"help": "Passes over the rows."})
-    steps: int | None = field(default=None, metadata={"help": "Number of steps, in place of epochs."})
-    batch: int = field(default=8, metadata={"help": "Rows (packed: sequences) on a device at once."})
-    accumulate: int = field(default=1, metadata={"help": "Batches a step."})
+    steps: int | None = field(default=None, metadata={"help": "Number of steps, instead of epochs."})
+    batch: int = field(default=8, metadata={"help": "Rows (packed: sequences) in a batch."})
+    accumulate: int = field(default=1, metadata={"help": "Batches per step."})
     learning_rate: float = field(default=2e-4, metadata={"help": "Highest learning rate."})
-    schedule: Schedule = field(default="cosine", metadata={"help": "Course of the learning rate."})
+    schedule: Schedule = field(default="cosine", metadata={"help": "Schedule of the learning rate."})
     warmup: float = field(default=0.05, metadata={"help": "Share of the steps; from 1 on a number of steps."})
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay."})
     optimizer: str = field(
         default="auto",
-        metadata={"help": "A name of transformers'; auto: adamw_8bit on a GPU with bitsandbytes, else adamw_torch."},
+        metadata={"help": "Optimizer of transformers; auto: adamw_8bit on a GPU with bitsandbytes, else adamw_torch."},
     )
     checkpointing: bool = field(
         default=False, metadata={"help": "Recompute activations: less memory, about a third more time."}
     )
-    packing: bool = field(default=False, metadata={"help": "Several rows in one sequence, without padding."})
+    packing: bool = field(default=False, metadata={"help": "Put several rows into one sequence, without padding."})
     max_tokens: int = field(
         default=2048, metadata={"help": "Longest prompt, answer included; a longer one loses its middle."}
     )
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = field(
-        default="auto", metadata={"help": "Number type of the arithmetic."}
+        default="auto", metadata={"help": "Number type of computations."}
     )
     seed: int = field(default=3407, metadata={"help": "Seed of the order of rows and of new weights."})
     log_every: int = field(default=10, metadata={"help": "Steps between two points of the loss curve."})
@@ -214,9 +219,9 @@ class CausalTuning:
 
 @dataclass(frozen=True)
 class ExpertAdapterSettings:
-    """Which experts of a mixture get an adapter, in place of ordinary LoRA: the table `[trainer.experts]`."""
+    """Settings of an adapter on chosen experts of a mixture, in place of ordinary LoRA: `[trainer.experts]`."""
 
-    profile: Path = field(metadata={"help": "Profile that `quorum profile-experts` wrote."})
+    profile: Path = field(metadata={"help": "Profile written by `quorum profile-experts`."})
     adapt: Literal["super", "random", "attention"] = field(
         metadata={
             "help": "The super experts; as many random ones of the same layers; or the attention of those layers."
@@ -225,29 +230,39 @@ class ExpertAdapterSettings:
     draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum prune-experts` uses the same."})
 
 
+@dataclass(frozen=True)
+class ExpertsTable:
+    """The optional table `[trainer.experts]`."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"experts as text": "experts.profile"}
+
+    experts: ExpertAdapterSettings | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Seq2seqTuning:
-    """How an encoder-decoder is fine-tuned: all of its weights, in float32 (bfloat16 arithmetic where a GPU has it).
+    """Settings of fine-tuning all weights of an encoder-decoder.
 
-    Half precision is not offered: T5's activations overflow in it.
+    Weights are float32; computations are bfloat16 on a GPU that supports it. Half precision is not available, because
+    T5's activations overflow in it.
 
     Raises:
-        BadInput: a number out of its range.
+        BadInput: a number is out of its range.
     """
 
     model: str = field(default="google/flan-t5-base", metadata={"help": "Hub id or folder."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
     epochs: float = field(default=3.0, metadata={"help": "Passes over the rows."})
-    steps: int | None = field(default=None, metadata={"help": "Number of steps, in place of epochs."})
-    batch: int = field(default=8, metadata={"help": "Rows on the device at once."})
-    accumulate: int = field(default=1, metadata={"help": "Batches a step."})
+    steps: int | None = field(default=None, metadata={"help": "Number of steps, instead of epochs."})
+    batch: int = field(default=8, metadata={"help": "Rows in a batch."})
+    accumulate: int = field(default=1, metadata={"help": "Batches per step."})
     learning_rate: float = field(default=1e-4, metadata={"help": "Highest learning rate."})
-    schedule: Schedule = field(default="linear", metadata={"help": "Course of the learning rate."})
+    schedule: Schedule = field(default="linear", metadata={"help": "Schedule of the learning rate."})
     warmup: float = field(default=0.05, metadata={"help": "Share of the steps; from 1 on a number of steps."})
     weight_decay: float = field(default=0.01, metadata={"help": "Weight decay."})
     optimizer: str = field(
         default="adamw_torch",
-        metadata={"help": "A name of transformers'; adafactor keeps a fraction of AdamW's state."},
+        metadata={"help": "Optimizer of transformers; adafactor needs a fraction of AdamW's memory."},
     )
     checkpointing: bool = field(
         default=False, metadata={"help": "Recompute activations: less memory, about a third more time."}
@@ -256,7 +271,7 @@ class Seq2seqTuning:
         default=None, metadata={"help": "Longest prompt, as context_tokens of the seq2seq backend."}
     )
     dtype: Literal["auto", "float32", "bfloat16"] = field(
-        default="auto", metadata={"help": "Number type of the arithmetic."}
+        default="auto", metadata={"help": "Number type of computations."}
     )
     seed: int = field(default=3407, metadata={"help": "Seed of the order of rows and of new weights."})
     log_every: int = field(default=10, metadata={"help": "Steps between two points of the loss curve."})

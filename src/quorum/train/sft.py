@@ -1,4 +1,4 @@
-"""Supervised fine-tuning: a causal language model learns to write the answers behind the prompts it will be asked."""
+"""Fine-tune a causal language model to write the answers to its prompts."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,14 @@ from quorum.console import Progress
 from quorum.engine.checkpoint import choose_device, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
-from quorum.train.callbacks import make_callback, make_result
+from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.loss import make_plain_loss_trainer
 from quorum.train.packing import attend_row_by_row
 from quorum.train.resume import last_checkpoint
-from quorum.train.rows.encode import EncodedRow, encode_rows, find_stop_token, report_left_out
+from quorum.train.row import TrainingRow
+from quorum.train.rows.encode import EncodedRow, describe_cut_prompts, encode_rows, find_stop_token
 from quorum.train.rows.mask import MaskProof, prove_mask
-from quorum.train.rows.row import TrainingRow
 from quorum.train.settings import CausalTuning
 from quorum.train.trainable import (
     AdapterFactory,
@@ -30,10 +30,9 @@ from quorum.train.trainable import (
     prepare_unsloth_model,
     select_training_dtype,
 )
-from quorum.train.trained import TrainingResult
 from quorum.train.validate import check_optimizer, explain_out_of_memory
 
-_PROVEN_BATCHES = 4
+_CHECKED_BATCHES = 4  # batches in which the label mask is checked
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
 
 
@@ -42,41 +41,46 @@ def tune_causal(
     rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
-    say: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
     adapter: AdapterFactory | None = None,
 ) -> TrainingResult:
-    """OUT/adapter (OUT/model where all weights learn) after training on `rows`; a killed run goes on where it stood.
+    """Train a causal model on `rows` and write it to OUT/adapter, or to OUT/model if all weights are trained.
 
-    Only completions and the stop token are learnt, behind the very tokens a backend asks: that is proven on every row,
-    and on the first batches as they are collated, before the first step (OUT/mask.txt, and `say`). Beside it lie the
-    loss curve, checkpoints and the model card.
+    The model learns completions and the stop token only, after the same prompt tokens as in a backend. Before the first
+    step this is checked on every row and on the first batches as they are collated (OUT/mask.txt, and `report`). A
+    killed run resumes from its last checkpoint. OUT also gets the model card, the loss curve and the checkpoints.
+
+    Args:
+        report: called with lines for the log.
+        adapter: makes an adapter in place of ordinary LoRA.
 
     Raises:
-        BadInput: no rows, no such model, a package or the memory is missing, the mask is wrong, `out` holds another
-            training, the loss is no number any more.
+        BadInput: there are no rows, there is no such model, a package is missing, memory is full, the label mask is
+            wrong, `out` holds another training, or the loss became NaN.
     """
     if not rows:
-        raise BadInput("there are no rows to learn from: the training folds, or what was sampled of them, are empty")
+        raise BadInput("there are no rows to train on: the training folds, or the selected questions, are empty")
     if missing := [name for name in ("trl", "datasets") if find_spec(name) is None]:
         raise BadInput(
-            f"fine-tuning needs {' and '.join(missing)}; pip install -r requirements-gpu.txt (a CPU: -dev.txt)"
+            f"fine-tuning needs {' and '.join(missing)}; pip install -r requirements-gpu.txt (on a CPU:"
+            " requirements-dev.txt)"
         )
     if tuning.log != "none" and find_spec(tuning.log) is None:
         raise BadInput(f"log {tuning.log}: the package {tuning.log} is not installed; pip install {tuning.log}")
     if tuning.smoke:
-        tuning, rows = _smoke(tuning, rows)
+        tuning, rows = _limit_to_smoke(tuning, rows)
     checkpoint = last_checkpoint(out, tuning, rows, adapter.settings if adapter else None)
     with explain_out_of_memory(
         f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
         'a smaller batch with more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens',
     ):
-        trainer, proof = _with_engine(tuning, rows, out, progress, say, adapter)
+        trainer, proof = _prepare_trainer(tuning, rows, out, progress, report, adapter)
         (out / "mask.txt").write_text(f"{proof}\n", encoding="utf-8")
-        say(str(proof))
+        report(str(proof))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if adapter is not None:
         adapter.check(trainer.model)
-    folder = _saved_weights(trainer, tuning, out)
+    folder = _save_weights(trainer, tuning, out)
     trained = make_result(trainer, folder)
     write_card(
         out,
@@ -90,34 +94,33 @@ def tune_causal(
     return trained
 
 
-def _with_engine(
+def _prepare_trainer(
     tuning: CausalTuning,
     rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     adapter: AdapterFactory | None,
 ) -> tuple[Any, MaskProof]:
-    """The trainer, ready for its first step, and the proof of its mask."""
-    unsloth = adapter is None and _with_unsloth(
-        tuning, out, say
-    )  # before transformers and trl are imported, which it changes
+    """Return the trainer before its first step, and the proof of its label mask."""
+    # Unsloth patches transformers and trl, so it has to be imported before them
+    unsloth = adapter is None and _start_unsloth(tuning, out, report)
     import transformers
 
     for library in ("trl", "transformers", "unsloth"):
         logging.getLogger(library).setLevel(logging.ERROR)
     transformers.set_seed(tuning.seed)
-    arguments = _arguments(tuning)
-    tokenizer, model = prepare_unsloth_model(tuning, say) if unsloth else prepare_model(tuning, say, adapter)
-    tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _ends(model))
-    most = min(tuning.max_tokens, find_max_length(model, tokenizer) - 1)  # the stop token is on top
+    arguments = _trainer_arguments(tuning)
+    tokenizer, model = prepare_unsloth_model(tuning, report) if unsloth else prepare_model(tuning, report, adapter)
+    tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _stop_tokens(model))
+    most = min(tuning.max_tokens, find_max_length(model, tokenizer) - 1)  # the stop token comes on top
     encoded = encode_rows(tokens, rows, most, stop)
-    if told := report_left_out([row.left_out for row in encoded], most):
-        say(told)
-    # a CPU gains by rows that lie end to end even where they are not packed: no token is padding
+    if line := describe_cut_prompts([row.left_out for row in encoded], most):
+        report(line)
+    # on a CPU, concatenating rows is faster even without packing, because no token is padding
     flat = not unsloth and (tuning.packing or choose_device() == "cpu") and attend_row_by_row(model)
-    trainer = _trainer(
-        arguments | _laid_out(tuning.packing, flat, most + 1),
+    trainer = _make_trainer(
+        arguments | _layout_arguments(tuning.packing, flat, most + 1),
         tuning.method,
         model,
         tokenizer,
@@ -127,25 +130,25 @@ def _with_engine(
     )
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(make_callback(out, progress))
-    return trainer, prove_mask(islice(trainer.get_train_dataloader(), _PROVEN_BATCHES), rows, encoded, tokens, stop)
+    return trainer, prove_mask(islice(trainer.get_train_dataloader(), _CHECKED_BATCHES), rows, encoded, tokens, stop)
 
 
-def _with_unsloth(tuning: CausalTuning, out: Path, say: Callable[[str], None]) -> bool:
-    """Whether Unsloth is the engine; it is imported then."""
-    wanted = tuning.engine == "unsloth"
-    if not wanted and not (tuning.engine == "auto" and choose_device() == "cuda" and has_unsloth()):
+def _start_unsloth(tuning: CausalTuning, out: Path, report: Callable[[str], None]) -> bool:
+    """Import Unsloth if it is the engine, and return whether it is."""
+    required = tuning.engine == "unsloth"
+    if not required and not (tuning.engine == "auto" and choose_device() == "cuda" and has_unsloth()):
         return False
     try:
         import_unsloth(out)
     except BadInput as error:
-        if wanted:
+        if required:
             raise
-        say(f"{error}: TRL trains instead")
+        report(f"{error}; training with TRL instead")
         return False
     return True
 
 
-def _trainer(
+def _make_trainer(
     arguments: Mapping[str, Any],
     method: str,
     model: Any,
@@ -154,41 +157,43 @@ def _trainer(
     checkpoints: Path,
     unsloth: bool,
 ) -> Any:
-    """TRL's SFTTrainer (Unsloth's, where that was imported) on rows that are tokenised already."""
+    """Return TRL's SFTTrainer (Unsloth's, if that was imported) for tokenized rows."""
     datasets, trl = import_module("datasets"), import_module("trl")
     datasets.disable_progress_bars()
     data = datasets.Dataset.from_dict(
         {"input_ids": [list(row.ids) for row in encoded], "labels": [row.labels for row in encoded]}
     )
     args = trl.SFTConfig(output_dir=str(checkpoints), **arguments)
-    args._n_gpu = min(args.n_gpu, 1)  # one GPU learns; TRL refuses threads over several
-    by_trl = unsloth or choose_device() == "cuda"
-    kind = trl.SFTTrainer if by_trl else make_plain_loss_trainer()
-    trainer = kind(model=model, args=args, train_dataset=data, processing_class=tokenizer)
-    # without padding there is no mask to count by
+    args._n_gpu = min(args.n_gpu, 1)  # train on one GPU; TRL refuses DataParallel's threads over several
+    use_trl_loss = unsloth or choose_device() == "cuda"
+    trainer_class = trl.SFTTrainer if use_trl_loss else make_plain_loss_trainer()
+    trainer = trainer_class(model=model, args=args, train_dataset=data, processing_class=tokenizer)
+    # without padding there is no mask by which the trainer could count tokens
     args.include_num_input_tokens_seen = "all" if trainer.data_collator.padding_free else "non_padding"
     if method != "full":
         for parameter in trainer.model.parameters():
             if parameter.requires_grad:
-                parameter.data = parameter.data.float()  # TRL takes bfloat16 for qlora, which a T4 can not learn in
+                parameter.data = parameter.data.float()  # for qlora TRL uses bfloat16, which a T4 does not support
     return trainer
 
 
-def _laid_out(packing: bool, flat: bool, longest: int) -> dict[str, Any]:
-    """How rows lie in a batch: packed into sequences of `longest` tokens, end to end, or padded."""
+def _layout_arguments(packing: bool, flat: bool, longest: int) -> dict[str, Any]:
+    """Return the arguments that put rows into a batch: packed to `longest` tokens, concatenated (`flat`) or padded."""
     if packing:
         return {"packing": True, "max_length": longest}
-    return {"padding_free": flat, "max_length": None}  # the rows are short enough already
+    return {"padding_free": flat, "max_length": None}  # None: encode_rows has cut the rows already
 
 
-def _arguments(tuning: CausalTuning) -> dict[str, Any]:
-    """The settings in the words of transformers and TRL."""
+def _trainer_arguments(tuning: CausalTuning) -> dict[str, Any]:
+    """Return the settings as arguments of transformers and TRL.
+
+    Raises:
+        BadInput: the optimizer is unknown, or needs a GPU that is not there.
+    """
     device, dtype = choose_device(), select_training_dtype(tuning)
     eight_bits = device == "cuda" and find_spec("bitsandbytes") is not None
     if device != "cuda" and ("8bit" in tuning.optimizer or "paged" in tuning.optimizer):
-        raise BadInput(
-            f'optimizer {tuning.optimizer} needs a GPU, and there is none; optimizer = "auto" is the way out'
-        )
+        raise BadInput(f'optimizer {tuning.optimizer} needs a GPU, and there is none; use optimizer = "auto"')
     optimizer = tuning.optimizer if tuning.optimizer != "auto" else "adamw_8bit" if eight_bits else "adamw_torch"
     check_optimizer(optimizer)
     return {
@@ -217,27 +222,27 @@ def _arguments(tuning: CausalTuning) -> dict[str, Any]:
     }
 
 
-def _ends(model: Any) -> list[int]:
-    """The tokens at which the model stops writing."""
-    ends = model.generation_config.eos_token_id
-    return [ends] if isinstance(ends, int) else list(ends or [])
+def _stop_tokens(model: Any) -> list[int]:
+    """Return the tokens at which the model stops generating."""
+    stops = model.generation_config.eos_token_id
+    return [stops] if isinstance(stops, int) else list(stops or [])
 
 
-def _saved_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
-    """The folder with the adapter, or the model and its tokenizer, as safetensors."""
+def _save_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
+    """Write the adapter, or the model and its tokenizer, as safetensors, and return the folder."""
     folder = out / ("model" if tuning.method == "full" else "adapter")
     if tuning.method == "full":
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
     else:
-        trainer.model.save_pretrained(folder, save_embedding_layers=False)  # "auto" would ask the hub
+        trainer.model.save_pretrained(folder, save_embedding_layers=False)  # "auto" sends a request to the hub
     return folder
 
 
-def _smoke(tuning: CausalTuning, rows: Sequence[TrainingRow]) -> tuple[CausalTuning, list[TrainingRow]]:
-    """Settings and rows cut to what takes minutes: a handful of steps on the shortest rows.
+def _limit_to_smoke(tuning: CausalTuning, rows: Sequence[TrainingRow]) -> tuple[CausalTuning, list[TrainingRow]]:
+    """Return settings and rows for a run of a few minutes: a few steps on the shortest rows.
 
-    The shortest completions come first, for they have to fit whole; a prompt may lose its middle.
+    Rows are sorted by completion first, because a completion is never cut, while a prompt may lose its middle.
     """
     shortest = sorted(rows, key=lambda row: (len(row.completion), len(str(row.prompt.content))))[:_SMOKE_ROWS]
     tokens, batch = min(tuning.max_tokens, _SMOKE_TOKENS), min(tuning.batch, 4)

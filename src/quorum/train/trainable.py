@@ -15,7 +15,7 @@ from quorum.train.validate import is_out_of_memory
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-# The linear layers of attention and of the MLP, as most families call them.
+# The names of the linear layers of attention and of the MLP in most model families.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -24,26 +24,26 @@ class AdapterFactory(Protocol):
 
     @property
     def settings(self) -> "DataclassInstance":
-        """Part of what identifies a training."""
+        """Return the settings, which are part of a training's identity."""
         ...
 
     def attach(self, model: Any, tuning: CausalTuning) -> tuple[Any, str]:
-        """Return the model with its adapter, and a line about what it trains."""
+        """Return the model with its adapter, and a line about the weights that it trains."""
         ...
 
     def check(self, model: Any) -> None:
-        """Refuse a trained model that breaks the adapter's promise; raises BadInput."""
+        """Refuse a trained model in which other weights than the adapter's have changed; raises BadInput."""
         ...
 
 
 def prepare_model(
-    tuning: CausalTuning, say: Callable[[str], None], adapter: AdapterFactory | None = None
+    tuning: CausalTuning, report: Callable[[str], None], adapter: AdapterFactory | None = None
 ) -> tuple[Any, Any]:
-    """The tokenizer and the model, through transformers and PEFT; where not all of it learns, with a new adapter.
+    """Return the tokenizer and the model through transformers and PEFT, with a new adapter unless all weights train.
 
     Raises:
-        BadInput: there is no such model, bitsandbytes is missing, no layer has the name of a target, the profile that
-            `adapt` goes by is none of this model.
+        BadInput: there is no such model, bitsandbytes is missing, no layer has the name of a target, or the adapter
+            does not match the model.
     """
     import torch
     import transformers
@@ -51,14 +51,14 @@ def prepare_model(
     device = choose_device()
     dtype = select_training_dtype(tuning)
     quantization = None
-    if tuning.method == "qlora" and make_four_bit_config(device, say):
+    if tuning.method == "qlora" and supports_four_bits(device, report):
         quantization = transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
-    stored = "float32" if tuning.method == "full" else dtype  # small steps are lost in 16 bits
+    stored = "float32" if tuning.method == "full" else dtype  # 16-bit weights round small updates away
     tokenizer, model = load_checkpoint(
         Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization
     )
@@ -67,7 +67,7 @@ def prepare_model(
     if adapter is not None:
         transformers.set_seed(tuning.seed)
         adapted, line = adapter.attach(model, tuning)
-        say(line)
+        report(line)
         return tokenizer, adapted
     import peft
 
@@ -86,15 +86,19 @@ def prepare_model(
         raise BadInput(f"targets {', '.join(targets)}: {str(error).splitlines()[0]}") from None
 
 
-def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> tuple[Any, Any]:
-    """The same through Unsloth, which must have been imported before transformers."""
+def prepare_unsloth_model(tuning: CausalTuning, report: Callable[[str], None]) -> tuple[Any, Any]:
+    """Return the tokenizer and the model through Unsloth, which must have been imported before transformers.
+
+    Raises:
+        BadInput: there is no such model, or bitsandbytes is missing.
+    """
     import torch
     import transformers
 
     unsloth = import_module("unsloth")
-    four = tuning.method == "qlora" and make_four_bit_config(choose_device(), say)
+    four = tuning.method == "qlora" and supports_four_bits(choose_device(), report)
     with translate_loading_errors(tuning.model):
-        # the base's own: Unsloth's may have another padding token, and what is asked later has none of it
+        # the base's own tokenizer, as in the backends: Unsloth's may have another padding token
         tokenizer = transformers.AutoTokenizer.from_pretrained(tuning.model, revision=tuning.revision)
         try:
             model, _ = unsloth.FastLanguageModel.from_pretrained(
@@ -107,8 +111,8 @@ def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> t
                 use_exact_model_name=True,
                 local_files_only=Path(tuning.model).is_dir(),
             )
-        except RuntimeError as error:  # so Unsloth names a model that is missing or gated
-            raise _as_loading(error) from None
+        except RuntimeError as error:  # Unsloth raises it for a model that is missing or gated
+            raise _to_loading_error(error) from None
     if tuning.method == "full":
         return tokenizer, model
     adapted = unsloth.FastLanguageModel.get_peft_model(
@@ -124,58 +128,60 @@ def prepare_unsloth_model(tuning: CausalTuning, say: Callable[[str], None]) -> t
     return tokenizer, adapted
 
 
-def _as_loading(error: RuntimeError) -> Exception:
+def _to_loading_error(error: RuntimeError) -> Exception:
     return error if is_out_of_memory(error) else OSError(str(error))
 
 
 def has_unsloth() -> bool:
-    """Whether Unsloth is installed."""
+    """Return whether Unsloth is installed."""
     return find_spec("unsloth") is not None
 
 
 def import_unsloth(out: Path) -> None:
-    """Imports Unsloth, before transformers; what it compiles goes to `out`, and it tells nobody.
+    """Import Unsloth, with its compiled code in `out` and its telemetry off; transformers must not be imported before.
 
     Raises:
-        BadInput: it isn't installed or can't be imported.
+        BadInput: it is not installed or cannot be imported.
     """
     os.environ.setdefault("UNSLOTH_DISABLE_STATISTICS", "1")
     os.environ.setdefault("UNSLOTH_COMPILE_LOCATION", str(out / "unsloth_compiled_cache"))
     try:
         import_module("unsloth")
     except (ImportError, NotImplementedError, RuntimeError) as error:
-        found = " ".join(str(error).split())[:300]
-        raise BadInput(f'engine unsloth can\'t be imported ({found}); engine = "trl" needs no Unsloth') from None
+        message = " ".join(str(error).split())[:300]
+        raise BadInput(f'engine unsloth cannot be imported ({message}); engine = "trl" needs no Unsloth') from None
 
 
 def select_training_dtype(tuning: CausalTuning) -> str:
-    """What is computed in: bfloat16 or float16 by what the GPU has (T4: float16), float32 on a CPU, or the setting's.
+    """Return the number type of computations: the setting's, or by the device if it is auto.
+
+    auto is bfloat16 or float16 on a GPU, depending on its support (T4: float16), and float32 on a CPU.
 
     Raises:
-        BadInput: the setting's is nothing that this machine learns in.
+        BadInput: this machine cannot train in the setting's type.
     """
     device = choose_device()
     fast = choose_dtype(device)
     if tuning.dtype == "float16" and device == "cpu":
-        raise BadInput("dtype float16 learns on a GPU alone, and there is none; allowed are auto, float32, bfloat16")
+        raise BadInput("dtype float16 needs a GPU, and there is none; allowed are auto, float32, bfloat16")
     if tuning.dtype == "bfloat16" and device == "cuda" and fast == "float16":
-        raise BadInput("dtype bfloat16: this GPU has none (a T4 has float16); allowed are auto, float16, float32")
+        raise BadInput("dtype bfloat16 is not supported by this GPU; allowed are auto, float16, float32")
     return fast if tuning.dtype == "auto" else tuning.dtype
 
 
 def find_lora_targets(model: Any) -> tuple[str, ...]:
-    """Those of the usual seven projections that the model has as linear layers; none where it calls them otherwise."""
+    """Return the usual seven projections that the model has as linear layers; empty if it has other names."""
     import torch
 
     names = {name.rpartition(".")[2] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
     return tuple(name for name in PROJECTIONS if name in names)
 
 
-def make_four_bit_config(device: str, say: Callable[[str], None]) -> bool:
-    """Whether bitsandbytes can hold weights in 4 bits on this device; where it can not, that is said.
+def supports_four_bits(device: str, report: Callable[[str], None]) -> bool:
+    """Return whether bitsandbytes supports 4-bit weights on this device; report it if not.
 
     Raises:
-        BadInput: it is not installed.
+        BadInput: bitsandbytes is not installed.
     """
     if find_spec("bitsandbytes") is None:
         raise BadInput(
@@ -183,5 +189,5 @@ def make_four_bit_config(device: str, say: Callable[[str], None]) -> bool:
         )
     if device in import_module("bitsandbytes").supported_torch_devices:
         return True
-    say(f"bitsandbytes has no 4-bit weights on {device}: the adapter learns on unquantised weights instead")
+    report(f"bitsandbytes has no 4-bit weights on {device}: the adapter is trained on unquantised weights instead")
     return False

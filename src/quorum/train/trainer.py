@@ -1,4 +1,4 @@
-"""The one door to a trainer: rows in, a folder out that a backend opens."""
+"""Train the model that a TOML table names: rows in, and out comes a folder that a backend opens."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 from quorum.config import from_table
 from quorum.console import Progress
 from quorum.errors import BadInput
-from quorum.train.rows.row import TrainingRow
-from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, Seq2seqTuning
-from quorum.train.trained import TrainingResult
+from quorum.train.callbacks import TrainingResult
+from quorum.train.row import TrainingRow
+from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, ExpertsTable, Seq2seqTuning
 
 
 def list_trainer_settings() -> dict[str, type]:
@@ -27,15 +27,17 @@ def train_model(
     rows: Sequence[TrainingRow],
     out: Path,
     progress: Progress,
-    say: Callable[[str], None] = lambda text: None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> TrainingResult:
-    """Trains the model that a TOML table names; the rest of the table are its trainer's settings.
+    """Train a model with the trainer that a `[trainer]` table names; a killed run resumes from its last checkpoint.
 
-    `out` takes checkpoints, the loss curve and the model; `say` is told what is worth a line meanwhile. A run that was
-    killed goes on at its last checkpoint.
+    Args:
+        table: the trainer's name and its settings.
+        out: folder for the model, its card, the loss curve and the checkpoints.
+        report: called with lines for the log.
 
     Raises:
-        BadInput: no such trainer, a setting is unknown, missing or of the wrong type, or the model can't be trained.
+        BadInput: there is no such trainer, a setting is unknown, missing or of the wrong type, or the training fails.
     """
     rest = {name: value for name, value in table.items() if name != "name"}
     where = f"trainer {table.get('name')!r}"
@@ -48,15 +50,13 @@ def train_model(
             from quorum.train.expert_adapter import ExpertAdapter
             from quorum.train.sft import tune_causal
 
-            experts = rest.pop("experts", None)
+            experts = from_table(ExpertsTable, {"experts": rest.pop("experts", "")}, where).experts
             tuning = from_table(CausalTuning, rest, where)
-            adapter = None
-            if experts is not None:
-                adapter = ExpertAdapter(from_table(ExpertAdapterSettings, experts, where, "experts."), tuning)
-            return tune_causal(tuning, rows, out, progress, say, adapter)
+            adapter = ExpertAdapter(experts, tuning) if experts else None
+            return tune_causal(tuning, rows, out, progress, report, adapter)
         case "seq2seq":
             from quorum.train.seq2seq import tune_seq2seq
 
-            return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, say)
+            return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, report)
         case _:
             raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq")

@@ -1,4 +1,4 @@
-"""What a trainer's settings may be, beyond their types: told in a line, where a library would fail in the middle."""
+"""Check a trainer's settings beyond their types, and explain errors that depend on them."""
 
 import math
 from collections.abc import Iterator
@@ -22,10 +22,10 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 
 
 def check_bounds(trainer: str, tuning: "DataclassInstance") -> None:
-    """Nothing, where each number among a trainer's settings is one that it can train with.
+    """Refuse numbers that a trainer cannot train with.
 
     Raises:
-        BadInput: others are not; all of them are named, with what is allowed.
+        BadInput: some settings are out of range; the message lists all of them with their ranges.
     """
     wrong = []
     for name, value in ((setting.name, getattr(tuning, setting.name)) for setting in fields(tuning)):
@@ -41,15 +41,15 @@ def check_bounds(trainer: str, tuning: "DataclassInstance") -> None:
 
 
 def check_optimizer(optimizer: str) -> None:
-    """Nothing, where transformers has an optimizer of that name.
+    """Refuse an optimizer that transformers does not have.
 
     Raises:
-        BadInput: it has none.
+        BadInput: there is no optimizer of that name.
     """
     from transformers.training_args import OptimizerNames
 
     if optimizer not in (known := [each.value for each in OptimizerNames]):
-        raise BadInput(f"optimizer {optimizer!r} is none of transformers'; allowed are {', '.join(known)}")
+        raise BadInput(f"optimizer {optimizer!r} is unknown; allowed are {', '.join(known)}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -60,14 +60,14 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def explain_out_of_memory(found: str, hint: str) -> Iterator[None]:
-    """Turn an out-of-memory error into one that says what to lower; other errors pass.
+    """Turn an out-of-memory error into one that says which settings to lower; other errors pass.
 
     Raises:
-        BadInput: the memory is full.
+        BadInput: memory is full.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise BadInput(f"the memory does not hold {found}; hint: {hint}") from error
+        raise BadInput(f"out of memory with {found}; hint: {hint}") from error

@@ -1,1 +1,1 @@
-"""Backends around a backend: a journal, a deadline, a cluster."""
+"""Backends around a backend: journal, deadline, isolation of failing prompts, Ray."""

@@ -1,4 +1,4 @@
-"""A budget of time: what can still be asked is asked, the rest stays unread."""
+"""Stop asking a model when its time is used up; the remaining questions stay unread."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,16 +7,16 @@ from quorum.question import Prompt, Reply
 
 
 class DeadlineBackend:
-    """A backend around a backend that stops asking when `clock` comes to `until`.
+    """A backend around a backend that stops asking when `clock` reaches `until`.
 
-    It asks in chunks: one prompt first, then as many as fit into what is left at the last chunk's rate, never more than
-    twice the largest chunk so far nor more than `most`. The clock is read before each chunk and none is begun that
-    would not fit: at an even rate nothing is late but perhaps the very first prompt, and at any rate the end is late by
-    less than one chunk. What is not asked gets an empty reply and is counted in `unasked`. A `Journal` stands around
-    it: then remembered replies cost none of the time, and what was not asked is not remembered.
+    It asks in chunks: one prompt first, then as many as fit into the remaining time at the rate of the last chunk, at
+    most twice the largest chunk so far and at most `most`. The clock is read before each chunk, and a chunk that would
+    not fit is not started: at a constant rate only the very first prompt can be late, and at any rate the last reply is
+    late by less than one chunk. A prompt that is not asked gets an empty reply and is counted in `unasked`. Put a
+    `JournalBackend` around it: stored replies then take no time, and prompts that were not asked are not stored.
 
     Args:
-        until: a time as `clock` tells it, in seconds.
+        until: a time of `clock`, in seconds.
         most: prompts in the largest chunk.
     """
 
@@ -24,13 +24,13 @@ class DeadlineBackend:
         self.inner, self.until, self.clock, self.most = inner, until, clock, most
         self.unasked = 0
         self._largest = 0  # prompts in the largest chunk so far
-        self._pace = 0.0  # seconds a prompt in the last chunk
+        self._pace = 0.0  # seconds per prompt in the last chunk
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order; empty ones from the first that no longer fits."""
+        """Return one reply for each prompt, in the same order; empty from the first that does not fit."""
         replies: list[Reply] = []
         now = self.clock()
-        while len(replies) < len(prompts) and (size := self._fitting(self.until - now)):
+        while len(replies) < len(prompts) and (size := self._chunk_size(self.until - now)):
             chunk = prompts[len(replies) : len(replies) + size]
             replies += self.inner.answer(chunk)
             before, now = now, self.clock()
@@ -39,9 +39,9 @@ class DeadlineBackend:
         self.unasked += unasked
         return replies + [Reply("")] * unasked
 
-    def _fitting(self, left: float) -> int:
-        """How many prompts the next chunk has, with `left` seconds to go; 0 where not one fits."""
-        if left <= 0:
+    def _chunk_size(self, remaining: float) -> int:
+        """Return the number of prompts in the next chunk with `remaining` seconds left; 0 if not one fits."""
+        if remaining <= 0:
             return 0
         most = min(self.most, max(1, 2 * self._largest))
-        return most if self._pace * most <= left else int(left / self._pace)
+        return most if self._pace * most <= remaining else int(remaining / self._pace)

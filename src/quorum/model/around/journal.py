@@ -1,8 +1,8 @@
-"""Replies that outlive the process: a run that was killed goes on where it stood.
+"""Keep a model's replies in a file, so that a run that was killed resumes with them.
 
-The store is SQLite in WAL mode, out of Python's own library: one file that any tool reads, proven for decades against
-torn writes; a commit is whole or not there. `synchronous=FULL` waits for the disk once a batch, milliseconds beside a
-model's seconds: neither a kill -9 (for which NORMAL would do) nor a power cut takes a committed reply.
+The file is a SQLite database in WAL mode: one file that any tool reads, with atomic commits. `synchronous=FULL` waits
+for the disk once per batch, which takes milliseconds where a model takes seconds. No committed reply is lost by kill -9
+(for which NORMAL would be enough) or by a power cut.
 """
 
 import hashlib
@@ -23,132 +23,134 @@ _REPLIES = (
     "CREATE TABLE IF NOT EXISTS replies"
     " (key BLOB PRIMARY KEY, question TEXT NOT NULL, reply TEXT NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID"
 )
-# as bytes: a letter that rotted on the disk is for the digest to find, not for a decoder to stumble over
-_FIND = "SELECT CAST(reply AS BLOB), digest FROM replies WHERE key = ?"
-_KEEP = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)"
-_LONGEST_PATH = 256  # characters; a longer text is no path
+# as bytes: a corrupt character has to fail at the digest and not in a decoder
+_SELECT_REPLY = "SELECT CAST(reply AS BLOB), digest FROM replies WHERE key = ?"
+_INSERT_REPLY = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?)"
+_LONGEST_PATH = 256  # characters; a longer text is not a path
 _LOCK_SECONDS = 60.0  # how long to wait for another process that writes to the same journal
 
 
 class JournalBackend:
-    """A backend around a backend that asks nothing again that it has a reply to, and commits replies as they come.
+    """A backend around a backend that stores replies, and asks only for replies that it does not have.
 
-    A reply is known by the SHA-256 of all that determines it: `asked_of`, the prompt's content, labels and options,
-    and how often the same content came before in this run (sampled votes ask it again and want another reply); that
-    number is the `repeat` under which the model is asked, so that a draw is the same in whatever process it is made.
-    So a changed prompt, model or setting is asked anew. `asked_of` names the model and everything that it answers by;
-    see `journal_name`. An empty reply is not kept: that is what a question that failed or was not asked looks like.
-    Where the model answers the same prompt the same way in any batch, the finished run equals an unbroken one.
+    The key of a reply is the SHA-256 of everything that determines it: `model_key`, the prompt's content, labels and
+    options, and how often the same content was asked before in this run (sampled votes ask again for another reply).
+    That number is also the `repeat` of the prompt that the model gets, so that a sample is the same in any process. A
+    changed prompt, model or setting is therefore asked anew. `model_key` describes the model and everything its answers
+    depend on (see `make_journal_key`). An empty reply is not stored, because questions that failed or were not asked
+    have one. If the model answers a prompt the same way in any batch, a resumed run equals an uninterrupted one.
 
-    At most `most` prompts are asked between two commits: what a kill can cost.
+    At most `most` prompts are asked between two commits, so a kill loses at most that many replies.
 
-    A file that is no sound database is set aside as `<name>.broken` and told in `dropped` (None otherwise); a record
-    whose digest does not fit it is asked again. Use it on a local disk: WAL does not work over a network.
+    A file that is not an intact database is moved to `<name>.broken`, and `dropped` is its new path (None otherwise). A
+    record that does not match its digest is asked again. Use a local disk: WAL does not work over a network.
 
     Raises:
-        BadInput: the file can't be written to.
+        BadInput: the file cannot be opened or written to.
     """
 
-    def __init__(self, inner: Backend, path: Path, asked_of: str, most: int = 256) -> None:
-        self.inner, self.path, self.asked_of, self.most = inner, path, asked_of, most
+    def __init__(self, inner: Backend, path: Path, model_key: str, most: int = 256) -> None:
+        self.inner, self.path, self.model_key, self.most = inner, path, model_key, most
         self.dropped: Path | None = None
-        self.remembered = 0  # replies that came from the file
+        self.reused = 0  # replies that came from the file
         self._seen: Counter[bytes] = Counter()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._store = _opened(path)
-        except sqlite3.OperationalError as error:  # not the file's content: a folder, no right to write, locked
-            raise BadInput(f"{path}: the journal can't be opened: {error}") from None
+            self._store = _open_store(path)
+        except sqlite3.OperationalError as error:  # not the file's content: a folder, no permission, locked
+            raise BadInput(f"{path}: the journal cannot be opened: {error}") from None
         except sqlite3.DatabaseError:
             self.dropped = _set_aside(path)
-            self._store = _opened(path)
+            self._store = _open_store(path)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """One reply for each prompt, in the same order: remembered, or asked and then remembered."""
-        votes = [self._counted(prompt) for prompt in prompts]
-        keys = [self._key(vote) for vote in votes]
-        replies = [self._find(key) for key in keys]
-        missing = [place for place, reply in enumerate(replies) if reply is None]
-        self.remembered += len(prompts) - len(missing)
+        """Return one reply for each prompt, in the same order: from the file, or asked for and then stored."""
+        votes = [self._count_repeat(prompt) for prompt in prompts]
+        keys = [self._reply_key(vote) for vote in votes]
+        replies = [self._read_reply(key) for key in keys]
+        missing = [index for index, reply in enumerate(replies) if reply is None]
+        self.reused += len(prompts) - len(missing)
         for start in range(0, len(missing), self.most):
-            places = missing[start : start + self.most]
+            indices = missing[start : start + self.most]
             rows = []
-            for place, reply in zip(places, self.inner.answer([votes[place] for place in places]), strict=True):
-                replies[place] = reply
+            for index, reply in zip(indices, self.inner.answer([votes[index] for index in indices]), strict=True):
+                replies[index] = reply
                 if reply.text or reply.label_logprobs is not None:
-                    rows.append(_row(keys[place], prompts[place], reply))
+                    rows.append(_make_journal_row(keys[index], prompts[index], reply))
             self._write(rows)
         return [reply for reply in replies if reply is not None]
 
     def close(self) -> None:
-        """Folds the write-ahead log into the file; a journal that was not closed is as complete, in two files."""
+        """Merge the write-ahead log into the file; a journal that was not closed is as complete, in two files."""
         self._store.close()
 
-    def _counted(self, prompt: Prompt) -> Prompt:
-        """The prompt under a `repeat` that counts how often its content came before."""
-        content = hashlib.sha256(_canonical(_content_of(prompt)).encode()).digest()
+    def _count_repeat(self, prompt: Prompt) -> Prompt:
+        """Return the prompt with a `repeat` that counts how often its content was asked before."""
+        content = hashlib.sha256(_canonical_json(_content_value(prompt)).encode()).digest()
         self._seen[content] += 1
         return replace(prompt, repeat=self._seen[content] - 1)
 
-    def _key(self, prompt: Prompt) -> bytes:
-        known = [self.asked_of, _content_of(prompt), prompt.labels, prompt.options]
-        asked = hashlib.sha256(_canonical(known).encode()).digest()
-        return hashlib.sha256(asked + str(prompt.repeat + 1).encode()).digest()
+    def _reply_key(self, prompt: Prompt) -> bytes:
+        determinants = [self.model_key, _content_value(prompt), prompt.labels, prompt.options]
+        digest = hashlib.sha256(_canonical_json(determinants).encode()).digest()
+        return hashlib.sha256(digest + str(prompt.repeat + 1).encode()).digest()
 
-    def _find(self, key: bytes) -> Reply | None:
-        row = self._store.execute(_FIND, (key,)).fetchone()
+    def _read_reply(self, key: bytes) -> Reply | None:
+        row = self._store.execute(_SELECT_REPLY, (key,)).fetchone()
         if row is None or row[1] != hashlib.sha256(key + (row[0] or b"")).digest():
             return None
-        kept = json.loads(row[0])
-        return Reply(kept["text"], kept["label_logprobs"])
+        stored = json.loads(row[0])
+        return Reply(stored["text"], stored["label_logprobs"])
 
     def _write(self, rows: Sequence[tuple[bytes, str, str, bytes]]) -> None:
         try:
             with self._store:  # one transaction
-                self._store.executemany(_KEEP, rows)
+                self._store.executemany(_INSERT_REPLY, rows)
         except sqlite3.Error as error:
-            raise BadInput(f"{self.path}: the journal can't be written: {error}") from None
+            raise BadInput(f"{self.path}: the journal cannot be written: {error}") from None
 
 
-def _content_of(prompt: Prompt) -> Any:
+def _content_value(prompt: Prompt) -> Any:
     return prompt.content if isinstance(prompt.content, str) else [asdict(turn) for turn in prompt.content]
 
 
-def _row(key: bytes, prompt: Prompt, reply: Reply) -> tuple[bytes, str, str, bytes]:
+def _make_journal_row(key: bytes, prompt: Prompt, reply: Reply) -> tuple[bytes, str, str, bytes]:
     logprobs = None if reply.label_logprobs is None else dict(reply.label_logprobs)
     text = json.dumps({"text": reply.text, "label_logprobs": logprobs})
-    question = prompt.question_id.encode(errors="replace").decode()  # for the eye of a reader
+    question = prompt.question_id.encode(errors="replace").decode()  # only for people who read the database
     return key, question, text, hashlib.sha256(key + text.encode()).digest()
 
 
-def journal_name(table: Mapping[str, Any], *files: Path) -> str:
-    """What determines a backend's replies besides the prompt, as one text: its TOML table, and the SHA-256 of every
-    local file that the table or one inside it names (a model, an adapter trained again under the same name) and of
-    `files` besides."""
-    texts = [text for text in _texts_in(table) if 0 < len(text) < _LONGEST_PATH]
-    paths = [*(Path(text) for text in texts if Path(text).name), *files]  # "." and "/" are words here, no models
+def make_journal_key(table: Mapping[str, Any], *files: Path) -> str:
+    """Return a text that describes everything a backend's replies depend on besides the prompt.
+
+    It holds the backend's TOML table, and the SHA-256 of every local file that the table or a table inside it names (a
+    model, or an adapter that may be trained again under the same name) and of `files`.
+    """
+    texts = [text for text in _list_texts(table) if 0 < len(text) < _LONGEST_PATH]
+    paths = [*(Path(text) for text in texts if Path(text).name), *files]  # "." and "/" are values here, not models
     inside = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*"))]
-    return _canonical([dict(table), {str(file): fingerprint(file) for file in inside if file.is_file()}])
+    return _canonical_json([dict(table), {str(file): fingerprint(file) for file in inside if file.is_file()}])
 
 
-def _texts_in(table: Mapping[str, Any]) -> Iterator[str]:
-    """Every text of a table and of those inside it; `name` says which backend it is and no file."""
+def _list_texts(table: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every text in a table and in the tables inside it, except under `name`, which is no file."""
     for name, value in table.items():
         if isinstance(value, Mapping):
-            yield from _texts_in(value)
+            yield from _list_texts(value)
         elif isinstance(value, str) and name != "name":
             yield value
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The database at `path`, whose pages and trees have been looked through."""
+def _open_store(path: Path) -> sqlite3.Connection:
+    """Open the database at `path`, check its pages, and create its table if it is missing."""
     store = sqlite3.connect(path, timeout=_LOCK_SECONDS)
     try:
         store.execute("PRAGMA journal_mode=WAL")
         store.execute("PRAGMA synchronous=FULL")
-        found = store.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
+        problem = store.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if problem != "ok":
+            raise sqlite3.DatabaseError(problem)
         store.execute(_REPLIES)
         store.execute("SELECT key, question, reply, digest FROM replies LIMIT 1")
     except sqlite3.Error:
@@ -158,7 +160,7 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _set_aside(path: Path) -> Path:
-    """Moves a broken database out of the way; its write-ahead log is worth nothing without it."""
+    """Move a broken database to `<name>.broken`, and delete its write-ahead log, which is useless without it."""
     broken = path.with_name(f"{path.name}.broken")
     path.replace(broken)
     for tail in ("-wal", "-shm"):
@@ -166,6 +168,6 @@ def _set_aside(path: Path) -> Path:
     return broken
 
 
-def _canonical(value: Any) -> str:
-    """One text for one value: keys in order, nothing between; numbers that JSON lacks are refused."""
+def _canonical_json(value: Any) -> str:
+    """Return equal values as equal texts: keys sorted, no white space."""
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"), default=str)

@@ -1,1 +1,1 @@
-"""Super experts of a mixture: profiled, pruned, trained alone."""
+"""Find the experts in a mixture model and record their activations."""

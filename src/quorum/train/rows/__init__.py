@@ -1,1 +1,1 @@
-"""What is learnt from: questions as rows of what is asked and what is to be answered."""
+"""Parts of building and encoding training rows."""

@@ -1,4 +1,4 @@
-"""A budget shared out among subjects."""
+"""Allocate a budget of questions among subjects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,23 +8,27 @@ from quorum.errors import BadInput
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many questions of a subject are drawn because it is weak, and how many so that it is not forgotten."""
+    """How many questions of a subject are drawn because it is weak, and how many to cover all subjects."""
 
     weakness: int
     spread: int
 
 
-def share_out(
+def allocate_quotas(
     budget: int, size: Mapping[str, int], weak: Mapping[str, int], weak_share: float, least: int
 ) -> dict[str, Quota]:
-    """The quota of each subject; they sum to `budget`, or to all there is where that is less.
+    """Return the quota of each subject; quotas sum to `budget`, or to the number of questions if that is less.
 
-    `size` is what each subject has, `weak` the wrong answers of each weak one: in that proportion these share
-    `weak_share` of the budget. The rest goes evenly to all, and so does what the weak can not take. A subject gets at
-    least `least`, or all it has, before the weak get anything.
+    Weak subjects share `weak_share` of the budget in proportion to their wrong answers. The rest of the budget, and
+    what the weak subjects cannot use, is spread evenly over all subjects. Every subject first gets `least` questions
+    (or all it has).
+
+    Args:
+        size: number of questions of each subject.
+        weak: number of wrong answers of each weak subject.
 
     Raises:
-        BadInput: the budget is too small for the least of every subject.
+        BadInput: the budget is too small for `least` questions of every subject.
     """
     budget = min(budget, sum(size.values()))
     floor = sum(min(least, count) for count in size.values())
@@ -44,22 +48,22 @@ def share_out(
 
 
 def apportion(total: int, weights: Mapping[str, int], most: Mapping[str, int]) -> dict[str, int]:
-    """`total` in proportion to the weights, by largest remainders (a tie goes to the first), none above its most.
+    """Split `total` in proportion to the weights by largest remainders (ties go to the first), none above its `most`.
 
-    What one can not take goes to the others; where none can, less than `total` is given.
+    A share above its `most` is split among the others; if all are at their `most`, the shares sum to less than `total`.
     """
-    given = dict.fromkeys(weights, 0)
+    shares = dict.fromkeys(weights, 0)
     names = [name for name, weight in weights.items() if weight > 0]
     while full := [name for name in names if total * weights[name] >= most[name] * _sum_over(weights, names)]:
-        given |= {name: most[name] for name in full}
+        shares |= {name: most[name] for name in full}
         total -= _sum_over(most, full)
         names = [name for name in names if name not in full]
     weight = _sum_over(weights, names)
-    given |= {name: total * weights[name] // weight for name in names}
+    shares |= {name: total * weights[name] // weight for name in names}
     by_remainder = sorted(names, key=lambda name: -(total * weights[name] % weight))
-    for name in by_remainder[: total - _sum_over(given, names)]:
-        given[name] += 1
-    return given
+    for name in by_remainder[: total - _sum_over(shares, names)]:
+        shares[name] += 1
+    return shares
 
 
 def _sum_over(numbers: Mapping[str, int], names: Sequence[str]) -> int:

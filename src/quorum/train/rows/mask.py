@@ -1,4 +1,4 @@
-"""The proof, before a model learns anything, that it will learn the answers and nothing else."""
+"""Prove before the first step that the loss counts the answers and nothing else."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,26 +7,27 @@ from typing import Any
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
+from quorum.train.row import TrainingRow
 from quorum.train.rows.encode import EncodedRow
-from quorum.train.rows.row import TrainingRow
 
-_SHOWN_TOKENS = 24  # of the prompt's end, in what is shown
+_SAMPLE_TOKENS = 24  # tokens of the prompt's end in the sample
 
 
 @dataclass(frozen=True, slots=True)
 class MaskProof:
-    """What was looked at: all rows and their tokens, so many sequences of real batches, and one row to read."""
+    """Counts of the rows and tokens that were checked, and one row as a sample."""
 
     rows: int
-    sequences: int
-    read: int
-    learnt: int
-    shown: str
+    sequences: int  # rows found in the trainer's batches
+    read: int  # tokens without a label
+    learned: int  # tokens with a label
+    sample: str
 
     def __str__(self) -> str:
         return (
-            f"label mask proven on all {self.rows} rows, and on {self.sequences} as they are batched: {self.learnt}"
-            f" tokens are learnt, {self.read} only read; what is learnt stands in [[ ]]:\n{self.shown}"
+            f"label mask checked on all {self.rows} rows, and on {self.sequences} in the trainer's batches:"
+            f" {self.learned} tokens are learned, {self.read} only read; a sample, learned tokens in [[ ]]:\n"
+            f"{self.sample}"
         )
 
 
@@ -37,91 +38,94 @@ def prove_mask(
     tokens: PromptTokenizer,
     stop: int,
 ) -> MaskProof:
-    """Looks at each encoded row: its labels are its completion and the stop token; then at batches as the trainer
-    collates them: every sequence is such a row, with these labels, no more and no less.
+    """Check that the labels of every row are its completion and the stop token, and nothing else.
 
-    `batches` have input_ids and labels, padded (attention_mask) or several rows in one sequence (position_ids).
+    The encoded rows are checked first, then batches as the trainer collates them: each sequence has to be one of the
+    rows, with its labels.
+
+    Args:
+        batches: input_ids and labels, padded (attention_mask) or with several rows in a sequence (position_ids).
 
     Raises:
-        BadInput: something else would be learnt; with the row, and what was found.
+        BadInput: other tokens would be learned.
     """
     for row, each in zip(rows, encoded, strict=True):
-        _prove_row(row, each, each.labels, tokens, stop)
-    rows_of = {each.ids: number for number, each in enumerate(encoded)}
-    sequences, shown = 0, ""
-    for ids, labels in _sequences(batches):
-        number = rows_of.get(ids)
+        _check_row(row, each, each.labels, tokens, stop)
+    row_of_ids = {each.ids: number for number, each in enumerate(encoded)}
+    sequences, sample = 0, ""
+    for ids, labels in _split_sequences(batches):
+        number = row_of_ids.get(ids)
         if number is None:
-            raise BadInput(_stranger(ids, rows, encoded, tokens))
-        _prove_row(rows[number], encoded[number], labels, tokens, stop)
+            raise BadInput(_describe_unknown_sequence(ids, rows, encoded, tokens))
+        _check_row(rows[number], encoded[number], labels, tokens, stop)
         sequences += 1
-        shown = shown or _shown_row(rows[number], ids, labels, tokens)
+        sample = sample or _format_sample(rows[number], ids, labels, tokens)
     if not sequences:
         raise BadInput("the trainer makes no batch of these rows: there is nothing to learn")
     read = sum(each.first for each in encoded)
-    return MaskProof(len(rows), sequences, read, sum(len(each.ids) for each in encoded) - read, shown)
+    return MaskProof(len(rows), sequences, read, sum(len(each.ids) for each in encoded) - read, sample)
 
 
-def _prove_row(
+def _check_row(
     row: TrainingRow, encoded: EncodedRow, labels: Sequence[int], tokens: PromptTokenizer, stop: int
 ) -> None:
     where = f"label mask, row {row.prompt.question_id}"
-    learnt = [place for place, label in enumerate(labels) if label != -100]
-    if not learnt:
-        raise BadInput(f"{where}: none of its {len(labels)} tokens is learnt (every label is -100)")
+    labelled = [index for index, label in enumerate(labels) if label != -100]
+    if not labelled:
+        raise BadInput(f"{where}: none of its {len(labels)} tokens has a label (every label is -100)")
     if labels[-1] != stop:
-        last = "none" if labels[-1] == -100 else repr(_spelt(tokens, [labels[-1]]))
+        last = "none" if labels[-1] == -100 else repr(_decode(tokens, [labels[-1]]))
         raise BadInput(
-            f"{where}: the stop token {_spelt(tokens, [stop])!r} is not learnt (the last label is {last}), so the model"
+            f"{where}: the stop token {_decode(tokens, [stop])!r} has no label (the last label is {last}), so the model"
             " would never stop"
         )
-    written = _spelt(tokens, [labels[place] for place in learnt[:-1]])
+    completion = _decode(tokens, [labels[index] for index in labelled[:-1]])
     if labels != encoded.labels:
-        expected = _spelt(tokens, encoded.ids[encoded.first : -1])
-        raise BadInput(f"{where}: the labels say {written!r}, where {expected!r} is to be learnt")
-    # a last piece of the prompt may stand before it, where the tokenizer merges over the seam
-    if not "".join(written.split()).endswith("".join(tokens.escape_special_tokens(row.completion).split())):
-        raise BadInput(f"{where}: the labels say {written!r}, where the completion is {row.completion!r}")
+        expected = _decode(tokens, encoded.ids[encoded.first : -1])
+        raise BadInput(f"{where}: the labels are {completion!r}, expected {expected!r}")
+    # the last piece of the prompt may precede the completion, because the tokenizer may merge the two
+    if not "".join(completion.split()).endswith("".join(tokens.escape_special_tokens(row.completion).split())):
+        raise BadInput(f"{where}: the labels are {completion!r}, but the completion is {row.completion!r}")
 
 
-def _sequences(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-    """The ids and labels of each row in the batches, padding left out."""
+def _split_sequences(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+    """Yield the ids and labels of each row in the batches, without padding."""
     for batch in batches:
         for line, (ids, labels) in enumerate(zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True)):
             if "attention_mask" in batch:
-                real = [place for place, seen in enumerate(batch["attention_mask"][line].tolist()) if seen]
-                yield tuple(ids[place] for place in real), [labels[place] for place in real]
+                real = [index for index, is_real in enumerate(batch["attention_mask"][line].tolist()) if is_real]
+                yield tuple(ids[index] for index in real), [labels[index] for index in real]
                 continue
             positions = batch["position_ids"][line].tolist()
-            starts = [place for place, position in enumerate(positions) if position == 0]
+            starts = [index for index, position in enumerate(positions) if position == 0]
             for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
                 yield tuple(ids[start:end]), labels[start:end]
 
 
-def _stranger(
+def _describe_unknown_sequence(
     ids: tuple[int, ...], rows: Sequence[TrainingRow], encoded: Sequence[EncodedRow], tokens: PromptTokenizer
 ) -> str:
-    """What is wrong with a sequence that is none of the rows, told by the row that it is most like."""
+    """Return how a sequence that is none of the rows differs from the most similar row."""
     common, number = max((count_shared_tokens(ids, each.ids), number) for number, each in enumerate(encoded))
     expected = encoded[number].ids
     where = f"label mask, row {rows[number].prompt.question_id}"
     if common == len(ids):
-        left = _spelt(tokens, expected[common:])
-        return f"{where}: the trainer cut it to {len(ids)} of {len(expected)} tokens; {left!r} was left out"
-    found, wanted = _spelt(tokens, ids[common:][:8]), _spelt(tokens, expected[common:][:8])
+        rest = _decode(tokens, expected[common:])
+        return f"{where}: the trainer truncated it to {len(ids)} of {len(expected)} tokens; {rest!r} was left out"
+    found, correct = _decode(tokens, ids[common:][:8]), _decode(tokens, expected[common:][:8])
     return (
-        f"{where}: the trainer's tokens are not those that are asked later: from token {common} on they say {found!r},"
-        f" where {wanted!r} is expected"
+        f"{where}: the trainer's tokens differ from those of a backend: from token {common} on they are {found!r},"
+        f" expected {correct!r}"
     )
 
 
-def _shown_row(row: TrainingRow, ids: tuple[int, ...], labels: Sequence[int], tokens: PromptTokenizer) -> str:
-    first = next(place for place, label in enumerate(labels) if label != -100)
-    begin = max(0, first - _SHOWN_TOKENS)
-    before, learnt = _spelt(tokens, ids[begin:first]), "|".join(_spelt(tokens, [id]) for id in ids[first:])
-    return f"{row.prompt.question_id}: {'… ' if begin else ''}{before}[[{learnt}]]"
+def _format_sample(row: TrainingRow, ids: tuple[int, ...], labels: Sequence[int], tokens: PromptTokenizer) -> str:
+    first = next(index for index, label in enumerate(labels) if label != -100)
+    begin = max(0, first - _SAMPLE_TOKENS)
+    before, learned = _decode(tokens, ids[begin:first]), "|".join(_decode(tokens, [id]) for id in ids[first:])
+    return f"{row.prompt.question_id}: {'… ' if begin else ''}{before}[[{learned}]]"
 
 
-def _spelt(tokens: PromptTokenizer, ids: Sequence[int]) -> str:
+def _decode(tokens: PromptTokenizer, ids: Sequence[int]) -> str:
     text: str = tokens.tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
     return text

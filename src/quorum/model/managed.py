@@ -1,4 +1,4 @@
-"""Run a model within a run's limits: count prompts, stop in time, keep replies, survive prompts that fail."""
+"""Run a model within a run's limits: count prompts, stop in time, store replies, survive prompts that fail."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,23 +7,23 @@ from typing import Any
 from quorum.console import print_status
 from quorum.model.around.deadline import DeadlineBackend
 from quorum.model.around.isolate import IsolatingBackend
-from quorum.model.around.journal import JournalBackend, journal_name
+from quorum.model.around.journal import JournalBackend, make_journal_key
 from quorum.model.backend import Backend, open_backend
 from quorum.question import Prompt, Question, Reply
 
 
 class ManagedBackend:
-    """A backend around a backend that counts prompts, skips those that fail, and, where set, stops in time and keeps
+    """A backend around a backend that counts prompts and skips those that fail; on request it stops in time and keeps
     replies in a journal.
 
-    The journal is outermost: a reply that it knows costs no time, and a failure is not kept. Isolation is around the
-    deadline: a batch that is asked again in parts has no more time than the rest.
+    The journal is outermost: a stored reply takes no time, and a failure is not stored. Isolation is around the
+    deadline: a batch that is asked again in parts gets no extra time.
 
     Args:
-        table: the `[backend]` table; with it and `files`, those that it answers from, a journal knows its replies.
-        until: when no more is asked, in seconds of `clock`; None: never.
+        table: the `[backend]` table; with `files`, the files that the backend answers from, it makes the journal's key.
+        until: the time to stop asking, in seconds of `clock`; None: never.
         most: prompts between two checks of the clock, and between two commits of the journal.
-        report: takes a line for the log when prompts fail.
+        report: called with a line for the log when prompts fail.
     """
 
     def __init__(
@@ -43,38 +43,38 @@ class ManagedBackend:
         self._deadline = None if until is None else DeadlineBackend(inner, until, clock, most)
         self._isolated = IsolatingBackend(self._deadline or inner, report)
         self._journal = (
-            None if journal is None else JournalBackend(self._isolated, journal, journal_name(table, *files), most)
+            None if journal is None else JournalBackend(self._isolated, journal, make_journal_key(table, *files), most)
         )
         self._outermost: Backend = self._journal or self._isolated
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
-        """Return one reply for each prompt, in the same order; empty where it was not asked or asking failed."""
+        """Return one reply for each prompt, in the same order; empty if it was not asked or asking failed."""
         self._prompts += len(prompts)
         return self._outermost.answer(prompts)
 
     @property
     def unasked(self) -> int:
-        """How many prompts were not asked because of the deadline."""
+        """Return the number of prompts that were not asked because of the deadline."""
         return self._deadline.unasked if self._deadline else 0
 
     @property
     def failed(self) -> int:
-        """How many prompts failed; they are among the `calls`."""
+        """Return the number of prompts that failed; `calls` includes them."""
         return self._isolated.failed
 
     @property
     def shortened(self) -> int:
-        """How many prompts lost their middle, where the model counts them."""
+        """Return the number of prompts that lost their middle, if the model counts them."""
         return getattr(self._inner, "shortened", 0)
 
     @property
     def calls(self) -> int:
-        """How many prompts were asked, those answered from the journal included."""
+        """Return the number of prompts that were answered or failed, those answered from the journal included."""
         return self._prompts - self.unasked
 
     @property
     def dropped(self) -> Path | None:
-        """Where a broken journal was moved, if there was one."""
+        """Return the path to which a broken journal was moved, if there was one."""
         return self._journal.dropped if self._journal else None
 
 
@@ -91,3 +91,18 @@ def open_managed(
     return {
         part: ManagedBackend(open_backend(table, solved), table, **limits) for part, table in tables.items() if table
     }
+
+
+def open_journaled(
+    table: Mapping[str, Any], solved: Sequence[Question], journal: Path, *, files: Sequence[Path], part: str
+) -> Backend:
+    """Open the backend of a table and keep its replies in a journal.
+
+    Args:
+        files: the files that the backend answers from.
+        part: tells apart backends of one table that answer from different parts of `files`.
+
+    Raises:
+        BadInput: the backend or one of its settings is unknown, or the backend or the journal cannot be opened.
+    """
+    return JournalBackend(open_backend(table, solved), journal, f"{make_journal_key(table, *files)} {part}")
