@@ -82,7 +82,7 @@ def plot(runs: "list[LabelHabits]", path: Path) -> None:
     from quorum.disk import replace_file
     from quorum.errors import BadInput
     from quorum.evaluation.report.charts import draw_reliability_chart
-    from quorum.evaluation.report.facts import Reliability
+    from quorum.evaluation.report_facts import Reliability
 
     sure = [Reliability(one.run, one.read, one.bins, one.error) for one in runs if one.error is not None]
     if not sure:
@@ -98,7 +98,7 @@ def show(habits: "LabelHabits", torn: float | None) -> None:
     print(f"{habits.run}: {habits.read} of {habits.n} read, {habits.accuracy:.4f} of them right{sure}{order}\n")
     print("| letter | questions | right | said |\n|---|---|---|---|")
     for one in habits.letters:
-        print(f"| {one.letter} | {one.count} | {one.right:.3f} | {one.said:.3f} |")
+        print(f"| {one.letter} | {one.count} | {one.right:.3f} | {one.answered:.3f} |")
     print()
 
 

@@ -42,8 +42,8 @@ def show_boards(boards: "list[Board]") -> None:
         console.print(f"{len(boards)} boards: scores on different questions, or of different metrics, do not compare\n")
     for board in boards:
         show_board(board, console)
-    console.print("score: held-out   unread: held-out + test   look: of this held-out set")
-    console.print("≈ not told from the best: within 1.96 standard errors, as if unpaired")
+    console.print("score: held-out   unread: held-out + test   eval.: evaluations of this held-out set")
+    console.print("≈ within error of the best: 1.96 standard errors, as if unpaired")
 
 
 def show_board(board: "Board", console: "Console") -> None:
@@ -55,7 +55,9 @@ def show_board(board: "Board", console: "Console") -> None:
     entries = [standing.entry for standing in board.standings]
     sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
     table = Table(
-        title=Text(f"{board.metric} · n {sizes} · data {board.data[:8]} · split {board.split[:8]} · {looked(board)}"),
+        title=Text(
+            f"{board.metric} · n {sizes} · data {board.data[:8]} · split {board.split[:8]} · {evaluations(board)}"
+        ),
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
@@ -64,7 +66,7 @@ def show_board(board: "Board", console: "Console") -> None:
     public = any(entry.public is not None for entry in entries)
     table.add_column("#", no_wrap=True)
     table.add_column("run", overflow="fold")
-    for heading in ("score ± error", "95 %", "unread", *(["public"] if public else []), "look", "when", "commit"):
+    for heading in ("score ± error", "95 %", "unread", *(["public"] if public else []), "eval.", "when", "commit"):
         table.add_column(heading, justify="right", no_wrap=True)
     for standing in board.standings:
         table.add_row(*map(Text, cells(standing, public)))
@@ -72,9 +74,9 @@ def show_board(board: "Board", console: "Console") -> None:
     console.print()
 
 
-def looked(board: "Board") -> str:
-    looks = max(standing.look for standing in board.standings)
-    return "looked at once" if looks == 1 else f"looked at {looks} times"
+def evaluations(board: "Board") -> str:
+    count = max(standing.evaluations for standing in board.standings)
+    return "evaluated once" if count == 1 else f"evaluated {count} times"
 
 
 def cells(standing: "BoardRow", public: bool) -> list[str]:
@@ -89,7 +91,7 @@ def cells(standing: "BoardRow", public: bool) -> list[str]:
         "?" if score.low is None else f"{score.low:.3f}–{score.high:.3f}",
         f"{score.unread}+{entry.unread_test}",
         *([seen] if public else []),
-        str(standing.look),
+        str(standing.evaluations),
         entry.when[5:10],
         entry.commit[:7],
     ]

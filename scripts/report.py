@@ -10,7 +10,7 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     from quorum.competition.folder import Competition
     from quorum.evaluation.ledger import Board, Entry
-    from quorum.evaluation.report.facts import RunAnswers
+    from quorum.evaluation.report_facts import RunAnswers
     from quorum.evaluation.shakeup import Parts
     from quorum.question import Question
 
@@ -30,8 +30,8 @@ def main() -> int:
 
     from quorum.competition.folder import find_competition
     from quorum.disk import replace_file
-    from quorum.evaluation.report.facts import collect_facts
-    from quorum.evaluation.report.page import render_page
+    from quorum.evaluation.report_facts import collect_facts
+    from quorum.evaluation.report_page import render_page
 
     competition = find_competition(given.folder)
     boards = boards_of(competition, given.submissions / "ledger.jsonl")
@@ -95,7 +95,7 @@ def answers_at_hand(competition: "Competition", board: "Board", questions: "list
 
 def answers_of(entry: "Entry", folder: Path, questions: "list[Question]") -> "RunAnswers | None":
     from quorum.evaluation.metrics import score_answers
-    from quorum.evaluation.report.facts import RunAnswers
+    from quorum.evaluation.report_facts import RunAnswers
     from quorum.files.answers import ballots_from_answers, read_answers
     from quorum.files.solution import make_solution, read_ballots
 

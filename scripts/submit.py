@@ -348,13 +348,13 @@ def difference(ground: Ground, run: Run, other: Run) -> str:
 
 def pair_told(pair: "PairedDifference") -> str:
     """A paired difference in words; McNemar's exact p stands beside a test that heeds groups."""
-    from quorum.evaluation.compare import exact_mcnemar
+    from quorum.evaluation.compare import compute_mcnemar_p
 
     told = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
     if pair.only_first is None or pair.only_second is None:
         return told
     if pair.test != "exact McNemar":
-        told += f", exact McNemar p = {exact_mcnemar(pair.only_first, pair.only_second):.1g}"
+        told += f", exact McNemar p = {compute_mcnemar_p(pair.only_first, pair.only_second):.1g}"
     return f"{told}, only one right {pair.only_first} : {pair.only_second}"
 
 

@@ -45,7 +45,7 @@ def main() -> int:
     out = Path("runs") / ground.competition.name / f"{args.member.stem}-sweep"
     sweep = swept(ground, candidates, args, out)
     entry = record(ground, answered_test(ground, sweep, args.member, out), args.submissions)
-    legal = kept(ground, [replace(entry, looks=len(candidates))], args.submissions)
+    legal = kept(ground, [replace(entry, evaluations=len(candidates))], args.submissions)
     if args.json:
         print_json(asdict(sweep))
     else:
@@ -111,7 +111,7 @@ def swept(ground: "Ground", candidates: "Sequence[Candidate]", args: argparse.Na
 
     from quorum.competition.sweep import nested_accuracy, pick_trial, reaches_floor, write_checkpoint_scores
     from quorum.evaluation.compare import compare_runs
-    from quorum.evaluation.metrics import question_value
+    from quorum.evaluation.metrics import score_question
     from quorum.files.solution import make_solution
 
     trials, ballots = [], []
@@ -123,7 +123,7 @@ def swept(ground: "Ground", candidates: "Sequence[Candidate]", args: argparse.Na
         write_checkpoint_scores((args.trained or out) / "checkpoint_scores.csv", trials)
     place, solution = pick_trial(trials, args.floor), make_solution(ground.held_out)
     allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches_floor(trial, args.floor)]
-    right = np.array([[question_value(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
+    right = np.array([[score_question(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
     cluster = dict(ground.split.frame.select("id", "cluster").iter_rows())
     expected = nested_accuracy(right, [cluster[row.id] for row in solution])
     if place == 0:

@@ -1,4 +1,4 @@
-"""What the report says about runs, as numbers."""
+"""Collect the numbers that the report shows about runs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,15 @@ from quorum.judge.calibrate import Bin, expected_calibration_error, reliability_
 from quorum.judge.letter_prior import count_letter_shares
 from quorum.question import Question
 
-MOST_RUNS = 20  # that are looked at question by question, the best
+MAX_RUNS = 20  # the best runs, which are analysed question by question
 
 
 @dataclass(frozen=True, slots=True)
 class RunAnswers:
     """One run's answers to the held-out questions, by question id.
 
-    `sent` are its submission's, gaps filled by the prior: what is scored. `ballots` are its own; empty is unread.
+    `sent` are the answers of its submission, where unread ones were filled with the prior: these are scored. `ballots`
+    are its own answers; an empty ballot is unread.
     """
 
     entry: Entry
@@ -35,8 +36,8 @@ class RunAnswers:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredParts:
-    """One submission's scores on other questions than the held-out ones, and how far luck alone would take them."""
+class ShakeupRow:
+    """One submission's held-out, public and private score, and the shake-up to expect by chance alone."""
 
     run: str
     held_out: Score
@@ -47,7 +48,7 @@ class ScoredParts:
 
 @dataclass(frozen=True, slots=True)
 class SubjectRow:
-    """The runs' scores on one subject, in the order of the runs."""
+    """The scores of all runs on one subject, in the order of the runs."""
 
     subject: str
     n: int
@@ -56,7 +57,7 @@ class SubjectRow:
 
 @dataclass(frozen=True, slots=True)
 class LetterShare:
-    """How often a letter is the answer, and how often each run says it, as shares; the runs in their order."""
+    """The share of questions whose answer is this letter, and the share for which each run answers it."""
 
     letter: str
     gold: float
@@ -65,7 +66,7 @@ class LetterShare:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often two members give the same answer, as a share of the `n` questions that both read."""
+    """The share of the `n` questions that two members both read for which they give the same answer."""
 
     one: str
     other: str
@@ -75,16 +76,19 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class VoteGain:
-    """What a vote gained: it minus each member; `reach` is the share of questions that some member has right."""
+    """The gain of a vote: its difference from each member.
+
+    `oracle` is the share of questions that at least one member has right: no vote over them can reach more.
+    """
 
     vote: str
     pairs: tuple[PairedDifference, ...]
-    reach: float
+    oracle: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How sure a run is, and how often it is right where it is so sure; `error` is the expected calibration error."""
+    """A run's reliability diagram, over the `n` questions it read; `error` is the expected calibration error."""
 
     run: str
     n: int
@@ -94,10 +98,14 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True)
 class QuestionAnswers:
-    """A held-out question and what the runs said, in their order: the label sent, or "" for none.
+    """A held-out question and the answers of the runs, in their order.
 
-    `read` tells a run's own answer from one filled by the prior. `hits` runs are right among those that read anything
-    at all, and `rival` is the wrong label that most of them give.
+    Attributes:
+        sent: the label that each run sent; "" for none.
+        read: whether it is the run's own answer (False: filled with the prior).
+        hits: number of runs whose own answer is right.
+        rival: the most frequent wrong label among own answers; "" for none.
+        rival_votes: number of runs that answered it.
     """
 
     question: Question
@@ -108,33 +116,43 @@ class QuestionAnswers:
     rival_votes: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that the page shows of one board; `runs` are those whose answers are at hand, best first.
+    """The numbers that the report shows about one board.
 
-    `compared` has the best of them minus each other, `agreements` begin with the pair that agrees most, `asked` runs
-    read anything at all, and questions stand hardest first.
+    Attributes:
+        others: the other boards of the ledger.
+        parts: the sizes of the public and the private part of the test; None: not known.
+        shakeup: one row for each submission of the board.
+        runs: the runs whose answers are available, best first.
+        comparison: the best of them minus each other; None for fewer than two.
+        subjects: largest subject first.
+        agreements: pairs of members, those that agree most first.
+        gains: one for each vote.
+        reliabilities: one for each run that gives probabilities.
+        answering: number of runs that read at least one question.
+        questions: hardest first.
     """
 
     competition: str
     board: Board
     others: tuple[Board, ...]
     parts: Parts | None
-    shaken: tuple[ScoredParts, ...]
+    shakeup: tuple[ShakeupRow, ...]
     runs: tuple[str, ...]
-    compared: Comparison | None
+    comparison: Comparison | None
     subjects: tuple[SubjectRow, ...]
     letters: tuple[LetterShare, ...]
     agreements: tuple[Agreement, ...]
     gains: tuple[VoteGain, ...]
     reliabilities: tuple[Reliability, ...]
-    asked: int
+    answering: int
     questions: tuple[QuestionAnswers, ...]
 
     @property
-    def looks(self) -> int:
-        """How many different submissions the held-out set was asked about."""
-        return max(standing.look for standing in self.board.standings)
+    def evaluations(self) -> int:
+        """The number of submissions that were evaluated on the held-out questions."""
+        return max(row.evaluations for row in self.board.standings)
 
 
 def collect_facts(
@@ -144,43 +162,54 @@ def collect_facts(
     answers: Sequence[RunAnswers],
     parts: Parts | None,
 ) -> Facts:
-    """The facts of the first of `boards`: `questions` are its held-out ones, with their answers.
+    """Return the facts of the first board.
 
-    Of more than 20 runs the best are looked at question by question.
+    Only the 20 best runs are analysed question by question.
+
+    Args:
+        competition: name of the competition.
+        boards: the boards of the ledger.
+        questions: the board's held-out questions with their answers; empty if they are not available.
+        answers: the answers of runs to these questions.
+        parts: the sizes of the public and the private part of the test; None: not known.
 
     Raises:
-        BadInput: a question without an answer, a run that lacks a question.
+        BadInput: a question has no answer, or a run lacks a question.
     """
     board, *others = boards
-    order = [standing.entry for standing in board.standings]
-    runs = sorted(answers, key=lambda run: order.index(run.entry))[:MOST_RUNS] if questions else []
+    order = [row.entry for row in board.standings]
+    runs = sorted(answers, key=lambda run: order.index(run.entry))[:MAX_RUNS] if questions else []
     members = [run for run in runs if not run.entry.members and any(run.ballots.values())]
     sent = {run.name: run.sent for run in runs}
+    gains = [_measure_vote_gain(run, members, questions, board.metric) for run in runs]
+    reliabilities = [_measure_reliability(run, questions) for run in runs]
     return Facts(
-        competition,
-        board,
-        tuple(others),
-        parts,
-        tuple(_shaken(standing.entry, parts) for standing in board.standings),
-        tuple(sent),
-        compare_runs(sent, make_solution(questions), board.metric) if len(runs) > 1 else None,
-        _subject_rows(runs, questions, board.metric),
-        _letter_rows(runs, questions),
-        _agreements(members),
-        tuple(gain for run in runs if (gain := _vote_gain(run, members, questions, board.metric))),
-        tuple(one for run in runs if (one := _reliability(run, questions))),
-        sum(any(run.ballots.values()) for run in runs),
-        tuple(sorted((_answered(runs, question) for question in questions), key=_hardest_first)),
+        competition=competition,
+        board=board,
+        others=tuple(others),
+        parts=parts,
+        shakeup=tuple(_make_shakeup_row(row.entry, parts) for row in board.standings),
+        runs=tuple(sent),
+        comparison=compare_runs(sent, make_solution(questions), board.metric) if len(runs) > 1 else None,
+        subjects=_make_subject_rows(runs, questions, board.metric),
+        letters=_make_letter_rows(runs, questions),
+        agreements=_measure_agreements(members),
+        gains=tuple(gain for gain in gains if gain),
+        reliabilities=tuple(reliability for reliability in reliabilities if reliability),
+        answering=sum(any(run.ballots.values()) for run in runs),
+        questions=tuple(sorted((_collect_answers(runs, question) for question in questions), key=_rank_difficulty)),
     )
 
 
-def _shaken(entry: Entry, parts: Parts | None) -> ScoredParts:
+def _make_shakeup_row(entry: Entry, parts: Parts | None) -> ShakeupRow:
     expected = estimate_shakeup(entry.held_out, parts) if parts else None
-    return ScoredParts(entry.name, entry.held_out, entry.public, entry.private, expected)
+    return ShakeupRow(entry.name, entry.held_out, entry.public, entry.private, expected)
 
 
-def _subject_rows(runs: Sequence[RunAnswers], questions: Sequence[Question], metric: str) -> tuple[SubjectRow, ...]:
-    """The subjects, the largest first; none where questions have none."""
+def _make_subject_rows(
+    runs: Sequence[RunAnswers], questions: Sequence[Question], metric: str
+) -> tuple[SubjectRow, ...]:
+    """Return a row for each subject, the largest first; none if there are fewer than two subjects."""
     if len({question.subject for question in questions}) < 2:
         return ()
     solution = make_solution(questions)
@@ -189,8 +218,8 @@ def _subject_rows(runs: Sequence[RunAnswers], questions: Sequence[Question], met
     return tuple(sorted(rows, key=lambda row: (-row.n, row.subject)))
 
 
-def _letter_rows(runs: Sequence[RunAnswers], questions: Sequence[Question]) -> tuple[LetterShare, ...]:
-    """The letters of the questions that have choices; runs that read nothing are there with their filled answers."""
+def _make_letter_rows(runs: Sequence[RunAnswers], questions: Sequence[Question]) -> tuple[LetterShare, ...]:
+    """Return a row for each letter, over the questions with choices; answers filled with the prior count too."""
     closed = [question for question in questions if question.choices]
     letters = max((question.labels for question in closed), key=len, default=())
     gold = count_letter_shares([{question.answer: 1.0} for question in closed if question.answer], letters)
@@ -198,18 +227,18 @@ def _letter_rows(runs: Sequence[RunAnswers], questions: Sequence[Question]) -> t
     return tuple(LetterShare(letter, gold[letter], tuple(share[letter] for share in shares)) for letter in letters)
 
 
-def _agreements(members: Sequence[RunAnswers]) -> tuple[Agreement, ...]:
-    """Every pair of members, those that agree most first."""
-    said = {run.name: {id: heaviest(ballot) for id, ballot in run.ballots.items() if ballot} for run in members}
-    found = []
-    for one, other in combinations(said, 2):
-        both = said[one].keys() & said[other].keys()
-        same = sum(said[one][id] == said[other][id] for id in both)
-        found.append(Agreement(one, other, same / len(both) if both else 0.0, len(both)))
-    return tuple(sorted(found, key=lambda pair: -pair.share))
+def _measure_agreements(members: Sequence[RunAnswers]) -> tuple[Agreement, ...]:
+    """Return every pair of members, those that agree most first."""
+    answers = {run.name: {id: heaviest(ballot) for id, ballot in run.ballots.items() if ballot} for run in members}
+    agreements = []
+    for one, other in combinations(answers, 2):
+        both = answers[one].keys() & answers[other].keys()
+        same = sum(answers[one][id] == answers[other][id] for id in both)
+        agreements.append(Agreement(one, other, same / len(both) if both else 0.0, len(both)))
+    return tuple(sorted(agreements, key=lambda pair: -pair.share))
 
 
-def _vote_gain(
+def _measure_vote_gain(
     run: RunAnswers, members: Sequence[RunAnswers], questions: Sequence[Question], metric: str
 ) -> VoteGain | None:
     own = [member for member in members if member.name in run.entry.members]
@@ -217,12 +246,12 @@ def _vote_gain(
         return None
     solution = make_solution(questions)
     pairs = [compare_runs({run.name: run.sent, one.name: one.sent}, solution, metric).pairs[0] for one in own]
-    reached = [any(is_right(one.sent[question.id], question.answer or "") for one in own) for question in questions]
-    return VoteGain(run.name, tuple(pairs), sum(reached) / len(reached))
+    reachable = [any(is_right(one.sent[question.id], question.answer or "") for one in own) for question in questions]
+    return VoteGain(run.name, tuple(pairs), sum(reachable) / len(reachable))
 
 
-def _reliability(run: RunAnswers, questions: Sequence[Question]) -> Reliability | None:
-    """None where a run only names labels: it does not say how sure it is."""
+def _measure_reliability(run: RunAnswers, questions: Sequence[Question]) -> Reliability | None:
+    """Return a run's reliability; None if it gives labels without probabilities."""
     read = [(run.ballots[q.id], q.answer) for q in questions if q.answer is not None and run.ballots.get(q.id)]
     if all(len(ballot) == 1 for ballot, _ in read):
         return None
@@ -232,15 +261,15 @@ def _reliability(run: RunAnswers, questions: Sequence[Question]) -> Reliability 
     )
 
 
-def _answered(runs: Sequence[RunAnswers], question: Question) -> QuestionAnswers:
+def _collect_answers(runs: Sequence[RunAnswers], question: Question) -> QuestionAnswers:
     sent = tuple(heaviest(ballot) if (ballot := run.sent[question.id]) else "" for run in runs)
     read = tuple(bool(run.ballots.get(question.id)) for run in runs)
-    own = [label for label, by_itself in zip(sent, read, strict=True) if by_itself]
+    own = [label for label, is_own in zip(sent, read, strict=True) if is_own]
     wrong = Counter(label for label in own if label != question.answer)
     rival, votes = min(wrong.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
     return QuestionAnswers(question, sent, read, own.count(question.answer or ""), rival, votes)
 
 
-def _hardest_first(one: QuestionAnswers) -> tuple[int, int, str]:
-    """Fewest runs right; of equal ones that on which most runs agree in being wrong: its gold may be what is wrong."""
+def _rank_difficulty(one: QuestionAnswers) -> tuple[int, int, str]:
+    """Return the sort key: fewest hits first, then most votes for one wrong label (gold may be wrong)."""
     return one.hits, -one.rival_votes, one.question.id
