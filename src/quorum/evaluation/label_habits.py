@@ -42,15 +42,15 @@ class LabelHabits:
 
 def measure_habits(run: str, ballots: Mapping[str, Ballot], solved: Sequence[Question]) -> LabelHabits:
     """Return the habits of a run on the `solved` questions that have choices and are in `ballots`."""
-    asked = [question for question in solved if question.choices and question.answer and question.id in ballots]
-    known = [(ballots[question.id], question) for question in asked if ballots[question.id]]
+    answered = [question for question in solved if question.choices and question.answer and question.id in ballots]
+    known = [(ballots[question.id], question) for question in answered if ballots[question.id]]
     read, answers = [ballot for ballot, _ in known], [question.answer or "" for _, question in known]
     right = sum(heaviest(ballot) == answer for ballot, answer in zip(read, answers, strict=True))
     has_probabilities = any(len(ballot) > 1 for ballot in read)
     losses = [negative_log_likelihood(ballot, answer) for ballot, answer in zip(read, answers, strict=True)]
     return LabelHabits(
         run,
-        len(asked),
+        len(answered),
         len(known),
         right / len(known) if known else 0.0,
         _measure_letters(known),

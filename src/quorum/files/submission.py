@@ -88,7 +88,7 @@ def read_sample(
     k: int | None = None,
     labels: tuple[str, ...] | None = None,
 ) -> Sample:
-    """Read the sample submission in a CSV file; whatever is not given as an argument is detected.
+    """Read the sample submission in a CSV file, and detect what the arguments leave open.
 
     The form is detected from the answer cells: one column of letters is "letter"; with several letters in a cell it is
     "ranked", and k is the largest number of letters in a cell; whole numbers with a 0 among them are "index0"; several

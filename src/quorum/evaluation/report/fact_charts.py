@@ -92,7 +92,7 @@ def _draw_letters(facts: Facts) -> Chart | None:
     ]
     best = make_printable(facts.runs[0], _MAX_AXIS_NAME)
     alt = f"How often {best} answers each letter, and how often it is the right answer; numbers in the table."
-    return draw_dot_chart("letters", alt, f"{best} (dot) / answers (tick)", rows, line=0.0)
+    return draw_dot_chart("letters", alt, f"{best} (dot) / right answer (tick)", rows, line=0.0)
 
 
 def _draw_gains(facts: Facts) -> Chart | None:
