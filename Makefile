@@ -7,7 +7,7 @@ pip := $(bin)/python -m pip install --disable-pip-version-check --quiet
 vllm_pip := .venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help submit test check leaderboard report kernels push wheels sample bench clean
+.PHONY: help submit test check leaderboard report kernels push wheels sample picture bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,29 +41,32 @@ help: ## list the targets
 
 ifdef COMPETITION
 submit: .venv/.kaggle
-	@$(bin)/python scripts/kaggle_submit.py $(COMPETITION) $(if $(filter-out file,$(origin DATA)),--data $(DATA))
+	@$(bin)/quorum send $(COMPETITION) $(if $(filter-out file,$(origin DATA)),--data $(DATA))
 else
 submit: .venv/.run ## answer, check and score a submission (DATA=folder); COMPETITION=slug sends the best one to Kaggle
-	@$(bin)/python scripts/submit.py $(DATA)
+	@$(bin)/quorum submit $(DATA)
 endif
 
 leaderboard: .venv/.run ## print the local leaderboard
-	@$(bin)/python scripts/leaderboard.py
+	@$(bin)/quorum leaderboard
 
 report: .venv/.run ## write the report on a competition's runs (DATA=folder) as one page, build/report/index.html
-	@$(bin)/python scripts/report.py $(DATA)
+	@$(bin)/quorum report $(DATA)
 
 kernels: .venv/.run ## print each kernel into one file for Kaggle, in build/kernels
-	@$(bin)/python scripts/bundle.py
+	@$(bin)/quorum bundle
 
 push: .venv/.kaggle ## push a built kernel, wheels or an adapter to Kaggle and read it back (WHAT=folder)
-	@$(bin)/python scripts/push.py $(if $(WHAT),"$(WHAT)")
+	@$(bin)/quorum push $(if $(WHAT),"$(WHAT)")
 
 wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/wheels (ID=owner/slug)
-	@$(bin)/python scripts/wheels.py requirements-kaggle-gpu.txt --id $(ID)
+	@$(bin)/quorum wheels requirements-kaggle-gpu.txt --id $(ID)
 
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample
+
+picture: .venv/.run ## draw docs/submit.svg from a real run of quorum submit
+	@$(bin)/python scripts/picture.py docs/submit.svg submit data/sample
 
 check: .venv/.dev ## style and types: ruff, mypy --strict
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy

@@ -1,4 +1,4 @@
-"""What is a tiny mixture's super expert worth, beside its controls? All of scripts/experts.py on a task of seconds.
+"""What is a tiny mixture's super expert worth, beside its controls? All the expert verbs on a task of seconds.
 
 A mixture with random weights (Qwen3-MoE, 4 layers of 8 experts) learns to take the letter that it is told, until it is
 right in most cases. Then its experts are profiled, pruned and trained by the commands that a user runs.
@@ -47,11 +47,11 @@ def main() -> int:
     base, split, profile = given.out / "base" / "model", given.out / "split", given.out / "experts.json"
     make_base(given)
     write_told(given.out / "told.csv", given.questions, given.seed + 1)
-    script("split.py", given.out / "told.csv", "--out", split)
-    script("experts.py", "profile", base, split / "train.parquet", "--split", split / "split.parquet", "--out", profile)
-    words = ["compare", base, split, "--experts", profile, "--out", given.out / "arms", "--draws", given.draws]
+    run_verb("split", given.out / "told.csv", "--out", split)
+    run_verb("profile-experts", base, split / "train.parquet", "--split", split / "split.parquet", "--out", profile)
+    words = [base, split, "--experts", profile, "--out", given.out / "arms", "--draws", given.draws]
     words += [f"--learn=trainer.{setting}" for setting in ("steps=40", "batch=16", "learning_rate=0.003")]
-    script("experts.py", *words, *(["--json"] if given.json else []))
+    run_verb("compare-experts", *words, *(["--json"] if given.json else []))
     return DONE
 
 
@@ -122,9 +122,9 @@ def trained_tokenizer(texts: list[str]) -> Any:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=bpe, model_max_length=512, **special)
 
 
-def script(name: str, *words: Any) -> None:
-    """Runs one of scripts/, in one thread."""
-    command = [sys.executable, str(ROOT / "scripts" / name), *map(str, words)]
+def run_verb(*words: Any) -> None:
+    """Run a verb of quorum in one thread."""
+    command = [sys.executable, "-m", "quorum.cli", *map(str, words)]
     done = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}, check=False)
     if done.returncode:
         sys.exit(done.returncode)

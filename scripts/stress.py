@@ -1,4 +1,4 @@
-"""Repeats a competition's test and sample files with ids that nobody has seen, as a code competition's rerun does.
+"""Repeat a competition's test and sample files with unseen ids, as a code competition's rerun does.
 
 python scripts/stress.py data/raw/NAME build/fake/input/NAME --times 10
 """
@@ -16,8 +16,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission, as CSV")
     parser.add_argument("out", type=Path, help="the folder to write")
-    parser.add_argument("--times", type=times, default=10, help="how often each row stands there (%(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of a line")
+    parser.add_argument("--times", type=times, default=10, help="copies of each row (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a line")
     arguments = parser.parse_args()
 
     from quorum.competition.folder import find_competition
@@ -30,7 +30,7 @@ def main() -> int:
     if arguments.out.samefile(arguments.folder):
         raise BadInput(f"{arguments.out}: the competition itself would be written over; name another folder")
     shutil.copyfile(competition.train, arguments.out / competition.train.name)
-    id_column = find_id_column(read_rows(competition.sample)[0])
+    id_column = find_id_column(read_csv(competition.sample)[0])
     for path in (competition.test, competition.sample):
         repeat_rows(path, arguments.out / path.name, id_column, arguments.times)
     if arguments.json:
@@ -41,8 +41,8 @@ def main() -> int:
     return DONE
 
 
-def read_rows(path: Path) -> list[list[str]]:
-    """The rows of a CSV, its header first, without blank lines.
+def read_csv(path: Path) -> list[list[str]]:
+    """Return the rows of a CSV, its header first, without blank lines.
 
     Raises:
         BadInput: it is empty.
@@ -54,21 +54,21 @@ def read_rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def repeat_rows(path: Path, out: Path, id_column: str, turns: int) -> None:
-    """Writes each row `turns` times, its id in a form of its own each time."""
-    header, *rows = read_rows(path)
+def repeat_rows(path: Path, out: Path, id_column: str, copies: int) -> None:
+    """Write each row several times, each time with another id."""
+    header, *rows = read_csv(path)
     if id_column not in header:
         raise BadInput(f"{path}: no column {id_column!r}; there are {', '.join(header)}")
-    place = header.index(id_column)
+    index = header.index(id_column)
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
-        for turn in range(turns):
-            writer.writerows([*row[:place], f"unseen{turn}-{row[place]}", *row[place + 1 :]] for row in rows)
+        for copy in range(copies):
+            writer.writerows([*row[:index], f"unseen{copy}-{row[index]}", *row[index + 1 :]] for row in rows)
 
 
 def times(text: str) -> int:
-    """How often: once at least."""
+    """Accept a whole number from 1 on."""
     value = int(text)
     if value < 1:
         raise ValueError

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.kaggle.mount import resolve_mounts
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 PLANS: dict[str, Any] = tomllib.loads((ROOT / "kernels" / "kaggle.toml").read_text())
@@ -43,8 +44,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # sums are rounded otherwise by two
 
 def build_kernels(out: Path) -> Path:
     """Builds every kernel of the project into `out`."""
-    command = [sys.executable, str(ROOT / "scripts" / "bundle.py"), "--out", str(out), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_verb("bundle", "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     assert [kernel["name"] for kernel in json.loads(done.stdout)] == KERNELS
     return out

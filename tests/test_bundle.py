@@ -25,6 +25,7 @@ from quorum.kaggle.metadata import (
 from quorum.kaggle.mount import find_wheels, list_missing_pins, make_first_settings, resolve_mounts
 from quorum.kaggle.secret import find_secrets
 from tests.test_wheels import wheel
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 STORY = '''"""Counts words."""
@@ -289,14 +290,17 @@ def test_a_door_that_is_written_the_other_way_round_is_left_out_too(tale):
     ("file", "text", "message"),
     [
         ("few.toml", "x = [", "few.toml: not a TOML file: Invalid value"),
-        ("kaggle.toml", "version = 3", "kaggle.toml: version is no table; allowed are owner, and one table a kernel"),
+        (
+            "kaggle.toml",
+            "version = 3",
+            "kaggle.toml: version is not a table; allowed are owner, and one table for each kernel",
+        ),
     ],
 )
 def test_a_broken_table_of_a_kernel_ends_in_one_line(tmp_path, file, text, message):
     (tmp_path / "kaggle.toml").write_text('owner = "ada"\n[few]\nstory = "infer"\nsettings = "few"\ntitle = "A few"\n')
     (tmp_path / file).write_text(f'{text}\nowner = "ada"\n' if file == "kaggle.toml" else text)
-    command = [sys.executable, str(ROOT / "scripts" / "bundle.py"), "--kernels", str(tmp_path), "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run_verb("bundle", "--kernels", tmp_path, "--out", tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
     assert message in done.stderr
 

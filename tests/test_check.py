@@ -1,7 +1,4 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,11 +6,11 @@ from hypothesis import strategies as st
 
 from quorum.files.check import PROBLEMS, ProblemPlace, check_submission
 from quorum.files.submission import make_sample
+from tests.verb import run_verb
 
 LETTERS = make_sample(["q1", "q2", "q3"])
 RANKED = make_sample(["q1"], "ranked", k=2)
 SHARES = make_sample(["q1"], "probabilities", labels=("A", "B", "C"))
-SCRIPT = Path(__file__).parents[1] / "scripts" / "check.py"
 
 
 def codes(folder, text, sample, labels=None):
@@ -112,7 +109,7 @@ def test_hostile_bytes_get_a_verdict(tmp_path_factory, raw, sample):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+    return run_verb("check", *arguments)
 
 
 def test_the_script_says_clean_faulty_or_unreadable_by_its_exit_code(tmp_path):

@@ -1,8 +1,5 @@
 import json
-import subprocess
-import sys
 from math import comb
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +8,7 @@ from quorum.errors import BadInput
 from quorum.evaluation.compare import compare_runs
 from quorum.evaluation.metrics import score_answers
 from quorum.files.solution import SolvedRow
-
-ROOT = Path(__file__).parents[1]
+from tests.verb import run_verb
 
 
 def run_of(right):
@@ -102,13 +98,13 @@ def test_single_runs_missing_questions_and_unknown_metrics_are_refused():
         compare_runs({"a": run_of([1]), "b": run_of([1])}, solved(1), "f1")
 
 
-def test_the_script_compares_files(tmp_path):
+def test_quorum_compares_files(tmp_path):
     (tmp_path / "a.csv").write_text("id,answer\nq1,A\nq2,B\nq3,C\n")
     (tmp_path / "b.csv").write_text("id,answer\nq1,A\nq2,A\nq3,\n")
     (tmp_path / "gold.csv").write_text("id,answer\nq1,A\nq2,B\nq3,C\n")
-    command = [sys.executable, "scripts/compare.py", tmp_path / "a.csv", tmp_path / "b.csv", "--gold"]
-    told = subprocess.run([*command, tmp_path / "gold.csv", "--json"], cwd=ROOT, capture_output=True, check=True)
+    runs = (tmp_path / "a.csv", tmp_path / "b.csv")
+    told = run_verb("compare", *runs, "--gold", tmp_path / "gold.csv", "--json")
     assert json.loads(told.stdout)["pairs"][0]["only_first"] == 2
-    bad = subprocess.run([*command, tmp_path / "none.csv"], cwd=ROOT, capture_output=True, text=True, check=False)
+    bad = run_verb("compare", *runs, "--gold", tmp_path / "none.csv")
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "Traceback" not in bad.stderr

@@ -55,6 +55,27 @@ def test_what_can_not_be_found_is_said_with_what_is_there(tmp_path, names, descr
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["../../x", "/tmp/x", "group/comp", ".hidden", "a\\u0000b"])
+def test_a_name_that_is_no_plain_file_name_is_refused(tmp_path, name):
+    described = folder(tmp_path, "train.csv", "test.csv", description=f'name = "{name}"\n')
+    with pytest.raises(BadInput, match=r"quorum.toml: name .* expected is one plain file name"):
+        find_competition(described)
+
+
+@pytest.mark.parametrize("name", ["comp [1]", "ä 漢字 😀", "two  spaces", "*?"])
+def test_a_folder_may_have_any_name_that_a_file_can_have(tmp_path, name):
+    files = folder(tmp_path, "train.csv", "test.csv").rename(tmp_path / name)
+    assert find_competition(files).name == name
+
+
+def test_a_folder_whose_own_name_cannot_be_used_needs_a_name_in_its_description(tmp_path):
+    files = folder(tmp_path, "train.csv", "test.csv").rename(tmp_path / ".hidden")
+    with pytest.raises(BadInput, match=r"'.hidden' starts with a dot; .*; set a name in quorum.toml"):
+        find_competition(files)
+    (files / "quorum.toml").write_text('name = "shown"\n')
+    assert find_competition(files).name == "shown"
+
+
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no such folder"):
         find_competition(tmp_path / "none")

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,8 +14,7 @@ from quorum.data.repair import Remark, repair_table
 from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.question import fold_text, letters
 from tests.real import real_data
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "doctor.py"
+from tests.verb import run_verb
 
 
 def table(*records, labelled=True):
@@ -288,7 +285,7 @@ def test_repaired_questions_can_be_read_strictly_and_have_no_errors(tmp_path_fac
 
 
 def doctor(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    return run_verb("doctor", *arguments)
 
 
 def test_the_script_refuses_a_dirty_file_and_repairs_it_on_request(tmp_path):

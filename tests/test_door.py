@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from quorum.console import BAD_INPUT, DONE, progress_bar, run_first, run_story
+from quorum.console import (
+    BAD_INPUT,
+    DONE,
+    PROGRESS_VARIABLE,
+    parse_progress,
+    progress_bar,
+    run_first,
+    run_story,
+)
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:
@@ -56,6 +64,17 @@ def test_a_terminal_sees_the_rate_beside_the_bar(
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)  # without colours and cursor
     assert "my-run" in shown
     assert "50/100 2.0 a second, 0:00:25 left" in shown
+
+
+def test_a_program_that_draws_the_bars_of_another_gets_lines_it_can_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PROGRESS_VARIABLE, "1")
+    with progress_bar("my run: test") as progress:
+        progress(10, 100)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert parse_progress(line) == ("my run: test", 10, 100)
+    assert parse_progress("10 100 my run: test") is None
 
 
 def test_a_kernel_without_settings_asks_for_the_one_file_that_it_needs(

@@ -1,7 +1,5 @@
 import json
 import lzma
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +23,7 @@ from quorum.judge.ensemble.weighting import (
 )
 from quorum.judge.voting_rule import apply_rule, explain_vote
 from tests.real import real_data
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 
@@ -260,11 +259,10 @@ def test_a_member_worse_than_chance_is_named():
 
 
 def vote(folder, *options):
-    command = [sys.executable, "scripts/vote.py", *options, "--out", str(folder / "out.csv")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return run_verb("vote", *options, "--out", folder / "out.csv")
 
 
-def test_the_script_writes_every_id_and_tells_what_it_did(tmp_path):
+def test_quorum_vote_writes_every_id_and_reports_the_rule(tmp_path):
     answers, gold = pool_of([0.8, 0.6, 0.4], 80)
     wide = answers.pivot("run", index="id", values="label", maintain_order=True).with_columns(copy="m0")
     wide.write_csv(tmp_path / "runs.csv")
@@ -280,7 +278,7 @@ def test_the_script_writes_every_id_and_tells_what_it_did(tmp_path):
     assert written.columns == ["id", "answer"]
 
 
-def test_the_script_says_what_it_chose_without_gold_and_refuses_a_method_that_needs_it(tmp_path):
+def test_quorum_vote_reports_its_choice_without_gold_and_refuses_a_method_that_needs_it(tmp_path):
     answers, _ = pool_of([0.8, 0.6, 0.4], 50)
     answers.pivot("run", index="id", values="label", maintain_order=True).write_csv(tmp_path / "runs.csv")
     told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--json").stdout)

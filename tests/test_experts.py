@@ -12,7 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import experts as script
+from quorum.cli.compare_experts import print_compared_experts
+from quorum.cli.main import run_command_line
+from quorum.competition.expert_arms import find_draw_seeds, keep_profile, list_expert_pairs, score_arms
 from quorum.config import from_table
 from quorum.data.read import read_questions, write_questions
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
@@ -431,25 +433,33 @@ def test_what_does_not_go_with_chosen_experts_is_refused(given: dict[str, Any], 
         from_table(CausalTuning, {"model": "m", "adapt": "super", "experts": "e.json"} | given, "test")
 
 
-# --- the script
+# --- the verbs
 
 
-def ran(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> None:
-    monkeypatch.setattr("sys.argv", ["experts.py", *map(str, words)])
-    assert script.main() == 0
+def ran(*words: str | Path) -> None:
+    assert run_command_line(list(map(str, words))) == 0
 
 
-def test_the_script_profiles_and_prunes(
+def test_the_verbs_profile_and_prune(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = planted(folder, "mixtral")
     write_largest(tmp_path / "train.csv", 40)
-    ran(monkeypatch, "profile", model, tmp_path / "train.csv", "--out", tmp_path / "experts.json", "--limit", "8")
+    ran("profile-experts", model, tmp_path / "train.csv", "--out", tmp_path / "experts.json", "--limit", "8")
     told = capsys.readouterr().out
     assert "1 super of 8 experts in layers below 2 of 3; 8 prompts" in told
     assert "8 experts are few" in told
-    arguments = "prune", model, tmp_path / "experts.json", "--out", tmp_path / "pruned", "--what", "random", "--json"
-    ran(monkeypatch, *arguments)
+    arguments = (
+        "prune-experts",
+        model,
+        tmp_path / "experts.json",
+        "--out",
+        tmp_path / "pruned",
+        "--what",
+        "random",
+        "--json",
+    )
+    ran(*arguments)
     (pruned,) = json.loads(capsys.readouterr().out)["pruned"]
     assert pruned["layer"] == PLANTED.layer
     assert pruned["expert"] != PLANTED.expert
@@ -465,35 +475,36 @@ def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_tells_the_con
         ballots = {f"q{each}": {"A": 1.0} if each >= number else {} for each in range(10)}
         files[arm] = tmp_path / f"{number}.parquet"
         write_answers(make_answers(arm, ballots), files[arm])
-    told = script.compared(files, tmp_path / "gold.csv", draws=1)
+    told = score_arms(files, tmp_path / "gold.csv", draws=1)
     assert [score.n for score in told.scores.values()] == [10] * 6
     assert [score.unread for score in told.scores.values()] == list(range(6))
     assert [score.value for score in told.scores.values()] == pytest.approx([1, 0.9, 0.8, 0.7, 0.6, 0.5])
-    script.show(told)
+    print_compared_experts(told)
     shown = capsys.readouterr().out
-    assert "| LoRA super - LoRA random |" in shown
-    assert "| LoRA super - LoRA attention |" in shown
-    assert "| prune super - prune random |" in shown
+    assert "LoRA super - LoRA random " in shown
+    assert "LoRA super - LoRA attention " in shown
+    assert "prune super - prune random " in shown
+    assert max(map(len, shown.splitlines())) <= 80
     assert len(told.pairs) == 8
 
 
 def test_a_folder_of_another_profile_is_refused(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        script.keep_profile(profile_of(folder, "mixtral"), tmp_path / "experts.json")
-    with pytest.raises(BadInput, match="was made by another profile"):
-        script.keep_profile(profile_of(folder, "qwen3_moe"), tmp_path / "experts.json")
+        keep_profile(profile_of(folder, "mixtral"), tmp_path / "experts.json")
+    with pytest.raises(BadInput, match="was made with another profile"):
+        keep_profile(profile_of(folder, "qwen3_moe"), tmp_path / "experts.json")
 
 
 def test_no_two_draws_of_the_control_are_the_same(folder: Path) -> None:
     profile = read_profile(profile_of(folder, "mixtral"))  # three experts beside the super one
-    drawn = [choose_experts(profile, "random", seed) for seed in script.draw_seeds(profile, 3407, 3)]
+    drawn = [choose_experts(profile, "random", seed) for seed in find_draw_seeds(profile, 3407, 3)]
     assert sorted(place.name for (place,) in drawn) == ["1/0", "1/1", "1/3"]
     with pytest.raises(BadInput, match="have only 3 different draws"):
-        script.draw_seeds(profile, 3407, 4)
+        find_draw_seeds(profile, 3407, 4)
 
 
 def test_every_draw_of_the_control_is_compared_with_the_super_experts() -> None:
-    pairs = script.pairs_of(3)
+    pairs = list_expert_pairs(3)
     for way in ("prune", "LoRA"):
         assert {second for first, second in pairs if first == f"{way} super" and "random" in second} == {
             f"{way} random",
@@ -528,7 +539,14 @@ def test_each_benchmark_at_hand_is_profiled_on_its_training_folds(
     questions = read_questions(path if name == "vmlu" else real_data(name))[:40]
     assert all(question.answer for question in questions)
     write_questions(questions, tmp_path / "questions.parquet")
-    arguments = "profile", planted(folder, "qwen3_moe"), tmp_path / "questions.parquet", "--limit", "6", "--json"
-    ran(monkeypatch, *arguments, "--out", tmp_path / "experts.json")
+    arguments = (
+        "profile-experts",
+        planted(folder, "qwen3_moe"),
+        tmp_path / "questions.parquet",
+        "--limit",
+        "6",
+        "--json",
+    )
+    ran(*arguments, "--out", tmp_path / "experts.json")
     assert json.loads(capsys.readouterr().out)["prompts"] == 6
     assert PLANTED in [peak.place for peak in find_super_experts(read_profile(tmp_path / "experts.json"))]

@@ -1,6 +1,7 @@
 """The rules that keep the house standing (docs/architecture.md), checked over the source as it is."""
 
 import ast
+import inspect
 import subprocess
 import sys
 from collections import defaultdict
@@ -8,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from quorum.cli.main import VERBS, run_command_line
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "quorum"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+VERB_FUNCTIONS = {name: function for verbs in VERBS.values() for name, function in verbs.items()}
 PROGRAMS = [*sorted((ROOT / "scripts").glob("*.py")), *sorted((ROOT / "kernels").glob("*.py"))]
-FLOW = "data ask engine model train files judge evaluation kaggle competition"
+FLOW = "data ask engine model train files judge evaluation kaggle competition cli"
 WINGS = ("", *FLOW.split())  # the ground floor, then the flow
+VERB_LINES = 60
 HEAVY = {"torch", "transformers", "vllm", "unsloth", "trl", "peft", "faiss", "sentence_transformers", "datasets"}
 NOT_FOR_HELP = HEAVY | {"polars", "numpy", "scipy", "sklearn", "datasketch", "rich", "pandas", "statsmodels", "kaggle"}
 
@@ -70,19 +75,73 @@ def test_every_module_has_a_caption_and_only_the_door_prints(path):
     tree = ast.parse(path.read_text())
     assert ast.get_docstring(tree)
     prints = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") in ("print", "input")]
-    assert not prints or path.name == "console.py"
+    assert not prints or path.name == "console.py" or wing(path) == "cli"
+
+
+def help_of(*command):
+    """What `COMMAND --help` prints, and the top-level modules that it imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command, "--help"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert loaded, "importtime printed nothing"
+    return done.stdout, loaded
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)
 def test_help_answers_without_a_heavy_import(program):
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(program), "--help"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-500:]
-    assert done.stdout.strip()
-    assert "--json" in done.stdout or program.parent.name == "kernels"
-    loaded = {line.rpartition("|")[2].strip().split(".")[0] for line in done.stderr.splitlines()}
+    shown, loaded = help_of(str(program))
+    assert "--json" in shown or program.parent.name == "kernels"
     assert not loaded & NOT_FOR_HELP
+
+
+@pytest.mark.parametrize("verb", ["", *VERB_FUNCTIONS])
+def test_help_of_a_verb_describes_it_without_a_heavy_import(verb):
+    shown, loaded = help_of("-m", "quorum.cli", *([verb] if verb else []))
+    assert shown.startswith(f"Usage: quorum {verb}".rstrip())
+    assert "--json" in shown or verb in ("", "run")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not loaded & NOT_FOR_HELP
+
+
+def test_help_lists_every_verb_under_its_heading_in_one_line():
+    lines = help_of("-m", "quorum.cli")[0].splitlines()
+    for heading, verbs in VERBS.items():
+        start = lines.index(f"{heading}:")
+        listed = lines[start + 1 : start + 1 + len(verbs)]
+        assert [line.split()[0] for line in listed] == list(verbs)
+
+
+@pytest.mark.parametrize("verb", VERB_FUNCTIONS)
+def test_a_verb_is_short_and_alone_in_its_file(verb):
+    function = VERB_FUNCTIONS[verb]
+    assert len(inspect.getsourcelines(function)[0]) <= VERB_LINES
+    assert Path(inspect.getfile(function)).stem == verb.replace("-", "_")
+    assert function.__doc__
+    assert len(function.__doc__.splitlines()[0]) <= 80 - 20
+
+
+@pytest.mark.parametrize("verb", ["", *VERB_FUNCTIONS])
+def test_a_wrong_option_of_a_verb_ends_in_one_line_with_code_2(verb, capsys):
+    assert run_command_line([*([verb] if verb else []), "--no-such-option"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("error: ")
+    assert told.err.count("\n") == 1
+
+
+def test_the_page_of_commands_lists_every_verb_once():
+    rows = [line for line in (ROOT / "docs" / "commands.md").read_text().splitlines() if line.startswith("| `quorum ")]
+    assert [row.split("`")[1].split()[1] for row in rows] == list(VERB_FUNCTIONS)
+
+
+def test_only_the_command_line_imports_typer():
+    users = {
+        path for path in MODULES if any(name.split(".")[0] == "typer" for name in imports(ast.parse(path.read_text())))
+    }
+    assert users
+    assert {wing(path) for path in users} == {"cli"}
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.name)

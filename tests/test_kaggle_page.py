@@ -75,7 +75,7 @@ def test_every_command_of_the_page_runs_in_its_order(stub, checkout):
         "PIP_FIND_LINKS": str(checkout / "index"),
     }
     for command in COMMANDS:
-        if command.endswith("scripts/bundle.py causal"):
+        if command == "quorum bundle causal":
             command += " encoder"  # which the page runs here, further down
         if command.endswith("--session 11"):  # what the kernel leaves is what a run leaves here
             left = (checkout / "runs" / "letters" / "neighbour").iterdir()
@@ -83,11 +83,11 @@ def test_every_command_of_the_page_runs_in_its_order(stub, checkout):
             if "train-7b" in command:
                 stub.outputs |= ADAPTER
         command = re.sub(r'(?<=")you(?=[/"])|(?<= )you(?=/)', USER, command.replace("NAME", "letters"))
-        command = command.replace("make submit DATA=", ".venv/bin/python scripts/submit.py ")
-        if "kaggle_submit.py" in command and stub.submissions:  # here each run leaves the same bytes
+        if command.startswith("quorum send") and stub.submissions:  # here each run leaves the same bytes
             command += " --again"
-        if "scripts/submit.py" in command:
-            command += " --members kernels/neighbour.toml"
+        if command.startswith("quorum submit"):
+            command += " --member kernels/neighbour.toml"
+        command = re.sub("^quorum ", f"{sys.executable} -m quorum.cli ", command)
         done = subprocess.run(command, shell=True, cwd=checkout, env=environment, capture_output=True, text=True)  # noqa: S602
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     assert len(stub.submissions) == 3

@@ -1,8 +1,5 @@
 import hashlib
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -17,10 +14,10 @@ from quorum.kaggle.push import PushedVersion
 from quorum.kaggle.submit import SubmittedFile, read_score, submit_file, submit_kernel
 from quorum.kaggle.upload import upload_dataset, upload_model, write_dataset_metadata
 from tests.kaggle_stub import USER, KaggleStub, Trouble, patient
+from tests.verb import run_verb
 
 pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
 
-ROOT = Path(__file__).parents[1]
 ROWS = b"id,answer\n1,A\n2,B\n"
 SHA = hashlib.sha256(ROWS).hexdigest()
 
@@ -323,9 +320,7 @@ def ledger_of(tmp_path, *shas, competition="letters", submission="submission.csv
 
 
 def run_submit(stub, tmp_path, *arguments):
-    command = [sys.executable, str(ROOT / "scripts" / "kaggle_submit.py"), *map(str, arguments)]
-    env = stub.environment(tmp_path / "home")
-    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    return run_verb("send", *arguments, cwd=tmp_path, env=stub.environment(tmp_path / "home"))
 
 
 def test_the_best_of_the_leaderboard_is_submitted_and_its_score_stands_in_the_ledger(stub, submission, tmp_path):
@@ -394,7 +389,7 @@ def test_a_line_that_does_not_say_its_competition_is_not_sent(stub, submission, 
     ledger_of(tmp_path, SHA, competition="")
     done = run_submit(stub, tmp_path, "letters")
     assert done.returncode == 2
-    assert "no submission for letters; it has 1 that do not say for which" in done.stderr
+    assert "no submission for letters; it has 1 without a competition" in done.stderr
     assert stub.asked == []
 
 
@@ -406,7 +401,7 @@ def test_a_best_whose_file_was_written_over_is_not_replaced_in_silence(stub, sub
     assert stub.asked == []
 
 
-def test_a_pushed_kernels_output_is_submitted_by_the_script(stub, submission, tmp_path):
+def test_a_pushed_kernels_output_is_submitted_by_quorum_send(stub, submission, tmp_path):
     ledger_of(tmp_path, SHA)
     stub.submission_states, stub.outputs = ["COMPLETE"], {"submission.csv": ROWS}
     told = {"id": "ada/answer-letters", "version": 3, "failure": None}
@@ -444,8 +439,8 @@ def test_the_score_of_a_submission_sent_before_is_read_and_stands_in_the_ledger(
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--wait", "0"), "--wait: invalid hours value: '0'"),
-        (("--wait", "nan"), "--wait: invalid hours value: 'nan'"),
+        (("--wait", "0"), "invalid value for '--wait': 0 is not a finite number above 0"),
+        (("--wait", "nan"), "invalid value for '--wait': nan is not a finite number above 0"),
         (("--ref", "1", "--kernel", "v3"), "it takes no FILE and no --kernel"),
     ],
 )
@@ -461,7 +456,7 @@ def test_a_word_of_make_push_that_is_not_whole_is_told_in_one_line(stub, submiss
     (submission.parent / "pushed.json").write_text(json.dumps(told))
     done = run_submit(stub, tmp_path, "letters", "--kernel", submission.parent)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "where make push writes owner/slug and a number" in done.stderr
+    assert "`quorum push` writes owner/slug and a number" in done.stderr
 
 
 def test_a_dry_run_shows_the_requests_of_a_submission_and_sends_none(stub, submission, tmp_path):
@@ -476,8 +471,7 @@ def test_a_dry_run_shows_the_requests_of_a_submission_and_sends_none(stub, submi
 
 
 def run_record(tmp_path, *arguments):
-    command = [sys.executable, str(ROOT / "scripts" / "record.py"), *arguments]
-    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    return run_verb("record", *arguments, cwd=tmp_path)
 
 
 @pytest.fixture

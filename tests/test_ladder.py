@@ -18,7 +18,9 @@ from quorum.competition.ladder import (
     Ladder,
     adjust_last_p,
     climb_ladder,
-    format_ladder,
+    describe_outcome,
+    describe_skipped,
+    list_ladder_rows,
     split_clusters_in_half,
 )
 from quorum.competition.stages import Stage, list_stages
@@ -30,6 +32,7 @@ from quorum.model.backend import Backend
 from quorum.model.simulated import SimulatedModel, SimulatedSettings
 from tests.test_calibrate import ACCURACY, BIAS
 from tests.test_judged_kernel import Bench, knowing, made, write
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 SOLUTION = [SolvedRow(f"q{number}", "A") for number in range(200)]
@@ -59,7 +62,7 @@ def test_a_stage_that_gains_is_kept_and_the_next_stands_on_it() -> None:
 def test_a_stage_that_loses_clearly_is_not_kept() -> None:
     found = climb({(): 120, ("x",): 60}, "x")
     assert (found.rungs[1].kept, found.rungs[1].adjusted) == (False, pytest.approx(0, abs=1e-9))
-    assert "The base stands." in format_ladder(found)
+    assert describe_outcome(found) == "no stage gains; the base is kept"
 
 
 def test_more_stages_ask_for_a_smaller_p() -> None:
@@ -97,8 +100,8 @@ def test_the_winner_is_scored_on_questions_that_did_not_choose_it() -> None:
     found = climb_ladder([Stage("x")], lambda on: right_on(200 if on else 0), chosen_on, "accuracy", scored_on)
     assert found.final is not None
     assert (found.final.n, found.final.base, found.final.winner) == (100, 0.0, 1.0)
-    assert "On 100 other questions: base 0.000, winner 1.000" in format_ladder(found)
-    assert "is optimistic" in format_ladder(climb({(): 0, ("x",): 99}, "x"))
+    assert describe_outcome(found).startswith("on 100 other questions: base 0.000, winner 1.000")
+    assert "is optimistic" in describe_outcome(climb({(): 0, ("x",): 99}, "x"))
 
 
 def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
@@ -196,45 +199,50 @@ def competition(tmp_path: Path) -> Path:
 
 
 def ablate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "ablate.py"), str(folder), "--member", "member.toml", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return run_verb("ablate", folder, "--member", "member.toml", *words, cwd=folder)
 
 
 def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ablate import short_ladder
+    from quorum.competition.climb import climb_known_runs
     from quorum.competition.folder import find_competition
+    from quorum.competition.prepare import prepare_competition
+    from quorum.competition.run import CompetitionRun
+    from quorum.competition.workspace import Workspace
     from quorum.files.answers import make_answers, write_answers
     from quorum.files.manifest import write_manifest
-    from submit import Run, prepare
+    from quorum.files.run_folder import RunFolder
 
     (competition / "background").mkdir()
     (competition / "background" / "facts.txt").write_text("A fact.\n")
     monkeypatch.chdir(competition)
-    ground = prepare(find_competition(competition), 0.5, 42)
+    prepared = prepare_competition(find_competition(competition), Workspace(), 0.5, 42)
     runs = []
     for name, known in (("encoder", 0), ("encoder-rag", 14), ("encoder-rag-tuned", 28)):
-        right = {q.id: {"C" if n >= known else q.answer or "": 1.0} for n, q in enumerate(ground.held_out)}
+        right = {q.id: {"C" if n >= known else q.answer or "": 1.0} for n, q in enumerate(prepared.held_out)}
         write_answers(make_answers(name, right), Path(name) / "heldout.parquet")
         write_manifest(
             RunManifest(name, {"heldout": "f"}, {"heldout": 30}, {}, {}, {"answerer": 30}), Path(name, "run.json")
         )
-        runs.append(Run(name, Path(name), {"backend.model": "here"} if "tuned" in name else {}, (), 9.0))
-    told = short_ladder(ground, runs)
-    kept = [line.split(" | ")[0] for line in told.splitlines() if line.endswith("| yes |")]
-    assert kept == ["| retrieval", "| fine-tuned"]
-    assert "| 1.00 | 300 | yes |" in told
-    assert "| retrieval | | not a member here |" in short_ladder(ground, runs[:1])
-    assert short_ladder(ground, runs[1:]) == ""
+        config = {"backend.model": "here"} if "tuned" in name else {}
+        runs.append(CompetitionRun(name=name, folder=RunFolder(Path(name)), config=config, seconds=9.0))
+    found = climb_known_runs(prepared, runs, print)
+    assert found is not None
+    assert [(rung.stage, rung.kept) for rung in found.rungs[1:]] == [("retrieval", True), ("fine-tuned", True)]
+    assert list_ladder_rows(found)[1][-3:] == ["1.00", "300", "yes"]
+    alone = climb_known_runs(prepared, runs[:1], print)
+    assert alone is not None
+    assert "retrieval, fine-tuned (no member has it)" in describe_skipped(alone)
+    assert climb_known_runs(prepared, runs[1:], print) is None
 
 
 @pytest.mark.slow
 def test_the_ladder_is_told_and_its_winner_runs(competition: Path) -> None:
-    arm = ("--arm", "in turns: shuffle.orders=cyclic")
-    done = ablate(competition, "--ladder", "--only", *arm, "--halves", "--winner", "winner.toml")
+    words = ("--only", "--stage", "in turns: shuffle.orders=cyclic", "--halves", "--winner", "winner.toml")
+    done = run_verb("ladder", competition, "--member", "member.toml", *words, cwd=competition)
     assert done.returncode == 0, done.stderr
-    assert "| in turns | " in done.stdout
+    assert "\nin turns " in done.stdout
     assert "other questions: base" in done.stdout
     kernel = [sys.executable, str(ROOT / "kernels" / "infer.py"), "winner.toml"]
     assert subprocess.run(kernel, cwd=competition, capture_output=True, check=False).returncode == 0
@@ -246,7 +254,7 @@ def test_arms_in_another_prompt_are_compared_only_where_that_was_said(competitio
     (competition / "other.toml").write_text('prompt.style = "option"\n' + (competition / "member.toml").read_text())
     refused = ablate(competition, "--only", "--arm", "other: other.toml")
     assert refused.returncode == 2
-    assert "another prompt: style 'option', not 'letter'; no paired test is about that" in refused.stderr
+    assert "another prompt: style 'option', not 'letter'; a paired test between them has no meaning" in refused.stderr
     for words in (("--arm", "other: other.toml", "--anyway"), ("--arm", "other: prompt.style=option")):
         done = ablate(competition, "--only", *words)
         assert done.returncode == 0, done.stderr

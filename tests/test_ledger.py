@@ -1,8 +1,6 @@
 import json
 import multiprocessing
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +11,7 @@ from hypothesis import strategies as st
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import Entry, append_entry, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import Score
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "leaderboard.py"
+from tests.verb import run_verb
 
 
 def entry(name="encoder", value=0.5, error=0.02, **more):
@@ -217,15 +214,10 @@ def test_evaluations_count_the_different_submissions_of_a_held_out_set():
 
 
 def run(*arguments, columns="80"):
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"COLUMNS": columns},
-    )
+    return run_verb("leaderboard", *arguments, env=os.environ | {"COLUMNS": columns})
 
 
-def test_the_script_fits_into_80_columns_and_says_all(tmp_path):
+def test_quorum_leaderboard_fits_into_80_columns_and_says_all(tmp_path):
     path = tmp_path / "ledger.jsonl"
     for one in [entry("all-MiniLM-L6-v2 [sum]", 0.5, public=0.43), entry("neighbour", 0.48), entry("x", split="s2")]:
         append_entry(path, one)
@@ -235,16 +227,16 @@ def test_the_script_fits_into_80_columns_and_says_all(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert "line 4: incomplete" in shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 80
-    for part in ["0.500 ± 0.020", "0.460–0.540", "n 400", "3+7", "0.430", "11-21", "0123456", "2≈", "[sum]"]:
+    for part in ["0.500 ± 0.020", "0.460–0.540", "n = 400", "3+7", "0.430", "11-21", "0123456", "2≈", "[sum]"]:
         assert part in shown.stdout
     told = json.loads(run("--ledger", path, "--json").stdout)
     assert [len(board["standings"]) for board in told["boards"]] == [1, 2]
 
 
-def test_without_a_ledger_the_script_says_how_to_make_one(tmp_path):
+def test_without_a_ledger_quorum_leaderboard_says_how_to_make_one(tmp_path):
     shown = run("--ledger", tmp_path / "ledger.jsonl")
     assert shown.returncode == 0
-    assert "make submit" in shown.stdout
+    assert "quorum submit" in shown.stdout
     assert shown.stdout.count("\n") == 1
 
 

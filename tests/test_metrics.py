@@ -1,8 +1,5 @@
 import json
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -18,8 +15,7 @@ from quorum.evaluation.metrics import score_answers
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.solution import SolvedRow, make_solution, parse_ballot_cell, read_ballots, read_solution
 from quorum.question import Question
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "score.py"
+from tests.verb import run_verb
 
 answers = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(["A", "B", "C", ""])), min_size=2, max_size=40)
 
@@ -317,10 +313,10 @@ def test_hostile_files_are_scored_or_refused(tmp_path_factory, submission, solut
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True)
+    return run_verb("score", *arguments)
 
 
-def test_the_script_scores_and_refuses_without_a_traceback(tmp_path):
+def test_quorum_score_scores_and_refuses_without_a_traceback(tmp_path):
     (tmp_path / "s.csv").write_text("id,answer\n1,A\n2,B\n")
     (tmp_path / "solution.csv").write_text("id,answer,Usage\n1,A,Public\n2,A,Private\n")
     questions = "id,question,A,B,subject,answer\n1,what?,x,y,[law],A\n2,which?,x,y,art,A\n"

@@ -66,7 +66,7 @@ def run(folder, *command):
 
 
 def vote_by_both(folder, runs, gold, form, method, labelled):
-    """Labels and warnings of the kernel and of the script, over the same files."""
+    """Labels and warnings of the kernel and of the verb, over the same files."""
     for name, own in runs.items():
         if form == "parquet":
             write_answers(make_answers(name, as_ballots(own)), folder / f"{name}.parquet")
@@ -84,10 +84,10 @@ def vote_by_both(folder, runs, gold, form, method, labelled):
     (folder / "vote.toml").write_text((toml + more).replace("'", '"'))
     by_kernel = run(folder, str(ROOT / "kernels" / "vote.py"), "vote.toml")
     options = ["--questions", "test.csv", "--method", method, *(["--gold", "dev.csv"] if labelled else [])]
-    by_script = run(folder, str(ROOT / "scripts" / "vote.py"), *files, *options, "--out", "out.csv")
+    by_verb = run(folder, "-m", "quorum.cli", "vote", *files, *options, "--out", "out.csv")
     ballots = first_labels(pl.read_parquet(folder / "voted" / "test.parquet"))
     cells = pl.read_csv(folder / "out.csv")
-    return (ballots, by_kernel), (dict(zip(cells["id"], cells["answer"], strict=True)), by_script)
+    return (ballots, by_kernel), (dict(zip(cells["id"], cells["answer"], strict=True)), by_verb)
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,12 @@ def vote_by_both(folder, runs, gold, form, method, labelled):
         ("parquet", "majority", 60),
     ],
 )
-def test_kernel_and_script_give_the_same_votes_and_warnings_where_one_run_comes_thrice(
-    tmp_path, form, method, labelled
-):
+def test_kernel_and_verb_give_the_same_votes_and_warnings_where_one_run_comes_thrice(tmp_path, form, method, labelled):
     gold, runs = one_weak_run_thrice()
     some = list(gold)[:labelled]
-    (labels, by_kernel), (cells, by_script) = vote_by_both(tmp_path, runs, gold, form, method, some)
+    (labels, by_kernel), (cells, by_verb) = vote_by_both(tmp_path, runs, gold, form, method, some)
     assert labels == cells
-    assert by_kernel == by_script
+    assert by_kernel == by_verb
     assert by_kernel[:2] == [
         "warning: run 'again' is a copy of 'weak' and has no vote",
         "warning: run 'thrice' is a copy of 'weak' and has no vote",
@@ -116,15 +114,15 @@ def test_kernel_and_script_give_the_same_votes_and_warnings_where_one_run_comes_
     assert accuracy(labels, gold) > 0.8
 
 
-def test_a_question_and_a_label_that_a_run_lacks_are_reported_by_kernel_and_script_alike(tmp_path):
+def test_a_question_and_a_label_that_a_run_lacks_are_reported_by_kernel_and_verb_alike(tmp_path):
     gold, runs = one_weak_run_thrice()
     runs = {name: dict(runs[name]) for name in ("strong", "other", "weak")}
     del runs["weak"]["q7"]
     runs["other"]["q3"] = "Z"
     runs["silent"] = dict.fromkeys(gold)
-    (labels, by_kernel), (cells, by_script) = vote_by_both(tmp_path, runs, gold, "parquet", "auto", list(gold)[:5])
+    (labels, by_kernel), (cells, by_verb) = vote_by_both(tmp_path, runs, gold, "parquet", "auto", list(gold)[:5])
     assert labels == cells
-    assert by_kernel == by_script
+    assert by_kernel == by_verb
     assert [line.removeprefix("warning: ") for line in by_kernel] == [
         "run 'weak' lacks 1 of 200 questions; they count as unread",
         "run 'silent' has no answer to any of 200 questions",

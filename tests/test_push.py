@@ -1,6 +1,5 @@
 import json
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from quorum.kaggle.metadata import KernelMetadata, read_json_object, write_kerne
 from quorum.kaggle.push import PushedVersion, fetch_kernel, likely_cause, log_lines, push_kernel, wait_for_kernel
 from quorum.kaggle.upload import write_dataset_metadata
 from tests.kaggle_stub import USER, Clock, KaggleStub, Refusal, Trouble, patient
+from tests.verb import run_verb
 
 pytest_plugins = ["tests.kaggle_here"]  # the fixtures stub and kaggle
 
@@ -464,20 +464,19 @@ AT_ONCE = ("--wait", "0.00001")  # hours: one look
 
 
 def run_push(stub, tmp_path, *arguments, timeout=None, **variables):
-    """The script in a process of its own, with the stub for Kaggle."""
-    command = [sys.executable, str(ROOT / "scripts" / "push.py"), *map(str, arguments)]
+    """`quorum push` with the stub for Kaggle."""
     env = stub.environment(tmp_path / "home") | variables
-    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=timeout)
+    return run_verb("push", *arguments, cwd=tmp_path, env=env, timeout=timeout)
 
 
-@pytest.mark.parametrize(("what", "last"), [(("WHAT=my folder",), 'push.py "my folder"'), ((), "push.py ")])
+@pytest.mark.parametrize(("what", "last"), [(("WHAT=my folder",), 'quorum push "my folder"'), ((), "quorum push ")])
 def test_make_push_takes_a_folder_with_a_blank_in_its_name(what, last):
     command = ["make", "--no-print-directory", "-n", "push", *what]  # which make prints where a make runs this test
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.rstrip("\n").endswith(last)
 
 
-def test_the_script_pushes_waits_and_reads_back(stub, tmp_path):
+def test_quorum_push_pushes_waits_and_reads_back(stub, tmp_path):
     stub.states = ["COMPLETE"]
     done = run_push(stub, tmp_path, built(tmp_path / "k"), *AT_ONCE)
     assert done.returncode == 0, done.stderr
@@ -503,12 +502,13 @@ def test_a_version_that_could_not_be_read_back_is_told_with_how_to_do_it_later(s
 )
 def test_a_number_that_cannot_be_is_refused_before_anything_is_sent(stub, tmp_path, wrong):
     done = run_push(stub, tmp_path, built(tmp_path / "k"), wrong)
+    option = wrong.partition("=")[0]
     assert (done.returncode, stub.asked) == (2, [])
-    assert f"argument {wrong.split('=')[0]}: invalid " in done.stderr
+    assert f"error: invalid value for '{option}': " in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_the_script_shows_a_failed_kernels_last_lines_and_likely_cause(stub, tmp_path):
+def test_quorum_push_shows_a_failed_kernels_last_lines_and_likely_cause(stub, tmp_path):
     stub.states = ["ERROR"]
     stub.log = json.dumps(
         [{"stream_name": "stderr", "time": 1, "data": "torch.OutOfMemoryError: CUDA out of memory.\n"}]
@@ -579,11 +579,10 @@ def test_broken_metadata_is_no_traceback_in_a_dry_run(stub, tmp_path, name):
     assert f"{name}: no JSON object" in done.stderr
 
 
-def test_the_script_without_credentials_ends_in_one_line(stub, tmp_path):
+def test_quorum_push_without_credentials_ends_in_one_line(stub, tmp_path):
     folder = built(tmp_path / "k")
     env = {name: value for name, value in stub.environment(tmp_path / "home").items() if name != "KAGGLE_KEY"}
-    command = [sys.executable, str(ROOT / "scripts" / "push.py"), str(folder)]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    done = run_verb("push", folder, env=env)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "no valid Kaggle credentials" in done.stderr
 
@@ -591,4 +590,4 @@ def test_the_script_without_credentials_ends_in_one_line(stub, tmp_path):
 def test_a_folder_without_metadata_is_told_what_it_needs(stub, tmp_path):
     done = run_push(stub, tmp_path, tmp_path)
     assert done.returncode == 2
-    assert "holds no metadata; needed is one of kernel-metadata.json (make kernels)" in done.stderr
+    assert "holds no metadata; needed is one of kernel-metadata.json (quorum bundle)" in done.stderr

@@ -363,7 +363,7 @@ def test_strict_reading_names_the_first_five_problems(tmp_path):
         read_questions(tmp_path / "q.csv")
     message = str(error.value)
     assert "8 of 10 rows are not valid questions: row 2 (k2): answer 'C' is not among A, B, row 3" in message
-    assert "row 6 (k6): answer 'C' is not among A, B and 3 more; scripts/doctor.py" in message
+    assert "row 6 (k6): answer 'C' is not among A, B and 3 more; quorum doctor" in message
 
 
 def test_strict_reading_refuses_a_missing_answer_and_a_repeated_id(tmp_path):

@@ -3,8 +3,6 @@
 import csv
 import json
 import lzma
-import subprocess
-import sys
 import time
 from math import log
 from pathlib import Path
@@ -17,9 +15,9 @@ from quorum.ask.reply import ballot_from_reply, parse_reply
 from quorum.number import canonical_number
 from quorum.question import Prompt, Reply, letters
 from tests.real import real_data
+from tests.verb import run_verb
 
 HARD = [json.loads(line) for line in (Path(__file__).parent / "hard_replies.jsonl").read_text("utf-8").splitlines()]
-SCRIPT = Path(__file__).parents[1] / "scripts" / "read_replies.py"
 
 
 def read(text: str, labels: str = "ABCD", options: tuple[str, ...] = ()) -> str | None:
@@ -213,14 +211,10 @@ def test_a_canonical_number_is_its_own_canonical_form(number: object) -> None:
     assert canonical_number(once) == once
 
 
-def run_script(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
-
-
 def test_a_file_without_a_reply_is_told(tmp_path: Path) -> None:
     (tmp_path / "replies.jsonl").write_text("\n\n")
-    done = run_script(tmp_path / "replies.jsonl", "--out", tmp_path / "out.csv")
-    assert (done.returncode, "replies.jsonl: holds no reply" in done.stderr) == (2, True)
+    done = run_verb("read-replies", tmp_path / "replies.jsonl", "--out", tmp_path / "out.csv")
+    assert (done.returncode, "replies.jsonl: no replies in the file" in done.stderr) == (2, True)
     assert not (tmp_path / "out.csv").exists()
 
 
@@ -233,7 +227,7 @@ def test_the_script_writes_other_fields_answer_and_reason(tmp_path: Path) -> Non
     ]
     file, out = tmp_path / "replies.jsonl", tmp_path / "out.csv"
     file.write_text("\ufeff" + "\n".join(map(json.dumps, rows)) + "\n\n", encoding="utf-8")
-    done = run_script(file, "--out", out, "--json")
+    done = run_verb("read-replies", file, "--out", out, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["read"] == 3
     with out.open(encoding="utf-8", newline="") as lines:
@@ -260,7 +254,7 @@ def test_the_script_writes_other_fields_answer_and_reason(tmp_path: Path) -> Non
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     file = tmp_path / "replies.jsonl"
     file.write_text(line)
-    done = run_script(file, "--out", tmp_path / "out.csv")
+    done = run_verb("read-replies", file, "--out", tmp_path / "out.csv")
     assert done.returncode == 2
     assert done.stderr.startswith("error:")
     assert "line 1" in done.stderr

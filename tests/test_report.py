@@ -2,8 +2,6 @@ import json
 import math
 import random
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -21,8 +19,8 @@ from quorum.files.answers import make_answers, write_answers
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.question import Question
 from tests.chromium import Chromium, needs_chromium
+from tests.verb import run_verb
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "report.py"
 STYLE = Path(__file__).parents[1] / "src" / "quorum" / "evaluation" / "report" / "page.css"
 
 
@@ -478,21 +476,24 @@ def test_controls_are_not_printed(browser, tmp_path, toy_page):
     assert browser.ask("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
-# ---- the script
+# ---- the verb
 
 
-def run_script(cwd, *arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def run_report(cwd, *arguments):
+    return run_verb("report", *arguments, cwd=cwd)
 
 
 FRUIT = "apple pear plum fig cherry lemon melon grape peach quince mango olive date lime kiwi guava"
 
 
 def competition(folder):
-    """A folder as scripts/submit.py leaves it behind: a split, a ledger, and one run's answers."""
+    """A folder as quorum submit leaves it: a split, a ledger, and one run's answers."""
     from quorum.competition.folder import find_competition
-    from submit import Run, prepare, prior, record
+    from quorum.competition.prepare import prepare_competition
+    from quorum.competition.record import record_run
+    from quorum.competition.run import CompetitionRun, run_prior
+    from quorum.competition.workspace import Workspace
+    from quorum.files.run_folder import RunFolder
 
     (folder / "toys").mkdir()
     rows = [(f"k{n}", f"Is the {name} in basket {n * n} ripe?", "AB"[n % 2]) for n, name in enumerate(FRUIT.split())]
@@ -501,19 +502,20 @@ def competition(folder):
     (folder / "toys" / "test.csv").write_text(
         "id,question,choices\nt1,What?,\"['yes', 'no']\"\nt2,Why?,\"['yes', 'no']\"\n"
     )
-    ground = prepare(find_competition(folder / "toys"), 0.5, 42)
+    prepared = prepare_competition(find_competition(folder / "toys"), Workspace(), 0.5, 42)
     out = Path("runs/toys/mine")
-    for part, questions in (("test", ground.test), ("heldout", ground.held_out)):
+    for part, questions in (("test", prepared.test), ("heldout", prepared.held_out)):
         write_answers(make_answers("mine", {q.id: {"A": 0.6, "B": 0.4} for q in questions}), out / f"{part}.parquet")
-    for run in (prior(ground), Run("mine", out, {}, (), 2.0)):
-        append_entry(folder / "submissions" / "ledger.jsonl", record(ground, run, Path("submissions")))
-    return len(ground.held_out)
+    mine = CompetitionRun(name="mine", folder=RunFolder(out), config={}, seconds=2.0)
+    for run in (run_prior(prepared), mine):
+        append_entry(prepared.workspace.ledger, record_run(prepared, run))
+    return len(prepared.held_out)
 
 
-def test_the_script_writes_one_page_and_its_charts(tmp_path, monkeypatch):
+def test_quorum_report_writes_one_page_and_its_charts(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     held_out = competition(tmp_path)
-    done = run_script(tmp_path, "toys", "--json")
+    done = run_report(tmp_path, "toys", "--json")
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["files"][0] == "build/report/index.html"
@@ -522,20 +524,20 @@ def test_the_script_writes_one_page_and_its_charts(tmp_path, monkeypatch):
     assert set(told["facts"]["runs"]) == {"mine", "prior"}
     answers = tmp_path / "runs" / "toys" / "mine" / "heldout.csv"
     answers.write_text(answers.read_text().replace(",A", ",B"))
-    again = run_script(tmp_path, "toys")
+    again = run_report(tmp_path, "toys")
     assert again.returncode == 0
-    assert "not what the ledger scored as 'mine'" in again.stderr
+    assert "not the answers that the ledger scored as 'mine'" in again.stderr
     (tmp_path / "toys" / "train.csv").open("a").write("k99,New?,\"['yes', 'no']\",A\n")
-    changed = run_script(tmp_path, "toys")
+    changed = run_report(tmp_path, "toys")
     assert (changed.returncode, changed.stdout) == (2, "")
     assert "no submission of toys/train.csv as it is now" in changed.stderr
 
 
-def test_without_a_ledger_the_script_says_how_to_make_one(tmp_path):
+def test_without_a_ledger_quorum_report_says_how_to_make_one(tmp_path):
     (tmp_path / "toys").mkdir()
     for name in ("train", "test"):
         (tmp_path / "toys" / f"{name}.csv").write_text("id,question,A,B,answer\n1,x?,y,z,A\n")
-    done = run_script(tmp_path, "toys")
+    done = run_report(tmp_path, "toys")
     assert done.returncode == 2
-    assert "make submit" in done.stderr
+    assert "quorum submit" in done.stderr
     assert "Traceback" not in done.stderr

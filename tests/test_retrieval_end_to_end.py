@@ -1,4 +1,4 @@
-"""Retrieval where its users meet it: the kernel, the scripts and the main job."""
+"""Retrieval where its users meet it: the kernel, the verbs and the main job."""
 
 import json
 import subprocess
@@ -11,10 +11,14 @@ import pytest
 from quorum.ask.retrieve import Retriever
 from quorum.ask.settings import RetrievalSettings
 from quorum.competition.folder import find_competition
+from quorum.competition.run import kernel_toml
+from quorum.competition.submit import submit_competition
+from quorum.competition.workspace import Workspace
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.question import Question
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = (
@@ -108,14 +112,14 @@ def test_an_unknown_setting_of_retrieval_is_refused(folder):
     assert (done.returncode, "unknown setting 'top_k'" in done.stderr) == (2, True)
 
 
-def test_the_script_prints_the_context_and_its_sources(folder):
+def test_quorum_retrieve_prints_the_context_and_its_sources(folder):
     arguments = ("test.csv", "--question", "q2", "--background", "background", "--solved", "train.csv")
-    done = run(folder, "scripts/retrieve.py", *arguments, "--json")
+    done = run_verb("retrieve", *arguments, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert found["passages"][0]["source"] == "world.txt 1"
-    assert "Zukerask" in run(folder, "scripts/retrieve.py", *arguments).stdout
-    assert run(folder, "scripts/retrieve.py", *arguments, "--question", "q9").returncode == 2
+    assert "Zukerask" in run_verb("retrieve", *arguments, cwd=folder).stdout
+    assert run_verb("retrieve", *arguments, "--question", "q9", cwd=folder).returncode == 2
 
 
 def test_a_competition_knows_its_background_by_the_folders_name(folder):
@@ -165,11 +169,13 @@ def test_a_missing_model_is_refused_by_name():
 
 @pytest.mark.slow
 def test_retrieval_over_the_background_improves_the_score_on_the_sample(tmp_path):
-    members = [str(ROOT / "kernels" / f"{name}.toml") for name in ("encoder", "encoder-rag")]
-    done = run(tmp_path, "scripts/submit.py", ROOT / "data" / "sample", "--members", *members)
-    assert done.returncode == 0, done.stderr
-    line = next(line for line in done.stderr.splitlines() if line.startswith("encoder-rag - encoder: +"))
+    members = [kernel_toml(name) for name in ("encoder", "encoder-rag")]
+    result = submit_competition(ROOT / "data" / "sample", Workspace(tmp_path), members)
+    (line,) = result.differences
+    assert line.startswith("encoder-rag - encoder: +")
     assert float(line.partition("exact McNemar p = ")[2].partition(",")[0]) < 0.01
+    assert result.ladder is not None
+    assert result.ladder.rungs[1].kept
     assert len(pl.read_csv(tmp_path / "submissions" / "sample-encoder-rag.csv")) == 508
 
 
@@ -180,10 +186,10 @@ def test_arms_of_every_stage_are_in_one_table(folder):
     (folder / "plain.toml").write_text(SETTINGS + '[backend]\nname = "neighbour"\n')
     arms = ("--arm", "by letter: backend.by=letter", "--arm", "perfect: fake.toml")
     (folder / "fake.toml").write_text(SETTINGS + '[backend]\nname = "fake"\naccuracy = 1.0\n')
-    done = run(folder, "scripts/ablate.py", folder, "--member", "plain.toml", "--only", *arms, "--json")
+    done = run_verb("ablate", folder, "--member", "plain.toml", "--only", *arms, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [row["arm"] for row in found["arms"]] == ["as it stands", "by letter", "perfect"]
+    assert [row["arm"] for row in found["arms"]] == ["unchanged", "by letter", "perfect"]
     assert found["arms"][0]["difference"] is None
     assert 0 <= found["arms"][1]["adjusted"] <= 1
-    assert run(folder, "scripts/ablate.py", folder, "--only", "--arm", "x y").returncode == 2
+    assert run_verb("ablate", folder, "--only", "--arm", "x y", cwd=folder).returncode == 2

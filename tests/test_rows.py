@@ -1,8 +1,6 @@
 import json
 import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +20,7 @@ from quorum.train.build_rows import build_rows, make_rows
 from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
+from tests.verb import run_verb
 
 EVEN = Question("q1", "Is 2 even?", ("no", "yes"), answer="B", rationale="2 is twice 1.")
 PLAIN = Question("q2", "Which is a fruit?", ("stone", "apple", "None of the above"), answer="B")
@@ -253,14 +252,11 @@ def test_what_was_retrieved_stands_where_inference_shows_it_with_its_letters_mov
             assert line in row.prompt.content  # the three options, in the order in which the question shows them
 
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "rows.py"
-
-
 def run_rows(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True, check=False)
+    return run_verb("rows", *arguments)
 
 
-def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
+def test_quorum_rows_writes_the_rows_of_the_training_folds_and_turns_them_into_another_format(tmp_path):
     from quorum.data.read import write_questions
     from quorum.data.split import select_held_out, split_questions, write_split
     from quorum.train.rows.formats import read_rows
@@ -291,7 +287,7 @@ def test_the_script_writes_the_rows_of_the_training_folds_and_turns_them_into_an
         (["--all", "--split", "x.parquet"], "name the split with --split"),
     ],
 )
-def test_the_script_refuses_what_it_can_not_do_in_one_line(tmp_path, arguments, found):
+def test_quorum_rows_refuses_what_it_can_not_do_in_one_line(tmp_path, arguments, found):
     (tmp_path / "solved.csv").write_text('id,question,choices,answer\nq1,2 even?,"[""no"", ""yes""]",B\n')
     done = run_rows(tmp_path / "solved.csv", "--out", tmp_path / "rows.jsonl", *arguments)
     assert done.returncode == 2

@@ -32,6 +32,7 @@ from quorum.train.trainable import find_lora_targets
 from quorum.train.trained import TrainingResult
 from tests.largest import largest_questions, largest_rows, write_largest
 from tests.tiny import tiny_model
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 STEPS = 24
@@ -150,8 +151,8 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
     trained = Transformers(TransformersSettings(model=base(), adapter=str(adapter))).answer(PROMPTS)
     assert [reply.text for reply in untrained] != [reply.text for reply in trained]
     write_largest(folder / "ask.csv", 40, seed=7)
-    merge = [sys.executable, str(ROOT / "scripts" / "merge.py"), str(adapter), "ask.csv", f"--out={whole}", "--json"]
-    done = subprocess.run(merge, cwd=folder, capture_output=True, text=True, check=False)
+    merge = ("merge", adapter, "ask.csv", f"--out={whole}", "--json")
+    done = run_verb(*merge, cwd=folder)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["asked"], told["differ"]) == (40, [])
@@ -160,7 +161,7 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
     assert [reply.text for reply in merged] == [reply.text for reply in trained]
     config = json.loads((folder / whole / "config.json").read_text())
     assert config["dtype"] == "float16"
-    again = subprocess.run(merge, cwd=folder, capture_output=True, text=True, check=False)
+    again = run_verb(*merge, cwd=folder)
     assert again.returncode == 2
     assert f"{whole} is there already" in again.stderr
 

@@ -1,9 +1,6 @@
 import json
-import subprocess
-import sys
 from collections import Counter
 from hashlib import sha256
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -29,6 +26,7 @@ from quorum.data.split import (
 from quorum.errors import BadInput
 from quorum.question import Question
 from tests.real import real_data
+from tests.verb import run_verb
 
 WORDS = ("amber", "birch", "cobalt", "dahlia", "ember", "fennel", "garnet", "hazel", "indigo", "juniper")
 
@@ -239,11 +237,10 @@ def test_no_cluster_of_the_real_file_is_divided():
 
 
 def _run(*arguments):
-    script = Path(__file__).parents[1] / "scripts" / "split.py"
-    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, check=False)
+    return run_verb("split", *arguments)
 
 
-def test_the_script_writes_held_out_answers_only_into_the_solution(tmp_path):
+def test_quorum_split_writes_held_out_answers_only_into_the_solution(tmp_path):
     questions = _questions(60)
     write_questions(questions, tmp_path / "all.csv")
     done = _run(tmp_path / "all.csv", "--out", tmp_path / "out", "--json")
@@ -260,7 +257,7 @@ def test_the_script_writes_held_out_answers_only_into_the_solution(tmp_path):
     assert select_training_folds(drawn, learnt).questions == tuple(learnt)
 
 
-def test_the_script_refuses_bad_input_in_one_line(tmp_path):
+def test_quorum_split_refuses_bad_input_in_one_line(tmp_path):
     write_questions(strip_answers(_questions(30)), tmp_path / "unsolved.parquet")
     done = _run(tmp_path / "unsolved.parquet", "--out", tmp_path)
     assert done.returncode == 2

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,12 +18,12 @@ from quorum.competition.sweep import (
     pick_trial,
     write_checkpoint_scores,
 )
+from quorum.competition.trials import check_held_out, parse_grid
 from quorum.data.split import split_questions, write_split
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import Entry, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import Score
 from quorum.question import Question
-from sweep import check_held_out, grid_of
 from tests.test_seq2seq import taking, tuning_of
 
 ROOT = Path(__file__).parents[1]
@@ -155,17 +154,20 @@ def test_a_pick_out_of_several_counts_as_many_looks_and_sending_the_same_again_a
 
 
 def test_a_grid_reads_each_value_as_toml_does():
-    assert grid_of(["backend.scale=5,2.5", "prompt.style=bare"]) == {"backend.scale": [5, 2.5], "prompt": ["bare"]}
+    assert parse_grid(["backend.scale=5,2.5", "prompt.style=bare"]) == {
+        "backend.scale": [5, 2.5],
+        "prompt.style": ["bare"],
+    }
     with pytest.raises(BadInput, match="--grid 'bare' is not key=value,value"):
-        grid_of(["bare"])
+        parse_grid(["bare"])
 
 
 def test_a_training_that_held_out_other_questions_is_refused(tmp_path):
     questions = [Question(f"q{number}", f"{number}?", ("yes", "no"), "A") for number in range(100)]
     write_split(split_questions(questions, 0.25, seed=1), tmp_path / "split.parquet")
-    check_held_out(SimpleNamespace(split=split_questions(questions, 0.25, seed=1)), tmp_path)
+    check_held_out(split_questions(questions, 0.25, seed=1).fingerprint, tmp_path)
     with pytest.raises(BadInput, match="another split than the one here"):
-        check_held_out(SimpleNamespace(split=split_questions(questions, 0.25, seed=2)), tmp_path)
+        check_held_out(split_questions(questions, 0.25, seed=2).fingerprint, tmp_path)
 
 
 def program(folder, *command):
@@ -231,7 +233,7 @@ def test_the_checkpoints_of_a_real_training_are_swept_and_the_later_one_is_picke
     other = ["id,question,choices,answer", *map(",".join, lines(100, 9000))]
     (tmp_path / "other.csv").write_text("\n".join(other) + "\n")
     second = "other.csv", "--floor", "0.1"
-    sweep = [ROOT / "scripts" / "sweep.py", "takes", "member.toml", "--trained", "trained", "--second", *second]
+    sweep = ["-m", "quorum.cli", "sweep", "takes", "member.toml", "--trained", "trained", "--second", *second]
     found = json.loads(program(tmp_path, *sweep, "--json"))
     accuracies = [trial["accuracy"] for trial in found["trials"]]
     assert [trial["candidate"]["checkpoint"] for trial in found["trials"]] == ["checkpoint-30", "checkpoint-60"]

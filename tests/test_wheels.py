@@ -1,11 +1,11 @@
 import json
 import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,15 +34,14 @@ def index(tmp_path):
 
 def run(tmp_path, index, requirements):
     (tmp_path / "pins.txt").write_text(requirements)
-    command = [sys.executable, str(ROOT / "scripts" / "wheels.py"), "pins.txt", "--id=ada/quorum-wheels", "--out=w"]
     env = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(index), "PIP_CONFIG_FILE": os.devnull}
-    return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    return run_verb("wheels", "pins.txt", "--id=ada/quorum-wheels", "--out=w", cwd=tmp_path, env=env)
 
 
 def test_wheels_for_kaggles_python_are_gathered_with_a_marker_and_metadata(tmp_path, index):
     done = run(tmp_path, index, "alpha==1.0\nbeta==1.0  # compiled\n")
     assert done.returncode == 0, done.stderr
-    assert "in all, 2 wheels in w; next: make push WHAT=w" in done.stdout
+    assert "in all, 2 wheels in w; next: quorum push w" in done.stdout
     marker = json.loads((tmp_path / "w" / "wheels.json").read_text())
     assert [entry["name"] for entry in marker["wheels"]] == [
         "alpha-1.0-py3-none-any.whl",
@@ -63,7 +62,7 @@ def test_a_dependency_that_is_there_from_an_earlier_download_does_not_count(tmp_
     run(tmp_path, index, "alpha==1.0\nbeta==1.0\n")
     done = run(tmp_path, index, "alpha==1.0\n")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: pins.txt: what it names needs beta==1.0 too; name it there\n"
+    assert done.stderr == "error: pins.txt: its packages need beta==1.0 too; add them there\n"
 
 
 def test_a_wheel_that_nobody_needs_any_more_goes(tmp_path, index):

@@ -24,6 +24,9 @@ DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad
 _IDLE_LOGGER = "bitsandbytes.backends.cpu.ops"
 # Seconds between the lines that tell a log how far a stage is.
 _TOLD_EVERY = 180.0
+# A program that draws the bars of the kernels it starts sets this variable for them: they then write marked lines.
+PROGRESS_VARIABLE = "QUORUM_PROGRESS_LINES"
+_PROGRESS_MARK = "\x01"
 
 # How far a stage is: called with what is done and what there is in all.
 Progress = Callable[[int, int], None]
@@ -105,8 +108,13 @@ def print_json(value: Any) -> None:
 
 
 def print_status(text: str) -> None:
-    """One line on standard error, for whoever watches."""
+    """Print one line on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def print_warning(text: str) -> None:
+    """Print one line that starts with "warning:" on standard error; `quorum submit` shows such lines of its kernels."""
+    print_status(f"warning: {text}")
 
 
 def read_environment_key(variable: str) -> str:
@@ -129,8 +137,12 @@ def read_environment_key(variable: str) -> str:
 def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterator[Progress]:
     """How far a stage is, with rate and time left, on standard error.
 
-    A terminal shows a bar; a log gets a plain line every three minutes, so that a short run leaves none.
+    A terminal shows a bar, which disappears at the end; a log gets a plain line every three minutes, so that a short
+    run leaves none. A program that started this one and set `PROGRESS_VARIABLE` gets lines for `parse_progress`.
     """
+    if os.environ.get(PROGRESS_VARIABLE):
+        yield lambda done, total: print_status(f"{_PROGRESS_MARK}{done} {total} {caption}")
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -139,7 +151,7 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     calls: list[tuple[float, int]] = []  # the first and the latest: when, and what was done
     told = clock()
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(caption, total=None, pace="")
 
         def progress(done: int, total: int) -> None:
@@ -153,6 +165,12 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
                 told = now
 
         yield progress
+
+
+def parse_progress(line: str) -> tuple[str, int, int] | None:
+    """The caption, what is done and what there is in all, if another program's `progress_bar` wrote this line."""
+    found = re.fullmatch(rf"{_PROGRESS_MARK}(\d+) (\d+) (.*)", line)
+    return (found[3], int(found[1]), int(found[2])) if found else None
 
 
 def _pace(begun: float, known: int, now: float, done: int, total: int) -> str:

@@ -1,9 +1,16 @@
-"""Write files atomically and compute their fingerprints."""
+"""Write files atomically, replace only our own folders, check names, and compute fingerprints."""
 
 import hashlib
+import shutil
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from quorum.errors import BadInput
+
+FOLDER_MARKER = ".quorum-folder"
+LONGEST_NAME = 120  # bytes: two such names, a hyphen and an ending still make one file name
 
 
 @contextmanager
@@ -16,6 +23,56 @@ def replace_file(path: Path) -> Iterator[Path]:
     part = path.with_name(f"{path.name}.part")
     yield part
     part.replace(path)
+
+
+def replace_folder(path: Path) -> None:
+    """Create an empty folder at `path`, with a marker file in it; a folder that has the marker is removed first.
+
+    Raises:
+        BadInput: something else is at `path`: a file, a symbolic link, or a folder with contents but without marker.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise BadInput(f"{path}: not a folder that Quorum created, so it is not replaced; move it or delete it")
+    marker = path / FOLDER_MARKER
+    if path.exists():
+        if any(path.iterdir()) and (marker.is_symlink() or not marker.is_file()):
+            raise BadInput(
+                f"{path}: this folder was not created by Quorum (it has no {FOLDER_MARKER}), so it is not replaced; "
+                "move it or delete it"
+            )
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    marker.write_text("Quorum created this folder and removes it when it creates it anew.\n", encoding="utf-8")
+
+
+def check_file_name(name: str, what: str) -> str:
+    """Return `name` if it is one plain file name, with which a path cannot lead anywhere else.
+
+    Args:
+        name: the name of a competition, a run or a member.
+        what: what the name is and where it was found, for the message.
+
+    Raises:
+        BadInput: it is empty or too long, starts with a dot, or contains a separator, a control character or bytes
+            that are not UTF-8.
+    """
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise BadInput(f"{what} {name!r} is not valid UTF-8") from None
+    if not name:
+        fault = "is empty"
+    elif "/" in name or "\\" in name:
+        fault = "contains a path separator"
+    elif name.startswith("."):
+        fault = "starts with a dot"
+    elif any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+        fault = "contains a control character"
+    elif size > LONGEST_NAME:
+        fault = f"has {size} bytes, where {LONGEST_NAME} are allowed"
+    else:
+        return name
+    raise BadInput(f"{what} {name!r} {fault}; expected is one plain file name")
 
 
 def fingerprint(path: Path) -> str:

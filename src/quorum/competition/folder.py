@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from quorum.config import from_table, read_config
 from quorum.data.layout import Layout
+from quorum.disk import check_file_name
 from quorum.errors import BadInput
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
@@ -16,9 +17,9 @@ BACKGROUND_FOLDER = "background"
 Metric = Literal["accuracy", "map@3", "macro-f1", "log-loss"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Description:
-    """What quorum.toml may say; files are named relative to its folder, and what it leaves out is found by name."""
+    """The settings of quorum.toml; files are relative to its folder, and a file it does not name is found by name."""
 
     name: str | None = None
     train: str | None = None
@@ -29,11 +30,12 @@ class Description:
     layout: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Competition:
-    """The files of one competition; `solution` is there only where the hidden answers are known (our own sample).
+    """The files of one competition; its name is one plain file name, because folders and submissions are named by it.
 
-    `background` is the folder of texts that questions may be looked up in.
+    `solution` is there only if the hidden answers are known (our own sample). `background` is a folder of texts to
+    retrieve passages from.
     """
 
     name: str
@@ -47,34 +49,46 @@ class Competition:
 
 
 def find_competition(folder: Path) -> Competition:
-    """The competition in `folder`: files by their names (train, test, sample or submission), or as quorum.toml says.
+    """Find a competition's files in `folder`, by their names (train, test, sample or submission) or by quorum.toml.
 
     Raises:
-        BadInput: no such folder, a file is missing, or two could be meant and quorum.toml does not say which.
+        BadInput: there is no such folder, a file is missing, two files could be meant and quorum.toml does not say
+            which, or the competition's name is not a plain file name.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder; expected one with a train file, a test file and a sample submission")
     description = folder / DESCRIPTION_FILE
-    said = read_config(Description, description) if description.exists() else Description()
+    described = read_config(Description, description) if description.exists() else Description()
     tables = sorted(path for path in folder.iterdir() if path.suffix in TABLE_SUFFIXES)
-    sample = _described(folder, said.sample) or _one(tables, ("sample", "submission"), "sample", folder)
+    sample = _described(folder, described.sample) or _one(tables, ("sample", "submission"), "sample", folder)
     rest = [path for path in tables if path != sample]
-    train = _described(folder, said.train) or _one(rest, ("train",), "train", folder)
-    test = _described(folder, said.test) or _one(rest, ("test",), "test", folder)
+    train = _described(folder, described.train) or _one(rest, ("train",), "train", folder)
+    test = _described(folder, described.test) or _one(rest, ("test",), "test", folder)
     if train is None or test is None:
         missing = "train" if train is None else "test"
         names = ", ".join(path.name for path in tables) or "none"
         raise BadInput(f"{folder}: no file with {missing!r} in its name among {names}; name it in {DESCRIPTION_FILE}")
     return Competition(
-        said.name or folder.resolve().name,
-        train,
-        test,
-        sample,
-        _described(folder, said.solution),
-        said.metric,
-        from_table(Layout, said.layout, f"{description} [layout]"),
-        folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
+        name=_find_name(folder, described.name),
+        train=train,
+        test=test,
+        sample=sample,
+        solution=_described(folder, described.solution),
+        metric=described.metric,
+        layout=from_table(Layout, described.layout, f"{description} [layout]"),
+        background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
     )
+
+
+def _find_name(folder: Path, name: str | None) -> str:
+    """The name in quorum.toml, else that of the folder."""
+    if name is not None:
+        return check_file_name(name, f"{folder / DESCRIPTION_FILE}: name")
+    own = folder.resolve().name
+    try:
+        return check_file_name(own, f"{folder}: the folder's name")
+    except BadInput as error:
+        raise BadInput(f"{error}; set a name in {DESCRIPTION_FILE}") from None
 
 
 def _described(folder: Path, name: str | None) -> Path | None:

@@ -12,6 +12,7 @@ from quorum.evaluation.metrics import lower_is_better, score_answers
 from quorum.files.solution import SolvedRow
 
 BASE = "base"
+LADDER_COLUMNS = ("stage", "value", "difference", "with : without", "Holm p", "calls", "s/1,000", "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,34 +126,39 @@ def adjust_last_p(levels: Sequence[float], count: int) -> float:
     return float(multipletests(family, method="holm")[1][len(levels) - 1])
 
 
-def format_ladder(ladder: Ladder) -> str:
-    """The ladder as Markdown, with what its numbers may not be taken for."""
-    lines = [
-        f"{ladder.metric} over {ladder.n} held-out questions; each stage on top of those kept before it",
-        "",
-        "| stage | value | difference | only with : only without | p | Holm | calls a question | s a 1,000 | kept |",
-        "|---|---|---|---|---|---|---|---|---|",
-        *(_rung_line(rung) for rung in ladder.rungs),
-        *(f"| {stage} | | {why} | | | | | | not tried |" for stage, why in ladder.skipped.items()),
-        "",
-    ]
-    if ladder.final is None:
-        told = "The stages were chosen by the questions that score them, so the last value kept is optimistic."
-        return "\n".join([*lines, told if any(rung.kept for rung in ladder.rungs[1:]) else "The base stands."])
-    final = ladder.final
-    change = f"{final.difference.difference:+.3f} ± {final.difference.error:.3f}, p = {final.difference.p:.2g}"
-    return "\n".join(
-        [*lines, f"On {final.n} other questions: base {final.base:.3f}, winner {final.winner:.3f} ({change})."]
-    )
+def list_ladder_rows(ladder: Ladder) -> list[list[str]]:
+    """Return a row of text for each stage that was tried, in the columns `LADDER_COLUMNS`."""
+    return [_rung_cells(rung) for rung in ladder.rungs]
 
 
-def _rung_line(rung: Rung) -> str:
-    pair, told = rung.difference, " | | | "
-    if pair is not None:
-        only = "" if pair.only_first is None else f"{pair.only_first} : {pair.only_second}"
-        told = f"{pair.difference:+.3f} ± {pair.error:.3f} | {only} | {rung.p:.2g} | {rung.adjusted:.2g}"
-    kept = "" if pair is None else "yes" if rung.kept else "no"
-    return f"| {rung.stage} | {rung.value:.3f} | {told} | {rung.calls:.2f} | {1000 * rung.seconds:.0f} | {kept} |"
+def _rung_cells(rung: Rung) -> list[str]:
+    pair, cost = rung.difference, [f"{rung.calls:.2f}", f"{1000 * rung.seconds:.0f}"]
+    if pair is None:
+        return [rung.stage, f"{rung.value:.3f}", "", "", "", *cost, ""]
+    only = "" if pair.only_first is None else f"{pair.only_first} : {pair.only_second}"
+    difference = f"{pair.difference:+.3f} ± {pair.error:.3f}"
+    kept = "yes" if rung.kept else "no"
+    return [rung.stage, f"{rung.value:.3f}", difference, only, f"{rung.adjusted:.2g}", *cost, kept]
+
+
+def describe_skipped(ladder: Ladder) -> str:
+    """Return one line on the stages that were not tried, grouped by the reason; empty if all were tried."""
+    stages: dict[str, list[str]] = {}
+    for stage, reason in ladder.skipped.items():
+        stages.setdefault(reason, []).append(stage)
+    groups = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in stages.items())
+    return f"not tried: {groups}" if groups else ""
+
+
+def describe_outcome(ladder: Ladder) -> str:
+    """Return one line on how far the last kept value can be trusted."""
+    if ladder.final is not None:
+        final = ladder.final
+        change = f"{final.difference.difference:+.3f} ± {final.difference.error:.3f}, p = {final.difference.p:.2g}"
+        return f"on {final.n} other questions: base {final.base:.3f}, winner {final.winner:.3f} ({change})"
+    if any(rung.kept for rung in ladder.rungs[1:]):
+        return "the stages were chosen on the questions that score them, so the last kept value is optimistic"
+    return "no stage gains; the base is kept"
 
 
 def _final(base: Attempt, winner: Attempt, solution: Sequence[SolvedRow], metric: str) -> Final:

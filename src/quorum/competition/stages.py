@@ -1,4 +1,4 @@
-"""What the ladder can put on a member: each stage's settings, and why some can't be put on some members."""
+"""The built-in stages of the ladder: their settings, and why some do not apply to some members."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the ladder: the settings that it sets on top of a member's; `not_for` says why it can't be tried."""
+    """A step of the ladder: settings on top of a member's; `not_for` is the reason why it cannot be tried, if any."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted names
@@ -43,7 +43,7 @@ def list_stages(
     kind, model = KINDS[backend], "backend.inner" if pooled else "backend"
     writes = "" if kind.generates else f"the {backend} backend writes no text"
     learnt = "adapter" in member["backend"]
-    judges = "" if verifier or kind.reads_prompt else f"the {backend} backend calls nothing TRUE; name a verifier"
+    judges = "" if verifier or kind.reads_prompt else f"the {backend} backend calls nothing TRUE: name a verifier"
     by_heart = "an adapter may know train by heart" if learnt else ""
     if learnt:
         judges = f"{by_heart}: add a stage with a verify.weight of your own"

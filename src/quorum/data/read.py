@@ -125,7 +125,7 @@ def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
     if problems:
         raise BadInput(
             f"{path}: {len(problems)} of {len(table.records)} rows are not valid questions: {list_some(problems)}; "
-            f"scripts/doctor.py {path} --repair OUT.parquet repairs or drops them"
+            f"quorum doctor {path} --repair OUT.parquet repairs or drops them"
         )
     return questions
 

@@ -187,7 +187,7 @@ def read_split(path: Path) -> Split:
         BadInput: the file is not a Parquet file or not a split.
     """
     try:
-        return Split(pl.read_parquet(path))
+        return Split(pl.read_parquet(path, glob=False))
     except (pl.exceptions.ComputeError, BadInput) as error:
         raise BadInput(f"{path}: {error}") from None
 

@@ -76,7 +76,7 @@ def read_answers(path: Path) -> pl.DataFrame:
         BadInput: it is not a Parquet file, or its rows are not answers.
     """
     try:
-        answers = pl.read_parquet(path)
+        answers = pl.read_parquet(path, glob=False)
     except pl.exceptions.ComputeError as error:
         raise BadInput(f"{path}: not a Parquet file: {error}") from None
     return check_answers(answers, str(path))

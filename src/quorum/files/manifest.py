@@ -47,7 +47,7 @@ class RunManifest:
     reread: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def calls_a_question(self) -> float:
+    def calls_per_question(self) -> float:
         """The number of prompts to any model per answered question, rehearsal included."""
         return sum(self.calls.values()) / max(1, sum(self.counts.values()))
 

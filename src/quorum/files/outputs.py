@@ -7,6 +7,7 @@ from pathlib import Path
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.manifest import RunManifest, write_manifest
 from quorum.files.pass_result import PassResult
+from quorum.files.run_folder import RunFolder
 from quorum.files.submission import read_sample, write_submission
 from quorum.files.verifier_log import write_verifier_log
 from quorum.question import Question
@@ -25,14 +26,14 @@ class RunOutputs:
     def save(self, file: str, questions: Sequence[Question], result: PassResult) -> None:
         """Write the answers to a question file so far; questions that were not asked yet are unread."""
         answers = {question.id: result.ballots.get(question.id, {}) for question in questions}
-        write_answers(make_answers(self.run, answers), self.out / f"{file}.parquet")
+        write_answers(make_answers(self.run, answers), RunFolder(self.out).answers(file))
         if result.verdicts:
             write_verifier_log(result.verdicts, self.out / f"{file}.rounds.parquet")
         if self.sample and file == self.submitted:
             labels = {question.id: question.labels for question in questions}
             sample = read_sample(self.sample)
-            write_submission(self.out / "submission.csv", answers, labels, sample, self.prior)
+            write_submission(RunFolder(self.out).submission, answers, labels, sample, self.prior)
 
     def close(self, manifest: RunManifest) -> None:
         """Write the manifest of the finished run."""
-        write_manifest(manifest, self.out / "run.json")
+        write_manifest(manifest, RunFolder(self.out).manifest)

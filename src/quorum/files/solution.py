@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from quorum.ballot import Ballot
+from quorum.data.read import read_records
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.cells import Cells, find_id_column, is_null, parse_cell_number, read_cells
@@ -39,6 +40,21 @@ def make_solution(questions: Sequence[Question]) -> list[SolvedRow]:
     if unknown:
         raise BadInput(f"{len(unknown)} questions have no answer to score against: {list_some(unknown)}")
     return [SolvedRow(q.id, q.answer or "", None, q.subject, q.group) for q in questions]
+
+
+def add_subjects(solution: Sequence[SolvedRow], questions: Path) -> list[SolvedRow]:
+    """Return the solution with each question's subject and group, read from a question file.
+
+    Raises:
+        BadInput: the file has none of the solution's ids.
+    """
+    known = {record.id: record for record in read_records(questions).records}
+    if not any(row.id in known for row in solution):
+        raise BadInput(f"{questions}: none of the solution's ids, such as {solution[0].id!r}, is in the file")
+    return [
+        replace(row, subject=known[row.id].subject, group=known[row.id].group) if row.id in known else row
+        for row in solution
+    ]
 
 
 def read_ballots(path: Path) -> dict[str, Ballot]:

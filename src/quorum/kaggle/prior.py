@@ -9,6 +9,7 @@ from quorum.config import from_table
 from quorum.data.layout import Layout
 from quorum.data.repair import read_clean_questions
 from quorum.errors import BadInput
+from quorum.files.run_folder import RunFolder
 from quorum.files.submission import read_sample, write_submission
 from quorum.kaggle.mount import resolve_mounts
 from quorum.question import label_prior
@@ -34,4 +35,4 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
         prior = label_prior(
             read_clean_questions(Path(resolve_mounts(table["train"], root)), layout) if table.get("train") else []
         )
-    write_submission(Path(resolve_mounts(table["out"], root)) / "submission.csv", {}, labels, sample, prior)
+    write_submission(RunFolder(Path(resolve_mounts(table["out"], root))).submission, {}, labels, sample, prior)

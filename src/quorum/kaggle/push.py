@@ -26,7 +26,7 @@ _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources":
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 _NO_STATE = "unseen"
-PUSHED_FILE = "pushed.json"  # what make push leaves beside the outputs: the version, and why it failed
+PUSHED_FILE = "pushed.json"  # what quorum push leaves beside the outputs: the version, and why it failed
 
 # What a kernel's last lines often mean: a pattern, and what to do.
 _CAUSES = (
@@ -36,7 +36,7 @@ _CAUSES = (
     (r"Bfloat16 is only supported", "the T4 has no bfloat16: set the type to float16"),
     (r"no kernel image is available", "another GPU than the wheels were built for: check machine_shape"),
     (r"No module named|ModuleNotFoundError", "a package is neither in the image nor in the wheels"),
-    (r"No matching distribution found", "the wheels lack a package: make wheels checks the closure"),
+    (r"No matching distribution found", "the wheels lack a package: quorum wheels checks the closure"),
     (
         r"name resolution|Max retries exceeded|NewConnectionError",
         "it wants the network, which is off: mount what it loads",

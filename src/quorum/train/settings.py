@@ -216,13 +216,13 @@ class CausalTuning:
 class ExpertAdapterSettings:
     """Which experts of a mixture get an adapter, in place of ordinary LoRA: the table `[trainer.experts]`."""
 
-    profile: Path = field(metadata={"help": "Profile that `quorum experts profile` wrote."})
+    profile: Path = field(metadata={"help": "Profile that `quorum profile-experts` wrote."})
     adapt: Literal["super", "random", "attention"] = field(
         metadata={
             "help": "The super experts; as many random ones of the same layers; or the attention of those layers."
         }
     )
-    draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum experts prune` uses the same."})
+    draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum prune-experts` uses the same."})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,7 +135,7 @@ def _read_parquet_paragraphs(path: Path) -> Iterator[_Paragraph]:
     import polars as pl
 
     try:
-        table = pl.scan_parquet(path)
+        table = pl.scan_parquet(path, glob=False)
         schema = table.collect_schema()
         if schema.get("text") != pl.String:
             raise BadInput(f"{path}: found columns {', '.join(schema)}; expected a column 'text' of strings")

@@ -163,7 +163,7 @@ def _json_sheet(rows: Sequence[Cell], path: Path) -> RawTable:
 
 def _parquet_sheet(path: Path) -> RawTable:
     try:
-        frame = pl.read_parquet(path)
+        frame = pl.read_parquet(path, glob=False)
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path}: not a Parquet file: {str(error).splitlines()[0]}") from None
     return RawTable(tuple(frame.columns), frame.to_dicts())

@@ -147,8 +147,8 @@ def read_profile(path: Path) -> ExpertProfile:
         return ExpertProfile(str(table["model"]), layers, prompts, tokens, criterion, peaks)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"{path}: no profile of scripts/experts.py ({type(error).__name__}: {error}); "
-            "scripts/experts.py profile MODEL QUESTIONS writes one"
+            f"{path}: no profile of quorum profile-experts ({type(error).__name__}: {error}); "
+            "`quorum profile-experts MODEL QUESTIONS` writes one"
         ) from None
 
 

@@ -1,0 +1,5 @@
+"""Run the command line as `python -m quorum.cli`."""
+
+from quorum.cli.main import main
+
+main()

@@ -1,0 +1,84 @@
+"""Print leaderboards, ladders and where to go from them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from quorum.cli.tables import print_line, print_table
+
+if TYPE_CHECKING:
+    from quorum.competition.ladder import Ladder
+    from quorum.evaluation.compare import PairedDifference
+    from quorum.evaluation.ledger import Board, BoardRow
+
+_OPTIONAL = ("public", "commit")  # columns that are left out if they are empty
+_NOTES = (
+    "score: held-out; unread: held-out + test; eval.: evaluations of these questions so far",
+    "≈ within error of the best: 1.96 standard errors, as if unpaired",
+)
+
+
+def print_boards(boards: "Sequence[Board]") -> None:
+    """Print one table for each board; runs scored on different questions are never ranked together."""
+    if len(boards) > 1:
+        print_line(f"{len(boards)} boards: scores on different questions, or of different metrics, do not compare\n")
+    for board in boards:
+        entries = [row.entry for row in board.standings]
+        sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
+        name = ", ".join(sorted({entry.competition for entry in entries} - {""})) or "leaderboard"
+        versions = f"data {board.data[:8]}, split {board.split[:8]}" if len(boards) > 1 else ""
+        cells = [_board_cells(row) for row in board.standings]
+        shown = [column for column in cells[0] if column not in _OPTIONAL or any(row[column] for row in cells)]
+        print_table(
+            shown,
+            [[row[column] for column in shown] for row in cells],
+            title=f"{name}: {board.metric}, n = {sizes}, {_describe_evaluations(board)}",
+            caption=versions,
+        )
+        print_line("")
+    print_line("\n".join(_NOTES))
+
+
+def print_ladder(ladder: "Ladder") -> None:
+    """Print the stages that were tried as a table, and one line on those that were not."""
+    from quorum.competition.ladder import LADDER_COLUMNS, describe_outcome, describe_skipped, list_ladder_rows
+
+    title = f"each stage on top of those kept before it: {ladder.metric}, n = {ladder.n}"
+    print_table(LADDER_COLUMNS, list_ladder_rows(ladder), title=title)
+    for line in (describe_skipped(ladder), describe_outcome(ladder)):
+        if line:
+            print_line(line)
+
+
+def print_differences(pairs: "Sequence[PairedDifference]") -> None:
+    """Print one row for each paired difference."""
+    rows = []
+    for pair in pairs:
+        only = "" if pair.only_first is None else f"{pair.only_first} : {pair.only_second}"
+        smallest = f"{pair.smallest:.4f}" if pair.error else "?"  # the runs never differ
+        difference = f"{pair.difference:+.4f} ± {pair.error:.4f}"
+        rows.append([f"{pair.first} - {pair.second}", difference, only, f"{pair.adjusted:.2g}", smallest])
+    print_table(["difference of", "value", "only one right", "Holm p", "detectable"], rows)
+    tests = " and ".join(dict.fromkeys(pair.test for pair in pairs))
+    print_line(f"p: {tests}; detectable: found four times in five by a test at 5 %")
+
+
+def _describe_evaluations(board: "Board") -> str:
+    count = max(row.evaluations for row in board.standings)
+    return "evaluated once" if count == 1 else f"evaluated {count} times"
+
+
+def _board_cells(row: "BoardRow") -> dict[str, str]:
+    """The cells of a row, by the headings of their columns."""
+    entry, score = row.entry, row.entry.held_out
+    error = "?" if score.error is None else f"{score.error:.3f}"
+    return {
+        "#": f"{row.rank}{'≈' if row.tied else ''}",
+        "run": entry.name,
+        "score ± error": f"{score.value:.3f} ± {error}",
+        "95 %": "?" if score.low is None else f"{score.low:.3f}–{score.high:.3f}",
+        "unread": f"{score.unread}+{entry.unread_test}",
+        "public": "" if entry.public is None else f"{entry.public:.3f}",
+        "eval.": str(row.evaluations),
+        "when": entry.when[5:10],
+        "commit": entry.commit[:7],
+    }

@@ -1,0 +1,25 @@
+"""Open a client for Kaggle: signed in, or one that only shows its requests."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from quorum.kaggle.client import Kaggle, RetryPolicy
+
+
+def open_kaggle(user: str, wait: float, dry_run: bool) -> "tuple[Kaggle, RetryPolicy]":
+    """Return a client and how long it waits for Kaggle.
+
+    Args:
+        user: who is signed in, in a dry run.
+        wait: hours.
+    """
+    import sys
+    import time
+    from functools import partial
+
+    from quorum.kaggle.client import RetryPolicy, make_dry_run_client, make_dry_run_policy, sign_in
+
+    if dry_run:
+        return make_dry_run_client(user, partial(print, file=sys.stdout, flush=True)), make_dry_run_policy()
+    policy = RetryPolicy(clock=time.monotonic, sleep=time.sleep, whole=wait * 3600)
+    return sign_in(policy), policy

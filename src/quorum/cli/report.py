@@ -1,0 +1,43 @@
+"""`quorum report`: write the report on a competition's runs as one HTML page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quorum.cli.options import WORKSPACE, AsJson, Folder, Submissions
+from quorum.cli.tables import report_line
+from quorum.competition.workspace import Workspace
+from quorum.console import DONE, print_json
+
+
+def report_command(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page and its charts go.")] = WORKSPACE.report,
+    submissions: Submissions = WORKSPACE.submissions,
+    public_share: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the test in the public score, if no file says it.")
+    ] = 0.3,
+    as_json: AsJson = False,
+) -> int:
+    """Write the report on a competition's runs as one HTML page.
+
+    The page needs no network; its charts are written as PNG too. --json prints the files that were written, and the
+    numbers in them.
+    """
+    from dataclasses import asdict
+
+    from quorum.competition.folder import find_competition
+    from quorum.competition.report_data import collect_report, write_report
+    from quorum.evaluation.report_page import render_page
+
+    workspace = Workspace(submissions_folder=submissions)
+    facts = collect_report(find_competition(folder), workspace, public_share, report_line)
+    page = render_page(facts)
+    files = write_report(page, out)
+    if as_json:
+        print_json({"files": [str(path) for path in files], "facts": asdict(facts)})
+    else:
+        counts = f"{len(facts.runs)} runs, {len(facts.questions)} questions, {len(page.charts)} charts"
+        print(f"{files[0]}: {counts}")
+    return DONE

@@ -1,0 +1,100 @@
+"""`quorum retrieve`: show which solved questions and passages a question would be shown with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quorum.cli.options import AsJson
+from quorum.console import DONE, print_json
+
+if TYPE_CHECKING:
+    from quorum.ask.retrieve import RetrievedContext
+    from quorum.question import Question
+
+
+def retrieve_command(
+    questions: Annotated[Path, typer.Argument(metavar="FILE", help="Questions to retrieve for.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings of [retrieval], such as passages=3 search=hybrid."),
+    ] = None,
+    question: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this question; may be repeated.")
+    ] = None,
+    solved: Annotated[Path | None, typer.Option(metavar="FILE", help="Solved questions to show as examples.")] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Texts to retrieve passages from: .txt, .md, .jsonl and .parquet."),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="A kernel's settings, of which [retrieval] is used.")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what would be retrieved for each question.
+
+    These are solved questions and passages of background, with their similarity. A solved question is never shown its
+    own near-duplicates.
+    """
+    from quorum.ask.retrieve import Retriever
+    from quorum.ask.settings import RetrievalSettings
+    from quorum.config import apply_overrides, from_table, read_table
+    from quorum.data.repair import read_clean_questions
+    from quorum.errors import BadInput, list_some
+    from quorum.model.embed import load_embedder, load_reranker
+
+    table = read_table(settings).get("retrieval", {}) if settings else {}
+    if background:
+        table |= {"background": str(background), "passages": table.get("passages", 3)}
+    if solved:
+        table |= {"examples": table.get("examples") or 3}
+    table = apply_overrides(table, override or [], "retrieval")
+    known = {each.id: each for each in read_clean_questions(questions)}
+    if lost := [id for id in question or [] if id not in known]:
+        raise BadInput(f"{questions}: has no question {list_some(lost)}")
+    chosen = [known[id] for id in question] if question else list(known.values())
+    examples = read_clean_questions(solved) if solved else []
+    retriever = Retriever(from_table(RetrievalSettings, table, "retrieval"), examples, load_embedder, load_reranker)
+    contexts = retriever.retrieve(chosen, test=True)
+    found = [make_context_document(each, context) for each, context in zip(chosen, contexts, strict=True)]
+    if as_json:
+        print_json(found)
+    else:
+        for document in found:
+            print_context(document)
+    return DONE
+
+
+def make_context_document(question: "Question", context: "RetrievedContext") -> dict[str, Any]:
+    """Return one question with what was retrieved for it, the best first."""
+    examples = zip(reversed(context.examples), reversed(context.example_hits), strict=True)
+    passages = zip(reversed(context.passages), reversed(context.passage_hits), strict=True)
+    return {
+        "id": question.id,
+        "question": question.text,
+        "examples": [
+            {
+                "id": example.id,
+                "similarity": round(hit.similarity, 3),
+                "question": example.text,
+                "answer": example.choice(example.answer) if example.choices and example.answer else example.answer,
+            }
+            for example, hit in examples
+        ],
+        "passages": [
+            {"source": passage.source, "similarity": round(hit.similarity, 3), "text": passage.prompt_text}
+            for passage, hit in passages
+        ],
+    }
+
+
+def print_context(document: dict[str, Any]) -> None:
+    """Print one question and what was retrieved for it."""
+    print(f"{document['id']}: {document['question']}")
+    for example in document["examples"]:
+        print(f"  {example['similarity']:.3f} {example['id']}: {example['question']} -> {example['answer']}")
+    for passage in document["passages"]:
+        print(f"  {passage['similarity']:.3f} {passage['source']}: {passage['text']}")
+    if not document["examples"] and not document["passages"]:
+        print("  nothing was retrieved")

@@ -1,0 +1,55 @@
+"""`quorum rows`: write training rows in a format that other trainers read."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from quorum.cli.options import AsJson
+from quorum.cli.tables import report_line
+from quorum.console import DONE, print_json
+
+
+def rows_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Solved questions, or rows as .json or .jsonl.")],
+    out: Annotated[Path, typer.Option(metavar="OUT", help="A .jsonl or .json file.")],
+    override: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Settings such as rows.target=rationale rows.style=cot."),
+    ] = None,
+    format: Annotated[
+        Literal["prompt", "chat", "alpaca", "explain"],
+        typer.Option(help="Prompt and completion, chat messages, Alpaca, or the questions with their explanations."),
+    ] = "prompt",
+    split: Annotated[
+        Path | None, typer.Option(metavar="PARQUET", help="A split of quorum split; its training folds become rows.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every question of FILE may become a row.")] = False,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="TOML", help="Of kernels/train.py, for its rows, sampling and layout."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Write training rows in a format that other trainers read.
+
+    Rows are made of solved questions, or converted from another format. Only training folds become rows: name the
+    split, or give --all if every question may be trained on.
+    """
+    from dataclasses import asdict
+
+    from quorum.config import apply_overrides, read_table
+    from quorum.train.export import export_rows
+
+    table = read_table(settings) if settings else {}
+    table = apply_overrides(table, override or [], str(settings or "arguments"))
+    written = export_rows(file, out, format, split, everything, table)
+    if as_json:
+        print_json(asdict(written))
+        return DONE
+    report_line(f"{written.out}: {written.rows} rows of format {written.format}, {written.words} words")
+    if written.examples:
+        report_line(f"{written.examples} examples; {written.apart} questions are kept out of the rows with them")
+    if written.unreasoned:
+        report_line(f"{written.unreasoned} questions have no rationale that leads to their answer")
+    return DONE

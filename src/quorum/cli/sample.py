@@ -1,0 +1,126 @@
+"""`quorum sample`: sample training questions, more of them from the subjects that a model is weak in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quorum.cli.options import WORKSPACE, AsJson, check_seed
+from quorum.cli.tables import print_table, report_line
+from quorum.console import DONE, print_json, progress_bar
+from quorum.errors import BadInput
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from quorum.ballot import Ballot
+    from quorum.data.split import TrainingFolds
+    from quorum.train.rows.sampling import DrawnSample
+
+
+def sample_command(
+    train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Solved questions.")],
+    split: Annotated[
+        Path | None, typer.Option(metavar="PARQUET", help="A split of TRAIN; without it one is made.")
+    ] = None,
+    answers: Annotated[
+        Path | None, typer.Option(metavar="PARQUET", help="Out-of-fold answers to the training folds.")
+    ] = None,
+    backend: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="Of kernels/infer.py: makes these answers fold by fold.")
+    ] = None,
+    journal: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Remembers replies, so that a killed call can be resumed.")
+    ] = None,
+    budget: Annotated[int, typer.Option(metavar="N", help="Questions to sample.")] = 500,
+    weak_share: Annotated[float, typer.Option(metavar="SHARE", help="Share of the budget for weak subjects.")] = 0.7,
+    least: Annotated[int, typer.Option(metavar="N", help="Questions of every subject at least.")] = 5,
+    any_of_weak: Annotated[
+        bool, typer.Option("--any-of-weak", help="Do not take wrong answers of weak subjects first.")
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the sample.")] = 42,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where the sample and its split go.")
+    ] = WORKSPACE.training_sample,
+    as_json: AsJson = False,
+) -> int:
+    """Sample training questions, more of them from weak subjects.
+
+    Weak is what out-of-fold answers say: they are read from --answers, or made with --backend, where each training fold
+    is asked of a model that knows the other folds alone. Held-out questions are neither asked nor sampled.
+
+    \b
+      quorum sample train.csv --backend kernels/encoder.toml
+    """
+    if (answers is None) == (backend is None):
+        raise BadInput("name out-of-fold answers with --answers, or a kernel's TOML that makes them with --backend")
+
+    from quorum.competition.out_of_fold import read_single_run
+    from quorum.data.repair import read_clean_questions
+    from quorum.data.split import read_split, select_training_folds, split_questions, write_split
+    from quorum.data.split_folder import SplitFolder
+    from quorum.train.rows.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
+
+    strategy = SamplingStrategy(budget, weak_share, least, not any_of_weak, seed)
+    solved = read_clean_questions(train)
+    parts = read_split(split) if split else split_questions(solved, held_out=0.25)
+    folds = select_training_folds(parts, solved)
+    ballots = read_single_run(answers) if answers else ask_backend(backend, folds, journal, train, out)
+    drawn = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
+    file = out / "drawn.csv"
+    write_sample_file(drawn.questions, file)
+    write_split(parts, SplitFolder(out).split)
+    summary = summarize(drawn)
+    if as_json:
+        print_json({**summary, "out": str(file), "subjects": drawn.quotas.to_dicts()})
+    else:
+        print_sample(drawn.quotas, file, summary)
+    return DONE
+
+
+def ask_backend(
+    toml: Path | None, folds: "TrainingFolds", journal: Path | None, train: Path, out: Path
+) -> "dict[str, Ballot]":
+    """Make out-of-fold answers, with a progress bar, and write them to OUT/answers.parquet too."""
+    from quorum.competition.out_of_fold import answer_out_of_fold, read_ask_settings
+    from quorum.files.answers import make_answers, write_answers
+
+    assert toml is not None
+    settings = read_ask_settings(toml)
+    with progress_bar("out-of-fold answers") as progress:
+        ballots = answer_out_of_fold(settings, folds, progress, journal, [train])
+    write_answers(make_answers(settings.run, ballots), out / "answers.parquet")
+    return ballots
+
+
+def summarize(drawn: "DrawnSample") -> dict[str, Any]:
+    """Count the questions asked and sampled."""
+    questions, wrong = int(drawn.quotas["questions"].sum()), int(drawn.quotas["wrong"].sum())
+    return {
+        "questions": questions,
+        "accuracy": 1 - wrong / questions,
+        "drawn": len(drawn.questions),
+        "drawn_wrong": drawn.quotas["drawn_wrong"].sum(),
+        "why": dict(drawn.questions["why"].value_counts(sort=True).iter_rows()),
+    }
+
+
+def print_sample(quotas: "pl.DataFrame", file: Path, summary: Mapping[str, Any]) -> None:
+    """Print a row for each subject, and where the sample is."""
+    headings = ["subject", "questions", "accuracy", "weak", "for weakness", "for spread", "drawn", "wrong"]
+    rows = [
+        [
+            row["subject"],
+            str(row["questions"]),
+            f"{row['accuracy']:.3f}",
+            "weak" if row["weak"] else "",
+            *(str(row[name]) for name in ("for_weakness", "for_spread", "drawn", "drawn_wrong")),
+        ]
+        for row in quotas.iter_rows(named=True)
+    ]
+    print_table(headings, rows)
+    report_line(
+        f"{file}: {summary['drawn']} questions, {summary['drawn_wrong']} of them answered wrong; "
+        f"out-of-fold accuracy {summary['accuracy']:.3f} over {summary['questions']}"
+    )

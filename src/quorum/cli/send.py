@@ -1,0 +1,113 @@
+"""`quorum send`: submit to a Kaggle competition, wait for the score and add it to the ledger."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quorum.cli.kaggle_client import open_kaggle
+from quorum.cli.options import WORKSPACE, AsJson, DryRun, Ledger, Wait
+from quorum.console import DONE, print_json, print_status
+from quorum.errors import BadInput
+
+if TYPE_CHECKING:
+    from quorum.evaluation.ledger import Entry
+    from quorum.kaggle.submit import SubmittedFile
+
+
+def send_command(
+    competition: Annotated[
+        str, typer.Argument(metavar="COMPETITION", help="Its name in its address: kaggle.com/competitions/NAME.")
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="The submission.", show_default="the best of the leaderboard"),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The competition's folder, if its name differs.")
+    ] = None,
+    kernel: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Outputs that quorum push read back: submits that version.")
+    ] = None,
+    ref: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Send nothing: read the score of this submission.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Send bytes that were submitted before.")] = False,
+    ledger: Ledger = WORKSPACE.ledger,
+    message: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The submission's description.", show_default="its name and held-out score"),
+    ] = None,
+    wait: Wait = 13.0,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> int:
+    """Submit to a Kaggle competition, and wait for the score.
+
+    The score is added to the ledger. Only submissions in the ledger are sent, and only those made for COMPETITION: for
+    the folder of that name, the one whose quorum.toml has name = "COMPETITION", or the one that --data names. Without
+    FILE the best of the competition's latest local leaderboard is sent.
+    """
+    from quorum.evaluation.ledger import read_ledger
+    from quorum.kaggle.approve import choose_file, find_best_file, find_entry, read_pushed_version
+    from quorum.kaggle.submit import read_score, submit_file, submit_kernel
+
+    if ref is not None and (file or kernel):
+        raise BadInput("--ref reads the score of a submission that was sent: it takes no FILE and no --kernel")
+    entries = read_ledger(ledger, print_status)
+    entry = None
+    if ref is None:
+        name = competition_name(competition, data)
+        file = choose_file(file, kernel) or find_best_file(entries, name, ledger)
+        entry = find_entry(entries, file, name, ledger)
+    kaggle, policy = open_kaggle("you", wait, dry_run)
+    if entry is not None and file is not None:
+        description = message or f"{entry.name} {entry.held_out.value:.4f} held out"
+        submission = (file, entry.sha256, description, policy, again)
+        if kernel:
+            ref = submit_kernel(kaggle, competition, read_pushed_version(kernel), *submission)
+        else:
+            ref = submit_file(kaggle, competition, *submission)
+        if not dry_run:
+            print_status(f"submission {ref} is sent; if you stop waiting, --ref {ref} reads its score")
+    assert ref is not None
+    done = read_score(kaggle, competition, ref, policy)
+    if not dry_run:
+        print_score(done, record_score(done, entry, entries, ledger), as_json)
+    return DONE
+
+
+def competition_name(competition: str, data: Path | None) -> str:
+    """Return the name that the ledger has for the competition."""
+    from quorum.competition.folder import find_competition
+
+    return find_competition(data).name if data else competition
+
+
+def record_score(
+    done: "SubmittedFile", sent: "Entry | None", entries: "Sequence[Entry]", ledger: Path
+) -> "Entry | None":
+    """Add a score to the ledger; return the entry of the submission that it is for, if the ledger knows its bytes."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from quorum.evaluation.ledger import append_entry
+
+    entry = sent or next((each for each in reversed(entries) if done.has_bytes(each.sha256)), None)
+    if entry is not None and done.public_score is not None:
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        append_entry(ledger, replace(entry, public=done.public_score, private=done.private_score, when=when))
+    return entry
+
+
+def print_score(done: "SubmittedFile", entry: "Entry | None", as_json: bool) -> None:
+    """Print the submission's public score beside its held-out score."""
+    from dataclasses import asdict
+
+    if as_json:
+        print_json(asdict(done))
+        return
+    shown = "not scored yet" if done.public_score is None else f"public score {done.public_score}"
+    here = f"held out: {entry.held_out.value:.4f}" if entry is not None else "its bytes are not in the ledger"
+    print(f"submission {done.ref} to {done.competition}: {shown} ({here})")

@@ -1,0 +1,73 @@
+"""`quorum split`: hold out a part of the questions; near-duplicates and groups stay together."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quorum.cli.options import WORKSPACE, AsJson, LayoutFile, check_seed
+from quorum.cli.tables import print_line, print_table
+from quorum.console import DONE, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from quorum.data.split_files import SplitSummary
+
+
+def split_command(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Solved questions: .csv, .tsv, .json, .jsonl or .parquet.")
+    ],
+    held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share to hold out.")] = 0.25,
+    folds: Annotated[int, typer.Option(metavar="N", help="Training folds over the rest.")] = 5,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Another seed makes another split.")] = 42,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = WORKSPACE.splits,
+    layout: LayoutFile = None,
+    as_json: AsJson = False,
+) -> int:
+    """Hold out questions, and make training folds of the rest.
+
+    Near-duplicates and groups stay on one side. Writes split.parquet (the fold of each question), train.parquet,
+    heldout.parquet (without answers) and heldout_solution.csv.
+    """
+    from dataclasses import asdict
+
+    from quorum.config import read_config
+    from quorum.data.layout import Layout
+    from quorum.data.read import read_questions
+    from quorum.data.split import split_questions
+    from quorum.data.split_files import summarize_split, write_held_out_solution, write_split_folder
+    from quorum.data.split_folder import SplitFolder
+    from quorum.errors import BadInput
+
+    questions = read_questions(file, read_config(Layout, layout) if layout else None)
+    if all(question.answer is None for question in questions):
+        raise BadInput(f"{file}: none of its {len(questions)} questions has an answer, so none can be held out")
+    with progress_bar("looking for near-duplicates") as progress:
+        split = split_questions(questions, held_out, folds, seed, progress=progress)
+    write_split_folder(split, questions, SplitFolder(out))
+    write_held_out_solution(split, questions, SplitFolder(out))
+    summary = summarize_split(split, questions)
+    print_json(asdict(summary) | {"out": str(out)}) if as_json else print_split(summary, out)
+    return DONE
+
+
+def print_split(summary: "SplitSummary", out: Path) -> None:
+    """Print the folds with their shares of labels, and how the split treats near-duplicates."""
+    labels = sorted({label for shares in summary.labels.values() for label in shares})
+    rows = []
+    for fold, count in summary.folds.items():
+        shares = [f"{summary.labels[fold].get(label, 0):.1%}" for label in labels]
+        rows.append([str(fold) if fold else "held out", str(count), *shares])
+    title = f"{summary.questions} questions in {summary.clusters} clusters"
+    print_table(["fold", "questions", *labels], rows, title=title)
+    held, leak = summary.folds[0], summary.random_leak
+    print_line(
+        f"{summary.in_clusters} questions ({summary.in_clusters / summary.questions:.1%}) have a near-duplicate or a "
+        f"group; the biggest cluster has {len(summary.biggest_cluster)}: {', '.join(summary.biggest_cluster[:5])}"
+    )
+    print_line(
+        f"a random held-out fold would share {leak:.0f} of its {held} questions with training ({leak / held:.1%}); "
+        "this one shares none of these"
+    )
+    print_line(f"{out}: train.parquet, heldout.parquet (no answers), heldout_solution.csv, split.parquet")
+    print_line(f"fingerprint {summary.fingerprint}")

@@ -1,0 +1,66 @@
+"""`quorum submit`: answer, check and score a competition's submissions."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quorum.cli.board import print_boards, print_ladder
+from quorum.cli.options import WORKSPACE, AsJson, Folder, HeldOut, SplitSeed, Submissions
+from quorum.cli.tables import print_line, report_line
+from quorum.competition.workspace import Workspace
+from quorum.console import DONE, FOUND, print_json
+
+if TYPE_CHECKING:
+    from quorum.competition.submit import SubmissionResult
+
+
+def submit_command(
+    folder: Folder,
+    member: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="TOML", help="Settings of kernels/infer.py; repeat it for more members."),
+    ] = None,
+    held_out: HeldOut = 0.25,
+    seed: SplitSeed = 42,
+    submissions: Submissions = WORKSPACE.submissions,
+    as_json: AsJson = False,
+) -> int:
+    """Answer, check and score a competition's submissions.
+
+    Reads and repairs the files, holds out a part of train, lets the members answer the held-out and the test questions,
+    and writes one submission for each member, for their vote and for the prior. Without --member the default members
+    answer: they run on a CPU. --json prints the new ledger entries.
+
+    Exit code 1: a submission has problems.
+    """
+    from dataclasses import asdict
+
+    from quorum.competition.submit import submit_competition
+
+    workspace = Workspace(submissions_folder=submissions)
+    result = submit_competition(folder, workspace, member or [], held_out, seed, report_line)
+    if as_json:
+        print_json([asdict(entry) for entry in result.entries])
+    else:
+        print_line("")
+        print_result(result)
+        name = shlex.quote(result.prepared.name)
+        print_line(f"next: quorum report {shlex.quote(str(folder))} (one page), or quorum send {name} (to Kaggle)")
+    return DONE if result.complete else FOUND
+
+
+def print_result(result: "SubmissionResult") -> None:
+    """Print the leaderboard, what each addition is worth, and the best submission."""
+    print_boards(result.boards)
+    if result.ladder is not None:
+        print_line("")
+        print_ladder(result.ladder)
+    for line in () if result.ladder else result.differences:
+        print_line(line)
+    if (best := result.best) is not None:
+        error = f" ± {best.held_out.error:.3f}" if best.held_out.error is not None else ""
+        score = f"held-out {best.metric} {best.held_out.value:.3f}{error} (n = {best.held_out.n})"
+        path = result.prepared.workspace.submissions / best.submission
+        print_line(f"\nbest: {path}, {score}, {best.unread_test} answers filled from the prior")

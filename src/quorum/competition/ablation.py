@@ -1,0 +1,193 @@
+"""Measure what an addition to a member is worth: the held-out questions with and without it, paired, and its cost."""
+
+import json
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quorum.competition.kernel_process import run_kernel_process
+from quorum.competition.prepare import PreparedCompetition
+from quorum.competition.run import CompetitionRun
+from quorum.errors import BadInput
+from quorum.evaluation.compare import PairedDifference, compare_runs
+from quorum.evaluation.metrics import score_answers
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.manifest import RunManifest, list_differences, read_manifest
+from quorum.files.solution import make_solution
+
+UNCHANGED = "unchanged"  # the arm without any addition
+# Which settings change what makes two runs different in kind.
+_CHANGES = {
+    "prompt": ("prompt", "refine.verdict", "refine.reason"),
+    "precision": ("backend",),
+    "questions": ("questions",),
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A member, and settings that win over its TOML."""
+
+    name: str
+    toml: Path
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ArmCost:
+    """What answering the held-out questions took: prompts to any model for each question, and seconds in all."""
+
+    calls: float
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmResult:
+    """An arm's value of the competition's metric, its difference to the unchanged member, and its cost."""
+
+    arm: str
+    value: float
+    difference: PairedDifference | None  # None for the unchanged member
+    adjusted: float | None  # p after Holm over the arms
+    cost: ArmCost
+
+
+def make_retrieval_arms(
+    member: Path, background: Path | None, passages: int = 1, examples: int = 3, reranker: str | None = None
+) -> list[Arm]:
+    """Return one arm for each search over the background, if there is one, and over the solved questions."""
+    shown: dict[str, dict[str, Any]] = {"examples": {"retrieval.examples": examples}}
+    if background:
+        passage = {"retrieval.background": str(background), "retrieval.passages": passages}
+        shown = {"background": passage} | shown
+    searches = {kind: {"retrieval.search": kind} for kind in ("lexical", "dense", "hybrid")}
+    if reranker:
+        searches["reranked"] = {"retrieval.search": "hybrid", "retrieval.reranker": reranker}
+    return [
+        Arm(f"{what}, {search}", member, settings | shown[what])
+        for what in shown
+        for search, settings in searches.items()
+    ]
+
+
+def parse_arm(text: str, member: Path, option: str = "--arm") -> Arm:
+    """Return the arm that is written as "name: [TOML] key=value …".
+
+    Raises:
+        BadInput: it has no name, or a word is neither a TOML file nor key=value.
+    """
+    name, colon, rest = text.partition(":")
+    settings: dict[str, Any] = {}
+    for word in rest.split():
+        setting, equals, value = word.partition("=")
+        if word.endswith(".toml") and not equals:
+            member = Path(word)
+        elif not equals:
+            raise BadInput(f"{option} {text!r}: {word!r} is neither a TOML file nor key=value")
+        else:
+            settings[setting] = parse_json_or_text(value)
+    if not colon or not name.strip():
+        raise BadInput(f'{option} {text!r}: expected is "name: key=value …"')
+    return Arm(name.strip(), member, settings)
+
+
+def parse_json_or_text(value: str) -> Any:
+    """Return a number, list, true or false written as in JSON, else the text itself."""
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
+
+
+def run_ablation(
+    prepared: PreparedCompetition, arms: Sequence[Arm], anyway: bool, report: Callable[[str], None]
+) -> list[ArmResult]:
+    """Let all arms answer the held-out questions, and compare each with the first.
+
+    Args:
+        anyway: compare runs of different questions, prompts or precision too.
+        report: is called with a line for each arm, and for each difference in kind.
+
+    Raises:
+        BadInput: an arm differs in kind from the first although its settings do not say so.
+    """
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+
+    solution, metric = make_solution(prepared.held_out), prepared.competition.metric
+    runs = [run_arm(prepared, arm, "ablate", str(number), report) for number, arm in enumerate(arms)]
+    manifests = [read_manifest(run.folder.manifest) for run, _ in runs]
+    for arm, manifest in zip(arms[1:], manifests[1:], strict=True):
+        check_comparable(arm, manifest, manifests[0], anyway, report)
+    ballots = [ballots_from_answers(read_answers(run.folder.held_out)) for run, _ in runs]
+    pairs = [
+        compare_runs({arm.name: own, UNCHANGED: ballots[0]}, solution, metric).pairs[0]
+        for arm, own in zip(arms[1:], ballots[1:], strict=True)
+    ]
+    adjusted = [float(p) for p in multipletests([pair.p for pair in pairs], method="holm")[1]] if pairs else []
+    return [
+        ArmResult(
+            arm=arm.name,
+            value=score_answers(own, solution, metric).overall.value,
+            difference=pair,
+            adjusted=p,
+            cost=cost,
+        )
+        for arm, own, pair, p, (_, cost) in zip(arms, ballots, [None, *pairs], [None, *adjusted], runs, strict=True)
+    ]
+
+
+def run_arm(
+    prepared: PreparedCompetition, arm: Arm, group: str, folder: str, report: Callable[[str], None]
+) -> tuple[CompetitionRun, ArmCost]:
+    """Let one arm answer the held-out questions, in a folder of the competition's runs; return its run and its cost."""
+    out = prepared.workspace.run(prepared.name, folder, group)
+    settings = {
+        "questions": [str(prepared.files.held_out)],
+        "train": str(prepared.files.train),
+        "sample": "",
+        "out": str(out.path),
+        "limits.journal": "",
+        **arm.settings,
+    }
+    before = _cpu_of_children()
+    seconds = run_kernel_process("infer", arm.toml, settings, report)
+    calls = read_manifest(out.manifest).calls_per_question
+    report(f"{arm.name}: {len(prepared.held_out)} answers in {seconds:.0f} s")
+    run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=seconds)
+    return run, ArmCost(calls, round(seconds, 1), round(_cpu_of_children() - before, 1))
+
+
+def check_comparable(
+    arm: Arm, manifest: RunManifest, unchanged: RunManifest, anyway: bool, report: Callable[[str], None]
+) -> None:
+    """Report how an arm differs in kind (questions, prompt, precision) from the unchanged member.
+
+    Raises:
+        BadInput: none of the arm's settings makes that difference, so it was not asked for.
+    """
+    for what, words in list_differences(manifest, unchanged).items():
+        line = f"{arm.name!r} and {UNCHANGED!r}: {words}"
+        asked = any(f"{setting}.".startswith(f"{name}.") for name in _CHANGES[what] for setting in arm.settings)
+        if not anyway and not asked:
+            raise BadInput(f"{line}; a paired test between them has no meaning. --anyway compares them nevertheless")
+        report(line)
+
+
+def describe_difference(pair: PairedDifference) -> str:
+    """Return a paired difference in words; exact McNemar's p is given beside a test that respects groups."""
+    from quorum.evaluation.compare import compute_mcnemar_p
+
+    text = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
+    if pair.only_first is None or pair.only_second is None:
+        return text
+    if pair.test != "exact McNemar":
+        text += f", exact McNemar p = {compute_mcnemar_p(pair.only_first, pair.only_second):.1g}"
+    return f"{text}, only one right {pair.only_first} : {pair.only_second}"
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

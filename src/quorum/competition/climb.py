@@ -1,0 +1,130 @@
+"""Climb the ladder of a competition: run every stage on top of those that were kept."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from quorum.competition.ablation import Arm, check_comparable, run_arm
+from quorum.competition.ladder import BASE, Attempt, Ladder, climb_ladder, split_clusters_in_half
+from quorum.competition.prepare import PreparedCompetition
+from quorum.competition.run import CompetitionRun, kernel_toml
+from quorum.competition.stages import Stage, list_stages
+from quorum.competition.winner import format_toml
+from quorum.config import apply_overrides, read_table
+from quorum.disk import replace_file
+from quorum.errors import BadInput
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.manifest import RunManifest, read_manifest
+from quorum.files.solution import make_solution
+
+FINE_TUNED = "fine-tuned"
+# The default members of the encoder's family, by the stages that they have.
+_ENCODERS = {
+    (): "encoder",
+    ("retrieval",): "encoder-rag",
+    (FINE_TUNED,): "encoder-tuned",
+    ("retrieval", FINE_TUNED): "encoder-rag-tuned",
+}
+
+
+def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
+    """Return the stages that set these arms' settings.
+
+    Raises:
+        BadInput: an arm is another member, which cannot be put on top of this one.
+    """
+    if others := [arm.name for arm in arms if arm.toml != member]:
+        raise BadInput(f"--stage {others[0]!r} names another member; a stage is settings on top of {member}")
+    return [Stage(arm.name, arm.settings) for arm in arms]
+
+
+def choose_stages(
+    prepared: PreparedCompetition,
+    member: Path,
+    verifier: Path | None = None,
+    passages: int = 1,
+    examples: int = 3,
+    rehearse: int = 200,
+) -> list[Stage]:
+    """Return the built-in stages for a member.
+
+    Args:
+        verifier: a TOML whose [backend] verifies, as its [refine.verdict] says; without it the member's own model does.
+        passages: of background to retrieve.
+        examples: solved questions to retrieve.
+        rehearse: solved questions to fit on.
+    """
+    judge = read_table(verifier) if verifier else {}
+    competition = prepared.competition
+    return list_stages(
+        read_table(member),
+        competition.background,
+        passages,
+        examples,
+        rehearse,
+        judge.get("backend"),
+        competition.metric,
+        judge.get("refine", {}).get("verdict"),
+    )
+
+
+def run_ladder(
+    prepared: PreparedCompetition,
+    member: Path,
+    stages: Sequence[Stage],
+    report: Callable[[str], None],
+    halves_seed: int | None = None,
+    known: Mapping[tuple[str, ...], CompetitionRun] | None = None,
+) -> Ladder:
+    """Try every stage that applies to the member, each on top of those kept before it.
+
+    Args:
+        halves_seed: choose on half of the held-out clusters, drawn with this seed, and score the winner on the rest.
+        known: runs that exist already, by the names of their stages.
+    """
+    manifests: dict[str, RunManifest] = {}
+
+    def attempt(on: tuple[Stage, ...]) -> Attempt:
+        names = tuple(stage.name for stage in on)
+        last = names[-1] if names else BASE
+        arm = Arm(last, member, {setting: value for stage in on for setting, value in stage.settings.items()})
+        run = (known or {}).get(names) or run_arm(prepared, arm, "ladder", last, report)[0]
+        manifest = read_manifest(run.folder.manifest)
+        check_comparable(arm, manifest, manifests.setdefault(BASE, manifest), False, report)
+        ballots = ballots_from_answers(read_answers(run.folder.held_out))
+        return Attempt(ballots, manifest.calls_per_question, run.seconds / sum(manifest.counts.values()))
+
+    solution = make_solution(prepared.held_out)
+    chosen_on, scored_on = solution, solution[:0]
+    if halves_seed is not None:
+        chosen_on, scored_on = split_clusters_in_half(solution, prepared.clusters, halves_seed)
+    return climb_ladder(stages, attempt, chosen_on, prepared.competition.metric, scored_on)
+
+
+def climb_known_runs(
+    prepared: PreparedCompetition, runs: Sequence[CompetitionRun], report: Callable[[str], None]
+) -> Ladder | None:
+    """Climb the encoder's ladder on the runs of `quorum submit`; None if the plain encoder is not among them.
+
+    A stage that no run has is not tried: `quorum ladder` does that, in its own time.
+    """
+    made = {run.name: run for run in runs}
+    known = {stages: made[name] for stages, name in _ENCODERS.items() if name in made}
+    if () not in known:
+        return None
+    toml = kernel_toml(_ENCODERS[()])
+    tuned = next((run for stages, run in known.items() if FINE_TUNED in stages), None)
+    trained = Stage(FINE_TUNED, {"backend.model": tuned.config["backend.model"]} if tuned else {})
+    stages = []
+    for stage in [*list_stages(read_table(toml), prepared.competition.background), trained]:
+        measured = any(stage.name in on for on in known)
+        stages.append(stage if measured or stage.not_for else replace(stage, not_for="no member has it"))
+    return run_ladder(prepared, toml, stages, report, known=known)
+
+
+def write_winner(member: Path, ladder: Ladder, path: Path) -> None:
+    """Write the member's TOML with the settings of the stages that were kept."""
+    words = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in ladder.settings.items()]
+    with replace_file(path) as part:
+        part.write_text(format_toml(apply_overrides(read_table(member), words, str(member))), encoding="utf-8")

@@ -1,0 +1,186 @@
+"""Compare a mixture with pruned and with adapted super experts, each beside random experts as the control."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from quorum.competition.ablation import parse_json_or_text
+from quorum.competition.kernel_process import run_kernel_process
+from quorum.competition.run import kernel_toml
+from quorum.data.read import read_questions
+from quorum.data.split_folder import SplitFolder
+from quorum.disk import replace_folder
+from quorum.errors import BadInput
+from quorum.evaluation.compare import PairedDifference, compare_runs
+from quorum.evaluation.metrics import Score, score_answers
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.run_folder import RunFolder
+from quorum.files.solution import read_solution
+from quorum.train.experts.choice import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
+from quorum.train.experts.weights import prune_experts
+
+_MOST_SEEDS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertComparison:
+    """What is compared, and where it goes."""
+
+    model: str  # a mixture: hub id or folder
+    profile: Path
+    split: SplitFolder
+    out: Path
+    draws: int = 1  # of random experts, each an arm
+    seed: int = 3407  # of the first draw
+    train_settings: Mapping[str, Any]  # of kernels/train.py
+    infer_settings: Mapping[str, Any]  # of kernels/infer.py
+
+    def folder(self, arm: str) -> RunFolder:
+        """The folder of an arm's answers and model."""
+        return RunFolder(self.out / arm.replace(" ", "-").lower())
+
+
+@dataclass(frozen=True)
+class ComparedExperts:
+    """Each arm's score on the same questions, and the differences of `list_expert_pairs` with Holm's p over them."""
+
+    scores: Mapping[str, Score]
+    pairs: list[PairedDifference]
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the settings that are written as key=value.
+
+    Raises:
+        BadInput: there is no "=".
+    """
+    pairs = [text.partition("=") for text in texts]
+    if wrong := [setting for setting, equals, _ in pairs if not equals]:
+        raise BadInput(f"{wrong[0]!r} is not key=value")
+    return {setting: parse_json_or_text(value) for setting, _, value in pairs}
+
+
+def compare_experts(comparison: ExpertComparison, report: Callable[[str], None]) -> ComparedExperts:
+    """Ask every arm the same held-out questions; an unread answer counts as wrong.
+
+    Raises:
+        BadInput: the folder has arms of another profile, or there are too few different random draws.
+        KernelFailed: a training or an arm failed.
+    """
+    profile = keep_profile(comparison.profile, comparison.out / "experts.json")
+    split = comparison.split
+    asked: dict[str, Any] = {
+        "questions": [str(split.held_out)],
+        "train": str(split.train),
+        "sample": "",
+        "limits.journal": "",
+    }
+    learnt: dict[str, Any] = {
+        "train": str(split.train),
+        "split.file": str(split.split),
+        "trainer.model": comparison.model,
+    }
+    if not any(question.choices for question in read_questions(split.held_out)):
+        asked |= {"prompt.style": "cot", "backend.method": "generate"}
+        learnt |= {"rows.style": "cot", "rows.target": "rationale"}
+    arms = {
+        "base": {"backend.model": comparison.model},
+        **_prune_arms(comparison, profile),
+        **_train_arms(comparison, profile, learnt, report),
+    }
+    answers = {}
+    for arm, model in arms.items():
+        folder = comparison.folder(arm)
+        run = {"run": arm, "out": str(folder.path), **model}
+        settings = {**asked, **run, **comparison.infer_settings}
+        seconds = run_kernel_process("infer", kernel_toml("causal"), settings, report)
+        report(f"{arm}: answered in {seconds:.0f} s")
+        answers[arm] = folder.held_out
+    return score_arms(answers, split.solution, comparison.draws)
+
+
+def list_expert_pairs(draws: int) -> list[tuple[str, str]]:
+    """The pairs of arms that are compared: each arm with the base, and super experts with every control."""
+    prunes, trains = _random_arms("prune", draws), [*_random_arms("LoRA", draws), "LoRA attention"]
+    return [
+        *((arm, "base") for arm in ("prune super", *prunes, "LoRA super", *trains)),
+        *(("prune super", control) for control in prunes),
+        *(("LoRA super", control) for control in trains),
+    ]
+
+
+def find_draw_seeds(profile: ExpertProfile, first: int, draws: int) -> list[int]:
+    """Return the first seeds, from `first` on, of which no two draw the same random experts.
+
+    Raises:
+        BadInput: a thousand seeds do not have that many different draws.
+    """
+    known: dict[frozenset[str], int] = {}
+    for seed in range(first, first + _MOST_SEEDS):
+        known.setdefault(frozenset(place.name for place in choose_experts(profile, "random", seed)), seed)
+        if len(known) == draws:
+            return list(known.values())
+    raise BadInput(f"--draws {draws}: the layers of the super experts have only {len(known)} different draws")
+
+
+def keep_profile(path: Path, kept: Path) -> ExpertProfile:
+    """Copy the profile beside the arms, so that a killed comparison goes on with the same one."""
+    profile = read_profile(path)
+    if kept.exists() and read_profile(kept) != profile:
+        raise BadInput(f"{kept.parent} was made with another profile than {path}; name another folder, or delete it")
+    write_profile(profile, kept)
+    return profile
+
+
+def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[str, dict[str, str]]:
+    """Write the pruned models; return the settings that ask each of them."""
+    choices: list[tuple[str, Chosen, int]] = [("prune super", "super", comparison.seed)]
+    seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
+    choices += [(arm, "random", seed) for arm, seed in zip(_random_arms("prune", comparison.draws), seeds, strict=True)]
+    arms = {}
+    for arm, what, seed in choices:
+        folder = comparison.folder(arm).path
+        replace_folder(folder)
+        prune_experts(comparison.model, choose_experts(profile, what, seed), folder / "model")
+        arms[arm] = {"backend.model": str(folder / "model")}
+    return arms
+
+
+def _train_arms(
+    comparison: ExpertComparison, profile: ExpertProfile, learnt: Mapping[str, Any], report: Callable[[str], None]
+) -> dict[str, dict[str, str]]:
+    """Train an adapter for each choice on the same rows with the same settings; return the settings that ask it."""
+    choices = [("LoRA super", "super", comparison.seed)]
+    seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
+    choices += [(arm, "random", seed) for arm, seed in zip(_random_arms("LoRA", comparison.draws), seeds, strict=True)]
+    arms = {}
+    for arm, adapt, draw in [*choices, ("LoRA attention", "attention", comparison.seed)]:
+        out = comparison.folder(arm).path
+        run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
+        run["trainer.experts.profile"] = str(comparison.profile)
+        settings = {**learnt, **run, **comparison.train_settings}
+        seconds = run_kernel_process("train", kernel_toml("train-sft"), settings, report)
+        report(f"{arm}: trained in {seconds:.0f} s")
+        arms[arm] = {"backend.model": comparison.model, "backend.adapter": str(out / "adapter")}
+    return arms
+
+
+def _random_arms(method: str, draws: int) -> list[str]:
+    """The names of the arms of the random control, one for each draw."""
+    return [f"{method} random" + (f" {number}" if number > 1 else "") for number in range(1, draws + 1)]
+
+
+def score_arms(answers: Mapping[str, Path], solution: Path, draws: int) -> ComparedExperts:
+    """Score all arms over every question of the solution, and test the differences."""
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+
+    gold = read_solution(solution)
+    ballots = {arm: ballots_from_answers(read_answers(path)) for arm, path in answers.items()}
+    pairs = [
+        compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0]
+        for first, second in list_expert_pairs(draws)
+    ]
+    adjusted = multipletests([pair.p for pair in pairs], method="holm")[1]
+    scores = {arm: score_answers(own, gold).overall for arm, own in ballots.items()}
+    return ComparedExperts(scores, [replace(pair, adjusted=float(p)) for pair, p in zip(pairs, adjusted, strict=True)])

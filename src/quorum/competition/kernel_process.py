@@ -1,0 +1,110 @@
+"""Run a kernel as it runs on Kaggle: its story as a process of its own."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TextIO
+
+from quorum.console import PROGRESS_VARIABLE, parse_progress, progress_bar
+from quorum.errors import BadInput
+
+_ERROR = "error: "  # how a story's last line starts if it stops
+_WARNING = "warning: "
+
+
+class KernelFailed(RuntimeError):
+    """A kernel's process failed; `exit_code` is what a program that ran it should exit with."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def find_kernels() -> Path:
+    """Return the folder of stories and settings: the installed package's, or the checkout's beside src.
+
+    Raises:
+        BadInput: there is neither.
+    """
+    package = Path(str(files("quorum")))
+    for folder in (package / "kernels", package.parents[1] / "kernels"):
+        if folder.is_dir():
+            return folder
+    raise BadInput(f"{package}: no kernels folder in the package or beside its sources; install Quorum again")
+
+
+def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], report: Callable[[str], None]) -> float:
+    """Run a kernel with settings that win over its TOML, and return its wall time in seconds.
+
+    All that it prints goes to OUT.log, where OUT is its setting `out`; its progress is shown here, and its warnings
+    are passed to `report`.
+
+    Raises:
+        KernelFailed: the process failed; the message is its own.
+    """
+    overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # is TOML too
+    log = Path(f"{settings['out']}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(find_kernels() / f"{story}.py"), str(toml), *overrides]
+    start = time.monotonic()
+    with (
+        log.open("w", encoding="utf-8", errors="backslashreplace") as copy,
+        subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="backslashreplace",
+            env={**os.environ, PROGRESS_VARIABLE: "1"},
+        ) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            _follow(process.stdout, copy, report)
+        except BaseException:  # stopped here: the kernel must not go on alone
+            process.kill()
+            raise
+    if process.returncode:
+        raise _failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
+    return time.monotonic() - start
+
+
+def _follow(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
+    """Copy what a kernel prints to its log, show its progress and report its warnings, until it ends."""
+    shown, progress = "", None
+    with ExitStack() as bar:
+        for line in lines:
+            update = parse_progress(line.rstrip("\n"))
+            if update is None:
+                copy.write(line)
+                if line.startswith(_WARNING):
+                    report(line.rstrip("\n"))
+                continue
+            caption, done, total = update
+            if progress is None or caption != shown:
+                bar.close()
+                shown, progress = caption, bar.enter_context(progress_bar(caption))
+            progress(done, total)
+
+
+def _failure(what: str, code: int, log: Path) -> KernelFailed:
+    """The exception for a process that ended with `code`: with the error that it printed, if it did."""
+    printed = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if printed and printed[-1].startswith(_ERROR):
+        return KernelFailed(printed[-1].removeprefix(_ERROR), code)
+    if code == 128 + signal.SIGINT:
+        return KernelFailed("stopped", code)
+    if code < 0:
+        ended = f"was killed by {signal.Signals(-code).name}"
+        hint = "; the machine may be out of memory" if -code == signal.SIGKILL else ""
+        return KernelFailed(f"{what} {ended}{hint}; its output is in {log}", 128 - code)
+    last = f": {printed[-1]}" if printed else ""
+    return KernelFailed(f"{what} failed with exit code {code}{last}; its output is in {log}", code)

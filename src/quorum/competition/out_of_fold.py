@@ -1,0 +1,85 @@
+"""Answer the training questions out of fold, and sample more of them from the subjects that a model is weak in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from quorum.ask.asker import make_asker
+from quorum.ask.reply import ballot_from_reply
+from quorum.ask.retrieve import Retriever
+from quorum.ask.settings import PromptSettings, RetrievalSettings
+from quorum.ballot import Ballot
+from quorum.config import from_table, read_table
+from quorum.console import Progress
+from quorum.data.split import TrainingFolds, iterate_folds, strip_answers
+from quorum.errors import BadInput, list_some
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.judge.settings import RunSettings
+from quorum.model.around.journal import JournalBackend, journal_name
+from quorum.model.backend import open_backend
+from quorum.model.embed import load_embedder, load_reranker
+
+_PROGRESS_BATCH = 256  # questions between two progress updates
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskSettings:
+    """The settings of the infer kernel that say which model is asked, and how."""
+
+    RENAMED: ClassVar[Mapping[str, str]] = RunSettings.RENAMED
+
+    run: str
+    backend: Mapping[str, Any]
+    prompt: PromptSettings = field(default_factory=PromptSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+
+
+def read_ask_settings(path: Path) -> AskSettings:
+    """Return those settings of a kernel's TOML; its other settings are ignored."""
+    known = {each.name for each in fields(AskSettings)} | set(AskSettings.RENAMED)
+    table = {name: value for name, value in read_table(path).items() if name in known}
+    return from_table(AskSettings, table, str(path))
+
+
+def read_single_run(path: Path) -> dict[str, Ballot]:
+    """Return the ballots of the one run in an answers file.
+
+    Raises:
+        BadInput: it holds several runs.
+    """
+    answers = read_answers(path)
+    runs = answers["run"].unique(maintain_order=True).to_list()
+    if len(runs) != 1:
+        raise BadInput(f"{path}: {len(runs)} runs ({list_some(runs)}), where one is expected")
+    return ballots_from_answers(answers)
+
+
+def answer_out_of_fold(
+    settings: AskSettings,
+    folds: TrainingFolds,
+    progress: Progress,
+    journal: Path | None = None,
+    files: Sequence[Path] = (),
+) -> dict[str, Ballot]:
+    """Return a ballot for every training question, from a model that knows the other folds alone.
+
+    Args:
+        journal: a file that remembers replies, so that a killed call can be resumed.
+        files: the files that the solved questions come from; the journal's entries are valid for these.
+    """
+    ballots: dict[str, Ballot] = {}
+    for fold, (rest, asked) in zip(folds.split.folds, iterate_folds(folds), strict=True):
+        backend = open_backend(settings.backend, rest.questions)
+        if journal:
+            known = f"{folds.split.fingerprint} but fold {fold}"
+            backend = JournalBackend(backend, journal, f"{journal_name(settings.backend, *files)} {known}")
+        shown = strip_answers(asked)
+        retriever = Retriever(settings.retrieval, rest, load_embedder, load_reranker)
+        ask = make_asker(retriever, shown, settings.prompt.style, settings.prompt.template)
+        for first in range(0, len(shown), _PROGRESS_BATCH):
+            prompts = [ask(question) for question in shown[first : first + _PROGRESS_BATCH]]
+            for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
+                ballots[prompt.question_id] = ballot_from_reply(reply, prompt)
+            progress(len(ballots), len(folds.questions))
+    return ballots

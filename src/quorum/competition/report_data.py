@@ -1,0 +1,113 @@
+"""Collect what the report shows: boards, held-out questions and the runs' answers, as far as they are on disk."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from quorum.competition.folder import Competition
+from quorum.competition.prepare import fingerprint_data
+from quorum.competition.workspace import Workspace
+from quorum.data.read import read_records
+from quorum.data.repair import read_clean_questions
+from quorum.data.split import read_split, select_held_out
+from quorum.disk import replace_file
+from quorum.errors import BadInput
+from quorum.evaluation.ledger import Board, Entry, make_leaderboard, read_ledger
+from quorum.evaluation.metrics import score_answers
+from quorum.evaluation.report_facts import Facts, RunAnswers, collect_facts
+from quorum.evaluation.report_page import Page
+from quorum.evaluation.shakeup import Parts, assume_parts, find_parts
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.run_folder import RunFolder
+from quorum.files.solution import make_solution, read_ballots, read_solution
+from quorum.question import Question
+
+
+def collect_report(
+    competition: Competition, workspace: Workspace, public_share: float, report: Callable[[str], None]
+) -> Facts:
+    """Collect the facts of a competition's report.
+
+    Args:
+        public_share: share of the test questions in the public score, if no file says which they are.
+        report: is called with a line for everything that had to be left out.
+
+    Raises:
+        BadInput: the ledger has no submission for the competition as its files are now.
+    """
+    boards = list_boards(competition, workspace.ledger, report)
+    questions = find_held_out(competition, workspace, boards[0], report)
+    answers = find_answers(competition, workspace, boards[0], questions, report)
+    parts = find_test_parts(competition, public_share)
+    return collect_facts(competition.name, boards, questions if answers else [], answers, parts)
+
+
+def write_report(page: Page, folder: Path) -> list[Path]:
+    """Write the page and a PNG for each chart; return the files, the page first."""
+    files = {folder / "index.html": page.html.encode()}
+    files |= {folder / f"{chart.name}.png": chart.png for chart in page.charts}
+    for path, content in files.items():
+        with replace_file(path) as part:
+            part.write_bytes(content)
+    return list(files)
+
+
+def list_boards(competition: Competition, ledger: Path, report: Callable[[str], None]) -> list[Board]:
+    """Return the ledger's boards, that of the competition as its files are now first."""
+    boards = make_leaderboard(read_ledger(ledger, report))
+    if not boards:
+        raise BadInput(f"{ledger}: no submissions yet; `quorum submit` makes the first")
+    data = fingerprint_data(competition)
+    own = [board for board in boards if board.data == data]
+    if not own:
+        raise BadInput(f"{ledger}: no submission of {competition.train} as it is now; `quorum submit` makes one")
+    return [own[0], *(board for board in boards if board is not own[0])]
+
+
+def find_held_out(
+    competition: Competition, workspace: Workspace, board: Board, report: Callable[[str], None]
+) -> list[Question]:
+    """Return the board's held-out questions with their answers; none if another split is on disk."""
+    path = workspace.split(competition.name).split
+    if not path.exists() or (split := read_split(path)).fingerprint != board.split:
+        report(f"{path}: the split differs from that of the latest submissions; per-question sections are left out")
+        return []
+    return select_held_out(split, read_clean_questions(competition.train, competition.layout))
+
+
+def find_answers(
+    competition: Competition,
+    workspace: Workspace,
+    board: Board,
+    questions: Sequence[Question],
+    report: Callable[[str], None],
+) -> list[RunAnswers]:
+    """Return the latest run of each name whose files still give the score in the ledger."""
+    latest: dict[str, Entry] = {}
+    for entry in sorted((standing.entry for standing in board.standings), key=lambda entry: entry.when):
+        latest[entry.name] = entry
+    found = [
+        _read_answers_of(entry, workspace.run(competition.name, entry.name), questions, report)
+        for entry in latest.values()
+    ]
+    return [run for run in found if run]
+
+
+def _read_answers_of(
+    entry: Entry, folder: RunFolder, questions: Sequence[Question], report: Callable[[str], None]
+) -> RunAnswers | None:
+    sent, own = folder.held_out_submission, folder.held_out
+    if not questions or not (sent.exists() and own.exists()):
+        return None
+    run = RunAnswers(entry, read_ballots(sent), ballots_from_answers(read_answers(own)))
+    if len(run.sent) == len(questions) == entry.held_out.n:
+        score = score_answers(run.sent, make_solution(questions), entry.metric).overall
+        if score.value == entry.held_out.value:
+            return run
+    report(f"{sent}: not the answers that the ledger scored as {entry.name!r}; left out")
+    return None
+
+
+def find_test_parts(competition: Competition, public_share: float) -> Parts | None:
+    """Return the sizes of the public and the private part of the test, from the solution or as assumed."""
+    known = find_parts(read_solution(competition.solution)) if competition.solution else None
+    return known or assume_parts(len(read_records(competition.test, competition.layout).records), public_share)

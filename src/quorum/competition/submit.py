@@ -1,0 +1,105 @@
+"""Make a competition's submissions: prepare it, run the members and their vote, check and score, and record."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from quorum.competition.ablation import describe_difference
+from quorum.competition.climb import climb_known_runs
+from quorum.competition.folder import find_competition
+from quorum.competition.ladder import Ladder
+from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
+from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
+from quorum.competition.run import TUNED, CompetitionRun, choose_members, run_member, run_prior, run_vote
+from quorum.competition.workspace import Workspace
+from quorum.evaluation.compare import compare_runs
+from quorum.evaluation.ledger import Board, Entry
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.solution import make_solution
+
+_RETRIEVING = "-rag"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionResult:
+    """What `submit_competition` made: runs, the ledger entries of the legal submissions, and how they compare.
+
+    `boards` are the ledger's boards over the same questions. `differences` are lines on what retrieval and training
+    add to a member.
+    """
+
+    prepared: PreparedCompetition
+    runs: tuple[CompetitionRun, ...]
+    entries: tuple[Entry, ...]
+    boards: tuple[Board, ...]
+    best: Entry | None
+    differences: tuple[str, ...] = ()
+    ladder: Ladder | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run made a legal submission."""
+        return len(self.entries) == len(self.runs)
+
+
+def submit_competition(
+    folder: Path,
+    workspace: Workspace,
+    members: Sequence[Path] = (),
+    held_out: float = HELD_OUT_SHARE,
+    seed: int = SPLIT_SEED,
+    report: Callable[[str], None] = lambda line: None,
+) -> SubmissionResult:
+    """Write one legal submission for each member, for their vote and for the prior, and score them.
+
+    Args:
+        folder: the competition: train, test and sample submission.
+        members: settings of the infer kernel; without any the default members answer.
+        held_out: share of train that is held out to score on.
+        seed: of the split.
+        report: is called with one line after each step.
+
+    Raises:
+        BadInput: a file is missing or wrong, or two members have the same name.
+        KernelFailed: a member's process failed.
+    """
+    competition = find_competition(folder)
+    chosen = choose_members(members, competition.background is not None)
+    prepared = prepare_competition(competition, workspace, held_out, seed, report)
+    answered = [run_member(prepared, toml, report) for toml in chosen]
+    vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
+    report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
+    result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
+    differences = tuple(compare_additions(prepared, answered))
+    return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))
+
+
+def record_runs(
+    prepared: PreparedCompetition, runs: Sequence[CompetitionRun], report: Callable[[str], None]
+) -> SubmissionResult:
+    """Write, check and score the runs' submissions, and add the legal ones to the ledger."""
+    entries = accept_entries(prepared, [record_run(prepared, run) for run in runs], report)
+    return SubmissionResult(
+        prepared=prepared,
+        runs=tuple(runs),
+        entries=tuple(entries),
+        boards=tuple(list_own_boards(prepared, report)),
+        best=find_best_entry(entries),
+    )
+
+
+def compare_additions(prepared: PreparedCompetition, runs: Sequence[CompetitionRun]) -> list[str]:
+    """Return a line for each run that adds retrieval or training to another one: their paired difference."""
+    by_name, lines = {run.name: run for run in runs}, []
+    for run in runs:
+        for suffix in (_RETRIEVING, TUNED):
+            if run.name.endswith(suffix) and (plain := by_name.get(run.name.removesuffix(suffix))):
+                lines.append(_compare(prepared, run, plain))
+    return lines
+
+
+def _compare(prepared: PreparedCompetition, run: CompetitionRun, other: CompetitionRun) -> str:
+    """One line on the paired difference of two runs on the held-out questions."""
+    ballots = {one.name: ballots_from_answers(read_answers(one.folder.held_out)) for one in (run, other)}
+    found = compare_runs(ballots, make_solution(prepared.held_out), prepared.competition.metric)
+    return f"{run.name} - {other.name}: {describe_difference(found.pairs[0])} (n = {found.n}, {found.metric})"

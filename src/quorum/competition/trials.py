@@ -1,0 +1,217 @@
+"""Sweep a member: ask every candidate the held-out questions, pick one, and let it answer the test questions."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quorum.ballot import Ballot
+from quorum.competition.folder import find_competition
+from quorum.competition.kernel_process import run_kernel_process
+from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
+from quorum.competition.record import accept_entries, record_run
+from quorum.competition.run import CompetitionRun, member_settings
+from quorum.competition.sweep import (
+    Candidate,
+    Trial,
+    list_candidates,
+    nested_accuracy,
+    pick_trial,
+    reaches_floor,
+    write_checkpoint_scores,
+)
+from quorum.competition.workspace import Workspace
+from quorum.config import apply_overrides, read_table
+from quorum.data.read import write_questions
+from quorum.data.repair import read_clean_questions
+from quorum.data.split import read_split, strip_answers
+from quorum.data.split_folder import SplitFolder
+from quorum.errors import BadInput
+from quorum.evaluation.compare import PairedDifference, compare_runs
+from quorum.evaluation.ledger import Entry
+from quorum.evaluation.metrics import score_answers, score_question
+from quorum.files.answers import ballots_from_answers, read_answers
+from quorum.files.run_folder import RunFolder
+from quorum.files.solution import make_solution
+from quorum.question import Question
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPlan:
+    """What a sweep varies and how it picks.
+
+    `trained` is a folder of kernels/train.py, whose checkpoints are candidates. With `second`, another file of solved
+    questions, only candidates whose accuracy there is at least `floor` can be picked.
+    """
+
+    member: Path  # a TOML of kernels/infer.py
+    candidates: Sequence[Candidate]
+    trained: Path | None = None
+    second: Sequence[Question] = ()
+    floor: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the picked run."""
+        return f"{self.member.stem}-sweep"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All trials, the index of the picked one, what to expect of it on new questions, and its difference to the first
+    trial (None if that was picked)."""
+
+    trials: Sequence[Trial]
+    place: int
+    expected: float
+    difference: PairedDifference | None
+
+    @property
+    def picked(self) -> Trial:
+        return self.trials[self.place]
+
+
+def plan_sweep(
+    member: Path, trained: Path | None, grid: Sequence[str], second: Path | None, floor: float | None
+) -> SweepPlan:
+    """Return the candidates: every checkpoint of `trained` with every combination of the grid.
+
+    Raises:
+        BadInput: a grid is not key=value,value, a second file without a floor or the reverse, or fewer than two
+            candidates.
+    """
+    if (second is None) != (floor is None):
+        raise BadInput(
+            "--second and --floor go together: another file of solved questions, and the least accuracy there"
+        )
+    solved = read_clean_questions(second) if second else []
+    candidates = list_candidates(trained, parse_grid(grid))
+    return SweepPlan(member=member, candidates=candidates, trained=trained, second=solved, floor=floor)
+
+
+def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the settings that are written as key=value,value, with their values as TOML reads them.
+
+    Raises:
+        BadInput: there is no "=".
+    """
+    grid = {}
+    for text in texts:
+        setting, equals, values = text.partition("=")
+        if not equals:
+            raise BadInput(f"--grid {text!r} is not key=value,value")
+        grid[setting] = [apply_overrides({}, [f"value={value}"], "--grid")["value"] for value in values.split(",")]
+    return grid
+
+
+def run_sweep(
+    folder: Path,
+    workspace: Workspace,
+    plan: SweepPlan,
+    held_out: float = HELD_OUT_SHARE,
+    seed: int = SPLIT_SEED,
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[Sweep, list[Entry]]:
+    """Score all candidates, and let the picked one answer the test questions.
+
+    Returns:
+        The sweep, and its ledger entry if the submission is legal: it counts as many evaluations of the held-out
+        questions as there were candidates.
+
+    Raises:
+        BadInput: the training did not hold out the questions that are scored here.
+    """
+    prepared = prepare_competition(find_competition(folder), workspace, held_out, seed, report)
+    if plan.trained is not None:
+        check_held_out(prepared.split.fingerprint, plan.trained)
+    sweep = _try_candidates(prepared, plan, report)
+    entry = record_run(prepared, _answer_test(prepared, plan, sweep, report))
+    return sweep, accept_entries(prepared, [replace(entry, evaluations=len(plan.candidates))], report)
+
+
+def check_held_out(split: str, trained: Path) -> None:
+    """Check that a training held out what the split with this fingerprint holds out.
+
+    Raises:
+        BadInput: it did not.
+    """
+    path = SplitFolder(trained).split
+    if read_split(path).fingerprint != split:
+        raise BadInput(
+            f"{path} is another split than the one here, so the model may have learnt the questions that it would be"
+            " scored on; give the train file, --held-out and --seed of its training"
+        )
+
+
+def _try_candidates(prepared: PreparedCompetition, plan: SweepPlan, report: Callable[[str], None]) -> Sweep:
+    """Ask and score every candidate, pick the best and compare it with the first."""
+    scores = (plan.trained or prepared.workspace.run(prepared.name, plan.name).path) / "checkpoint_scores.csv"
+    trials: list[Trial] = []
+    ballots: list[dict[str, Ballot]] = []
+    for number, candidate in enumerate(plan.candidates):
+        trial, own = _try_candidate(prepared, candidate, plan, _trial_folder(prepared, plan, number), report)
+        report(f"{candidate.name}: accuracy {trial.accuracy:.3f}, {trial.seconds:.0f} s")
+        trials.append(trial)
+        ballots.append(own)
+        write_checkpoint_scores(scores, trials)
+    place, solution = pick_trial(trials, plan.floor), make_solution(prepared.held_out)
+    allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches_floor(trial, plan.floor)]
+    right = np.array([[score_question(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
+    clusters = prepared.clusters
+    expected = nested_accuracy(right, [clusters[row.id] for row in solution])
+    if place == 0:
+        return Sweep(trials, place, expected, None)
+    runs = {trials[place].candidate.name: ballots[place], trials[0].candidate.name: ballots[0]}
+    return Sweep(trials, place, expected, compare_runs(runs, solution).pairs[0])
+
+
+def _try_candidate(
+    prepared: PreparedCompetition,
+    candidate: Candidate,
+    plan: SweepPlan,
+    folder: RunFolder,
+    report: Callable[[str], None],
+) -> tuple[Trial, dict[str, Ballot]]:
+    """Let a candidate answer the held-out questions and the second file, and score both."""
+    files = [prepared.files.held_out]
+    second = folder.path / "questions" / "second.parquet"
+    if plan.second:
+        files.append(second)
+        write_questions(strip_answers(plan.second), second)
+    settings = _candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
+    seconds = run_kernel_process("infer", plan.member, settings, report)
+    ballots = ballots_from_answers(read_answers(folder.held_out))
+    score = score_answers(ballots, make_solution(prepared.held_out)).overall
+    value = None
+    if plan.second:
+        answers = ballots_from_answers(read_answers(folder.answers(second.stem)))
+        value = score_answers(answers, make_solution(plan.second)).overall.value
+    trial = Trial(candidate, score.n, score.value, score.error, score.unread, seconds, value)
+    return trial, ballots
+
+
+def _answer_test(
+    prepared: PreparedCompetition, plan: SweepPlan, sweep: Sweep, report: Callable[[str], None]
+) -> CompetitionRun:
+    """Let the picked candidate answer the test questions; it has answered the held-out ones."""
+    folder = _trial_folder(prepared, plan, sweep.place)
+    settings = _candidate_settings(prepared, sweep.picked.candidate, plan, [prepared.files.test], folder)
+    seconds = run_kernel_process("infer", plan.member, settings, report)
+    return CompetitionRun(
+        name=plan.name,
+        folder=folder,
+        config=read_table(plan.member) | settings,
+        seconds=sweep.picked.seconds + seconds,
+    )
+
+
+def _trial_folder(prepared: PreparedCompetition, plan: SweepPlan, number: int) -> RunFolder:
+    return prepared.workspace.run(prepared.name, str(number), plan.name)
+
+
+def _candidate_settings(
+    prepared: PreparedCompetition, candidate: Candidate, plan: SweepPlan, questions: Sequence[Path], folder: RunFolder
+) -> dict[str, Any]:
+    return {**member_settings(prepared, read_table(plan.member), questions, folder), **candidate.settings}

@@ -1,0 +1,83 @@
+"""Where a workspace keeps its files: the only code that knows these paths."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorum.data.split_folder import SplitFolder
+from quorum.disk import check_file_name
+from quorum.files.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of a workspace, by default below the current directory.
+
+    Names of competitions and runs become parts of paths, so each has to be one plain file name (`check_file_name`).
+    """
+
+    root: Path = Path()
+    submissions_folder: Path = Path("submissions")  # relative to the root
+
+    def split(self, competition: str) -> SplitFolder:
+        """The competition's questions, repaired and split; no held-out answer is in it, so it can go to Kaggle."""
+        return SplitFolder(self.splits / _checked_competition(competition))
+
+    @property
+    def splits(self) -> Path:
+        """The folder of all splits."""
+        return self.root / "data" / "split"
+
+    def run(self, competition: str, run: str, group: str = "") -> RunFolder:
+        """A run of the competition; `group` collects runs that belong together, such as those of a ladder."""
+        folder = self.root / "runs" / _checked_competition(competition)
+        if group:
+            folder /= check_file_name(group, "group of runs")
+        return RunFolder(folder / check_file_name(run, "run"))
+
+    def gold(self, competition: str) -> Path:
+        """The held-out questions with their answers: outside `split`, for the vote and the scores alone."""
+        return self.run(competition, "gold").held_out
+
+    def submission(self, competition: str, run: str) -> Path:
+        """The submission of a run."""
+        name = f"{_checked_competition(competition)}-{check_file_name(run, 'run')}.csv"
+        return self.submissions / name
+
+    @property
+    def submissions(self) -> Path:
+        """The folder of submissions and of the ledger."""
+        return self.root / self.submissions_folder
+
+    @property
+    def ledger(self) -> Path:
+        """The record of all submissions."""
+        return self.submissions / "ledger.jsonl"
+
+    @property
+    def training_sample(self) -> Path:
+        """Training questions that were sampled, and the split they belong to."""
+        return self.root / "data" / "draw"
+
+    @property
+    def report(self) -> Path:
+        """The report page and its charts."""
+        return self.root / "build" / "report"
+
+    @property
+    def built_kernels(self) -> Path:
+        """Kernels bundled for Kaggle, one folder for each."""
+        return self.root / "build" / "kernels"
+
+    @property
+    def wheels(self) -> Path:
+        """Wheels for Kaggle's Python."""
+        return self.root / "build" / "wheels"
+
+    @property
+    def kaggle_outputs(self) -> Path:
+        """Outputs of pushed kernels, read back from Kaggle."""
+        return self.root / "runs" / "kaggle"
+
+
+def _checked_competition(name: str) -> str:
+    return check_file_name(name, "competition")

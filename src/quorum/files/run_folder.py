@@ -1,0 +1,42 @@
+"""Name the files in the folder of a run: answers, manifest and submission."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run; a file of answers has the name of its question file."""
+
+    path: Path
+
+    def answers(self, questions: str) -> Path:
+        """Return the file with the answers to the question file with this stem."""
+        return self.path / f"{questions}.parquet"
+
+    @property
+    def test(self) -> Path:
+        """The answers to the test questions."""
+        return self.path / TEST_FILE
+
+    @property
+    def held_out(self) -> Path:
+        """The answers to the held-out questions."""
+        return self.path / HELD_OUT_FILE
+
+    @property
+    def held_out_submission(self) -> Path:
+        """The held-out answers in the form of the submission, with the same filling; they are scored."""
+        return self.path / "heldout.csv"
+
+    @property
+    def submission(self) -> Path:
+        """The submission that the kernel wrote."""
+        return self.path / "submission.csv"
+
+    @property
+    def manifest(self) -> Path:
+        """The run manifest: what was asked of which model, and how often."""
+        return self.path / "run.json"

@@ -1,0 +1,109 @@
+"""Write training rows in a format that other trainers read, or convert rows from one format into another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from quorum.config import from_table
+from quorum.data.duplicates import cluster_duplicates
+from quorum.data.layout import Layout
+from quorum.data.read import read_records
+from quorum.data.repair import repair_table
+from quorum.data.split import SPLIT, Split, TrainingFolds, read_split, select_training_folds
+from quorum.errors import BadInput
+from quorum.question import Question
+from quorum.train.build_rows import build_rows
+from quorum.train.rows.formats import detect_format, read_rows, write_explained, write_rows
+from quorum.train.rows.row import TrainingRow
+from quorum.train.rows.selection import select_folds
+from quorum.train.settings import RowSettings, SelectionSettings, TrainSettings
+
+ExportFormat = Literal["prompt", "chat", "alpaca", "explain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedRows:
+    """What was written. `questions` is None if rows were converted; the last three count questions."""
+
+    rows: int
+    out: str
+    format: str
+    words: int  # of prompts and completions
+    questions: int | None = None
+    examples: int = 0
+    apart: int = 0  # kept out of the rows with the examples
+    unreasoned: int = 0  # without a rationale that leads to their answer
+
+
+def export_rows(
+    file: Path, out: Path, format: ExportFormat, split: Path | None, everything: bool, table: Mapping[str, Any]
+) -> ExportedRows:
+    """Write the rows of a file of solved questions, or those of a file of rows, to `out`.
+
+    Args:
+        split: a split of the questions; only its training folds become rows.
+        everything: every question may become a row; either this or `split` is needed.
+        table: settings of kernels/train.py; its tables rows, sampling and layout are used.
+
+    Raises:
+        BadInput: neither or both of `split` and `everything`, or a setting is wrong.
+    """
+    if old := [name for name in ("lesson", "template") if name in table]:
+        raise BadInput(f"setting `{old[0]}` is now called `{TrainSettings.RENAMED[old[0]]}`")
+    if detect_format(file) is not None:
+        return _convert_rows(file, out, format)
+    folds = _select_questions(file, split, everything, table)
+    if format == "explain":
+        solved = [question for question in folds.questions if question.answer is not None]
+        write_explained(solved, out)
+        words = sum(len(f"{each.text} {each.rationale or ''}".split()) for each in solved)
+        return ExportedRows(rows=len(solved), out=str(out), format=format, words=words, questions=len(folds.questions))
+    rows = build_rows(folds, from_table(RowSettings, table.get("rows", {}), "rows"))
+    write_rows(rows.rows, out, format)
+    return ExportedRows(
+        rows=len(rows.rows),
+        out=str(out),
+        format=format,
+        words=_count_words(rows.rows),
+        questions=len(folds.questions),
+        examples=len(rows.examples),
+        apart=rows.apart,
+        unreasoned=rows.unreasoned,
+    )
+
+
+def _convert_rows(file: Path, out: Path, format: ExportFormat) -> ExportedRows:
+    if format == "explain":
+        raise BadInput(f"{file} holds rows; explanations are written from questions")
+    rows = read_rows(file)
+    write_rows(rows, out, format)
+    return ExportedRows(rows=len(rows), out=str(out), format=format, words=_count_words(rows))
+
+
+def _select_questions(file: Path, split: Path | None, everything: bool, table: Mapping[str, Any]) -> TrainingFolds:
+    if (split is None) == (not everything):
+        raise BadInput("name the split with --split, or give --all if every question may be trained on")
+    questions = repair_table(read_records(file, from_table(Layout, table.get("layout", {}), "layout"))).questions
+    parts = read_split(split) if split is not None else _make_single_fold(questions)
+    folds = select_training_folds(parts, questions)
+    return select_folds(folds, from_table(SelectionSettings, table.get("sampling", {}), "sampling"))
+
+
+def _make_single_fold(questions: Sequence[Question]) -> Split:
+    frame = {
+        "id": [each.id for each in questions],
+        "cluster": cluster_duplicates(questions),
+        "fold": [1] * len(questions),
+    }
+    return Split(pl.DataFrame(frame, schema=SPLIT).sort("id"))
+
+
+def _count_words(rows: Sequence[TrainingRow]) -> int:
+    texts = [row.completion for row in rows]
+    for row in rows:
+        content = row.prompt.content
+        texts += [content] if isinstance(content, str) else [turn.content for turn in content]
+    return sum(len(text.split()) for text in texts)

@@ -1,0 +1,124 @@
+"""A kernel's process: its settings, progress, warnings, log and failure."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from quorum.cli.main import run_command_line
+from quorum.competition import kernel_process
+from quorum.competition.kernel_process import KernelFailed, find_kernels, run_kernel_process
+
+STORY = """
+import json, os, signal, sys
+from quorum.console import print_status, print_warning, progress_bar, run_program
+
+def main():
+    settings = dict(word.split("=", 1) for word in sys.argv[2:])
+    print("on standard output: " + json.dumps(sys.argv[1:]))
+    with progress_bar("mine: test") as progress:
+        progress(1, 2)
+        progress(2, 2)
+    print_status("a status line")
+    print_warning("two prompts were cut")
+    exec(json.loads(settings.get("then", '""')))
+    return 0
+
+run_program(main)
+"""
+
+
+@pytest.fixture
+def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "tell.py").write_text(STORY)
+    monkeypatch.setattr(kernel_process, "find_kernels", lambda: tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    return tmp_path
+
+
+def run(folder: Path, then: str = "") -> list[str]:
+    told: list[str] = []
+    run_kernel_process("tell", Path("x.toml"), {"out": str(folder / "runs" / "mine"), "then": then}, told.append)
+    return told
+
+
+def test_settings_arrive_as_toml_whatever_is_in_them(story: Path) -> None:
+    settings = {"out": str(story / "ä 😀 [1]" / "mine"), "runs": ["a b", 'c"d'], "scale": 2.5, "smoke": True}
+    seconds = run_kernel_process("tell", Path("x.toml"), settings, print)
+    assert seconds > 0
+    first = (story / "ä 😀 [1]" / "mine.log").read_text().splitlines()[0]
+    sent = json.loads(first.removeprefix("on standard output: "))
+    from quorum.config import apply_overrides
+
+    assert sent[0] == "x.toml"
+    assert apply_overrides({}, sent[1:], "test") == settings
+
+
+def test_warnings_are_reported_and_the_rest_is_in_the_log(story: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(story) == ["warning: two prompts were cut"]
+    log = (story / "runs" / "mine.log").read_text().splitlines()
+    assert log[-2:] == ["a status line", "warning: two prompts were cut"]
+    assert not any("\x01" in line for line in log)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_terminal_sees_the_progress_of_the_kernel_and_then_nothing_of_it(
+    story: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    run(story)
+    shown = capsys.readouterr().err
+    assert "mine: test" in shown
+    assert "2/2" in shown
+    assert shown.rstrip().endswith("\x1b[2K")  # the line of the bar is erased
+
+
+@pytest.mark.parametrize(
+    ("then", "code", "message"),
+    [
+        (
+            "from quorum.errors import BadInput; raise BadInput('train.csv: no such thing')",
+            2,
+            "train.csv: no such thing",
+        ),
+        (
+            "raise ValueError('a surprise')",
+            1,
+            r"tell.py x.toml failed with exit code 1: ValueError: a surprise; its out",
+        ),
+        ("sys.exit(7)", 7, r"tell.py x.toml failed with exit code 7: warning: two prompts were cut; its output is in"),
+        (
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            137,
+            r"tell.py x.toml was killed by SIGKILL; the machine may be out of",
+        ),
+        ("raise KeyboardInterrupt", 130, "stopped"),
+    ],
+)
+def test_a_failing_kernel_raises_its_own_message_and_exit_code(story: Path, then: str, code: int, message: str) -> None:
+    with pytest.raises(KernelFailed, match=message) as failed:
+        run(story, then)
+    assert failed.value.exit_code == code
+    assert signal.SIGKILL + 128 == 137
+
+
+def test_the_command_line_ends_with_the_kernels_message_and_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from quorum.competition import submit
+
+    def fail(*arguments: object, **named: object) -> None:
+        raise KernelFailed("infer.py a.toml was killed by SIGKILL", 137)
+
+    monkeypatch.setattr(submit, "submit_competition", fail)
+    assert run_command_line(["submit", "toys"]) == 137
+    assert capsys.readouterr() == ("", "error: infer.py a.toml was killed by SIGKILL\n")
+
+
+def test_stories_and_settings_are_found_beside_the_sources() -> None:
+    assert {"infer.py", "train.py", "vote.py", "encoder.toml", "kaggle.toml"} <= {
+        path.name for path in find_kernels().iterdir()
+    }

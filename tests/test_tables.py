@@ -1,0 +1,52 @@
+"""Tables and lines fit into 80 columns, on a terminal and in a log."""
+
+import pytest
+
+from quorum.cli.board import print_ladder
+from quorum.cli.tables import print_table, wrap_lines
+from quorum.competition.ladder import Ladder, Rung
+from quorum.evaluation.compare import PairedDifference
+
+
+def test_a_long_name_is_folded_and_numbers_are_kept_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    print_table(["run", "score ± error", "n"], [["a-run-with-a-name-that-is-long " * 2, "0.725 ± 0.028", "298"]])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 40
+    assert "0.725 ± 0.028 298" in shown
+    assert "".join(shown.split()).count("a-run-with-a-") == 2
+
+
+def test_markup_in_a_name_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["run", "n"], [["[red]x[/red]", "1"]], title="[bold]", caption="[x]")
+    shown = capsys.readouterr().out
+    assert "[red]x[/red]" in shown
+    assert "[bold]" in shown
+    assert "[x]" in shown
+
+
+def test_lines_are_wrapped_one_by_one_with_the_rest_indented() -> None:
+    assert wrap_lines("one two three\n\nfour", 9) == "one two\n  three\n\nfour"
+    assert wrap_lines("an-unbreakable-path/with-hyphens", 9) == "an-unbreakable-path/with-hyphens"
+
+
+def test_a_ladder_lists_the_stages_that_were_tried_and_one_line_for_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    pair = PairedDifference("x", "y", -0.128, 0.024, -0.2, -0.1, 1045, 1007, "exact McNemar", 1e-7, 1e-7, 0.05)
+    rungs = (
+        Rung("base", 0.329, 1.0, 0.033),
+        Rung("chain-of-thought, where it pays", 0.456, 10.25, 12.5, pair, 1e-7, 1.6e-7, False),
+    )
+    skipped = {"votes": "it writes no text", "calibrated": "no letters", "verify": "it writes no text"}
+    print_ladder(Ladder("accuracy", 298, rungs, skipped, {}))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[-2:] == [
+        "not tried: votes, verify (it writes no text); calibrated (no letters)",
+        "no stage gains; the base is kept",
+    ]
+    assert "-0.128 ± 0.024    1045 : 1007 1.6e-07 10.25   12500   no" in "\n".join(lines), lines
