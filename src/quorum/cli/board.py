@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _OPTIONAL = ("public", "commit")  # columns that are left out if they are empty
 _NOTES = (
-    "score: held-out; unread: held-out + test; eval.: evaluations of these questions so far",
+    "score: held-out; unread: held-out + test; eval.: evaluations of these questions",
     "≈ within error of the best: 1.96 standard errors, as if unpaired",
 )
 
