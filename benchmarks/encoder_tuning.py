@@ -110,7 +110,7 @@ def figures(
     """Accuracy before and after, all in all and by subject, and the paired difference."""
     from dataclasses import asdict
 
-    from quorum.evaluation.compare import compare_runs, exact_mcnemar
+    from quorum.evaluation.compare import compare_runs, compute_mcnemar_p
     from quorum.evaluation.metrics import score_answers
     from quorum.files.solution import make_solution
 
@@ -123,7 +123,7 @@ def figures(
             name: {each.subject: asdict(each.score) for each in score.subjects} for name, score in scores.items()
         },
         "paired": asdict(pair),
-        "exact_mcnemar_p": exact_mcnemar(pair.only_first or 0, pair.only_second or 0),
+        "exact_mcnemar_p": compute_mcnemar_p(pair.only_first or 0, pair.only_second or 0),
     }
 
 

@@ -11,7 +11,7 @@ weights = st.dictionaries(st.sampled_from("ABCDEF"), st.floats(0, 1e6), max_size
 
 
 @given(st.dictionaries(st.text(min_size=1), weights))
-def test_ballots_come_back_as_they_went(ballots):
+def test_ballots_survive_the_frame(ballots):
     frame = make_answers("r", ballots)
     assert ballots_from_answers(frame) == ballots
     assert list(ballots_from_answers(frame)) == list(ballots)
@@ -25,7 +25,7 @@ def test_answers_survive_the_disk_and_unread_stays_a_row(tmp_path):
 
 
 @pytest.mark.parametrize("weight", [-0.1, float("nan"), float("inf")])
-def test_a_bad_weight_is_refused_with_its_place(weight):
+def test_an_invalid_weight_is_refused_with_its_question(weight):
     with pytest.raises(BadInput, match="r/q1: A"):
         make_answers("r", {"q1": {"A": weight}})
 
@@ -43,7 +43,7 @@ def test_a_file_that_is_not_answers_is_refused(tmp_path):
     with pytest.raises(BadInput, match="not a Parquet file"):
         read_answers(tmp_path / "a")
     pl.DataFrame({"id": ["q"]}).write_parquet(tmp_path / "b")
-    with pytest.raises(BadInput, match="are expected"):
+    with pytest.raises(BadInput, match="expected are"):
         read_answers(tmp_path / "b")
 
 

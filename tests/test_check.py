@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.files.check import PROBLEMS, FaultyPlace, check_submission
+from quorum.files.check import PROBLEMS, ProblemPlace, check_submission
 from quorum.files.submission import make_sample
 from tests.verb import run_verb
 
@@ -23,7 +23,7 @@ def codes(folder, text, sample, labels=None):
     ("text", "found"),
     [
         ("id,answer\nq1,A\nq2,B\nq3,Z\n", []),
-        ("answer,id\nA,q3\nA,q2\nA,q1\n", []),  # rows and columns may stand in any order
+        ("answer,id\nA,q3\nA,q2\nA,q1\n", []),  # rows and columns may be in any order
         ("id,answer\r\nq1,A\r\nq2,A\r\nq3,A\r\n\r\n", []),
         ("", ["unreadable"]),
         (b"id,answer\nq1,\xff\n", ["unreadable"]),
@@ -90,7 +90,7 @@ def test_the_first_five_places_are_named_and_all_are_counted(tmp_path):
     path.write_text("id,answer\n" + "".join(f"q{n},{'A' if n < 3 else '?'}\n" for n in range(10)))
     (problem,) = check_submission(path, make_sample([f"q{n}" for n in range(10)]))
     assert (problem.code, problem.count) == ("label-unknown", 7)
-    assert problem.places == tuple(FaultyPlace(n + 1, f"q{n}", "'?'") for n in range(3, 8))
+    assert problem.places == tuple(ProblemPlace(n + 1, f"q{n}", "'?'") for n in range(3, 8))
 
 
 @settings(deadline=None, max_examples=150)

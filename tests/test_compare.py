@@ -41,7 +41,7 @@ def test_equal_runs_tie():
     assert [run.tied for run in found.runs] == [True, True]
 
 
-def test_the_best_is_held_against_each_other_with_holm():
+def test_the_best_is_compared_with_each_other_run_with_holm():
     n = 200
     runs = {"bad": run_of([0] * n), "good": run_of([1] * 120 + [0] * 80), "best": run_of([1] * 122 + [0] * 78)}
     found = compare_runs(runs, solved(n))
@@ -52,7 +52,7 @@ def test_the_best_is_held_against_each_other_with_holm():
     assert by_second["good"].adjusted == pytest.approx(by_second["good"].p)
 
 
-def test_a_question_written_down_twice_adds_no_certainty():
+def test_a_repeated_question_adds_no_certainty():
     random = np.random.default_rng(0)
     first, second = random.integers(2, size=60), random.integers(2, size=60)
     once = compare_runs({"a": run_of(first), "b": run_of(second)}, solved(60, [str(n) for n in range(60)])).pairs[0]
@@ -89,10 +89,10 @@ def test_values_are_those_of_the_score(metric):
     assert all(pair.error > 0 for pair in found.pairs)
 
 
-def test_what_can_not_be_compared_is_refused():
-    with pytest.raises(BadInput, match="1 run,"):
+def test_single_runs_missing_questions_and_unknown_metrics_are_refused():
+    with pytest.raises(BadInput, match="1 run; at least two"):
         compare_runs({"a": run_of([1])}, solved(1))
-    with pytest.raises(BadInput, match="'b' lacks 1 of the 2 questions compared on: 'q1'"):
+    with pytest.raises(BadInput, match="'b' lacks 1 of 2 questions: 'q1'"):
         compare_runs({"a": run_of([1, 1]), "b": run_of([1])}, solved(2))
     with pytest.raises(BadInput, match="metric"):
         compare_runs({"a": run_of([1]), "b": run_of([1])}, solved(1), "f1")

@@ -25,7 +25,7 @@ def test_a_letter_counts_where_it_is_offered() -> None:
     assert (habits.error, habits.loss, habits.bins) == (None, None, ())
 
 
-def test_a_run_that_says_how_sure_it_is_has_an_error_and_a_loss() -> None:
+def test_a_run_with_probabilities_has_an_error_and_a_loss() -> None:
     habits = measure_habits("r", {f"q{n}": {"A": 0.75, "B": 0.25} for n in range(4)}, SOLVED)
     assert habits.error == pytest.approx(0.25)
     assert habits.loss == pytest.approx((0.2877 + 1.3863) / 2, abs=1e-4)
@@ -48,7 +48,7 @@ def test_letter_bias_takes_runs_as_csv_and_a_csv_of_ids_and_answers_alone(tmp_pa
         named, sure = letter_bias(tmp_path, "letters.csv", "shares.csv", "--gold", gold)
         assert (named["run"], named["n"], named["read"], named["accuracy"]) == ("letters", 4, 3, pytest.approx(1 / 3))
         assert [(one["letter"], one["count"]) for one in named["letters"]] == [("A", 3), ("B", 3), ("C", 3)]
-        assert [one["said"] for one in named["letters"]] == pytest.approx([2 / 3, 0, 1 / 3])
+        assert [one["answered"] for one in named["letters"]] == pytest.approx([2 / 3, 0, 1 / 3])
         assert (sure["run"], sure["read"], sure["error"]) == ("shares", 4, pytest.approx(0.25))
 
 
@@ -59,6 +59,6 @@ def test_letter_bias_measures_and_draws(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(
         '{"run": "r", "questions": {}, "counts": {}, "prompt": {}, "precision": {}, "calls": {}, "torn": {"run": 0.5}}'
     )
-    (told,) = letter_bias(tmp_path, "run.parquet", "--gold", "gold.csv", "--plot", "plot.png")
-    assert (told["torn"], told["letters"][0]["said"], len(told["bins"])) == (0.5, 1.0, 1)
+    (habits,) = letter_bias(tmp_path, "run.parquet", "--gold", "gold.csv", "--plot", "plot.png")
+    assert (habits["order_sensitive"], habits["letters"][0]["answered"], len(habits["bins"])) == (0.5, 1.0, 1)
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")

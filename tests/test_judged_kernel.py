@@ -263,7 +263,7 @@ def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float
     weighed = fitted.verifier.ballots
     right = sum(heaviest(weighed[question.id]) == question.answer for question in solved) / len(solved)
     assert right >= fitted.verifier.alone
-    assert (fitted.weight > 0) <= (fitted.verifier.joined > fitted.verifier.alone + fitted.verifier.error)
+    assert (fitted.weight > 0) <= (fitted.verifier.combined > fitted.verifier.alone + fitted.verifier.error)
 
 
 def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(bench: Bench) -> None:

@@ -34,10 +34,10 @@ def entry(name="encoder", value=0.5, error=0.02, **more):
 
 
 def names(board):
-    return [standing.entry.name for standing in board.standings]
+    return [row.entry.name for row in board.standings]
 
 
-def test_entries_come_back_as_they_went(tmp_path):
+def test_entries_survive_the_file(tmp_path):
     path = tmp_path / "deep" / "ledger.jsonl"
     first = entry("näme\n", held_out=Score(1.0, None, None, None, 1, 0))
     second = entry("b", public=0.4, private=0.41, metric="map@3")
@@ -56,19 +56,28 @@ def test_a_line_from_before_the_competition_was_kept_is_read(tmp_path):
     assert read_ledger(path) == [entry(competition="")]
 
 
+def test_a_line_with_looks_the_old_name_of_evaluations_is_read(tmp_path):
+    path = tmp_path / "ledger.jsonl"
+    append_entry(path, entry(evaluations=5))
+    table = json.loads(path.read_text())
+    table["looks"] = table.pop("evaluations")
+    path.write_text(json.dumps(table) + "\n")
+    assert read_ledger(path) == [entry(evaluations=5)]
+
+
 def test_no_file_is_an_empty_ledger(tmp_path):
     assert read_ledger(tmp_path / "ledger.jsonl") == []
     assert make_leaderboard([]) == []
 
 
 @pytest.mark.parametrize("cut", [1, 20, -2])
-def test_a_torn_line_is_reported_and_the_next_entry_starts_afresh(tmp_path, cut):
-    path, told = tmp_path / "ledger.jsonl", []
+def test_an_incomplete_line_is_reported_and_the_next_entry_gets_its_own_line(tmp_path, cut):
+    path, reported = tmp_path / "ledger.jsonl", []
     append_entry(path, entry("a"))
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:cut])
-    assert read_ledger(path, told.append) == [entry("a")]
-    assert told == [f"{path}, line 2: torn, skipped"]
+    assert read_ledger(path, reported.append) == [entry("a")]
+    assert reported == [f"{path}, line 2: incomplete line; skipped"]
     append_entry(path, entry("b"))
     assert read_ledger(path) == [entry("a"), entry("b")]
 
@@ -85,14 +94,14 @@ def test_a_line_that_is_no_entry_is_refused_with_its_number(tmp_path):
     path = tmp_path / "ledger.jsonl"
     append_entry(path, entry("a"))
     path.write_text(path.read_text() + '{"name": "x"}\n')
-    with pytest.raises(BadInput, match=r"line 2: no ledger entry"):
+    with pytest.raises(BadInput, match=r"line 2: not a ledger entry"):
         read_ledger(path)
     path.write_text(json.dumps(json.loads(path.read_text().splitlines()[0]) | {"seconds": "long"}) + "\n")
     with pytest.raises(BadInput, match=r"line 1: entry: setting 'seconds' is 'long'"):
         read_ledger(path)
 
 
-def test_an_entry_that_json_can_not_say_is_refused_and_leaves_no_trace(tmp_path):
+def test_an_entry_that_json_cannot_represent_is_refused_and_leaves_no_trace(tmp_path):
     with pytest.raises(BadInput, match="entry encoder"):
         append_entry(tmp_path / "ledger.jsonl", entry(seconds=float("nan")))
     with pytest.raises(BadInput, match="entry encoder"):
@@ -106,14 +115,14 @@ def append_many(path, name):
 
 
 def test_runs_that_end_at_once_take_turns(tmp_path):
-    path, told = tmp_path / "ledger.jsonl", []
+    path, reported = tmp_path / "ledger.jsonl", []
     runs = [multiprocessing.get_context("fork").Process(target=append_many, args=(path, name)) for name in "abc"]
     for run in runs:
         run.start()
     for run in runs:
         run.join()
-    assert {e.name for e in read_ledger(path, told.append)} == {f"{name}{n}" for name in "abc" for n in range(20)}
-    assert told == []
+    assert {e.name for e in read_ledger(path, reported.append)} == {f"{name}{n}" for name in "abc" for n in range(20)}
+    assert reported == []
 
 
 @settings(deadline=None)
@@ -153,8 +162,8 @@ def test_the_best_comes_first_and_ties_within_error_are_marked():
     board = make_leaderboard([entry("low", 0.40), entry("best", 0.50), entry("near", 0.46), entry("far", 0.44)])[0]
     assert names(board) == ["best", "near", "far", "low"]
     # 1.96 * sqrt(.02^2 + .02^2) = .0554
-    assert [standing.tied for standing in board.standings] == [False, True, False, False]
-    assert [standing.rank for standing in board.standings] == [1, 2, 3, 4]
+    assert [row.tied for row in board.standings] == [False, True, False, False]
+    assert [row.rank for row in board.standings] == [1, 2, 3, 4]
 
 
 def test_equal_scores_share_a_rank_in_the_order_of_the_ledger():
@@ -166,7 +175,7 @@ def test_equal_scores_share_a_rank_in_the_order_of_the_ledger():
     ]
 
 
-def test_an_unknown_error_separates_nobody():
+def test_with_an_unknown_error_every_run_is_tied():
     board = make_leaderboard([entry("one", 1.0, error=0.001, sha256="1"), entry("two", 0.0, error=0.001, sha256="2")])[
         0
     ]
@@ -175,7 +184,7 @@ def test_an_unknown_error_separates_nobody():
     assert make_leaderboard([entry("one", 1.0), unsure])[0].standings[1].tied
 
 
-def test_for_log_loss_less_is_better():
+def test_for_log_loss_lower_is_better():
     board = make_leaderboard([entry("high", 1.2, metric="log-loss"), entry("low", 0.8, metric="log-loss")])[0]
     assert names(board) == ["low", "high"]
 
@@ -186,22 +195,22 @@ def test_runs_scored_on_different_questions_are_never_ranked_together(other):
     assert [names(board) for board in boards] == [["a", "c"], ["b"]]  # the most recently used first
 
 
-def test_the_same_submission_stands_once_with_its_latest_entry_and_its_known_public_score():
+def test_the_same_submission_is_listed_once_with_its_latest_entry_and_its_known_public_score():
     board = make_leaderboard([entry("a", public=0.45), entry("b"), entry("a", value=0.6, when="later")])[0]
     assert names(board) == ["a", "b"]
     assert (board.standings[0].entry.when, board.standings[0].entry.public) == ("later", 0.45)
 
 
-def test_two_runs_with_the_same_file_both_stand_and_share_a_look():
+def test_two_runs_with_the_same_file_are_both_listed_and_count_as_one_evaluation():
     board = make_leaderboard(
         [entry("one", 0.5, sha256="1"), entry("two", 0.5, sha256="1"), entry("one", 0.5, sha256="1")]
     )[0]
-    assert [(s.entry.name, s.look) for s in board.standings] == [("one", 1), ("two", 1)]
+    assert [(s.entry.name, s.evaluations) for s in board.standings] == [("one", 1), ("two", 1)]
 
 
-def test_looks_count_the_different_submissions_of_a_held_out_set():
+def test_evaluations_count_the_different_submissions_of_a_held_out_set():
     board = make_leaderboard([entry("a", 0.3), entry("b", 0.5), entry("a", 0.3), entry("c", 0.4)])[0]
-    assert [(s.entry.name, s.look) for s in board.standings] == [("b", 2), ("c", 3), ("a", 1)]
+    assert [(s.entry.name, s.evaluations) for s in board.standings] == [("b", 2), ("c", 3), ("a", 1)]
 
 
 def run(*arguments, columns="80"):
@@ -216,7 +225,7 @@ def test_quorum_leaderboard_fits_into_80_columns_and_says_all(tmp_path):
         file.write(b'{"torn')
     shown = run("--ledger", path)
     assert shown.returncode == 0, shown.stderr
-    assert "line 4: torn" in shown.stderr
+    assert "line 4: incomplete" in shown.stderr
     assert max(map(len, shown.stdout.splitlines())) <= 80
     for part in ["0.500 ± 0.020", "0.460–0.540", "n = 400", "3+7", "0.430", "11-21", "0123456", "2≈", "[sum]"]:
         assert part in shown.stdout

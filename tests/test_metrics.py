@@ -126,7 +126,7 @@ def test_writing_every_question_twice_adds_no_certainty(numbers):
     )
 
 
-def test_one_group_tells_no_error_and_a_missing_group_is_its_own():
+def test_one_group_has_no_error_and_a_missing_group_is_its_own():
     assert compute_standard_error(np.array([0.0, 1.0]), ["g", "g"]) is None
     assert compute_standard_error(np.array([0.0, 1.0, 1.0]), ["g", "g", None]) is not None
 
@@ -166,7 +166,7 @@ def test_one_question_has_a_value_and_an_interval_but_no_error():
     assert scored([("A", "A")], "map@3").overall.low is None
 
 
-def test_small_subjects_are_drawn_further_towards_the_mean():
+def test_small_subjects_are_shrunk_further_towards_the_mean():
     large = [np.array([0.0] * 10 + [1.0] * 90), np.array([0.0] * 90 + [1.0] * 10)]
     high, low, small = shrink_means([*large, np.array([1.0, 1.0])])
     assert 0.1 < low < 0.11
@@ -216,9 +216,14 @@ def test_without_usage_a_seeded_third_of_the_rows_is_public():
 
 
 @pytest.mark.parametrize(
-    ("ballots", "solution", "metric", "told"),
+    ("ballots", "solution", "metric", "message"),
     [
-        ({"x": {"A": 1.0}}, [SolvedRow("1", "A")], "accuracy", "'x', which the solution does not have"),
+        (
+            {"x": {"A": 1.0}},
+            [SolvedRow("1", "A")],
+            "accuracy",
+            "the solution has no id 'x', but there are answers to it",
+        ),
         ({}, [SolvedRow("1", "A"), SolvedRow("1", "B")], "accuracy", "'1' more than once"),
         ({}, [], "accuracy", "no rows"),
         ({}, [SolvedRow("1", "A", "Ignored")], "accuracy", "no rows"),
@@ -226,8 +231,8 @@ def test_without_usage_a_seeded_third_of_the_rows_is_public():
         ({}, [SolvedRow("1", "A")], "bleu", "'bleu' is not among accuracy"),
     ],
 )
-def test_what_can_not_be_scored_is_refused(ballots, solution, metric, told):
-    with pytest.raises(BadInput, match=told):
+def test_invalid_answers_solutions_and_metrics_are_refused(ballots, solution, metric, message):
+    with pytest.raises(BadInput, match=message):
         score_answers(ballots, solution, metric)
 
 
@@ -247,18 +252,18 @@ def test_a_submission_is_read_in_each_form(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("id,answer\n1,A\n1,B\n", r"row 2 \(1\): the id stands more than once"),
-        ("id,A,B\n1,0.5,x\n", r"row 1 \(1\): probability of B is 'x'"),
+        ("id,answer\n1,A\n1,B\n", r"row 2 \(1\): the id occurs more than once"),
+        ("id,A,B\n1,0.5,x\n", r"row 1 \(1\): the probability of B is 'x'"),
         ("id,A,B\n1,-0.5,1\n", "probability of A is '-0.5'"),
-        ("id\n1\n", "one column 'id'"),
+        ("id\n1\n", "column 'id' is the only one"),
         ("id,answer\n1\n", "row 1: 1 cells"),
     ],
 )
-def test_a_submission_that_can_not_be_scored_is_refused(tmp_path, text, told):
+def test_an_invalid_submission_is_refused(tmp_path, text, message):
     (tmp_path / "s.csv").write_text(text)
-    with pytest.raises(BadInput, match=told):
+    with pytest.raises(BadInput, match=message):
         read_ballots(tmp_path / "s.csv")
 
 
@@ -267,7 +272,7 @@ def test_a_run_is_scored_by_its_answers_file_and_two_in_one_are_refused(tmp_path
     write_answers(run, tmp_path / "run.parquet")
     assert read_ballots(tmp_path / "run.parquet") == {"1": {"B": 0.75, "A": 0.25}, "2": {}}
     write_answers(pl.concat([run, make_answers("b", {"1": {"A": 1.0}})]), tmp_path / "runs.parquet")
-    with pytest.raises(BadInput, match=r"2 runs \(a, b\), where one is expected"):
+    with pytest.raises(BadInput, match=r"2 runs \(a, b\); one is expected"):
         read_ballots(tmp_path / "runs.parquet")
 
 

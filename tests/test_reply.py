@@ -214,7 +214,7 @@ def test_a_canonical_number_is_its_own_canonical_form(number: object) -> None:
 def test_a_file_without_a_reply_is_told(tmp_path: Path) -> None:
     (tmp_path / "replies.jsonl").write_text("\n\n")
     done = run_verb("read-replies", tmp_path / "replies.jsonl", "--out", tmp_path / "out.csv")
-    assert (done.returncode, "replies.jsonl: holds no reply" in done.stderr) == (2, True)
+    assert (done.returncode, "replies.jsonl: no replies in the file" in done.stderr) == (2, True)
     assert not (tmp_path / "out.csv").exists()
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from quorum.evaluation.ledger import Entry, append_entry, make_leaderboard
 from quorum.evaluation.metrics import Score, score_answers
-from quorum.evaluation.report.facts import RunAnswers, collect_facts
-from quorum.evaluation.report.page import render_page
 from quorum.evaluation.report.text import make_printable
-from quorum.evaluation.shakeup import Parts, assume_parts, estimate_selection_luck, estimate_shakeup, find_parts
+from quorum.evaluation.report_facts import RunAnswers, collect_facts
+from quorum.evaluation.report_page import render_page
+from quorum.evaluation.shakeup import Parts, assume_parts, estimate_selection_bias, estimate_shakeup, find_parts
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.question import Question
@@ -66,15 +66,15 @@ def toy_runs():
 
 
 def test_the_hardest_question_is_the_one_that_most_runs_get_wrong_alike():
-    told = facts(TOYS, toy_runs())
-    assert [one.question.id for one in told.questions] == ["q3", "q2", "q4", "q1"]
-    assert (told.questions[0].hits, told.questions[0].rival, told.questions[0].rival_votes) == (0, "B", 3)
+    found = facts(TOYS, toy_runs())
+    assert [one.question.id for one in found.questions] == ["q3", "q2", "q4", "q1"]
+    assert (found.questions[0].hits, found.questions[0].rival, found.questions[0].rival_votes) == (0, "B", 3)
 
 
-def test_an_answer_filled_from_the_prior_is_told_from_one_that_was_read():
-    told = facts(TOYS, toy_runs())
-    fourth = next(one for one in told.questions if one.question.id == "q4")
-    assert dict(zip(told.runs, zip(fourth.sent, fourth.read, strict=True), strict=True))["soft"] == ("A", False)
+def test_an_answer_filled_from_the_prior_is_marked():
+    found = facts(TOYS, toy_runs())
+    fourth = next(one for one in found.questions if one.question.id == "q4")
+    assert dict(zip(found.runs, zip(fourth.sent, fourth.read, strict=True), strict=True))["soft"] == ("A", False)
 
 
 def test_members_agree_on_what_both_read_and_a_vote_is_no_member():
@@ -84,30 +84,30 @@ def test_members_agree_on_what_both_read_and_a_vote_is_no_member():
 
 def test_a_vote_is_compared_with_its_members_and_with_what_they_could_reach():
     (gain,) = facts(TOYS, toy_runs()).gains
-    assert gain.reach == 0.75
+    assert gain.oracle == 0.75
     assert {pair.second: pair.difference for pair in gain.pairs} == {"good": 0.0, "soft": 0.5}
 
 
-def test_letters_are_counted_over_questions_with_choices_and_stand_beside_the_answers():
-    told = facts(TOYS, toy_runs())
-    assert [(row.letter, row.gold) for row in told.letters] == [("A", 0.5), ("B", 0.5), ("C", 0.0)]
-    assert told.letters[2].runs[told.runs.index("soft")] == 0.25
+def test_letters_are_counted_over_questions_with_choices_beside_the_answers():
+    found = facts(TOYS, toy_runs())
+    assert [(row.letter, row.gold) for row in found.letters] == [("A", 0.5), ("B", 0.5), ("C", 0.0)]
+    assert found.letters[2].runs[found.runs.index("soft")] == 0.25
 
 
-def test_only_runs_that_say_how_sure_they_are_have_a_reliability_curve():
+def test_only_runs_with_probabilities_have_a_reliability_diagram():
     (one,) = facts(TOYS, toy_runs()).reliabilities
     assert (one.run, one.n) == ("soft", 3)
 
 
 def test_scores_by_subject_are_those_of_the_submission():
-    told = facts(TOYS, toy_runs())
-    assert {row.subject: (row.n, [one.score.value for one in row.scores]) for row in told.subjects} == {
+    found = facts(TOYS, toy_runs())
+    assert {row.subject: (row.n, [one.score.value for one in row.scores]) for row in found.subjects} == {
         "fruit": (2, [1.0, 1.0, 0.5]),
         "tool": (2, [0.5, 0.5, 0.0]),
     }
 
 
-def test_of_many_runs_the_best_twenty_are_looked_at():
+def test_of_many_runs_the_best_twenty_are_analysed():
     runs = [run_of(f"r{number}", TOYS, toy_runs()[number % 2].ballots, number) for number in range(23)]
     assert len(facts(TOYS, runs).runs) == 20
 
@@ -143,15 +143,15 @@ def test_the_expected_shakeup_is_the_spread_that_draws_show():
     assert estimate_shakeup(Score(1.0, None, None, None, 1, 0), parts) is None
 
 
-def test_choosing_the_best_of_some_looks_flatters_by_the_mean_of_the_largest_normal():
-    assert estimate_selection_luck(1.0, 1) == pytest.approx(0.0, abs=1e-6)
-    assert estimate_selection_luck(1.0, 2) == pytest.approx(1 / math.sqrt(math.pi), abs=1e-6)
-    assert estimate_selection_luck(0.5, 1000) == pytest.approx(0.5 * 3.2414, abs=1e-3)  # Harter (1961)
+def test_choosing_the_best_of_several_runs_overstates_it_by_the_mean_of_the_largest_normal():
+    assert estimate_selection_bias(1.0, 1) == pytest.approx(0.0, abs=1e-6)
+    assert estimate_selection_bias(1.0, 2) == pytest.approx(1 / math.sqrt(math.pi), abs=1e-6)
+    assert estimate_selection_bias(0.5, 1000) == pytest.approx(0.5 * 3.2414, abs=1e-3)  # Harter (1961)
 
 
-def test_text_is_shown_with_its_controls_and_cut_where_it_is_long():
+def test_control_characters_are_shown_and_long_text_is_cut():
     assert make_printable("a\0b\x7f\n\t\ud800") == "a\N{SYMBOL FOR NULL}b\N{SYMBOL FOR DELETE}\n\t?"
-    assert make_printable("x" * 1234, 10) == "xxxxxxxxxx … (1,224 more signs)"
+    assert make_printable("x" * 1234, 10) == "xxxxxxxxxx … (1,224 more characters)"
     assert make_printable("x" * 10, 10) == "x" * 10
 
 
@@ -210,8 +210,8 @@ def test_foreign_text_makes_no_markup(hostile_page):
     assert not re.search(r"<(img|iframe|link|base|a href=.javascript)", hostile_page)
     data = re.search(r'<script type="application/json" id="questions-data">(.*?)</script>', hostile_page, re.S)[1]
     assert not set("<>&\u2028\u2029") & set(data)
-    told = {question[3] for question in json.loads(data)["questions"]}
-    assert told == {make_printable(text.replace("{port}", "1"), 600) for text in HOSTILE}
+    texts = {question[3] for question in json.loads(data)["questions"]}
+    assert texts == {make_printable(text.replace("{port}", "1"), 600) for text in HOSTILE}
 
 
 def test_the_policy_allows_our_script_and_style_alone_and_no_attribute_needs_more(hostile_page):
@@ -235,7 +235,7 @@ def test_a_chart_takes_its_colours_from_the_page_and_has_an_alternative(toy_page
         assert chart.png.startswith(b"\x89PNG")
 
 
-def test_without_answers_at_hand_the_ledger_still_stands():
+def test_without_answers_on_disk_the_leaderboard_is_still_shown():
     board = make_leaderboard([run.entry for run in toy_runs()])
     page = render_page(collect_facts("toys", board, [], [], None)).html
     assert "no longer on disk" in page
@@ -257,10 +257,10 @@ def test_every_metric_makes_a_page_with_the_better_run_first(metric):
         run_of("worse", TOYS, {question.id: {"B": 0.6, "A": 0.4} for question in TOYS}, metric=metric),
         run_of("better", TOYS, {question.id: {question.answer: 0.6, "A": 0.4} for question in TOYS}, metric=metric),
     ]
-    told = facts(TOYS, runs, Parts(10, 20, False))
-    assert told.runs == ("better", "worse")
-    assert (told.compared.pairs[0].first, told.compared.pairs[0].second) == ("better", "worse")
-    page = render_page(told).html
+    found = facts(TOYS, runs, Parts(10, 20, False))
+    assert found.runs == ("better", "worse")
+    assert (found.comparison.pairs[0].first, found.comparison.pairs[0].second) == ("better", "worse")
+    page = render_page(found).html
     assert f"Held-out {metric}" in page
     assert ("lower is better" in page) == (metric == "log-loss")
 
@@ -279,7 +279,7 @@ def test_colours_contrast_with_the_paper_in_light_and_dark(name, least):
     ]
     for scheme in schemes[:2]:
         full = {
-            key: value if len(value) == 7 else "#" + "".join(2 * sign for sign in value[1:])
+            key: value if len(value) == 7 else "#" + "".join(2 * digit for digit in value[1:])
             for key, value in scheme.items()
         }
         low, high = sorted(luminance(full[key]) for key in (name, "paper"))
@@ -324,7 +324,7 @@ def opened(browser, tmp_path, html, **how):
 
 
 @needs_chromium
-def test_hostile_text_runs_nothing_and_asks_nobody(browser, server, tmp_path):
+def test_hostile_text_runs_nothing_and_requests_nothing(browser, server, tmp_path):
     port, asked = server
     url = opened(browser, tmp_path, render_page(hostile_facts(port)).html)
     seen = "[...document.querySelectorAll('#questions-body .words > .text')].map((one) => one.textContent)"
@@ -340,7 +340,7 @@ def test_hostile_text_runs_nothing_and_asks_nobody(browser, server, tmp_path):
 
 
 @needs_chromium
-def test_were_markup_to_get_in_all_the_same_the_policy_stops_it(browser, server, tmp_path, toy_page):
+def test_the_policy_stops_injected_markup(browser, server, tmp_path, toy_page):
     port, asked = server
     evil = HOSTILE[0].removeprefix("</script>") + HOSTILE[1] + HOSTILE[5].replace("{port}", str(port))
     page = toy_page.html.replace("<main", f"{evil}<main")
@@ -353,7 +353,7 @@ def test_were_markup_to_get_in_all_the_same_the_policy_stops_it(browser, server,
 
 
 @needs_chromium
-def test_a_photograph_is_light_on_paper_and_dark_in_the_dark(browser, tmp_path, toy_page):
+def test_the_page_is_light_in_light_mode_and_dark_in_dark_mode(browser, tmp_path, toy_page):
     from matplotlib.image import imread
 
     brightness = []
@@ -467,7 +467,7 @@ def test_a_screen_reader_finds_landmarks_captions_and_names(browser, tmp_path, h
 
 
 @needs_chromium
-def test_it_prints_without_what_only_a_screen_can_use(browser, tmp_path, toy_page):
+def test_controls_are_not_printed(browser, tmp_path, toy_page):
     opened(browser, tmp_path, toy_page.html, media="print", dark=True)
     assert (
         browser.ask("['nav', 'form', '.pager'].map((one) => document.querySelector(one).checkVisibility())")

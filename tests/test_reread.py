@@ -26,14 +26,14 @@ def shown(*replies: str, answer: str, prompt: Prompt = PROMPT) -> tuple[list[dic
     return read_with_llm([prompt] * len(replies), [Reply(text) for text in replies], ScriptedModel(reply)).ballots, seen
 
 
-def test_only_what_stays_unread_is_shown() -> None:
+def test_only_unread_replies_are_sent_to_the_second_reader() -> None:
     ballots, seen = shown("The answer is A.", "The yellow one, of course.", "", answer="B")
     assert ballots == [{"A": 1.0}, {"B": 1.0}, {}]
     assert len(seen) == 1
     assert "The yellow one, of course." in seen[0]
 
 
-def test_the_last_letter_says_that_nothing_was_chosen() -> None:
+def test_the_last_letter_means_that_no_option_was_chosen() -> None:
     assert shown("Hard to say.", answer="C")[0] == [{}]
 
 
@@ -41,15 +41,15 @@ def test_a_second_reader_that_cannot_be_read_changes_nothing() -> None:
     assert shown("Hard to say.", answer="Well, A or B.")[0] == [{}]
 
 
-def test_what_it_read_is_told_by_place() -> None:
+def test_replies_that_the_second_reader_read_are_given_by_index() -> None:
     replies = [Reply("A"), Reply("the yellow one"), Reply("the red one"), Reply("B")]
     found = read_with_llm(
         [PROMPT] * 4, replies, ScriptedModel(lambda prompt: Reply("B" if "yellow" in str(prompt.content) else "C"))
     )
-    assert (found.places, found.shown) == ((1,), 2)
+    assert (found.indices, found.asked) == ((1,), 2)
 
 
-def test_open_questions_and_26_choices_are_not_shown() -> None:
+def test_open_questions_and_26_choices_are_not_sent_to_the_second_reader() -> None:
     assert render_reading_prompt(Prompt("q", "How many?", ()), "some") is None
     assert render_reading_prompt(Prompt("q", "Which?", letters(26)), "some") is None
     assert render_reading_prompt(Prompt("q", "Is it?", ("TRUE", "FALSE")), "some") is None
@@ -72,7 +72,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 @pytest.mark.parametrize(("said", "share"), [("Well, the yellow one.", 0.5), ("B", 0.0)])
-def test_the_second_readers_share_stands_in_the_runs_account_by_file(bench: Bench, said: str, share: float) -> None:
+def test_the_second_readers_share_is_in_the_run_manifest_by_file(bench: Bench, said: str, share: float) -> None:
     models: dict[str, Backend] = {
         "answerer": ScriptedModel(lambda prompt: Reply("A" if prompt.question_id in ("q0", "q1") else said)),
         "reader": ScriptedModel(lambda prompt: Reply("C")),
@@ -81,6 +81,6 @@ def test_the_second_readers_share_stands_in_the_runs_account_by_file(bench: Benc
     assert account(bench).reread == {"test": share}
 
 
-def test_without_a_second_reader_nothing_is_told_of_its_share(bench: Bench) -> None:
+def test_without_a_second_reader_the_manifest_has_no_share_of_it(bench: Bench) -> None:
     bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply("Well, the yellow one."))})
     assert account(bench).reread == {}

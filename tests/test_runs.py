@@ -15,7 +15,7 @@ def runs_of(*paths):
     return {frame["run"][0]: ballots_from_answers(frame) for frame in frames}
 
 
-def test_one_label_column_is_one_run_called_as_its_file(tmp_path):
+def test_one_label_column_is_one_run_named_after_its_file(tmp_path):
     path = written(tmp_path / "mine.csv", "\ufeffid,label\r\n007,b\r\nq2, A \r\nq3,\r\n")
     assert runs_of(path) == {"mine": {"007": {"B": 1.0}, "q2": {"A": 1.0}, "q3": {}}}
 
@@ -37,9 +37,9 @@ def test_a_probability_column_a_choice_is_one_run(tmp_path, header):
 
 
 @pytest.mark.parametrize("rows", ["0.2,0.8\nq2,1.0,0", "-0.1,-2.5\nq2,-1,-1", "30%,70%\nq2,,", "1e-9,1.0\nq2,0,1"])
-def test_numbers_of_nobody_knows_which_choice_are_refused(tmp_path, rows):
+def test_numbers_in_columns_without_labels_are_refused(tmp_path, rows):
     path = written(tmp_path / "p.csv", f"id,0,1\nq1,{rows}\n")
-    with pytest.raises(BadInput, match="numbers in columns 0, 1, which do not say of which choice"):
+    with pytest.raises(BadInput, match="columns 0, 1 hold numbers, and their names are not labels"):
         read_runs([path])
 
 
@@ -74,7 +74,7 @@ def test_numbers_are_labels_of_open_questions(tmp_path):
     assert runs_of(path) == {"x": {"q1": {"42": 1.0}}, "y": {"q1": {"7": 1.0}}}
 
 
-def test_an_answers_file_and_a_csv_may_stand_together(tmp_path):
+def test_an_answers_file_and_a_csv_are_read_together(tmp_path):
     write_answers(make_answers("ours", {"q1": {"A": 0.6, "B": 0.4}}), tmp_path / "a.parquet")
     path = written(tmp_path / "theirs.csv", "id,answer\nq1,B\n")
     assert runs_of(tmp_path / "a.parquet", path) == {"ours": {"q1": {"A": 0.6, "B": 0.4}}, "theirs": {"q1": {"B": 1.0}}}
@@ -83,10 +83,10 @@ def test_an_answers_file_and_a_csv_may_stand_together(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id\nq1\n", "only ids"),
+        ("id\nq1\n", "only a column of ids"),
         ("id,x\n", "no rows"),
-        ("id,x\nq1,A\nq1,B\n", "row 2: id 'q1'"),
-        ("id,x\n ,A\n", "row 1: id ' '"),
+        ("id,x\nq1,A\nq1,B\n", "row 2: id 'q1' is repeated"),
+        ("id,x\n ,A\n", "row 1: id ' ' is empty"),
         ("id,A,B\nq1,0.5,-1\n", r"row 1 \(q1\): '-1' for B"),
         ("id,A,B\nq1,0.5,x\n", "'x' for B"),
         ("id,answer,A,B\nq1,A,0.5,0.5\n", "no other"),
@@ -98,7 +98,7 @@ def test_a_file_that_is_no_run_is_refused(tmp_path, text, message):
         read_runs([written(tmp_path / "x.csv", text)])
 
 
-def test_two_files_of_one_name_are_called_with_their_folders(tmp_path):
+def test_runs_of_files_with_the_same_name_get_their_folders_names(tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
     paths = [written(tmp_path / folder / "r.csv", "id,x\nq1,A\n") for folder in ("one", "two")]

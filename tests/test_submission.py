@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
-from quorum.files.cells import cell_number, find_id_column, is_null, read_cells
+from quorum.files.cells import find_id_column, is_null, parse_cell_number, read_cells
 from quorum.files.check import check_submission
 from quorum.files.submission import Sample, make_sample, read_sample, write_submission
 from tests.real import real_data
@@ -37,34 +37,34 @@ def written(folder, answers, labels, sample, prior=PRIOR):
         ("\ufeffid,answer\r\n1,A\r\n", "letter", 1, ()),
     ],
 )
-def test_the_form_is_read_off_the_sample(tmp_path, text, form, k, labels):
+def test_the_form_is_detected_from_the_sample(tmp_path, text, form, k, labels):
     sample = read_sample(csv_file(tmp_path, text))
     assert (sample.id_column, sample.form, sample.k, sample.labels) == ("id", form, k, labels)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("id,answer\n1,1\n2,2\n", "form = letter"),  # index1 or a dummy number: nobody can tell
-        ("id,answer\n1,\n", "form = letter"),
-        ("id,answer\n1,yes\n", "form = letter"),
-        ("id,answer,why\n1,A,x\n", "form = letter"),
-        ("id\n1\n", "an id and an answer"),
-        ("id,answer\n", "form = letter"),
-        ("id,answer\n1,A\n1,B\n", "'1'"),
-        ("id,answer\n,A\n", "empty one"),
+        ("id,answer\n1,1\n2,2\n", "set form to one of letter"),  # index1 or a dummy number: ambiguous
+        ("id,answer\n1,\n", "set form to one of letter"),
+        ("id,answer\n1,yes\n", "set form to one of letter"),
+        ("id,answer,why\n1,A,x\n", "set form to one of letter"),
+        ("id\n1\n", "an id and an answer column are expected"),
+        ("id,answer\n", "set form to one of letter"),
+        ("id,answer\n1,A\n1,B\n", "id '1' occurs more than once"),
+        ("id,answer\n,A\n", "an id is empty"),
         ("id,answer,answer\n1,A,B\n", "more than once"),
         ("id,answer\n1,A\n2\n", "row 2: 1 cells"),
         ('id,answer\n1,"A\n', "line 2: not a CSV file"),
         ("", "empty"),
     ],
 )
-def test_a_sample_that_cannot_be_told_is_refused_with_the_way_out(tmp_path, text, told):
-    with pytest.raises(BadInput, match=told):
+def test_an_ambiguous_or_invalid_sample_is_refused_with_a_hint(tmp_path, text, message):
+    with pytest.raises(BadInput, match=message):
         read_sample(csv_file(tmp_path, text))
 
 
-def test_arguments_win_over_what_is_detected(tmp_path):
+def test_arguments_override_detection(tmp_path):
     path = csv_file(tmp_path, "answer,key\n1,x\n2,y\n")
     sample = read_sample(path, form="index1", id_column="key")
     assert sample == Sample(("answer", "key"), "key", ("x", "y"), "index1")
@@ -87,7 +87,7 @@ def test_the_id_column_is_the_one_called_id_or_else_the_first(header, id):
     assert find_id_column(header) == id
 
 
-def test_rows_columns_and_ids_are_the_samples_whatever_order_answers_come_in(tmp_path):
+def test_rows_columns_and_ids_are_the_samples_in_any_order_of_answers(tmp_path):
     sample = Sample(("answer", "id"), "id", ("007", "7", "a,b"), "letter")
     answers = {"a,b": {"C": 1.0}, "7": {"B": 0.9, "A": 0.1}, "007": {"D": 2.0}}
     filled, text = written(tmp_path, answers, dict.fromkeys(answers, ABCD), sample)
@@ -128,7 +128,7 @@ def test_an_index_counts_the_questions_labels(tmp_path, form, cell):
     assert text == f"id,answer\nq,{cell}\n"
 
 
-def test_an_open_answer_stands_as_it_is_and_one_that_reads_as_null_is_unread(tmp_path):
+def test_an_open_answer_is_written_verbatim_and_one_that_reads_as_null_is_unread(tmp_path):
     sample = make_sample(["q1", "q2"], "text")
     filled, text = written(tmp_path, {"q1": {"-1.5": 1.0}, "q2": {"NaN": 1.0}}, {"q1": (), "q2": ()}, sample, {"42": 1})
     assert text == "id,answer\nq1,-1.5\nq2,42\n"
@@ -137,37 +137,37 @@ def test_an_open_answer_stands_as_it_is_and_one_that_reads_as_null_is_unread(tmp
 
 
 @pytest.mark.parametrize(
-    ("answers", "labels", "told"),
+    ("answers", "labels", "message"),
     [
-        ({"x": {"A": 1.0}}, {}, "'x', which the sample submission does not have"),
-        ({"q": {"C": 1.0}}, {"q": ("A", "B")}, "question q: answered C, which are not among A, B"),
-        ({"q": {"yes": 1.0}}, {}, "question q: answered yes"),
+        ({"x": {"A": 1.0}}, {}, "the sample submission has no id 'x', but there are answers to it"),
+        ({"q": {"C": 1.0}}, {"q": ("A", "B")}, "question q: answer C is not among A, B"),
+        ({"q": {"yes": 1.0}}, {}, "question q: answer yes"),
         ({"q": {"A": float("nan")}}, {}, "question q: the weight of A is nan"),
         ({"q": {"A": -1.0}}, {}, "question q: the weight of A is -1.0"),
     ],
 )
-def test_an_answer_that_cannot_be_submitted_is_refused(tmp_path, answers, labels, told):
-    with pytest.raises(BadInput, match=told):
+def test_an_answer_that_cannot_be_submitted_is_refused(tmp_path, answers, labels, message):
+    with pytest.raises(BadInput, match=message):
         written(tmp_path, answers, labels, make_sample(["q"]))
     assert not (tmp_path / "submission.csv").exists()
 
 
 def test_a_question_with_more_labels_than_probability_columns_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="question q: its labels are A, B, C; the submission can say A, B"):
+    with pytest.raises(BadInput, match="question q: its labels are A, B, C; the submission allows A, B"):
         written(tmp_path, {}, {"q": ("A", "B", "C")}, make_sample(["q"], "probabilities", labels=("A", "B")))
 
 
-def test_the_form_must_suit_the_columns():
-    with pytest.raises(BadInput, match="does not suit"):
+def test_the_form_must_fit_the_columns():
+    with pytest.raises(BadInput, match="does not fit"):
         Sample(("id", "a", "b"), "id", ("1",), "letter")
-    with pytest.raises(BadInput, match="does not suit"):
+    with pytest.raises(BadInput, match="does not fit"):
         Sample(("id", "a", "b"), "id", ("1",), "probabilities", labels=("A", "A"))
 
 
 @settings(deadline=None)
 @given(st.text() | st.floats().map(repr) | st.from_regex(r"[-+]?[0-9.]+e?[0-9]{0,4}"))
 def test_a_cell_is_a_finite_number_or_none(cell):
-    number = cell_number(cell)
+    number = parse_cell_number(cell)
     assert number is None or number == float(cell)
     assert not (is_null(cell) and number is not None)
 

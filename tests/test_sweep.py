@@ -141,16 +141,29 @@ def test_the_nested_estimate_lies_within_what_candidates_can_score(questions, ca
     assert found == nested_accuracy(right, range(questions))
 
 
-def entry(name, looks, sha256):
+def entry(name, evaluations, sha256):
     score = Score(0.5, 0.05, 0.4, 0.6, 100, 0)
     return Entry(
-        name, f"{name}.csv", sha256, {}, "", "data", "split", "accuracy", score, (), 0, 1.0, "2026-11-21", looks=looks
+        name,
+        f"{name}.csv",
+        sha256,
+        {},
+        "",
+        "data",
+        "split",
+        "accuracy",
+        score,
+        (),
+        0,
+        1.0,
+        "2026-11-21",
+        evaluations=evaluations,
     )
 
 
-def test_a_pick_out_of_several_counts_as_many_looks_and_sending_the_same_again_as_none_more():
+def test_a_pick_from_several_counts_as_many_evaluations_and_the_same_file_again_as_none():
     (board,) = make_leaderboard([entry("plain", 1, "a"), entry("swept", 4, "b"), entry("again", 1, "b")])
-    assert {row.entry.name: row.look for row in board.standings} == {"plain": 1, "swept": 5, "again": 5}
+    assert {row.entry.name: row.evaluations for row in board.standings} == {"plain": 1, "swept": 5, "again": 5}
 
 
 def test_a_grid_reads_each_value_as_toml_does():
@@ -244,7 +257,7 @@ def test_the_checkpoints_of_a_real_training_are_swept_and_the_later_one_is_picke
     assert [float(row["accuracy"]) for row in rows] == accuracies
     assert all(float(row["second"]) > 0.1 for row in rows)
     (board,) = make_leaderboard(read_ledger(tmp_path / "submissions" / "ledger.jsonl"))
-    assert board.standings[0].look == 2
+    assert board.standings[0].evaluations == 2
     assert board.standings[0].entry.held_out.value == pytest.approx(accuracies[1])
     letters = [
         line.rpartition(",")[2] for line in (tmp_path / "submissions" / "takes-member-sweep.csv").read_text().split()

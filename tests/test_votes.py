@@ -259,7 +259,7 @@ KINDS = {
 def test_in_the_kernel_a_sure_question_costs_one_sample_and_the_first_answer_is_a_vote(bench, kind):
     reply, calls = KINDS[kind]
     ballots = bench.ask(made(20), {"answerer": ScriptedModel(lambda prompt: reply)}, votes={"most": 10})
-    assert account(bench).calls_a_question == calls
+    assert account(bench).calls_per_question == calls
     if calls == 1:
         assert ballots["q0"] == pytest.approx({label: exp(height) for label, height in reply.label_logprobs.items()})
 

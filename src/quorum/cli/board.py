@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _OPTIONAL = ("public", "commit")  # columns that are left out if they are empty
 _NOTES = (
-    "score: held-out; unread: held-out + test; look: evaluations of these questions",
+    "score: held-out; unread: held-out + test; eval.: evaluations of these questions",
     "≈ within error of the best: 1.96 standard errors, as if unpaired",
 )
 
@@ -31,7 +31,7 @@ def print_boards(boards: "Sequence[Board]") -> None:
         print_table(
             shown,
             [[row[column] for column in shown] for row in cells],
-            title=f"{name}: {board.metric}, n = {sizes}, {_describe_looks(board)}",
+            title=f"{name}: {board.metric}, n = {sizes}, {_describe_evaluations(board)}",
             caption=versions,
         )
         print_line("")
@@ -62,9 +62,9 @@ def print_differences(pairs: "Sequence[PairedDifference]") -> None:
     print_line(f"p: {tests}; detectable: found four times in five by a test at 5 %")
 
 
-def _describe_looks(board: "Board") -> str:
-    looks = max(row.look for row in board.standings)
-    return "evaluated once" if looks == 1 else f"evaluated {looks} times"
+def _describe_evaluations(board: "Board") -> str:
+    count = max(row.evaluations for row in board.standings)
+    return "evaluated once" if count == 1 else f"evaluated {count} times"
 
 
 def _board_cells(row: "BoardRow") -> dict[str, str]:
@@ -78,7 +78,7 @@ def _board_cells(row: "BoardRow") -> dict[str, str]:
         "95 %": "?" if score.low is None else f"{score.low:.3f}–{score.high:.3f}",
         "unread": f"{score.unread}+{entry.unread_test}",
         "public": "" if entry.public is None else f"{entry.public:.3f}",
-        "look": str(row.look),
+        "eval.": str(row.evaluations),
         "when": entry.when[5:10],
         "commit": entry.commit[:7],
     }

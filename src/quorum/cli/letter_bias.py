@@ -37,7 +37,7 @@ def letter_bias_command(
     if plot:
         plot_reliability([run.habits for run in found], plot)
     if as_json:
-        print_json([asdict(run.habits) | {"torn": run.order_sensitive} for run in found])
+        print_json([asdict(run.habits) | {"order_sensitive": run.order_sensitive} for run in found])
     else:
         for run in found:
             print_habits(run)
@@ -52,6 +52,6 @@ def print_habits(run: "RunHabits") -> None:
     print_line(
         f"{habits.run}: {habits.read} of {habits.n} read, {habits.accuracy:.4f} of them right{confidence}{order}"
     )
-    rows = [[one.letter, str(one.count), f"{one.right:.3f}", f"{one.said:.3f}"] for one in habits.letters]
+    rows = [[one.letter, str(one.count), f"{one.right:.3f}", f"{one.answered:.3f}"] for one in habits.letters]
     print_table(["letter", "questions", "right", "answered"], rows)
     print_line("")

@@ -29,7 +29,7 @@ def report_command(
 
     from quorum.competition.folder import find_competition
     from quorum.competition.report_data import collect_report, write_report
-    from quorum.evaluation.report.page import render_page
+    from quorum.evaluation.report_page import render_page
 
     workspace = Workspace(submissions_folder=submissions)
     facts = collect_report(find_competition(folder), workspace, public_share, report_line)

@@ -154,7 +154,7 @@ def run_arm(
     }
     before = _cpu_of_children()
     seconds = run_kernel_process("infer", arm.toml, settings, report)
-    calls = read_manifest(out.manifest).calls_a_question
+    calls = read_manifest(out.manifest).calls_per_question
     report(f"{arm.name}: {len(prepared.held_out)} answers in {seconds:.0f} s")
     run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=seconds)
     return run, ArmCost(calls, round(seconds, 1), round(_cpu_of_children() - before, 1))
@@ -178,13 +178,13 @@ def check_comparable(
 
 def describe_difference(pair: PairedDifference) -> str:
     """Return a paired difference in words; exact McNemar's p is given beside a test that respects groups."""
-    from quorum.evaluation.compare import exact_mcnemar
+    from quorum.evaluation.compare import compute_mcnemar_p
 
     text = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
     if pair.only_first is None or pair.only_second is None:
         return text
     if pair.test != "exact McNemar":
-        text += f", exact McNemar p = {exact_mcnemar(pair.only_first, pair.only_second):.1g}"
+        text += f", exact McNemar p = {compute_mcnemar_p(pair.only_first, pair.only_second):.1g}"
     return f"{text}, only one right {pair.only_first} : {pair.only_second}"
 
 

@@ -93,7 +93,7 @@ def run_ladder(
         manifest = read_manifest(run.folder.manifest)
         check_comparable(arm, manifest, manifests.setdefault(BASE, manifest), False, report)
         ballots = ballots_from_answers(read_answers(run.folder.held_out))
-        return Attempt(ballots, manifest.calls_a_question, run.seconds / sum(manifest.counts.values()))
+        return Attempt(ballots, manifest.calls_per_question, run.seconds / sum(manifest.counts.values()))
 
     solution = make_solution(prepared.held_out)
     chosen_on, scored_on = solution, solution[:0]

@@ -7,7 +7,7 @@ from typing import Any
 
 from quorum.ballot import Ballot
 from quorum.competition.stages import Stage
-from quorum.evaluation.compare import LEVEL, PairedDifference, compare_runs, exact_mcnemar
+from quorum.evaluation.compare import SIGNIFICANCE_LEVEL, PairedDifference, compare_runs, compute_mcnemar_p
 from quorum.evaluation.metrics import lower_is_better, score_answers
 from quorum.files.solution import SolvedRow
 
@@ -92,7 +92,7 @@ def climb_ladder(
         pair = compare_runs({stage.name: found.ballots, "before it": standing.ballots}, solution, metric).pairs[0]
         levels.append(_stage_p(pair))
         adjusted = adjust_last_p(levels, len(tried))
-        keep = _gain(pair, metric) > 0 and adjusted < LEVEL
+        keep = _gain(pair, metric) > 0 and adjusted < SIGNIFICANCE_LEVEL
         value = _metric_value(found, solution, metric)
         rungs.append(Rung(stage.name, value, found.calls, found.seconds, pair, levels[-1], adjusted, keep))
         if keep:
@@ -178,4 +178,4 @@ def _gain(pair: PairedDifference, metric: str) -> float:
 def _stage_p(pair: PairedDifference) -> float:
     if pair.only_first is None or pair.only_second is None:
         return pair.p
-    return max(pair.p, exact_mcnemar(pair.only_first, pair.only_second))
+    return max(pair.p, compute_mcnemar_p(pair.only_first, pair.only_second))

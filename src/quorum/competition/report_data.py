@@ -13,8 +13,8 @@ from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import Board, Entry, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import score_answers
-from quorum.evaluation.report.facts import Facts, RunAnswers, collect_facts
-from quorum.evaluation.report.page import Page
+from quorum.evaluation.report_facts import Facts, RunAnswers, collect_facts
+from quorum.evaluation.report_page import Page
 from quorum.evaluation.shakeup import Parts, assume_parts, find_parts
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder

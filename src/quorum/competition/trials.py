@@ -31,7 +31,7 @@ from quorum.data.split_folder import SplitFolder
 from quorum.errors import BadInput
 from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.evaluation.ledger import Entry
-from quorum.evaluation.metrics import question_value, score_answers
+from quorum.evaluation.metrics import score_answers, score_question
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
 from quorum.files.solution import make_solution
@@ -128,7 +128,7 @@ def run_sweep(
         check_held_out(prepared.split.fingerprint, plan.trained)
     sweep = _try_candidates(prepared, plan, report)
     entry = record_run(prepared, _answer_test(prepared, plan, sweep, report))
-    return sweep, accept_entries(prepared, [replace(entry, looks=len(plan.candidates))], report)
+    return sweep, accept_entries(prepared, [replace(entry, evaluations=len(plan.candidates))], report)
 
 
 def check_held_out(split: str, trained: Path) -> None:
@@ -158,7 +158,7 @@ def _try_candidates(prepared: PreparedCompetition, plan: SweepPlan, report: Call
         write_checkpoint_scores(scores, trials)
     place, solution = pick_trial(trials, plan.floor), make_solution(prepared.held_out)
     allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches_floor(trial, plan.floor)]
-    right = np.array([[question_value(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
+    right = np.array([[score_question(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
     clusters = prepared.clusters
     expected = nested_accuracy(right, [clusters[row.id] for row in solution])
     if place == 0:

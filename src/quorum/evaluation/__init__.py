@@ -1,1 +1,1 @@
-"""How good, how sure."""
+"""Score runs, with error bars; compare them; record and report them."""

@@ -9,7 +9,7 @@ from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.label_habits import LabelHabits, measure_habits
 from quorum.evaluation.report.charts import draw_reliability_chart
-from quorum.evaluation.report.facts import Reliability
+from quorum.evaluation.report_facts import Reliability
 from quorum.files.answers import ballots_from_answers
 from quorum.files.cells import read_cells
 from quorum.files.manifest import read_manifest
@@ -28,30 +28,30 @@ class RunHabits:
 
 def measure_run_files(paths: Sequence[Path], gold: Path) -> list[RunHabits]:
     """Measure every run in these files against the solved questions in `gold`."""
-    read = [
-        (part, _order_sensitive_share(path))
+    runs = [
+        (part, _read_order_sensitive_share(path))
         for path in paths
         for part in read_runs([path]).partition_by("run", maintain_order=True)
     ]
-    answered = {label for part, _ in read for label in part["label"].drop_nulls().unique()}
+    answered = {label for part, _ in runs for label in part["label"].drop_nulls().unique()}
     solved = read_solved_questions(gold, answered)
     return [
         RunHabits(measure_habits(str(part["run"][0]), ballots_from_answers(part), solved), share)
-        for part, share in read
+        for part, share in runs
     ]
 
 
 def read_solved_questions(gold: Path, answered: Collection[str]) -> list[Question]:
     """Return the questions of a file with their answers.
 
-    A CSV of ids and answers alone does not say how many choices a question has: there each question offers every
-    letter up to the last one that is a right answer or in `answered`.
+    A CSV of ids and answers alone has no choices: each question then offers every letter up to the last one that is a
+    right answer or in `answered`.
     """
     if gold.suffix != ".csv" or len({name.casefold() for name in read_cells(gold).header} - {"usage"}) > 2:
         return read_clean_questions(gold)
     answers = read_labels(gold, "answer")
-    places = {label: place for place, label in enumerate(letters(MOST_CHOICES), 1)}
-    offered = letters(max([2, *(places.get(label, 0) for label in {*answers.values(), *answered})]))
+    counts = {label: count for count, label in enumerate(letters(MOST_CHOICES), 1)}
+    offered = letters(max([2, *(counts.get(label, 0) for label in {*answers.values(), *answered})]))
     return [Question(id, id, offered, answer) for id, answer in answers.items() if answer in offered]
 
 
@@ -61,13 +61,13 @@ def plot_reliability(habits: Sequence[LabelHabits], path: Path) -> None:
     Raises:
         BadInput: no run gives probabilities.
     """
-    sure = [Reliability(one.run, one.read, one.bins, one.error) for one in habits if one.error is not None]
-    if not sure:
-        raise BadInput("--plot: no run says how sure it is; they name letters and no probabilities")
+    reliabilities = [Reliability(one.run, one.read, one.bins, one.error) for one in habits if one.error is not None]
+    if not reliabilities:
+        raise BadInput("--plot: no run gives probabilities; a reliability diagram needs them")
     with replace_file(path) as part:
-        part.write_bytes(draw_reliability_chart("reliability", "Accuracy against sureness.", sure).png)
+        part.write_bytes(draw_reliability_chart("reliability", "Accuracy against confidence.", reliabilities).png)
 
 
-def _order_sensitive_share(answers: Path) -> float | None:
+def _read_order_sensitive_share(answers: Path) -> float | None:
     path = RunFolder(answers.parent).manifest
     return read_manifest(path).order_sensitive.get(answers.stem) if path.exists() else None

@@ -1,4 +1,4 @@
-"""The ledger: one line a submission, and the local leaderboard that they make."""
+"""Read and write the ledger, one line per submission, and make the local leaderboard."""
 
 import json
 import math
@@ -15,12 +15,24 @@ from quorum.evaluation.metrics import Score, check_metric, lower_is_better
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One submission, where it came from and what is known of it.
+    """One submission.
 
-    `sha256` is of the submission file, `data` and `split` are fingerprints of what the held-out score stands on,
-    `unread_test` is how many test answers were filled from the prior, `when` is an ISO time, `looks` how many runs the
-    held-out set was asked about to pick this one, `competition` the name of its folder or what its quorum.toml calls
-    it; empty in a line that does not say.
+    Attributes:
+        name: name of the run.
+        submission: file of the submission.
+        sha256: hash of that file.
+        config: settings of the run.
+        commit: commit of the code.
+        data, split: fingerprints of the data and the split of the held-out score.
+        metric: metric of the scores.
+        held_out: held-out score.
+        members: runs that took part in a vote; empty for a single run.
+        unread_test: number of test answers that were filled from the prior.
+        seconds: wall-clock time of the run.
+        when: ISO time.
+        public, private: Kaggle's scores, if known.
+        evaluations: number of candidates that were evaluated on the held-out questions to pick this one.
+        competition: name of the competition; empty if not known.
     """
 
     name: str
@@ -38,7 +50,7 @@ class Entry:
     when: str
     public: float | None = None
     private: float | None = None
-    looks: int = 1
+    evaluations: int = 1
     competition: str = ""
 
     def __post_init__(self) -> None:
@@ -47,23 +59,25 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class BoardRow:
-    """An entry's place on its board.
+    """One row of a board.
 
-    `tied` says that its score and the best are no further apart than 1.96 standard errors of their difference, taken as
-    if the two were independent. Answers to the same questions are paired, so this calls more ties than there are.
-    `look` counts how many different submissions this held-out set had been asked about, up to and with this one, and
-    for one that was picked from several how many those were.
+    Attributes:
+        rank: rank on the board; equal scores share a rank.
+        tied: the score is within error of the best: they differ by at most 1.96 standard errors of the difference, as
+            if the two were independent. Answers to the same questions are paired, so this marks too many as tied.
+        evaluations: number of evaluations of the held-out questions up to and including this entry. Each submission
+            file counts once, or as many times as candidates were evaluated to pick it.
     """
 
     rank: int
     tied: bool
-    look: int
+    evaluations: int
     entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The entries that may be ranked together: same data, same split, same metric; best first."""
+    """The entries with the same data, split and metric, which may be ranked together; best first."""
 
     data: str
     split: str
@@ -72,10 +86,10 @@ class Board:
 
 
 def append_entry(path: Path, entry: Entry) -> None:
-    """Adds one line to the ledger, durably; runs that end at once take turns, and a torn last line is left behind.
+    """Append an entry to the ledger and sync it to disk, under a lock; an incomplete last line stays a line of its own.
 
     Raises:
-        BadInput: the entry holds what JSON can not say.
+        BadInput: the entry has a value that JSON cannot represent.
     """
     import fcntl
     import os
@@ -96,12 +110,12 @@ def append_entry(path: Path, entry: Entry) -> None:
 
 
 def read_ledger(path: Path, report: Callable[[str], None] | None = None) -> list[Entry]:
-    """The entries in the order of their lines; none where there is no file.
+    """Return the entries in the order of their lines; none if there is no file.
 
-    A line that a killed run left torn is skipped, and `report` is told.
+    An incomplete line, which a killed run may leave, is skipped and reported. Lines of older versions are read too.
 
     Raises:
-        BadInput: a whole line that is no entry.
+        BadInput: a complete line is not an entry.
     """
     if not path.exists():
         return []
@@ -111,26 +125,27 @@ def read_ledger(path: Path, report: Callable[[str], None] | None = None) -> list
         if not line.strip():
             continue
         try:
-            table = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+            table = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             if report:
-                report(f"{where}: torn, skipped")
+                report(f"{where}: incomplete line; skipped")
             continue
-        entries.append(_entry_of(table, where))
+        entries.append(_parse_entry(table, where))
     return entries
 
 
 def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
-    """One board for each held-out set and metric, the most recently used first; runs on different questions never meet.
+    """Return a board for each held-out set and metric, the most recently used first.
 
-    Of a run's entries with the same submission file on the same board the latest stands, with the public and private
-    score of an earlier one where it has none. Equal scores share a rank, and stand in the order of the ledger.
+    Runs that were scored on different questions are never ranked together. Of a run's entries with the same submission
+    file the latest is used; it takes over an earlier public and private score if it has none. Equal scores share a
+    rank, in the order of the ledger.
     """
     boards: dict[tuple[str, str, str], dict[tuple[str, str], Entry]] = {}
     for entry in entries:
         key = (entry.data, entry.split, entry.metric)
         latest = boards.pop(key, {})
-        boards[key] = latest  # to the end: most recently used
+        boards[key] = latest  # moves the key to the end: most recently used
         file = (entry.name, entry.sha256)
         before = latest.get(file, entry)
         latest[file] = replace(
@@ -138,10 +153,10 @@ def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
             public=before.public if entry.public is None else entry.public,
             private=before.private if entry.private is None else entry.private,
         )
-    return [Board(*key, _standings(list(latest.values()))) for key, latest in reversed(boards.items())]
+    return [Board(*key, _rank_entries(list(latest.values()))) for key, latest in reversed(boards.items())]
 
 
-def _standings(entries: list[Entry]) -> tuple[BoardRow, ...]:
+def _rank_entries(entries: list[Entry]) -> tuple[BoardRow, ...]:
     sign = 1 if lower_is_better(entries[0].metric) else -1
     order = sorted(range(len(entries)), key=lambda number: sign * entries[number].held_out.value)
     best = entries[order[0]].held_out
@@ -149,40 +164,43 @@ def _standings(entries: list[Entry]) -> tuple[BoardRow, ...]:
     return tuple(
         BoardRow(
             rank=1 + sum(value < values[number] for value in values),
-            tied=place > 0 and _within_error(best, entries[number].held_out),
-            look=_looks_up_to(entries[: number + 1]),
+            tied=index > 0 and _is_within_error(best, entries[number].held_out),
+            evaluations=_count_evaluations(entries[: number + 1]),
             entry=entries[number],
         )
-        for place, number in enumerate(order)
+        for index, number in enumerate(order)
     )
 
 
-def _looks_up_to(entries: list[Entry]) -> int:
-    looks: dict[str, int] = {}
+def _count_evaluations(entries: list[Entry]) -> int:
+    evaluations: dict[str, int] = {}
     for entry in entries:
-        looks[entry.sha256] = max(entry.looks, looks.get(entry.sha256, 1))
-    return sum(looks.values())
+        evaluations[entry.sha256] = max(entry.evaluations, evaluations.get(entry.sha256, 1))
+    return sum(evaluations.values())
 
 
-def _within_error(one: Score, other: Score) -> bool:
+def _is_within_error(one: Score, other: Score) -> bool:
     if one.error is None or other.error is None:
-        return True  # an error that is not known separates nobody
+        return True  # without an error no difference is significant
     return abs(one.value - other.value) <= Z95 * math.hypot(one.error, other.error)
 
 
-def _entry_of(table: Any, where: str) -> Entry:
+def _parse_entry(table: Any, where: str) -> Entry:
     if not isinstance(table, dict) or not isinstance(table.get("held_out"), dict):
-        raise BadInput(f"{where}: no ledger entry: an object with a held_out score is expected")
+        raise BadInput(f"{where}: not a ledger entry; an object with a held_out score is expected")
+    if "looks" in table:  # the name before 0.2
+        table["evaluations"] = table.pop("looks")
     try:
-        score = from_table(Score, _blank_for_null(table.pop("held_out")), "held_out")
-        return from_table(Entry, _blank_for_null(table), "entry", held_out=score)
+        score = from_table(Score, _replace_null(table.pop("held_out")), "held_out")
+        return from_table(Entry, _replace_null(table), "entry", held_out=score)
     except (BadInput, OverflowError) as error:
         raise BadInput(f"{where}: {error}") from None
 
 
-def _blank_for_null(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: "" if value is None else value for name, value in table.items()}  # how settings are told None
+def _replace_null(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the table with "" for null, which `from_table` reads as None."""
+    return {name: "" if value is None else value for name, value in table.items()}
 
 
-def _no_constant(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     raise ValueError(name)

@@ -1,4 +1,4 @@
-"""How good, how sure: a metric over ballots, with its standard error and 95 % interval."""
+"""Compute a metric over ballots, with its standard error and 95 % interval."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ from quorum.evaluation.certainty import (
     Values,
     compute_standard_error,
     compute_wilson_interval,
-    macro_f1_error,
+    estimate_macro_f1_error,
     shrink_means,
 )
 from quorum.files.solution import SolvedRow
@@ -27,9 +27,9 @@ _LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A metric's value over n questions, its standard error and 95 % interval (None: too few questions to know).
+    """The value of a metric over `n` questions, with its standard error and 95 % interval (None: too few questions).
 
-    `unread` of the n have no answer; they count, as wrong.
+    `unread` of the questions have no answer; they count as wrong.
     """
 
     value: float
@@ -42,9 +42,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class SubjectScore:
-    """The score of one subject; `shrunk` is its value drawn towards the mean of all, the more so the fewer questions.
+    """The score of one subject; `shrunk` is its value shrunk towards the mean of all, more so for fewer questions.
 
-    It is None for macro-F1, which is no mean over questions.
+    `shrunk` is None for macro-F1, which is not a mean over questions.
     """
 
     subject: str
@@ -54,9 +54,10 @@ class SubjectScore:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """A submission's score: in all, a subject, and on the public and private part.
+    """The scores of a submission: overall, by subject, and on the public and the private part.
 
-    `simulated` says that the parts are a seeded 30/70 draw, not the solution's own Usage column.
+    `interval` names the method of the intervals. `simulated`: the parts are a seeded 30/70 split, because the solution
+    has no Usage column.
     """
 
     metric: str
@@ -71,35 +72,35 @@ class Scores:
 def score_answers(
     ballots: Mapping[str, Ballot], solution: Sequence[SolvedRow], metric: str = "accuracy", seed: int = 42
 ) -> Scores:
-    """The score of ballots (question id -> ballot) against a solution, over every question that is not Ignored.
+    """Score ballots (by question id) against a solution, over all questions whose Usage is not Ignored.
 
     Metrics: "accuracy"; "map@K" (mean of 1/rank of the answer, 0 below rank K); "macro-f1" (over the labels that occur
-    as answers or predictions); "log-loss" (natural log, clipped like scikit-learn's). A tie goes to the first label in
-    the alphabet. A question without a ballot, or with one that has no weight, is unread and wrong.
+    as answers or predictions); "log-loss" (natural logarithm, clipped as in scikit-learn). A tie goes to the first
+    label in the alphabet. A question without a ballot, or whose ballot has no weight, is unread and wrong.
 
-    The standard error of a mean is the sample's, sd / sqrt(n), or clustered where questions share a group (Miller,
-    "Adding Error Bars to Evals", arXiv 2411.00640); macro-F1's is a bootstrap over groups, 1,000 resamples, seeded.
+    The standard error of a mean is sd / sqrt(n), clustered if questions share a group (Miller, "Adding Error Bars to
+    Evals", arXiv:2411.00640). That of macro-F1 is a seeded bootstrap over groups with 1,000 resamples.
 
     Raises:
-        BadInput: an unknown metric, an empty solution, an id twice in it, a ballot for an id that it lacks.
+        BadInput: the metric is unknown, the solution is empty or has an id twice, or a ballot's id is not in it.
     """
     check_metric(metric)
     counts = Counter(row.id for row in solution)
-    twice = [repr(id) for id, count in counts.items() if count > 1]
-    if twice:
-        raise BadInput(f"the solution has {list_some(twice)} more than once")
-    strange = sorted(map(repr, ballots.keys() - counts.keys()))
-    if strange:
-        raise BadInput(f"answers to {list_some(strange)}, which the solution does not have")
+    repeated = [repr(id) for id, count in counts.items() if count > 1]
+    if repeated:
+        raise BadInput(f"the solution has id {list_some(repeated)} more than once")
+    unknown = sorted(map(repr, ballots.keys() - counts.keys()))
+    if unknown:
+        raise BadInput(f"the solution has no id {list_some(unknown)}, but there are answers to it")
     rows = [row for row in solution if row.usage != "Ignored"]
     if not rows:
         raise BadInput("the solution has no rows to score")
     simulated = all(row.usage is None for row in rows)
     if simulated:
-        rows = _simulated_usage(rows, seed)
+        rows = _simulate_usage(rows, seed)
 
-    def score_of(part: Sequence[SolvedRow]) -> Score | None:
-        return _score(ballots, part, metric, seed) if part else None
+    def score_part(part: Sequence[SolvedRow]) -> Score | None:
+        return _compute_score(ballots, part, metric, seed) if part else None
 
     subjects: dict[str, list[SolvedRow]] = {}
     for row in rows:
@@ -108,27 +109,27 @@ def score_answers(
     return Scores(
         metric,
         _INTERVALS[metric if metric in _INTERVALS else "mean"],
-        _score(ballots, rows, metric, seed),
-        _by_subject(ballots, subjects, metric, seed),
-        score_of([row for row in rows if row.usage == "Public"]),
-        score_of([row for row in rows if row.usage == "Private"]),
+        _compute_score(ballots, rows, metric, seed),
+        _score_subjects(ballots, subjects, metric, seed),
+        score_part([row for row in rows if row.usage == "Public"]),
+        score_part([row for row in rows if row.usage == "Private"]),
         simulated,
     )
 
 
 def check_metric(metric: str) -> None:
-    """Raises BadInput unless `metric` is one that Quorum computes."""
+    """Raise BadInput unless `metric` is the name of a metric."""
     if metric not in ("accuracy", "macro-f1", "log-loss") and not re.fullmatch(r"map@[1-9][0-9]?", metric):
         raise BadInput(f"metric {metric!r} is not among accuracy, map@K (such as map@3), macro-f1, log-loss")
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether a smaller value of this metric is the better one."""
+    """Return whether a smaller value of this metric is better."""
     return metric == "log-loss"
 
 
-def question_value(ballot: Ballot, answer: str, metric: str) -> float:
-    """What one question adds to the mean; for macro-F1, whether it is right."""
+def score_question(ballot: Ballot, answer: str, metric: str) -> float:
+    """Return one question's value, of which the metric is the mean; for macro-F1, whether it is right (1 or 0)."""
     if is_unread(ballot):
         ballot = {}
     if metric == "log-loss":
@@ -145,13 +146,13 @@ _INTERVALS = {
 }
 
 
-def _score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str, seed: int) -> Score:
+def _compute_score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str, seed: int) -> Score:
     unread = sum(is_unread(ballots.get(row.id, {})) for row in rows)
     groups = [row.group for row in rows]
     if metric == "macro-f1":
-        value, error = _macro_f1(ballots, rows, groups, seed)
+        value, error = _compute_macro_f1(ballots, rows, groups, seed)
     else:
-        values = _values(ballots, rows, metric)
+        values = _compute_values(ballots, rows, metric)
         value, error = float(values.mean()), compute_standard_error(values, groups)
     if metric == "accuracy":
         low, high = compute_wilson_interval(value, error, groups)
@@ -162,42 +163,42 @@ def _score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str
     return Score(value, error, max(0.0, value - Z95 * error), min(most, value + Z95 * error), len(rows), unread)
 
 
-def _values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
-    return np.array([question_value(ballots.get(row.id, {}), row.answer, metric) for row in rows])
+def _compute_values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
+    return np.array([score_question(ballots.get(row.id, {}), row.answer, metric) for row in rows])
 
 
-def _macro_f1(
+def _compute_macro_f1(
     ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], groups: Sequence[str | None], seed: int
 ) -> tuple[float, float | None]:
-    """Macro-F1 and its bootstrap error: whole clusters are drawn, the labels stay those of all rows."""
+    """Return macro-F1 and its bootstrap error, which resamples whole clusters and keeps the labels of all rows."""
     from sklearn.metrics import f1_score  # type: ignore[import-untyped]
 
     answers = [row.answer for row in rows]
-    given = [_first_label(ballots.get(row.id, {})) for row in rows]
+    given = [_find_label(ballots.get(row.id, {})) for row in rows]
     names = sorted(set(answers) | {label for label in given if label is not None})
-    # an unread question misses its answer and claims no label
+    # an unread question misses its answer and predicts no label
     filled = ["" if label is None else label for label in given]
     value = float(f1_score(answers, filled, labels=names, average="macro", zero_division=0.0))
-    return value, macro_f1_error(answers, filled, names, groups, seed)
+    return value, estimate_macro_f1_error(answers, filled, names, groups, seed)
 
 
-def _first_label(ballot: Ballot) -> str | None:
+def _find_label(ballot: Ballot) -> str | None:
     return None if is_unread(ballot) else heaviest(ballot)
 
 
-def _by_subject(
+def _score_subjects(
     ballots: Mapping[str, Ballot], subjects: Mapping[str, Sequence[SolvedRow]], metric: str, seed: int
 ) -> tuple[SubjectScore, ...]:
     names = sorted(subjects)
-    scores = [_score(ballots, subjects[name], metric, seed) for name in names]
+    scores = [_compute_score(ballots, subjects[name], metric, seed) for name in names]
     shrunk: Sequence[float | None] = [None] * len(names)
     if metric != "macro-f1" and names:
-        shrunk = shrink_means([_values(ballots, subjects[name], metric) for name in names])
+        shrunk = shrink_means([_compute_values(ballots, subjects[name], metric) for name in names])
     return tuple(SubjectScore(*row) for row in zip(names, scores, shrunk, strict=True))
 
 
-def _simulated_usage(rows: Sequence[SolvedRow], seed: int) -> list[SolvedRow]:
-    """The rows with a Usage: the 30 % whose id has the smallest seeded hash are Public, the same on every machine."""
+def _simulate_usage(rows: Sequence[SolvedRow], seed: int) -> list[SolvedRow]:
+    """Return the rows with a Usage: the 30 % whose ids have the smallest seeded hashes are Public, on every machine."""
     order = sorted(rows, key=lambda row: hashlib.sha256(f"{seed}:{row.id}".encode()).digest())
     public = {row.id for row in order[: round(PUBLIC_SHARE * len(rows))]}
     return [replace(row, usage="Public" if row.id in public else "Private") for row in rows]

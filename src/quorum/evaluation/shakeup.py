@@ -1,4 +1,4 @@
-"""The shake-up to expect: how far scores of one submission move between sets of questions by luck alone."""
+"""Estimate the shake-up: how far a submission's score moves by chance from one set of questions to another."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from quorum.files.solution import SolvedRow
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How many test questions make the public and the private score; `assumed` where the competition has not said."""
+    """The number of test questions in the public and the private score; `assumed`: no file gives them."""
 
     public: int
     private: int
@@ -18,47 +18,49 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Shakeup:
-    """Standard deviations that luck alone makes: of public minus held-out score, and of private minus public."""
+    """Standard deviations by chance alone: of public minus held-out score, and of private minus public score."""
 
     public: float
     private: float
 
 
 def find_parts(solution: list[SolvedRow]) -> Parts | None:
-    """The parts that a solution's Usage tells; None where it tells none."""
+    """Return the parts in the Usage column of a solution; None if it has no such column."""
     usages = [row.usage for row in solution]
     public, private = usages.count("Public"), usages.count("Private")
     return Parts(public, private, assumed=False) if public and private else None
 
 
 def assume_parts(questions: int, share: float = PUBLIC_SHARE) -> Parts | None:
-    """The parts of a test of so many questions if `share` of them is public; None where a part would be empty."""
+    """Return the parts of a test with this number of questions, `share` of it public; None if a part would be empty."""
     public = round(share * questions)
     return Parts(public, questions - public, assumed=True) if 0 < public < questions else None
 
 
 def estimate_shakeup(held_out: Score, parts: Parts) -> Shakeup | None:
-    """The shake-up if test questions are drawn like the held-out ones; None where the held-out error is not known.
+    """Return the shake-up to expect if test questions are like the held-out ones; None if the error is not known.
 
-    One question's standard deviation s is the held-out standard error times sqrt(n); the means over two independent
-    sets of n and m such questions differ with standard deviation s sqrt(1/n + 1/m). A clustered error stays clustered.
+    The standard deviation s of one question is the held-out standard error times sqrt(n). The means over two
+    independent sets of n and m such questions differ with standard deviation s sqrt(1/n + 1/m). A clustered error
+    gives a clustered shake-up.
     """
     if held_out.error is None:
         return None
-    one = held_out.error * math.sqrt(held_out.n)
+    deviation = held_out.error * math.sqrt(held_out.n)
     return Shakeup(
-        one * math.sqrt(1 / held_out.n + 1 / parts.public), one * math.sqrt(1 / parts.public + 1 / parts.private)
+        public=deviation * math.sqrt(1 / held_out.n + 1 / parts.public),
+        private=deviation * math.sqrt(1 / parts.public + 1 / parts.private),
     )
 
 
-def estimate_selection_luck(error: float, looks: int) -> float:
-    """How much too good the best of so many equally good runs looks on average, if their errors are independent.
+def estimate_selection_bias(error: float, runs: int) -> float:
+    """Return by how much the best score of equally good runs is too high on average, if their errors are independent.
 
-    The standard error times the mean of the largest of `looks` standard normals. Runs scored on the same questions err
-    together, so this is the most that choosing can flatter.
+    This is the standard error times the mean of the largest of `runs` standard normal values. It is an upper bound:
+    runs scored on the same questions have correlated errors.
     """
     from scipy.integrate import quad  # type: ignore[import-untyped]
     from scipy.stats import norm  # type: ignore[import-untyped]
 
-    mean, _ = quad(lambda x: x * looks * norm.pdf(x) * norm.cdf(x) ** (looks - 1), -10, 10)
+    mean, _ = quad(lambda x: x * runs * norm.pdf(x) * norm.cdf(x) ** (runs - 1), -10, 10)
     return error * float(mean)

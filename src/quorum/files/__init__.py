@@ -1,1 +1,1 @@
-"""What one stage hands the next, and what Kaggle takes."""
+"""Read and write the files that stages exchange and that Kaggle accepts."""

@@ -1,7 +1,7 @@
-"""Answers on disk and between stages: one Polars frame, one schema, in Parquet.
+"""Store answers as one Polars frame with one schema, in memory and as Parquet.
 
-A row is one label of one ballot: (run, id, label, weight). A question that a run could not read has a single row whose
-label is null and whose weight is 0: unread is written down, never left out. n runs over m questions vote in a group-by.
+A row is one label of one ballot: (run, id, label, weight). An unread question has a single row with a null label and
+weight 0: it is never left out. So runs vote in a group-by.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ ANSWERS = pl.Schema({"run": pl.String, "id": pl.String, "label": pl.String, "wei
 
 
 def make_answers(run: str, ballots: Mapping[str, Ballot]) -> pl.DataFrame:
-    """The answers of one run: question id -> ballot, as a frame of schema `ANSWERS`, ids in the order given.
+    """Return one run's ballots (by question id) as a frame with schema `ANSWERS`, ids in the given order.
 
     Raises:
-        BadInput: a weight is negative, infinite or not a number.
+        BadInput: a weight is negative, infinite or NaN.
     """
     rows: list[tuple[str, str, str | None, float]] = []
     for id, ballot in ballots.items():
@@ -29,13 +29,14 @@ def make_answers(run: str, ballots: Mapping[str, Ballot]) -> pl.DataFrame:
 
 
 def check_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
-    """`answers` itself, once it is known to be well formed.
+    """Return `answers` unchanged after checking that they are well formed; `where` starts the error message.
 
     Raises:
-        BadInput: other columns, a bad weight, a label twice in one ballot, a ballot that is both read and unread.
+        BadInput: columns differ from `ANSWERS`, a weight is invalid, a ballot has a label twice, or it has labels and
+            also an unread row.
     """
     if answers.schema != ANSWERS:
-        raise BadInput(f"{where}: columns {dict(answers.schema)}, where {dict(ANSWERS)} are expected")
+        raise BadInput(f"{where}: columns are {dict(answers.schema)}; expected are {dict(ANSWERS)}")
     bad = answers.filter(
         ~pl.col("weight").is_finite()
         | (pl.col("weight") < 0)
@@ -45,34 +46,34 @@ def check_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
         found = [
             f"{row['run']}/{row['id']}: {row['label']} {row['weight']}" for row in bad.head(9).iter_rows(named=True)
         ]
-        raise BadInput(f"{where}: a weight must be finite and at least 0, found {list_some(found)}")
+        raise BadInput(f"{where}: weights must be finite and at least 0; found {list_some(found)}")
     ballot = ("run", "id")
-    if answers.select(ballot).n_unique() == len(answers):  # a label a ballot, as most runs are
+    if answers.select(ballot).n_unique() == len(answers):  # one label per ballot, as in most runs
         return answers
-    twice = answers.filter(
+    invalid = answers.filter(
         pl.struct("run", "id", "label").is_duplicated()
         | (pl.col("label").is_null().any().over(ballot) & (pl.len().over(ballot) > 1))
     )
-    if len(twice):
+    if len(invalid):
         found = [
             f"{row['run']}/{row['id']}"
-            for row in twice.unique(ballot, maintain_order=True).head(9).iter_rows(named=True)
+            for row in invalid.unique(ballot, maintain_order=True).head(9).iter_rows(named=True)
         ]
-        raise BadInput(f"{where}: a ballot has each label once and is read or unread, not so {list_some(found)}")
+        raise BadInput(f"{where}: a ballot has a label twice, or labels and an unread row: {list_some(found)}")
     return answers
 
 
 def write_answers(answers: pl.DataFrame, path: Path) -> None:
-    """Writes answers as Parquet, whole or not at all."""
+    """Write answers as Parquet, atomically."""
     with replace_file(path) as part:
         answers.write_parquet(part)
 
 
 def read_answers(path: Path) -> pl.DataFrame:
-    """The answers in a Parquet file.
+    """Return the answers in a Parquet file.
 
     Raises:
-        BadInput: it is no Parquet file, or its rows are not answers.
+        BadInput: it is not a Parquet file, or its rows are not answers.
     """
     try:
         answers = pl.read_parquet(path, glob=False)
@@ -82,7 +83,7 @@ def read_answers(path: Path) -> pl.DataFrame:
 
 
 def ballots_from_answers(answers: pl.DataFrame) -> dict[str, Ballot]:
-    """The ballots of one run: question id -> label -> weight, in the frame's order; unread is an empty ballot."""
+    """Return the ballots of one run by question id, in the frame's order; an unread question has an empty ballot."""
     ballots: dict[str, Ballot] = {}
     for id, label, weight in answers.select("id", "label", "weight").iter_rows():
         ballot = ballots.setdefault(id, {})

@@ -1,4 +1,4 @@
-"""A CSV file as cells of text: nothing is guessed, nothing is lost, "007" stays "007"."""
+"""Read and write CSV files as cells of text: no value is guessed or lost, "007" stays "007"."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from pathlib import Path
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 
-# What pandas, and so a Kaggle metric, reads as "no value" (its default na_values, case folded).
+# Cells that pandas, and so a Kaggle metric, reads as a missing value (its default na_values, case folded).
 NULL_CELLS = frozenset({"", "nan", "-nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _TO_QUOTE = re.compile('[",\r\n]')
@@ -21,9 +21,9 @@ _ID_NAME = re.compile(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]")
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The header and the rows of a CSV file; `rows[0]` is row 1, the first below the header; blank lines do not count.
+    """The header and the rows of a CSV file, without blank lines; `rows[0]` is row 1, the first below the header.
 
-    A row may have more or fewer cells than the header: `whole_rows` refuses that, `check` lists it.
+    A row may have more or fewer cells than the header: `check_rows` refuses that, and `check_submission` lists it.
     """
 
     path: Path
@@ -31,26 +31,26 @@ class Cells:
     rows: list[list[str]]
     has_bom: bool
 
-    def whole_rows(self) -> list[list[str]]:
-        """The rows, once header and rows are known to fit.
+    def check_rows(self) -> list[list[str]]:
+        """Return the rows after checking that they fit the header.
 
         Raises:
-            BadInput: a column name stands twice, a row is longer or shorter than the header.
+            BadInput: two columns have the same name, or a row has more or fewer cells than the header.
         """
-        twice = [repr(name) for name, count in Counter(self.header).items() if count > 1]
-        if twice:
-            raise BadInput(f"{self.path}: column {list_some(twice)} stands more than once")
+        repeated = [repr(name) for name, count in Counter(self.header).items() if count > 1]
+        if repeated:
+            raise BadInput(f"{self.path}: the header has column {list_some(repeated)} more than once")
         for number, row in enumerate(self.rows, 1):
             if len(row) != len(self.header):
-                raise BadInput(f"{self.path}, row {number}: {len(row)} cells, where the header has {len(self.header)}")
+                raise BadInput(f"{self.path}, row {number}: {len(row)} cells, but the header has {len(self.header)}")
         return self.rows
 
 
 def read_cells(path: Path) -> Cells:
-    """The cells of a CSV file (RFC 4180, UTF-8 with or without a BOM, any line ends), each as the text it is.
+    """Return the cells of a CSV file (RFC 4180, UTF-8 with or without a BOM, any line ends) as unchanged text.
 
     Raises:
-        BadInput: it is empty, not UTF-8, or its quotes do not close.
+        BadInput: the file is empty, is not UTF-8, or has an unclosed quote.
     """
     raw = path.read_bytes()
     try:
@@ -68,28 +68,28 @@ def read_cells(path: Path) -> Cells:
 
 
 def write_cells(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Writes a CSV file, whole or not at all: UTF-8 without a BOM, lines end in LF."""
+    """Write a CSV file atomically, as UTF-8 without a BOM and with LF line ends."""
     with replace_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(",".join(map(_csv_cell, row)) + "\n" for row in (header, *rows))
+        file.writelines(",".join(map(_quote_cell, row)) + "\n" for row in (header, *rows))
 
 
-def _csv_cell(text: str) -> str:
-    # the csv module of Python 3.11 leaves a bare CR unquoted, and a reader then breaks the row there
+def _quote_cell(text: str) -> str:
+    # Python 3.11's csv module leaves a bare CR unquoted, and readers then break the row there.
     return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
 def is_null(cell: str) -> bool:
-    """Whether a Kaggle metric would find no value in this cell."""
+    """Return whether a Kaggle metric would read this cell as a missing value."""
     return cell.strip().casefold() in NULL_CELLS
 
 
-def cell_number(cell: str) -> float | None:
-    """The finite number in a cell, or None where there is none."""
+def parse_cell_number(cell: str) -> float | None:
+    """Return the finite number in a cell; None if it holds none."""
     number = float(cell) if _NUMBER.fullmatch(cell) else math.inf
     return number if math.isfinite(number) else None
 
 
 def find_id_column(header: Sequence[str]) -> str:
-    """The column called id, else the first called …_id ("row_id", "questionId"), else the first column."""
-    plain = (name for name in header if name.strip().casefold() == "id")
-    return next(plain, None) or next((name for name in header if _ID_NAME.fullmatch(name.strip())), header[0])
+    """Return the column named id, else the first named …_id ("row_id", "questionId"), else the first column."""
+    exact = (name for name in header if name.strip().casefold() == "id")
+    return next(exact, None) or next((name for name in header if _ID_NAME.fullmatch(name.strip())), header[0])

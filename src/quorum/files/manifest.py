@@ -1,7 +1,7 @@
-"""What a run asked of whom, and how often: run.json beside its answers.
+"""Record what a run asked which model, and how often, as run.json beside its answers.
 
-Two runs may be compared where they answered the same questions, in the same prompt, at the same precision; this is
-what tells. There is no time in it: the same run makes the same file.
+Two runs are comparable if their manifests agree in questions, prompt and precision. A manifest holds no time: the same
+run makes the same file.
 """
 
 import hashlib
@@ -16,17 +16,24 @@ from quorum.errors import BadInput
 from quorum.files.pass_result import PassResult
 from quorum.question import Question
 
-PRECISION = ("dtype", "quantization")  # settings of a backend that say with how many bits it computes
+PRECISION = ("dtype", "quantization")  # settings of a backend that set the number of bits it computes with
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunManifest:
-    """What a run asked: question files, prompts, precision, and calls.
+    """The questions, prompt, precision and number of calls of a run.
 
-    `questions` holds a fingerprint and `counts` the number of questions by file; `calls` are prompts by who was asked
-    (answerer, verifier, reader). `order_sensitive` is, by file, the share of the questions shown in several option
-    orders whose answer changes with the order; `reread` the share with a reply that only the second reader could parse.
-    `reasoning` says which questions were reasoned about, and on what evidence.
+    Attributes:
+        run: the run's name.
+        questions: a fingerprint of the questions, by file.
+        counts: the number of questions, by file.
+        prompt: the settings of the prompt that differ from the defaults.
+        precision: the settings in `PRECISION`.
+        calls: the number of prompts, by model (answerer, verifier, reader).
+        order_sensitive: of the questions asked in several option orders, the share whose answer depends on the order,
+            by file.
+        reasoning: which questions were reasoned about, and the evidence for it.
+        reread: the share of questions with a reply that only the second reader could parse, by file.
     """
 
     run: str
@@ -40,8 +47,8 @@ class RunManifest:
     reread: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def calls_a_question(self) -> float:
-        """Prompts asked of any model for each question answered, those of the rehearsal included."""
+    def calls_per_question(self) -> float:
+        """The number of prompts to any model per answered question, rehearsal included."""
         return sum(self.calls.values()) / max(1, sum(self.counts.values()))
 
 
@@ -74,39 +81,39 @@ def make_manifest(
 
 
 def list_differences(one: RunManifest, other: RunManifest) -> dict[str, str]:
-    """In what two runs are not the same thing (questions, prompt, precision), each with a few words.
+    """Return what differs between two runs (questions, prompt, precision), each described in a few words.
 
-    Of the questions those files count that both have answered.
+    Only question files that both have answered are compared.
     """
     found = {}
     both = one.questions.keys() & other.questions.keys()
     if not both or any(one.questions[file] != other.questions[file] for file in both):
         found["questions"] = "other questions"
-    for what, mine, theirs in (("prompt", one.prompt, other.prompt), ("precision", one.precision, other.precision)):
+    for part, mine, theirs in (("prompt", one.prompt, other.prompt), ("precision", one.precision, other.precision)):
         if changed := sorted(name for name in {*mine, *theirs} if mine.get(name) != theirs.get(name)):
-            found[what] = f"another {what}: " + ", ".join(
+            found[part] = f"another {part}: " + ", ".join(
                 f"{name} {mine.get(name)!r}, not {theirs.get(name)!r}" for name in changed
             )
     return found
 
 
 def fingerprint_questions(questions: Sequence[Question]) -> str:
-    """SHA-256 of what is asked: ids, texts, contexts and choices, in order."""
+    """Return the SHA-256 of ids, texts, contexts and choices, in order."""
     asked = [(question.id, question.text, question.context, question.choices) for question in questions]
     return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
-def write_manifest(account: RunManifest, path: Path) -> None:
-    """Writes an account as JSON, whole or not at all."""
+def write_manifest(manifest: RunManifest, path: Path) -> None:
+    """Write a manifest as JSON, atomically."""
     with replace_file(path) as part:
-        part.write_text(json.dumps(asdict(account), indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(asdict(manifest), indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
 
 
 def read_manifest(path: Path) -> RunManifest:
-    """The account in a JSON file.
+    """Return the manifest in a JSON file.
 
     Raises:
-        BadInput: it is none.
+        BadInput: the file is not a run manifest.
     """
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -114,4 +121,4 @@ def read_manifest(path: Path) -> RunManifest:
             table["order_sensitive"] = table.pop("torn")
         return RunManifest(**table)
     except (ValueError, TypeError) as error:
-        raise BadInput(f"{path}: no run's account: {error}") from None
+        raise BadInput(f"{path}: not a run manifest: {error}") from None

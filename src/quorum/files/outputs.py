@@ -1,4 +1,4 @@
-"""What a run leaves on disk, whole at every moment: answers, a verifier's rounds, the submission, the account."""
+"""Write the outputs of a run, each file atomically: answers, verifier log, submission and manifest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from quorum.question import Question
 
 @dataclass(frozen=True)
 class RunOutputs:
-    """Where a run writes: OUT/FILE.parquet for each question file, and OUT/submission.csv for the one submitted."""
+    """The files a run writes: OUT/FILE.parquet for each question file, OUT/submission.csv for the submitted one."""
 
     run: str
     out: Path
-    submitted: str  # the question file, without its ending
-    sample: Path | None  # the competition's sample submission; without it none is written
-    prior: Mapping[str, float]  # of the labels: what fills answers that are not known
+    submitted: str  # the name of the question file without its suffix
+    sample: Path | None  # the sample submission; None: no submission is written
+    prior: Mapping[str, float]  # of the labels; fills unread answers
 
-    def save(self, file: str, questions: Sequence[Question], known: PassResult) -> None:
-        """Writes what is known so far of a question file; what has not been asked yet is unread."""
-        answers = {question.id: known.ballots.get(question.id, {}) for question in questions}
+    def save(self, file: str, questions: Sequence[Question], result: PassResult) -> None:
+        """Write the answers to a question file so far; questions that were not asked yet are unread."""
+        answers = {question.id: result.ballots.get(question.id, {}) for question in questions}
         write_answers(make_answers(self.run, answers), RunFolder(self.out).answers(file))
-        if known.verdicts:
-            write_verifier_log(known.verdicts, self.out / f"{file}.rounds.parquet")
+        if result.verdicts:
+            write_verifier_log(result.verdicts, self.out / f"{file}.rounds.parquet")
         if self.sample and file == self.submitted:
             labels = {question.id: question.labels for question in questions}
             sample = read_sample(self.sample)
             write_submission(RunFolder(self.out).submission, answers, labels, sample, self.prior)
 
-    def close(self, account: RunManifest) -> None:
-        """Writes what the run asked, and of whom."""
-        write_manifest(account, RunFolder(self.out).manifest)
+    def close(self, manifest: RunManifest) -> None:
+        """Write the manifest of the finished run."""
+        write_manifest(manifest, RunFolder(self.out).manifest)

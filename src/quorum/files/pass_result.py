@@ -1,4 +1,4 @@
-"""The result of one pass over questions: ballots, and what was noticed on the way."""
+"""Hold the result of one pass over questions: ballots, verdicts and statistics."""
 
 from dataclasses import dataclass, field
 
@@ -8,9 +8,9 @@ from quorum.files.verifier_log import Verdict
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """Ballots by question id, and what is worth reporting about them.
+    """Ballots by question id, and statistics about them.
 
-    `order_sensitive` says of each question asked in several option orders whether its answer changes with the order;
+    `order_sensitive` holds, for each question asked in several option orders, whether its answer depends on the order;
     `reread` holds the ids of questions with a reply that only the second reader could parse.
     """
 
@@ -28,7 +28,7 @@ class PassResult:
 
     @property
     def summary(self) -> list[str]:
-        """Return what is worth a line in a log."""
+        """Return lines for the log: how many questions were reread, depend on the order, or are unread."""
         count, unread = len(self.ballots), list(self.ballots.values()).count({})
         changing = sum(self.order_sensitive.values())
         lines = [f"{len(self.reread)} of {count} questions were read by the second reader only"] if self.reread else []

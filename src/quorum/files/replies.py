@@ -1,4 +1,4 @@
-"""Models' replies as JSON lines, and the answers read from them as a CSV."""
+"""Read models' replies from JSON lines, and write the answers parsed from them as CSV."""
 
 import csv
 import json
@@ -11,68 +11,68 @@ from quorum.ask.reply import parse_reply
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 
-_OWN = ("id", "text", "labels", "answer", "reason")  # fields that the CSV has in a form of its own
+_PARSED_FIELDS = ("id", "text", "labels", "answer", "reason")  # fields of a reply or of the CSV that are not copied
 
 
 def read_reply_rows(path: Path) -> list[dict[str, Any]]:
     """Return the records of a JSON lines file; each has `id`, `text` and `labels`.
 
     Raises:
-        BadInput: there is none, or a line is not such a record.
+        BadInput: there is no record, or a line is not such a record.
     """
-    rows = list(_reply_rows(path))
+    rows = list(_iterate_reply_rows(path))
     if not rows:
-        raise BadInput(f"{path}: holds no reply")
+        raise BadInput(f"{path}: no replies in the file")
     return rows
 
 
 def write_reply_answers(rows: list[dict[str, Any]], out: Path) -> tuple[int, Counter[str]]:
-    """Read the answer from every reply and write it with its reason, beside the record's other fields.
+    """Parse the answer in every reply; write it and the reason, beside the record's other fields.
 
     Returns:
-        How many replies have an answer, and how many there are of each reason.
+        The number of replies with an answer, and the number of replies by reason.
     """
     read = 0
     reasons: Counter[str] = Counter()
-    others = list(dict.fromkeys(name for row in rows for name in row if name not in _OWN))
+    others = list(dict.fromkeys(name for row in rows for name in row if name not in _PARSED_FIELDS))
     with replace_file(out) as part, part.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.DictWriter(file, [*others, "id", "answer", "reason"], lineterminator="\n")
         writer.writeheader()
         for row in rows:
-            reading = parse_reply(row["text"], row["labels"], _options(row))
+            reading = parse_reply(row["text"], row["labels"], _find_option_texts(row))
             reasons[reading.reason] += 1
             read += reading.label is not None
-            cells = {name: _reply_cell(row.get(name)) for name in (*others, "id")}
+            cells = {name: _format_reply_cell(row.get(name)) for name in (*others, "id")}
             writer.writerow({**cells, "answer": reading.label or "", "reason": reading.reason})
     return read, reasons
 
 
-def _reply_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _iterate_reply_rows(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                yield _reply_row(line, f"{path}, line {number}")
+                yield _parse_reply_row(line, f"{path}, line {number}")
 
 
-def _reply_row(line: bytes, where: str) -> dict[str, Any]:
+def _parse_reply_row(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8-sig"))
     except ValueError as error:
         raise BadInput(f"{where}: not JSON in UTF-8: {error}") from None
     if not isinstance(row, dict):
-        raise BadInput(f"{where}: found {str(row)[:40]}, where an object is expected")
+        raise BadInput(f"{where}: expected an object, found {str(row)[:40]}")
     if missing := {"id", "text", "labels"} - row.keys():
         raise BadInput(f"{where}: no {', '.join(sorted(missing))}; expected are id, text and labels")
     if not isinstance(row["text"], str | None):
-        raise BadInput(f"{where}: text is {row['text']!r}, where a string is expected")
+        raise BadInput(f"{where}: text is {row['text']!r}; expected a string or null")
     labels = row["labels"]
     if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
-        raise BadInput(f"{where}: labels are {labels!r}, where a list of strings is expected")
+        raise BadInput(f"{where}: labels are {labels!r}; expected a list of strings")
     return {**row, "text": row["text"] or ""}
 
 
-def _options(row: Mapping[str, Any]) -> list[str]:
-    """The texts of the labels, if the record has as many as labels."""
+def _find_option_texts(row: Mapping[str, Any]) -> list[str]:
+    """Return the option texts of a record; none if their number differs from that of its labels."""
     for name in ("options", "choices"):
         texts = row.get(name)
         if isinstance(texts, list) and row["labels"] and len(texts) == len(row["labels"]):
@@ -80,5 +80,5 @@ def _options(row: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _reply_cell(value: Any) -> Any:
+def _format_reply_cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value

@@ -1,4 +1,4 @@
-"""A run as a folder of files: its answers, what it asked, and its submission."""
+"""Name the files in the folder of a run: answers, manifest and submission."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +8,12 @@ from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The files of one run; answers are named like the question file that they answer."""
+    """The files of one run; a file of answers has the name of its question file."""
 
     path: Path
 
     def answers(self, questions: str) -> Path:
-        """The answers to the question file with this stem."""
+        """Return the file with the answers to the question file with this stem."""
         return self.path / f"{questions}.parquet"
 
     @property
@@ -28,15 +28,15 @@ class RunFolder:
 
     @property
     def held_out_submission(self) -> Path:
-        """The held-out answers in the form of the submission, filled by the same rule: what is scored."""
+        """The held-out answers in the form of the submission, with the same filling; they are scored."""
         return self.path / "heldout.csv"
 
     @property
     def submission(self) -> Path:
-        """The submission that the kernel itself wrote."""
+        """The submission that the kernel wrote."""
         return self.path / "submission.csv"
 
     @property
     def manifest(self) -> Path:
-        """What was asked of which model, and how often."""
+        """The run manifest: what was asked of which model, and how often."""
         return self.path / "run.json"

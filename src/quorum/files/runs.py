@@ -9,12 +9,14 @@ import polars as pl
 
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ANSWERS, check_answers, read_answers
-from quorum.files.cells import cell_number, find_id_column, is_null, read_cells
+from quorum.files.cells import find_id_column, is_null, parse_cell_number, read_cells
 from quorum.question import letters
 
 # "A", "prob_a", "pA", "A_prob", "P(A)", "option_A"
-_WHAT = r"(?i:p|prob|probability|score|conf|confidence|option|choice)"
-_PROBABILITY_COLUMN = re.compile(rf"(?:{_WHAT}[_\s.-]?)?(\()?([A-Za-z])(?(1)\))(?:[_\s.-]{_WHAT})?", re.ASCII)
+_PROBABILITY_WORD = r"(?i:p|prob|probability|score|conf|confidence|option|choice)"
+_PROBABILITY_COLUMN = re.compile(
+    rf"(?:{_PROBABILITY_WORD}[_\s.-]?)?(\()?([A-Za-z])(?(1)\))(?:[_\s.-]{_PROBABILITY_WORD})?", re.ASCII
+)
 _SHARE = re.compile(r"-?\d*\.\d+(e-?\d+)?|-?\d+(\.\d+)?%|-\d+|[01]|\d(\.\d+)?e-\d+", re.ASCII | re.IGNORECASE)
 
 
@@ -39,7 +41,10 @@ def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
     for path in paths:
         alone = [other.stem for other in paths].count(path.stem) == 1
         name = path.stem if alone else str(path.with_suffix(""))
-        found += [(path, run) for run in (_parquet_runs(path) if path.suffix == ".parquet" else _csv_runs(path, name))]
+        found += [
+            (path, run)
+            for run in (_read_parquet_runs(path) if path.suffix == ".parquet" else _read_csv_runs(path, name))
+        ]
     if not found:
         raise BadInput(f"{list_some([str(path) for path in paths])}: no run")
     runs = _merge_files(found)
@@ -48,44 +53,47 @@ def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
 
 
 def read_labels(path: Path, column: str) -> dict[str, str]:
-    """id -> label in a CSV file of ids and `column` (upper or lower case); ids whose cell is empty are left out.
+    """Return the labels in a column of a CSV file by id; ids with an empty cell are left out.
+
+    Args:
+        column: the name of the column in lower case; the file may write it in any case.
 
     Raises:
-        BadInput: no such column, an id that is empty or stands twice.
+        BadInput: there is no such column, or an id is empty or occurs twice.
     """
-    ids, columns = _csv_columns(path)
+    ids, columns = _read_columns(path)
     cells = next((cells for name, cells in columns.items() if name.strip().casefold() == column), None)
     if cells is None:
         raise BadInput(f"{path}: no column {column!r} beside the ids; the others are {', '.join(columns) or 'none'}")
-    return {id: label for id, cell in zip(ids, cells, strict=True) if (label := _run_label(cell)) is not None}
+    return {id: label for id, cell in zip(ids, cells, strict=True) if (label := _parse_label_cell(cell)) is not None}
 
 
-def _parquet_runs(path: Path) -> list[pl.DataFrame]:
+def _read_parquet_runs(path: Path) -> list[pl.DataFrame]:
     label = pl.col("label").str.strip_chars()
     upper = pl.when(label.str.len_chars() == 1).then(label.str.to_uppercase()).otherwise(label).alias("label")
     return check_answers(read_answers(path).with_columns(upper), str(path)).partition_by("run", maintain_order=True)
 
 
-def _csv_runs(path: Path, name: str) -> list[pl.DataFrame]:
-    ids, columns = _csv_columns(path)
+def _read_csv_runs(path: Path, name: str) -> list[pl.DataFrame]:
+    ids, columns = _read_columns(path)
     if not columns:
-        raise BadInput(f"{path}: only ids, where a column of labels is expected beside them, a comma between")
-    probabilities = _probability_columns(path, columns)
+        raise BadInput(f"{path}: only a column of ids; a column of labels is expected beside it, separated by a comma")
+    probabilities = _find_probability_columns(path, columns)
     if probabilities:
-        return [_probability_run(path, name, ids, probabilities)]
-    if len(columns) > 1 and all(map(_only_shares, columns.values())):
+        return [_make_probability_run(path, name, ids, probabilities)]
+    if len(columns) > 1 and all(map(_holds_only_shares, columns.values())):
         raise BadInput(
-            f"{path}: numbers in columns {list_some(list(columns))}, which do not say of which choice; probabilities"
+            f"{path}: columns {list_some(list(columns))} hold numbers, and their names are not labels; probabilities"
             " need a column for each of A, B … (or prob_A …)"
         )
     names = list(columns) if len(columns) > 1 else [name]
-    return [_letter_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
+    return [_make_label_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
 
 
-def _csv_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """The ids and the other columns of a CSV file."""
+def _read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """Return the ids and the other columns of a CSV file."""
     table = read_cells(path)
-    rows = table.whole_rows()
+    rows = table.check_rows()
     if not rows:
         raise BadInput(f"{path}: no rows below the header")
     columns = dict(zip(table.header, zip(*rows, strict=True), strict=True))
@@ -93,20 +101,21 @@ def _csv_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     seen: set[str] = set()
     for number, id in enumerate(ids, 1):
         if not id.strip() or id in seen:
-            raise BadInput(f"{path}, row {number}: id {id!r}, where each must be filled and stand once")
+            fault = "repeated" if id in seen else "empty"
+            raise BadInput(f"{path}, row {number}: id {id!r} is {fault}; every id must be filled and unique")
         seen.add(id)
     return ids, columns
 
 
-def _run_label(cell: str) -> str | None:
+def _parse_label_cell(cell: str) -> str | None:
     text = cell.strip()
     if is_null(text):
         return None
     return text.upper() if len(text) == 1 else text
 
 
-def _probability_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Label -> cells, where columns are named after A, B … and hold numbers; else none."""
+def _find_probability_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Return the columns by label if they are named after A, B … and hold numbers; else none."""
     named = {
         match[2].upper(): cells
         for name, cells in columns.items()
@@ -116,40 +125,42 @@ def _probability_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> di
         return {}
     if len(named) < max(2, len(columns)) or set(named) != set(letters(len(named))):
         raise BadInput(
-            f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other"
+            f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other column"
         )
     return named
 
 
 def _starts_with_a_number(cells: Sequence[str]) -> bool:
-    return cell_number(next((cell.strip() for cell in cells if not is_null(cell)), "")) is not None
+    return parse_cell_number(next((cell.strip() for cell in cells if not is_null(cell)), "")) is not None
 
 
-def _only_shares(cells: Sequence[str]) -> bool:
-    """Whether cells hold shares, percentages or logarithms, and not whole numbers alone: no run answers so."""
+def _holds_only_shares(cells: Sequence[str]) -> bool:
+    """Return whether all cells are shares, percentages or logarithms, and not all 0 or 1: these are not labels."""
     filled = [cell.strip() for cell in cells if not is_null(cell)]
     return all(map(_SHARE.fullmatch, filled)) and not all(cell in "01" for cell in filled)
 
 
-def _letter_run(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
-    labels = [_run_label(cell) for cell in cells]
+def _make_label_run(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
+    labels = [_parse_label_cell(cell) for cell in cells]
     weights = [0.0 if label is None else 1.0 for label in labels]
     columns = {"run": [name] * len(ids), "id": ids, "label": labels, "weight": weights}
     return pl.DataFrame(columns, schema=ANSWERS)
 
 
-def _probability_run(path: Path, name: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """One ballot a row; labels of weight 0 have no row, and a ballot without weight is unread."""
+def _make_probability_run(
+    path: Path, name: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> pl.DataFrame:
+    """Return one ballot per row; labels of weight 0 have no row, and a ballot without weight is unread."""
     rows: list[tuple[str, str, str | None, float]] = []
     for number, (id, *cells) in enumerate(zip(ids, *columns.values(), strict=True), 1):
-        read = len(rows)
+        count = len(rows)
         for label, cell in zip(columns, cells, strict=True):
-            weight = 0.0 if is_null(cell) else cell_number(cell.strip())
+            weight = 0.0 if is_null(cell) else parse_cell_number(cell.strip())
             if weight is None or weight < 0:
-                raise BadInput(f"{path}, row {number} ({id}): {cell!r} for {label}, where a number from 0 is expected")
+                raise BadInput(f"{path}, row {number} ({id}): {cell!r} for {label}; allowed are numbers from 0 on")
             if weight > 0:
                 rows.append((name, id, label, weight))
-        if len(rows) == read:
+        if len(rows) == count:
             rows.append((name, id, None, 0.0))
     return check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
 

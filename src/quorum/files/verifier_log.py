@@ -1,7 +1,7 @@
-"""What a verifier said of each answer, round by round: one Polars frame, in Parquet beside the answers.
+"""Write a verifier's verdicts, round by round, as Parquet beside the answers.
 
-A row is one look: (id, round, label, p_true, taken). `p_true` is null where the verifier was not asked or could not be
-read; `taken` says that the label was taken away for it.
+A row is one verified answer: (id, round, label, p_true, taken). `p_true` is P(TRUE), null if the verifier was not asked
+or its verdict is unread; `taken` says whether the option was removed because of the verdict.
 """
 
 from collections.abc import Sequence
@@ -19,17 +19,21 @@ VERIFIER_LOG = pl.Schema(
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One look at one answer: P(TRUE), None where it was not asked or can't be read, and whether it was taken away."""
+    """The verdict on one answer in one round.
+
+    `p_true` is None if the verifier was not asked or its verdict is unread; `eliminated` says whether the option was
+    removed because of it.
+    """
 
     question_id: str
     round: int
     label: str
-    true: float | None
-    struck: bool = False
+    p_true: float | None
+    eliminated: bool = False
 
 
 def write_verifier_log(verdicts: Sequence[Verdict], path: Path) -> None:
-    """Writes the verdicts, whole or not at all."""
-    rows = [(one.question_id, one.round, one.label, one.true, one.struck) for one in verdicts]
+    """Write the verdicts atomically."""
+    rows = [(one.question_id, one.round, one.label, one.p_true, one.eliminated) for one in verdicts]
     with replace_file(path) as part:
         pl.DataFrame(rows, schema=VERIFIER_LOG, orient="row").write_parquet(part)

@@ -43,10 +43,10 @@ class FittedSettings:
     def summary(self) -> str:
         """Return the temperature and the verifier's weight in one line."""
         line = f"temperature {self.temperature:.3g}, verifier weight {self.weight:g}, from {self.count} rehearsed"
-        found = self.verifier
-        if found is None:
+        fit = self.verifier
+        if fit is None:
             return line
-        return f"{line} (out of fold {found.alone:.3f} alone, {found.joined:.3f} combined, ± {found.error:.3f} paired)"
+        return f"{line} (out of fold {fit.alone:.3f} alone, {fit.combined:.3f} combined, ± {fit.error:.3f} paired)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,7 @@ class Agent:
         if self.reader is None:
             return [ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)], set()
         found = read_with_llm(prompts, replies, self.reader)
-        return found.ballots, {prompts[place].question_id for place in found.places}
+        return found.ballots, {prompts[index].question_id for index in found.indices}
 
     def _ask_again(self, questions: Sequence[Question], first: Mapping[str, Ballot]) -> Iterator[PassResult]:
         """Yield first answers joined by votes and other option orders, all without the letter prior."""

@@ -1,4 +1,4 @@
-"""A second reader for replies that stay unread: a model that must name one choice, or none."""
+"""Read replies that the rules cannot parse with a second model, which names one option or none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,29 +12,31 @@ from quorum.question import Prompt, Reply
 
 @dataclass(frozen=True, slots=True)
 class LlmReadings:
-    """Each reply's ballot, and which of them the second reader read: their places, and how many it was shown."""
+    """The ballot of each reply, the indices of those that the second reader read, and how many it was asked to read."""
 
     ballots: list[Ballot]
-    places: tuple[int, ...]
-    shown: int
+    indices: tuple[int, ...]
+    asked: int
 
 
 def read_with_llm(prompts: Sequence[Prompt], replies: Sequence[Reply], reader: Backend) -> LlmReadings:
-    """Reads replies by the rules, and shows those that stay unread to a second reader, in one batch.
+    """Read replies by the rules, and send the unread ones to a second reader, in one batch.
 
-    What it names counts in full (weight 1), however sure it is. It may say that no choice was made; where it does, or
-    can't be read itself, the reply stays unread, as do empty ones and those of open questions.
+    The option that the reader names gets weight 1, regardless of its probability. A reply stays unread if the reader
+    says that no option was chosen, or cannot be read itself. Empty replies and those to open questions are not sent.
     """
     ballots = [ballot_from_reply(reply, prompt) for prompt, reply in zip(prompts, replies, strict=True)]
-    asked: dict[int, Prompt] = {}
-    for place, (prompt, reply, ballot) in enumerate(zip(prompts, replies, ballots, strict=True)):
-        if not ballot and reply.text.strip() and (question := render_reading_prompt(prompt, reply.text)) is not None:
-            asked[place] = question
-    questions = list(asked.values())
-    places = []
-    for (place, question), answer in zip(asked.items(), reader.answer(questions) if asked else (), strict=True):
-        named = ballot_from_reply(answer, question)
-        if named and (label := heaviest(named)) != question.labels[-1]:
-            ballots[place] = {label: 1.0}
-            places.append(place)
-    return LlmReadings(ballots, tuple(places), len(asked))
+    reading_prompts: dict[int, Prompt] = {}
+    for index, (prompt, reply, ballot) in enumerate(zip(prompts, replies, ballots, strict=True)):
+        if not ballot and reply.text.strip():
+            reading_prompt = render_reading_prompt(prompt, reply.text)
+            if reading_prompt is not None:
+                reading_prompts[index] = reading_prompt
+    readings = reader.answer(list(reading_prompts.values())) if reading_prompts else []
+    indices = []
+    for (index, reading_prompt), reading in zip(reading_prompts.items(), readings, strict=True):
+        named = ballot_from_reply(reading, reading_prompt)
+        if named and (label := heaviest(named)) != reading_prompt.labels[-1]:  # the last label is "none"
+            ballots[index] = {label: 1.0}
+            indices.append(index)
+    return LlmReadings(ballots, tuple(indices), len(reading_prompts))

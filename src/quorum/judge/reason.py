@@ -1,4 +1,4 @@
-"""Where it pays to reason before answering: decided subject by subject, out of fold."""
+"""Decide subject by subject, out of fold, whether a model should reason before it answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,19 +10,26 @@ from quorum.question import Question
 
 Policy = Literal["never", "where it pays", "always"]  # the cheapest first
 
-# Questions' worth of the gain over all that a subject's own gain is drawn towards: the variance of one question's gain
-# (0.25 where the two ways differ on a quarter) over that of subjects' true gains (a standard deviation of 0.11). These
-# differ: Sprague et al. (2024), arXiv:2409.12183, found gains in mathematics and logic, and next to none elsewhere.
+# Strength of the shrinkage prior, in pseudo-questions: the variance of one question's gain (0.25 if the two ways of
+# asking differ on a quarter of the questions) over the variance of subjects' true gains (a standard deviation of 0.11;
+# Sprague et al. 2024, arXiv:2409.12183, found gains in mathematics and logic, and next to none elsewhere).
 _PRIOR_QUESTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningRule:
-    """Which questions are reasoned about, and the out-of-fold accuracies, on `count` rehearsed ones, that say so.
+    """The questions to reason about, and the out-of-fold evidence for this choice.
 
-    `subjects` are those rehearsed ("": the questions without one), empty where the policy asks for none; any other does
-    as `otherwise` says. `gain` is that of the policy over never, `error` its paired standard error. `ballots` are the
-    out-of-fold ballots under the policy: each question's way is that of the other folds.
+    Attributes:
+        policy: the policy that was chosen.
+        subjects: whether reasoning pays, by rehearsed subject ("": questions without one); empty unless the policy is
+            "where it pays".
+        otherwise: whether to reason about questions of any other subject.
+        accuracies: out-of-fold accuracy of each policy.
+        gain: accuracy of the policy minus that of "never".
+        error: paired standard error of the gain.
+        count: number of rehearsed questions.
+        ballots: out-of-fold ballots under the policy; each question is asked as the other folds decide.
     """
 
     policy: Policy
@@ -47,7 +54,7 @@ class ReasoningRule:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All but the ballots, for a run's account."""
+        """Return everything but the ballots, for the run manifest."""
         return {
             "policy": self.policy,
             "subjects": sorted(subject for subject, pays in self.subjects.items() if pays),
@@ -63,7 +70,7 @@ class ReasoningRule:
         if all(pays == self.otherwise for pays in self.subjects.values()):
             return "everywhere" if self.otherwise else "nowhere"
         paying = [subject or "questions without a subject" for subject in self.record["subjects"]]
-        return f"in {', '.join(paying)}" + (" and in what was not rehearsed" if self.otherwise else "")
+        return f"in {', '.join(paying)}" + (" and in subjects that were not rehearsed" if self.otherwise else "")
 
 
 def fit_reasoning(
@@ -73,32 +80,37 @@ def fit_reasoning(
     subjects: Mapping[str, str],
     folds: Mapping[str, int],
 ) -> ReasoningRule:
-    """Decides on questions whose answers are known, asked both ways; all mappings are by question id.
+    """Select a policy on questions with known answers that were asked both ways; all mappings are by question id.
 
-    A subject reasons where its gain, drawn towards that of all questions, is above 0. Each fold does as the others say,
-    and of what is right then, never and always the most stands; of equal ones the one that reasons least.
+    Under "where it pays" a subject reasons if its gain, shrunk towards the gain of all questions, is above 0. This is
+    cross-fitted: each fold does as the other folds decide. The policy with the most right answers is selected; a tie
+    goes to the policy that reasons least.
     """
     ids = [id for id in answers if id in plain]
     gains = {id: is_right(reasoned[id], answers[id]) - is_right(plain[id], answers[id]) for id in ids}
     crossed: dict[str, Ballot] = {}
     for fold in dict.fromkeys(folds[id] for id in ids):
-        paying, otherwise = _paying([id for id in ids if folds[id] != fold], gains, subjects)
+        paying, otherwise = _find_paying_subjects([id for id in ids if folds[id] != fold], gains, subjects)
         own = [id for id in ids if folds[id] == fold]
         crossed |= {id: (reasoned if paying.get(subjects[id], otherwise) else plain)[id] for id in own}
-    never, always = ({id: some[id] for id in ids} for some in (plain, reasoned))
-    tried: dict[Policy, dict[str, Ballot]] = {"never": never, "where it pays": crossed, "always": always}
-    accuracies = {policy: share_right(ballots, answers) for policy, ballots in tried.items()}
-    policy = max(accuracies, key=lambda one: accuracies[one])
-    paying, otherwise = _paying(ids, gains, subjects) if policy == "where it pays" else ({}, policy == "always")
-    change = measure_paired_gain(never, tried[policy], answers)
-    return ReasoningRule(policy, paying, otherwise, accuracies, *change, len(ids), tried[policy])
+    never, always = ({id: ballots[id] for id in ids} for ballots in (plain, reasoned))
+    ballots: dict[Policy, dict[str, Ballot]] = {"never": never, "where it pays": crossed, "always": always}
+    accuracies = {policy: share_right(ballots[policy], answers) for policy in ballots}
+    policy = max(accuracies, key=lambda policy: accuracies[policy])
+    paying, otherwise = ({}, policy == "always")
+    if policy == "where it pays":
+        paying, otherwise = _find_paying_subjects(ids, gains, subjects)
+    change = measure_paired_gain(never, ballots[policy], answers)
+    return ReasoningRule(policy, paying, otherwise, accuracies, *change, len(ids), ballots[policy])
 
 
-def _paying(ids: Sequence[str], gains: Mapping[str, int], subjects: Mapping[str, str]) -> tuple[dict[str, bool], bool]:
-    """For each subject of `ids` whether reasoning pays in it, and whether it does in one that is not among them."""
+def _find_paying_subjects(
+    ids: Sequence[str], gains: Mapping[str, int], subjects: Mapping[str, str]
+) -> tuple[dict[str, bool], bool]:
+    """Return whether reasoning pays, for each subject of `ids`, and for any other subject."""
     own = dict.fromkeys((subjects[id] for id in ids), 0)
     for id in ids:
         own[subjects[id]] += gains[id]
     total = sum(own.values())
-    # the shrunk gain, (own + prior * total / count of all) / (own count + prior), has the sign of this whole number
+    # The shrunk gain, (own + prior * total / count of all) / (own count + prior), has the sign of this whole number.
     return {subject: len(ids) * gain + _PRIOR_QUESTIONS * total > 0 for subject, gain in own.items()}, total > 0

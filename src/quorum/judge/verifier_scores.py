@@ -1,4 +1,4 @@
-"""How far a verifier believes each option, joined with what the answerer says, where that helps."""
+"""Ask a verifier how likely each option is TRUE, and combine that with the answerer's probabilities where it helps."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,100 +17,111 @@ from quorum.ballot import (
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Question
 
-# how it is asked whether a label answers a question; the prompt's labels are TRUE and FALSE
+# Returns the prompt that asks whether a label answers a question; its labels are TRUE and FALSE.
 AskVerdict = Callable[[Question, str], Prompt]
 
-WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the verifier that are tried
+WEIGHTS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)  # of the verifier, tried besides 0
 
 
 def ask_verdicts(verifier: Backend, prompts: Sequence[Prompt]) -> list[Ballot]:
-    """The verifier's ballots over TRUE and FALSE, one for each prompt; unread is empty."""
+    """Return the verifier's ballot over TRUE and FALSE for each prompt; empty if unread."""
     return [ballot_from_reply(reply, prompt) for reply, prompt in zip(verifier.answer(prompts), prompts, strict=True)]
 
 
 def score_options(questions: Sequence[Question], verifier: Backend, ask_verdict: AskVerdict) -> dict[str, Ballot]:
-    """P(TRUE) of every option, each asked about alone: question id -> label -> probability (they need not sum to 1).
+    """Return P(TRUE) of every option, asked about one at a time: question id -> label -> probability.
 
-    A verdict that can't be read counts as one half: it speaks neither for the option nor against it.
+    The probabilities of a question need not sum to 1. An unread verdict counts as 0.5.
     """
-    asked = [(question, label) for question in questions for label in question.labels]
-    verdicts = ask_verdicts(verifier, [ask_verdict(question, label) for question, label in asked])
-    found: dict[str, Ballot] = {question.id: {} for question in questions}
-    for (question, label), verdict in zip(asked, verdicts, strict=True):
-        found[question.id][label] = normalised(verdict).get("TRUE", 0.0) if verdict else 0.5
-    return found
+    pairs = [(question, label) for question in questions for label in question.labels]
+    verdicts = ask_verdicts(verifier, [ask_verdict(question, label) for question, label in pairs])
+    scores: dict[str, Ballot] = {question.id: {} for question in questions}
+    for (question, label), verdict in zip(pairs, verdicts, strict=True):
+        scores[question.id][label] = normalised(verdict).get("TRUE", 0.0) if verdict else 0.5
+    return scores
 
 
-def combine(ballot: Ballot, belief: Ballot, weight: float) -> Ballot:
-    """The answerer's probabilities times P(TRUE) to the power of `weight`, summing to 1; unread stays unread.
+def combine(ballot: Ballot, scores: Ballot, weight: float) -> Ballot:
+    """Return the answerer's probabilities times P(TRUE) to the power of `weight`, normalised to sum to 1.
 
-    With weight 0 the ballot itself.
+    With weight 0 this is the ballot itself. An unread ballot stays empty.
     """
     if weight == 0 or not ballot:
         return dict(ballot)
     return softmax_ballot(
         {
-            label: each + weight * log(max(belief.get(label, 0.5), PROBABILITY_FLOOR))
+            label: each + weight * log(max(scores.get(label, 0.5), PROBABILITY_FLOOR))
             for label, each in log_probabilities(ballot).items()
         }
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierWeight:
-    """The weight to join a verifier with, 0 where it does not help; and the out-of-fold accuracies that say so.
+    """The verifier's weight (0: it does not help), and the out-of-fold evidence for it.
 
-    `ballots` are the out-of-fold ballots under that decision: each question's weight is of the other folds.
+    Attributes:
+        weight: of the verifier in `combine`.
+        alone: out-of-fold accuracy of the answerer alone.
+        combined: out-of-fold accuracy of the combined ballots.
+        error: paired standard error of the difference.
+        ballots: out-of-fold ballots, each question's with a weight fitted on the other folds; the answerer's own if
+            `weight` is 0.
     """
 
     weight: float
     alone: float
-    joined: float
+    combined: float
     error: float
     ballots: dict[str, Ballot]
 
 
 def fit_verifier_weight(
     ballots: Mapping[str, Ballot],
-    belief: Mapping[str, Ballot],
+    scores: Mapping[str, Ballot],
     answers: Mapping[str, str],
     folds: Mapping[str, int],
 ) -> VerifierWeight:
-    """Fits the verifier's weight on questions whose answers are known, each fold with a weight of the other folds.
+    """Fit the verifier's weight on questions with known answers, cross-fitted over folds.
 
-    It is turned on only if the joined ballots are right more often, out of fold, by more than the gain's paired error.
-    A tie between weights goes to the smallest. All mappings are by question id; `answers` says which count.
+    The weight is 0 unless the combined ballots are right more often, out of fold, by more than the paired standard
+    error of the gain. A tie between weights goes to the smallest. All mappings are by question id; the questions in
+    `answers` are used.
     """
     ids = [id for id in answers if id in ballots]
     crossed: dict[str, Ballot] = {}
     for fold in dict.fromkeys(folds[id] for id in ids):
         rest = [id for id in ids if folds[id] != fold]
-        weight = _best_weight(rest, ballots, belief, answers)
-        crossed |= {id: combine(ballots[id], belief[id], weight) for id in ids if folds[id] == fold}
+        weight = _find_best_weight(rest, ballots, scores, answers)
+        crossed |= {id: combine(ballots[id], scores[id], weight) for id in ids if folds[id] == fold}
     plain = {id: ballots[id] for id in ids}
-    alone, joined = share_right(plain, answers), share_right(crossed, answers)
     gain, error = measure_paired_gain(plain, crossed, answers)
-    if gain <= error:
-        return VerifierWeight(0.0, alone, joined, error, plain)
-    return VerifierWeight(_best_weight(ids, ballots, belief, answers), alone, joined, error, crossed)
+    helps = gain > error
+    return VerifierWeight(
+        weight=_find_best_weight(ids, ballots, scores, answers) if helps else 0.0,
+        alone=share_right(plain, answers),
+        combined=share_right(crossed, answers),
+        error=error,
+        ballots=crossed if helps else plain,
+    )
 
 
 def measure_paired_gain(
     before: Mapping[str, Ballot], after: Mapping[str, Ballot], answers: Mapping[str, str]
 ) -> tuple[float, float]:
-    """How much larger the share of right ballots is `after` than `before`, and that gain's paired standard error."""
+    """Return the accuracy of `after` minus that of `before`, and the paired standard error of this difference."""
     gains = [is_right(after[id], answers[id]) - is_right(ballot, answers[id]) for id, ballot in before.items()]
     count = max(1, len(gains))
     gain = sum(gains) / count
     return gain, sqrt(sum((one - gain) ** 2 for one in gains)) / count
 
 
-def _best_weight(
-    ids: Sequence[str], ballots: Mapping[str, Ballot], belief: Mapping[str, Ballot], answers: Mapping[str, str]
+def _find_best_weight(
+    ids: Sequence[str], ballots: Mapping[str, Ballot], scores: Mapping[str, Ballot], answers: Mapping[str, str]
 ) -> float:
-    """The weight under which most answers are right; a tie goes to the smallest."""
+    """Return the weight with the most right answers; a tie goes to the smallest."""
 
-    def hits(weight: float) -> int:
-        return sum(is_right(combine(ballots[id], belief[id], weight), answers[id]) for id in ids)
+    def count_right(weight: float) -> int:
+        return sum(is_right(combine(ballots[id], scores[id], weight), answers[id]) for id in ids)
 
-    return max((0.0, *WEIGHTS), key=lambda weight: (hits(weight), -weight))
+    return max((0.0, *WEIGHTS), key=lambda weight: (count_right(weight), -weight))

@@ -1,4 +1,4 @@
-"""The agent's loop: answer, ask whether it is TRUE, strike what is FALSE, answer again."""
+"""Verify answers: ask whether each is TRUE, remove the options that are FALSE, and ask again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from quorum.question import Question
 
 @dataclass(frozen=True, slots=True)
 class VerifiedBallots:
-    """Each question's last ballot, over its own letters, and every answer that stood for a while, with its verdict."""
+    """Each question's last ballot, over its own letters, and the verdict on every answer that was verified."""
 
     ballots: dict[str, Ballot]
     verdicts: list[Verdict] = field(default_factory=list)
@@ -26,45 +26,50 @@ def eliminate_false(
     verifier: Backend,
     ask: Ask,
     ask_verdict: AskVerdict,
-    most_rounds: int = 25,
+    max_rounds: int = 25,
     first: Mapping[str, Ballot] | None = None,
 ) -> VerifiedBallots:
-    """Asks; asks whether the answer is TRUE; on FALSE strikes that option and asks again, until TRUE or one is left.
+    """Ask each question; if the verifier calls its answer FALSE, remove that option and ask again.
 
-    What is left last stands without a verdict, and so does an answer on which the verdict can't be read, or that is
-    given in the last round. An open question has nothing to strike: its first answer stands. An answer that is not read
-    ends the loop: the last that was read stands. Each round is one batch to each model; the first has `first`, where
-    that is given, for its answers.
+    The loop of a question ends when its answer is TRUE, when its verdict or its answer is unread (the last readable
+    answer is kept), after `max_rounds`, or when one option is left, which is then the answer. The last option, and an
+    answer given in the last round, are not verified. An open question has no options to remove: its first answer is
+    kept. A round is one batch to each model.
+
+    Args:
+        first: ballots that are used as the answers of the first round, by question id; None: the answerer is asked.
     """
-    done = VerifiedBallots({question.id: {} for question in questions})
-    standing = {question.id: question.labels for question in questions}
+    result = VerifiedBallots({question.id: {} for question in questions})
+    remaining = {question.id: question.labels for question in questions}
     active = list(questions)
-    for number in range(1, most_rounds + 1):
+    for number in range(1, max_rounds + 1):
         known = first if number == 1 else None
-        answers = _answers(active, standing, answerer, ask) if known is None else {q.id: known[q.id] for q in active}
-        done.ballots.update({id: ballot for id, ballot in answers.items() if ballot})
-        read = [question for question in active if answers[question.id]]
-        tops = {question.id: heaviest(answers[question.id]) for question in read}
-        doubtful = [question for question in read if question.choices and number < most_rounds]
-        true = _believed(doubtful, tops, verifier, ask_verdict)
-        active = [question for question in doubtful if question.id in true and true[question.id] < 0.5]
-        struck = {question.id for question in active}
-        done.verdicts.extend(Verdict(q.id, number, tops[q.id], true.get(q.id), q.id in struck) for q in read)
+        ballots = (
+            _ask_remaining(active, remaining, answerer, ask) if known is None else {q.id: known[q.id] for q in active}
+        )
+        result.ballots.update({id: ballot for id, ballot in ballots.items() if ballot})
+        read = [question for question in active if ballots[question.id]]
+        answers = {question.id: heaviest(ballots[question.id]) for question in read}
+        verifiable = [question for question in read if question.choices and number < max_rounds]
+        p_true = _verify_answers(verifiable, answers, verifier, ask_verdict)
+        active = [question for question in verifiable if question.id in p_true and p_true[question.id] < 0.5]
+        false = {question.id for question in active}
+        result.verdicts.extend(Verdict(q.id, number, answers[q.id], p_true.get(q.id), q.id in false) for q in read)
         for question in active:
-            standing[question.id] = tuple(label for label in standing[question.id] if label != tops[question.id])
-        active = _settle_the_last(active, standing, done, number + 1)
+            remaining[question.id] = tuple(label for label in remaining[question.id] if label != answers[question.id])
+        active = _settle_single_options(active, remaining, result, number + 1)
         if not active:
             break
-    return done
+    return result
 
 
-def _believed(
-    questions: Sequence[Question], tops: Mapping[str, str], verifier: Backend, ask_verdict: AskVerdict
+def _verify_answers(
+    questions: Sequence[Question], answers: Mapping[str, str], verifier: Backend, ask_verdict: AskVerdict
 ) -> dict[str, float]:
-    """P(TRUE) of each question's answer, where the verdict can be read."""
+    """Return P(TRUE) of each question's answer; questions whose verdict is unread are left out."""
     if not questions:
         return {}
-    verdicts = ask_verdicts(verifier, [ask_verdict(question, tops[question.id]) for question in questions])
+    verdicts = ask_verdicts(verifier, [ask_verdict(question, answers[question.id]) for question in questions])
     return {
         question.id: normalised(verdict).get("TRUE", 0.0)
         for question, verdict in zip(questions, verdicts, strict=True)
@@ -72,33 +77,32 @@ def _believed(
     }
 
 
-def _answers(
-    active: Sequence[Question], standing: Mapping[str, Sequence[str]], answerer: Backend, ask: Ask
+def _ask_remaining(
+    questions: Sequence[Question], remaining: Mapping[str, Sequence[str]], answerer: Backend, ask: Ask
 ) -> dict[str, Ballot]:
-    """Ballots over the questions' own letters, where only the options that stand are shown, lettered anew."""
-    shown = [_only(question, standing[question.id]) for question in active]
-    prompts = [ask(question) for question in shown]
-    found = {}
-    for question, prompt, reply in zip(active, prompts, answerer.answer(prompts), strict=True):
-        own = dict(zip(prompt.labels, standing[question.id], strict=True))
-        found[question.id] = {
+    """Ask each question with its remaining options alone, lettered anew; return ballots over its own letters."""
+    prompts = [ask(_restrict_options(question, remaining[question.id])) for question in questions]
+    ballots = {}
+    for question, prompt, reply in zip(questions, prompts, answerer.answer(prompts), strict=True):
+        own = dict(zip(prompt.labels, remaining[question.id], strict=True))
+        ballots[question.id] = {
             own.get(label, label): weight for label, weight in ballot_from_reply(reply, prompt).items()
         }
-    return found
+    return ballots
 
 
-def _only(question: Question, labels: Sequence[str]) -> Question:
+def _restrict_options(question: Question, labels: Sequence[str]) -> Question:
     if len(labels) == len(question.choices):
         return question
     return replace(question, choices=tuple(question.choice(label) for label in labels), answer=None)
 
 
-def _settle_the_last(
-    active: Sequence[Question], standing: Mapping[str, Sequence[str]], done: VerifiedBallots, number: int
+def _settle_single_options(
+    questions: Sequence[Question], remaining: Mapping[str, Sequence[str]], result: VerifiedBallots, number: int
 ) -> list[Question]:
-    """The questions that can be asked again; where one option is left, it is the answer of round `number`."""
-    for question in active:
-        if len(standing[question.id]) == 1:
-            done.ballots[question.id] = {standing[question.id][0]: 1.0}
-            done.verdicts.append(Verdict(question.id, number, standing[question.id][0], None))
-    return [question for question in active if len(standing[question.id]) > 1]
+    """Answer questions that have one option left, as of round `number`; return those that can be asked again."""
+    for question in questions:
+        if len(remaining[question.id]) == 1:
+            result.ballots[question.id] = {remaining[question.id][0]: 1.0}
+            result.verdicts.append(Verdict(question.id, number, remaining[question.id][0], None))
+    return [question for question in questions if len(remaining[question.id]) > 1]

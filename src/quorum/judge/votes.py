@@ -1,4 +1,4 @@
-"""Sampled votes of one model: a sure question is asked once or a few times, a doubtful one as often as it takes."""
+"""Sample several votes of one model: few where the model is sure, more where it is in doubt."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,15 +11,18 @@ from quorum.judge.settings import VoteSettings
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Reply
 
-# how sure a model is of each reply, from 0 to 1 (its own probability, a verifier's P(TRUE)), or None: not known
+# Returns a confidence from 0 to 1 for each reply (the model's own probability, a verifier's P(TRUE)); None: not known.
 Confidence = Callable[[Sequence[Prompt], Sequence[Reply]], Sequence[float | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class VoteResult:
-    """A question's ballot, shares that sum to 1, and its votes as they came, None unread, asked for in `rounds`.
+    """The result of a vote on one question.
 
-    The ballot of a question with one readable vote is that vote's own, its probabilities with it.
+    Attributes:
+        ballot: shares that sum to 1; if only one vote is readable, the probabilities of that vote; empty if none is.
+        votes: the labels in the order in which they were sampled; None: unread.
+        rounds: the number of batches in which the question was asked.
     """
 
     ballot: Ballot
@@ -31,8 +34,8 @@ class VoteResult:
 class _Vote:
     label: str | None
     weight: float  # from 0 to 1
-    alone: bool = False  # so sure that it needs no other, where it is the first
-    ballot: Ballot = field(default_factory=dict)  # what it says besides its label; empty: unread
+    decisive: bool = False  # its confidence is above `settings.alone`: as a first vote it needs no other
+    ballot: Ballot = field(default_factory=dict)  # over all labels; empty: unread
 
 
 def vote_adaptively(
@@ -42,111 +45,109 @@ def vote_adaptively(
     confidence: Confidence | None = None,
     first: Sequence[Ballot | None] = (),
 ) -> list[VoteResult]:
-    """Asks each prompt again and again, under a `repeat` of its own, until its vote is clear; one result for each.
+    """Ask each prompt repeatedly, with a different `repeat` each time, until its vote is clear; return one result each.
 
-    Adaptive-Consistency (Aggarwal et al. 2023, arXiv:2305.11860): enough is asked once P(p > 1/2) >= `sure` for
-    p ~ Beta(a + 1, b + 1), a and b being the votes of the leader and the runner-up; and, without any loss, once the
-    votes that are left can't change the leader. A round is one batch: each open question as often as it takes until it
-    could close, had the leader all of these votes. So rounds are few, and where votes count alike not one is asked more
-    than one at a time would.
+    Adaptive-Consistency (Aggarwal et al. 2023, arXiv:2305.11860): a vote is clear when P(p > 1/2) >= `settings.sure`
+    for p ~ Beta(a + 1, b + 1), where a and b are the votes of the leader and the runner-up. It is also clear when the
+    remaining votes cannot change the leader. Each round is one batch. It asks every open question as often as needed
+    to close it if the leader got all of these votes. So there are few rounds, and as long as votes count alike, no more
+    votes than when sampling one at a time.
 
-    With a temperature votes count by their confidence (CISC, Taubenfeld et al. 2025, arXiv:2502.06233): that of
-    `confidence`, else the reply's own probability of its label; one that is not known counts in full. Beta's a and b
-    are then the shares of Kish's effective number of votes, (sum of weights)^2 / sum of squared weights.
+    With a temperature, votes are weighted by confidence (CISC, Taubenfeld et al. 2025, arXiv:2502.06233): that of
+    `confidence`, or else the reply's own probability of its label; weight 1 if neither is known. a and b are then
+    shares of Kish's effective number of votes, (sum of weights)^2 / (sum of squared weights).
 
-    `first` has, for each prompt or for none, the ballot that it came to when it was asked under repeat 0, or None where
-    it was not: that is its first vote, and not asked for again. It says how sure it is where it has several labels.
+    A tie goes to the first label in the alphabet. An unread reply uses up a vote and counts for no label.
 
-    A tie goes to the label that comes first in the alphabet. A reply that can't be read costs a vote and counts for
-    nothing; a question without a readable one has an empty ballot.
+    Args:
+        first: for each prompt (or empty) the ballot from asking it with repeat 0, which is then its first vote, with a
+            known confidence if it has several labels; None: not asked yet.
     """
     given = first or [None] * len(prompts)
     votes: list[tuple[_Vote, ...]] = [
-        () if ballot is None else (_given_vote(ballot, settings),) for _, ballot in zip(prompts, given, strict=True)
+        () if ballot is None else (_make_first_vote(ballot, settings),)
+        for _, ballot in zip(prompts, given, strict=True)
     ]
     rounds = [0] * len(prompts)
-    active = [place for place, cast in enumerate(votes) if not _is_clear(cast, settings)]
+    active = [index for index, own in enumerate(votes) if not _is_clear(own, settings)]
     while active:
-        wanted = [_soonest(votes[place], settings) for place in active]
+        counts = [_count_needed_votes(votes[index], settings) for index in active]
         batch = [
-            replace(prompts[place], repeat=len(votes[place]) + more)
-            for place, count in zip(active, wanted, strict=True)
+            replace(prompts[index], repeat=len(votes[index]) + more)
+            for index, count in zip(active, counts, strict=True)
             for more in range(count)
         ]
-        cast = iter(_votes_cast(backend, batch, settings, confidence))
-        for place, count in zip(active, wanted, strict=True):
-            votes[place] += tuple(islice(cast, count))
-            rounds[place] += 1
-        active = [place for place in active if not _is_clear(votes[place], settings)]
+        new_votes = iter(_sample_votes(backend, batch, settings, confidence))
+        for index, count in zip(active, counts, strict=True):
+            votes[index] += tuple(islice(new_votes, count))
+            rounds[index] += 1
+        active = [index for index in active if not _is_clear(votes[index], settings)]
     return [
-        VoteResult(_elected(each), tuple(vote.label for vote in each), count)
-        for each, count in zip(votes, rounds, strict=True)
+        VoteResult(_make_vote_ballot(own), tuple(vote.label for vote in own), count)
+        for own, count in zip(votes, rounds, strict=True)
     ]
 
 
-def _votes_cast(
+def _sample_votes(
     backend: Backend, batch: Sequence[Prompt], settings: VoteSettings, confidence: Confidence | None
 ) -> list[_Vote]:
     replies = backend.answer(batch)
-    heights = (confidence or _own_confidence)(batch, replies)
+    confidences = (confidence or _read_own_confidence)(batch, replies)
     return [
-        _weighed_vote(ballot_from_reply(reply, prompt), height, settings)
-        for prompt, reply, height in zip(batch, replies, heights, strict=True)
+        _make_vote(ballot_from_reply(reply, prompt), value, settings)
+        for prompt, reply, value in zip(batch, replies, confidences, strict=True)
     ]
 
 
-def _given_vote(ballot: Ballot, settings: VoteSettings) -> _Vote:
-    return _weighed_vote(ballot, max(ballot.values()) if len(ballot) > 1 else None, settings)
+def _make_first_vote(ballot: Ballot, settings: VoteSettings) -> _Vote:
+    return _make_vote(ballot, max(ballot.values()) if len(ballot) > 1 else None, settings)
 
 
-def _weighed_vote(ballot: Ballot, height: float | None, settings: VoteSettings) -> _Vote:
-    """The vote that a ballot is, whose confidence is `height`."""
+def _make_vote(ballot: Ballot, confidence: float | None, settings: VoteSettings) -> _Vote:
     if not ballot:
         return _Vote(None, 0.0)
-    sure = 1.0 if height is None else min(height, 1.0)
-    weight = exp((sure - 1) / settings.temperature) if settings.temperature else 1.0
-    return _Vote(heaviest(ballot), weight, height is not None and sure > settings.alone, ballot)
+    capped = 1.0 if confidence is None else min(confidence, 1.0)
+    weight = exp((capped - 1) / settings.temperature) if settings.temperature else 1.0
+    return _Vote(heaviest(ballot), weight, confidence is not None and capped > settings.alone, ballot)
 
 
-def _own_confidence(prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[float | None]:
-    """How likely each reply's own label is, where the model says so."""
-    known = zip(prompts, replies, strict=True)
+def _read_own_confidence(prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[float | None]:
+    """Return the probability of each reply's own label; None if the model gives no probabilities."""
     return [
         None if reply.label_logprobs is None else max(ballot_from_reply(reply, prompt).values(), default=0.0)
-        for prompt, reply in known
+        for prompt, reply in zip(prompts, replies, strict=True)
     ]
 
 
-def _soonest(votes: tuple[_Vote, ...], settings: VoteSettings) -> int:
-    """After how many more votes, all for the leader, this could be clear."""
+def _count_needed_votes(votes: tuple[_Vote, ...], settings: VoteSettings) -> int:
+    """Return after how many more votes, all for the leader, this vote could be clear."""
     read = [vote for vote in votes if vote.label is not None]
     weight = sum(vote.weight for vote in read) / len(read) if read else 1.0
-    leading = _Vote(heaviest(_counted(votes)) if read else "", weight, alone=settings.alone < 1)
+    leading = _Vote(heaviest(_sum_votes(votes)) if read else "", weight, decisive=settings.alone < 1)
     left = settings.most - len(votes)
     return next((more for more in range(1, left) if _is_clear((*votes, *[leading] * more), settings)), left)
 
 
 def _is_clear(votes: tuple[_Vote, ...], settings: VoteSettings) -> bool:
-    """Whether enough was asked."""
     from scipy.special import betainc  # type: ignore[import-untyped]
 
     left = settings.most - len(votes)
-    if left == 0 or (votes and votes[0].alone):
+    if left == 0 or (votes and votes[0].decisive):
         return True
-    first, second = sorted([*_counted(votes).values(), 0.0, 0.0], reverse=True)[:2]
+    first, second = sorted([*_sum_votes(votes).values(), 0.0, 0.0], reverse=True)[:2]
     if first - second > left:  # no vote counts more than 1
         return True
     total, squares = sum(vote.weight for vote in votes), sum(vote.weight**2 for vote in votes)
-    scale = total / squares if squares else 0.0  # 1 where all count alike
+    scale = total / squares if squares else 0.0  # 1 if all count alike
     return bool(betainc(second * scale + 1, first * scale + 1, 0.5) >= settings.sure)
 
 
-def _elected(votes: Sequence[_Vote]) -> Ballot:
+def _make_vote_ballot(votes: Sequence[_Vote]) -> Ballot:
     read = [vote for vote in votes if vote.label is not None]
-    return normalised(read[0].ballot if len(read) == 1 else _counted(votes))
+    return normalised(read[0].ballot if len(read) == 1 else _sum_votes(votes))
 
 
-def _counted(votes: Sequence[_Vote]) -> Ballot:
-    """Each label's votes, by their weights; empty where nothing was read."""
+def _sum_votes(votes: Sequence[_Vote]) -> Ballot:
+    """Return each label's total weight; empty if no vote is readable."""
     labels = sorted({vote.label for vote in votes if vote.label is not None})
     return {label: sum(vote.weight for vote in votes if vote.label == label) for label in labels}

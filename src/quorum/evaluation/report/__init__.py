@@ -1,1 +1,1 @@
-"""What a person looks at: the runs, their scores and their answers on one page."""
+"""Draw the report's charts and render its page."""

@@ -1,14 +1,14 @@
 "use strict";
-// Text of questions only ever meets the page as textContent: none of it is taken for markup.
+// Text of questions is inserted as textContent only, so that none of it is parsed as markup.
 
 function element(tag, text = "", attributes = {}) {
-  const made = document.createElement(tag);
-  made.textContent = text;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
+  const node = document.createElement(tag);
+  node.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
 }
 
-// ---- tables that sort by a click on a heading ------------------------------------------------------------------
+// ---- sort tables by a click on a heading -----------------------------------------------------------------------
 
 function sortKey(row, column) {
   const cell = row.cells[column];
@@ -23,7 +23,7 @@ function compareKeys(one, other) {
 
 function sortBy(table, column, ascending) {
   const keyed = [...table.tBodies[0].rows].map((row) => [sortKey(row, column), row]);
-  const empty = keyed.filter(([key]) => key === null); // what is not known stays last, either way
+  const empty = keyed.filter(([key]) => key === null); // unknown values come last in both directions
   const known = keyed.filter(([key]) => key !== null);
   known.sort(([one], [other]) => (ascending ? compareKeys(one, other) : compareKeys(other, one)));
   table.tBodies[0].append(...[...known, ...empty].map(([, row]) => row));
@@ -41,7 +41,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// ---- the questions, a page at a time ---------------------------------------------------------------------------
+// ---- filter the questions and show them page by page -----------------------------------------------------------
 
 const PAGE = 25;
 const explorer = document.getElementById("explorer");
@@ -49,16 +49,16 @@ const explorer = document.getElementById("explorer");
 function explore() {
   const data = JSON.parse(document.getElementById("questions-data").textContent);
   const questions = data.questions.map(([id, subject, context, text, choices, gold, sent, read]) => {
-    const place = [id, text, ...choices].join("\n").toLowerCase();
-    return { id, subject, context, text, choices, gold, sent, read, place };
+    const haystack = [id, text, ...choices].join("\n").toLowerCase();
+    return { id, subject, context, text, choices, gold, sent, read, haystack };
   });
-  const at = (name) => document.getElementById(`filter-${name}`);
+  const field = (name) => document.getElementById(`filter-${name}`);
   const body = document.getElementById("questions-body");
   let found = questions, first = 0;
 
-  data.subjects.forEach((name, number) => at("subject").append(element("option", name, { value: number })));
-  data.runs.forEach((name, run) => at("answers").append(element("option", `${name} is wrong`, { value: run })));
-  if (data.subjects.length === 0) at("subject").closest("label").hidden = true;
+  data.subjects.forEach((name, number) => field("subject").append(element("option", name, { value: number })));
+  data.runs.forEach((name, run) => field("answers").append(element("option", `${name} is wrong`, { value: run })));
+  if (data.subjects.length === 0) field("subject").closest("label").hidden = true;
 
   const right = (one, run) => one.sent[run] === one.gold;
   const own = (one) => one.sent.filter((_, run) => one.read[run]);
@@ -70,11 +70,11 @@ function explore() {
   };
 
   function search() {
-    const words = at("words").value.toLowerCase().split(/\s+/).filter(Boolean);
-    const subject = at("subject").value, kind = at("answers").value;
-    const wanted = kinds[kind] ?? ((one) => !right(one, Number(kind)));
+    const words = field("words").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const subject = field("subject").value, kind = field("answers").value;
+    const matches = kinds[kind] ?? ((one) => !right(one, Number(kind)));
     found = questions.filter((one) =>
-      (subject === "" || one.subject === Number(subject)) && wanted(one) && words.every((word) => one.place.includes(word)));
+      (subject === "" || one.subject === Number(subject)) && matches(one) && words.every((word) => one.haystack.includes(word)));
     show(0);
   }
 
@@ -104,12 +104,12 @@ function explore() {
   }
 
   function row(one) {
-    const made = element("tr"), heading = element("th", "", { scope: "row" });
+    const node = element("tr"), heading = element("th", "", { scope: "row" });
     heading.append(element("bdi", one.id));
     if (one.subject >= 0) heading.append(element("br"), element("span", data.subjects[one.subject], { class: "quiet" }));
-    made.append(heading, wordsCell(one), element("td", one.gold));
-    one.sent.forEach((_, run) => made.append(answerCell(one, run)));
-    return made;
+    node.append(heading, wordsCell(one), element("td", one.gold));
+    one.sent.forEach((_, run) => node.append(answerCell(one, run)));
+    return node;
   }
 
   function show(from) {
@@ -117,14 +117,14 @@ function explore() {
     body.replaceChildren(...found.slice(first, first + PAGE).map(row));
     const last = Math.min(first + PAGE, found.length);
     document.getElementById("questions-status").textContent = found.length === 0
-      ? "No question is like that."
+      ? "No question matches."
       : `${first + 1}–${last} of ${found.length} questions`;
     document.getElementById("earlier").disabled = first === 0;
     document.getElementById("later").disabled = last === found.length;
   }
 
-  for (const name of ["subject", "answers"]) at(name).addEventListener("change", search);
-  at("words").addEventListener("input", search);
+  for (const name of ["subject", "answers"]) field(name).addEventListener("change", search);
+  field("words").addEventListener("input", search);
   document.querySelector("form.filter").addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("earlier").addEventListener("click", () => show(Math.max(0, first - PAGE)));
   document.getElementById("later").addEventListener("click", () => show(first + PAGE));

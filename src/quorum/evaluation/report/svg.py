@@ -1,4 +1,4 @@
-"""A figure as SVG that can stand inside a page: it takes the page's colours and fonts, and breaks no strict policy."""
+"""Convert a figure to inline SVG that uses the page's colours and fonts and obeys a strict content security policy."""
 
 import io
 import re
@@ -7,30 +7,30 @@ from xml.etree import ElementTree
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-# as on a light page
+# the colours of a light page
 INK, MUTED, BAND, FAINT, PAPER, ACCENT = "#1b1f24", "#59636e", "#8f99a3", "#c4ccd4", "#ffffff", "#0b5cad"
 _VARIABLES = {INK: "ink", MUTED: "muted", BAND: "band", FAINT: "faint", PAPER: "paper", ACCENT: "accent"}
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 
 
 def make_inline_svg(figure: Figure, name: str, alt: str) -> str:
-    """The figure as one <svg> element with a title.
+    """Return the figure as one <svg> element with the title `alt`.
 
-    Colours become the page's CSS variables, so that dark mode and print need no second picture. Style attributes,
-    which a content security policy without 'unsafe-inline' refuses, become presentation attributes. Ids start with
-    `name`, so that several figures stand in one page; those that nothing refers to are left out.
+    Colours become the page's CSS variables, so that dark mode and print use the same picture. Style attributes, which a
+    content security policy without 'unsafe-inline' refuses, become presentation attributes. Ids start with `name`, so
+    that ids of several figures on a page differ; ids without a reference are left out.
     """
     raw = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    root = ElementTree.fromstring(raw.getvalue())  # our own output: no foreign XML is read here
+    root = ElementTree.fromstring(raw.getvalue())  # our own output, no foreign XML
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag == f"{_SVG}metadata" or child.find(f"{_SVG}style") is not None:
                 parent.remove(child)
     used = set(re.findall(r"""(?:url\(|href=")#([^)"]+)""", raw.getvalue()))
     for element in root.iter():
-        _made_plain(element, name, used)
+        _simplify_element(element, name, used)
     for attribute in ("width", "height", "version"):
         root.attrib.pop(attribute, None)
     root.attrib.update({"role": "img", "aria-labelledby": f"{name}-title", "focusable": "false"})
@@ -40,8 +40,8 @@ def make_inline_svg(figure: Figure, name: str, alt: str) -> str:
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 
-def _made_plain(element: ElementTree.Element, name: str, used: set[str]) -> None:
-    """Takes namespaces, style attributes, fixed colours and unused ids out of one element."""
+def _simplify_element(element: ElementTree.Element, name: str, used: set[str]) -> None:
+    """Remove namespaces, style attributes, fixed colours and unused ids from one element."""
     element.tag = element.tag.removeprefix(_SVG)
     attributes = dict(element.attrib)
     element.attrib.clear()

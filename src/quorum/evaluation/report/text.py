@@ -1,14 +1,25 @@
-"""Foreign text made fit to be shown: no sign that a file or a screen can not take, and no more than is read."""
+"""Format numbers and foreign text for the report."""
 
 _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 
 
-def make_printable(text: str, most: int | None = None) -> str:
-    """The text with control characters as their pictures (NUL as ␀), lone surrogates as �, cut after `most` signs.
+def make_printable(text: str, limit: int | None = None) -> str:
+    """Return the text with control characters as pictures (NUL as ␀) and lone surrogates as �.
 
-    What is cut is counted: "abc … (7 more signs)". Escaping is not done here but where markup is written.
+    A text longer than `limit` characters is cut, and the rest is counted: "abc … (7 more characters)". Markup is not
+    escaped here.
     """
     clean = text.translate(_CONTROLS).encode("utf-8", "replace").decode("utf-8") if not text.isprintable() else text
-    if most is None or len(clean) <= most:
+    if limit is None or len(clean) <= limit:
         return clean
-    return f"{clean[:most]} … ({len(clean) - most:,} more signs)"
+    return f"{clean[:limit]} … ({len(clean) - limit:,} more characters)"
+
+
+def format_number(value: float | None, digits: int = 3) -> str:
+    """Return a number with separators between thousands; "?" for None."""
+    return "?" if value is None else f"{value:,.{digits}f}"
+
+
+def format_signed(value: float) -> str:
+    """Return a number with its sign and three decimals."""
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")

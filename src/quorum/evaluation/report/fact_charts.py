@@ -1,0 +1,144 @@
+"""Draw the charts of the report from its facts."""
+
+from quorum.evaluation.certainty import Z95
+from quorum.evaluation.report.charts import Chart, DotRow, draw_bar_chart, draw_dot_chart, draw_reliability_chart
+from quorum.evaluation.report.text import format_signed, make_printable
+from quorum.evaluation.report_facts import Facts
+
+_MAX_SUBJECTS, _MAX_PANELS, _MAX_ROWS = 60, 6, 40  # per chart
+_MAX_AXIS_NAME = 30  # characters
+
+
+def draw_charts(facts: Facts) -> list[Chart]:
+    """Return the charts for which the report has facts."""
+    charts = [
+        _draw_scores(facts),
+        _draw_shakeup(facts),
+        _draw_differences(facts),
+        _draw_subjects(facts),
+        _draw_letters(facts),
+        _draw_gains(facts),
+        _draw_reliabilities(facts),
+        _draw_cost(facts),
+        _draw_hits(facts),
+    ]
+    return [chart for chart in charts if chart]
+
+
+def _draw_scores(facts: Facts) -> Chart:
+    dots = []
+    for row in facts.board.standings[:_MAX_ROWS]:
+        score, name = row.entry.held_out, make_printable(row.entry.name)
+        interval = (score.low, score.high) if score.low is not None and score.high is not None else None
+        value, best = f"{score.value:.3f}", row.rank == 1
+        dots.append(DotRow(name, score.value, value, interval, tick=row.entry.public, strong=best))
+    alt = f"Held-out {facts.board.metric} of {len(dots)} runs with 95 % intervals, best first; numbers in the table."
+    public = " (dot), public (tick)" if any(row.tick is not None for row in dots) else ""
+    return draw_dot_chart("scores", alt, f"held-out {facts.board.metric}{public}", dots)
+
+
+def _draw_shakeup(facts: Facts) -> Chart | None:
+    rows = [
+        DotRow(
+            make_printable(one.run),
+            one.public - one.held_out.value,
+            format_signed(one.public - one.held_out.value),
+            band=(-Z95 * one.expected.public, Z95 * one.expected.public),
+            strong=abs(one.public - one.held_out.value) > Z95 * one.expected.public,
+        )
+        for one in facts.shakeup[:_MAX_ROWS]
+        if one.public is not None and one.expected
+    ]
+    if not rows:
+        return None
+    alt = "Public minus held-out score of each run, over the band that holds 95 % of differences by chance alone."
+    return draw_dot_chart("shakeup", alt, "public minus held-out; band: chance, 95 %", rows, line=0.0)
+
+
+def _draw_differences(facts: Facts) -> Chart | None:
+    if not facts.comparison:
+        return None
+    rows = [
+        DotRow(make_printable(pair.second), pair.difference, format_signed(pair.difference), (pair.low, pair.high))
+        for pair in facts.comparison.pairs
+    ]
+    best = make_printable(facts.comparison.runs[0].run, _MAX_AXIS_NAME)
+    alt = f"The best run, {best}, minus each other run on the same questions, with 95 % intervals."
+    return draw_dot_chart("paired", alt, f"{best} minus run", rows, line=0.0)
+
+
+def _draw_subjects(facts: Facts) -> Chart | None:
+    rows = []
+    for row in facts.subjects[:_MAX_SUBJECTS]:
+        score = row.scores[0].score
+        interval = (score.low, score.high) if score.low is not None and score.high is not None else None
+        text = f"{score.value:.2f}  n {row.n}"
+        rows.append(
+            DotRow(make_printable(row.subject), score.value, text, interval, tick=row.scores[0].shrunk, strong=True)
+        )
+    if not rows:
+        return None
+    best = make_printable(facts.runs[0], _MAX_AXIS_NAME)
+    alt = f"{facts.board.metric} of {best} in {len(rows)} subjects with 95 % intervals; numbers in the table."
+    return draw_dot_chart("subjects", alt, f"{best} (dot), shrunk (tick)", rows)
+
+
+def _draw_letters(facts: Facts) -> Chart | None:
+    if not facts.letters:
+        return None
+    rows = [
+        DotRow(row.letter, row.runs[0], f"{row.runs[0]:.0%} / {row.gold:.0%}", tick=row.gold, strong=True)
+        for row in facts.letters
+    ]
+    best = make_printable(facts.runs[0], _MAX_AXIS_NAME)
+    alt = f"How often {best} answers each letter, and how often it is the right answer; numbers in the table."
+    return draw_dot_chart("letters", alt, f"{best} (dot) / right answer (tick)", rows, line=0.0)
+
+
+def _draw_gains(facts: Facts) -> Chart | None:
+    rows = [
+        DotRow(make_printable(pair.second), pair.difference, format_signed(pair.difference), (pair.low, pair.high))
+        for gain in facts.gains[:1]
+        for pair in gain.pairs
+    ]
+    if not rows:
+        return None
+    vote = make_printable(facts.gains[0].vote, _MAX_AXIS_NAME)
+    alt = f"{vote} minus each of its members on the same questions, with 95 % intervals."
+    return draw_dot_chart("gains", alt, f"{vote} minus member", rows, line=0.0)
+
+
+def _draw_reliabilities(facts: Facts) -> Chart | None:
+    shown = facts.reliabilities[:_MAX_PANELS]
+    if not shown:
+        return None
+    alt = f"Accuracy of {len(shown)} runs against their confidence; on the diagonal a run is calibrated."
+    return draw_reliability_chart("reliability", alt, shown)
+
+
+def _draw_cost(facts: Facts) -> Chart | None:
+    entries = [row.entry for row in facts.board.standings[:_MAX_ROWS] if row.entry.seconds > 0]
+    if not entries:
+        return None
+    rows = [
+        DotRow(
+            make_printable(entry.name),
+            entry.seconds,
+            f"{entry.seconds:,.0f} s · {entry.held_out.value:.3f}",
+            (0.0, entry.seconds),
+            strong=entry == facts.board.standings[0].entry,
+        )
+        for entry in entries
+    ]
+    return draw_dot_chart(
+        "cost", "Seconds each run took, best score first; numbers in the table.", "seconds", rows, line=0.0
+    )
+
+
+def _draw_hits(facts: Facts) -> Chart | None:
+    if not facts.questions or not facts.answering:
+        return None
+    counts = [sum(one.hits == hits for one in facts.questions) for hits in range(facts.answering + 1)]
+    bars = [(str(hits), count) for hits, count in enumerate(counts)]
+    alt = f"How many of {len(facts.questions)} questions 0 to {facts.answering} runs have right: {counts}."
+    return draw_bar_chart("hits", alt, "runs that are right", bars)

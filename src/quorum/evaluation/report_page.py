@@ -1,0 +1,22 @@
+"""Render the report as one HTML page with charts."""
+
+from dataclasses import dataclass
+
+from quorum.evaluation.report.charts import Chart
+from quorum.evaluation.report.fact_charts import draw_charts
+from quorum.evaluation.report.page import render_html
+from quorum.evaluation.report_facts import Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The report: an HTML page that needs no other file, and its charts for use elsewhere."""
+
+    html: str
+    charts: tuple[Chart, ...]
+
+
+def render_page(facts: Facts) -> Page:
+    """Draw the charts and render the page."""
+    charts = draw_charts(facts)
+    return Page(render_html(facts, charts), tuple(charts))
