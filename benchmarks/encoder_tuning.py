@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, print_json, progress_bar, run_program
+from quorum.console import DONE, print_json, run_program
+from quorum.progress import progress_bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

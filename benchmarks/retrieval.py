@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from quorum.ask.search.index import Embed, IndexKind, VectorIndex
+    from quorum.ask.encoders import Embed
+    from quorum.ask.search.index import IndexKind, VectorIndex
     from quorum.ask.search.search import Searcher
 
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")

@@ -182,7 +182,7 @@ def quorum_side(work: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(work["threads"])
     settings = {"batch_tokens": work["batch_tokens"]} if work["batch_tokens"] else {}
     backend = Transformers(TransformersSettings(model=work["model"], **settings))
-    prompts = [Prompt(str(at), text, LETTERS) for at, text in enumerate(work["prompts"])]
+    prompts = [Prompt(question_id=str(at), content=text, labels=LETTERS) for at, text in enumerate(work["prompts"])]
     backend.answer(prompts[:2])  # the first call of anything is slow
     seconds, peaks = [], [gemm_rate()]
     for _ in range(work["rounds"]):

@@ -15,7 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, print_json, progress_bar, run_program
+from quorum.console import DONE, print_json, run_program
+from quorum.progress import progress_bar
 
 if TYPE_CHECKING:
     import polars as pl

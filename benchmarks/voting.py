@@ -97,7 +97,7 @@ def made_votes(questions: int, runs: int) -> "pl.DataFrame":
 
 def counted(contender: str, table: Any, runs: int) -> Any:
     """The winners, as the contender gives them: a frame with columns id and label, best first, or id -> label."""
-    from quorum.judge.voting_rule import VotingRule, apply_rule
+    from quorum.judge.ensemble.rule import VotingRule, apply_rule
 
     equal = {f"run{number:02}": 1.0 for number in range(runs)}
     weights = {f"run{number:02}": 0.1 * (number + 1) for number in range(runs)}

@@ -97,7 +97,11 @@ def quorum_side(work: dict[str, Any]) -> dict[str, Any]:
         TransformersSettings(model=work["model"], method="generate", max_new_tokens=work["tokens"], dtype="float32")
     )
     return timed(
-        work, lambda texts: [reply.text for reply in backend.answer([Prompt(text[-40:], text, ()) for text in texts])]
+        work,
+        lambda texts: [
+            reply.text
+            for reply in backend.answer([Prompt(question_id=text[-40:], content=text, labels=()) for text in texts])
+        ],
     )
 
 

@@ -13,7 +13,12 @@ def largest_questions(count: int, seed: int = 0) -> list[Question]:
     chance = random.Random(seed)
     drawn = [chance.sample(range(10, 100), chance.randint(2, 5)) for _ in range(count)]
     return [
-        Question(f"q{number}", "Which is the largest?", tuple(map(str, given)), letters(26)[given.index(max(given))])
+        Question(
+            id=f"q{number}",
+            text="Which is the largest?",
+            choices=tuple(map(str, given)),
+            answer=letters(26)[given.index(max(given))],
+        )
         for number, given in enumerate(drawn)
     ]
 

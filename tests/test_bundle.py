@@ -637,7 +637,7 @@ def test_metadata_edited_to_values_that_ours_never_have_is_refused(tmp_path, cha
 
 @given(st.text(st.characters(max_codepoint=127), max_size=60))
 def test_a_slug_is_the_clients_or_the_title_is_refused(title):
-    slugify = pytest.importorskip("slugify", reason="requirements-kaggle.txt is not installed").slugify
+    slugify = pytest.importorskip("slugify", reason="locks/kaggle.txt is not installed").slugify
     with suppress(BadInput):
         slug = kaggle_slug(title)
         assert set(slug) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

@@ -37,7 +37,12 @@ BIAS = {"A": 3.0, "B": 1.0, "C": -1.0}
 def questions(count: int, options: int = 4) -> list[Question]:
     chance = random.Random(1)
     return [
-        Question(f"q{n}", f"Which of {n}?", tuple(f"{n} {o}" for o in range(options)), chance.choice(letters(options)))
+        Question(
+            id=f"q{n}",
+            text=f"Which of {n}?",
+            choices=tuple(f"{n} {o}" for o in range(options)),
+            answer=chance.choice(letters(options)),
+        )
         for n in range(count)
     ]
 

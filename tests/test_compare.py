@@ -16,7 +16,7 @@ def run_of(right):
 
 
 def solved(n, groups=None):
-    return [SolvedRow(f"q{number}", "A", group=groups[number] if groups else None) for number in range(n)]
+    return [SolvedRow(id=f"q{number}", answer="A", group=groups[number] if groups else None) for number in range(n)]
 
 
 def test_the_difference_is_paired_and_its_error_that_of_the_mean_gain():
@@ -81,7 +81,7 @@ def test_values_are_those_of_the_score(metric):
         name: {f"q{n}": dict(zip("ABC", random.random(3), strict=True)) if n % 7 else {} for n in range(50)}
         for name in ("a", "b", "c")
     }
-    rows = [SolvedRow(f"q{n}", str(random.choice(list("ABC"))), group=str(n // 3)) for n in range(50)]
+    rows = [SolvedRow(id=f"q{n}", answer=str(random.choice(list("ABC"))), group=str(n // 3)) for n in range(50)]
     found = compare_runs(runs, rows, metric)
     values = {name: score_answers(ballots, rows, metric).overall.value for name, ballots in runs.items()}
     assert {run.run: run.value for run in found.runs} == pytest.approx(values)

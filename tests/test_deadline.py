@@ -8,7 +8,7 @@ from quorum.question import Prompt, Reply
 
 
 def prompts(count):
-    return [Prompt(f"q{i}", f"text {i}", ("A", "B")) for i in range(count)]
+    return [Prompt(question_id=f"q{i}", content=f"text {i}", labels=("A", "B")) for i in range(count)]
 
 
 class Slow:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.doctor import examine
 from quorum.data.layout import Layout
 from quorum.data.read import Record, Table, make_question, read_questions, read_records, write_questions
 from quorum.data.repair import Remark, repair_table
-from quorum.data.table.options import cites_letters, is_all_or_none
 from quorum.question import fold_text, letters
 from tests.real import real_data
 from tests.verb import run_verb
@@ -19,10 +19,10 @@ from tests.verb import run_verb
 
 def table(*records, labelled=True):
     numbered = tuple(
-        Record(row, **({"id": f"q{row}", "text": f"text {row}", "choices": ("x", "y", "z")} | given))
+        Record(row=row, **({"id": f"q{row}", "text": f"text {row}", "choices": ("x", "y", "z")} | given))
         for row, given in enumerate(records, 1)
     )
-    return Table(Path("q.csv"), numbered, labelled, ("id", "question"), Layout())
+    return Table(path=Path("q.csv"), records=numbered, labelled=labelled, columns=("id", "question"), layout=Layout())
 
 
 def test_table(*records):

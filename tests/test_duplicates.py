@@ -16,7 +16,7 @@ POEM = (
 
 
 def _ask(text, *choices, id="q", **rest):
-    return Question(id, text, choices or ("yes", "no"), **rest)
+    return Question(id=id, text=text, choices=choices or ("yes", "no"), **rest)
 
 
 def _same(questions, one=0, two=1):
@@ -41,7 +41,7 @@ def test_a_text_with_many_choice_sets_is_a_template_and_the_choices_decide():
     draw = random.Random(1)
     text = "Which of these numbers is the largest?"
     asked = [_ask(text, *(str(draw.randrange(10**6)) for _ in range(4)), id=str(i)) for i in range(200)]
-    again = Question("again", text, tuple(reversed(asked[7].choices)))
+    again = Question(id="again", text=text, choices=tuple(reversed(asked[7].choices)))
     numbers = cluster_duplicates([*asked, again])
     assert len(set(numbers)) == 200
     assert numbers[-1] == numbers[7]
@@ -64,7 +64,7 @@ def test_one_word_more_is_a_near_duplicate():
 
 
 def test_short_questions_are_only_compared_exactly():
-    assert not _same([Question("1", "2+2"), Question("2", "2+3")])
+    assert not _same([Question(id="1", text="2+2"), Question(id="2", text="2+3")])
 
 
 def test_a_group_is_one_cluster_and_extends_by_links():
@@ -126,7 +126,10 @@ def test_real_duplicates_are_found_without_a_giant_cluster():
     train = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv")
     test = pl.read_csv(real_data("codemmlu_kaggle") / "b6_test_data.csv")
     solved, asked = (
-        [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
+        [
+            Question(id=id, text=text, choices=("choices as they stand:", choices))
+            for id, text, choices in frame.iter_rows()
+        ]
         for frame in (train.select("task_id", "question", "choices"), test.select("task_id", "question", "choices"))
     )
     numbers = cluster_duplicates(solved)

@@ -11,6 +11,7 @@ from quorum.files.answers import check_answers, make_answers
 from quorum.judge.ensemble.diagnostics import find_copied_runs, find_near_copies, find_worse_than_chance
 from quorum.judge.ensemble.labelled import collect_labelled_ballots
 from quorum.judge.ensemble.pool import vote_majority
+from quorum.judge.ensemble.rule import apply_rule, explain_vote
 from quorum.judge.ensemble.select import predict_labels, select_rule
 from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
 from quorum.judge.ensemble.weighting import (
@@ -21,7 +22,6 @@ from quorum.judge.ensemble.weighting import (
     rank_members,
     stack_weights,
 )
-from quorum.judge.voting_rule import apply_rule, explain_vote
 from tests.real import real_data
 from tests.verb import run_verb
 

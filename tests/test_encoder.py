@@ -17,7 +17,7 @@ def encoder():
 
 def ask(text, *options, before=()):
     turns = (*(Message("system", passage) for passage in before), Message("user", text))
-    return Prompt("q", turns, tuple("ABCDEF"[: len(options)]), options)
+    return Prompt(question_id="q", content=turns, labels=tuple("ABCDEF"[: len(options)]), options=options)
 
 
 def test_the_option_that_fits_the_question_is_chosen(encoder):
@@ -57,7 +57,7 @@ def test_equal_options_are_equally_likely_and_a_tie_goes_to_the_first(encoder):
 
 
 def test_a_question_without_options_stays_unread(encoder):
-    assert encoder.answer([Prompt("q", "How many?", ())])[0].label_logprobs is None
+    assert encoder.answer([Prompt(question_id="q", content="How many?", labels=())])[0].label_logprobs is None
 
 
 def test_answers_do_not_depend_on_the_rest_of_the_batch(encoder):

@@ -20,7 +20,7 @@ ABC = ("A", "B", "C")
 
 
 def prompts(count):
-    return [Prompt(f"q{i}", f"text {i}", ABC) for i in range(count)]
+    return [Prompt(question_id=f"q{i}", content=f"text {i}", labels=ABC) for i in range(count)]
 
 
 def endpoint(server, waits=None, **settings):
@@ -53,9 +53,11 @@ def test_only_the_messages_and_the_settings_are_sent():
     turns = (Message("system", "Be brief."), Message("user", "Which?"))
     with FlakyServer(echo) as server:
         endpoint(server, seed=None, extra={"chat_template_kwargs": {"enable_thinking": False}}, structured=True).answer(
-            [Prompt("q", turns, ABC)]
+            [Prompt(question_id="q", content=turns, labels=ABC)]
         )
-        endpoint(server, method="generate", max_new_tokens=9, temperature=None).answer([Prompt("q", "Which?", ABC)])
+        endpoint(server, method="generate", max_new_tokens=9, temperature=None).answer(
+            [Prompt(question_id="q", content="Which?", labels=ABC)]
+        )
     assert server.bodies[0] == {
         "model": "m",
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which?"}],
@@ -75,7 +77,7 @@ def test_only_the_messages_and_the_settings_are_sent():
 
 def test_each_sampled_vote_has_a_seed_of_its_own():
     with FlakyServer(echo) as server:
-        votes = [Prompt("q", "Which?", ABC, repeat=repeat) for repeat in range(3)]
+        votes = [Prompt(question_id="q", content="Which?", labels=ABC, repeat=repeat) for repeat in range(3)]
         endpoint(server, method="generate", temperature=0.7, seed=5, concurrency=1).answer(votes)
         endpoint(server, method="generate", temperature=0.7, seed=None).answer(votes)
     assert [body.get("seed") for body in server.bodies] == [5, 6, 7, None, None, None]
@@ -83,7 +85,7 @@ def test_each_sampled_vote_has_a_seed_of_its_own():
 
 def said(fate, prompt=None, **settings):
     with FlakyServer(lambda content, attempt: fate) as server:
-        return endpoint(server, **settings).answer([prompt or Prompt("q", "Which?", ABC)])[0]
+        return endpoint(server, **settings).answer([prompt or Prompt(question_id="q", content="Which?", labels=ABC)])[0]
 
 
 def test_label_probabilities_are_those_of_tokens_without_white_space_and_sum_to_one():
@@ -102,7 +104,7 @@ def test_a_first_token_of_white_space_is_skipped():
 
 @pytest.mark.parametrize("tokens", [None, {"The": -0.01, "A": -4.9}, {"TR": -0.1, "true": -3.0}])
 def test_if_labels_have_little_mass_the_text_is_used(tokens):
-    prompt = Prompt("q", "Which?", ABC)
+    prompt = Prompt(question_id="q", content="Which?", labels=ABC)
     reply = said(completion("The answer is B.", tokens), prompt)
     assert reply.label_logprobs is None
     assert ballot_from_reply(reply, prompt) == {"B": 1.0}
@@ -121,7 +123,7 @@ def test_malformed_log_probabilities_are_ignored(logprobs):
 def test_an_open_question_asks_for_no_log_probabilities_and_an_empty_content_is_an_empty_reply():
     with FlakyServer(lambda content, attempt: completion(None)) as server:
         backend = endpoint(server)
-        assert backend.answer([Prompt("q", "How many?", ())]) == [Reply("")]
+        assert backend.answer([Prompt(question_id="q", content="How many?", labels=())]) == [Reply("")]
     assert "logprobs" not in server.bodies[0]
     assert backend.failures == []
 
@@ -226,7 +228,7 @@ def test_a_question_whose_attempts_all_fail_stays_unread_and_is_counted(fate, as
 def test_a_text_that_cannot_be_encoded_fails_only_its_question():
     with FlakyServer(echo) as server:
         backend = endpoint(server, concurrency=1)
-        asked = [*prompts(1), Prompt("half", "\udc80", ABC)]
+        asked = [*prompts(1), Prompt(question_id="half", content="\udc80", labels=ABC)]
         assert backend.answer(asked) == [Reply("to text 0"), Reply("")]
     assert backend.failures[0].startswith("question half: ")
 

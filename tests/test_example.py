@@ -2,16 +2,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.exact_match import copy_answers
-from quorum.ask.search.example import make_example
+from quorum.ask.example import make_example
 from quorum.question import Question
 
 
 def solved(choices, answer, id="s", text="What runs?", **more):
-    return Question(id, text, tuple(choices), answer=answer, **more)
+    return Question(id=id, text=text, choices=tuple(choices), answer=answer, **more)
 
 
 def asked(choices, id="t", text="What runs?"):
-    return Question(id, text, tuple(choices))
+    return Question(id=id, text=text, choices=tuple(choices))
 
 
 def test_an_example_is_reordered_if_its_answer_is_an_option_of_the_question():

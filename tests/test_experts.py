@@ -88,8 +88,10 @@ def largest_of(peak: ExpertPeak) -> float:
 
 
 def hand_made(values: dict[Expert, float], layers: int = 10) -> ExpertProfile:
-    peaks = tuple(ExpertPeak(place, 1, value, 1.0, 0) for place, value in values.items())
-    return ExpertProfile("a model", layers, 1, 1, Criterion(), peaks)
+    peaks = tuple(
+        ExpertPeak(place=place, tokens=1, output_max=value, input_max=1.0, channel=0) for place, value in values.items()
+    )
+    return ExpertProfile(model="a model", layers=layers, prompts=1, tokens=1, criterion=Criterion(), peaks=peaks)
 
 
 # --- the profile
@@ -160,7 +162,7 @@ def test_a_shared_expert_sees_every_token_and_a_dense_layer_is_no_expert(folder:
 
 
 def test_an_expert_that_saw_no_token_is_reported_and_not_ranked() -> None:
-    found = profiled(tiny_model("mixtral"), prompts=[Prompt("q", "A", ("A",))])
+    found = profiled(tiny_model("mixtral"), prompts=[Prompt(question_id="q", content="A", labels=("A",))])
     unseen = [peak for peak in found.peaks if not peak.tokens]
     assert found.tokens == 1
     assert len(unseen) == 6  # of twelve in three layers: a token goes to two a layer
@@ -225,10 +227,16 @@ def test_the_control_is_as_many_others_of_the_same_layers() -> None:
 
 
 def test_a_layer_with_too_few_other_experts_has_no_control() -> None:
-    silent = ExpertPeak(Expert(0, 1), 0, None, None, None)
-    loud = ExpertPeak(Expert(0, 0), 5, 90.0, 1.0, 0), ExpertPeak(Expert(1, 0), 5, 1.0, 1.0, 0)
+    silent = ExpertPeak(place=Expert(0, 1), tokens=0, output_max=None, input_max=None, channel=None)
+    loud = (
+        ExpertPeak(place=Expert(0, 0), tokens=5, output_max=90.0, input_max=1.0, channel=0),
+        ExpertPeak(place=Expert(1, 0), tokens=5, output_max=1.0, input_max=1.0, channel=0),
+    )
     with pytest.raises(BadInput, match="layer 0 has 0 other experts that saw a token; 1 are needed"):
-        choose_experts(ExpertProfile("a model", 4, 1, 5, Criterion(), (*loud, silent)), "random")
+        choose_experts(
+            ExpertProfile(model="a model", layers=4, prompts=1, tokens=5, criterion=Criterion(), peaks=(*loud, silent)),
+            "random",
+        )
 
 
 def test_a_profile_is_read_back_from_its_file_unchanged(folder: Path, tmp_path: Path) -> None:

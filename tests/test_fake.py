@@ -9,8 +9,10 @@ from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSetti
 from quorum.question import Prompt, Question, Reply
 
 N = 2000
-QUESTIONS = [Question(f"q{i}", "?", (f"a{i}", f"b{i}", f"c{i}", f"d{i}"), answer="ABCD"[i % 4]) for i in range(N)]
-PROMPTS = [Prompt(q.id, q.text, q.labels, q.choices) for q in QUESTIONS]
+QUESTIONS = [
+    Question(id=f"q{i}", text="?", choices=(f"a{i}", f"b{i}", f"c{i}", f"d{i}"), answer="ABCD"[i % 4]) for i in range(N)
+]
+PROMPTS = [Prompt(question_id=q.id, content=q.text, labels=q.labels, options=q.choices) for q in QUESTIONS]
 
 
 def accuracy(replies, questions=QUESTIONS):
@@ -36,7 +38,9 @@ def test_a_letter_bias_shifts_answers_to_that_letter_and_costs_accuracy():
 
 def test_the_preferred_choice_depends_on_the_text_and_survives_a_shuffle():
     fake = SimulatedModel(SimulatedSettings(accuracy=0.5), solved=QUESTIONS)
-    turned = [Prompt(p.question_id, p.content, p.labels, p.options[::-1]) for p in PROMPTS]
+    turned = [
+        Prompt(question_id=p.question_id, content=p.content, labels=p.labels, options=p.options[::-1]) for p in PROMPTS
+    ]
     for before, after, prompt in zip(fake.answer(PROMPTS), fake.answer(turned), PROMPTS, strict=True):
         place = prompt.labels.index(before.text)
         assert after.text == prompt.labels[::-1][place]
@@ -49,7 +53,9 @@ def test_replies_are_the_same_every_time_and_their_probabilities_sum_to_one():
 
 
 def test_questions_without_labels_or_gold_get_a_reply_all_the_same():
-    replies = SimulatedModel().answer([Prompt("open", "?", ()), Prompt("q", "?", ("A", "B"))])
+    replies = SimulatedModel().answer(
+        [Prompt(question_id="open", content="?", labels=()), Prompt(question_id="q", content="?", labels=("A", "B"))]
+    )
     assert replies[0] == Reply("")
     assert replies[1].text in "AB"
 

@@ -258,7 +258,15 @@ def test_shared_tokens_are_read_once() -> None:
 def test_the_backend_gives_the_same_answers_with_and_without_sharing(method: Any, count: int) -> None:
     head = "The following are questions about Python.\n\n" * 3
     options = tuple(f"def f{n % 3}(self)" for n in range(count))
-    prompts = [Prompt(str(n), f"{head}What does argument {n} do?\nAnswer:", letters(count), options) for n in range(8)]
+    prompts = [
+        Prompt(
+            question_id=str(n),
+            content=f"{head}What does argument {n} do?\nAnswer:",
+            labels=letters(count),
+            options=options,
+        )
+        for n in range(8)
+    ]
     backend = Transformers(TransformersSettings(model=str(tiny_model("qwen3")), method=method, batch_tokens=64))
     assert backend.why_plain is None
     shared = backend.answer(prompts)
@@ -272,7 +280,10 @@ def test_the_backend_gives_the_same_answers_with_and_without_sharing(method: Any
 @pytest.mark.parametrize("kind", ["llama", "qwen3_moe", "gemma3"])
 def test_a_shared_prefix_does_not_change_the_generated_text(kind: str) -> None:
     head = "import os\n" * 12
-    prompts = [Prompt(str(n), f"{head}class A{n}:\n" + "    def f(self):\n" * (n % 3), ()) for n in range(7)]
+    prompts = [
+        Prompt(question_id=str(n), content=f"{head}class A{n}:\n" + "    def f(self):\n" * (n % 3), labels=())
+        for n in range(7)
+    ]
     backend = Transformers(
         TransformersSettings(model=str(tiny_model(kind)), method="generate", max_new_tokens=6, batch_tokens=128)
     )

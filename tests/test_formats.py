@@ -16,9 +16,11 @@ from quorum.train.settings import RowSettings
 from tests.folds import make_folds
 from tests.real import real_data
 
-EVEN = Question("q1", "Is 2 even?", ("no", "yes"), answer="B", subject="maths", rationale="2 is\ntwice 1.")
-PASSAGE = Question("q2", "Who?", ("Nobody", "Élodie"), answer="A", context="Crossed by nobody.")
-OPEN = Question("q3", "How many legs?", answer="16", rationale="4 * 4 = 16")
+EVEN = Question(
+    id="q1", text="Is 2 even?", choices=("no", "yes"), answer="B", subject="maths", rationale="2 is\ntwice 1."
+)
+PASSAGE = Question(id="q2", text="Who?", choices=("Nobody", "Élodie"), answer="A", context="Crossed by nobody.")
+OPEN = Question(id="q3", text="How many legs?", answer="16", rationale="4 * 4 = 16")
 FORMATS: tuple[RowFormat, ...] = ("prompt", "chat", "alpaca")
 
 
@@ -96,7 +98,13 @@ def test_rows_of_any_text_are_read_back_unchanged(tmp_path_factory, texts, turns
     content = tuple(Message("user", text) for text in texts[:turns]) or texts[0]
     if form == "alpaca" and turns:
         return
-    rows = [TrainingRow(Prompt("q", content, ("A", "B"), (texts[0], texts[1])), "A", f"x{texts[2]}")]
+    rows = [
+        TrainingRow(
+            Prompt(question_id="q", content=content, labels=("A", "B"), options=(texts[0], texts[1])),
+            "A",
+            f"x{texts[2]}",
+        )
+    ]
     path = tmp_path_factory.mktemp("rows") / f"rows.{suffix}"
     write_rows(rows, path, form)
     assert read_rows(path) == rows
@@ -117,7 +125,9 @@ def test_rows_of_any_text_are_read_back_unchanged(tmp_path_factory, texts, turns
 )
 def test_rows_of_other_tools_are_numbered_and_their_answer_is_the_completion(tmp_path, text, content, completion):
     (tmp_path / "rows.jsonl").write_text(text, encoding="utf-8", newline="")
-    assert read_rows(tmp_path / "rows.jsonl") == [TrainingRow(Prompt("1", content, ()), completion, completion)]
+    assert read_rows(tmp_path / "rows.jsonl") == [
+        TrainingRow(Prompt(question_id="1", content=content, labels=()), completion, completion)
+    ]
 
 
 @pytest.mark.parametrize(

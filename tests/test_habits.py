@@ -11,7 +11,9 @@ from quorum.files.answers import make_answers, write_answers
 from quorum.question import Question
 from tests.verb import run_verb
 
-SOLVED = [Question(f"q{n}", "Which?", ("x", "y", "z")[: 2 + n % 2], "AB"[n % 2]) for n in range(4)]
+SOLVED = [
+    Question(id=f"q{n}", text="Which?", choices=("x", "y", "z")[: 2 + n % 2], answer="AB"[n % 2]) for n in range(4)
+]
 
 
 def test_a_letter_counts_where_it_is_offered() -> None:

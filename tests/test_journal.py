@@ -11,7 +11,9 @@ from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import tiny_model
 
-PROMPTS = [Prompt(f"q{i}", f"text {i}?", ("A", "B"), (f"yes {i}", "no")) for i in range(20)]
+PROMPTS = [
+    Prompt(question_id=f"q{i}", content=f"text {i}?", labels=("A", "B"), options=(f"yes {i}", "no")) for i in range(20)
+]
 
 
 class Asked:
@@ -255,7 +257,7 @@ def sampled(folder):
 
 
 def test_sampled_votes_of_a_killed_run_equal_those_of_an_uninterrupted_one(tmp_path):
-    asked = Prompt("q", "import os\nAnswer:", ("A", "B"))
+    asked = Prompt(question_id="q", content="import os\nAnswer:", labels=("A", "B"))
     looks = [
         [asked],  # a first answer
         [replace(asked, repeat=vote) for vote in range(3)],
@@ -279,7 +281,11 @@ def test_another_batch_after_a_kill_moves_log_probabilities_by_roundings_and_no_
     model = Transformers(TransformersSettings(model=str(tiny_model(kind)), dtype=dtype))
     head = "The following are questions about Python.\n\n" * 8
     asked = [
-        Prompt(str(n), f"{head}What does argument {n * n} do with {'x' * (n % 7)}?\nAnswer:", letters(4))
+        Prompt(
+            question_id=str(n),
+            content=f"{head}What does argument {n * n} do with {'x' * (n % 7)}?\nAnswer:",
+            labels=letters(4),
+        )
         for n in range(64)
     ]
     opened(tmp_path, model=model)[0].answer(asked[:23])

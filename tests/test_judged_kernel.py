@@ -82,10 +82,10 @@ def made(count: int, options: Callable[[int], int] = lambda n: 4, prefix: str = 
     chance = random.Random(prefix)
     return [
         Question(
-            f"{prefix}{n}",
-            f"{chance.getrandbits(80):x} {chance.getrandbits(80):x}?",
-            tuple(f"{chance.getrandbits(40):x} {label}" for label in reversed(letters(options(n)))),
-            chance.choice(letters(options(n))),
+            id=f"{prefix}{n}",
+            text=f"{chance.getrandbits(80):x} {chance.getrandbits(80):x}?",
+            choices=tuple(f"{chance.getrandbits(40):x} {label}" for label in reversed(letters(options(n)))),
+            answer=chance.choice(letters(options(n))),
         )
         for n in range(count)
     ]
@@ -128,7 +128,7 @@ def test_a_prior_is_found_for_each_number_of_options_of_a_mixed_file(bench: Benc
 
 
 def test_a_question_whose_options_may_not_move_is_freed_and_never_shuffled(bench: Bench) -> None:
-    pinned = Question("pinned", "Which of these?", ("iron", "tin", "Both A and B"))
+    pinned = Question(id="pinned", text="Which of these?", choices=("iron", "tin", "Both A and B"))
     seen: list[tuple[str, ...]] = []
 
     def reply(prompt: Prompt) -> Reply:
@@ -147,7 +147,7 @@ def test_a_question_whose_options_may_not_move_is_freed_and_never_shuffled(bench
 
 @pytest.mark.parametrize("method", ["rescore", "eliminate"])
 def test_an_open_question_keeps_its_answer_through_all_looks(bench: Bench, method: str) -> None:
-    asked = [Question("sum", "2 + 2?"), *made(3)]
+    asked = [Question(id="sum", text="2 + 2?"), *made(3)]
     model = ScriptedModel(lambda prompt: Reply("A" if prompt.labels else "#### 4"))
     looks = {"shuffle": {"orders": "cyclic"}, "calibrate": {"prior": "pride", "temperature": 2.0}}
     ballots = bench.ask(asked, {"answerer": model}, verify={"method": method, "weight": 1.0}, **looks)
@@ -177,7 +177,7 @@ def knowing(solved: Sequence[Question], sure: float) -> ScriptedModel:
 
 
 def test_what_the_verifier_calls_false_is_struck_and_every_round_is_written_down(bench: Bench) -> None:
-    metals = Question("m", "Which is yellow?", ("iron", "zinc", "gold", "tin"), "C")
+    metals = Question(id="m", text="Which is yellow?", choices=("iron", "zinc", "gold", "tin"), answer="C")
 
     def first_of(prompt: Prompt) -> Reply:
         return Reply(prompt.labels[0])

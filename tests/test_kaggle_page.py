@@ -49,8 +49,8 @@ def checkout(tmp_path):
     toml.write_text(text.replace("[causal.kaggle]\n", split))
     (tmp_path / "index").mkdir()
     wheel(tmp_path / "index", "alpha")
-    (tmp_path / "requirements-kaggle-gpu.txt").write_text("alpha==1.0\n")
-    for name in ("requirements-kaggle-light.txt", "requirements-kaggle.txt"):
+    (tmp_path / "locks/kaggle-gpu.txt").write_text("alpha==1.0\n")
+    for name in ("locks/kaggle-light.txt", "locks/kaggle.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path

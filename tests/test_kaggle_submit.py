@@ -37,7 +37,9 @@ def sent_and_scored(kaggle, submission, patience):
 def test_a_file_is_submitted_and_its_score_comes_back(stub: KaggleStub, kaggle, submission):
     stub.score = lambda data: "0.5" if data == ROWS else "wrong bytes"
     done = sent_and_scored(kaggle, submission, patient())
-    assert done == SubmittedFile("letters", 1, f"first [{SHA[:12]}]", 0.5, None)
+    assert done == SubmittedFile(
+        competition="letters", ref=1, description=f"first [{SHA[:12]}]", public_score=0.5, private_score=None
+    )
     assert done.has_bytes(SHA)
     assert stub.last("CreateSubmission")["submissionDescription"] == f"first [{SHA[:12]}]"
 
@@ -310,7 +312,7 @@ def ledger_of(tmp_path, *shas, competition="letters", submission="submission.csv
             data=f"the data of {competition}",
             split="s",
             metric="accuracy",
-            held_out=Score(0.5 + number / 10, 0.05, None, None, 100, 0),
+            held_out=Score(value=0.5 + number / 10, error=0.05, low=None, high=None, n=100, unread=0),
             members=(),
             unread_test=0,
             seconds=1.0,

@@ -14,7 +14,8 @@ from quorum.competition.kernel_process import KernelFailed, find_kernels, run_ke
 
 STORY = """
 import json, os, signal, sys
-from quorum.console import print_status, print_warning, progress_bar, run_program
+from quorum.progress import progress_bar
+from quorum.console import print_status, print_warning, run_program
 
 def main():
     settings = dict(word.split("=", 1) for word in sys.argv[2:])

@@ -190,7 +190,7 @@ def test_the_kernel_that_trains_in_4_bits_runs_alone_with_the_package_s_very_byt
     kernels, fake_kaggle, tmp_path, engine
 ):
     if find_spec(engine) is None:
-        pytest.skip(f"{engine} is not installed; `make test` installs requirements-unsloth-cpu.txt")
+        pytest.skip(f"{engine} is not installed; `make test` installs locks/unsloth-cpu.txt")
     model = tiny_model("qwen3", chat=True)
     shutil.copytree(model, fake_kaggle / "input" / "qwen2.5-coder" / "transformers" / "7b-instruct" / "1")
     chained(

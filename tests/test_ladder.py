@@ -37,7 +37,7 @@ from tests.test_judged_kernel import Bench, knowing, made, write
 from tests.verb import run_verb
 
 ROOT = Path(__file__).parents[1]
-SOLUTION = [SolvedRow(f"q{number}", "A") for number in range(200)]
+SOLUTION = [SolvedRow(id=f"q{number}", answer="A") for number in range(200)]
 
 
 def right_on(count: int) -> Attempt:

@@ -24,7 +24,7 @@ def entry(name="encoder", value=0.5, error=0.02, **more):
         "data": "d1",
         "split": "s1",
         "metric": "accuracy",
-        "held_out": Score(value, error, value - 0.04, value + 0.04, 400, 3),
+        "held_out": Score(value=value, error=error, low=value - 0.04, high=value + 0.04, n=400, unread=3),
         "members": ("a", "b"),
         "unread_test": 7,
         "seconds": 1.5,
@@ -39,7 +39,7 @@ def names(board):
 
 def test_entries_survive_the_file(tmp_path):
     path = tmp_path / "deep" / "ledger.jsonl"
-    first = entry("näme\n", held_out=Score(1.0, None, None, None, 1, 0))
+    first = entry("näme\n", held_out=Score(value=1.0, error=None, low=None, high=None, n=1, unread=0))
     second = entry("b", public=0.4, private=0.41, metric="map@3")
     append_entry(path, first)
     append_entry(path, second)
@@ -180,7 +180,7 @@ def test_with_an_unknown_error_every_run_is_tied():
         0
     ]
     assert not board.standings[1].tied
-    unsure = entry("two", 0.0, held_out=Score(0.0, None, None, None, 1, 0))
+    unsure = entry("two", 0.0, held_out=Score(value=0.0, error=None, low=None, high=None, n=1, unread=0))
     assert make_leaderboard([entry("one", 1.0), unsure])[0].standings[1].tied
 
 

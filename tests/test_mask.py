@@ -21,7 +21,14 @@ from tests.tiny import tiny_model, tiny_tokenizer
 STOP = 1  # </s>
 PLAIN, CHAT = PromptTokenizer(tiny_tokenizer()), PromptTokenizer(tiny_tokenizer(chat=True))
 ROW = TrainingRow(
-    Prompt("q7", "import os\nWhich is it?\nA. one\nB. two\nAnswer:", ("A", "B"), ("one", "two")), "B", "B"
+    Prompt(
+        question_id="q7",
+        content="import os\nWhich is it?\nA. one\nB. two\nAnswer:",
+        labels=("A", "B"),
+        options=("one", "two"),
+    ),
+    "B",
+    "B",
 )
 LONG = replace(ROW, completion="It is two, since one is not.\nAnswer: B")
 
@@ -201,7 +208,7 @@ def lessons(draw: st.DrawFn) -> TrainingRow:
     written = draw(st.sampled_from([answer, f"Since so it is.\nAnswer: {answer}", "naïve 文 text"]))
     if options and draw(st.booleans()) and options[labels.index(answer)].strip():
         written = options[labels.index(answer)]
-    return TrainingRow(Prompt("q", content, labels, options), answer, written)
+    return TrainingRow(Prompt(question_id="q", content=content, labels=labels, options=options), answer, written)
 
 
 @settings(deadline=None, max_examples=150)
@@ -219,7 +226,12 @@ def test_the_learned_tokens_are_those_that_the_backend_scores(method: Any, most:
     backend = Transformers(
         TransformersSettings(model=str(tiny_model("qwen3", chat=True)), method=method, context_tokens=most)
     )
-    prompt = Prompt("q", "import os\n" * 9 + "Answer:", ("A", "B", "C"), ("a path", "nothing at all", "文"))
+    prompt = Prompt(
+        question_id="q",
+        content="import os\n" * 9 + "Answer:",
+        labels=("A", "B", "C"),
+        options=("a path", "nothing at all", "文"),
+    )
     asked = (backend._tokenize_labels if method == "letter" else backend._tokenize_options)(prompt)
     for label, option, each in zip(prompt.labels, prompt.options, asked, strict=True):
         row = TrainingRow(prompt, label, label if method == "letter" else option)

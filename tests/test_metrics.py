@@ -23,7 +23,9 @@ answers = st.lists(st.tuples(st.sampled_from("ABC"), st.sampled_from(["A", "B", 
 def scored(pairs, metric="accuracy", groups=None, **more):
     """The scores of (answer, given) pairs; given is one cell of a submission."""
     groups = groups or [None] * len(pairs)
-    solution = [SolvedRow(str(n), a, group=g) for n, ((a, _), g) in enumerate(zip(pairs, groups, strict=True))]
+    solution = [
+        SolvedRow(id=str(n), answer=a, group=g) for n, ((a, _), g) in enumerate(zip(pairs, groups, strict=True))
+    ]
     return score_answers({str(n): parse_ballot_cell(g) for n, (_, g) in enumerate(pairs)}, solution, metric, **more)
 
 
@@ -91,7 +93,7 @@ def test_the_bootstrap_error_of_macro_f1_is_near_the_binomial_one_where_they_sho
 def test_log_loss_is_scikit_learns(rows):
     assume(all(sum(row[1:]) > 1e-3 for row in rows))
     shares = [[w / sum(row[1:]) for w in row[1:]] for row in rows]
-    solution = [SolvedRow(str(n), row[0]) for n, row in enumerate(rows)]
+    solution = [SolvedRow(id=str(n), answer=row[0]) for n, row in enumerate(rows)]
     ballots = {str(n): dict(zip("ABC", row[1:], strict=True)) for n, row in enumerate(rows)}
     expected = log_loss([row[0] for row in rows], shares, labels=list("ABC"))
     assert score_answers(ballots, solution, "log-loss").overall.value == pytest.approx(expected, abs=1e-6)
@@ -189,9 +191,9 @@ def test_a_shrunken_mean_lies_between_its_own_and_the_mean_of_all(subjects):
 
 def test_subjects_share_the_denominator():
     solution = [
-        SolvedRow("1", "A", subject="law"),
-        SolvedRow("2", "A", subject="law"),
-        SolvedRow("3", "A", subject="art"),
+        SolvedRow(id="1", answer="A", subject="law"),
+        SolvedRow(id="2", answer="A", subject="law"),
+        SolvedRow(id="3", answer="A", subject="art"),
     ]
     scores = score_answers({"1": {"A": 1.0}}, solution)
     assert [(s.subject, s.score.value, s.score.n, s.score.unread) for s in scores.subjects] == [
@@ -203,7 +205,7 @@ def test_subjects_share_the_denominator():
 
 def test_the_usage_column_makes_the_parts_and_ignored_rows_do_not_count():
     usages = ["Public", "Private", "Private", "Ignored"]
-    solution = [SolvedRow(str(n), "A", usage) for n, usage in enumerate(usages)]
+    solution = [SolvedRow(id=str(n), answer="A", usage=usage) for n, usage in enumerate(usages)]
     scores = score_answers({"0": {"A": 1.0}, "3": {"A": 1.0}}, solution)
     assert (scores.public.value, scores.private.value, scores.overall.n, scores.simulated) == (1.0, 0.0, 3, False)
 
@@ -220,15 +222,15 @@ def test_without_usage_a_seeded_third_of_the_rows_is_public():
     [
         (
             {"x": {"A": 1.0}},
-            [SolvedRow("1", "A")],
+            [SolvedRow(id="1", answer="A")],
             "accuracy",
             "the solution has no id 'x', but there are answers to it",
         ),
-        ({}, [SolvedRow("1", "A"), SolvedRow("1", "B")], "accuracy", "'1' more than once"),
+        ({}, [SolvedRow(id="1", answer="A"), SolvedRow(id="1", answer="B")], "accuracy", "'1' more than once"),
         ({}, [], "accuracy", "no rows"),
-        ({}, [SolvedRow("1", "A", "Ignored")], "accuracy", "no rows"),
-        ({}, [SolvedRow("1", "A")], "map@0", "map@K"),
-        ({}, [SolvedRow("1", "A")], "bleu", "'bleu' is not among accuracy"),
+        ({}, [SolvedRow(id="1", answer="A", usage="Ignored")], "accuracy", "no rows"),
+        ({}, [SolvedRow(id="1", answer="A")], "map@0", "map@K"),
+        ({}, [SolvedRow(id="1", answer="A")], "bleu", "'bleu' is not among accuracy"),
     ],
 )
 def test_invalid_answers_solutions_and_metrics_are_refused(ballots, solution, metric, message):
@@ -237,10 +239,10 @@ def test_invalid_answers_solutions_and_metrics_are_refused(ballots, solution, me
 
 
 def test_questions_carry_their_own_solution():
-    question = Question("1", "?", ("x", "y"), "B", "law", "g")
-    assert make_solution([question]) == [SolvedRow("1", "B", None, "law", "g")]
+    question = Question(id="1", text="?", choices=("x", "y"), answer="B", subject="law", group="g")
+    assert make_solution([question]) == [SolvedRow(id="1", answer="B", usage=None, subject="law", group="g")]
     with pytest.raises(BadInput, match="1 questions have no answer"):
-        make_solution([Question("1", "?", ("x", "y"))])
+        make_solution([Question(id="1", text="?", choices=("x", "y"))])
 
 
 def test_a_submission_is_read_in_each_form(tmp_path):
@@ -279,10 +281,13 @@ def test_a_run_is_scored_by_its_answers_file_and_two_in_one_are_refused(tmp_path
 def test_a_solution_names_its_answer_and_usage(tmp_path):
     path = tmp_path / "solution.csv"
     path.write_text("id,label,Usage\n1,A,Public\n2,,Ignored\n")
-    assert read_solution(path) == [SolvedRow("1", "A", "Public"), SolvedRow("2", "", "Ignored")]
+    assert read_solution(path) == [
+        SolvedRow(id="1", answer="A", usage="Public"),
+        SolvedRow(id="2", answer="", usage="Ignored"),
+    ]
     path.write_text("id,question,answer\n1,x,A\n")
-    assert read_solution(path) == [SolvedRow("1", "A")]
-    assert read_solution(path, "question") == [SolvedRow("1", "x")]
+    assert read_solution(path) == [SolvedRow(id="1", answer="A")]
+    assert read_solution(path, "question") == [SolvedRow(id="1", answer="x")]
     path.write_text("id,a,b\n1,x,A\n")
     with pytest.raises(BadInput, match="no answer column 'answer' among id, a, b"):
         read_solution(path)

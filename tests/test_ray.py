@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from quorum.errors import BadInput
-from quorum.model.around.ray import RayPool, RaySettings
 from quorum.model.backend import Backend, open_backend
+from quorum.model.ray_pool import RayPool, RaySettings
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply
 from tests.tiny import tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-PROMPTS = [Prompt(f"q{n}", f"Question {n}?", ("A", "B", "C")) for n in range(100)]
+PROMPTS = [Prompt(question_id=f"q{n}", content=f"Question {n}?", labels=("A", "B", "C")) for n in range(100)]
 FAKE = {"name": "fake", "accuracy": 0.7}
 
 

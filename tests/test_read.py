@@ -380,18 +380,27 @@ visible = texts.filter(str.strip)
 def questions(draw):
     count = draw(st.sampled_from([0, 2, 3, 26]))
     answer = draw(st.none() | (st.sampled_from(letters(count)) if count else visible))
-    more = [draw(st.none() | visible) for _ in range(4)]
     return Question(
-        draw(visible), draw(visible), tuple(draw(st.lists(texts, min_size=count, max_size=count))), answer, *more
+        id=draw(visible),
+        text=draw(visible),
+        choices=tuple(draw(st.lists(texts, min_size=count, max_size=count))),
+        answer=answer,
+        **{name: draw(st.none() | visible) for name in ("subject", "group", "context", "rationale")},
     )
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(questions(), min_size=1, max_size=4, unique_by=lambda question: question.id), st.booleans())
-@example([Question("1", "q", ("A)x", "B)y"), "B"), Question("2", "q", ("B", "A"), "A")], True)
-@example([Question("1", "q\r\n\r", ("\r", "\r\r\n")), Question("2", "open")], False)
+@example(
+    [
+        Question(id="1", text="q", choices=("A)x", "B)y"), answer="B"),
+        Question(id="2", text="q", choices=("B", "A"), answer="A"),
+    ],
+    True,
+)
+@example([Question(id="1", text="q\r\n\r", choices=("\r", "\r\r\n")), Question(id="2", text="open")], False)
 def test_written_questions_are_read_back_unchanged(tmp_path_factory, several, labelled):
-    several = [q for q in several if (q.answer is not None) == labelled] or [Question("1", "q")]
+    several = [q for q in several if (q.answer is not None) == labelled] or [Question(id="1", text="q")]
     folder = tmp_path_factory.mktemp("questions")
     for suffix in (".csv", ".parquet"):
         write_questions(several, folder / f"q{suffix}")

@@ -205,7 +205,16 @@ class Counting:
 def test_questions_are_reasoned_about_in_batches() -> None:
     asked = of_subjects(20, "q", "maths", "law")
     model = Counting(skilled(asked, SKILL))
-    reasoning = ReasoningRule("where it pays", {"maths": True, "law": False}, False, {}, 0.0, 0.0, 0, {})
+    reasoning = ReasoningRule(
+        policy="where it pays",
+        subjects={"maths": True, "law": False},
+        otherwise=False,
+        accuracies={},
+        gain=0.0,
+        error=0.0,
+        count=0,
+        ballots={},
+    )
     agent = Agent(
         answerer=model,
         ask=lambda q: render_prompt(q, "letter"),

@@ -51,10 +51,10 @@ def facts(questions, runs, parts=None, **more):
 
 
 TOYS = [
-    Question("q1", "one?", ("x", "y", "z"), "A", "fruit"),
-    Question("q2", "two?", ("x", "y", "z"), "B", "fruit"),
-    Question("q3", "three?", ("x", "y"), "A", "tool", context="It is x."),
-    Question("q4", "four?", ("x", "y"), "B", "tool"),
+    Question(id="q1", text="one?", choices=("x", "y", "z"), answer="A", subject="fruit"),
+    Question(id="q2", text="two?", choices=("x", "y", "z"), answer="B", subject="fruit"),
+    Question(id="q3", text="three?", choices=("x", "y"), answer="A", subject="tool", context="It is x."),
+    Question(id="q4", text="four?", choices=("x", "y"), answer="B", subject="tool"),
 ]
 
 
@@ -114,13 +114,13 @@ def test_of_many_runs_the_best_twenty_are_analysed():
 
 def test_the_parts_are_counted_or_assumed_or_not_known():
     rows = [
-        SolvedRow("a", "A", "Public"),
-        SolvedRow("b", "A", "Private"),
-        SolvedRow("c", "A", "Private"),
-        SolvedRow("d", "A", "Ignored"),
+        SolvedRow(id="a", answer="A", usage="Public"),
+        SolvedRow(id="b", answer="A", usage="Private"),
+        SolvedRow(id="c", answer="A", usage="Private"),
+        SolvedRow(id="d", answer="A", usage="Ignored"),
     ]
     assert find_parts(rows) == Parts(1, 2, False)
-    assert find_parts([SolvedRow("a", "A"), SolvedRow("b", "B")]) is None
+    assert find_parts([SolvedRow(id="a", answer="A"), SolvedRow(id="b", answer="B")]) is None
     assert assume_parts(1000, 0.3) == Parts(300, 700, True)
     assert assume_parts(1) is None
 
@@ -137,10 +137,12 @@ def test_the_expected_shakeup_is_the_spread_that_draws_show():
         gaps = [one - other for one, other in zip(ones, others, strict=True)]
         return math.sqrt(sum(gap * gap for gap in gaps) / len(gaps))
 
-    expected = estimate_shakeup(Score(0.6, math.sqrt(0.24 / 150), None, None, 150, 0), parts)
+    expected = estimate_shakeup(
+        Score(value=0.6, error=math.sqrt(0.24 / 150), low=None, high=None, n=150, unread=0), parts
+    )
     assert expected.public == pytest.approx(spread(public, held), rel=0.06)
     assert expected.private == pytest.approx(spread(private, public), rel=0.06)
-    assert estimate_shakeup(Score(1.0, None, None, None, 1, 0), parts) is None
+    assert estimate_shakeup(Score(value=1.0, error=None, low=None, high=None, n=1, unread=0), parts) is None
 
 
 def test_choosing_the_best_of_several_runs_overstates_it_by_the_mean_of_the_largest_normal():
@@ -179,7 +181,13 @@ def hostile_facts(port=1):
     texts = [text.replace("{port}", str(port)) for text in HOSTILE]
     questions = [
         Question(
-            f"{number} {text[:200]}", text, (text, "y", text[::-1] + "."), "AB"[number % 2], text[:300], None, text
+            id=f"{number} {text[:200]}",
+            text=text,
+            choices=(text, "y", text[::-1] + "."),
+            answer="AB"[number % 2],
+            subject=text[:300],
+            group=None,
+            context=text,
         )
         for number, text in enumerate(texts)
     ]
@@ -244,7 +252,10 @@ def test_without_answers_on_disk_the_leaderboard_is_still_shown():
 
 
 def test_a_question_without_choices_or_subject_and_a_run_alone_make_a_page():
-    open_question = [Question("n1", "how many?", (), "42"), Question("n2", "how much?", (), "7")]
+    open_question = [
+        Question(id="n1", text="how many?", choices=(), answer="42"),
+        Question(id="n2", text="how much?", choices=(), answer="7"),
+    ]
     alone = run_of("alone", open_question, {"n1": {"42": 1.0}, "n2": {"8": 1.0}})
     page = render_page(facts(open_question, [alone])).html
     assert "By subject" not in page
@@ -419,7 +430,9 @@ def test_questions_are_found_by_word_by_subject_and_by_who_is_wrong(browser, tmp
 
 @needs_chromium
 def test_many_questions_come_a_page_at_a_time(browser, tmp_path):
-    questions = [Question(f"q{number:03}", f"{number}?", ("x", "y"), "A") for number in range(60)]
+    questions = [
+        Question(id=f"q{number:03}", text=f"{number}?", choices=("x", "y"), answer="A") for number in range(60)
+    ]
     run = run_of("one", questions, {question.id: {"A": 1.0} for question in questions})
     opened(browser, tmp_path, render_page(facts(questions, [run])).html)
     status, rows = (

@@ -12,7 +12,7 @@ from quorum.question import Prompt, Reply, letters
 from tests.test_judged_kernel import Bench, made
 from tests.test_reasoning import account
 
-PROMPT = Prompt("q", "Which?", ("A", "B"), ("iron", "gold"))
+PROMPT = Prompt(question_id="q", content="Which?", labels=("A", "B"), options=("iron", "gold"))
 
 
 def shown(*replies: str, answer: str, prompt: Prompt = PROMPT) -> tuple[list[dict[str, float]], list[str]]:
@@ -50,9 +50,9 @@ def test_replies_that_the_second_reader_read_are_given_by_index() -> None:
 
 
 def test_open_questions_and_26_choices_are_not_sent_to_the_second_reader() -> None:
-    assert render_reading_prompt(Prompt("q", "How many?", ()), "some") is None
-    assert render_reading_prompt(Prompt("q", "Which?", letters(26)), "some") is None
-    assert render_reading_prompt(Prompt("q", "Is it?", ("TRUE", "FALSE")), "some") is None
+    assert render_reading_prompt(Prompt(question_id="q", content="How many?", labels=()), "some") is None
+    assert render_reading_prompt(Prompt(question_id="q", content="Which?", labels=letters(26)), "some") is None
+    assert render_reading_prompt(Prompt(question_id="q", content="Is it?", labels=("TRUE", "FALSE")), "some") is None
 
 
 def test_a_reading_prompt_keeps_braces_as_they_are() -> None:

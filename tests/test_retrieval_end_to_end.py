@@ -133,10 +133,10 @@ def test_a_competition_knows_its_background_by_the_folders_name(folder):
 @pytest.mark.slow
 def test_dense_search_finds_texts_without_common_words():
     solved = [
-        Question("s1", "Which animal barks?", ("dog", "cup"), answer="A"),
-        Question("s2", "What do people drink from?", ("dog", "cup"), answer="B"),
+        Question(id="s1", text="Which animal barks?", choices=("dog", "cup"), answer="A"),
+        Question(id="s2", text="What do people drink from?", choices=("dog", "cup"), answer="B"),
     ]
-    asked = [Question("t1", "Name a puppy's parent", ("hound", "mug"))]
+    asked = [Question(id="t1", text="Name a puppy's parent", choices=("hound", "mug"))]
     settings = RetrievalSettings(examples=1, search="dense", floor=0.1)
     (shown,) = Retriever(settings, solved, load_embedder, load_reranker).retrieve(asked)
     assert [example.id for example in shown.examples] == ["s1"]
@@ -157,9 +157,9 @@ def test_a_cross_encoder_in_a_folder_reranks(tmp_path):
     rerank = load_reranker(str(tmp_path))
     scores = rerank("sky", ["sea blue", "blue"])
     assert len(scores) == 2
-    solved = [Question("s1", "sky sea", answer="1"), Question("s2", "sky blue", answer="2")]
+    solved = [Question(id="s1", text="sky sea", answer="1"), Question(id="s2", text="sky blue", answer="2")]
     settings = RetrievalSettings(examples=2, reranker=str(tmp_path))
-    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).retrieve([Question("t", "sky")])
+    (shown,) = Retriever(settings, solved, load_embedder, load_reranker).retrieve([Question(id="t", text="sky")])
     best_last = sorted(solved, key=lambda question: rerank("sky", [question.text])[0])
     assert [example.id for example in shown.examples] == [question.id for question in best_last]
 

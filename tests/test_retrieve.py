@@ -25,7 +25,7 @@ def retriever(solved, **settings):
 
 
 def question(number, text, choices=("yes", "no", "maybe"), answer="A", **more):
-    return Question(f"q{number}", text, choices, answer=answer, **more)
+    return Question(id=f"q{number}", text=text, choices=choices, answer=answer, **more)
 
 
 WORDS = [a + b for a in ("rok", "vel", "sum", "tik", "bra") for b in ("an", "or", "ish", "em", "ul")]
@@ -93,7 +93,7 @@ def test_no_question_of_codemmlu_is_shown_a_member_of_its_cluster():
 
 def test_without_a_split_solved_and_asked_questions_are_clustered_together():
     solved = [question(1, "Who crossed the bridge at Orla in winter?"), question(2, "Who crossed the sea?")]
-    asked = Question("t1", "who CROSSED the  bridge at Orla in winter?", solved[0].choices)
+    asked = Question(id="t1", text="who CROSSED the  bridge at Orla in winter?", choices=solved[0].choices)
     assert [each.id for each in retriever(solved, examples=2).retrieve([asked])[0].examples] == ["q2"]
 
 

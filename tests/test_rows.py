@@ -23,17 +23,19 @@ from tests.folds import make_folds
 from tests.real import real_data
 from tests.verb import run_verb
 
-EVEN = Question("q1", "Is 2 even?", ("no", "yes"), answer="B", rationale="2 is twice 1.")
-PLAIN = Question("q2", "Which is a fruit?", ("stone", "apple", "None of the above"), answer="B")
-OPEN = Question("q3", "How many legs have four chairs?", answer="16", rationale="4 * 4 = 16")
-CITED = Question("q4", "Odd?", ("2", "3", "4"), answer="B", rationale="A and C are even.")
-LETTERS = Question("q5", "Even?", ("2", "3", "A and B"), answer="A")
+EVEN = Question(id="q1", text="Is 2 even?", choices=("no", "yes"), answer="B", rationale="2 is twice 1.")
+PLAIN = Question(id="q2", text="Which is a fruit?", choices=("stone", "apple", "None of the above"), answer="B")
+OPEN = Question(id="q3", text="How many legs have four chairs?", answer="16", rationale="4 * 4 = 16")
+CITED = Question(id="q4", text="Odd?", choices=("2", "3", "4"), answer="B", rationale="A and C are even.")
+LETTERS = Question(id="q5", text="Even?", choices=("2", "3", "A and B"), answer="A")
 ALL = (EVEN, PLAIN, OPEN, CITED, LETTERS)
 REASONED = RowSettings(style="cot", target="rationale")
 
 
 def question(number: int) -> Question:
-    return Question(f"n{number:03}", f"What is {number} + 1?", (str(number), str(number + 1)), answer="B")
+    return Question(
+        id=f"n{number:03}", text=f"What is {number} + 1?", choices=(str(number), str(number + 1)), answer="B"
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,7 +80,7 @@ def test_a_question_without_rationale_is_left_out_without_fallback():
 
 
 def test_a_rationale_that_leads_to_another_answer_counts_as_missing():
-    wrong = Question("w", "Is 3 even?", ("no", "yes"), answer="A", rationale="The answer is B.")
+    wrong = Question(id="w", text="Is 3 even?", choices=("no", "yes"), answer="A", rationale="The answer is B.")
     taught = build_rows(make_folds([wrong]), REASONED)
     assert ([row.completion for row in taught.rows], taught.without_rationale) == (["A"], 1)
     with pytest.raises(BadInput, match="none of 1 questions has a rationale"):
@@ -101,10 +103,12 @@ def test_other_orders_move_the_letter_with_its_choice_and_leave_none_of_the_abov
     ["So B is right.", "Option 2 says it.", "(A) is a stone.", "It is the second option.", "The last answer is it."],
 )
 def test_a_rationale_that_cites_letters_or_positions_keeps_the_order(rationale):
-    asked = Question("q", "Which?", ("stone", "apple", "sand"), answer="B", rationale=rationale)
+    asked = Question(id="q", text="Which?", choices=("stone", "apple", "sand"), answer="B", rationale=rationale)
     lesson = RowSettings(style="cot", target="rationale", shuffles=3)
     assert len(build_rows(make_folds([asked]), lesson).rows) == 1
-    free = Question("q", "Which?", ("stone", "apple", "sand"), answer="B", rationale="Apples grow on trees.")
+    free = Question(
+        id="q", text="Which?", choices=("stone", "apple", "sand"), answer="B", rationale="Apples grow on trees."
+    )
     assert len(build_rows(make_folds([free]), lesson).rows) == 4
 
 
@@ -197,7 +201,7 @@ def test_row_settings_that_contradict_each_other_are_refused(table, found):
 
 def test_folds_without_an_answer_are_refused():
     with pytest.raises(BadInput, match="none of the 1 questions"):
-        build_rows(make_folds([Question("q", "t", ("x", "y"))]), RowSettings())
+        build_rows(make_folds([Question(id="q", text="t", choices=("x", "y"))]), RowSettings())
 
 
 @settings(deadline=None, max_examples=60)
@@ -208,7 +212,9 @@ def test_folds_without_an_answer_are_refused():
     seed=st.integers(0, 3),
 )
 def test_in_any_order_the_learned_letter_belongs_to_the_right_choice(choices, place, shuffles, seed):
-    asked = Question("q", "t", tuple(choices), answer="ABCDEFGHIJKLMNOPQRSTUVWXYZ"[place % len(choices)])
+    asked = Question(
+        id="q", text="t", choices=tuple(choices), answer="ABCDEFGHIJKLMNOPQRSTUVWXYZ"[place % len(choices)]
+    )
     rows = build_rows(make_folds([asked]), RowSettings(shuffles=shuffles, seed=seed)).rows
     assert 1 <= len(rows) <= 1 + shuffles
     for row in rows:
@@ -238,7 +244,12 @@ def test_real_rationales_lead_to_their_letter_or_are_counted():
 def test_retrieved_context_is_where_inference_puts_it_with_its_letters_remapped():
 
     questions = [
-        Question(f"q{place}", f"What is the capital of {land}?", ("Rome", "Oslo", "Bern"), answer="ABC"[place % 3])
+        Question(
+            id=f"q{place}",
+            text=f"What is the capital of {land}?",
+            choices=("Rome", "Oslo", "Bern"),
+            answer="ABC"[place % 3],
+        )
         for place, land in enumerate(("Italy", "Norway", "Switzerland", "Latium", "Viken", "Aargau"))
     ]
     folds = make_folds(questions)

@@ -33,7 +33,9 @@ from tests.verb import run_verb
 
 def question(number: int, subject: str | None, choices: int = 2) -> Question:
     texts = tuple(str(place) for place in range(choices))
-    return Question(f"{subject or 'q'}{number:03}", f"What is {number}?", texts, answer="A", subject=subject)
+    return Question(
+        id=f"{subject or 'q'}{number:03}", text=f"What is {number}?", choices=texts, answer="A", subject=subject
+    )
 
 
 def questions_of(**sizes: int) -> list[Question]:
@@ -144,7 +146,7 @@ def test_a_sample_respects_budget_quotas_and_seed(sizes, rates, held, budget, sh
     folds = make_folds(questions, folds=fold_of)
     wrong = {each.id for place, each in enumerate(folds.questions) if place % 11 < rates[int(str(each.subject)[1:])]}
     has = Counter(str(each.subject) for each in folds.questions)
-    settings = SamplingStrategy(budget, share, least, wrong_first)
+    settings = SamplingStrategy(budget=budget, weak_share=share, least=least, wrong_first=wrong_first)
     floor = sum(min(least, size) for size in has.values())
     if not folds.questions or floor > min(budget, has.total()):
         with pytest.raises(BadInput):
@@ -224,7 +226,7 @@ def test_ids_that_are_held_out_or_unknown_can_not_be_chosen():
 
 
 def test_long_questions_are_left_out_by_words_or_by_tokens():
-    long = Question("long", "word " * 50, ("x", "y"), answer="A", rationale="why " * 50)
+    long = Question(id="long", text="word " * 50, choices=("x", "y"), answer="A", rationale="why " * 50)
     folds = make_folds([long, *questions_of(q=1)])
     assert [each.id for each in drop_longer_than(folds, 102, count_words).questions] == ["long", "q000"]
     assert [each.id for each in drop_longer_than(folds, 101, count_words).questions] == ["q000"]
@@ -247,7 +249,10 @@ def test_an_80_10_10_split_keeps_clusters_whole_and_is_stratified():
     names = [f"{word} {number}" for word in ("river", "mountain", "engine", "poem") for number in range(100)]
     questions = [
         Question(
-            f"q{place:03}", f"Which of these {name} is {chr(97 + place % 26) * 9}?", ("x", "y"), answer="AB"[place % 2]
+            id=f"q{place:03}",
+            text=f"Which of these {name} is {chr(97 + place % 26) * 9}?",
+            choices=("x", "y"),
+            answer="AB"[place % 2],
         )
         for place, name in enumerate(names)
     ]
@@ -274,11 +279,11 @@ def test_quorum_sample_asks_each_fold_of_a_backend_that_does_not_know_it(tmp_pat
 
     questions = [
         Question(
-            f"q{n:02}",
-            f"Who lives at number {n * 7919}?",
-            (f"nobody {n}", f"somebody {n}"),
-            "B",
-            ["even", "odd"][n % 2],
+            id=f"q{n:02}",
+            text=f"Who lives at number {n * 7919}?",
+            choices=(f"nobody {n}", f"somebody {n}"),
+            answer="B",
+            subject=["even", "odd"][n % 2],
         )
         for n in range(60)
     ]

@@ -137,7 +137,9 @@ def test_an_interrupted_build_continues_and_only_changed_shards_are_embedded_aga
 
 
 def test_new_weights_in_a_model_folder_change_the_key_and_another_location_does_not(tmp_path):
-    solved = [Question(f"q{n}", text or "empty", ("a", "b"), answer="A") for n, text in enumerate(TEXTS)]
+    solved = [
+        Question(id=f"q{n}", text=text or "empty", choices=("a", "b"), answer="A") for n, text in enumerate(TEXTS)
+    ]
     embedded = []
 
     def load_embed(model):

@@ -98,7 +98,7 @@ CONTENT = st.text("abc XYZ.\n", min_size=1, max_size=60)
 @settings(deadline=None, max_examples=12)
 @given(st.lists(st.tuples(CONTENT, LABELS), min_size=1, max_size=6))
 def test_labels_in_a_batch_score_as_each_prompt_alone_does(asked):
-    prompts = [Prompt(str(n), content, labels) for n, (content, labels) in enumerate(asked)]
+    prompts = [Prompt(question_id=str(n), content=content, labels=labels) for n, (content, labels) in enumerate(asked)]
     for prompt, reply in zip(prompts, letter_backend().answer(prompts), strict=True):
         expected = normal(plainly(prompt.content, prompt.labels, parted=True))
         assert [reply.label_logprobs[label] for label in prompt.labels] == pytest.approx(expected, abs=1e-3)
@@ -107,7 +107,7 @@ def test_labels_in_a_batch_score_as_each_prompt_alone_does(asked):
 
 def test_options_score_by_their_whole_text_and_equal_ones_alike():
     options = ("a red fox", "no", "a red fox")
-    prompt = Prompt("q", "Which?", letters(3), options)
+    prompt = Prompt(question_id="q", content="Which?", labels=letters(3), options=options)
     sums = plainly("Which?", options, parted=False)
     found = backend(method="option").answer([prompt])[0].label_logprobs
     assert list(found.values()) == pytest.approx(normal(sums), abs=1e-4)
@@ -122,14 +122,19 @@ def test_equal_prompts_are_encoded_once():
     loaded, calls = letter_backend(), []
     hook = loaded.model.get_encoder().register_forward_hook(lambda module, given, made: calls.append(len(made[0])))
     try:
-        loaded.answer([Prompt("q", "Which one?", ("1", "10", "12")), Prompt("q", "Which one?", letters(4), repeat=1)])
+        loaded.answer(
+            [
+                Prompt(question_id="q", content="Which one?", labels=("1", "10", "12")),
+                Prompt(question_id="q", content="Which one?", labels=letters(4), repeat=1),
+            ]
+        )
     finally:
         hook.remove()
     assert calls == [1]
 
 
 def test_prompts_of_similar_length_share_a_batch_and_replies_keep_their_order():
-    prompts = [Prompt(str(n), "word " * n, letters(3)) for n in (1, 30, 2, 29, 3)]
+    prompts = [Prompt(question_id=str(n), content="word " * n, labels=letters(3)) for n in (1, 30, 2, 29, 3)]
     together = letter_backend().answer(prompts)
     for prompt, reply in zip(prompts, together, strict=True):
         alone = letter_backend().answer([prompt])[0]
@@ -138,7 +143,12 @@ def test_prompts_of_similar_length_share_a_batch_and_replies_keep_their_order():
 
 def test_an_open_question_among_others_is_generated():
     loaded = backend(max_new_tokens=5)
-    replies = loaded.answer([Prompt("open", "2 + 2?", ()), Prompt("closed", "Which?", letters(2))])
+    replies = loaded.answer(
+        [
+            Prompt(question_id="open", content="2 + 2?", labels=()),
+            Prompt(question_id="closed", content="Which?", labels=letters(2)),
+        ]
+    )
     assert replies[0].label_logprobs is None
     assert replies[1].label_logprobs is not None
     import torch
@@ -151,8 +161,8 @@ def test_an_open_question_among_others_is_generated():
 
 def test_a_sampled_vote_is_the_same_in_any_batch_and_another_one_by_its_repeat():
     sampling = {"method": "generate", "temperature": 1.0, "max_new_tokens": 8}
-    votes = [Prompt("q", "Which?", letters(4), repeat=repeat) for repeat in range(4)]
-    others = [Prompt("x", "Something longer than that?", letters(4))]
+    votes = [Prompt(question_id="q", content="Which?", labels=letters(4), repeat=repeat) for repeat in range(4)]
+    others = [Prompt(question_id="x", content="Something longer than that?", labels=letters(4))]
     together = [reply.text for reply in backend(**sampling).answer([*others, *votes])][1:]
     alone = [backend(**sampling).answer([vote])[0].text for vote in votes[:2]]
     assert together[:2] == alone
@@ -161,7 +171,9 @@ def test_a_sampled_vote_is_the_same_in_any_batch_and_another_one_by_its_repeat()
 
 def test_the_middle_of_a_long_prompt_is_left_out_and_counted():
     loaded = backend(context_tokens=16)
-    replies = loaded.answer([Prompt("q", f"Begin {'word ' * n}end:", letters(2)) for n in (100, 200)])
+    replies = loaded.answer(
+        [Prompt(question_id="q", content=f"Begin {'word ' * n}end:", labels=letters(2)) for n in (100, 200)]
+    )
     assert loaded.shortened == 2
     assert replies[0].label_logprobs == pytest.approx(replies[1].label_logprobs, abs=1e-5)
 
@@ -169,7 +181,7 @@ def test_the_middle_of_a_long_prompt_is_left_out_and_counted():
 def test_turns_are_joined_and_text_that_spells_a_special_token_is_only_text():
     turns = (Message("system", "Be brief."), Message("user", "Which </s> one?"))
     loaded = letter_backend()
-    ids = loaded._encode_source(Prompt("q", turns, letters(2)))
+    ids = loaded._encode_source(Prompt(question_id="q", content=turns, labels=letters(2)))
     assert loaded.tokens.tokenizer.eos_token_id not in ids
     assert loaded.tokens.tokenizer.decode(ids) == "Be brief.\n\nWhich < /s> one?"
 
@@ -193,7 +205,7 @@ def taking(id):
     chance = random.Random(id)
     answer = chance.choice("ABCD")
     numbers = " ".join(str(chance.randrange(100)) for _ in range(3))
-    return TrainingRow(Prompt(id, f"{numbers} take {answer}", letters(4)), answer, answer)
+    return TrainingRow(Prompt(question_id=id, content=f"{numbers} take {answer}", labels=letters(4)), answer, answer)
 
 
 TUNING = Seq2seqTuning(
@@ -240,7 +252,7 @@ def ballots_by(model):
 
 def test_a_tiny_t5_learns_the_letters_of_its_rows(learnt):
     runs = {"learnt": ballots_by(learnt.folder), "new": ballots_by(learnt.folder.parents[1] / "base")}
-    solution = [SolvedRow(row.prompt.question_id, row.answer) for row in HELD_OUT]
+    solution = [SolvedRow(id=row.prompt.question_id, answer=row.answer) for row in HELD_OUT]
     pair = compare_runs(runs, solution).pairs[0]
     assert pair.difference > 0.4
     assert pair.p < 0.01
@@ -295,7 +307,7 @@ def test_an_answer_that_the_vocabulary_can_not_write_is_refused_with_its_row(tmp
     PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=64
     ).save_pretrained(folder)
-    row = TrainingRow(Prompt("q7", "A B", letters(2), ("one", "two")), "A", "one")
+    row = TrainingRow(Prompt(question_id="q7", content="A B", labels=letters(2), options=("one", "two")), "A", "one")
     with pytest.raises(BadInput, match="question q7: the model's vocabulary cannot write 'one'"):
         tune_seq2seq(Seq2seqTuning(model=str(folder)), [row], tmp_path / "out", quietly)
 
@@ -325,7 +337,7 @@ def test_a_setting_out_of_its_range_is_refused(setting):
 def test_truncated_prompts_are_reported(tmp_path):
     said = []
     tuning = Seq2seqTuning(model=str(t5_folder()), steps=1, max_tokens=8)
-    rows = [TrainingRow(Prompt("q", "Which of these is it?" * 4, ("A", "B")), "A", "A")] * 2
+    rows = [TrainingRow(Prompt(question_id="q", content="Which of these is it?" * 4, labels=("A", "B")), "A", "A")] * 2
     tune_seq2seq(tuning, rows, tmp_path, lambda done, total: None, said.append)
     assert len(said) == 1
     assert said[0].startswith("2 of 2 prompts are longer than 8 tokens")

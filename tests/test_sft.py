@@ -74,7 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished(folder: Path, engine: str) -> "subprocess.CompletedProcess[str]":
     """A whole training by that engine, into the folder of its name; made once."""
     if find_spec(engine) is None:
-        pytest.skip(f"{engine} is not installed; `make test` installs requirements-unsloth-cpu.txt")
+        pytest.skip(f"{engine} is not installed; `make test` installs locks/unsloth-cpu.txt")
     return train(folder, engine, f"trainer.engine={engine}")
 
 
@@ -182,7 +182,7 @@ def told_rows(count: int, seed: int) -> list[TrainingRow]:
     asked = []
     for number in range(count):
         letter, choices = chance.choice("ABCD"), tuple(map(str, chance.sample(range(100, 1000), 4)))
-        asked.append(Question(f"q{number}", f"Take {letter}.", choices, letter))
+        asked.append(Question(id=f"q{number}", text=f"Take {letter}.", choices=choices, answer=letter))
     return [
         TrainingRow(render_prompt(question, "letter"), str(question.answer), str(question.answer)) for question in asked
     ]

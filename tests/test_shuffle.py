@@ -11,7 +11,7 @@ from quorum.ask.shuffle import count_movable, make_cyclic_orders, make_random_or
 from quorum.errors import BadInput
 from quorum.question import Question, letters
 
-QUESTION = Question("q", "Which?", ("iron", "gold", "zinc", "none of the above"), answer="B")
+QUESTION = Question(id="q", text="Which?", choices=("iron", "gold", "zinc", "none of the above"), answer="B")
 
 some_questions = st.integers(2, 26).flatmap(
     lambda count: st.builds(
@@ -25,7 +25,7 @@ some_questions = st.integers(2, 26).flatmap(
 
 
 def test_every_option_is_in_every_position_once() -> None:
-    asked = make_cyclic_orders(Question("q", "Which?", ("w", "x", "y", "z"))).list_variants()
+    asked = make_cyclic_orders(Question(id="q", text="Which?", choices=("w", "x", "y", "z"))).list_variants()
     assert [question.choices for question in asked] == [
         ("w", "x", "y", "z"),
         ("x", "y", "z", "w"),
@@ -62,17 +62,17 @@ def test_none_of_the_above_stays_last() -> None:
 
 
 def test_an_option_that_cites_letters_fixes_the_order() -> None:
-    question = Question("q", "Which?", ("iron", "gold", "zinc", "Both A and C"))
+    question = Question(id="q", text="Which?", choices=("iron", "gold", "zinc", "Both A and C"))
     assert make_cyclic_orders(question).list_variants() == [question]
     assert make_random_orders(question, 5).list_variants() == [question]
 
 
 def test_none_of_the_above_in_the_middle_fixes_the_order() -> None:
-    assert count_movable(Question("q", "Which?", ("iron", "none of the above", "zinc"))) == 0
+    assert count_movable(Question(id="q", text="Which?", choices=("iron", "none of the above", "zinc"))) == 0
 
 
 def test_an_open_question_has_one_order() -> None:
-    question = Question("q", "How many?", answer="3")
+    question = Question(id="q", text="How many?", answer="3")
     assert make_cyclic_orders(question).list_variants() == [question]
 
 
@@ -90,7 +90,7 @@ def test_zero_orders_are_refused() -> None:
 
 
 def test_every_position_is_equally_likely() -> None:
-    question = Question("q", "Which?", ("w", "x", "y", "z"))
+    question = Question(id="q", text="Which?", choices=("w", "x", "y", "z"))
     first = Counter(make_random_orders(question, 2, seed).orders[1][0] for seed in range(600))
     assert all(abs(first[position] - expected) < 60 for position, expected in {0: 130, 1: 157, 2: 157, 3: 157}.items())
 
@@ -110,14 +110,14 @@ def test_every_position_is_equally_likely() -> None:
     ],
 )
 def test_an_option_made_of_letters_fixes_the_order(choice: str) -> None:
-    assert count_movable(Question("q", "Which?", ("iron", "gold", choice, "zinc"))) == 0
+    assert count_movable(Question(id="q", text="Which?", choices=("iron", "gold", choice, "zinc"))) == 0
 
 
 @pytest.mark.parametrize(
     "choice", ["A", "Vitamin A and D", "E and F", "iron and tin", "A car and a bus", "I and II", "All mammals"]
 )
 def test_other_options_may_move(choice: str) -> None:
-    assert count_movable(Question("q", "Which?", ("iron", "gold", choice, "zinc"))) == 4
+    assert count_movable(Question(id="q", text="Which?", choices=("iron", "gold", choice, "zinc"))) == 4
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_other_options_may_move(choice: str) -> None:
     ],
 )
 def test_an_option_about_all_others_stays_last(choice: str) -> None:
-    assert count_movable(Question("q", "Which?", ("iron", "gold", "zinc", choice))) == 3
+    assert count_movable(Question(id="q", text="Which?", choices=("iron", "gold", "zinc", choice))) == 3
 
 
 def test_a_none_in_the_middle_is_a_normal_option() -> None:
-    assert count_movable(Question("q", "Which?", ("1", "None", "2"))) == 3
+    assert count_movable(Question(id="q", text="Which?", choices=("1", "None", "2"))) == 3

@@ -17,7 +17,7 @@ TOLD = "RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
 
 
 def prompts(count):
-    return [Prompt(f"q{n}", f"text {n}", ("A", "B")) for n in range(count)]
+    return [Prompt(question_id=f"q{n}", content=f"text {n}", labels=("A", "B")) for n in range(count)]
 
 
 class Trips:
@@ -133,7 +133,7 @@ def test_a_sampled_vote_that_has_to_be_asked_again_is_the_same_vote():
         )
         return Transformers(settings, progress)
 
-    asked = [Prompt("q", "import os\nAnswer:", ("A", "B"), repeat=vote) for vote in range(4)]
+    asked = [Prompt(question_id="q", content="import os\nAnswer:", labels=("A", "B"), repeat=vote) for vote in range(4)]
     ((texts,), told, _) = sifted(sampler(progress=breaks_once), asked)
     assert len(told) == 1
     assert texts == [reply.text for reply in sampler().answer(asked)]

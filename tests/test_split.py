@@ -35,10 +35,10 @@ def _questions(count=200, subjects=("law", "physics")):
     """Make questions that share next to nothing."""
     return [
         Question(
-            f"q{n:04}",
-            f"{WORDS[n % 10]}{n * 7919 % 10007} {WORDS[n // 10 % 10]}{n * 104729 % 10009} at {n * 31337}?",
-            (f"x{n * 3}", f"y{n * 5}", f"z{n * 7}"),
-            "ABC"[n % 3],
+            id=f"q{n:04}",
+            text=f"{WORDS[n % 10]}{n * 7919 % 10007} {WORDS[n // 10 % 10]}{n * 104729 % 10009} at {n * 31337}?",
+            choices=(f"x{n * 3}", f"y{n * 5}", f"z{n * 7}"),
+            answer="ABC"[n % 3],
             subject=subjects[n % len(subjects)],
         )
         for n in range(count)
@@ -86,7 +86,10 @@ def test_the_same_split_is_drawn_on_every_machine():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_group_is_never_divided(seed):
-    questions = [Question(q.id, q.text, q.choices, q.answer, group=f"g{n // 4}") for n, q in enumerate(_questions(120))]
+    questions = [
+        Question(id=q.id, text=q.text, choices=q.choices, answer=q.answer, group=f"g{n // 4}")
+        for n, q in enumerate(_questions(120))
+    ]
     drawn = split_questions(questions, seed=seed)
     assert all(len({drawn.fold_of[f"q{n:04}"] for n in range(start, start + 4)}) == 1 for start in range(0, 120, 4))
 
@@ -102,7 +105,14 @@ rows = st.tuples(texts, st.sampled_from(("A", "B", None)), st.sampled_from((None
 @given(st.lists(rows, min_size=3, max_size=60), st.integers(2, 4), st.floats(0.05, 0.5), st.integers(0, 2**32 - 1))
 def test_no_cluster_is_divided_and_no_question_is_lost(rows, folds, share, seed):
     questions = [
-        Question(f"{n}", text, ("yes", "no"), answer, subject, group=f"g{group}" if group < 3 else None)
+        Question(
+            id=f"{n}",
+            text=text,
+            choices=("yes", "no"),
+            answer=answer,
+            subject=subject,
+            group=f"g{group}" if group < 3 else None,
+        )
         for n, (text, answer, subject, group) in enumerate(rows)
     ]
     numbers = cluster_duplicates(questions)
@@ -123,7 +133,7 @@ def test_no_cluster_is_divided_and_no_question_is_lost(rows, folds, share, seed)
 def test_sizes_differ_from_the_requested_ones_by_at_most_a_cluster(sizes, share, seed):
     groups = [f"g{group}" for group, size in enumerate(sizes) for _ in range(size)]
     questions = [
-        Question(question.id, question.text, question.choices, question.answer, group=group)
+        Question(id=question.id, text=question.text, choices=question.choices, answer=question.answer, group=group)
         for question, group in zip(_questions(len(groups)), groups, strict=True)
     ]
     drawn = split_questions(questions, share, 2, seed)
@@ -143,7 +153,7 @@ def test_training_folds_refuse_a_held_out_question():
 
 def test_training_folds_refuse_a_question_that_is_not_in_the_split():
     with pytest.raises(BadInput, match="question new is not in the split of 50"):
-        TrainingFolds(split_questions(_questions(50)), (Question("new", "?"),))
+        TrainingFolds(split_questions(_questions(50)), (Question(id="new", text="?"),))
 
 
 def test_held_out_and_training_questions_are_all_questions_in_order():
@@ -176,7 +186,7 @@ def test_a_setting_out_of_range_is_refused(settings, message):
 
 
 def test_fewer_clusters_than_folds_are_refused_with_their_number():
-    same = [Question(f"{n}", "Who is X?", ("a", "b"), "A") for n in range(30)]
+    same = [Question(id=f"{n}", text="Who is X?", choices=("a", "b"), answer="A") for n in range(30)]
     with pytest.raises(BadInput, match="30 questions form 1 clusters.* at least 6"):
         split_questions(same)
 
@@ -187,15 +197,19 @@ def test_a_repeated_id_is_refused():
 
 
 def test_unsolved_open_and_rare_questions_are_split_too():
-    open_ones = [Question(f"open{n}", f"{q.text} how many?", answer=str(n)) for n, q in enumerate(_questions(30))]
-    rare = Question("rare", "Which one of these seven is so?", tuple("abcdefg"), "G", subject="alone")
+    open_ones = [
+        Question(id=f"open{n}", text=f"{q.text} how many?", answer=str(n)) for n, q in enumerate(_questions(30))
+    ]
+    rare = Question(
+        id="rare", text="Which one of these seven is so?", choices=tuple("abcdefg"), answer="G", subject="alone"
+    )
     drawn = split_questions([*open_ones, rare, *_questions(30)])
     assert len(drawn.frame) == 61
 
 
 def test_a_question_stripped_of_its_answer_has_no_rationale():
-    solved = Question("q", "?", ("a", "b"), "A", rationale="It is A.")
-    assert strip_answers([solved]) == [Question("q", "?", ("a", "b"))]
+    solved = Question(id="q", text="?", choices=("a", "b"), answer="A", rationale="It is A.")
+    assert strip_answers([solved]) == [Question(id="q", text="?", choices=("a", "b"))]
 
 
 def test_the_estimated_leak_of_a_random_split_is_the_probability_that_it_divides_a_pair():
@@ -227,7 +241,10 @@ def test_a_file_that_is_not_a_split_is_refused_by_name(tmp_path):
 @pytest.mark.slow
 def test_no_cluster_of_the_real_file_is_divided():
     frame = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv").select("task_id", "question", "choices")
-    questions = [Question(id, text, ("choices as they stand:", choices)) for id, text, choices in frame.iter_rows()]
+    questions = [
+        Question(id=id, text=text, choices=("choices as they stand:", choices))
+        for id, text, choices in frame.iter_rows()
+    ]
     drawn = split_questions(questions)
     numbers = cluster_duplicates(questions)
     folds_of = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}

@@ -67,7 +67,7 @@ def test_an_ambiguous_or_invalid_sample_is_refused_with_a_hint(tmp_path, text, m
 def test_arguments_override_detection(tmp_path):
     path = csv_file(tmp_path, "answer,key\n1,x\n2,y\n")
     sample = read_sample(path, form="index1", id_column="key")
-    assert sample == Sample(("answer", "key"), "key", ("x", "y"), "index1")
+    assert sample == Sample(columns=("answer", "key"), id_column="key", ids=("x", "y"), form="index1")
     path = csv_file(tmp_path, "id,one,two\n1,.5,.5\n")
     assert read_sample(path, labels=("B", "A")).labels == ("B", "A")
     with pytest.raises(BadInput, match="no id column 'nr'; the columns are id, one, two"):
@@ -88,7 +88,7 @@ def test_the_id_column_is_the_one_called_id_or_else_the_first(header, id):
 
 
 def test_rows_columns_and_ids_are_the_samples_in_any_order_of_answers(tmp_path):
-    sample = Sample(("answer", "id"), "id", ("007", "7", "a,b"), "letter")
+    sample = Sample(columns=("answer", "id"), id_column="id", ids=("007", "7", "a,b"), form="letter")
     answers = {"a,b": {"C": 1.0}, "7": {"B": 0.9, "A": 0.1}, "007": {"D": 2.0}}
     filled, text = written(tmp_path, answers, dict.fromkeys(answers, ABCD), sample)
     assert text == 'answer,id\nD,007\nB,7\nC,"a,b"\n'
@@ -159,9 +159,9 @@ def test_a_question_with_more_labels_than_probability_columns_is_refused(tmp_pat
 
 def test_the_form_must_fit_the_columns():
     with pytest.raises(BadInput, match="does not fit"):
-        Sample(("id", "a", "b"), "id", ("1",), "letter")
+        Sample(columns=("id", "a", "b"), id_column="id", ids=("1",), form="letter")
     with pytest.raises(BadInput, match="does not fit"):
-        Sample(("id", "a", "b"), "id", ("1",), "probabilities", labels=("A", "A"))
+        Sample(columns=("id", "a", "b"), id_column="id", ids=("1",), form="probabilities", labels=("A", "A"))
 
 
 @settings(deadline=None)

@@ -31,7 +31,15 @@ ROOT = Path(__file__).parents[1]
 
 def trials(*accuracies, second=None):
     return [
-        Trial(Candidate(f"checkpoint-{number}", {}, {}), 100, accuracy, 0.05, 0, 1.0, second and second[number])
+        Trial(
+            candidate=Candidate(f"checkpoint-{number}", {}, {}),
+            n=100,
+            accuracy=accuracy,
+            error=0.05,
+            unread=0,
+            seconds=1.0,
+            second=second and second[number],
+        )
         for number, accuracy in enumerate(accuracies)
     ]
 
@@ -100,7 +108,10 @@ def test_less_than_two_candidates_are_no_choice(tmp_path):
 def test_scores_are_written_in_order_with_the_second_criterion_only_where_there_is_one(tmp_path):
     candidate = Candidate("checkpoint-3", {"backend.model": "x", "prompt": "bare"}, {"prompt": "bare"})
     for second, columns in ((None, 7), (0.75, 8)):
-        write_checkpoint_scores(tmp_path / "scores.csv", [Trial(candidate, 100, 0.5, None, 2, 1.23, second)])
+        write_checkpoint_scores(
+            tmp_path / "scores.csv",
+            [Trial(candidate=candidate, n=100, accuracy=0.5, error=None, unread=2, seconds=1.23, second=second)],
+        )
         heading, row = csv.reader((tmp_path / "scores.csv").open())
         assert heading == ["checkpoint", "settings", "n", "accuracy", "error", "unread", "seconds", "second"][:columns]
         assert row == ["checkpoint-3", '{"prompt": "bare"}', "100", "0.5", "", "2", "1.2", "0.75"][:columns]
@@ -142,21 +153,21 @@ def test_the_nested_estimate_lies_within_what_candidates_can_score(questions, ca
 
 
 def entry(name, evaluations, sha256):
-    score = Score(0.5, 0.05, 0.4, 0.6, 100, 0)
+    score = Score(value=0.5, error=0.05, low=0.4, high=0.6, n=100, unread=0)
     return Entry(
-        name,
-        f"{name}.csv",
-        sha256,
-        {},
-        "",
-        "data",
-        "split",
-        "accuracy",
-        score,
-        (),
-        0,
-        1.0,
-        "2026-11-21",
+        name=name,
+        submission=f"{name}.csv",
+        sha256=sha256,
+        config={},
+        commit="",
+        data="data",
+        split="split",
+        metric="accuracy",
+        held_out=score,
+        members=(),
+        unread_test=0,
+        seconds=1.0,
+        when="2026-11-21",
         evaluations=evaluations,
     )
 
@@ -176,7 +187,9 @@ def test_a_grid_reads_each_value_as_toml_does():
 
 
 def test_a_training_that_held_out_other_questions_is_refused(tmp_path):
-    questions = [Question(f"q{number}", f"{number}?", ("yes", "no"), "A") for number in range(100)]
+    questions = [
+        Question(id=f"q{number}", text=f"{number}?", choices=("yes", "no"), answer="A") for number in range(100)
+    ]
     write_split(split_questions(questions, 0.25, seed=1), tmp_path / "split.parquet")
     check_held_out(split_questions(questions, 0.25, seed=1).fingerprint, tmp_path)
     with pytest.raises(BadInput, match="another split than the one here"):

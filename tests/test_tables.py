@@ -36,13 +36,35 @@ def test_a_ladder_lists_the_stages_that_were_tried_and_one_line_for_the_others(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    pair = PairedDifference("x", "y", -0.128, 0.024, -0.2, -0.1, 1045, 1007, "exact McNemar", 1e-7, 1e-7, 0.05)
+    pair = PairedDifference(
+        first="x",
+        second="y",
+        difference=-0.128,
+        error=0.024,
+        low=-0.2,
+        high=-0.1,
+        only_first=1045,
+        only_second=1007,
+        test="exact McNemar",
+        p=1e-7,
+        adjusted=1e-7,
+        smallest=0.05,
+    )
     rungs = (
-        Rung("base", 0.329, 1.0, 0.033),
-        Rung("chain-of-thought, where it pays", 0.456, 10.25, 12.5, pair, 1e-7, 1.6e-7, False),
+        Rung(stage="base", value=0.329, calls=1.0, seconds=0.033),
+        Rung(
+            stage="chain-of-thought, where it pays",
+            value=0.456,
+            calls=10.25,
+            seconds=12.5,
+            difference=pair,
+            p=1e-7,
+            adjusted=1.6e-7,
+            kept=False,
+        ),
     )
     skipped = {"votes": "it writes no text", "calibrated": "no letters", "verify": "it writes no text"}
-    print_ladder(Ladder("accuracy", 298, rungs, skipped, {}))
+    print_ladder(Ladder(metric="accuracy", n=298, rungs=rungs, skipped=skipped, settings={}))
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[-2:] == [

@@ -15,7 +15,7 @@ from quorum.train.row import TrainingRow
 from tests.tiny import tiny_model
 
 torch.set_num_threads(1)
-ROWS = [TrainingRow(Prompt(f"q{n}", f"{n}?", ("A", "B")), "A", "A") for n in range(8)]
+ROWS = [TrainingRow(Prompt(question_id=f"q{n}", content=f"{n}?", labels=("A", "B")), "A", "A") for n in range(8)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,9 @@ def test_a_folder_with_another_training_is_refused(tmp_path, tuning, rows, diffe
 
 
 def test_the_card_lists_everything_the_model_was_made_of(tmp_path):
-    trained = TrainingResult(tmp_path / "adapter", 5, 2.0, 40, ((1, 3.0), (5, 1.5)), 2**30)
+    trained = TrainingResult(
+        folder=tmp_path / "adapter", steps=5, seconds=2.0, tokens=40, losses=((1, 3.0), (5, 1.5)), peak_bytes=2**30
+    )
     write_card(tmp_path, "owner/base", ToyTuning("owner/base", targets=("q", "v")), ROWS, trained, adapter=True)
     card = (tmp_path / "adapter" / "README.md").read_text()
     assert card.startswith("---\nbase_model: owner/base\nlibrary_name: peft\n")

@@ -26,7 +26,7 @@ THINGS = ("stone", "cloud", "river", "house", "apple", "violin", "ladder", "mirr
 
 def asked(text, *options, before=()):
     turns = (*(Message("system", passage) for passage in before), Message("user", text))
-    return Prompt(text, turns, letters(len(options)), options)
+    return Prompt(question_id=text, content=turns, labels=letters(len(options)), options=options)
 
 
 def wanted(things):
@@ -222,7 +222,12 @@ def test_the_card_lists_base_settings_and_rows(with_head, bert):
 
 def test_rows_without_options_teach_an_encoder_nothing(tmp_path):
     with pytest.raises(BadInput, match="none of 1 rows has options"):
-        tune_encoder(EncoderTuning(), [TrainingRow(Prompt("q", "2 + 2?", ()), "4", "4")], tmp_path, quiet)
+        tune_encoder(
+            EncoderTuning(),
+            [TrainingRow(Prompt(question_id="q", content="2 + 2?", labels=()), "4", "4")],
+            tmp_path,
+            quiet,
+        )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -235,7 +235,7 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
     Path("data/sample/background/notes.txt").write_text("A river is no stone.")
     questions = read_records(Path(table["train"]), Layout(**table.get("layout", {}))).records
     if "split" in table:  # what scripts/draw.py leaves
-        asked = [Question(each.id, each.text, each.choices, each.answer) for each in questions]
+        asked = [Question(id=each.id, text=each.text, choices=each.choices, answer=each.answer) for each in questions]
         parts = split_questions(asked)
         write_split(parts, Path(table["split"]["file"]))
         drawn = [each.id for each in select_training_folds(parts, asked).questions[:40]]

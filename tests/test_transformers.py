@@ -18,7 +18,12 @@ from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.tiny import KINDS, tiny_model, tiny_tokenizer
 
-PROMPT = Prompt("q1", "def f(x): return x\nAnswer:", ("A", "B", "C"), ("a value", "an error", "a value"))
+PROMPT = Prompt(
+    question_id="q1",
+    content="def f(x): return x\nAnswer:",
+    labels=("A", "B", "C"),
+    options=("a value", "an error", "a value"),
+)
 torch.set_num_threads(1)
 
 
@@ -44,7 +49,9 @@ def test_letters_carry_the_models_next_token_probabilities_masked_to_the_labels(
 def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     tokenizer = backend.tokens.tokenizer
-    prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "nothing at all"))
+    prompt = Prompt(
+        question_id="q", content="import os\nAnswer:", labels=("A", "B"), options=("the path", "nothing at all")
+    )
     sums = []
     for option in prompt.options:
         ids = tokenizer(f"import os\nAnswer: {option}").input_ids
@@ -58,7 +65,7 @@ def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
 
 def test_normalisations_divide_by_tokens_or_bytes_or_subtract_the_unconditional_likelihood() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
-    prompt = Prompt("q", "import os\nAnswer:", ("A", "B"), ("the path", "naïve 文"))
+    prompt = Prompt(question_id="q", content="import os\nAnswer:", labels=("A", "B"), options=("the path", "naïve 文"))
     rendered = backend.tokens.render(prompt.content)
     tokens = backend.logprobs(backend.tokens.encode_options(rendered, prompt.options))
     alone = backend.logprobs(
@@ -87,7 +94,7 @@ def test_equal_options_tie_exactly_and_the_first_is_taken() -> None:
 @pytest.mark.parametrize("count", [2, 26])
 def test_every_label_of_a_question_is_scored(count: int) -> None:
     (reply,) = Transformers(TransformersSettings(model=str(tiny_model("llama")))).answer(
-        [Prompt("q", "Answer:", letters(count))]
+        [Prompt(question_id="q", content="Answer:", labels=letters(count))]
     )
     assert tuple(reply.label_logprobs) == letters(count)
     assert torch.tensor(list(reply.label_logprobs.values())).exp().sum() == pytest.approx(1)
@@ -95,7 +102,7 @@ def test_every_label_of_a_question_is_scored(count: int) -> None:
 
 def test_replies_keep_the_order_of_their_prompts() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
-    prompts = [Prompt(str(n), "x" * n + "\nAnswer:", ("A", "B")) for n in (30, 1, 60)]
+    prompts = [Prompt(question_id=str(n), content="x" * n + "\nAnswer:", labels=("A", "B")) for n in (30, 1, 60)]
     for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
         assert reply.label_logprobs == pytest.approx(backend.answer([prompt])[0].label_logprobs, abs=1e-4)
 
@@ -103,7 +110,7 @@ def test_replies_keep_the_order_of_their_prompts() -> None:
 def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
     assert backend.answer([]) == []
-    assert len(backend.answer([Prompt("q", "", ("A", "B"))])) == 1
+    assert len(backend.answer([Prompt(question_id="q", content="", labels=("A", "B"))])) == 1
 
 
 @pytest.mark.parametrize(
@@ -182,8 +189,8 @@ def test_a_template_without_a_system_role_reads_its_text_in_the_users_turn() -> 
 
 def test_a_prompt_that_is_too_long_loses_its_middle_and_keeps_its_cue() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), context_tokens=40))
-    short = Prompt("s", "fits\nAnswer:", ("A", "B"))
-    long = Prompt("l", "instruction " + "filler " * 90 + "the question\nAnswer:", ("A", "B"))
+    short = Prompt(question_id="s", content="fits\nAnswer:", labels=("A", "B"))
+    long = Prompt(question_id="l", content="instruction " + "filler " * 90 + "the question\nAnswer:", labels=("A", "B"))
     context = backend.tokens.encode_labels(backend.tokens.render(long.content), long.labels)[0].context
     kept = truncate_middle(context, 39)
     assert len(kept) == 39
@@ -201,14 +208,16 @@ def test_no_warning_is_printed_for_a_length_that_is_truncated() -> None:
 
 def test_an_option_longer_than_the_context_does_not_end_the_run() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option", context_tokens=16))
-    (reply,) = backend.answer([Prompt("q", "word " * 50, ("A", "B"), ("other " * 50, "x"))])
+    (reply,) = backend.answer(
+        [Prompt(question_id="q", content="word " * 50, labels=("A", "B"), options=("other " * 50, "x"))]
+    )
     assert set(reply.label_logprobs) == {"A", "B"}
     assert backend.shortened == 1
 
 
 def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
     backend = Transformers(TransformersSettings(model=str(tiny_model("qwen3")), method="generate", max_new_tokens=8))
-    prompts = [Prompt(str(n), "import sys\n" * n, ()) for n in (1, 9, 3)]
+    prompts = [Prompt(question_id=str(n), content="import sys\n" * n, labels=()) for n in (1, 9, 3)]
     together = [reply.text for reply in backend.answer(prompts)]
     assert together == [backend.answer([prompt])[0].text for prompt in prompts]
     assert all(reply.label_logprobs is None for reply in backend.answer(prompts))
@@ -219,7 +228,10 @@ def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_ba
         settings = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
         return Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings))
 
-    prompt, other = Prompt("q", "import", ()), Prompt("r", "class A:\n" * 3, ())
+    prompt, other = (
+        Prompt(question_id="q", content="import", labels=()),
+        Prompt(question_id="r", content="class A:\n" * 3, labels=()),
+    )
     once = sampler(1)
     votes = [*once.answer([prompt, other, prompt]), *once.answer([prompt])]
     assert len({votes[at].text for at in (0, 2, 3)}) == 3
@@ -230,7 +242,7 @@ def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_ba
 def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
     settings = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings))
-    drawn = [reply.text for reply in backend.answer([Prompt("q", "import", ())] * 1000)]
+    drawn = [reply.text for reply in backend.answer([Prompt(question_id="q", content="import", labels=())] * 1000)]
     ids = tuple(backend.tokens.tokenizer("import").input_ids)
     expected: Counter[str] = Counter()  # by text: the tokens of single bytes all read the same
     for token, probability in enumerate((by_hand(tiny_model("llama"), ids)[-1] / 2).softmax(-1).tolist()):
@@ -239,7 +251,9 @@ def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
         off = abs(drawn.count(text) / len(drawn) - probability)
         assert off < 4 * (probability * (1 - probability) / len(drawn)) ** 0.5
     narrow = Transformers(TransformersSettings(model=str(tiny_model("llama")), top_p=0.01, **settings))
-    assert len({reply.text for reply in narrow.answer([Prompt("q", "import", ())] * 20)}) == 1
+    assert (
+        len({reply.text for reply in narrow.answer([Prompt(question_id="q", content="import", labels=())] * 20)}) == 1
+    )
 
 
 def test_progress_ends_with_everything_done() -> None:
@@ -308,6 +322,9 @@ def test_a_folder_without_a_model_is_refused_with_a_hint(tmp_path: Path) -> None
 
 def test_a_prompt_without_labels_or_options_stays_unread_and_the_others_are_answered() -> None:
     letter = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
-    assert letter.answer([Prompt("open", "2+2?", ()), PROMPT]) == [Reply(""), *letter.answer([PROMPT])]
+    assert letter.answer([Prompt(question_id="open", content="2+2?", labels=()), PROMPT]) == [
+        Reply(""),
+        *letter.answer([PROMPT]),
+    ]
     option = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
-    assert option.answer([Prompt("bare", "2+2?", ("A", "B"))]) == [Reply("")]
+    assert option.answer([Prompt(question_id="bare", content="2+2?", labels=("A", "B"))]) == [Reply("")]

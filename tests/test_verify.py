@@ -18,7 +18,7 @@ from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.question import Prompt, Question, Reply, letters
 
-METALS = Question("metals", "Which is yellow?", ("iron", "zinc", "gold", "tin"))
+METALS = Question(id="metals", text="Which is yellow?", choices=("iron", "zinc", "gold", "tin"))
 
 
 class Counted:
@@ -64,16 +64,16 @@ def run(answerer: Backend, verifier: Backend, question: Question = METALS, max_r
 def test_an_answer_called_true_is_kept() -> None:
     result = run(likes("zinc"), believes("zinc"))
     assert result.ballots == {"metals": {"B": 1.0}}
-    assert result.verdicts == [Verdict("metals", 1, "B", 1.0)]
+    assert result.verdicts == [Verdict(question_id="metals", round=1, label="B", p_true=1.0)]
 
 
 def test_an_option_called_false_is_removed_and_letters_are_the_questions_own() -> None:
     result = run(likes("iron", "zinc", "gold"), believes("gold"))
     assert result.ballots == {"metals": {"C": 1.0}}
     assert result.verdicts == [
-        Verdict("metals", 1, "A", 0.0, eliminated=True),
-        Verdict("metals", 2, "B", 0.0, eliminated=True),
-        Verdict("metals", 3, "C", 1.0),
+        Verdict(question_id="metals", round=1, label="A", p_true=0.0, eliminated=True),
+        Verdict(question_id="metals", round=2, label="B", p_true=0.0, eliminated=True),
+        Verdict(question_id="metals", round=3, label="C", p_true=1.0),
     ]
 
 
@@ -89,7 +89,10 @@ def test_the_last_option_left_is_the_answer() -> None:
 def test_the_loop_is_bounded() -> None:
     result = run(likes("iron", "zinc", "gold", "tin"), believes(), max_rounds=2)
     assert result.ballots == {"metals": {"B": 1.0}}
-    assert result.verdicts == [Verdict("metals", 1, "A", 0.0, eliminated=True), Verdict("metals", 2, "B", None)]
+    assert result.verdicts == [
+        Verdict(question_id="metals", round=1, label="A", p_true=0.0, eliminated=True),
+        Verdict(question_id="metals", round=2, label="B", p_true=None),
+    ]
 
 
 def test_a_given_first_answer_is_not_asked_for_again() -> None:
@@ -116,7 +119,7 @@ def test_an_answer_that_cannot_be_read_is_not_verified() -> None:
 
 
 def test_an_open_question_keeps_its_answer() -> None:
-    question = Question("sum", "2 + 2?")
+    question = Question(id="sum", text="2 + 2?")
     assert run(ScriptedModel(lambda prompt: Reply("#### 4")), believes(), question).ballots == {"sum": {"4": 1.0}}
 
 
@@ -124,8 +127,8 @@ def test_each_round_is_one_batch_to_each_model() -> None:
     answerer, verifier = Counted(likes("iron", "zinc", "gold")), Counted(believes("gold"))
     questions = [
         METALS,
-        Question("other", "Which is dear?", ("gold", "salt")),
-        Question("third", "?", ("zinc", "gold")),
+        Question(id="other", text="Which is dear?", choices=("gold", "salt")),
+        Question(id="third", text="?", choices=("zinc", "gold")),
     ]
     result = eliminate_false(questions, answerer, verifier, ask, render_verdict_prompt)
     assert result.ballots == {"metals": {"C": 1.0}, "other": {"A": 1.0}, "third": {"B": 1.0}}
@@ -134,12 +137,14 @@ def test_each_round_is_one_batch_to_each_model() -> None:
 
 
 def test_a_verdict_prompt_shows_the_question_and_one_answer() -> None:
-    prompt = render_verdict_prompt(Question("q", "Is {this} it?", ("yes", "{no}"), context="A passage."), "B")
+    prompt = render_verdict_prompt(
+        Question(id="q", text="Is {this} it?", choices=("yes", "{no}"), context="A passage."), "B"
+    )
     assert prompt == Prompt(
-        "q",
-        "Is the proposed answer to the question right? Answer TRUE or FALSE and nothing else.\n\n"
+        question_id="q",
+        content="Is the proposed answer to the question right? Answer TRUE or FALSE and nothing else.\n\n"
         "A passage.\n\nQuestion: Is {this} it?\nA. yes\nB. {no}\nProposed answer: B. {no}\nTRUE or FALSE:",
-        ("TRUE", "FALSE"),
+        labels=("TRUE", "FALSE"),
     )
 
 
@@ -168,7 +173,10 @@ def simulated(
 ) -> tuple[dict[str, Ballot], dict[str, Ballot], dict[str, str], dict[str, int]]:
     """An answerer's ballots, a verifier's scoress (skill: -1 errs, 1 knows), the answers and the folds."""
     chance = random.Random(seed)
-    solved = [Question(f"q{n}", "?", tuple(f"{n}{c}" for c in "wxyz"), chance.choice("ABCD")) for n in range(count)]
+    solved = [
+        Question(id=f"q{n}", text="?", choices=tuple(f"{n}{c}" for c in "wxyz"), answer=chance.choice("ABCD"))
+        for n in range(count)
+    ]
     prompts = [ask(question) for question in solved]
     model = SimulatedModel(SimulatedSettings(accuracy=accuracy, seed=seed), solved=solved)
     ballots = {p.question_id: ballot_from_reply(r, p) for p, r in zip(prompts, model.answer(prompts), strict=True)}

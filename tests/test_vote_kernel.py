@@ -19,7 +19,9 @@ def folder(tmp_path):
 
 def labelled_runs(folder, wrong_split=False):
     """Two members over 80 held-out questions and q1: the good one is right on 9 of 10, the bad one on 1 of 4."""
-    questions = [Question(f"h{n}", f"What of number {n}?", ("one", "two"), "AB"[n % 2]) for n in range(80)]
+    questions = [
+        Question(id=f"h{n}", text=f"What of number {n}?", choices=("one", "two"), answer="AB"[n % 2]) for n in range(80)
+    ]
     write_questions(questions, folder / "gold" / "heldout.parquet")
     folds = [3 if wrong_split and n == 7 else HELD_OUT for n in range(80)]
     order = sorted(range(80), key=lambda n: f"h{n}")

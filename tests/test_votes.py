@@ -38,7 +38,7 @@ def scripted(*texts):
 
 
 def ask(id="q", count=4):
-    return Prompt(id, f"{id}?", letters(count))
+    return Prompt(question_id=id, content=f"{id}?", labels=letters(count))
 
 
 def sampler(certainty):
@@ -153,7 +153,7 @@ def test_any_number_of_choices_is_voted_on(count):
 
 
 def test_numbers_of_an_open_question_are_voted_on():
-    open_question = Prompt("sum", "2 + 2?", ())
+    open_question = Prompt(question_id="sum", content="2 + 2?", labels=())
     found = vote_adaptively(scripted("#### 4", "#### 5", *["#### 4"] * 8), [open_question], VoteSettings())[0]
     assert found.ballot == pytest.approx({"4": 6 / 7, "5": 1 / 7})
 

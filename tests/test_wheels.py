@@ -98,5 +98,5 @@ def test_the_wheels_of_a_kernel_are_those_of_the_other_requirements():
         lines = (line.split("#")[0].strip() for line in (ROOT / name).read_text().splitlines())
         return {line.lower().replace("_", "-") for line in lines if "==" in line}
 
-    assert pins("requirements.txt") | pins("requirements-gpu.txt") <= pins("requirements-kaggle-gpu.txt")
-    assert pins("requirements-kaggle-light.txt") <= pins("requirements.txt")
+    assert pins("requirements.txt") | pins("requirements-gpu.txt") <= pins("locks/kaggle-gpu.txt")
+    assert pins("locks/kaggle-light.txt") <= pins("requirements.txt")

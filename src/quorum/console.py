@@ -1,4 +1,4 @@
-"""A program's door: where a kernel or a script meets its user. The only module that prints."""
+"""Run programs: print lines and JSON, parse a kernel's arguments, turn errors into one line and an exit code."""
 
 import argparse
 import inspect
@@ -8,50 +8,40 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from quorum.config import Settings, describe_settings, read_config
 from quorum.errors import BadInput
 
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
+_STOPPED_BY_USER = 130
 
-# Once imported, bitsandbytes warns that a faster kernel of its own is missing, whether anything is in 4 bits or not.
+# When imported, bitsandbytes warns that a faster kernel of its own is missing, whether anything is in 4 bits or not.
 _IDLE_LOGGER = "bitsandbytes.backends.cpu.ops"
-# Seconds between the lines that tell a log how far a stage is.
-_TOLD_EVERY = 180.0
-# A program that draws the bars of the kernels it starts sets this variable for them: they then write marked lines.
-PROGRESS_VARIABLE = "QUORUM_PROGRESS_LINES"
-_PROGRESS_MARK = "\x01"
-
-# How far a stage is: called with what is done and what there is in all.
-Progress = Callable[[int, int], None]
 
 
 def run_program(main: Callable[[], int]) -> None:
-    """Runs a program and exits with its code: bad input ends in one clear line and code 2, never in a traceback."""
+    """Run a program and exit with its code: bad input ends in one line and code 2, never in a traceback."""
     run_first(main)
     sys.exit(DONE)
 
 
 def run_first(main: Callable[[], int]) -> None:
-    """As `run_program`, for what comes before the rest: it exits only with another code than DONE."""
+    """Run the first part of a program as `run_program` does, but return if its code is DONE."""
     logging.getLogger(_IDLE_LOGGER).setLevel(logging.ERROR)
     try:
         code = main()
     except (BadInput, FileNotFoundError, IsADirectoryError, PermissionError) as error:
         print(f"error: {_line(error)}", file=sys.stderr)
         code = BAD_INPUT
-    except BrokenPipeError:  # `| head` closed the pipe: nothing to tell anybody
+    except BrokenPipeError:  # `| head` closed the pipe
         sys.stderr.close()
         code = DONE
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        code = 130
+        code = _STOPPED_BY_USER
     if code:
         sys.exit(code)
 
@@ -131,58 +121,6 @@ def read_environment_key(variable: str) -> str:
     if not (key.isascii() and key.isprintable()):
         raise BadInput(f"the environment variable {variable} holds more than a key: signs that no header takes")
     return key
-
-
-@contextmanager
-def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterator[Progress]:
-    """How far a stage is, with rate and time left, on standard error.
-
-    A terminal shows a bar, which disappears at the end; a log gets a plain line every three minutes, so that a short
-    run leaves none. A program that started this one and set `PROGRESS_VARIABLE` gets lines for `parse_progress`.
-    """
-    if os.environ.get(PROGRESS_VARIABLE):
-        yield lambda done, total: print_status(f"{_PROGRESS_MARK}{done} {total} {caption}")
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
-    calls: list[tuple[float, int]] = []  # the first and the latest: when, and what was done
-    told = clock()
-    with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(caption, total=None, pace="")
-
-        def progress(done: int, total: int) -> None:
-            nonlocal told
-            now = clock()
-            calls[1:] = [(now, done)]
-            pace = _pace(*calls[0], *calls[-1], total)
-            bar.update(task, completed=done, total=total, pace=pace)
-            if not console.is_terminal and now - told >= _TOLD_EVERY:
-                print_status(", ".join(filter(None, (f"{caption}: {done} of {total}", pace))))
-                told = now
-
-        yield progress
-
-
-def parse_progress(line: str) -> tuple[str, int, int] | None:
-    """The caption, what is done and what there is in all, if another program's `progress_bar` wrote this line."""
-    found = re.fullmatch(rf"{_PROGRESS_MARK}(\d+) (\d+) (.*)", line)
-    return (found[3], int(found[1]), int(found[2])) if found else None
-
-
-def _pace(begun: float, known: int, now: float, done: int, total: int) -> str:
-    """The rate and the time left; nothing while they are not known.
-
-    Counted from the first call on: what a journal knew already, and the loading of a model, say nothing of the rest.
-    """
-    if done <= known or now <= begun:
-        return ""
-    rate = (done - known) / (now - begun)
-    told = f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute"
-    return f"{told}, {timedelta(seconds=round((total - done) / rate))} left"
 
 
 def _line(error: Exception) -> str:

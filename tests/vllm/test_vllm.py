@@ -29,7 +29,11 @@ from tests.tiny import tiny_model
 CACHE = 32 * 2**20
 SHOTS = "".join(f"Question: {n} + {n}\nA. {n}\nB. {2 * n}\nAnswer: B\n\n" for n in range(3))
 PROMPTS = [
-    Prompt(str(n), f"{SHOTS * (n % 3)}Question: def f{n}(x): return {n * n}\nAnswer:", letters(2 + n % 25))
+    Prompt(
+        question_id=str(n),
+        content=f"{SHOTS * (n % 3)}Question: def f{n}(x): return {n * n}\nAnswer:",
+        labels=letters(2 + n % 25),
+    )
     for n in range(30)
 ]
 
@@ -59,13 +63,20 @@ def test_letters_and_their_probabilities_equal_those_of_the_transformers_backend
 
 def test_a_chat_template_is_rendered_as_the_transformers_backend_renders_it() -> None:
     turns = (Message("system", "Be brief."), Message("user", "2+2?\nA. 3\nB. 4"), Message("assistant", "It is"))
-    prompts = [Prompt("q", "Which <|im_end|> one?", letters(26)), Prompt("r", turns, ("A", "B"))]
+    prompts = [
+        Prompt(question_id="q", content="Which <|im_end|> one?", labels=letters(26)),
+        Prompt(question_id="r", content=turns, labels=("A", "B")),
+    ]
     model = folder("qwen3", chat=True)
     assert_alike(vllm(model).answer(prompts), Transformers(TransformersSettings(model=model)).answer(prompts))
 
 
 def test_labels_that_begin_with_the_same_token_are_read_whole() -> None:
-    prompts = [Prompt("q", "How many?\n", ("12", "13", "7")), PROMPTS[0], Prompt("r", "How many?\n", ("121", "122"))]
+    prompts = [
+        Prompt(question_id="q", content="How many?\n", labels=("12", "13", "7")),
+        PROMPTS[0],
+        Prompt(question_id="r", content="How many?\n", labels=("121", "122")),
+    ]
     assert_alike(
         vllm(folder("llama")).answer(prompts), Transformers(TransformersSettings(model=folder("llama"))).answer(prompts)
     )
@@ -76,14 +87,17 @@ def test_a_prompt_that_is_too_long_loses_the_same_middle() -> None:
         vllm(folder("llama"), max_model_len=64),
         Transformers(TransformersSettings(model=folder("llama"), context_tokens=64)),
     )
-    prompts = [Prompt(str(n), "import os\n" * n + "Answer:", ("A", "B", "C")) for n in (1, 15, 16, 17, 40)]
+    prompts = [
+        Prompt(question_id=str(n), content="import os\n" * n + "Answer:", labels=("A", "B", "C"))
+        for n in (1, 15, 16, 17, 40)
+    ]
     assert_alike(backend.answer(prompts), reference.answer(prompts))
     assert backend.shortened == reference.shortened > 0
 
 
 def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
     assert vllm(folder("llama")).answer([]) == []
-    assert len(vllm(folder("llama")).answer([Prompt("q", "", ("A", "B"))])) == 1
+    assert len(vllm(folder("llama")).answer([Prompt(question_id="q", content="", labels=("A", "B"))])) == 1
 
 
 def test_greedy_text_equals_that_of_the_transformers_backend() -> None:
@@ -94,17 +108,17 @@ def test_greedy_text_equals_that_of_the_transformers_backend() -> None:
 
 def test_a_structured_reply_is_one_of_the_labels_and_nothing_else() -> None:
     backend = vllm(folder("llama"), method="generate", structured=True, max_new_tokens=12)
-    prompts = [*PROMPTS, Prompt("v", "Is it so?", ("TRUE", "FALSE"))]
+    prompts = [*PROMPTS, Prompt(question_id="v", content="Is it so?", labels=("TRUE", "FALSE"))]
     for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
         assert reply.text.strip() in prompt.labels
-    assert len(backend.answer([Prompt("open", "How many?", ())])) == 1
+    assert len(backend.answer([Prompt(question_id="open", content="How many?", labels=())])) == 1
 
 
 VOTES: dict[str, Any] = {"method": "generate", "temperature": 1.0, "max_new_tokens": 4}
 
 
 def test_each_repeat_is_another_vote_and_the_same_in_any_order_batch_and_process() -> None:
-    repeats = [Prompt("q", "import os\nAnswer:", ("A", "B"), repeat=n) for n in range(12)]
+    repeats = [Prompt(question_id="q", content="import os\nAnswer:", labels=("A", "B"), repeat=n) for n in range(12)]
     together = vllm(folder("llama"), **VOTES).answer(repeats)
     again = vllm(folder("llama"), top_k=0, **VOTES)  # another engine
     assert [reply for prompt in reversed(repeats) for reply in again.answer([prompt])] == together[::-1]
@@ -114,7 +128,7 @@ def test_each_repeat_is_another_vote_and_the_same_in_any_order_batch_and_process
 
 def test_the_same_prompt_asked_again_gets_another_vote() -> None:
     backend = vllm(folder("llama"), **VOTES)
-    prompt = Prompt("q", "import sys\nAnswer:", ("A", "B"))
+    prompt = Prompt(question_id="q", content="import sys\nAnswer:", labels=("A", "B"))
     assert len({reply.text for _ in range(2) for reply in backend.answer([prompt] * 6)}) > 6
 
 
@@ -137,7 +151,7 @@ def test_a_batch_that_the_engine_fails_on_leaves_nothing_behind(monkeypatch: pyt
 def test_votes_are_distributed_by_the_letters_probabilities() -> None:
     prompt = PROMPTS[2]
     (sure,) = vllm(folder("llama")).answer([prompt])
-    repeats = [Prompt("q", prompt.content, prompt.labels, repeat=n) for n in range(400)]
+    repeats = [Prompt(question_id="q", content=prompt.content, labels=prompt.labels, repeat=n) for n in range(400)]
     votes = Counter(reply.text.strip() for reply in vllm(folder("llama"), structured=True, **VOTES).answer(repeats))
     for label, logprob in sure.label_logprobs.items():
         assert votes[label] / 400 == pytest.approx(exp(logprob), abs=0.08)  # more than three standard errors
@@ -196,7 +210,7 @@ def test_a_missing_model_is_refused_in_one_line(tmp_path: Path) -> None:
 
 
 def test_an_open_question_among_others_has_no_letters_to_score_and_stays_unread() -> None:
-    prompts = [PROMPTS[0], Prompt("q", "How many?", ()), PROMPTS[1]]
+    prompts = [PROMPTS[0], Prompt(question_id="q", content="How many?", labels=()), PROMPTS[1]]
     first, unread, last = vllm(folder("llama")).answer(prompts)
     assert unread == Reply("")
     assert_alike([first, last], vllm(folder("llama")).answer(PROMPTS[:2]))

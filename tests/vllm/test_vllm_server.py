@@ -29,7 +29,11 @@ from tests.tiny import tiny_model
 KEY = "a-key-for-loopback-alone"
 PATIENCE = 300  # seconds for the server to load
 PROMPTS = [
-    Prompt(str(n), (Message("user", f"Question: {n} + {n} is\nA. {n}\nB. {2 * n}\nAnswer:"),), letters(2 + n % 5))
+    Prompt(
+        question_id=str(n),
+        content=(Message("user", f"Question: {n} + {n} is\nA. {n}\nB. {2 * n}\nAnswer:"),),
+        labels=letters(2 + n % 5),
+    )
     for n in range(24)
 ]
 

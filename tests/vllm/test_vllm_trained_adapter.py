@@ -30,7 +30,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     if not TRAINER.exists():
         pytest.skip(f"{TRAINER} is not there to train with; `make test` makes it")
     if not list((ROOT / ".venv").glob(f"lib/*/site-packages/{request.param}")):
-        pytest.skip(f"{request.param} is not installed in .venv; `make test` installs requirements-unsloth-cpu.txt")
+        pytest.skip(f"{request.param} is not installed in .venv; `make test` installs locks/unsloth-cpu.txt")
     folder = tmp_path_factory.mktemp("trained")
     write_largest(folder / "train.csv", 60)
     (folder / "train.toml").write_text(

@@ -4,9 +4,9 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from quorum.ask.example import make_example
 from quorum.ask.prompt import Style, render_prompt
 from quorum.ask.retrieve import RetrievedContext, Retriever
-from quorum.ask.search.example import make_example
 from quorum.ask.settings import ExampleSettings
 from quorum.ask.template import Template
 from quorum.data.duplicates import exact_key

@@ -59,7 +59,7 @@ def render_verdict_prompt(question: Question, label: str, template: VerdictTempl
         proposed=f"{label}. {question.choice(label)}" if question.choices else label,
     )
     text = VERDICT_PROMPT.format(instruction=template.instruction.format(), question=block)
-    return Prompt(question.id, text, VERDICTS)
+    return Prompt(question_id=question.id, content=text, labels=VERDICTS)
 
 
 def render_reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
@@ -74,4 +74,4 @@ def render_reading_prompt(prompt: Prompt, reply: str) -> Prompt | None:
     texts = (*(prompt.options or [f"choice {label}" for label in prompt.labels]), NOTHING_CHOSEN)
     lines = [READING_CHOICE.format(label=label, choice=text) for label, text in zip(labels, texts, strict=True)]
     content = READING_PROMPT.format(instruction=READING_INSTRUCTION, reply=reply[-_MAX_REPLY:], choices="".join(lines))
-    return Prompt(prompt.question_id, content, labels, texts)
+    return Prompt(question_id=prompt.question_id, content=content, labels=labels, options=texts)

@@ -42,17 +42,27 @@ def render_prompt(
         solved = (BARE_EXAMPLE.format(text=each.text, answer=_select_answer_text(each)) for each in examples)
         before = (*solved, *passages, *([question.context] if question.context else []))
         turns = tuple(Message("system", text) for text in before)
-        return Prompt(question.id, (*turns, Message("user", question.text)), question.labels, question.choices)
+        return Prompt(
+            question_id=question.id,
+            content=(*turns, Message("user", question.text)),
+            labels=question.labels,
+            options=question.choices,
+        )
     example_text = "".join(_render_example(example, style, template) for example in examples)
     passage_text = "".join(template.passage.format(passage=passage) for passage in passages)
     block = _render_question(question, style, template)
     if style == "option":
-        return Prompt(question.id, example_text + passage_text + block, question.labels, question.choices)
+        return Prompt(
+            question_id=question.id,
+            content=example_text + passage_text + block,
+            labels=question.labels,
+            options=question.choices,
+        )
     instruction, hint = _render_instruction(question, style, template), template.hint(question)
     text = FRAME.format(
         instruction=instruction, hint=hint, examples=example_text, passages=passage_text, question=block
     )
-    return Prompt(question.id, text, question.labels, question.choices)
+    return Prompt(question_id=question.id, content=text, labels=question.labels, options=question.choices)
 
 
 def format_answer(question: Question, style: Style, template: Template = BUILT_IN) -> str:

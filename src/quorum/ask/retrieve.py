@@ -7,14 +7,15 @@ removed before ranking. The clusters are the same that the split keeps whole.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from quorum.ask.search.example import make_example
-from quorum.ask.search.index import Embed, make_model_key, make_vector_index
-from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Rerank, Searcher, SearchIndex
+from quorum.ask.encoders import Embed, Rerank
+from quorum.ask.example import make_example
+from quorum.ask.search.index import make_model_key, make_vector_index
+from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Searcher, SearchIndex
 from quorum.ask.search.sources import Passage, count_tokens, read_background
 from quorum.ask.settings import RetrievalSettings
-from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates, exact_key
 from quorum.data.split import TrainingFolds
+from quorum.progress import Progress
 from quorum.question import Question
 
 _BATCH = 1024  # questions in one search

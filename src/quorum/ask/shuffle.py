@@ -8,7 +8,7 @@ from math import factorial
 
 from quorum.ask.settings import ShuffleSettings
 from quorum.ballot import Ballot
-from quorum.data.table.options import cites_letters, is_all_or_none
+from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.errors import BadInput
 from quorum.question import Question
 

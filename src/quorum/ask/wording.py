@@ -10,7 +10,7 @@ from quorum.question import Question
 Language = Literal["en", "vi", "ko", "zh", "ja", "de", "fr", "es"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wording:
     """The words of a prompt in one language. The reply parser recognizes each of the `answer` words."""
 

@@ -32,17 +32,9 @@ def compare_command(
     """
     from dataclasses import asdict
 
-    from quorum.evaluation.compare import compare_runs
-    from quorum.files.answers import ballots_from_answers
-    from quorum.files.runs import read_labels, read_runs
-    from quorum.files.solution import SolvedRow
+    from quorum.competition.notebook import compare
 
-    grouped = read_labels(groups, "group") if groups else {}
-    solution = [SolvedRow(id, answer, group=grouped.get(id)) for id, answer in read_labels(gold, "answer").items()]
-    ballots = {
-        own["run"][0]: ballots_from_answers(own) for own in read_runs(runs).partition_by("run", maintain_order=True)
-    }
-    found = compare_runs(ballots, solution, metric, seed)
+    found = compare(runs, gold, metric, groups=groups, seed=seed)
     print_json(asdict(found)) if as_json else print_comparison(found)
     return DONE
 

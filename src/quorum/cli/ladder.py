@@ -58,7 +58,11 @@ def ladder_command(
     member = member or kernel_toml("encoder")
     own = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
-    built_in = [] if only else choose_stages(prepared, member, verifier, passages, examples, rehearse)
+    built_in = (
+        []
+        if only
+        else choose_stages(prepared, member, verifier=verifier, passages=passages, examples=examples, rehearse=rehearse)
+    )
     found = run_ladder(prepared, member, [*built_in, *own], report_line, seed if halves else None)
     if winner:
         write_winner(member, found, winner)

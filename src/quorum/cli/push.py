@@ -7,7 +7,8 @@ import typer
 
 from quorum.cli.kaggle_client import open_kaggle
 from quorum.cli.options import WORKSPACE, AsJson, DryRun, Wait, check_hours
-from quorum.console import DONE, FOUND, print_json, progress_bar
+from quorum.console import DONE, FOUND, print_json
+from quorum.progress import progress_bar
 
 if TYPE_CHECKING:
     from quorum.kaggle.fetch import EndedVersion
@@ -39,7 +40,7 @@ def push_command(
     """Push a kernel, wheels, an adapter or a model to Kaggle.
 
     A kernel is waited for and its outputs are read back. Needs Kaggle credentials and the packages of
-    requirements-kaggle.txt.
+    locks/kaggle.txt.
 
     Exit code 1: the kernel failed.
     """

@@ -8,8 +8,9 @@ import typer
 
 from quorum.cli.options import WORKSPACE, AsJson, check_seed
 from quorum.cli.tables import print_table, report_line
-from quorum.console import DONE, print_json, progress_bar
+from quorum.console import DONE, print_json
 from quorum.errors import BadInput
+from quorum.progress import progress_bar
 
 if TYPE_CHECKING:
     import polars as pl
@@ -62,7 +63,9 @@ def sample_command(
     from quorum.data.split_folder import SplitFolder
     from quorum.train.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
-    strategy = SamplingStrategy(budget, weak_share, least, not any_of_weak, seed)
+    strategy = SamplingStrategy(
+        budget=budget, weak_share=weak_share, least=least, wrong_first=not any_of_weak, seed=seed
+    )
     solved = read_clean_questions(train)
     parts = read_split(split) if split else split_questions(solved, held_out=0.25)
     folds = select_training_folds(parts, solved)

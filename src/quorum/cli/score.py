@@ -40,14 +40,9 @@ def score_command(
     """
     from dataclasses import asdict
 
-    from quorum.evaluation.metrics import check_metric, score_answers
-    from quorum.files.solution import add_subjects, read_ballots, read_solution
+    from quorum.competition.notebook import score
 
-    check_metric(metric)
-    rows = read_solution(solution, answer_column)
-    if questions and rows:
-        rows = add_subjects(rows, questions)
-    scores = score_answers(read_ballots(submission), rows, metric, seed)
+    scores = score(submission, solution, metric, questions=questions, answer_column=answer_column, seed=seed)
     if as_json:
         print_json({"submission": str(submission), "solution": str(solution), **asdict(scores)})
     else:

@@ -40,7 +40,9 @@ def submit_command(
     from quorum.competition.submit import submit_competition
 
     workspace = Workspace(submissions_folder=submissions)
-    result = submit_competition(folder, workspace, member or [], held_out, seed, report_line)
+    result = submit_competition(
+        folder, workspace, members=member or [], held_out=held_out, seed=seed, report=report_line
+    )
     if as_json:
         print_json([asdict(entry) for entry in result.entries])
     else:

@@ -53,7 +53,7 @@ def sweep_command(
 
     plan = plan_sweep(member, trained, grid or [], second, floor)
     workspace = Workspace(submissions_folder=submissions)
-    sweep, legal = run_sweep(folder, workspace, plan, held_out, seed, report_line)
+    sweep, legal = run_sweep(folder, workspace, plan=plan, held_out=held_out, seed=seed, report=report_line)
     print_json(asdict(sweep)) if as_json else print_sweep(sweep, member)
     return DONE if legal else FOUND
 

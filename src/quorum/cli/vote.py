@@ -43,19 +43,10 @@ def vote_command(
     stack, blend, weighted mean, calibrated mean, weighted calibrated mean, geometric mean, weighted geometric mean,
     calibrated geometric mean, stacked votes, and with --subjects blend by subject.
     """
-    from quorum.data.repair import read_clean_questions
-    from quorum.files.cells import write_cells
-    from quorum.files.runs import read_labels, read_runs
-    from quorum.judge.poll import GoldQuestions, poll
+    from quorum.competition.notebook import vote
 
-    labelled = GoldQuestions(answers=read_labels(gold, "answer")) if gold else None
-    subject = read_labels(subjects, "subject") if subjects else None
-    labels = {each.id: each.labels for each in read_clean_questions(questions)} if questions else None
-    result = poll(read_runs(runs), labelled, method=method, labels=labels, subjects=subject)
-    first = result.ballots.unique("id", keep="first", maintain_order=True)
-    rows = [(id, label or "") for id, label in first.select("id", "label").rows()]
-    write_cells(out, ("id", "answer"), rows)
-    document = make_vote_document(result, len(rows), explain)
+    result = vote(runs, out, gold=gold, method=method, questions=questions, subjects=subjects)
+    document = make_vote_document(result, len(result.answers_by_id()), explain)
     print_json(document) if as_json else print_vote(document)
     return DONE
 

@@ -27,7 +27,7 @@ def wheels_command(
     They go to a folder for a dataset, and are checked to suffice without a network.
 
     \b
-      quorum wheels requirements-kaggle-gpu.txt --id NAME/quorum-wheels
+      quorum wheels locks/kaggle-gpu.txt --id NAME/quorum-wheels
     """
     from dataclasses import asdict
 

@@ -60,12 +60,12 @@ def choose_stages(
     return list_stages(
         read_table(member),
         competition.background,
-        passages,
-        examples,
-        rehearse,
-        judge.get("backend"),
-        competition.metric,
-        judge.get("refine", {}).get("verdict"),
+        passages=passages,
+        examples=examples,
+        rehearse=rehearse,
+        verifier=judge.get("backend"),
+        metric=competition.metric,
+        verdict=judge.get("refine", {}).get("verdict"),
     )
 
 

@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
-from quorum.console import PROGRESS_VARIABLE, parse_progress, progress_bar
 from quorum.errors import BadInput
+from quorum.progress import PROGRESS_VARIABLE, parse_progress, progress_bar
 
 _ERROR = "error: "  # how a story's last line starts if it stops
 _WARNING = "warning: "

@@ -25,7 +25,7 @@ class Attempt:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
     """One stage: the metric with it, and the difference to what stood before it (None for the base).
 
@@ -54,7 +54,7 @@ class Final:
     difference: PairedDifference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
     """A climbed ladder over `n` questions: its rungs, and the stages that could not be tried, with the reason.
 
@@ -85,7 +85,7 @@ def climb_ladder(
     tried = [stage for stage in stages if not stage.not_for]
     kept: tuple[Stage, ...] = ()
     base = standing = attempt(kept)
-    rungs = [Rung(BASE, _metric_value(base, solution, metric), base.calls, base.seconds)]
+    rungs = [Rung(stage=BASE, value=_metric_value(base, solution, metric), calls=base.calls, seconds=base.seconds)]
     levels: list[float] = []
     for stage in tried:
         found = attempt((*kept, stage))
@@ -94,16 +94,27 @@ def climb_ladder(
         adjusted = adjust_last_p(levels, len(tried))
         keep = _gain(pair, metric) > 0 and adjusted < SIGNIFICANCE_LEVEL
         value = _metric_value(found, solution, metric)
-        rungs.append(Rung(stage.name, value, found.calls, found.seconds, pair, levels[-1], adjusted, keep))
+        rungs.append(
+            Rung(
+                stage=stage.name,
+                value=value,
+                calls=found.calls,
+                seconds=found.seconds,
+                difference=pair,
+                p=levels[-1],
+                adjusted=adjusted,
+                kept=keep,
+            )
+        )
         if keep:
             kept, standing = (*kept, stage), found
     return Ladder(
-        metric,
-        len(solution),
-        tuple(rungs),
-        {stage.name: stage.not_for for stage in stages if stage.not_for},
-        {setting: value for stage in kept for setting, value in stage.settings.items()},
-        _final(base, standing, final, metric) if final else None,
+        metric=metric,
+        n=len(solution),
+        rungs=tuple(rungs),
+        skipped={stage.name: stage.not_for for stage in stages if stage.not_for},
+        settings={setting: value for stage in kept for setting, value in stage.settings.items()},
+        final=_final(base, standing, final, metric) if final else None,
     )
 
 

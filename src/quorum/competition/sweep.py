@@ -34,7 +34,7 @@ class Candidate:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """A candidate's accuracy on n held-out questions and its standard error (None: not known), and what it cost.
 

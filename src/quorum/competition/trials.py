@@ -188,7 +188,15 @@ def _try_candidate(
     if plan.second:
         answers = ballots_from_answers(read_answers(folder.answers(second.stem)))
         value = score_answers(answers, make_solution(plan.second)).overall.value
-    trial = Trial(candidate, score.n, score.value, score.error, score.unread, seconds, value)
+    trial = Trial(
+        candidate=candidate,
+        n=score.n,
+        accuracy=score.value,
+        error=score.error,
+        unread=score.unread,
+        seconds=seconds,
+        second=value,
+    )
     return trial, ballots
 
 

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from quorum.console import Progress
+from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.duplicates import exact_key, find_duplicates, text_key
 from quorum.data.read import Record, Table
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
-from quorum.data.table.options import cites_letters, is_all_or_none
+from quorum.progress import Progress
 from quorum.question import MOST_CHOICES, Question, fold_text, letters
 
 Severity = Literal["error", "warning", "note"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One kind of problem and every row that has it.
 
@@ -45,7 +45,7 @@ class Spread:
     most: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """Summary of a file.
 
@@ -96,7 +96,7 @@ def _check_rows(table: Table) -> list[Finding]:
     def finding(code: str, severity: Severity, what: str, describe: Callable[[Record], str | None]) -> Finding:
         described = ((record, describe(record)) for record in table.records)
         places = tuple(_make_remark(record, text) for record, text in described if text is not None)
-        return Finding(code, severity, what, places)
+        return Finding(code=code, severity=severity, what=what, places=places)
 
     return [
         finding("missing_id", "error", "rows without an id", lambda r: None if r.id else "no id"),
@@ -213,15 +213,15 @@ def _check_duplicates(table: Table) -> list[Finding]:
     conflicting = [rows for rows in equal if len({answer for r in rows if (answer := _fold_answer_text(r))}) > 1]
     return [
         Finding(
-            "conflicting_answers",
-            "warning",
-            "rows of equal questions whose answers differ",
-            tuple(
+            code="conflicting_answers",
+            severity="warning",
+            what="rows of equal questions whose answers differ",
+            places=tuple(
                 _make_remark(r, f"with row {_list_other_rows(r, rows)}: {r.raw_answer!r}")
                 for rows in conflicting
                 for r in rows
             ),
-            len(conflicting),
+            groups=len(conflicting),
         ),
         _make_repeat_finding(
             "duplicate_question", "warning", "rows that repeat another row's question and choices", equal
@@ -237,7 +237,13 @@ def _check_duplicates(table: Table) -> list[Finding]:
 
 def _make_repeat_finding(code: str, severity: Severity, what: str, groups: Sequence[Sequence[Record]]) -> Finding:
     places = (_make_remark(r, f"repeats row {rows[0].row} ({rows[0].id})") for rows in groups for r in rows[1:])
-    return Finding(code, severity, what, tuple(sorted(places, key=lambda place: place.row)), len(groups))
+    return Finding(
+        code=code,
+        severity=severity,
+        what=what,
+        places=tuple(sorted(places, key=lambda place: place.row)),
+        groups=len(groups),
+    )
 
 
 def _group_rows(table: Table, key: Callable[[Question], str]) -> list[list[Record]]:
@@ -262,7 +268,7 @@ def _fold_answer_text(record: Record) -> str | None:
 def _make_comparable_question(record: Record) -> Question:
     """Make a question from a record that may not be a valid one, for comparison only."""
     choices = record.choices if 2 <= len(record.choices) <= MOST_CHOICES else ()
-    return Question(str(record.row), record.text, choices, group=record.group, context=record.context)
+    return Question(id=str(record.row), text=record.text, choices=choices, group=record.group, context=record.context)
 
 
 def _check_against_train(table: Table, train: Table, progress: Progress | None) -> list[Finding]:
@@ -279,9 +285,24 @@ def _check_against_train(table: Table, train: Table, progress: Progress | None) 
             _make_remark(here[duplicate.question], what)
         )
     return [
-        Finding("in_train", "warning", "questions that are in train with the same choices", tuple(kinds[True, True])),
-        Finding("text_in_train", "warning", "questions whose text is in train", tuple(kinds[True, False])),
-        Finding("near_train", "warning", "questions with a near-duplicate in train", tuple(kinds[False, False])),
+        Finding(
+            code="in_train",
+            severity="warning",
+            what="questions that are in train with the same choices",
+            places=tuple(kinds[True, True]),
+        ),
+        Finding(
+            code="text_in_train",
+            severity="warning",
+            what="questions whose text is in train",
+            places=tuple(kinds[True, False]),
+        ),
+        Finding(
+            code="near_train",
+            severity="warning",
+            what="questions with a near-duplicate in train",
+            places=tuple(kinds[False, False]),
+        ),
     ]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.console import Progress
+from quorum.progress import Progress
 from quorum.question import Question, fold_text
 
 NEAR = 0.5  # the default threshold; without common shingles it finds the pairs that TF-IDF cosine .9 finds
@@ -32,7 +32,7 @@ _HASH_FACTORS = np.array(  # arbitrary odd numbers
 Shingles = NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Duplicate:
     """A question of one file that is also in another; `question` and `other` are the indices in their files, from 0.
 
@@ -114,10 +114,18 @@ def find_duplicates(
     duplicates = []
     for index, family in enumerate(families[: len(questions)]):
         if family in first_other:
-            candidates = [Duplicate(index, first_other[family], 1.0, exact=True, same_choices=True)]
+            candidates = [
+                Duplicate(question=index, other=first_other[family], similarity=1.0, exact=True, same_choices=True)
+            ]
         else:
             candidates = [
-                Duplicate(index, other, link.similarity, link.exact, _have_same_choices(both[index], others[other]))
+                Duplicate(
+                    question=index,
+                    other=other,
+                    similarity=link.similarity,
+                    exact=link.exact,
+                    same_choices=_have_same_choices(both[index], others[other]),
+                )
                 for link in near.get(family, [])
                 if (other := first_other.get(link.two)) is not None
             ]

@@ -35,7 +35,7 @@ _HIDDEN = {"-1", "?"}
 _YES_NO_CHOICES = ("yes", "no")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One row as it was read, not validated; `row` counts data rows from 1.
 
@@ -56,7 +56,7 @@ class Record:
     problem: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices."""
 
@@ -94,7 +94,7 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
     raws = [_cell_or_none(row, found.answer) for row in sheet.rows]
     if {raw for raw in raws if raw is not None} <= _HIDDEN:
         raws = [None] * len(raws)
-    _refuse_unread_choices(path, given, sheet, found, choices, raws)
+    _refuse_unread_choices(path, given, sheet=sheet, found=found, choices=choices, raws=raws)
     found = replace(found, answer_kind=found.answer_kind or _kind_of_answers(path, found, choices, raws))
     records = [
         _record(number, row, found, chosen, raw)
@@ -102,7 +102,7 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
     ]
     if not sheet.header and found.subject is None:
         records = [replace(record, subject=guess_subject(path.stem)) for record in records]
-    return Table(path, tuple(records), any(raws), sheet.columns, found)
+    return Table(path=path, records=tuple(records), labelled=any(raws), columns=sheet.columns, layout=found)
 
 
 def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
@@ -143,14 +143,14 @@ def make_question(record: Record, labelled: bool) -> Question:
         found = record.raw_answer
         raise BadInput("no answer" if found is None else f"answer {found[:40]!r} {among}")
     return Question(
-        record.id,
-        record.text,
-        record.choices,
-        record.answer,
-        record.subject,
-        record.group,
-        record.context,
-        record.rationale,
+        id=record.id,
+        text=record.text,
+        choices=record.choices,
+        answer=record.answer,
+        subject=record.subject,
+        group=record.group,
+        context=record.context,
+        rationale=record.rationale,
     )
 
 

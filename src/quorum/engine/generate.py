@@ -8,8 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from quorum.console import Progress
 from quorum.engine.prefixes import CACHE_FACTOR, PrefixNode, TokenSequence, list_ancestors, plan_blocks
+from quorum.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,9 @@ def generate_after(
         cache = _read_prefix(model, prefix) if prefix else None
         lengths = {index: len(requests[index].context) - len(prefix) for index in indices}
         for batch in _plan_batches(lengths, len(prefix), sampling, batch_tokens):
-            generated = _generate_batch(model, prefix, cache, [requests[index] for index in batch], pad, sampling)
+            generated = _generate_batch(
+                model, prefix, cache=cache, requests=[requests[index] for index in batch], pad=pad, sampling=sampling
+            )
             for index, ids in zip(batch, generated, strict=True):
                 outputs[index] = ids
             done += len(batch)

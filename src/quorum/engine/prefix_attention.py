@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from typing import Any
 
-from quorum.console import Progress
 from quorum.engine.prefixes import (
     CACHE_FACTOR,
     PrefixNode,
@@ -24,6 +23,7 @@ from quorum.engine.prefixes import (
 )
 from quorum.engine.suffix_attention import PrefixCache, SuffixAttention
 from quorum.engine.tokens import Continuation
+from quorum.progress import Progress
 
 _ATTENTION_NAME = "quorum_suffix_attention"
 # Number of logits in memory at once: about 440 rows for a vocabulary of 150,000.
@@ -98,7 +98,12 @@ def _read_packs(
 def _read_prefix_node(model: Any, node: PrefixNode, caches: dict[PrefixNode, PrefixCache]) -> PrefixCache:
     end = node.start + len(node.tokens)
     block = SuffixBlock(
-        node.parent, 0, node.tokens, tuple(range(node.start, end)), (SuffixBranch(0, len(node.tokens), ()),), ()
+        prefix=node.parent,
+        first=0,
+        tokens=node.tokens,
+        positions=tuple(range(node.start, end)),
+        branches=(SuffixBranch(0, len(node.tokens), ()),),
+        scored_rows=(),
     )
     # no row has to be scored, but the model needs at least one
     attention = SuffixAttention(model, [block], caches, scored_rows=[0], keep=True)

@@ -46,7 +46,7 @@ class SuffixBranch:
     above: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class SuffixBlock:
     """Sequences that are read together after `prefix`; tokens that they share occur once.
 
@@ -174,4 +174,11 @@ def _make_block(
         branches.append(SuffixBranch(start, len(tokens), tuple(path)))
         path += range(start, len(tokens))
         scored_rows.append(tuple(path[sequence.first_scored - depth :]))
-    return SuffixBlock(prefix, first, tuple(tokens), tuple(positions), tuple(branches), tuple(scored_rows))
+    return SuffixBlock(
+        prefix=prefix,
+        first=first,
+        tokens=tuple(tokens),
+        positions=tuple(positions),
+        branches=tuple(branches),
+        scored_rows=tuple(scored_rows),
+    )

@@ -24,7 +24,7 @@ class RunValue:
     tied: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PairedDifference:
     """The value of run `first` minus that of run `second` on the same questions.
 
@@ -62,7 +62,7 @@ class Comparison:
     pairs: tuple[PairedDifference, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Difference:
     value: float
     error: float
@@ -121,18 +121,18 @@ def _check_runs(runs: Mapping[str, Mapping[str, Ballot]], rows: Sequence[SolvedR
 def _make_paired_difference(first: str, second: str, one: _Difference, adjusted: float) -> PairedDifference:
     margin = Z95 * one.error
     return PairedDifference(
-        first,
-        second,
-        one.value,
-        one.error,
-        one.value - margin,
-        one.value + margin,
-        one.only[0] if one.only else None,
-        one.only[1] if one.only else None,
-        one.test,
-        one.p,
-        adjusted,
-        (Z95 + Z80) * one.error,
+        first=first,
+        second=second,
+        difference=one.value,
+        error=one.error,
+        low=one.value - margin,
+        high=one.value + margin,
+        only_first=one.only[0] if one.only else None,
+        only_second=one.only[1] if one.only else None,
+        test=one.test,
+        p=one.p,
+        adjusted=adjusted,
+        smallest=(Z95 + Z80) * one.error,
     )
 
 
@@ -142,15 +142,21 @@ def _compute_difference(
     groups = [row.group for row in rows]
     if metric == "macro-f1":
         value, error = _bootstrap_macro_f1_difference(first, second, rows, seed)
-        return _Difference(value, error, None, "bootstrap over groups, normal", _compute_normal_p(value, error))
+        return _Difference(
+            value=value, error=error, only=None, test="bootstrap over groups, normal", p=_compute_normal_p(value, error)
+        )
     gains = _score_rows(first, rows, metric) - _score_rows(second, rows, metric)
     value, error = float(gains.mean()), compute_standard_error(gains, groups) or 0.0
     if metric != "accuracy":
-        return _Difference(value, error, None, "paired, normal", _compute_normal_p(value, error))
+        return _Difference(
+            value=value, error=error, only=None, test="paired, normal", p=_compute_normal_p(value, error)
+        )
     only = int((gains > 0).sum()), int((gains < 0).sum())
     if len(set(groups) - {None}) < sum(group is not None for group in groups):
-        return _Difference(value, error, only, "paired, clustered, normal", _compute_normal_p(value, error))
-    return _Difference(value, error, only, "exact McNemar", compute_mcnemar_p(*only))
+        return _Difference(
+            value=value, error=error, only=only, test="paired, clustered, normal", p=_compute_normal_p(value, error)
+        )
+    return _Difference(value=value, error=error, only=only, test="exact McNemar", p=compute_mcnemar_p(*only))
 
 
 def compute_mcnemar_p(only_first: int, only_second: int) -> float:

@@ -52,7 +52,9 @@ def read_solved_questions(gold: Path, answered: Collection[str]) -> list[Questio
     answers = read_labels(gold, "answer")
     counts = {label: count for count, label in enumerate(letters(MOST_CHOICES), 1)}
     offered = letters(max([2, *(counts.get(label, 0) for label in {*answers.values(), *answered})]))
-    return [Question(id, id, offered, answer) for id, answer in answers.items() if answer in offered]
+    return [
+        Question(id=id, text=id, choices=offered, answer=answer) for id, answer in answers.items() if answer in offered
+    ]
 
 
 def plot_reliability(habits: Sequence[LabelHabits], path: Path) -> None:

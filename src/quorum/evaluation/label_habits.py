@@ -19,7 +19,7 @@ class LetterHabit:
     answered: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelHabits:
     """The label habits of a run over `n` solved questions.
 
@@ -49,14 +49,14 @@ def measure_habits(run: str, ballots: Mapping[str, Ballot], solved: Sequence[Que
     has_probabilities = any(len(ballot) > 1 for ballot in read)
     losses = [negative_log_likelihood(ballot, answer) for ballot, answer in zip(read, answers, strict=True)]
     return LabelHabits(
-        run,
-        len(answered),
-        len(known),
-        right / len(known) if known else 0.0,
-        _measure_letters(known),
-        expected_calibration_error(read, answers) if has_probabilities else None,
-        sum(losses) / len(losses) if has_probabilities else None,
-        tuple(reliability_bins(read, answers)) if has_probabilities else (),
+        run=run,
+        n=len(answered),
+        read=len(known),
+        accuracy=right / len(known) if known else 0.0,
+        letters=_measure_letters(known),
+        error=expected_calibration_error(read, answers) if has_probabilities else None,
+        loss=sum(losses) / len(losses) if has_probabilities else None,
+        bins=tuple(reliability_bins(read, answers)) if has_probabilities else (),
     )
 
 

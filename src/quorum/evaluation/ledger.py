@@ -13,7 +13,7 @@ from quorum.evaluation.certainty import Z95
 from quorum.evaluation.metrics import Score, check_metric, lower_is_better
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One submission.
 

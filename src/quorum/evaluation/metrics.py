@@ -25,7 +25,7 @@ PUBLIC_SHARE = 0.3  # of a simulated leaderboard
 _LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """The value of a metric over `n` questions, with its standard error and 95 % interval (None: too few questions).
 
@@ -52,7 +52,7 @@ class SubjectScore:
     shrunk: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """The scores of a submission: overall, by subject, and on the public and the private part.
 
@@ -107,13 +107,13 @@ def score_answers(
         if row.subject is not None:
             subjects.setdefault(row.subject, []).append(row)
     return Scores(
-        metric,
-        _INTERVALS[metric if metric in _INTERVALS else "mean"],
-        _compute_score(ballots, rows, metric, seed),
-        _score_subjects(ballots, subjects, metric, seed),
-        score_part([row for row in rows if row.usage == "Public"]),
-        score_part([row for row in rows if row.usage == "Private"]),
-        simulated,
+        metric=metric,
+        interval=_INTERVALS[metric if metric in _INTERVALS else "mean"],
+        overall=_compute_score(ballots, rows, metric, seed),
+        subjects=_score_subjects(ballots, subjects, metric, seed),
+        public=score_part([row for row in rows if row.usage == "Public"]),
+        private=score_part([row for row in rows if row.usage == "Private"]),
+        simulated=simulated,
     )
 
 
@@ -156,11 +156,18 @@ def _compute_score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], met
         value, error = float(values.mean()), compute_standard_error(values, groups)
     if metric == "accuracy":
         low, high = compute_wilson_interval(value, error, groups)
-        return Score(value, error, low, high, len(rows), unread)
+        return Score(value=value, error=error, low=low, high=high, n=len(rows), unread=unread)
     if error is None:
-        return Score(value, None, None, None, len(rows), unread)
+        return Score(value=value, error=None, low=None, high=None, n=len(rows), unread=unread)
     most = math.inf if metric == "log-loss" else 1.0
-    return Score(value, error, max(0.0, value - Z95 * error), min(most, value + Z95 * error), len(rows), unread)
+    return Score(
+        value=value,
+        error=error,
+        low=max(0.0, value - Z95 * error),
+        high=min(most, value + Z95 * error),
+        n=len(rows),
+        unread=unread,
+    )
 
 
 def _compute_values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:

@@ -35,7 +35,7 @@ class RunAnswers:
         return self.entry.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShakeupRow:
     """One submission's held-out, public and private score, and the shake-up to expect by chance alone."""
 
@@ -96,7 +96,7 @@ class Reliability:
     error: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionAnswers:
     """A held-out question and the answers of the runs, in their order.
 
@@ -203,7 +203,9 @@ def collect_facts(
 
 def _make_shakeup_row(entry: Entry, parts: Parts | None) -> ShakeupRow:
     expected = estimate_shakeup(entry.held_out, parts) if parts else None
-    return ShakeupRow(entry.name, entry.held_out, entry.public, entry.private, expected)
+    return ShakeupRow(
+        run=entry.name, held_out=entry.held_out, public=entry.public, private=entry.private, expected=expected
+    )
 
 
 def _make_subject_rows(
@@ -267,7 +269,9 @@ def _collect_answers(runs: Sequence[RunAnswers], question: Question) -> Question
     own = [label for label, is_own in zip(sent, read, strict=True) if is_own]
     wrong = Counter(label for label in own if label != question.answer)
     rival, votes = min(wrong.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
-    return QuestionAnswers(question, sent, read, own.count(question.answer or ""), rival, votes)
+    return QuestionAnswers(
+        question=question, sent=sent, read=read, hits=own.count(question.answer or ""), rival=rival, rival_votes=votes
+    )
 
 
 def _rank_difficulty(one: QuestionAnswers) -> tuple[int, int, str]:

@@ -13,7 +13,7 @@ from quorum.files.verifier_log import write_verifier_log
 from quorum.question import Question
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOutputs:
     """The files a run writes: OUT/FILE.parquet for each question file, OUT/submission.csv for the submitted one."""
 

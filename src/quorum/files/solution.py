@@ -19,7 +19,7 @@ Usage = Literal["Public", "Private", "Ignored"]
 _USAGE = "usage"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SolvedRow:
     """One row of a solution: the right answer, and the part of the leaderboard, subject and group of its question."""
 
@@ -39,7 +39,7 @@ def make_solution(questions: Sequence[Question]) -> list[SolvedRow]:
     unknown = [question.id for question in questions if question.answer is None]
     if unknown:
         raise BadInput(f"{len(unknown)} questions have no answer to score against: {list_some(unknown)}")
-    return [SolvedRow(q.id, q.answer or "", None, q.subject, q.group) for q in questions]
+    return [SolvedRow(id=q.id, answer=q.answer or "", usage=None, subject=q.subject, group=q.group) for q in questions]
 
 
 def add_subjects(solution: Sequence[SolvedRow], questions: Path) -> list[SolvedRow]:
@@ -110,7 +110,7 @@ def read_solution(path: Path, answer_column: str | None = None) -> list[SolvedRo
     id_index, usage_index = _find_id_index(table), _find_usage_index(table)
     answer_index = _find_answer_index(table, answer_column, {id_index, usage_index})
     return [
-        SolvedRow(row[id_index], _check_solved_answer(row[answer_index], usage, where), usage)
+        SolvedRow(id=row[id_index], answer=_check_solved_answer(row[answer_index], usage, where), usage=usage)
         for where, row in ((f"{path}, row {number} ({row[id_index]})", row) for number, row in enumerate(rows, 1))
         for usage in [None if usage_index is None else _parse_usage(row[usage_index], where)]
     ]

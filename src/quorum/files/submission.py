@@ -18,7 +18,7 @@ Form = Literal["letter", "ranked", "probabilities", "index0", "index1", "text"]
 NO_ANSWER = "0"  # fills an unread open question without a prior: legal, and counted as unread
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """The format of a legal submission.
 
@@ -78,7 +78,9 @@ class FilledSubmission:
 
 def make_sample(ids: Sequence[str], form: Form = "letter", k: int = 1, labels: tuple[str, ...] = ()) -> Sample:
     """Return a sample for a competition without one: columns id and answer, or id and one column per label."""
-    return Sample(("id", *(labels or ("answer",))), "id", tuple(ids), form, k, labels)
+    return Sample(
+        columns=("id", *(labels or ("answer",))), id_column="id", ids=tuple(ids), form=form, k=k, labels=labels
+    )
 
 
 def read_sample(
@@ -112,7 +114,9 @@ def read_sample(
         k = max((len(cell.split()) for cell in answers), default=1) if form == "ranked" else 1
     try:
         labels = () if form != "probabilities" else find_column_labels(names) if labels is None else labels
-        return Sample(table.header, id_column, tuple(row[at] for row in rows), form, k, labels)
+        return Sample(
+            columns=table.header, id_column=id_column, ids=tuple(row[at] for row in rows), form=form, k=k, labels=labels
+        )
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 

@@ -17,7 +17,7 @@ VERIFIER_LOG = pl.Schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """The verdict on one answer in one round.
 

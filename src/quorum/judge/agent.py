@@ -194,13 +194,23 @@ class Agent:
         settings = self.settings.verify
         if settings.method == "eliminate":
             done = eliminate_false(
-                questions, self.answerer, self.verifier, self.ask, self.ask_verdict, settings.rounds, current
+                questions,
+                self.answerer,
+                verifier=self.verifier,
+                ask=self.ask,
+                ask_verdict=self.ask_verdict,
+                max_rounds=settings.rounds,
+                first=current,
             )
             return PassResult(done.ballots, done.verdicts)
         if weight == 0:
             return PassResult()
         scores = score_options(questions, self.verifier, self.ask_verdict)
-        verdicts = [Verdict(id, 1, label, true) for id, each in scores.items() for label, true in each.items()]
+        verdicts = [
+            Verdict(question_id=id, round=1, label=label, p_true=true)
+            for id, each in scores.items()
+            for label, true in each.items()
+        ]
         return PassResult({q.id: combine(current[q.id], scores[q.id], weight) for q in questions}, verdicts)
 
 

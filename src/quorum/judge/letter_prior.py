@@ -92,7 +92,7 @@ def make_content_free_questions(count: int) -> list[Question]:
     Contextual calibration, Zhao et al. (2021), "Calibrate Before Use", arXiv:2102.09690: `estimate_corpus_prior`
     of the replies.
     """
-    return [Question(f"content-free {text}", text, (text,) * count) for text in CONTENT_FREE]
+    return [Question(id=f"content-free {text}", text=text, choices=(text,) * count) for text in CONTENT_FREE]
 
 
 def sample_for_pride(questions: Sequence[Question], share: float, seed: int = 42) -> list[Question]:

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from quorum.errors import BadInput
+from quorum.judge.ensemble.rule import VotingRule, explain_vote
 from quorum.judge.ensemble.screen import screen_runs
 from quorum.judge.ensemble.voters import Voters, check_voting_method
-from quorum.judge.voting_rule import VotingRule, explain_vote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,11 @@ class Poll:
     def left_out(self) -> list[str]:
         """The runs that have no weight."""
         return [run for run in self.answers["run"].unique(maintain_order=True) if run not in self.rule.weights]
+
+    def answers_by_id(self) -> dict[str, str | None]:
+        """Return each question's answer, None where no run could read it."""
+        first = self.ballots.unique("id", keep="first", maintain_order=True)
+        return dict(first.select("id", "label").iter_rows())
 
     @property
     def unread(self) -> int:

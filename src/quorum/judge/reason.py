@@ -16,7 +16,7 @@ Policy = Literal["never", "where it pays", "always"]  # the cheapest first
 _PRIOR_QUESTIONS = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReasoningRule:
     """The questions to reason about, and the out-of-fold evidence for this choice.
 
@@ -100,8 +100,17 @@ def fit_reasoning(
     paying, otherwise = ({}, policy == "always")
     if policy == "where it pays":
         paying, otherwise = _find_paying_subjects(ids, gains, subjects)
-    change = measure_paired_gain(never, ballots[policy], answers)
-    return ReasoningRule(policy, paying, otherwise, accuracies, *change, len(ids), ballots[policy])
+    gain, error = measure_paired_gain(never, ballots[policy], answers)
+    return ReasoningRule(
+        policy=policy,
+        subjects=paying,
+        otherwise=otherwise,
+        accuracies=accuracies,
+        gain=gain,
+        error=error,
+        count=len(ids),
+        ballots=ballots[policy],
+    )
 
 
 def _find_paying_subjects(

@@ -12,7 +12,6 @@ from quorum.ask.exact_match import check_no_duplicate, copy_answers
 from quorum.ask.judge_prompt import BUILT_IN_VERDICT, render_verdict_prompt
 from quorum.ask.prompt import BUILT_IN
 from quorum.ask.retrieve import Retriever
-from quorum.console import Progress
 from quorum.data.repair import read_clean_questions
 from quorum.files.manifest import make_manifest
 from quorum.files.outputs import RunOutputs
@@ -21,6 +20,7 @@ from quorum.judge.agent import Agent, FittedSettings, draw_rehearsal
 from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.model.managed import ManagedBackend, open_managed
+from quorum.progress import Progress
 from quorum.question import Question, label_prior
 
 
@@ -65,7 +65,11 @@ class Session:
             if stem != self._submitted:  # it may be scored
                 check_no_duplicate(stem, questions, self.solved)
         self._outputs = RunOutputs(
-            settings.run, settings.out, self._submitted, settings.sample, label_prior(self.solved)
+            run=settings.run,
+            out=settings.out,
+            submitted=self._submitted,
+            sample=settings.sample,
+            prior=label_prior(self.solved),
         )
         self.results = {stem: PassResult() for stem in self.files}
         for stem, questions in self.files.items():
@@ -120,7 +124,13 @@ class Session:
         reasoning = fitted.reasoning.record if fitted.reasoning else None
         self._outputs.close(
             make_manifest(
-                settings.run, self.files, _describe_prompt(settings), settings.backend, calls, self.results, reasoning
+                settings.run,
+                self.files,
+                prompt=_describe_prompt(settings),
+                backend=settings.backend,
+                calls=calls,
+                results=self.results,
+                reasoning=reasoning,
             )
         )
 

@@ -54,7 +54,12 @@ def eliminate_false(
         p_true = _verify_answers(verifiable, answers, verifier, ask_verdict)
         active = [question for question in verifiable if question.id in p_true and p_true[question.id] < 0.5]
         false = {question.id for question in active}
-        result.verdicts.extend(Verdict(q.id, number, answers[q.id], p_true.get(q.id), q.id in false) for q in read)
+        result.verdicts.extend(
+            Verdict(
+                question_id=q.id, round=number, label=answers[q.id], p_true=p_true.get(q.id), eliminated=q.id in false
+            )
+            for q in read
+        )
         for question in active:
             remaining[question.id] = tuple(label for label in remaining[question.id] if label != answers[question.id])
         active = _settle_single_options(active, remaining, result, number + 1)
@@ -104,5 +109,7 @@ def _settle_single_options(
     for question in questions:
         if len(remaining[question.id]) == 1:
             result.ballots[question.id] = {remaining[question.id][0]: 1.0}
-            result.verdicts.append(Verdict(question.id, number, remaining[question.id][0], None))
+            result.verdicts.append(
+                Verdict(question_id=question.id, round=number, label=remaining[question.id][0], p_true=None)
+            )
     return [question for question in questions if len(remaining[question.id]) > 1]

@@ -61,7 +61,7 @@ class KaggleError(BadInput):
         return self.ambiguous or self.status == 429
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
     """How long to wait for Kaggle and how often to retry. Times are in seconds; the waits grow by half each time."""
 
@@ -238,7 +238,7 @@ def _client_class() -> Any:
         with _block_requests(transport), _suppress_output():
             return importlib.import_module("kaggle.api.kaggle_api_extended").KaggleApi
     except ModuleNotFoundError as error:
-        raise BadInput(f"no module {error.name}: pip install -r requirements-kaggle.txt") from None
+        raise BadInput(f"no module {error.name}: pip install 'quorum[kaggle]'") from None
 
 
 @contextlib.contextmanager

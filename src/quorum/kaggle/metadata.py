@@ -41,7 +41,7 @@ def kaggle_limits() -> Mapping[str, Any]:
     return tomllib.loads(Path(__file__).with_name("limits.toml").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class KernelMetadata:
     """A kernel's kernel-metadata.json: one private Python script without internet, on a GPU machine or on a CPU.
 

@@ -63,7 +63,10 @@ def build_kernels(kernels: Path, names: Sequence[str], out: Path) -> list[BuiltK
     if unknown := sorted(set(names) - set(plans)):
         raise BadInput(f"no kernel {', '.join(unknown)} in {kernels / PLAN_FILE}; there are {', '.join(plans)}")
     commit = _describe_checkout(kernels.parent)
-    return [_build(name, plans[name], owner, kernels, out / name, commit) for name in names or plans]
+    return [
+        _build(name, plans[name], owner=owner, kernels=kernels, folder=out / name, commit=commit)
+        for name in names or plans
+    ]
 
 
 def read_plans(path: Path) -> tuple[str, dict[str, KernelPlan]]:
@@ -110,7 +113,16 @@ def _build(name: str, plan: KernelPlan, owner: str, kernels: Path, folder: Path,
     pins = read_pins(kernels.parent / plan.requirements) if plan.requirements else []
     gpus = kaggle_limits()["machine"].get(plan.machine_shape, {}).get("gpus", 0)
     sources = Path(str(files("quorum"))).parent
-    text = build_kernel(kernels / f"{plan.story}.py", table, sources, name, commit, pins, plan.wheels, gpus)
+    text = build_kernel(
+        kernels / f"{plan.story}.py",
+        table,
+        src=sources,
+        name=name,
+        commit=commit,
+        pins=pins,
+        wheels=plan.wheels,
+        gpus=gpus,
+    )
     built = BuiltKernel(name, folder, len(text.encode()))
     with replace_file(built.script) as part:
         part.write_text(text, encoding="utf-8")

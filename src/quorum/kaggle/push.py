@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
 from quorum.kaggle.secret import find_secrets
+from quorum.progress import Progress
 
 _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
 # The number of parts in a source's name, without its version.
@@ -93,7 +93,7 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
             return _save_version(kaggle, folder, metadata, policy, session)
         except KaggleError as error:
             if error.ambiguous:
-                return _look_up_version(kaggle, metadata, before, source, policy, error)
+                return _look_up_version(kaggle, metadata, before=before, source=source, policy=policy, error=error)
             if not left or not policy.wait_to_retry(waits, error):
                 raise
     raise AssertionError("tries is at least 1")
@@ -244,7 +244,9 @@ def _get_kernel(kaggle: Kaggle, metadata: KernelMetadata, policy: RetryPolicy) -
     """Return the kernel at Kaggle, or None if it shows none (it answers 403 for a kernel that does not exist)."""
     what, owner_slug = f"looking up {metadata.id}", {"user_name": metadata.owner, "kernel_slug": metadata.slug}
     try:
-        return ask_service(kaggle, what, "kernels", "get_kernel", policy, policy.tries, **owner_slug)
+        return ask_service(
+            kaggle, what, service="kernels", method="get_kernel", policy=policy, tries=policy.tries, **owner_slug
+        )
     except KaggleError as error:
         if error.status in (403, 404):
             return None
@@ -274,7 +276,9 @@ def _ask_about_version(kaggle: Kaggle, pushed: PushedVersion, method: str, polic
     """Return the answer to a request about this version; without a label, Kaggle answers about the newest one."""
     owner, slug = pushed.id.split("/")
     fields |= {"user_name": owner, "kernel_slug": slug, "version_label": f"v{pushed.version}"}
-    return ask_service(kaggle, f"{method} {pushed.id}", "kernels", method, policy, policy.tries, **fields)
+    return ask_service(
+        kaggle, f"{method} {pushed.id}", service="kernels", method=method, policy=policy, tries=policy.tries, **fields
+    )
 
 
 def _safe_path(folder: Path, name: str) -> Path:

@@ -18,7 +18,7 @@ from quorum.kaggle.push import PushedVersion
 _LONGEST_MESSAGE = 400  # characters; the mark after it, which identifies a submission, must not be truncated
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SubmittedFile:
     """A submission at Kaggle; the scores are None if Kaggle shows none (yet)."""
 
@@ -62,7 +62,7 @@ def submit_file(
             return kaggle.api.competition_submit(str(copy), text, competition, quiet=True)
 
         known = _list_known(kaggle, competition, approved, again, policy)
-        return _send_once(kaggle, competition, send, approved, message, known, policy)
+        return _send_once(kaggle, competition, send=send, sha256=approved, message=message, known=known, policy=policy)
 
 
 def submit_kernel(
@@ -93,7 +93,7 @@ def submit_kernel(
 
     known = _list_known(kaggle, competition, approved, again, policy)
     try:
-        return _send_once(kaggle, competition, send, approved, message, known, policy)
+        return _send_once(kaggle, competition, send=send, sha256=approved, message=message, known=known, policy=policy)
     except KaggleError as error:
         if error.status != 403:
             raise
@@ -119,9 +119,16 @@ def read_score(kaggle: Kaggle, competition: str, ref: int, policy: RetryPolicy) 
                 f"{what}: Kaggle could not score it: {answer.error_description or 'no reason given'}", 400
             )
         if answer.status.name == "COMPLETE":
-            scores = (_parse_score(answer.public_score), _parse_score(answer.private_score))
-            return SubmittedFile(competition, ref, description, *scores)
-    return SubmittedFile(competition, ref, description, None, None)
+            return SubmittedFile(
+                competition=competition,
+                ref=ref,
+                description=description,
+                public_score=_parse_score(answer.public_score),
+                private_score=_parse_score(answer.private_score),
+            )
+    return SubmittedFile(
+        competition=competition, ref=ref, description=description, public_score=None, private_score=None
+    )
 
 
 def _check_bytes(path: Path, approved: str, shown: Path) -> None:
@@ -172,13 +179,21 @@ def _send_once(
     except KaggleError as error:
         if not error.ambiguous:
             raise
-        return _look_up_submission(kaggle, competition, _make_mark(sha256), known, policy, error)
+        return _look_up_submission(
+            kaggle, competition, mark=_make_mark(sha256), known=known, policy=policy, error=error
+        )
 
 
 def _check_allowance(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> None:
     what = f"the submissions left in {competition}"
     limits = ask_service(
-        kaggle, what, "competitions", "get_submission_limits", policy, policy.tries, competition_name=competition
+        kaggle,
+        what,
+        service="competitions",
+        method="get_submission_limits",
+        policy=policy,
+        tries=policy.tries,
+        competition_name=competition,
     )
     if limits.num_allowed_now > 0:
         return
@@ -192,7 +207,13 @@ def _list_submissions(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> 
     """Return your newest submissions."""
     what = f"your submissions to {competition}"
     answer = ask_service(
-        kaggle, what, "competitions", "list_submissions", policy, policy.tries, competition_name=competition
+        kaggle,
+        what,
+        service="competitions",
+        method="list_submissions",
+        policy=policy,
+        tries=policy.tries,
+        competition_name=competition,
     )
     return list(answer.submissions or [])
 

@@ -218,7 +218,13 @@ def _check_arrived(kaggle: Kaggle, id: str, version: int, names: list[str], poli
         fields = {"owner_slug": owner, "dataset_slug": slug, "dataset_version_number": version}
         fields |= {"page_size": 200, "page_token": token}
         page = ask_service(
-            kaggle, f"the files of {id}", "datasets", "list_dataset_files", policy, policy.tries, **fields
+            kaggle,
+            f"the files of {id}",
+            service="datasets",
+            method="list_dataset_files",
+            policy=policy,
+            tries=policy.tries,
+            **fields,
         )
         arrived |= {file.name for file in page.dataset_files or []}
         token = page.next_page_token or None
@@ -248,7 +254,9 @@ def _look_up(kaggle: Kaggle, id: str, method: str, policy: RetryPolicy, **fields
     """Return the answer to a request about `id`; None if Kaggle shows nothing of that name."""
     service = "datasets" if "dataset" in method else "models"
     try:
-        return ask_service(kaggle, f"looking up {id}", service, method, policy, policy.tries, **fields)
+        return ask_service(
+            kaggle, f"looking up {id}", service=service, method=method, policy=policy, tries=policy.tries, **fields
+        )
     except KaggleError as error:
         if error.status in (403, 404):
             return None

@@ -18,7 +18,7 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Kind:
     """The capabilities of a kind of backend."""
 
@@ -142,7 +142,7 @@ def _backend_classes(name: str) -> tuple[type, Callable[..., Any]]:
 
             return VllmSettings, Vllm
         case "ray":
-            from quorum.model.around.ray import RayPool, RaySettings
+            from quorum.model.ray_pool import RayPool, RaySettings
 
             return RaySettings, RayPool
         case _:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from quorum.ask.search.index import Embed
-from quorum.ask.search.search import Rerank
+from quorum.ask.encoders import Embed, Rerank
 from quorum.errors import BadInput
 from quorum.model.similarity import PACKAGED, load_sentence_model
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, SeededSampler
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
+from quorum.progress import Progress
 from quorum.question import Message, Prompt, Reply
 
 # The tokens that the encoder reads, and a continuation to score by the decoder.

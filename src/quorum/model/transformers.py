@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
@@ -13,6 +12,7 @@ from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
+from quorum.progress import Progress
 from quorum.question import Prompt, Reply
 
 # The prompt before an option when its unconditional likelihood is computed: Holtzman et al. 2021, arXiv:2104.08315.
@@ -176,6 +176,12 @@ class Transformers:
                 for context, prompt in zip(contexts, prompts, strict=True)
             ]
             outputs = generate_after(
-                self.model, requests, self.tokens.pad, sampling, self.settings.batch_tokens, share, self._progress
+                self.model,
+                requests,
+                pad=self.tokens.pad,
+                sampling=sampling,
+                batch_tokens=self.settings.batch_tokens,
+                share=share,
+                progress=self._progress,
             )
         return [Reply(text) for text in self.tokens.tokenizer.batch_decode(outputs, skip_special_tokens=True)]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.ask.asker import draw_examples
+from quorum.ask.example import make_example
 from quorum.ask.prompt import Style, format_answer, render_prompt
 from quorum.ask.reply import parse_reply
 from quorum.ask.retrieve import RetrievedContext, Retriever
-from quorum.ask.search.example import make_example
 from quorum.ask.settings import RetrievalSettings
 from quorum.ask.shuffle import make_random_orders
 from quorum.ask.template import Template

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput
+from quorum.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingResult:
     """The result of a training run."""
 

@@ -51,7 +51,7 @@ class Expert:
         return f"{self.layer}/{'shared' if self.expert is None else self.expert}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertPeak:
     """The largest absolute inputs and outputs of an expert's down_proj, over all its tokens.
 
@@ -66,7 +66,7 @@ class ExpertPeak:
     channel: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExpertProfile:
     """The peaks of a model's experts on calibration prompts, by layer and expert, the shared expert of a layer last."""
 
@@ -150,7 +150,9 @@ def read_profile(path: Path) -> ExpertProfile:
         criterion = Criterion(**{name: float(value) for name, value in table["criterion"].items()})
         peaks = tuple(map(_read_peak, table["peaks"]))
         layers, prompts, tokens = (int(table[name]) for name in ("layers", "prompts", "tokens"))
-        return ExpertProfile(str(table["model"]), layers, prompts, tokens, criterion, peaks)
+        return ExpertProfile(
+            model=str(table["model"]), layers=layers, prompts=prompts, tokens=tokens, criterion=criterion, peaks=peaks
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
             f"{path}: not an expert profile ({type(error).__name__}: {error}); "
@@ -213,5 +215,11 @@ def _read_peak(table: Mapping[str, Any]) -> ExpertPeak:
     expert, channel, tokens = table["expert"], table["channel"], int(table["tokens"])
     place = Expert(int(table["layer"]), None if expert is None else int(expert))
     if not tokens:
-        return ExpertPeak(place, 0, None, None, None)
-    return ExpertPeak(place, tokens, float(table["output_max"]), float(table["input_max"]), int(channel))
+        return ExpertPeak(place=place, tokens=0, output_max=None, input_max=None, channel=None)
+    return ExpertPeak(
+        place=place,
+        tokens=tokens,
+        output_max=float(table["output_max"]),
+        input_max=float(table["input_max"]),
+        channel=int(channel),
+    )

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint, translate_loading_errors
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
+from quorum.progress import Progress
 from quorum.question import Prompt
 from quorum.train.expert_profile import Criterion, Expert, ExpertProfile
 from quorum.train.experts.layers import check_expert_exists, find_fused_experts, find_shared_experts
@@ -59,7 +59,14 @@ def profile_experts(
         for recorder in [*routed.get(layer, []), *([shared[layer]] if layer in shared else [])]
     ]
     layers = int(model.config.get_text_config().num_hidden_layers)
-    return ExpertProfile(model.name_or_path, layers, len(sequences), sum(map(len, sequences)), criterion, tuple(peaks))
+    return ExpertProfile(
+        model=model.name_or_path,
+        layers=layers,
+        prompts=len(sequences),
+        tokens=sum(map(len, sequences)),
+        criterion=criterion,
+        peaks=tuple(peaks),
+    )
 
 
 def prune_experts(model: str, places: Sequence[Expert], out: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quorum.data.split import HELD_OUT, Split
-from quorum.data.table.cells import parse_json
+from quorum.data.strict_json import parse_json
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.question import Message, Prompt, Question
@@ -164,7 +164,9 @@ def _make_training_row(document: Mapping[str, Any], default_id: str | None) -> T
     labels, options = (_read_texts(document.get(name, [])) for name in ("labels", "options"))
     if default_id is None and "id" not in document:
         raise BadInput("there is no id, so the row cannot be checked against the split; give the questions instead")
-    prompt = Prompt(_read_text(document.get("id", default_id)), content, labels, options)
+    prompt = Prompt(
+        question_id=_read_text(document.get("id", default_id)), content=content, labels=labels, options=options
+    )
     return TrainingRow(prompt, _read_text(document.get("answer", completion)), completion)
 
 

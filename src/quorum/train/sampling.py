@@ -35,7 +35,7 @@ QUOTAS = pl.Schema(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SamplingStrategy:
     """Settings of a sample.
 

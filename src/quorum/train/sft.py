@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from quorum.console import Progress
 from quorum.engine.checkpoint import choose_device, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
+from quorum.progress import Progress
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.loss import make_plain_loss_trainer
@@ -74,7 +74,7 @@ def tune_causal(
         f"batch = {tuning.batch} of max_tokens = {tuning.max_tokens}",
         'a smaller batch with more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens',
     ):
-        trainer, proof = _prepare_trainer(tuning, rows, out, progress, report, adapter)
+        trainer, proof = _prepare_trainer(tuning, rows, out=out, progress=progress, report=report, adapter=adapter)
         (out / "mask.txt").write_text(f"{proof}\n", encoding="utf-8")
         report(str(proof))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -122,11 +122,11 @@ def _prepare_trainer(
     trainer = _make_trainer(
         arguments | _layout_arguments(tuning.packing, flat, most + 1),
         tuning.method,
-        model,
-        tokenizer,
-        encoded,
-        out / "checkpoints",
-        unsloth,
+        model=model,
+        tokenizer=tokenizer,
+        encoded=encoded,
+        checkpoints=out / "checkpoints",
+        unsloth=unsloth,
     )
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.add_callback(make_callback(out, progress))

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from quorum.config import from_table
-from quorum.console import Progress
 from quorum.errors import BadInput
+from quorum.progress import Progress
 from quorum.train.callbacks import TrainingResult
 from quorum.train.row import TrainingRow
 from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, ExpertsTable, Seq2seqTuning
@@ -53,7 +53,7 @@ def train_model(
             experts = from_table(ExpertsTable, {"experts": rest.pop("experts", "")}, where).experts
             tuning = from_table(CausalTuning, rest, where)
             adapter = ExpertAdapter(experts, tuning) if experts else None
-            return tune_causal(tuning, rows, out, progress, report, adapter)
+            return tune_causal(tuning, rows, out=out, progress=progress, report=report, adapter=adapter)
         case "seq2seq":
             from quorum.train.seq2seq import tune_seq2seq
 

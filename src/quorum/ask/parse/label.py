@@ -19,7 +19,7 @@ from quorum.ask.parse.words import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPatterns:
     """The patterns of one set of labels; the groups of each hold the label."""
 

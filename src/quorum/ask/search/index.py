@@ -7,7 +7,7 @@ index over them is a FAISS file named by its kind and its shards; an interrupted
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -15,12 +15,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.ask.encoders import Embed
 from quorum.ask.settings import IndexKind
-from quorum.console import Progress
 from quorum.disk import fingerprint, replace_file
 from quorum.errors import BadInput
+from quorum.progress import Progress
 
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]  # n texts -> n unit vectors (n, width)
 Shard = NDArray[np.float16]
 
 FLAT_UP_TO, HNSW_UP_TO = 100_000, 2_000_000  # vectors

@@ -7,21 +7,19 @@ one threshold fits all; `score` is the value that the hits are ranked by.
 import hashlib
 import math
 import shutil
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from quorum.ask.search.index import Embed, VectorIndex
+from quorum.ask.encoders import Embed, Rerank
+from quorum.ask.search.index import VectorIndex
 from quorum.ask.search.sources import tokenize_words
 
 RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
 POOL = 50  # hits of each search that are fused and reranked
-
-# A query and passages -> a score for each passage, higher is better: a cross-encoder.
-Rerank = Callable[[str, Sequence[str]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)

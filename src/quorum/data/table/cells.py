@@ -2,7 +2,6 @@
 
 import codecs
 import io
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from quorum.data.strict_json import parse_json
 from quorum.errors import BadInput, list_some
 
 # text, or the lists and dicts of JSON and Parquet; numbers of CSV and JSON keep their text in the file
@@ -73,18 +73,6 @@ def cell_text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     return _LONE_SURROGATE.sub("\ufffd", str(cell))
-
-
-def parse_json(text: str) -> Cell:
-    """Parse JSON and keep the text of each number ("1.10" stays "1.10"); NaN becomes None.
-
-    Raises:
-        ValueError: the text is not JSON, or is nested too deeply.
-    """
-    try:
-        return json.loads(text, parse_int=str, parse_float=str, parse_constant=lambda _: None)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def _file_text(path: Path) -> str:

@@ -7,23 +7,15 @@ import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quorum.data.table.cells import Cell, cell_text, parse_json
-from quorum.question import MOST_CHOICES, fold_text, letters
+from quorum.data.strict_json import parse_json
+from quorum.data.table.cells import Cell, cell_text
+from quorum.question import MOST_CHOICES, letters
 
 # limits for a list literal, against hostile input
 MOST_CHARACTERS = 200_000
 MOST_ITEMS = 1_000
 
-_ALL_OR_NONE = re.compile(
-    r"\W*(?:all|none|both|neither|any)\b(?: \w+){0,3}? "
-    r"(?:above|these|those|them|mentioned|listed|following|others?|options?|choices|answers)\b"
-)
 _GLUED = re.compile(r"""['"]\s+['"]""")
-_LETTER = r"\(?([a-z])\)?"
-_CITES = re.compile(
-    r"[\s\"'(]*(?:(?:both|only|neither|either|all of|options?|choices?|answers?|statements?) )*"
-    rf"{_LETTER}(?: *(?:(?:,|&|and |or |nor ) *)+{_LETTER})+(?: (?:only|both|(?:is|are)\b.*))?[\s\"').!]*"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +60,6 @@ def strip_own_letters(texts: Sequence[str]) -> tuple[str, ...]:
     if None in found:
         return tuple(texts)
     return strip_own_letters([text[match.end() :] for text, match in zip(texts, found, strict=True) if match])
-
-
-def is_all_or_none(choice: str) -> bool:
-    """Return whether a choice is like "all of the above" or "none of these"; such a choice has to be last."""
-    return _ALL_OR_NONE.match(fold_text(choice)) is not None
-
-
-def cites_letters(choice: str, labels: Sequence[str]) -> bool:
-    """Return whether a choice cites other labels, like "Both A and C"; its question cannot be shuffled."""
-    text = fold_text(choice)
-    if _CITES.fullmatch(text) is None:
-        return False
-    return {letter.upper() for letter in re.findall(r"(?<![a-z'])[a-z](?![a-z'])", text)} <= set(labels)
 
 
 def _choices_listed(items: list[Cell]) -> ParsedChoices:

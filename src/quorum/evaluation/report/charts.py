@@ -35,7 +35,7 @@ _CHART_STYLE: Any = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
     """A chart as SVG for the page and as PNG for use elsewhere; `alt` describes it in a sentence."""
 
@@ -46,7 +46,7 @@ class Chart:
     tall: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DotRow:
     """One row of a dot chart: a dot at `value`, a line for its interval, a grey band, a tick, and text at the end."""
 
@@ -163,7 +163,7 @@ def _make_chart(figure: Figure, name: str, alt: str) -> Chart:
         figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
         svg = make_inline_svg(figure, name, alt)
     width, height = figure.get_size_inches()
-    return Chart(name, alt, svg, png.getvalue(), bool(height > _TALL * width))
+    return Chart(name=name, alt=alt, svg=svg, png=png.getvalue(), tall=bool(height > _TALL * width))
 
 
 def _measure_widest(texts: Sequence[str]) -> float:

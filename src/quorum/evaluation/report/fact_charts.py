@@ -31,7 +31,9 @@ def _draw_scores(facts: Facts) -> Chart:
         score, name = row.entry.held_out, make_printable(row.entry.name)
         interval = (score.low, score.high) if score.low is not None and score.high is not None else None
         value, best = f"{score.value:.3f}", row.rank == 1
-        dots.append(DotRow(name, score.value, value, interval, tick=row.entry.public, strong=best))
+        dots.append(
+            DotRow(name=name, value=score.value, text=value, interval=interval, tick=row.entry.public, strong=best)
+        )
     alt = f"Held-out {facts.board.metric} of {len(dots)} runs with 95 % intervals, best first; numbers in the table."
     public = " (dot), public (tick)" if any(row.tick is not None for row in dots) else ""
     return draw_dot_chart("scores", alt, f"held-out {facts.board.metric}{public}", dots)
@@ -40,9 +42,9 @@ def _draw_scores(facts: Facts) -> Chart:
 def _draw_shakeup(facts: Facts) -> Chart | None:
     rows = [
         DotRow(
-            make_printable(one.run),
-            one.public - one.held_out.value,
-            format_signed(one.public - one.held_out.value),
+            name=make_printable(one.run),
+            value=one.public - one.held_out.value,
+            text=format_signed(one.public - one.held_out.value),
             band=(-Z95 * one.expected.public, Z95 * one.expected.public),
             strong=abs(one.public - one.held_out.value) > Z95 * one.expected.public,
         )
@@ -59,7 +61,12 @@ def _draw_differences(facts: Facts) -> Chart | None:
     if not facts.comparison:
         return None
     rows = [
-        DotRow(make_printable(pair.second), pair.difference, format_signed(pair.difference), (pair.low, pair.high))
+        DotRow(
+            name=make_printable(pair.second),
+            value=pair.difference,
+            text=format_signed(pair.difference),
+            interval=(pair.low, pair.high),
+        )
         for pair in facts.comparison.pairs
     ]
     best = make_printable(facts.comparison.runs[0].run, _MAX_AXIS_NAME)
@@ -74,7 +81,14 @@ def _draw_subjects(facts: Facts) -> Chart | None:
         interval = (score.low, score.high) if score.low is not None and score.high is not None else None
         text = f"{score.value:.2f}  n {row.n}"
         rows.append(
-            DotRow(make_printable(row.subject), score.value, text, interval, tick=row.scores[0].shrunk, strong=True)
+            DotRow(
+                name=make_printable(row.subject),
+                value=score.value,
+                text=text,
+                interval=interval,
+                tick=row.scores[0].shrunk,
+                strong=True,
+            )
         )
     if not rows:
         return None
@@ -87,7 +101,9 @@ def _draw_letters(facts: Facts) -> Chart | None:
     if not facts.letters:
         return None
     rows = [
-        DotRow(row.letter, row.runs[0], f"{row.runs[0]:.0%} / {row.gold:.0%}", tick=row.gold, strong=True)
+        DotRow(
+            name=row.letter, value=row.runs[0], text=f"{row.runs[0]:.0%} / {row.gold:.0%}", tick=row.gold, strong=True
+        )
         for row in facts.letters
     ]
     best = make_printable(facts.runs[0], _MAX_AXIS_NAME)
@@ -97,7 +113,12 @@ def _draw_letters(facts: Facts) -> Chart | None:
 
 def _draw_gains(facts: Facts) -> Chart | None:
     rows = [
-        DotRow(make_printable(pair.second), pair.difference, format_signed(pair.difference), (pair.low, pair.high))
+        DotRow(
+            name=make_printable(pair.second),
+            value=pair.difference,
+            text=format_signed(pair.difference),
+            interval=(pair.low, pair.high),
+        )
         for gain in facts.gains[:1]
         for pair in gain.pairs
     ]
@@ -122,10 +143,10 @@ def _draw_cost(facts: Facts) -> Chart | None:
         return None
     rows = [
         DotRow(
-            make_printable(entry.name),
-            entry.seconds,
-            f"{entry.seconds:,.0f} s · {entry.held_out.value:.3f}",
-            (0.0, entry.seconds),
+            name=make_printable(entry.name),
+            value=entry.seconds,
+            text=f"{entry.seconds:,.0f} s · {entry.held_out.value:.3f}",
+            interval=(0.0, entry.seconds),
             strong=entry == facts.board.standings[0].entry,
         )
         for entry in entries

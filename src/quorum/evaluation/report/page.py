@@ -52,7 +52,7 @@ def render_html(facts: Facts, charts: Sequence[Chart]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Card:
     """A question as it is shown: printable, and cut if it is long."""
 
@@ -68,13 +68,13 @@ class _Card:
 def _make_card(one: QuestionAnswers) -> _Card:
     question = one.question
     return _Card(
-        make_printable(question.id, _MAX_NAME),
-        None if question.subject is None else make_printable(question.subject, _MAX_NAME),
-        make_printable(question.context or "", _MAX_TEXT),
-        make_printable(question.text, _MAX_TEXT),
-        tuple((label, make_printable(question.choice(label), _MAX_CHOICE)) for label in question.labels),
-        make_printable(question.answer or "", _MAX_NAME),
-        one,
+        id=make_printable(question.id, _MAX_NAME),
+        subject=None if question.subject is None else make_printable(question.subject, _MAX_NAME),
+        context=make_printable(question.context or "", _MAX_TEXT),
+        text=make_printable(question.text, _MAX_TEXT),
+        choices=tuple((label, make_printable(question.choice(label), _MAX_CHOICE)) for label in question.labels),
+        gold=make_printable(question.answer or "", _MAX_NAME),
+        answers=one,
     )
 
 

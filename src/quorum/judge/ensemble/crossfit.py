@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Mapping
 import numpy as np
 import polars as pl
 
-from quorum.judge.voting_rule import VotingRule
+from quorum.judge.ensemble.rule import VotingRule
 
 CROSS_FOLDS = 5
 

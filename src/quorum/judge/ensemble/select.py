@@ -8,6 +8,7 @@ import numpy.typing as npt
 from quorum.errors import BadInput
 from quorum.judge.ensemble.labelled import Floats, Indices, LabelledBallots
 from quorum.judge.ensemble.pool import Pool
+from quorum.judge.ensemble.rule import MethodScore, VotingRule
 from quorum.judge.ensemble.weighting import (
     BEST,
     BLEND,
@@ -18,7 +19,6 @@ from quorum.judge.ensemble.weighting import (
     fit_temperatures,
     rank_members,
 )
-from quorum.judge.voting_rule import MethodScore, VotingRule
 
 FOLDS = 10
 NESTED_FOLDS = 5

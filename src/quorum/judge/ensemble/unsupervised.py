@@ -8,8 +8,8 @@ import polars as pl
 
 from quorum.errors import BadInput
 from quorum.judge.ensemble.labelled import Floats, limit_labels, make_ballot_array, softmax_rows
+from quorum.judge.ensemble.rule import VotingRule
 from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT
-from quorum.judge.voting_rule import VotingRule
 from quorum.question import MOST_CHOICES
 
 STEPS = 50  # of expectation maximisation

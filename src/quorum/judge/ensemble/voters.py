@@ -10,10 +10,10 @@ from quorum.judge.ensemble.crossfit import cross_fit_votes
 from quorum.judge.ensemble.diagnostics import find_worse_than_chance
 from quorum.judge.ensemble.labelled import collect_labelled_ballots
 from quorum.judge.ensemble.pool import Pool
+from quorum.judge.ensemble.rule import VotingRule, apply_rule
 from quorum.judge.ensemble.select import FEWEST_LABELLED, select_rule
 from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
 from quorum.judge.ensemble.weighting import BY_SUBJECT, PROBABILITY_METHODS, VOTE_METHODS
-from quorum.judge.voting_rule import VotingRule, apply_rule
 
 FEWEST_FOR_AGREEMENT = 3  # runs: where two disagree, nothing shows which is the better one
 _EQUAL_WEIGHTS: Mapping[str, Pool] = {"majority": "votes", "mean": "mean"}

@@ -42,8 +42,14 @@ class PeakRecorder:
     def peak(self) -> ExpertPeak:
         """Return the maxima so far."""
         if not self.tokens:
-            return ExpertPeak(self.place, 0, None, None, None)
-        return ExpertPeak(self.place, self.tokens, self.output_max, self.input_max, self.channel)
+            return ExpertPeak(place=self.place, tokens=0, output_max=None, input_max=None, channel=None)
+        return ExpertPeak(
+            place=self.place,
+            tokens=self.tokens,
+            output_max=self.output_max,
+            input_max=self.input_max,
+            channel=self.channel,
+        )
 
 
 def make_recorders(model: Any) -> tuple[dict[int, list[PeakRecorder]], dict[int, PeakRecorder]]:

@@ -13,7 +13,7 @@ from quorum.train.rows.encode import EncodedRow
 _SAMPLE_TOKENS = 24  # tokens of the prompt's end in the sample
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MaskProof:
     """Counts of the rows and tokens that were checked, and one row as a sample."""
 
@@ -63,7 +63,13 @@ def prove_mask(
     if not sequences:
         raise BadInput("the trainer makes no batch of these rows: there is nothing to learn")
     read = sum(each.first for each in encoded)
-    return MaskProof(len(rows), sequences, read, sum(len(each.ids) for each in encoded) - read, sample)
+    return MaskProof(
+        rows=len(rows),
+        sequences=sequences,
+        read=read,
+        learned=sum(len(each.ids) for each in encoded) - read,
+        sample=sample,
+    )
 
 
 def _check_row(

@@ -177,7 +177,7 @@ def _connect_ray(address: str | None) -> Any:
     try:
         ray = import_module("ray")
     except ImportError:
-        raise BadInput("the package ray is not installed; pip install -r requirements-ray.txt") from None
+        raise BadInput("the package ray is not installed; pip install 'quorum[ray]'") from None
     try:
         if not ray.is_initialized():
             ray.init(address=address, log_to_driver=False, logging_level="ERROR")
