@@ -21,7 +21,7 @@ _ID_NAME = re.compile(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]")
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The header and the rows of a CSV file, without blank lines; `rows[0]` is row 1, the first below the header.
+    """The header and the rows of a CSV file, without empty lines; `rows[0]` is row 1, the first below the header.
 
     A row may have more or fewer cells than the header: `check_rows` refuses that, and `check_submission` lists it.
     """
