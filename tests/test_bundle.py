@@ -81,7 +81,7 @@ def tale(tmp_path):
     """A small package with a story: Quorum's ground floor and a wing of two modules."""
     src = tmp_path / "src"
     (src / "quorum" / "tale").mkdir(parents=True)
-    for name in ("errors", "disk", "config", "console", "kaggle/mount"):
+    for name in ("errors", "disk", "config", "console", "progress", "kaggle/mount"):
         path = src / "quorum" / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text((ROOT / "src" / "quorum" / f"{name}.py").read_text())
@@ -227,7 +227,10 @@ def test_circular_imports_are_refused_and_listed(tale):
     ("addition", "message"),
     [
         ("def count_words(): ...", "count_words has two meanings in one file: defined in quorum.tale.word"),
-        ("from rich.progress import Progress", "Progress has two meanings in one file"),
+        (
+            "from quorum.progress import progress_bar\nfrom rich.progress import Progress",
+            "Progress has two meanings in one file",
+        ),
         ("from json import loads as list_some", "list_some has two meanings in one file"),
         ("def len(): ...", "len, defined in quorum.tale.word, would hide Python's built-in"),
         ("SETTINGS = 3", "SETTINGS has two meanings in one file: the settings"),

@@ -49,9 +49,10 @@ def checkout(tmp_path):
     toml.write_text(text.replace("[causal.kaggle]\n", split))
     (tmp_path / "index").mkdir()
     wheel(tmp_path / "index", "alpha")
-    (tmp_path / "locks/kaggle-gpu.txt").write_text("alpha==1.0\n")
-    for name in ("locks/kaggle-light.txt", "locks/kaggle.txt"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / "kaggle-gpu.txt").write_text("alpha==1.0\n")
+    for name in ("kaggle-light.txt", "kaggle.txt"):
+        shutil.copy(ROOT / "locks" / name, tmp_path / "locks")
     (tmp_path / ".venv").symlink_to(sys.prefix)
     return tmp_path
 

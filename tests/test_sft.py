@@ -171,7 +171,7 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
 def test_a_merged_model_with_other_answers_is_reported_by_question() -> None:
     even, odd = Reply("A", {"A": -0.1, "B": -2.0}), Reply("B", {"A": -2.0, "B": -0.1})
     prompts = PROMPTS[:2]
-    prompts = [type(prompt)(prompt.question_id, prompt.content, ("A", "B")) for prompt in prompts]
+    prompts = [replace(prompt, labels=("A", "B"), options=()) for prompt in prompts]
     parity = compare_letters(prompts, [even, even], [even, odd])
     assert (parity.asked, parity.differ, parity.furthest) == (2, (prompts[1].question_id,), pytest.approx(1.9))
 

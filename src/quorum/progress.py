@@ -25,7 +25,7 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
     run leaves none. A program that started this one and set `PROGRESS_VARIABLE` gets lines for `parse_progress`.
     """
     if os.environ.get(PROGRESS_VARIABLE):
-        yield lambda done, total: _print(f"{_PROGRESS_MARK}{done} {total} {caption}")
+        yield lambda done, total: _write_line(f"{_PROGRESS_MARK}{done} {total} {caption}")
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -45,7 +45,7 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
             pace = _format_pace(calls[0], calls[-1], total)
             bar.update(task, completed=done, total=total, pace=pace)
             if not console.is_terminal and now - printed >= _LOG_SECONDS:
-                _print(", ".join(filter(None, (f"{caption}: {done} of {total}", pace))))
+                _write_line(", ".join(filter(None, (f"{caption}: {done} of {total}", pace))))
                 printed = now
 
         yield progress
@@ -70,5 +70,6 @@ def _format_pace(first: tuple[float, int], latest: tuple[float, int], total: int
     return f"{text}, {timedelta(seconds=round((total - done) / rate))} left"
 
 
-def _print(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+def _write_line(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

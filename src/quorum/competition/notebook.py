@@ -6,18 +6,18 @@ exit.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from quorum.competition.submit import SubmissionResult
     from quorum.evaluation.compare import Comparison
     from quorum.evaluation.metrics import Scores
     from quorum.files.check import Problem
+    from quorum.files.submission import Form
     from quorum.judge.poll import Poll
     from quorum.question import Question
 
 PathLike = str | Path
-Form = Literal["letter", "ranked", "probabilities", "index0", "index1", "text"]
 
 
 def read(file: PathLike) -> "list[Question]":
@@ -158,7 +158,7 @@ def vote(
 
 
 def check(
-    submission: PathLike, sample: PathLike, *, questions: PathLike | None = None, form: Form | None = None
+    submission: PathLike, sample: PathLike, *, questions: PathLike | None = None, form: "Form | None" = None
 ) -> "list[Problem]":
     """Return what is wrong with a submission, measured against the sample submission; nothing if it is clean.
 
