@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from quorum.console import print_status, run_story
 from quorum.data.layout import Layout
 from quorum.errors import BadInput
+from quorum.files.form_setting import FORM_HELP, parse_form
 from quorum.question import label_prior
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Vote:
     questions: Path = field(metadata={"help": "That question file."})
     out: Path = field(metadata={"help": "Folder for OUT/<question file>.parquet and OUT/submission.csv."})
     sample: Path | None = field(default=None, metadata={"help": "The competition's sample submission."})
+    form: str | None = field(default=None, metadata={"help": FORM_HELP})
     train: Path | None = field(
         default=None, metadata={"help": "Solved questions; their label shares fill what no run could read."}
     )
@@ -50,6 +52,8 @@ class Vote:
     def __post_init__(self) -> None:
         if not self.runs:
             raise BadInput("runs is empty; a vote needs one answers file or more")
+        if self.form is not None:
+            parse_form(self.form)
         if (self.gold is None) != (not self.labelled):
             raise BadInput("labelled and gold go together: the runs' answers to labelled questions, and their answers")
 
@@ -59,7 +63,9 @@ def main(config: Vote) -> None:
     from quorum.data.repair import read_clean_questions
     from quorum.files.answers import ballots_from_answers, write_answers
     from quorum.files.runs import read_runs
-    from quorum.files.submission import read_sample, write_submission
+    from quorum.files.sample import read_sample
+    from quorum.files.submission import write_submission
+    from quorum.files.train_answers import read_evidence
     from quorum.judge.poll import poll
 
     questions = read_clean_questions(config.questions, config.layout)
@@ -85,8 +91,11 @@ def main(config: Vote) -> None:
     print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         ballots = ballots_from_answers(result.ballots)
-        sample = read_sample(config.sample)
-        write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved))
+        choices = {question.id: question.choices for question in questions if question.choices}
+        train = None if config.form else config.train
+        evidence = read_evidence(train, choices, config.layout, open_questions=not choices)
+        sample = read_sample(config.sample, config.form, evidence)
+        write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved), choices)
 
 
 def read_gold(config: Vote) -> "GoldQuestions | None":

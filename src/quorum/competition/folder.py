@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from quorum.config import from_table, read_config
 from quorum.data.layout import Layout
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
+from quorum.evaluation.metrics import check_metric
+from quorum.files.form_setting import parse_form
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 DESCRIPTION_FILE = "quorum.toml"
 BACKGROUND_FOLDER = "background"
-
-Metric = Literal["accuracy", "map@3", "macro-f1", "log-loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,15 @@ class Description:
     test: str | None = None
     sample: str | None = None
     solution: str | None = None
-    metric: Metric = "accuracy"
+    metric: str | None = None
+    form: str | None = None
     layout: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.metric is not None:
+            check_metric(self.metric)
+        if self.form is not None:
+            parse_form(self.form)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +42,7 @@ class Competition:
     """The files of one competition; its name is one plain file name, because folders and submissions are named by it.
 
     `solution` is there only if the hidden answers are known (our own sample). `background` is a folder of texts to
-    retrieve passages from.
+    retrieve passages from. `metric` and `form` are None where the sample submission decides.
     """
 
     name: str
@@ -43,13 +50,17 @@ class Competition:
     test: Path
     sample: Path | None
     solution: Path | None
-    metric: Metric
+    metric: str | None
     layout: Layout
+    form: str | None = None
     background: Path | None = None
 
 
-def find_competition(folder: Path) -> Competition:
+def find_competition(folder: Path, form: str | None = None) -> Competition:
     """Find a competition's files in `folder`, by their names (train, test, sample or submission) or by quorum.toml.
+
+    Args:
+        form: how the submission writes an answer; None: what quorum.toml says.
 
     Raises:
         BadInput: there is no such folder, a file is missing, two files could be meant and quorum.toml does not say
@@ -75,6 +86,7 @@ def find_competition(folder: Path) -> Competition:
         sample=sample,
         solution=_described(folder, described.solution),
         metric=described.metric,
+        form=described.form if form is None else form,
         layout=from_table(Layout, described.layout, f"{description} [layout]"),
         background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
     )

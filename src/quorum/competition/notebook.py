@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from quorum.evaluation.compare import Comparison
     from quorum.evaluation.metrics import Scores
     from quorum.files.check import Problem
-    from quorum.files.submission import Form
+    from quorum.files.sample import Sample
     from quorum.judge.poll import Poll
     from quorum.question import Question
 
@@ -38,6 +38,7 @@ def submit(
     workspace: PathLike = ".",
     held_out: float = 0.25,
     seed: int = 42,
+    form: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
     """Answer, check and score a competition's submissions: what `quorum submit FOLDER` does.
@@ -47,6 +48,7 @@ def submit(
         members: TOML files of the infer kernel; without any the default members answer.
         workspace: where submissions, runs and the ledger go.
         held_out: share of train that is held out to score on.
+        form: how the submission writes an answer, if train and the sample do not show it.
         report: takes a line after each step; pass `print` to follow.
 
     Raises:
@@ -57,7 +59,7 @@ def submit(
     from quorum.competition.workspace import Workspace
 
     toml_files = [Path(member) for member in members]
-    return submit_competition(Path(folder), Workspace(Path(workspace)), toml_files, held_out, seed, report)
+    return submit_competition(Path(folder), Workspace(Path(workspace)), toml_files, held_out, seed, form, report)
 
 
 def score(
@@ -158,22 +160,47 @@ def vote(
 
 
 def check(
-    submission: PathLike, sample: PathLike, *, questions: PathLike | None = None, form: "Form | None" = None
+    submission: PathLike,
+    sample: PathLike,
+    *,
+    questions: PathLike | None = None,
+    train: PathLike | None = None,
+    form: str | None = None,
 ) -> "list[Problem]":
     """Return what is wrong with a submission, measured against the sample submission; nothing if it is clean.
 
     Args:
         questions: a question file; answers must then be labels of their own question.
-        form: how the sample writes an answer, if it is not detected.
+        train: solved questions; they show how answers are written where the sample holds placeholders.
+        form: how the submission writes an answer, if train and the sample do not show it.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    from quorum.files.check import check_submission
+
+    expected, labels, choices = read_expected(sample, questions=questions, train=train, form=form)
+    return check_submission(Path(submission), expected, labels, choices)
+
+
+def read_expected(
+    sample: PathLike, *, questions: PathLike | None, train: PathLike | None, form: str | None
+) -> "tuple[Sample, dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]":
+    """Return a sample submission to check against, and the labels and the option texts of the questions by id.
+
+    The sample's form is "any" if neither its cells nor train nor `form` shows how answers are written.
 
     Raises:
         BadInput: a file cannot be read.
     """
     from quorum.data.read import read_records
-    from quorum.files.check import check_submission
-    from quorum.files.submission import read_sample
+    from quorum.files.sample import read_sample
+    from quorum.files.train_answers import read_evidence
     from quorum.question import letters
 
     records = read_records(Path(questions)).records if questions else ()
     labels = {record.id: letters(len(record.choices)) for record in records}
-    return check_submission(Path(submission), read_sample(Path(sample), form=form), labels)
+    choices = {record.id: record.choices for record in records if record.choices}
+    asked_open = bool(records) and not choices
+    evidence = read_evidence(Path(train) if train else None, choices, open_questions=asked_open)
+    return read_sample(Path(sample), form, evidence, structure_only=True), labels, choices

@@ -2,11 +2,11 @@
 
 import hashlib
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from quorum.competition.folder import Competition
+from quorum.competition.folder import DESCRIPTION_FILE, Competition
 from quorum.competition.workspace import Workspace
 from quorum.data.doctor import examine
 from quorum.data.read import Table, read_records, write_questions
@@ -15,7 +15,10 @@ from quorum.data.split import Split, select_held_out, select_training_folds, spl
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
-from quorum.files.submission import Sample, make_sample, read_sample, write_submission
+from quorum.files.form_setting import Form
+from quorum.files.sample import Sample, make_sample, read_sample
+from quorum.files.submission import write_submission
+from quorum.files.train_answers import collect_evidence
 from quorum.question import Question, label_prior
 
 HELD_OUT_SHARE = 0.25
@@ -26,7 +29,7 @@ SPLIT_SEED = 42
 class PreparedCompetition:
     """A competition whose questions are repaired, split and on disk, which is what every run of it uses."""
 
-    competition: Competition  # its sample submission is never None
+    competition: Competition  # its sample submission and its metric are never None
     workspace: Workspace
     sample: Sample
     split: Split
@@ -38,6 +41,11 @@ class PreparedCompetition:
     @property
     def name(self) -> str:
         return self.competition.name
+
+    @property
+    def metric(self) -> str:
+        """The metric of the competition's scores."""
+        return self.competition.metric or "accuracy"
 
     @property
     def files(self) -> SplitFolder:
@@ -81,19 +89,47 @@ def prepare_competition(
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    sample, prior = competition.sample or folder.sample, label_prior(learnt)
-    if competition.sample is None:  # then one letter is expected for every test question
-        write_submission(sample, {}, {}, make_sample([question.id for question in asked.questions]), prior)
+    sample, prior = _read_sample(competition, folder.sample, train, asked.questions, report), label_prior(learnt)
+    metric = _choose_metric(competition, sample, report)
     return PreparedCompetition(
-        competition=replace(competition, sample=sample),
+        competition=replace(competition, sample=competition.sample or folder.sample, metric=metric),
         workspace=workspace,
-        sample=read_sample(sample),
+        sample=sample,
         split=split,
         held_out=held,
         test=asked.questions,
         prior=prior,
         data=fingerprint_data(competition),
     )
+
+
+def _read_sample(
+    competition: Competition,
+    default: Path,
+    train: Table,
+    test: Sequence[Question],
+    report: Callable[[str], None],
+) -> Sample:
+    """Read the sample submission; without one, one letter (or open answer) is expected for every test question."""
+    if competition.sample is None:
+        form: Form = "letter" if any(question.choices for question in test) else "text"
+        write_submission(default, {}, {}, make_sample([question.id for question in test], form), {})
+        return read_sample(default, competition.form or form)
+    choices = {question.id: question.choices for question in test if question.choices}
+    sample = read_sample(competition.sample, competition.form, collect_evidence(train, choices=choices))
+    report(f"{competition.sample.name}: {sample.describe()}")
+    return sample
+
+
+def _choose_metric(competition: Competition, sample: Sample, report: Callable[[str], None]) -> str:
+    """Return the metric of quorum.toml, else the one that the sample submission suggests, which is reported."""
+    if competition.metric is not None:
+        return competition.metric
+    if sample.metric is None:
+        return "accuracy"
+    shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
+    report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
+    return sample.metric
 
 
 def fingerprint_data(competition: Competition) -> str:

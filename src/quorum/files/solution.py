@@ -11,7 +11,7 @@ from quorum.data.read import read_records
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.cells import Cells, find_id_column, is_null, parse_cell_number, read_cells
-from quorum.files.submission import find_column_labels
+from quorum.files.sample_columns import find_column_labels
 from quorum.question import Question
 
 Usage = Literal["Public", "Private", "Ignored"]
