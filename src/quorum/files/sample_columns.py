@@ -36,7 +36,7 @@ def find_answer_columns(columns: Columns, evidence: AnswerEvidence, form: Form |
     family = _find_family(columns)
     several = form in ("probabilities", "onehot")
     own = [name for name in names if evidence.column and _plain_column(name) == _plain_column(evidence.column)]
-    named = own or [name for name in names if _plain_column(name) in _ANSWER_NAMES]
+    named = own or [name for name in names if is_answer_name(name)]
     if len(named) == 1 and not several and named[0] not in family:
         return tuple(named)
     if len(family) > 1:
@@ -112,6 +112,11 @@ def find_numbered_stem(names: Sequence[str]) -> str | None:
     stems, numbers = {match[1] for match in found}, [int(match[2]) for match in found]
     ordered = numbers in (list(range(len(names))), list(range(1, len(names) + 1)))
     return stems.pop() if len(found) == len(names) and len(stems) == 1 and ordered else None
+
+
+def is_answer_name(name: str) -> bool:
+    """Return whether a column is called answer, prediction, label or the like."""
+    return _plain_column(name) in _ANSWER_NAMES
 
 
 def is_ranking(names: Sequence[str]) -> bool:
