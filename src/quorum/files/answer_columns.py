@@ -178,7 +178,7 @@ def _find_shares(path: Path, columns: Columns) -> dict[str, str]:
     if {"A", "B"} & set(named) and any(_starts_with_a_number(columns[name]) for name in named.values()):
         if len(named) < 2 or set(named) != set(letters(len(named))):
             raise BadInput(
-                f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other column"
+                f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other"
             )
         return named
     numeric = [name for name, cells in columns.items() if _holds_shares(cells)]
