@@ -62,7 +62,7 @@ def main(config: Vote) -> None:
     """Poll the runs, and write the answers and the submission."""
     from quorum.data.repair import read_clean_questions
     from quorum.files.answers import ballots_from_answers, write_answers
-    from quorum.files.runs import read_runs
+    from quorum.files.runs import ReadingOptions, read_runs
     from quorum.files.sample import read_sample
     from quorum.files.submission import write_submission
     from quorum.files.train_answers import read_evidence
@@ -71,9 +71,10 @@ def main(config: Vote) -> None:
     questions = read_clean_questions(config.questions, config.layout)
     solved = read_clean_questions(config.train, config.layout) if config.train else []
     labels = {question.id: question.labels for question in questions}
+    choices = {question.id: question.choices for question in questions if question.choices}
     gold = read_gold(config)
     result = poll(
-        read_runs([Path(path) for path in config.runs]),
+        read_runs([Path(path) for path in config.runs], ReadingOptions(choices=choices)),
         gold,
         method=config.method,
         labels=labels,
@@ -91,7 +92,6 @@ def main(config: Vote) -> None:
     print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         ballots = ballots_from_answers(result.ballots)
-        choices = {question.id: question.choices for question in questions if question.choices}
         train = None if config.form else config.train
         evidence = read_evidence(train, choices, config.layout, open_questions=not choices)
         sample = read_sample(config.sample, config.form, evidence)
@@ -107,7 +107,7 @@ def read_gold(config: Vote) -> "GoldQuestions | None":
     from quorum.data.repair import read_clean_questions
     from quorum.data.split import HELD_OUT, read_split
     from quorum.errors import list_some
-    from quorum.files.runs import read_runs
+    from quorum.files.runs import ReadingOptions, read_runs
     from quorum.judge.poll import GoldQuestions
 
     if not config.gold:
@@ -119,9 +119,10 @@ def read_gold(config: Vote) -> "GoldQuestions | None":
         if seen := [question.id for question in gold if split.fold_of.get(question.id) != HELD_OUT]:
             raise BadInput(f"{len(seen)} labelled questions are not held out in {config.split}: {list_some(seen)}")
         clusters = dict(split.frame.select("id", "cluster").iter_rows())
+    options = ReadingOptions(choices={question.id: question.choices for question in gold if question.choices})
     return GoldQuestions(
         answers={question.id: question.answer or "" for question in gold},
-        runs=None if config.labelled == config.runs else read_runs([Path(path) for path in config.labelled]),
+        runs=None if config.labelled == config.runs else read_runs([Path(path) for path in config.labelled], options),
         labels={question.id: question.labels for question in gold},
         clusters=clusters,
     )

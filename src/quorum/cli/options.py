@@ -20,6 +20,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 HeldOut = Annotated[float, typer.Option(metavar="SHARE", help="Share of train to hold out and score on.")]
 Submissions = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of submissions and of the ledger.")]
 Ledger = Annotated[Path, typer.Option(metavar="FILE", help="The record of all submissions.")]
+Column = Annotated[
+    str | None,
+    typer.Option("--column", metavar="NAME", help="Column of a table that holds the answers.", show_default="detected"),
+]
+QuestionFile = Annotated[
+    Path | None, typer.Option("--questions", metavar="FILE", help="Question file: says what each option means.")
+]
 LayoutFile = Annotated[
     Path | None, typer.Option("--layout", metavar="TOML", help="Which column is what, if it is not detected.")
 ]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from quorum.ballot import Ballot
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.run import CompetitionRun
 from quorum.disk import check_file_name, fingerprint
@@ -15,8 +16,9 @@ from quorum.evaluation.metrics import lower_is_better, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.check import check_submission
 from quorum.files.run_folder import RunFolder
+from quorum.files.runs import ReadingOptions, read_ballots
 from quorum.files.sample import Sample, make_sample
-from quorum.files.solution import make_solution, read_ballots, read_solution
+from quorum.files.solution import Solution, make_solution, read_solution
 from quorum.files.submission import write_submission
 from quorum.question import Question, letters
 
@@ -31,11 +33,15 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
     held = make_held_out_sample(sample, prepared.held_out)
     unread_test = _write(prepared, path, run.folder.test, prepared.test, sample)
     unread_held = _write(prepared, run.folder.held_out_submission, run.folder.held_out, prepared.held_out, held)
-    scored = read_ballots(run.folder.held_out_submission)
-    score = score_answers(scored, make_solution(prepared.held_out), metric).overall
+    score = score_answers(
+        read_held_out_answers(run.folder, prepared.held_out), make_solution(prepared.held_out), metric
+    )
     public = private = None
     if prepared.competition.solution:
-        hidden = score_answers(read_ballots(path), read_solution(prepared.competition.solution), metric)
+        choices = {question.id: question.choices for question in prepared.test}
+        options = ReadingOptions(style=sample.style, choices=choices)
+        ballots, rows = read_ballots(path, read_solution(prepared.competition.solution), options)
+        hidden = score_answers(ballots, rows, metric)
         public, private = (part.value if part else None for part in (hidden.public, hidden.private))
     return Entry(
         name=run.name,
@@ -46,7 +52,7 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
         data=prepared.data,
         split=prepared.split.fingerprint,
         metric=metric,
-        held_out=replace(score, unread=unread_held),
+        held_out=replace(score.overall, unread=unread_held),
         members=run.members,
         unread_test=unread_test,
         seconds=round(run.seconds, 1),
@@ -65,6 +71,13 @@ def _write(
     ballots = ballots_from_answers(read_answers(answers))
     choices = {question.id: question.choices for question in questions}
     return len(write_submission(path, ballots, labels, sample, prepared.prior, choices).unread)
+
+
+def read_held_out_answers(folder: RunFolder, questions: Sequence[Question]) -> dict[str, Ballot]:
+    """Return the held-out answers that are scored, from the file that `record_run` wrote."""
+    rows, path = make_solution(questions), folder.held_out_submission
+    solution = Solution(path=path, rows=rows, canonical=True)
+    return read_ballots(path, solution)[0]
 
 
 def make_held_out_sample(sample: Sample, questions: Sequence[Question]) -> Sample:

@@ -9,13 +9,14 @@ from quorum.data.table.cells import cell_text, read_raw_table
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null, read_cells
 from quorum.files.form_setting import split_ranked_cells
-from quorum.files.label_style import find_symbols
+from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import Columns, is_answer_name, is_ranking, parse_share, read_column_labels
 from quorum.files.yes_no import find_yes_no_pair
 from quorum.question import letters
 
 _INDEX_NAMES = ("", "unnamed: 0", "index", "column_1")
 _SHARE = re.compile(r"-?\d*[.,]\d+(e-?\d+)?|-?\d+([.,]\d+)?%|-\d+|[01]|\d(\.\d+)?e-\d+", re.ASCII | re.IGNORECASE)
+_CONFIDENCE = re.compile(r".*(conf|prob|score|weight|margin|entropy|time|second|cost|certainty).*", re.IGNORECASE)
 _SUM_TOLERANCE = 0.02
 # "A", "prob_a", "pA", "A_prob", "P(A)", "option_A"
 _PROBABILITY_WORD = r"(?i:p|prob|probability|score|conf|confidence|option|choice)"
@@ -138,11 +139,13 @@ def _choose_label_columns(path: Path, columns: Columns) -> Columns:
         raise BadInput(f"{path}: columns {', '.join([named[0], *rivals])} could each be the answer; name one: --column")
     if len(named) > 1:
         raise BadInput(f"{path}: columns {', '.join(named)} could each be the answer; name one: --column")
-    for kind in (("label", "ranked"), ("whole",), ("blank",), ("text",), ("share",)):
+    unnamed = [name for name in columns if kinds[name] == "share" and not _CONFIDENCE.fullmatch(name.strip())]
+    numbers = ("whole", "share") if unnamed and len(columns) > 1 else ("whole",)
+    for kind in (("label", "ranked"), numbers, ("blank",), ("text",), ("share",)):
         found = {name: columns[name] for name in columns if kinds[name] in kind}
         if len(found) > 1 and kind == ("text",):
             raise BadInput(f"{path}: columns {', '.join(found)} could each be the answer; name one: --column")
-        if len(found) > 1 and kind == ("share",):
+        if len(found) > 1 and "share" in kind:
             raise BadInput(
                 f"{path}: columns {list_some(list(found))} hold numbers, and their names are not labels; probabilities"
                 " need a column for each of A, B … (or prob_A …)"
@@ -157,14 +160,13 @@ def find_kind(cells: Sequence[str]) -> str:
     filled = list(dict.fromkeys(cell.strip() for cell in cells if not is_null(cell)))
     if not filled:
         return "blank"
-    symbols = find_symbols(filled)
-    if (symbols and not symbols.numeric) or find_yes_no_pair(filled):
+    if are_letters(filled) or find_yes_no_pair(filled):
         return "label"
     if split_ranked_cells(filled):
         return "ranked"
     if all(map(_SHARE.fullmatch, filled)) and not all(re.fullmatch(r"\d+(\.0+)?", cell) for cell in filled):
         return "share"
-    if symbols or all(re.fullmatch(r"[+-]?\d[\d,]*(\.0+)?", cell) for cell in filled):
+    if are_indices(filled) or all(re.fullmatch(r"[+-]?\d[\d,]*(\.0+)?", cell) for cell in filled):
         return "whole"
     return "text"
 

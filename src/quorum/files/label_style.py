@@ -82,6 +82,18 @@ def find_symbols(cells: Iterable[str]) -> Symbols | None:
     return Symbols(prefix, suffix, symbols[0].islower(), values)
 
 
+def are_letters(labels: Iterable[str]) -> bool:
+    """Return whether every label is a letter in any case and decoration."""
+    found = [find_symbols([label]) for label in labels]
+    return bool(found) and all(symbols is not None and not symbols.numeric for symbols in found)
+
+
+def are_indices(labels: Iterable[str]) -> bool:
+    """Return whether every label is a small whole number in any decoration."""
+    found = [find_symbols([label]) for label in labels]
+    return bool(found) and all(symbols is not None and symbols.numeric for symbols in found)
+
+
 def find_index_base(values: Iterable[str], options: int) -> Literal["0", "1"] | None:
     """Return the index of the first label that indices show by their range; None if both fit, or none does.
 

@@ -21,14 +21,14 @@ _REPEATS = r"^\(repeat \d+\)$"
 class RawRun:
     """One run's answers (schema `ANSWERS`), whose labels are not in canonical form yet.
 
-    `canonical` labels are already A, B …: those of probability columns. `positive` is true if the weights are those of
-    one unnamed label of two.
+    `canonical` labels are already A, B …: those of probability columns. `numbers` is another reading of a column of
+    numbers from 0 to 1, which `frame` takes for the probability of "yes": the answers to open questions.
     """
 
     path: Path
     frame: pl.DataFrame
     canonical: bool = False
-    positive: bool = False
+    numbers: pl.DataFrame | None = None
 
     @property
     def name(self) -> str:
@@ -107,14 +107,21 @@ def _make_runs(path: Path, name: str, found: AnswerColumns) -> list[RawRun]:
     for column, cells in found.labels.items():
         own = column if len(found.labels) > 1 else name
         kind = find_kind(cells)
-        if kind == "share":
-            runs.append(RawRun(path=path, frame=_make_probability_frame(path, own, found.ids, cells), positive=True))
-            continue
         filled = [cell.strip() for cell in cells if not is_null(cell)]
+        if kind == "share" and all(map(_is_probability, filled)):
+            numbers = _make_ranked_frame(own, found.ids, _split_cells(cells, None))
+            frame = _make_probability_frame(own, found.ids, cells)
+            runs.append(RawRun(path=path, frame=frame, numbers=numbers))
+            continue
         split = split_ranked_cells(filled) if kind == "ranked" else None
         style = split[0] if split else None
         runs.append(RawRun(path=path, frame=_make_ranked_frame(own, found.ids, _split_cells(cells, style))))
     return runs
+
+
+def _is_probability(cell: str) -> bool:
+    share = parse_share(cell)
+    return share is not None and 0 <= share <= 1
 
 
 def _split_cells(cells: Sequence[str], style: RankedStyle | None) -> list[list[str]]:
@@ -153,15 +160,13 @@ def _make_share_frame(path: Path, name: str, found: AnswerColumns) -> pl.DataFra
     return check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
 
 
-def _make_probability_frame(path: Path, name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
-    """Return the probability of one label as a ballot of "yes" and "no", which are not known labels yet."""
+def _make_probability_frame(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
+    """Return the probability of one label as a ballot of "yes" and "no"."""
     rows: list[tuple[str, str, str | None, float]] = []
-    for number, (id, cell) in enumerate(zip(ids, cells, strict=True), 1):
+    for id, cell in zip(ids, cells, strict=True):
         share = None if is_null(cell) else parse_share(cell)
-        if share is None and is_null(cell):
+        if share is None:
             rows.append((name, id, None, 0.0))
-            continue
-        if share is None or not 0 <= share <= 1:
-            raise BadInput(f"{path}, row {number} ({id}): {cell!r} is no label, and no probability from 0 to 1")
-        rows += [(name, id, "yes", share), (name, id, "no", 1 - share)]
+        else:
+            rows += [(name, id, "yes", share), (name, id, "no", 1 - share)]
     return pl.DataFrame(rows, schema=ANSWERS, orient="row")
