@@ -42,12 +42,13 @@ class LabelSet:
 
 
 def translate_labels(
-    own: LabelSet, others: Sequence[LabelSet], options: int, style: LabelStyle | None = None
+    own: LabelSet, together: Sequence[LabelSet], options: int, style: LabelStyle | None = None
 ) -> dict[str, str]:
     """Return the canonical form of each label of a file.
 
     Args:
-        others: what the other files give, the solution first: indices become letters if any of them gives letters.
+        together: what all files give, the solution first, `own` among them: indices become letters if any file gives
+            letters, and words and texts are written as in the first file.
         options: the number of options of the widest question; 0: not known.
         style: how the file writes its labels, if it is said.
 
@@ -56,22 +57,22 @@ def translate_labels(
     """
     if style is not None and own.kind == "indices":
         return _translate_indices(own, "1" if style.alphabet == "1" else "0")
-    lettered = own.kind == "letters" or any(other.kind == "letters" for other in others) or options > 0
+    lettered = any(one.kind == "letters" for one in together) or options > 0
     match own.kind:
         case "letters":
             return {label: _read_letter(label) for label in own.given}
         case "indices" if lettered:
-            return _translate_indices(own, _find_base(own, others, options))
-        case "indices" | "numbers" if any(other.kind == "words" for other in others) and _are_bits(own.given):
-            return _translate_words(own, others)
+            return _translate_indices(own, _find_base(own, together, options))
+        case "indices" | "numbers" if any(one.kind == "words" for one in together) and _are_bits(own.given):
+            return _translate_words(own, together)
         case "words":
-            return _translate_words(own, others)
+            return _translate_words(own, together)
         case "indices" | "numbers":
             return {label: _plain_number(label) for label in own.given}
     if lettered:
         return {label: _read_letter(label) for label in own.given}
     spelled: dict[str, str] = {}  # the first file's writing of a text
-    for label in (each for one in (*others, own) for each in sorted(one.given)):
+    for label in (each for one in together for each in sorted(one.given)):
         spelled.setdefault(fold_text(label), label)
     return {label: canonical_number(label) or spelled[fold_text(label)] for label in own.given}
 
@@ -140,10 +141,10 @@ def _translate_indices(own: LabelSet, base: str) -> dict[str, str]:
     return found
 
 
-def _find_base(own: LabelSet, others: Sequence[LabelSet], options: int) -> str:
+def _find_base(own: LabelSet, together: Sequence[LabelSet], options: int) -> str:
     """Return the index of the first label, which the range of the indices shows beside the letters of other files."""
     numbers = {int(symbols.values[0]) for label in own.given if (symbols := find_symbols([label]))}
-    given = {_read_letter(label) for other in others if other.kind == "letters" for label in other.given}
+    given = {_read_letter(label) for one in together if one.kind == "letters" for label in one.given}
     known = letters(MOST_CHOICES)
     most = options or max((known.index(label) + 1 for label in given if label in known), default=0)
     if 0 in numbers:
@@ -153,9 +154,9 @@ def _find_base(own: LabelSet, others: Sequence[LabelSet], options: int) -> str:
     raise BadInput(f"{own.where}: answers are {list_some(sorted(own.given))}, of {most} options; {_INDEX_HINT}")
 
 
-def _translate_words(own: LabelSet, others: Sequence[LabelSet]) -> dict[str, str]:
+def _translate_words(own: LabelSet, together: Sequence[LabelSet]) -> dict[str, str]:
     """Return the words for yes and no in the first file's writing."""
-    pairs = [pair for one in (*others, own) if (pair := find_yes_no_pair(one.given))]
+    pairs = [pair for one in together if (pair := find_yes_no_pair(one.given))]
     return {
         label: pairs[0][0] if parse_yes_no(label) or _plain_number(label) == "1" else pairs[0][1] for label in own.given
     }

@@ -130,7 +130,6 @@ def _translate(
     sets = [LabelSet(where=str(raw.path), given=frozenset(raw.labels), canonical=raw.canonical) for raw in raws]
     frames = []
     for raw, own in zip(raws, sets, strict=True):
-        others = [*gold, *(other for other in sets if other is not own)]
         frame = raw.frame
         if choices and own.kind not in ("letters", "nothing"):
             frame, texts = _translate_texts(raw, choices)
@@ -138,7 +137,7 @@ def _translate(
                 frames.append(check_answers(frame, str(raw.path)))
                 continue
             frame = raw.frame
-        mapping = translate_labels(own, others, widest, options.style)
+        mapping = translate_labels(own, [*gold, *sets], widest, options.style)
         frames.append(check_answers(_replace_labels(frame, mapping), str(raw.path)))
     if not solution:
         return frames, []
@@ -169,7 +168,7 @@ def _translate_solution(
         found = translate_texts({row.id: [row.answer] for row in solution.rows}, choices)
         if len(found) >= _LEAST_TEXTS * len(solution.rows):
             return [replace(row, answer=found.get((row.id, row.answer), row.answer)) for row in solution.rows]
-    mapping = translate_labels(own, others, max(map(len, choices.values()), default=0))
+    mapping = translate_labels(own, [own, *others], max(map(len, choices.values()), default=0))
     return [replace(row, answer=mapping.get(row.answer, row.answer)) for row in solution.rows]
 
 
