@@ -72,6 +72,8 @@ def prepare_competition(
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
     train, test = (read_records(path, competition.layout) for path in (competition.train, competition.test))
     repaired, asked = repair_table(train), repair_table(test)
+    for line in filter(None, (train.source, test.source)):
+        report(line)
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
     split = split_questions(repaired.questions, held_out, seed=seed)

@@ -10,8 +10,9 @@ import polars as pl
 
 from quorum.data.layout import AnswerKind, Layout
 from quorum.data.table.answers import AnswerKey, detect_answer_kind, is_yes_or_no, parse_answer
-from quorum.data.table.cells import Cell, Line, RawTable, cell_at, cell_text, read_raw_table
+from quorum.data.table.cells import Cell, Line, RawTable, cell_at, cell_text
 from quorum.data.table.columns import CHOICE_LISTS, find_layout, guess_subject, is_headerless
+from quorum.data.table.open import TableFormat, read_raw_table
 from quorum.data.table.options import ParsedChoices, parse_choices, strip_own_letters
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
@@ -40,7 +41,8 @@ class Record:
     """One row as it was read, not validated; `row` counts data rows from 1.
 
     `answer` is a canonical label (a number for an open question), or None if `raw_answer` (the cell's text) is not one
-    of the row's labels. `problem` is the reason why the row's choices cannot be read.
+    of the row's labels. `problem` is the reason why the row's choices cannot be read. `ragged` is set if the row has
+    more or fewer cells than the header, and names its line.
     """
 
     row: int
@@ -54,17 +56,22 @@ class Record:
     context: str | None = None
     rationale: str | None = None
     problem: str | None = None
+    ragged: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices."""
+    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices.
+
+    `source` is a line about the file's format; it is empty for plain UTF-8 CSV with commas.
+    """
 
     path: Path
     records: tuple[Record, ...]
     labelled: bool
     columns: tuple[str, ...]
     layout: Layout
+    source: str = ""
 
     @property
     def open(self) -> bool:
@@ -72,7 +79,7 @@ class Table:
 
 
 def read_records(path: Path, layout: Layout | None = None) -> Table:
-    """Read the rows of a CSV, TSV, JSON, JSON lines or Parquet file; detect the columns that `layout` does not name.
+    """Read the rows of a question file of any format; detect the columns that `layout` does not name.
 
     A file of `write_questions` is recognized by its columns, and `layout` is ignored. Answers that are all "-1" or "?"
     count as missing, because test files hide them like this.
@@ -85,7 +92,7 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
     def has_header(lines: Sequence[Line]) -> bool:
         return given.header if given.header is not None else not is_headerless(lines)
 
-    sheet = read_raw_table(path, has_header)
+    sheet = read_raw_table(path, has_header, TableFormat(given.encoding, given.separator))
     if not sheet.rows:
         raise BadInput(f"{path}: the file has no rows")
     ours = sheet.columns == tuple(QUESTIONS)
@@ -96,13 +103,21 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
         raws = [None] * len(raws)
     _refuse_unread_choices(path, given, sheet=sheet, found=found, choices=choices, raws=raws)
     found = replace(found, answer_kind=found.answer_kind or _kind_of_answers(path, found, choices, raws))
+    ragged = {broken.row: broken.describe() for broken in sheet.ragged}
     records = [
-        _record(number, row, found, chosen, raw)
+        _record(number, row, found, chosen, raw, ragged.get(number))
         for number, (row, chosen, raw) in enumerate(zip(sheet.rows, choices, raws, strict=True), 1)
     ]
     if not sheet.header and found.subject is None:
         records = [replace(record, subject=guess_subject(path.stem)) for record in records]
-    return Table(path=path, records=tuple(records), labelled=any(raws), columns=sheet.columns, layout=found)
+    return Table(
+        path=path,
+        records=tuple(records),
+        labelled=any(raws),
+        columns=sheet.columns,
+        layout=found,
+        source=sheet.source,
+    )
 
 
 def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
@@ -136,8 +151,8 @@ def make_question(record: Record, labelled: bool) -> Question:
     Raises:
         BadInput: the record is not a valid question, or has no answer although its file has answers.
     """
-    if record.problem is not None:
-        raise BadInput(record.problem)
+    if record.problem or record.ragged:
+        raise BadInput(record.ragged or record.problem or "")
     if labelled and record.answer is None:
         among = f"is not among {', '.join(letters(len(record.choices))) or 'any choices'}"
         found = record.raw_answer
@@ -158,12 +173,14 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     """Write questions in our own layout, as CSV or Parquet by the suffix; `read_questions` reads them back unchanged.
 
     Raises:
-        BadInput: another suffix.
+        BadInput: another suffix, or a text with a NUL character, which a CSV file cannot hold.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise BadInput(f"{path}: suffix {path.suffix!r} is not supported for questions; allowed are .csv, .parquet")
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
+    if path.suffix == ".csv" and (bad := [q.id for q in questions if "\0" in "".join(_list_texts(q))]):
+        raise BadInput(f"{path}: {len(bad)} questions have a NUL character ({list_some(bad)}); write a .parquet file")
     frame = pl.DataFrame(columns, schema=QUESTIONS)
     with replace_file(path) as part:
         if path.suffix == ".parquet":
@@ -171,6 +188,12 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
         else:
             texts = [json.dumps(question.choices, ensure_ascii=False) for question in questions]
             frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(part)
+
+
+def _list_texts(question: Question) -> list[str]:
+    """Return all texts of a question except its choices, which a CSV file holds as JSON."""
+    texts = (question.id, question.text, question.answer, question.subject, question.group)
+    return [text for text in (*texts, question.context, question.rationale) if text is not None]
 
 
 _OURS = Layout(
@@ -242,7 +265,9 @@ def _answer_key(chosen: _Chosen, raw: str) -> AnswerKey:
     return AnswerKey(raw, chosen.choices.texts, chosen.choices.labels)
 
 
-def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chosen, raw: str | None) -> Record:
+def _record(
+    number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chosen, raw: str | None, ragged: str | None
+) -> Record:
     if layout.answer_kind == "boolean" and not layout.choices:
         chosen = _Chosen(ParsedChoices(_YES_NO_CHOICES))
     rationale = _cell_or_none(row, layout.rationale)
@@ -267,4 +292,5 @@ def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chose
         context=_cell_or_none(row, layout.context),
         rationale=rationale,
         problem=chosen.problem,
+        ragged=ragged,
     )
