@@ -8,7 +8,8 @@ from typing import Literal
 
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.duplicates import exact_key, find_duplicates, text_key
-from quorum.data.read import Record, Table
+from quorum.data.read import Table
+from quorum.data.records import Record
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
 from quorum.progress import Progress
 from quorum.question import MOST_CHOICES, Question, fold_text, letters

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, make_question, read_records
+from quorum.data.read import Table, make_question, read_records
+from quorum.data.records import Record
 from quorum.data.table.answers import parse_spoken_label
 from quorum.question import MOST_CHOICES, Question
 
