@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from quorum.data.table.cells import Cell, RawTable, cell_text
 
 _DEPTH = 3
-_SEVERAL = ("questions", "question", "qas", "questionlist")
+_SEVERAL = ("questions", "qas")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,24 @@ def _explode(rows: Sequence[Mapping[str, Cell]]) -> Sequence[Mapping[str, Cell]]
     The questions are dicts (with their choices and answers), or texts beside lists of the same length.
     """
     several = next((name for name in rows[0] if name.casefold() in _SEVERAL), None) if rows else None
-    if several is None or not all(isinstance(row.get(several), list) for row in rows):
+    lists = [] if several is None else [row.get(several) for row in rows]
+    if not lists or not all(isinstance(each, list) and each and _are_questions(each) for each in lists):
         return rows
+    assert several is not None
     exploded: list[Mapping[str, Cell]] = []
     for row in rows:
         questions = row[several]
         if not all(isinstance(each, dict) for each in questions):
-            lists = {name for name, cell in row.items() if isinstance(cell, list) and len(cell) == len(questions)}
-            questions = [{name: row[name][place] for name in lists} for place in range(len(questions))]
-        rest = {name: cell for name, cell in row.items() if name != several and name not in (questions or [{}])[0]}
+            beside = [name for name, cell in row.items() if isinstance(cell, list) and len(cell) == len(questions)]
+            questions = [{name: row[name][place] for name in beside} for place in range(len(questions))]
+        rest = {name: cell for name, cell in row.items() if name not in (several, *questions[0])}
         for number, question in enumerate(questions, 1):
             id = cell_text(rest.get("id"))
             numbered = {"id": f"{id}/{number}"} if id and "id" not in question else {}
             exploded.append(rest | question | numbered)
     return exploded
+
+
+def _are_questions(items: Sequence[Cell]) -> bool:
+    dicts = all(isinstance(item, dict) for item in items)
+    return dicts or all(isinstance(item, str) and item.strip() for item in items)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from quorum.data.table.column_table import ColumnTable, passage_text
 from quorum.data.table.names import (
     COLUMN_NAMES,
+    has_other_role,
     is_other_name,
     name_rank,
     name_strength,
@@ -65,9 +66,11 @@ def find_question(table: ColumnTable, columns: Sequence[str], where: str) -> str
     texts = [column for column in columns if profiles[column].several < 0.5]
     named = _by_rank("question", texts)
     usable = [column for column in named if profiles[column].filled >= 0.5]
-    telling = [column for column in usable if profiles[column].distinct * table.rows > 1 or table.rows < 5]
-    if telling or usable or named:
-        return (telling or usable or named)[0]
+    others = [c for c in usable[1:] if profiles[c].distinct > 0.5 and name_rank("context", c) is None]
+    if others and _is_constant(profiles[usable[0]], table.rows):  # an instruction, such as "Answer the question."
+        return others[0]
+    if usable or named:
+        return (usable or named)[0]
     prose = [c for c in texts if _is_prose(profiles[c]) and not has_other_role(c, "question")]
     found = [column for column in prose if name_strength("question", column) > 0] or prose
     asking = [column for column in found if profiles[column].asking >= 0.5]
@@ -158,6 +161,10 @@ def _by_rank(role: str, columns: Sequence[str]) -> list[str]:
 
 def _is_prose(profile: ColumnProfile) -> bool:
     return profile.filled >= 0.5 and profile.numeric < 0.5 and profile.length >= 8 and profile.distinct > 0.02
+
+
+def _is_constant(profile: ColumnProfile, rows: int) -> bool:
+    return rows >= 5 and profile.distinct * profile.filled * rows <= 1
 
 
 def _is_usable_context(profile: ColumnProfile) -> bool:
