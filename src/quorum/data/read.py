@@ -12,7 +12,14 @@ from quorum.data.layout import Layout
 from quorum.data.records import Record, build_records
 from quorum.data.table.cells import Line, RawTable, read_raw_table
 from quorum.data.table.column_table import table_by_columns
-from quorum.data.table.columns import find_layout, guess_subject, is_headerless, list_unused
+from quorum.data.table.columns import (
+    describe_roles,
+    find_layout,
+    guess_subject,
+    is_headerless,
+    list_long_unused,
+    list_unused,
+)
 from quorum.data.table.names import CHOICE_LISTS
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
@@ -42,6 +49,17 @@ class Table:
     labelled: bool
     columns: tuple[str, ...]
     layout: Layout
+    long_unused: tuple[str, ...] = ()  # unused columns whose texts could be passages
+
+    @property
+    def roles(self) -> str:
+        """The role of each column, and the unused ones, in one line."""
+        return describe_roles(self.layout, self.columns)
+
+    @property
+    def unused(self) -> list[str]:
+        """The columns without a role."""
+        return list_unused(self.layout, self.columns)
 
     @property
     def open(self) -> bool:
@@ -80,7 +98,14 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
     if not sheet.header and found.subject is None:
         records = [replace(record, subject=guess_subject(path.stem)) for record in records]
     labelled = any(record.raw_answer for record in records)
-    return Table(path=path, records=tuple(records), labelled=labelled, columns=sheet.columns, layout=found)
+    return Table(
+        path=path,
+        records=tuple(records),
+        labelled=labelled,
+        columns=sheet.columns,
+        layout=found,
+        long_unused=list_long_unused(found, table),
+    )
 
 
 def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:

@@ -31,13 +31,13 @@ class RepairedTable:
     dropped: list[Remark]
 
 
-def read_clean_questions(path: Path, layout: Layout | None = None) -> list[Question]:
-    """Read a question file and repair it.
+def read_clean_questions(path: Path, layout: Layout | None = None, like: Layout | None = None) -> list[Question]:
+    """Read a question file and repair it; `like` is the layout of train for a test file, which may lack answers.
 
     Raises:
         BadInput: the file cannot be read as questions.
     """
-    return repair_table(read_records(path, layout)).questions
+    return repair_table(read_records(path, layout, like)).questions
 
 
 def repair_table(table: Table) -> RepairedTable:

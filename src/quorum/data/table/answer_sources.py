@@ -69,7 +69,7 @@ class AnswerFit:
 
 
 def find_choices_and_answer(
-    given: Layout, table: ColumnTable, columns: Sequence[str], where: str, detect_answer: bool
+    given: Layout, table: ColumnTable, columns: Sequence[str], where: str, detect_answer: bool, guess: bool = True
 ) -> Layout:
     """Return `given` with the columns of choices and answer; choices stay None if no column holds any.
 
@@ -79,6 +79,7 @@ def find_choices_and_answer(
         columns: the columns that have no role yet.
         where: the file's name for messages.
         detect_answer: whether an answer column is looked for.
+        guess: whether the only column of lists holds the choices even if its name is not known.
 
     Raises:
         BadInput: two sets of choices, or two columns of answers, fit equally well and differ.
@@ -90,7 +91,7 @@ def find_choices_and_answer(
         fits = _fit_columns(given, table, columns) if given.choices else []
         best = _choose_answer(fits, table, where)
         return _set_answer(given, best) if given.choices else replace(given, answer=_best_named(table, columns))
-    found = _find_source(given, table, columns, where, detect_answer)
+    found = _find_source(given, table, columns, where, detect_answer, guess)
     if found is None or isinstance(found, Layout):
         return found or given
     given = replace(given, choices=found.columns)
@@ -166,7 +167,7 @@ def find_distractors(
 
 
 def _find_source(
-    given: Layout, table: ColumnTable, columns: Sequence[str], where: str, detect_answer: bool
+    given: Layout, table: ColumnTable, columns: Sequence[str], where: str, detect_answer: bool, guess: bool
 ) -> ChoiceSource | Layout | None:
     """Return the columns that hold the choices, or the layout with a right answer and distractors; None if neither."""
     sources = _without_inner(find_choice_sources(table, columns))
@@ -178,7 +179,7 @@ def _find_source(
             return replace(given, choices=(), answer=wrong[0], distractors=wrong[1], answer_kind="one_hot")
     if not named:
         named = [(source, fit) for source, fit in tried if fit is not None and _is_evidence(source, fit, table)]
-    if not named and all(fit is None for _, fit in tried):
+    if not named and guess and all(fit is None for _, fit in tried):
         named = [pair for pair in tried if len(pair[0].columns) == 1]
     return _choose_source(named, given, table, where) if named else None
 

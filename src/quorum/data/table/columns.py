@@ -10,7 +10,15 @@ from quorum.data.table.answer_sources import find_choices_and_answer, find_share
 from quorum.data.table.cells import Line
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import COLUMN_NAMES, plain_name
-from quorum.data.table.roles import find_context, find_id, find_named, find_question, find_subject
+from quorum.data.table.roles import (
+    find_context,
+    find_id,
+    find_named,
+    find_question,
+    find_subject,
+    is_long_text,
+    profile_column,
+)
 from quorum.errors import BadInput
 
 SAMPLE_ROWS = 1000
@@ -42,13 +50,14 @@ def find_layout(given: Layout, table: ColumnTable, where: str, like: Layout | No
         given, absent = _drop_absent(given, table)
     given = _check_given(given, table, where)
     if like is not None and like.question is not None:
-        given, missing = _inherit(given, table, like)
-        absent |= missing
+        given = _inherit(given, table, like)
+        absent |= {"answer"} if given.answer is None and given.answer_columns is None else set()
     if given.header is False:
         return _assign_by_position(given, table.names, where, like)
     sample = table.sample(SAMPLE_ROWS)
     free = [column for column in sample.cells if column not in given.columns]
-    found = find_choices_and_answer(given, sample, free, where, "answer" not in absent)
+    guess = like is None or like.choices != ()  # train has no choices of its own: only clear ones count in test
+    found = find_choices_and_answer(given, sample, free, where, "answer" not in absent, guess)
     free = _without_entries(free, found.columns)
     question = found.question if found.question is not None else find_question(sample, free, where)
     found, free = replace(found, question=question), [column for column in free if column != question]
@@ -110,6 +119,13 @@ def list_unused(layout: Layout, names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in used]
 
 
+def list_long_unused(layout: Layout, table: ColumnTable) -> tuple[str, ...]:
+    """Return the unused columns with texts as long as passages, which models will not see."""
+    sample = table.sample(SAMPLE_ROWS)
+    unused = list_unused(layout, table.names)
+    return tuple(column for column in unused if is_long_text(profile_column(sample, column)))
+
+
 def _top(column: str, names: Sequence[str]) -> str:
     """Return the file's own column that an entry such as `question.stem` is in."""
     while column not in names and "." in column:
@@ -143,22 +159,21 @@ def _check_given(given: Layout, table: ColumnTable, where: str) -> Layout:
     return replace(given, answer_kind="one_hot") if given.distractors else given
 
 
-def _inherit(given: Layout, table: ColumnTable, like: Layout) -> tuple[Layout, set[str]]:
-    """Return the roles that are set, completed with what the train file shows, and the roles without a column."""
+def _inherit(given: Layout, table: ColumnTable, like: Layout) -> Layout:
+    """Return the roles that are set, completed with what the train file shows."""
     roles = ("id", "question", "answer", "subject", "group", "rationale", "context")
     shown = {role: name for role in roles if getattr(given, role) is None and (name := getattr(like, role)) is not None}
     given = replace(given, **{role: name for role, name in shown.items() if name in table.cells})
-    absent = {role for role in roles[2:] if getattr(given, role) is None and (role == "answer" or role not in shown)}
     if given.choices is None and given.distractors is None:
         if like.distractors and {*like.distractors, like.answer} <= set(table.cells):
             given = replace(given, choices=(), distractors=like.distractors)
-        elif like.choices is not None and not like.distractors and set(like.choices) <= set(table.cells):
+        elif like.choices and set(like.choices) <= set(table.cells):
             given = replace(given, choices=like.choices)
     if given.answer_columns is None and like.answer_columns and set(like.answer_columns) <= set(table.cells):
         given = replace(given, answer_columns=like.answer_columns)
     same_answer = (given.answer, given.answer_columns) == (like.answer, like.answer_columns)
     kind = given.answer_kind or (like.answer_kind if same_answer else None)
-    return replace(given, labels=given.labels or like.labels, answer_kind=kind), absent
+    return replace(given, labels=given.labels or like.labels, answer_kind=kind)
 
 
 def _assign_by_position(given: Layout, names: Sequence[str], where: str, like: Layout | None) -> Layout:
