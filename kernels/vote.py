@@ -56,14 +56,16 @@ class Vote:
 
 def main(config: Vote) -> None:
     """Poll the runs, and write the answers and the submission."""
-    from quorum.data.repair import read_clean_questions
+    from quorum.data.read import read_records
+    from quorum.data.repair import read_clean_questions, repair_table
     from quorum.files.answers import ballots_from_answers, write_answers
     from quorum.files.runs import read_runs
     from quorum.files.submission import read_sample, write_submission
     from quorum.judge.poll import poll
 
-    questions = read_clean_questions(config.questions, config.layout)
-    solved = read_clean_questions(config.train, config.layout) if config.train else []
+    train = read_records(config.train, config.layout) if config.train else None
+    solved = repair_table(train).questions if train else []
+    questions = read_clean_questions(config.questions, config.layout, train.layout if train else Layout())
     labels = {question.id: question.labels for question in questions}
     gold = read_gold(config)
     result = poll(

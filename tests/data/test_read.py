@@ -303,8 +303,8 @@ def test_a_lone_surrogate_becomes_a_replacement_character(tmp_path):
         ("q.csv", b"question,A,A\n1,2,3\n", "column names have to be unique; found more than once: 'A'"),
         (
             "q.csv",
-            b"frage,x,y\n1,2,3\n",
-            "no question column among 'frage', 'x', 'y'; expected one of question.stem",
+            b"kolumna,x,y\n1,2,3\n",
+            "no question column among 'kolumna', 'x', 'y'; expected one of question.stem",
         ),
         ("q.csv", b"question,wahl\n1,2\n", "no choices among the columns 'question', 'wahl'"),
         ("q.csv", b"question,A,B,D,answer\n1,2,3,4,A\n", "no choices among the columns"),

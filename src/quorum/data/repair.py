@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, make_question, read_records
+from quorum.data.read import Table, make_question, read_records
+from quorum.data.records import Record
 from quorum.data.table.answers import parse_spoken_label
 from quorum.question import MOST_CHOICES, Question
 
@@ -30,13 +31,13 @@ class RepairedTable:
     dropped: list[Remark]
 
 
-def read_clean_questions(path: Path, layout: Layout | None = None) -> list[Question]:
-    """Read a question file and repair it.
+def read_clean_questions(path: Path, layout: Layout | None = None, like: Layout | None = None) -> list[Question]:
+    """Read a question file and repair it; `like` is the layout of train for a test file, which may lack answers.
 
     Raises:
         BadInput: the file cannot be read as questions.
     """
-    return repair_table(read_records(path, layout)).questions
+    return repair_table(read_records(path, layout, like)).questions
 
 
 def repair_table(table: Table) -> RepairedTable:

@@ -12,7 +12,9 @@ from quorum.ask.exact_match import check_no_duplicate, copy_answers
 from quorum.ask.judge_prompt import BUILT_IN_VERDICT, render_verdict_prompt
 from quorum.ask.prompt import BUILT_IN
 from quorum.ask.retrieve import Retriever
-from quorum.data.repair import read_clean_questions
+from quorum.data.layout import Layout
+from quorum.data.read import read_records
+from quorum.data.repair import read_clean_questions, repair_table
 from quorum.files.manifest import make_manifest
 from quorum.files.outputs import RunOutputs
 from quorum.files.pass_result import PassResult
@@ -58,8 +60,12 @@ class Session:
             BadInput: a file cannot be read, a question to score is solved in train, or a model cannot be loaded.
         """
         settings = self.settings
-        self.solved = read_clean_questions(settings.train, settings.layout) if settings.train else []
-        self.files = {path.stem: read_clean_questions(path, settings.layout) for path in map(Path, settings.questions)}
+        train = read_records(settings.train, settings.layout) if settings.train else None
+        self.solved = repair_table(train).questions if train else []
+        like = train.layout if train else Layout()
+        self.files = {
+            path.stem: read_clean_questions(path, settings.layout, like) for path in map(Path, settings.questions)
+        }
         self._submitted = next(iter(self.files)) if settings.sample else ""
         for stem, questions in self.files.items():
             if stem != self._submitted:  # it may be scored

@@ -7,7 +7,8 @@ from typing import Any
 
 from quorum.config import from_table
 from quorum.data.layout import Layout
-from quorum.data.repair import read_clean_questions
+from quorum.data.read import read_records
+from quorum.data.repair import read_clean_questions, repair_table
 from quorum.errors import BadInput
 from quorum.files.run_folder import RunFolder
 from quorum.files.submission import read_sample, write_submission
@@ -26,13 +27,12 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     """
     layout = from_table(Layout, table.get("layout", {}), "layout")
     file = table["questions"] if isinstance(table["questions"], str) else table["questions"][0]
-    labels = {
-        question.id: question.labels for question in read_clean_questions(Path(resolve_mounts(file, root)), layout)
-    }
-    sample = read_sample(Path(resolve_mounts(table["sample"], root)))
-    prior: dict[str, float] = {}
+    like, prior = Layout(), dict[str, float]()
     with suppress(BadInput, OSError):  # the story reports problems with train
-        prior = label_prior(
-            read_clean_questions(Path(resolve_mounts(table["train"], root)), layout) if table.get("train") else []
-        )
+        if table.get("train"):
+            train = read_records(Path(resolve_mounts(table["train"], root)), layout)
+            like, prior = train.layout, label_prior(repair_table(train).questions)
+    questions = read_clean_questions(Path(resolve_mounts(file, root)), layout, like)
+    labels = {question.id: question.labels for question in questions}
+    sample = read_sample(Path(resolve_mounts(table["sample"], root)))
     write_submission(RunFolder(Path(resolve_mounts(table["out"], root))).submission, {}, labels, sample, prior)

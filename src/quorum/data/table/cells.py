@@ -37,14 +37,18 @@ class RawTable:
 
     `rows[0]` is row 1, the first below the header; a row's dict lacks its missing cells. `header` is false for a CSV
     file without a header, whose columns are column_1, column_2 … `ragged` lists the rows with more or fewer cells than
-    the header. `source` is a line about the file's format; it is empty for plain UTF-8 CSV with commas.
+    the header. `notes` say how the file differs from plain UTF-8 CSV with commas.
     """
 
     columns: tuple[str, ...]
     rows: list[dict[str, Cell]]
     header: bool = True
     ragged: tuple[RaggedRow, ...] = ()
-    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    def describe(self, name: str) -> str:
+        """Return a line about the format of the file `name`; it is empty for plain UTF-8 CSV with commas."""
+        return f"{name}: {', '.join(self.notes)}, {len(self.rows):,} rows" if self.notes else ""
 
 
 def cell_at(row: Mapping[str, Cell], column: str) -> Cell:

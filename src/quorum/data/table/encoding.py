@@ -49,18 +49,19 @@ def decode_text(raw: bytes, where: str, encoding: str | None = None) -> Decoded:
     characters are the most common in one of its languages is taken.
 
     Args:
-        encoding: of the file, if it is known; it is not detected then.
+        encoding: of the file if it is not UTF-8, which the content shows; None means that it is detected.
 
     Raises:
         BadInput: an unknown encoding, invalid bytes, NUL bytes, or two encodings that fit equally well.
     """
     bom, found = next(((mark, name) for mark, name in _BOMS if raw.startswith(mark)), (b"", None))
-    name = encoding or found
-    if name is not None:
-        return Decoded(_decode_named(raw[len(bom) :], name, where), name.lower().replace("_", "-"), bool(bom))
+    if found is not None:
+        return Decoded(_decode_named(raw[len(bom) :], found, where), found, has_bom=True)
     try:
         decoded = Decoded(raw.decode("utf-8"), "utf-8")
     except UnicodeDecodeError as error:
+        if encoding is not None:
+            return Decoded(_decode_named(raw, encoding, where), encoding)
         decoded = _decode_wide(raw) or _decode_by_letters(raw, where, error)
     if "\0" in decoded.text:
         wide = _decode_wide(raw)

@@ -3,7 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,7 +33,7 @@ def read_raw_table(
 ) -> RawTable:
     """Read the columns and rows of a CSV, JSON, JSON lines, Parquet or spreadsheet file, compressed or not.
 
-    The format is detected from the content and described in the table's `source`; the file's name is a hint about the
+    The format is detected from the content and described in the table's `notes`; the file's name is a hint about the
     separator at most. `has_header` takes the non-empty lines of a CSV file and returns whether the first is a header.
 
     Raises:
@@ -60,7 +60,8 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
         notes.append(decoded.encoding + (" with a byte order mark" if decoded.has_bom else ""))
     if table_format.separator is None and looks_like_json(decoded.text):
         found = read_json_rows(decoded.text, where)
-        return _json_table(found.rows, where, [*notes, found.form])
+        columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
+        return RawTable(columns, found.rows, notes=(*notes, found.form))
     read = read_csv_lines(decoded.text, where, table_format.separator, suggest_separator(unpacked.name))
     notes += describe_dialect(read)
     return _make_table(read.rows, read.numbers, where, has_header, notes)
@@ -109,8 +110,7 @@ def _make_table(
         raise BadInput(f"{where}: no row has as many cells as the first line; {ragged[0].describe()}")
     if not header:
         notes.append("no header line (header = false)")
-    table = RawTable(tuple(columns), _to_dicts(body, columns), header, ragged=tuple(ragged))
-    return _describe_table_source(table, where, notes)
+    return RawTable(tuple(columns), _to_dicts(body, columns), header, ragged=tuple(ragged), notes=tuple(notes))
 
 
 def _to_dicts(rows: list[Any], columns: Sequence[str]) -> list[Row]:
@@ -130,20 +130,9 @@ def _name_columns(first: Sequence[str], header: bool, where: str) -> list[str]:
     return columns
 
 
-def _json_table(rows: list[Row], where: str, notes: Sequence[str]) -> RawTable:
-    columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    return _describe_table_source(RawTable(columns, rows), where, notes)
-
-
 def _parquet_table(unpacked: Unpacked, where: str) -> RawTable:
     try:
         frame = pl.read_parquet(io.BytesIO(unpacked.content))
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{where}: not a Parquet file: {str(error).splitlines()[0]}") from None
-    return _describe_table_source(RawTable(tuple(frame.columns), frame.to_dicts()), where, [*unpacked.notes, "Parquet"])
-
-
-def _describe_table_source(table: RawTable, where: str, notes: Sequence[str]) -> RawTable:
-    if not notes:
-        return table
-    return replace(table, source=f"{PurePosixPath(where).name}: {', '.join(notes)}, {len(table.rows):,} rows")
+    return RawTable(tuple(frame.columns), frame.to_dicts(), notes=(*unpacked.notes, "Parquet"))
