@@ -60,16 +60,18 @@ class Vote:
 
 def main(config: Vote) -> None:
     """Poll the runs, and write the answers and the submission."""
-    from quorum.data.repair import read_clean_questions
+    from quorum.data.read import read_records
+    from quorum.data.repair import read_clean_questions, repair_table
     from quorum.files.answers import ballots_from_answers, write_answers
     from quorum.files.runs import ReadingOptions, read_runs
     from quorum.files.sample import read_sample
     from quorum.files.submission import write_submission
-    from quorum.files.train_answers import read_evidence
+    from quorum.files.train_answers import collect_evidence
     from quorum.judge.poll import poll
 
-    questions = read_clean_questions(config.questions, config.layout)
-    solved = read_clean_questions(config.train, config.layout) if config.train else []
+    train = read_records(config.train, config.layout) if config.train else None
+    solved = repair_table(train).questions if train else []
+    questions = read_clean_questions(config.questions, config.layout, train.layout if train else Layout())
     labels = {question.id: question.labels for question in questions}
     choices = {question.id: question.choices for question in questions if question.choices}
     gold = read_gold(config)
@@ -92,8 +94,7 @@ def main(config: Vote) -> None:
     print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         ballots = ballots_from_answers(result.ballots)
-        train = None if config.form else config.train
-        evidence = read_evidence(train, choices, config.layout, open_questions=not choices)
+        evidence = collect_evidence(train, choices=choices, open_questions=not choices)
         sample = read_sample(config.sample, config.form, evidence)
         write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved), choices)
 

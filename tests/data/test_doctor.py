@@ -312,7 +312,7 @@ def test_the_script_takes_a_layout_and_a_train_file(tmp_path):
     assert report["errors"] == 0
 
 
-@pytest.mark.parametrize("text", ["", "frage\nx\n"])
+@pytest.mark.parametrize("text", ["", "kolumna\n1\n"])
 def test_the_script_reports_an_unreadable_file_in_one_line(tmp_path, text):
     (tmp_path / "q.csv").write_text(text)
     refused = doctor(tmp_path / "q.csv")

@@ -15,6 +15,7 @@ from quorum.data.split import Split, select_held_out, select_training_folds, spl
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
+from quorum.errors import BadInput
 from quorum.files.form_setting import Form
 from quorum.files.sample import Sample, make_sample, read_sample
 from quorum.files.submission import write_submission
@@ -78,8 +79,16 @@ def prepare_competition(
         report: is called with one line for each input file and one for the split.
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
-    train, test = (read_records(path, competition.layout) for path in (competition.train, competition.test))
+    train = check_answers(read_records(competition.train, competition.layout))
+    test = read_records(competition.test, competition.layout, like=train.layout)
+    for table in (train, test):
+        report(f"{table.path.name}: {table.roles}")
+    if train.layout.context is not None and test.layout.context is None:
+        report(f"{train.path.name}: column {train.layout.context!r} is left out, because {test.path.name} lacks it")
+        train = drop_passages(train)
     repaired, asked = repair_table(train), repair_table(test)
+    for line in filter(None, (train.source, test.source)):
+        report(line)
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
     split = split_questions(repaired.questions, held_out, seed=seed)
@@ -130,6 +139,29 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
     report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
     return sample.metric
+
+
+def check_answers(train: Table) -> Table:
+    """Return a train file that has answers.
+
+    Raises:
+        BadInput: no column holds answers; the columns that could are listed.
+    """
+    if train.labelled:
+        return train
+    column = train.layout.answer
+    found = "no column of answers was recognised" if column is None else f"column {column!r} holds no answers"
+    unused = ", ".join(map(repr, train.unused)) or "none"
+    raise BadInput(
+        f"{train.path}: {found}; columns without a role: {unused}; name the right one in quorum.toml: "
+        '[layout] answer = "…"'
+    )
+
+
+def drop_passages(train: Table) -> Table:
+    """Return a train file without the passages of its questions, which the test file does not have."""
+    records = tuple(replace(record, context=None) for record in train.records)
+    return replace(train, records=records, layout=replace(train.layout, context=None))
 
 
 def fingerprint_data(competition: Competition) -> str:

@@ -7,6 +7,7 @@ from quorum.competition.folder import Competition
 from quorum.competition.prepare import fingerprint_data
 from quorum.competition.record import read_held_out_answers
 from quorum.competition.workspace import Workspace
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions
 from quorum.data.split import read_split, select_held_out
@@ -111,4 +112,6 @@ def _read_answers_of(
 def find_test_parts(competition: Competition, public_share: float) -> Parts | None:
     """Return the sizes of the public and the private part of the test, from the solution or as assumed."""
     known = find_parts(read_solution(competition.solution).rows) if competition.solution else None
-    return known or assume_parts(len(read_records(competition.test, competition.layout).records), public_share)
+    return known or assume_parts(
+        len(read_records(competition.test, competition.layout, like=Layout()).records), public_share
+    )

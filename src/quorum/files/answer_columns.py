@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.data.table.cells import cell_text, read_raw_table
+from quorum.data.text_table import read_text_table
 from quorum.errors import BadInput, list_some
-from quorum.files.cells import find_id_column, is_null, read_cells
+from quorum.files.cells import find_id_column, is_null
 from quorum.files.form_setting import split_ranked_cells
 from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import Columns, is_answer_name, is_ranking, parse_share, read_column_labels
@@ -50,7 +50,8 @@ def read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     Raises:
         BadInput: the file cannot be read, has no rows, or an id is empty or not unique.
     """
-    header, rows = read_text_table(path)
+    table = read_text_table(path)
+    header, rows = table.header, table.rows
     if not rows:
         raise BadInput(f"{path}: no rows below the header")
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
@@ -64,15 +65,6 @@ def read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
             raise BadInput(f"{path}, row {number}: id {id!r} is {fault}; every id must be filled and unique")
         seen.add(id)
     return ids, columns
-
-
-def read_text_table(path: Path) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return the header and the rows of a table in any format, as text."""
-    if path.suffix.lower() in (".csv", ".txt"):
-        table = read_cells(path)
-        return table.header, table.check_rows()
-    sheet = read_raw_table(path)
-    return sheet.columns, [[cell_text(row.get(name)) for name in sheet.columns] for row in sheet.rows]
 
 
 def find_answers(path: Path, ids: Sequence[str], columns: Columns, column: str | None = None) -> AnswerColumns:

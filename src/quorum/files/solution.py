@@ -7,8 +7,9 @@ from typing import Literal, cast, get_args
 
 from quorum.data.read import Table, read_records
 from quorum.data.repair import answer_to_label
+from quorum.data.text_table import read_text_table
 from quorum.errors import BadInput, list_some
-from quorum.files.answer_columns import find_kind, read_text_table
+from quorum.files.answer_columns import find_kind
 from quorum.files.cells import find_id_column, is_null
 from quorum.files.sample_columns import is_answer_name
 from quorum.question import Question
@@ -84,7 +85,8 @@ def read_solution(path: Path, answer_column: str | None = None) -> Solution:
     """
     if path.is_dir():
         return _read_questions(path)
-    header, rows = read_text_table(path)
+    table = read_text_table(path)
+    header, rows = table.header, table.rows
     columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
     if answer_column is None and _holds_questions(columns):
         return _read_questions(path)

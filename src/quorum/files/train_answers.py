@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from quorum.data.layout import Layout
-from quorum.data.read import QUESTIONS, Record, Table, read_records
+from quorum.data.read import QUESTIONS, Table, read_records
+from quorum.data.records import Record
 from quorum.data.repair import answer_to_label
 from quorum.files.label_style import Alphabet, LabelStyle, find_symbols
 from quorum.files.yes_no import parse_yes_no
@@ -16,6 +17,9 @@ from quorum.question import MOST_CHOICES, fold_text, letters
 _LEAST_SHARE = 0.8  # of the answers must fit a style; the others are dirty cells such as "ANSWER: C"
 
 Choices = Mapping[str, Sequence[str]]  # option texts by question id
+
+
+CellKind = Literal["letter", "index", "words", "text", "open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +37,7 @@ class AnswerEvidence:
     """
 
     style: LabelStyle | None = None
-    kind: Literal["letter", "index", "words", "text", "open"] | None = None
+    kind: CellKind | None = None
     boolean: bool = False
     column: str | None = None
     options: int = 0
@@ -51,33 +55,31 @@ class AnswerEvidence:
         return None
 
 
-def collect_evidence(train: Table | None, test: Table | None = None, choices: Choices | None = None) -> AnswerEvidence:
+def collect_evidence(
+    train: Table | None, *, choices: Choices | None = None, open_questions: bool = False
+) -> AnswerEvidence:
     """Return what labelled questions, and the options of the questions to answer, show about the answers' form.
 
     A file of `write_questions` does not show how its competition writes answers: its labels are always letters.
+
+    Args:
+        choices: the options of the questions to answer.
+        open_questions: whether the questions to answer have no options; asked only without labelled questions.
     """
-    own = dict(choices or {})
-    if test is not None:
-        own |= {record.id: record.choices for record in test.records if record.choices}
+    own = choices or {}
     records = train.records if train else ()
     options = max((len(texts) for texts in (*own.values(), *(record.choices for record in records))), default=0)
     if train is None or not train.labelled:
-        asked_open = test is not None and test.open
-        return AnswerEvidence(options=options, choices=own, kind="open" if asked_open else None)
+        return AnswerEvidence(options=options, choices=own, kind="open" if open_questions else None)
     if train.open:
         return AnswerEvidence(kind="open", column=train.layout.answer, choices=own, source=train.path.name)
     canonical = train.columns == tuple(QUESTIONS)
-    boolean = not train.layout.choices
+    boolean = not canonical and not train.layout.choices and options == 2
     style = None if canonical else find_answer_style(records, boolean)
-    kind: Literal["letter", "index", "words", "text"] | None = None
-    if style:
-        kind = {"A": "letter", "a": "letter", "0": "index", "1": "index", "words": "words", "text": "text"}[
-            style.alphabet
-        ]  # type: ignore[assignment]
     return AnswerEvidence(
         style=style,
-        kind=kind,
-        boolean=not canonical and boolean,
+        kind=_KINDS_OF_STYLE[style.alphabet] if style else None,
+        boolean=boolean,
         column=train.layout.answer,
         options=options,
         choices=own,
@@ -90,16 +92,11 @@ def read_evidence(
 ) -> AnswerEvidence:
     """Return the evidence of a file of labelled questions, with the options of the questions to answer.
 
-    Args:
-        open_questions: whether the questions to answer have no options.
-
     Raises:
         BadInput: the file cannot be read.
     """
-    if train is None:
-        options = max((len(texts) for texts in (choices or {}).values()), default=0)
-        return AnswerEvidence(choices=choices or {}, options=options, kind="open" if open_questions else None)
-    return collect_evidence(read_records(train, layout), choices=choices)
+    table = read_records(train, layout) if train else None
+    return collect_evidence(table, choices=choices, open_questions=open_questions)
 
 
 def find_answer_style(records: Sequence[Record], boolean: bool = False) -> LabelStyle | None:
@@ -162,4 +159,12 @@ def _find_texts(pairs: Sequence[_Pair]) -> list[LabelStyle]:
     return [LabelStyle("text")]
 
 
+_KINDS_OF_STYLE: Mapping[Alphabet, CellKind] = {
+    "A": "letter",
+    "a": "letter",
+    "0": "index",
+    "1": "index",
+    "words": "words",
+    "text": "text",
+}
 _FINDERS: tuple[Callable[[Sequence[_Pair]], list[LabelStyle]], ...] = (_find_symbol_styles, _find_texts, _find_words)
