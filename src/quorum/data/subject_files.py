@@ -4,14 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from quorum.data.layout import Layout
 from quorum.data.records import Record
 from quorum.data.table.cells import Cell, Line, RaggedRow, RawTable
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.open import HeaderRule, TableFormat, read_raw_table
-from quorum.data.table.unpack import TABLE_SUFFIXES, is_table_name
+from quorum.data.table.unpack import is_table_name, strip_table_suffixes
 from quorum.errors import BadInput, list_some
 
 _FILE_COLUMN = "\0file"  # no file has a column with this name
@@ -29,7 +29,7 @@ def read_raw_folder(path: Path, has_header: HeaderRule, table_format: TableForma
         BadInput: the folder has no tables, files of several splits or of a competition, or files whose columns do not
             belong together.
     """
-    files = _list_tables(path)
+    files = _list_subject_files(path)
     tables = _read_all(files, has_header, table_format)
     _check_columns_fit(path, tables)
     rows: list[dict[str, Cell]] = []
@@ -73,7 +73,7 @@ def mark_files(records: Sequence[Record], files: Sequence[str], layout: Layout) 
     marked = []
     for record, file in zip(records, files, strict=True):
         seen[file] += 1
-        name = subjects[file] if len(set(subjects.values())) == len(subjects) else _strip_suffixes(file)
+        name = subjects[file] if len(set(subjects.values())) == len(subjects) else strip_table_suffixes(file)
         own = record.id if layout.id is not None and record.id.strip() else str(seen[file])
         id = record.id if keep_ids else f"{name}/{own}"
         marked.append(replace(record, id=id, subject=record.subject if keep_subjects else subjects[file]))
@@ -82,20 +82,13 @@ def mark_files(records: Sequence[Record], files: Sequence[str], layout: Layout) 
 
 def name_subjects(files: Sequence[str]) -> dict[str, str]:
     """Return the subject of each file: its name without suffixes and, if all files end with one, without the split."""
-    stems = {file: _SHARD.sub("", _strip_suffixes(file)) for file in files}
+    stems = {file: _SHARD.sub("", strip_table_suffixes(file)) for file in files}
     if all(_SPLIT_WORD.search(stem) for stem in stems.values()):
         return {file: _SPLIT_WORD.sub("", stem) for file, stem in stems.items()}
     return stems
 
 
-def _strip_suffixes(file: str) -> str:
-    path = PurePosixPath(file)
-    while path.suffix.lower() in (*TABLE_SUFFIXES, ".txt", ".tar"):
-        path = path.with_suffix("")
-    return path.name
-
-
-def _list_tables(folder: Path) -> list[Path]:
+def _list_subject_files(folder: Path) -> list[Path]:
     inside = sorted(folder.iterdir())
     files = [path for path in inside if path.is_file() and is_table_name(path.name)]
     if not files:
@@ -105,7 +98,7 @@ def _list_tables(folder: Path) -> list[Path]:
         files = [path for path in inside if path.is_file() and path.suffix.lower() == ".txt"]
     if not files:
         raise BadInput(f"{folder}: the folder has no tables; expected one file for each subject")
-    stems = {path.name: _SHARD.sub("", _strip_suffixes(path.name)) for path in files}
+    stems = {path.name: _SHARD.sub("", strip_table_suffixes(path.name)) for path in files}
     splits = {name: match[1].lower() for name, stem in stems.items() if (match := _SPLIT_WORD.search(stem))}
     if any(_COMPETITION_WORD.fullmatch(stem) for stem in stems.values()):
         names = list_some([path.name for path in files])
@@ -144,7 +137,7 @@ def _check_columns_fit(folder: Path, tables: Sequence[RawTable]) -> None:
     """Raise BadInput if a file has no column in common with most others, or headerless lines of another width."""
     widths = Counter(table.columns for table in tables)
     usual = widths.most_common(1)[0][0]
-    for file, table in zip(_list_tables(folder), tables, strict=True):
+    for file, table in zip(_list_subject_files(folder), tables, strict=True):
         differs = table.columns != usual if not table.header else not set(table.columns) & set(usual)
         if differs:
             raise BadInput(

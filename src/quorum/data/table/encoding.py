@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_letters
 
-from quorum.data.table.alphabets import ALPHABETS, Alphabet
+from quorum.data.table.languages import LANGUAGES, KnownLanguage
 from quorum.errors import BadInput
 
 _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -62,9 +62,9 @@ def decode_text(raw: bytes, where: str, encoding: str | None = None) -> Decoded:
     except UnicodeDecodeError as error:
         if encoding is not None:
             return Decoded(_decode_named(raw, encoding, where), encoding)
-        decoded = _decode_wide(raw) or _decode_by_letters(raw, where, error)
+        decoded = _decode_wide(raw, 0.02) or _decode_by_letters(raw, where, error)
     if "\0" in decoded.text:
-        wide = _decode_wide(raw)
+        wide = _decode_wide(raw, 0.25)
         if wide is None:
             line = decoded.text.count("\n", 0, decoded.text.index("\0")) + 1
             raise BadInput(f"{where}, line {line}: a NUL byte; the file is damaged or not a table of text")
@@ -82,12 +82,12 @@ def _decode_named(raw: bytes, encoding: str, where: str) -> str:
         raise BadInput(f"{where}, line {line}: byte {raw[error.start]:#04x} is not {encoding}") from None
 
 
-def _decode_wide(raw: bytes) -> Decoded | None:
+def _decode_wide(raw: bytes, least: float) -> Decoded | None:
     """Decode UTF-16 or UTF-32 without a byte order mark; None if the bytes are not like that.
 
-    Every table has ASCII separators and line ends, whose other bytes are NUL.
+    Every table has ASCII separators and line ends, whose other bytes are NUL: at least the share `least` of all bytes.
     """
-    if b"\0" not in raw:
+    if raw.count(0) < max(1, least * len(raw)):
         return None
     best: tuple[int, Decoded] | None = None
     for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
@@ -169,7 +169,7 @@ def _score_encodings(raw: bytes) -> list[Scored]:
     """Return the known encodings, the most plausible first; of those with equal texts the first."""
     found: dict[str, Scored] = {}
     for encoding, text in _decode_all(raw):
-        score = max(_score_text(text, alphabet) for alphabet in ALPHABETS if encoding in alphabet.encodings)
+        score = max(_score_text(text, language) for language in LANGUAGES if encoding in language.encodings)
         if encoding in _RARE:
             score -= min(_RARITY, 8 * _RARITY / math.sqrt(len(_NON_ASCII.findall(text)) or 1))
         if text not in found or found[text].score < score:
@@ -179,37 +179,37 @@ def _score_encodings(raw: bytes) -> list[Scored]:
 
 def _decode_all(raw: bytes) -> Iterator[tuple[str, str]]:
     """Yield each known encoding with the text; U+FFFD, for invalid bytes, makes the text less plausible."""
-    for encoding in dict.fromkeys(name for alphabet in ALPHABETS for name in alphabet.encodings):
+    for encoding in dict.fromkeys(name for language in LANGUAGES for name in language.encodings):
         yield encoding, raw.decode(encoding, "replace")
 
 
-def _score_text(text: str, alphabet: Alphabet) -> float:
+def _score_text(text: str, language: KnownLanguage) -> float:
     """Return the mean over the characters above 127.
 
     A common character counts 1, a rare one of the script 0.4, one that does not belong to the script -1, and
     punctuation of the world's Windows encodings like a common character of a Latin script.
     """
     counts = Counter(_NON_ASCII.findall(text))
-    if not alphabet.latin:
+    if not language.latin:
         counts = Counter({char: count for char, count in counts.items() if char not in _PUNCTUATION})
     if not counts:
         return PLAUSIBLE
-    total = sum(_weigh_character(char, alphabet) * count for char, count in counts.items())
-    if alphabet.latin:
+    total = sum(_weigh_character(char, language) * count for char, count in counts.items())
+    if language.latin:
         total -= sum(map(len, _LONG_RUN.findall(text))) + sum(char.isupper() for char in _INSIDE.findall(text))
-    elif alphabet.core is None:
+    elif language.core is None:
         total -= 2 * len(_MIXED_WORD.findall(text))
     return total / counts.total()
 
 
-def _weigh_character(char: str, alphabet: Alphabet) -> float:
-    if char in alphabet.common or (alphabet.latin and char in _PUNCTUATION):
+def _weigh_character(char: str, language: KnownLanguage) -> float:
+    if char in language.common or (language.latin and char in _PUNCTUATION):
         return 1.0
-    if not alphabet.script.match(char):
+    if not language.script.match(char):
         return -1.0
-    if alphabet.core is None:
+    if language.core is None:
         return 0.4
-    return 0.4 if char.encode(alphabet.core, "ignore") else 0.0
+    return 0.4 if char.encode(language.core, "ignore") else 0.0
 
 
 def _has_few_accents(raw: bytes) -> bool:

@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from quorum.errors import BadInput, list_some
 
-TABLE_SUFFIXES = frozenset(
-    {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods", ".gz", ".zip", ".bz2"}
-    | {".xz", ".tgz"}
-)
+_PACKED_SUFFIXES = frozenset((".gz", ".zip", ".bz2", ".xz", ".tgz"))
+_TEXT_SUFFIXES = frozenset((".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson"))
+TABLE_SUFFIXES = _PACKED_SUFFIXES | _TEXT_SUFFIXES | {".parquet", ".xlsx", ".xls", ".ods"}
 _COMPRESSED: tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...] = (
     (b"\x1f\x8b", "gzip", gzip.decompress),
     (b"BZh", "bzip2", bz2.decompress),
@@ -27,7 +26,7 @@ _EMPTY_ZIP = b"PK\x05\x06"
 _SPREADSHEETS = {"xl/workbook.xml": "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PARQUET = b"PAR1"
-_DEEPEST = 4  # levels of archives in archives
+_MOST_LAYERS = 4  # levels of archives in archives
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +55,28 @@ def unpack_file(path: Path) -> Unpacked:
     return _unpack(path.read_bytes(), path.name, str(path), ())
 
 
+def is_packed_name(name: str) -> bool:
+    """Return whether a file name ends like that of a compressed file or an archive."""
+    return PurePosixPath(name).suffix.lower() in _PACKED_SUFFIXES
+
+
 def is_table_name(name: str) -> bool:
     """Return whether a file name ends like that of a table or of a packed table."""
     path = PurePosixPath(name)
     return path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith((".", "~$"))
 
 
+def strip_table_suffixes(name: str) -> str:
+    """Return a file name without its suffixes, such as .csv.gz."""
+    path = PurePosixPath(name)
+    while path.suffix.lower() in (*TABLE_SUFFIXES, ".txt", ".tar"):
+        path = path.with_suffix("")
+    return path.name
+
+
 def _unpack(raw: bytes, name: str, where: str, notes: tuple[str, ...]) -> Unpacked:
-    if len(notes) > _DEEPEST:
-        raise BadInput(f"{where}: more than {_DEEPEST} archives inside each other")
+    if len(notes) > _MOST_LAYERS:
+        raise BadInput(f"{where}: more than {_MOST_LAYERS} archives inside each other")
     try:
         for magic, kind, decompress in _COMPRESSED:
             if raw.startswith(magic):
