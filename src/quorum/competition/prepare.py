@@ -16,8 +16,8 @@ from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
-from quorum.files.form_setting import Form
-from quorum.files.sample import Sample, make_sample, read_sample
+from quorum.files.sample import Sample, make_default_sample, read_sample
+from quorum.files.solution import read_solution
 from quorum.files.submission import write_submission
 from quorum.files.train_answers import collect_evidence
 from quorum.question import Question, label_prior
@@ -91,6 +91,7 @@ def prepare_competition(
         report(line)
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
+    sample = _read_sample(competition, folder.sample, train, asked.questions, report)
     split = split_questions(repaired.questions, held_out, seed=seed)
     learnt = list(select_training_folds(split, repaired.questions).questions)
     held = select_held_out(split, repaired.questions)
@@ -98,10 +99,15 @@ def prepare_competition(
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    sample, prior = _read_sample(competition, folder.sample, train, asked.questions, report), label_prior(learnt)
+    prior = label_prior(learnt)
     metric = _choose_metric(competition, sample, report)
     return PreparedCompetition(
-        competition=replace(competition, sample=competition.sample or folder.sample, metric=metric),
+        competition=replace(
+            competition,
+            sample=competition.sample or folder.sample,
+            solution=_check_solution(competition, asked.questions, report),
+            metric=metric,
+        ),
         workspace=workspace,
         sample=sample,
         split=split,
@@ -113,21 +119,41 @@ def prepare_competition(
 
 
 def _read_sample(
-    competition: Competition,
-    default: Path,
-    train: Table,
-    test: Sequence[Question],
-    report: Callable[[str], None],
+    competition: Competition, default: Path, train: Table, test: Sequence[Question], report: Callable[[str], None]
 ) -> Sample:
-    """Read the sample submission; without one, one letter (or open answer) is expected for every test question."""
-    if competition.sample is None:
-        form: Form = "letter" if any(question.choices for question in test) else "text"
-        write_submission(default, {}, {}, make_sample([question.id for question in test], form), {})
-        return read_sample(default, competition.form or form)
+    """Read the sample submission; without one, write one in `default` that answers as train does."""
     choices = {question.id: question.choices for question in test if question.choices}
-    sample = read_sample(competition.sample, competition.form, collect_evidence(train, choices=choices))
+    evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+    if competition.sample is None:
+        blank = make_default_sample([question.id for question in test], competition.form, evidence)
+        labels = {question.id: question.labels for question in test}
+        write_submission(default, {}, labels, blank, {}, choices)
+        sample = read_sample(default, blank.setting)
+        report(f"no sample submission: {sample.describe()}, as {train.path.name} writes them")
+        return sample
+    sample = read_sample(competition.sample, competition.form, evidence)
     report(f"{competition.sample.name}: {sample.describe()}")
     return sample
+
+
+def _check_solution(competition: Competition, test: Sequence[Question], report: Callable[[str], None]) -> Path | None:
+    """Return the solution; None, which is reported, if a file that was found by its name does not solve the test."""
+    path = competition.solution
+    if path is None or competition.solution_is_named:
+        return path
+    try:
+        known = {row.id for row in read_solution(path).rows}
+    except BadInput as error:
+        report(f"{path.name}: not used as a solution: {error}")
+        return None
+    lacking = [question.id for question in test if question.id not in known]
+    if lacking:
+        report(
+            f"{path.name}: not used as a solution: it lacks {len(lacking)} of {len(test)} questions of the test file"
+        )
+        return None
+    report(f"{path.name}: used as the solution of {competition.test.name}, for the scores beside the submissions")
+    return path
 
 
 def _choose_metric(competition: Competition, sample: Sample, report: Callable[[str], None]) -> str:

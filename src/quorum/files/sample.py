@@ -133,6 +133,28 @@ def make_sample(ids: Sequence[str], form: Form = "letter", k: int = 1, labels: t
     )
 
 
+def make_default_sample(ids: Sequence[str], form: str | None, evidence: AnswerEvidence) -> Sample:
+    """Return the sample of a competition without one: id and an answer as train writes it, else a letter.
+
+    Args:
+        form: a setting `form`, which wins.
+    """
+    columns = {"answer": ("",) * len(ids)}
+    found = apply_setting(columns, parse_form(form), evidence) if form else decide_form(columns, ids, evidence)
+    if found.conflict:
+        return make_sample(ids)
+    return Sample(
+        columns=("id", "answer"),
+        id_column="id",
+        ids=tuple(ids),
+        form=found.form,
+        k=found.k,
+        labels=found.labels,
+        style=found.style,
+        ranked=found.ranked or RankedStyle(),
+    )
+
+
 def read_sample(
     path: Path,
     form: str | None = None,
