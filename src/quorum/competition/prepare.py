@@ -16,6 +16,7 @@ from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
+from quorum.evaluation.ledger import read_ledger
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import read_solution
 from quorum.files.submission import write_submission
@@ -99,7 +100,8 @@ def prepare_competition(
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    prior = label_prior(learnt)
+    prior, data = label_prior(learnt), fingerprint_data(competition)
+    _report_shared_name(competition.name, data, workspace, report)
     metric = _choose_metric(competition, sample, report)
     return PreparedCompetition(
         competition=replace(
@@ -114,7 +116,7 @@ def prepare_competition(
         held_out=held,
         test=asked.questions,
         prior=prior,
-        data=fingerprint_data(competition),
+        data=data,
     )
 
 
@@ -134,6 +136,16 @@ def _read_sample(
     sample = read_sample(competition.sample, competition.form, evidence)
     report(f"{competition.sample.name}: {sample.describe()}")
     return sample
+
+
+def _report_shared_name(name: str, data: str, workspace: Workspace, report: Callable[[str], None]) -> None:
+    """Report submissions of other data under the same name: another folder, or files that have changed."""
+    others = {entry.data for entry in read_ledger(workspace.ledger) if entry.competition == name} - {data}
+    if others:
+        report(
+            f"{workspace.ledger}: has submissions of other data under the name {name!r} (another folder, or files that"
+            f" changed); scores are kept apart, files are overwritten; set name in {DESCRIPTION_FILE} to keep both"
+        )
 
 
 def _check_solution(competition: Competition, test: Sequence[Question], report: Callable[[str], None]) -> Path | None:

@@ -116,9 +116,10 @@ def accept_entries(
 
 
 def list_own_boards(prepared: PreparedCompetition, report: Callable[[str], None]) -> list[Board]:
-    """The ledger's boards whose scores are over the same data and split."""
+    """The competition's boards whose scores are over the same data and split."""
     boards = make_leaderboard(read_ledger(prepared.workspace.ledger, report))
-    return [board for board in boards if (board.data, board.split) == (prepared.data, prepared.split.fingerprint)]
+    own = (prepared.data, prepared.split.fingerprint, prepared.name)
+    return [board for board in boards if (board.data, board.split, board.competition) == own]
 
 
 def find_best_entry(entries: Sequence[Entry]) -> Entry | None:

@@ -59,7 +59,7 @@ def list_boards(competition: Competition, ledger: Path, report: Callable[[str], 
     if not boards:
         raise BadInput(f"{ledger}: no submissions yet; `quorum submit` makes the first")
     data = fingerprint_data(competition)
-    own = [board for board in boards if board.data == data]
+    own = [board for board in boards if board.data == data and board.competition in (competition.name, "")]
     if not own:
         raise BadInput(f"{ledger}: no submission of {competition.train} as it is now; `quorum submit` makes one")
     return [own[0], *(board for board in boards if board is not own[0])]
