@@ -68,7 +68,7 @@ def find_competition(folder: Path, form: str | None = None) -> Competition:
     description = folder / DESCRIPTION_FILE
     described = read_config(Description, description) if description.exists() else Description()
     tables = _list_tables(folder)
-    _check_settings(described, description)
+    _check_described(described, description)
     layout = from_table(Layout, described.layout, f"{description} [layout]")
     known = FileRoles(
         train=_described(folder, described.train),
@@ -123,7 +123,7 @@ def _described(folder: Path, name: str | None) -> Path | None:
     return folder / name
 
 
-def _check_settings(described: Description, description: Path) -> None:
+def _check_described(described: Description, description: Path) -> None:
     try:
         if described.metric is not None:
             check_metric(described.metric)
