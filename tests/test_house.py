@@ -28,7 +28,7 @@ def wing(path: Path) -> str:
     return path.relative_to(SOURCE).parts[0] if path.parent != SOURCE else ""
 
 
-def imports(tree: ast.AST, top_only: bool = False) -> list[str]:
+def imports(tree: ast.Module, top_only: bool = False) -> list[str]:
     nodes = tree.body if top_only else ast.walk(tree)
     found = []
     for node in nodes:
