@@ -5,10 +5,14 @@ Import-linter checks the order of the packages and which packages are private (`
 
 import ast
 import re
+import textwrap
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 from quorum.cli.main import VERBS
 from tests.support.paths import KERNELS, ROOT, SOURCES
@@ -19,6 +23,7 @@ STORY_LINES = 40
 TOP_LEVEL_NAMES = 21
 PACKAGE_SHARE = 0.15
 SMALL_FILE_LINES = 60
+GROUND_FLOOR = "The ground floor: questions, ballots, numbers, settings, errors, files on disk, progress, the console."
 HEAVY = {"torch", "transformers", "vllm", "unsloth", "trl", "peft", "faiss", "sentence_transformers", "datasets"}
 # Small files with one importer, and why each is a file of its own.
 SMALL_FILES = {
@@ -226,23 +231,29 @@ def test_a_small_file_with_one_importer_has_a_reason() -> None:
     assert list_small_files() == SMALL_FILES.keys()
 
 
-def read_tree() -> dict[str, list[str]]:
-    """Return the modules of each package in the tree of docs/architecture.md."""
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"<!-- tree -->\n```\n(.*?)```\n<!-- /tree -->", text, re.DOTALL)
-    tree: dict[str, list[str]] = {}
-    for package, caption, modules in re.findall(r"^(quorum/\S*) +(\S.*)\n((?: +.*\n)*)", block, re.MULTILINE):
-        assert caption
-        tree[package] = modules.split()
-    return tree
+def draw_tree() -> str:
+    """Return the tree of docs/architecture.md: each package with its caption and its modules, in import order."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = ["", *reversed(contracts[0]["layers"])]
+    packages = [path for path in list_files("src/quorum") if path.name == "__init__.py"]
+    lines = []
+    for path in sorted(packages, key=lambda path: (layers.index(name_of(path).rpartition("/")[0].split("/")[0]), path)):
+        caption = (ast.get_docstring(parse(path)) or "").splitlines()[0] if path.parent != PACKAGE else GROUND_FLOOR
+        lines.append(f"{path.parent.relative_to(SOURCES)}/  {caption}")
+        modules = sorted(file.stem for file in path.parent.glob("*.py") if file != path)
+        lines += textwrap.wrap("  ".join(modules), 100, initial_indent="    ", subsequent_indent="    ")
+    return "\n".join(lines)
 
 
-def test_the_tree_of_the_architecture_lists_every_module_of_every_package() -> None:
-    packages = [path.parent for path in list_files("src/quorum") if path.name == "__init__.py"]
-    expected = {
-        f"{package.relative_to(SOURCES)}/": sorted(
-            path.stem for path in package.glob("*.py") if path.name != "__init__.py"
-        )
-        for package in packages
-    }
-    assert read_tree() == expected
+def test_the_tree_of_the_architecture_shows_every_module(pytestconfig: pytest.Config) -> None:
+    page = ROOT / "docs" / "architecture.md"
+    text = page.read_text(encoding="utf-8")
+    start, end = "<!-- tree -->\n```\n", "\n```\n<!-- /tree -->"
+    before, rest = text.split(start)
+    shown, after = rest.split(end)
+    if pytestconfig.getoption("--accept"):
+        page.write_text(f"{before}{start}{draw_tree()}{end}{after}", encoding="utf-8")
+    else:
+        assert shown == draw_tree(), "pytest tests/test_house.py --accept draws the tree again"
