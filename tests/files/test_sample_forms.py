@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions
 from quorum.errors import BadInput
@@ -14,6 +15,7 @@ from quorum.files.form_setting import parse_form
 from quorum.files.sample import Sample, read_sample
 from quorum.files.submission import write_submission
 from quorum.files.train_answers import collect_evidence
+from quorum.question import Question
 
 # Four questions whose answers are A, B, C and D, and the option texts of each.
 OPTIONS = [["moor", "vale", "reef", "dune"], ["oak", "elm", "ash", "yew"], ["tin", "zinc", "lead", "gold"]]
@@ -84,9 +86,7 @@ def submit(folder: Path, sample_text: str, train: Path, test: Path, form: str | 
     return sample, "|".join(",".join(row[1:]) for row in read_cells(out).rows)
 
 
-def read_questions_like(test: Path, train: Path) -> list:
-    from quorum.data.layout import Layout
-
+def read_questions_like(test: Path, train: Path) -> list[Question]:
     found = read_records(train).layout
     boolean = found.answer_kind == "boolean" and not found.choices
     return read_clean_questions(test, Layout(answer_kind="boolean") if boolean else Layout())
