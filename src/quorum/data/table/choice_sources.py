@@ -62,7 +62,8 @@ class ChoiceReader:
             choices = self._parse(row)
         except ValueError as error:
             return RowChoices(ParsedChoices(), f"column {self._columns[0]!r}: {error}")
-        return RowChoices(replace(choices, texts=strip_own_letters(choices.texts)) if self._strip else choices)
+        texts = strip_own_letters(choices.texts) if self._strip else choices.texts
+        return RowChoices(choices if texts == choices.texts else replace(choices, texts=texts))
 
     def _parse(self, row: int) -> ParsedChoices:
         cells = [self._table.cells[column][row] for column in self._columns]

@@ -17,6 +17,7 @@ from quorum.question import MOST_CHOICES, letters
 MOST_CHARACTERS = 200_000
 MOST_ITEMS = 1_000
 
+_FIRST_LETTER = re.compile(r"\s*(?:\(A\)|A[).:．、])")
 _GLUED = re.compile(r"""['"]\s+['"]""")
 _TEXT_KEYS = ("text", "content", "value", "option_text", "choice_text", "body", "choice", "option", "answer")
 _LABEL_KEYS = ("label", "key", "letter", "id", "option", "name", "index")
@@ -78,6 +79,8 @@ def find_mark(flags: Sequence[Cell]) -> int | None:
 def strip_own_letters(texts: Sequence[str]) -> tuple[str, ...]:
     """Remove "A)", "B)" … (also repeated) if every text begins with its own letter; otherwise return the texts."""
     if not 2 <= len(texts) <= MOST_CHOICES:
+        return tuple(texts)
+    if not _FIRST_LETTER.match(texts[0]):
         return tuple(texts)
     pairs = zip(letters(len(texts)), texts, strict=True)
     found = [re.match(rf"\s*(?:\({letter}\)|{letter}[).:．、])\s*(?=\S)", text) for letter, text in pairs]
