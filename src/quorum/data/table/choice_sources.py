@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quorum.data.layout import Layout
 from quorum.data.table.cells import Cell, cell_text
@@ -11,7 +11,7 @@ from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
 from quorum.data.table.names import CHOICE_LISTS, CHOICE_WORDS, COLUMN_NAMES, WRONG_WORDS, name_words, plain_name
 from quorum.data.table.numbered import split_question
-from quorum.data.table.options import ParsedChoices, find_mark, parse_choices, strip_own_letters
+from quorum.data.table.options import ParsedChoices, find_mark, parse_choices, strip_labels
 from quorum.data.table.series import Series, find_series
 from quorum.question import MOST_CHOICES
 
@@ -62,8 +62,7 @@ class ChoiceReader:
             choices = self._parse(row)
         except ValueError as error:
             return RowChoices(ParsedChoices(), f"column {self._columns[0]!r}: {error}")
-        texts = strip_own_letters(choices.texts) if self._strip else choices.texts
-        return RowChoices(choices if texts == choices.texts else replace(choices, texts=texts))
+        return RowChoices(strip_labels(choices) if self._strip else choices)
 
     def _parse(self, row: int) -> ParsedChoices:
         cells = [self._table.cells[column][row] for column in self._columns]
@@ -88,7 +87,7 @@ class ChoiceReader:
             for text in list_texts(self._table.cells[column][row])
             if text.strip()
         ]
-        texts = order_choices(question, [*([right] if right else []), *wrong])
+        texts = order_choices(question, list(dict.fromkeys([*([right] if right else []), *wrong])))
         return RowChoices(ParsedChoices(texts, (), texts.index(right) if right else None))
 
 

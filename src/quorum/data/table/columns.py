@@ -107,7 +107,8 @@ def describe_roles(layout: Layout, names: Sequence[str]) -> str:
     shown = [f"{role}={joined}" for role, columns in roles.items() if (joined := ",".join(filter(None, columns)))]
     if layout.labels:
         shown.append(f"choices of every question: {'/'.join(layout.labels)}")
-    if layout.answer_kind and layout.answer_kind != "letter":
+    in_other_words = layout.answer_kind == "one_hot" and not layout.answer_columns
+    if layout.answer_kind and layout.answer_kind != "letter" and not in_other_words:
         shown.append(f"answers as {layout.answer_kind}")
     unused = list_unused(layout, names)
     return f"columns: {' '.join(shown)}; unused: {', '.join(unused) or 'none'}"

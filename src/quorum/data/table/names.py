@@ -36,20 +36,21 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "question": _names(
         """question.stem question questiontext questionstem stem query problem prompt ctx sentence goal inputs input
-        startphrase formattedquestion instruction text
+        startphrase formattedquestion instruction statement claim hypothesis assertion
+        aussage behauptung afirmacion afirmacao affirmation affermazione утверждение 진술 명제 陈述 陳述 命題
         frage fragentext aufgabe aufgabenstellung
         pregunta enunciado pergunta questao question enonce domanda quesito vraag pytanie zadanie otazka intrebare
         soru kerdes
         fraga sporsmal sporgsmal kysymys pitanje vprasanje erotisi ερώτηση вопрос питання въпрос питање
         질문 문제 문항 발문 問題 問題文 質問 設問 题目 问题 题干 試題 問題文本 câuhỏi cauhoi pertanyaan
         soal soalan tanong
-        प्रश्न প্রশ্ন கேள்வி ప్రశ్న سؤال السؤال سوال پرسش שאלה คำถาม swali"""
+        प्रश्न প্রশ্ন கேள்வி ప్రశ్న سؤال السؤال سوال پرسش שאלה คำถาม swali text"""
     ),
     "answer": _names(
         """answer answerkey correctanswer correctoption correctchoice correctlabel rightanswer rightoption
         correctanswernum answerletter answerlabel goldanswer goldlabel bestanswer finaldecision correct label target
         targets gold cop key solutionletter outputs output answeridx answerindex correctidx correctindex
-        correctoptionidx labelidx ans y answers
+        correctoptionidx labelidx ans y answers istrue iscorrect truth verdict veracity wahr
         antwort losung loesung richtigeantwort richtig korrekt korrekteantwort losungsbuchstabe
         respuesta respuestacorrecta correcta resposta respostacorreta alternativacorreta correta gabarito
         reponse bonnereponse reponsecorrecte rispostacorretta risposta corretta antwoord juisteantwoord odpowiedz
