@@ -71,7 +71,7 @@ def prepare_competition(
         report: is called with one line for each input file and one for the split.
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
-    train = check_answers(read_records(competition.train, competition.layout))
+    train = require_answers(read_records(competition.train, competition.layout))
     test = hide_answers(read_records(competition.test, competition.layout, like=train.layout))
     for table in (train, test):
         report(f"{table.path.name}: {table.roles}")
@@ -103,7 +103,7 @@ def prepare_competition(
     )
 
 
-def check_answers(train: Table) -> Table:
+def require_answers(train: Table) -> Table:
     """Return a train file that has answers.
 
     Raises:

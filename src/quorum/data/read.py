@@ -94,7 +94,8 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
     ours = sheet.columns == tuple(QUESTIONS)
     found = _OURS if ours else find_layout(replace(given, header=sheet.header), table, str(path), like)
     records, found = build_records(table, found, ours, str(path))
-    _refuse_unread_choices(path, given, sheet, found, records)
+    if like is None or like.choices != ():  # train has no choices either
+        _refuse_unread_choices(path, given, sheet, found, records)
     if not sheet.header and found.subject is None:
         records = [replace(record, subject=guess_subject(path.stem)) for record in records]
     labelled = any(record.raw_answer for record in records)
@@ -102,7 +103,7 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
         path=path,
         records=tuple(records),
         labelled=labelled,
-        columns=sheet.columns,
+        columns=table.names,
         layout=found,
         long_unused=list_long_unused(found, table),
     )

@@ -25,7 +25,7 @@ from quorum.data.table.choice_sources import (
 )
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import (
-    CHOICE_WORDS,
+    CHOICE_NAME_WORDS,
     COLUMN_NAMES,
     RIGHT_WORDS,
     WRONG_WORDS,
@@ -43,7 +43,7 @@ from quorum.errors import BadInput
 HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
 YES_NO = ("yes", "no")
 _GLUE = "\0"  # between the names of columns that answer together
-_NAMED = 0.6  # strength of choices that are known by their name or form
+_NAMED_STRENGTH = 0.6  # strength of choices that are known by their name or form
 _CERTAIN = 0.95  # share of answers that must be readable if a column's name is not known
 _LEAST_ROWS = 4  # that prove the role of a column whose name is not known
 _AGREE = 0.98  # share of rows in which two answer columns have to mean the same
@@ -172,7 +172,7 @@ def _find_source(
     """Return the columns that hold the choices, or the layout with a right answer and distractors; None if neither."""
     sources = _without_inner(find_choice_sources(table, columns))
     tried = [(source, _try_source(source, given, table, columns, detect_answer)) for source in sources]
-    named = [(source, fit) for source, fit in tried if source.strength >= _NAMED]
+    named = [(source, fit) for source, fit in tried if source.strength >= _NAMED_STRENGTH]
     if not any(fit and fit.share >= 0.9 for _, fit in named) and (detect_answer or given.answer):
         wrong = find_distractors(table, columns, given.answer)
         if wrong is not None:
@@ -349,7 +349,7 @@ def _raws(table: ColumnTable, column: str) -> list[str | None]:
 
 def _other_words(column: str, words: frozenset[str]) -> tuple[str, ...]:
     """Return the words of a name that tell nothing about answers."""
-    known = words | RIGHT_WORDS | CHOICE_WORDS | set(COLUMN_NAMES["answer"])
+    known = words | RIGHT_WORDS | CHOICE_NAME_WORDS | set(COLUMN_NAMES["answer"])
     if re.sub(r"\d+$", "", plain_name(column)) in known:
         return ()
     found = (re.sub(r"\d+$", "", word) for word in name_words(column))

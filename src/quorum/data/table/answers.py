@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from quorum.data.layout import AnswerKind
 from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
 from quorum.data.table.cells import Cell, cell_text
-from quorum.data.table.names import CHOICE_WORDS, COLUMN_NAMES, plain_name, split_words
+from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, plain_name, split_words
 from quorum.data.table.options import find_mark, parse_literal
 from quorum.errors import BadInput
 from quorum.number import canonical_number
@@ -32,11 +32,11 @@ def _words_before_label(words: Iterable[str]) -> str:
 
 # "Option B" is a label; "ANSWER: B" is a reply that somebody pasted, and counts as repaired
 _LEAD = re.compile(
-    _words_before_label(CHOICE_WORDS - set(COLUMN_NAMES["answer"])) + r"[\s:=.#_-]*(?=\S)", re.IGNORECASE
+    _words_before_label(CHOICE_NAME_WORDS - set(COLUMN_NAMES["answer"])) + r"[\s:=.#_-]*(?=\S)", re.IGNORECASE
 )
+_ANSWER_WORD = _words_before_label((*CHOICE_NAME_WORDS, *COLUMN_NAMES["answer"], "label"))
 _SPOKEN_LETTER = re.compile(
-    r"\W*(?:(?:the )?(?:correct |right )?"
-    rf"(?:{_words_before_label((*CHOICE_WORDS, *COLUMN_NAMES['answer'], 'label'))}(?: is)?[\s:=.-]*)?)?\W*([A-Z])\W*",
+    rf"\W*(?:(?:the )?(?:correct |right )?(?:{_ANSWER_WORD}(?: is)?[\s:=.-]*)?)?\W*([A-Z])\W*",
     re.IGNORECASE,
 )
 _LABELLED_TEXT = re.compile(r"\s*[(\[]?(\w{1,4})[)\].:．、-]\s*(.+)", re.DOTALL)

@@ -72,7 +72,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "context": _names(
         """context premise passage article paragraph background support narrative story dialogue dialog conversation
         document scenario vignette excerpt extract reading readingpassage material evidence casestudy hint sent1
-        floresspassage florespassage contexts body passagetext contexttext text
+        florespassage code codesnippet snippet contexts body passagetext contexttext text
         kontext absatz lesetext textabschnitt abschnitt passus contexto pasaje texto textobase passagem contexte
         passage extrait texte contesto brano testo tekst kontekst fragment metin paragraf parca szoveg
         контекст текст отрывок абзац пассаж
@@ -93,14 +93,14 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
 
 CHOICE_LISTS = _names(
     """question.choices choices choice options option answerchoices endings candidates alternatives optionlist
-    choicelist answeroptions multiplechoicetargets mc1targets targetscores choicesen
+    choicelist answeroptions multiplechoicetargets mc1targets targetscores
     antworten antwortmoglichkeiten optionen auswahl opciones opcoes alternativas propositions choix opzioni alternative
     antwoorden opties odpowiedzi opcje moznosti secenekler siklar варианты вариантыответов варианти ответы
     보기 선택지 선지 選択肢 选项 選項 各选项 lựachọn phươngán pilihan opsi pilihanjawaban विकल्प الخيارات الاختيارات
     گزینهها אפשרויות ตัวเลือก"""
 )
 # words that begin the names of one column per choice
-CHOICE_WORDS = frozenset(
+CHOICE_NAME_WORDS = frozenset(
     _names(
         """option options choice choices opt op o ending endings answer answers ans sol solution candidate candidates
         alternative alternatives mcanswer answeroption answerchoice answertext
