@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def doctor_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Questions: .csv, .tsv, .json, .jsonl or .parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of questions, or a folder of subject files.")],
     train: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also find questions that are in this train file.")
     ] = None,
@@ -48,8 +48,10 @@ def doctor_command(
     if repair is not None and repaired is not None:
         write_questions(repaired.questions, repair)
     if as_json:
-        print_json(make_document(report, repair, repaired))
+        print_json(make_document(report, repair, repaired) | {"source": table.source})
     else:
+        for line in filter(None, (table.source, known.source if known else "")):
+            print_line(line)
         print_report(report, places)
         if repair is not None and repaired is not None:
             print_repair(repaired, repair, places)

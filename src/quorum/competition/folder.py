@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from quorum.config import from_table, read_config
 from quorum.data.layout import Layout
+from quorum.data.table.unpack import is_packed_name, is_table_name, strip_table_suffixes
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 DESCRIPTION_FILE = "quorum.toml"
 BACKGROUND_FOLDER = "background"
 
@@ -59,7 +59,7 @@ def find_competition(folder: Path) -> Competition:
         raise BadInput(f"{folder}: no such folder; expected one with a train file, a test file and a sample submission")
     description = folder / DESCRIPTION_FILE
     described = read_config(Description, description) if description.exists() else Description()
-    tables = sorted(path for path in folder.iterdir() if path.suffix in TABLE_SUFFIXES)
+    tables = _list_tables(folder)
     sample = _described(folder, described.sample) or _one(tables, ("sample", "submission"), "sample", folder)
     rest = [path for path in tables if path != sample]
     train = _described(folder, described.train) or _one(rest, ("train",), "train", folder)
@@ -78,6 +78,15 @@ def find_competition(folder: Path) -> Competition:
         layout=from_table(Layout, described.layout, f"{description} [layout]"),
         background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
     )
+
+
+def _list_tables(folder: Path) -> list[Path]:
+    """List the tables of a folder; texts (.txt) count if there is nothing else, and archives only where needed."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    tables = [path for path in files if is_table_name(path.name)]
+    plain = {strip_table_suffixes(path.name) for path in tables if not is_packed_name(path.name)}
+    kept = [path for path in tables if not is_packed_name(path.name) or strip_table_suffixes(path.name) not in plain]
+    return kept or [path for path in files if path.suffix.lower() == ".txt"]
 
 
 def _find_name(folder: Path, name: str | None) -> str:

@@ -79,6 +79,8 @@ def prepare_competition(
         report(f"{train.path.name}: column {train.layout.context!r} is left out, because {test.path.name} lacks it")
         train = drop_passages(train)
     repaired, asked = repair_table(train), repair_table(test)
+    for line in filter(None, (train.source, test.source)):
+        report(line)
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
     split = split_questions(repaired.questions, held_out, seed=seed)

@@ -121,6 +121,7 @@ def _check_rows(table: Table) -> list[Finding]:
         return Finding(code=code, severity=severity, what=what, places=places)
 
     return [
+        finding("ragged", "error", "rows with more or fewer cells than the header", lambda r: r.ragged),
         finding("missing_id", "error", "rows without an id", lambda r: None if r.id else "no id"),
         finding(
             "duplicate_id",

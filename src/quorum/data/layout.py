@@ -39,6 +39,8 @@ class Layout:
     context: str | None = field(default=None, metadata={"help": "Column of the passage that a question is about."})
     rationale: str | None = field(default=None, metadata={"help": "Column of the worked solution."})
     header: bool | None = field(default=None, metadata={"help": "Whether the first line of a CSV file is a header."})
+    encoding: str | None = field(default=None, metadata={"help": "Encoding of text files, such as cp949."})
+    separator: str | None = field(default=None, metadata={"help": "What separates the cells of a CSV file."})
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,7 +10,8 @@ import polars as pl
 
 from quorum.data.layout import Layout
 from quorum.data.records import Record, build_records
-from quorum.data.table.cells import Line, RawTable, read_raw_table
+from quorum.data.subject_files import mark_files, read_raw_folder, split_off_files
+from quorum.data.table.cells import Line
 from quorum.data.table.column_table import table_by_columns
 from quorum.data.table.columns import (
     describe_roles,
@@ -19,8 +20,10 @@ from quorum.data.table.columns import (
     is_headerless,
     list_long_unused,
     list_unused,
+    names_question,
 )
 from quorum.data.table.names import CHOICE_LISTS
+from quorum.data.table.open import TableFormat, read_raw_table
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.question import Question, letters
@@ -42,13 +45,17 @@ QUESTIONS = pl.Schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices."""
+    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices.
+
+    `source` is a line about the file's format; it is empty for plain UTF-8 CSV with commas.
+    """
 
     path: Path
     records: tuple[Record, ...]
     labelled: bool
     columns: tuple[str, ...]
     layout: Layout
+    source: str = ""
     long_unused: tuple[str, ...] = ()  # unused columns whose texts could be passages
 
     @property
@@ -67,13 +74,13 @@ class Table:
 
 
 def read_records(path: Path, layout: Layout | None = None, like: Layout | None = None) -> Table:
-    """Read the rows of a CSV, TSV, JSON, JSON lines or Parquet file; detect the columns that `layout` does not name.
+    """Read the rows of a question file of any format; detect the columns that `layout` does not name.
 
     A file of `write_questions` is recognized by its columns, and `layout` is ignored. Answers that are all "-1" or "?"
     count as missing, because test files hide them like this.
 
     Args:
-        path: the file.
+        path: the file, or a folder of files with one subject each.
         layout: roles of columns that are set by the user.
         like: the layout found in the train file, for a test file: it may lack answers, and what train shows (columns,
             kind of answers, choices that all questions share) applies to it too.
@@ -82,29 +89,38 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
         BadInput: the file cannot be read, or its layout or kind of answers is ambiguous.
     """
     given = layout or Layout()
-    known_header = given.header if given.header is not None else None if like is None else like.header
 
     def has_header(lines: Sequence[Line]) -> bool:
-        return known_header if known_header is not None else not is_headerless(lines)
+        if given.header is not None:
+            return given.header
+        if like is not None and like.header is False:  # a test file without answers does not show it
+            return names_question(lines[0])
+        return not is_headerless(lines)
 
-    sheet = read_raw_table(path, has_header)
+    table_format = TableFormat(given.encoding, given.separator)
+    read_table = read_raw_folder if path.is_dir() else read_raw_table
+    sheet = read_table(path, has_header, table_format)
     if not sheet.rows:
         raise BadInput(f"{path}: the file has no rows")
-    table = table_by_columns(sheet)
-    ours = sheet.columns == tuple(QUESTIONS)
+    table, files = split_off_files(table_by_columns(sheet))
+    ours = table.names == tuple(QUESTIONS)
     found = _OURS if ours else find_layout(replace(given, header=sheet.header), table, str(path), like)
     records, found = build_records(table, found, ours, str(path))
     if like is None or like.choices != ():  # train has no choices either
-        _refuse_unread_choices(path, given, sheet, found, records)
-    if not sheet.header and found.subject is None:
+        _refuse_unread_choices(path, given, table.names, found, records)
+    for broken in sheet.ragged:
+        records[broken.row - 1] = replace(records[broken.row - 1], ragged=broken.describe())
+    if files:
+        records = mark_files(records, files, found)
+    elif not sheet.header and found.subject is None:
         records = [replace(record, subject=guess_subject(path.stem)) for record in records]
-    labelled = any(record.raw_answer for record in records)
     return Table(
         path=path,
         records=tuple(records),
-        labelled=labelled,
+        labelled=any(record.raw_answer for record in records),
         columns=table.names,
         layout=found,
+        source=sheet.describe(path.name),
         long_unused=list_long_unused(found, table),
     )
 
@@ -140,8 +156,8 @@ def make_question(record: Record, labelled: bool) -> Question:
     Raises:
         BadInput: the record is not a valid question, or has no answer although its file has answers.
     """
-    if record.problem is not None:
-        raise BadInput(record.problem)
+    if record.problem or record.ragged:
+        raise BadInput(record.ragged or record.problem or "")
     if labelled and record.answer is None:
         among = f"is not among {', '.join(letters(len(record.choices))) or 'any choices'}"
         found = record.raw_answer
@@ -162,12 +178,14 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     """Write questions in our own layout, as CSV or Parquet by the suffix; `read_questions` reads them back unchanged.
 
     Raises:
-        BadInput: another suffix.
+        BadInput: another suffix, or a text with a NUL character, which a CSV file cannot hold.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise BadInput(f"{path}: suffix {path.suffix!r} is not supported for questions; allowed are .csv, .parquet")
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
+    if path.suffix == ".csv" and (bad := [q.id for q in questions if "\0" in "".join(_texts_of_question(q))]):
+        raise BadInput(f"{path}: {len(bad)} questions have a NUL character ({list_some(bad)}); write a .parquet file")
     frame = pl.DataFrame(columns, schema=QUESTIONS)
     with replace_file(path) as part:
         if path.suffix == ".parquet":
@@ -175,6 +193,12 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
         else:
             texts = [json.dumps(question.choices, ensure_ascii=False) for question in questions]
             frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(part)
+
+
+def _texts_of_question(question: Question) -> list[str]:
+    """Return all texts of a question except its choices, which a CSV file holds as JSON."""
+    texts = (question.id, question.text, question.answer, question.subject, question.group)
+    return [text for text in (*texts, question.context, question.rationale) if text is not None]
 
 
 _OURS = Layout(
@@ -185,16 +209,16 @@ _OURS = Layout(
 
 
 def _refuse_unread_choices(
-    path: Path, given: Layout, sheet: RawTable, found: Layout, records: Sequence[Record]
+    path: Path, given: Layout, columns: Sequence[str], found: Layout, records: Sequence[Record]
 ) -> None:
     """Raise BadInput if a file seems to have choices, but none could be read."""
     if found.choices or found.distractors or found.labels or given.choices is not None:
         return
     answers = [record.raw_answer for record in records if record.raw_answer is not None]
-    lost = list_unused(found, sheet.columns)
+    lost = list_unused(found, columns)
     if all(re.fullmatch(r"\s*[A-Za-z]\s*", raw) for raw in answers) and (answers or lost):
         raise BadInput(
-            f"{path}: no choices among the columns {', '.join(map(repr, sheet.columns))}; expected a list in one of "
+            f"{path}: no choices among the columns {', '.join(map(repr, columns))}; expected a list in one of "
             f"{', '.join(CHOICE_LISTS[:8])}, or columns like A, B, C; option_a, option_b; choice1, choice2. "
             'Name them in the layout: choices = ["…", "…"], or choices = [] for open questions, '
             'or answer_kind = "boolean" for yes/no questions'

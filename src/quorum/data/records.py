@@ -33,7 +33,8 @@ class Record:
     """One row as it was read, not validated; `row` counts data rows from 1.
 
     `answer` is a canonical label (a number for an open question), or None if `raw_answer` (the cell's text) is not one
-    of the row's labels. `problem` is the reason why the row's choices cannot be read.
+    of the row's labels. `problem` is the reason why the row's choices cannot be read. `ragged` is set if the row has
+    more or fewer cells than the header, and names its line.
     """
 
     row: int
@@ -47,6 +48,7 @@ class Record:
     context: str | None = None
     rationale: str | None = None
     problem: str | None = None
+    ragged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

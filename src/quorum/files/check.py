@@ -16,6 +16,7 @@ _MAX_PLACES = 5  # per problem
 PROBLEMS = {
     "unreadable": "the file cannot be read as UTF-8 CSV",
     "bom": "the file starts with a byte order mark",
+    "format": "the file is not UTF-8 CSV with commas",
     "columns-missing": "columns of the sample submission are missing",
     "columns-extra": "columns that the sample submission does not have",
     "columns-twice": "columns occur more than once",
@@ -84,6 +85,8 @@ def _collect_problems(found: Iterator[_Found]) -> list[Problem]:
 def _find_problems(table: Cells, sample: Sample, labels: Mapping[str, tuple[str, ...]]) -> Iterator[_Found]:
     if table.has_bom:
         yield "bom", ProblemPlace(None, None, "EF BB BF")
+    if table.notes:
+        yield "format", ProblemPlace(None, None, ", ".join(table.notes))
     yield from _check_columns(table.header, sample)
     column = {name: number for number, name in enumerate(table.header)}
     has_answers = all(name in column for name in sample.answer_columns)

@@ -79,11 +79,15 @@ def is_headerless(lines: Sequence[Line]) -> bool:
     True if the first line has no known name of a question column, and every line, the first included, ends with the
     letter of one of its choices.
     """
-    names = {plain_name(cell) for cell in lines[0] if cell}
     labels = ascii_uppercase[: max(0, len(lines[0]) - 2)]
-    if len(labels) < 2 or names & set(COLUMN_NAMES["question"]):
+    if len(labels) < 2 or names_question(lines[0]):
         return False
     return all(line[-1] is not None and line[-1].strip() in tuple(labels) for line in lines)
+
+
+def names_question(line: Line) -> bool:
+    """Return whether a line has a known name of a question column, so that it is a header."""
+    return bool({plain_name(cell) for cell in line if cell} & set(COLUMN_NAMES["question"]))
 
 
 def guess_subject(stem: str) -> str:
