@@ -11,7 +11,9 @@ GERMAN = ("Wie groß ist die Brücke", "Wie lang ist der Weg", "Wie schwer ist d
 TOPICS = ("harbour", "meadow", "attic", "tower", "tunnel", "bridge")
 
 
-def write_table(path: Path, several: Sequence[dict[str, object]], encoding: str = "utf-8", delimiter: str = ",") -> None:
+def write_table(
+    path: Path, several: Sequence[dict[str, object]], encoding: str = "utf-8", delimiter: str = ","
+) -> None:
     """Write rows as CSV in an encoding and with a separator."""
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, list(several[0]), delimiter=delimiter)
@@ -63,7 +65,9 @@ def write_yes_no(folder: Path, rows: int = 80) -> dict[str, bool]:
     draw, solved = random.Random(5), []
     for number in range(rows):
         place, right = draw.choice(TOPICS), draw.random() < 0.6
-        passage = f"Report {number}. In the {place} {'nothing' if not right else 'a lamp'} was found. It rained all day."
+        passage = (
+            f"Report {number}. In the {place} {'nothing' if not right else 'a lamp'} was found. It rained all day."
+        )
         text = f"was a lamp found in the {place} of report {number}"
         solved.append({"id": f"y{number:03}", "passage": passage, "question": text, "answer": right})
     test = [{name: cell for name, cell in row.items() if name != "answer"} for row in solved[-20:]]
