@@ -5,6 +5,7 @@ from pathlib import Path
 
 from quorum.competition.folder import Competition
 from quorum.competition.prepare import fingerprint_data
+from quorum.competition.record import read_held_out_answers
 from quorum.competition.workspace import Workspace
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
@@ -19,7 +20,7 @@ from quorum.evaluation.report_page import Page
 from quorum.evaluation.shakeup import Parts, assume_parts, find_parts
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
-from quorum.files.solution import make_solution, read_ballots, read_solution
+from quorum.files.solution import make_solution, read_solution
 from quorum.question import Question
 
 
@@ -99,7 +100,7 @@ def _read_answers_of(
     sent, own = folder.held_out_submission, folder.held_out
     if not questions or not (sent.exists() and own.exists()):
         return None
-    run = RunAnswers(entry, read_ballots(sent), ballots_from_answers(read_answers(own)))
+    run = RunAnswers(entry, read_held_out_answers(folder, questions), ballots_from_answers(read_answers(own)))
     if len(run.sent) == len(questions) == entry.held_out.n:
         score = score_answers(run.sent, make_solution(questions), entry.metric).overall
         if score.value == entry.held_out.value:
@@ -110,7 +111,7 @@ def _read_answers_of(
 
 def find_test_parts(competition: Competition, public_share: float) -> Parts | None:
     """Return the sizes of the public and the private part of the test, from the solution or as assumed."""
-    known = find_parts(read_solution(competition.solution)) if competition.solution else None
+    known = find_parts(read_solution(competition.solution).rows) if competition.solution else None
     return known or assume_parts(
         len(read_records(competition.test, competition.layout, like=Layout()).records), public_share
     )

@@ -151,7 +151,7 @@ def member_settings(
 def shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
     """The settings that the competition decides for every kernel that answers."""
     files = {"train": str(prepared.files.train), "sample": str(prepared.competition.sample)}
-    return {**files, "out": str(folder.path)}
+    return {**files, "form": prepared.sample.setting, "out": str(folder.path)}
 
 
 def background_settings(prepared: PreparedCompetition, config: Mapping[str, Any]) -> dict[str, str]:
