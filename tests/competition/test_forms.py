@@ -22,27 +22,6 @@ WORDS = [
     *("moor", "vale", "reef", "dune", "oak", "elm", "ash", "yew", "tin", "zinc", "lead", "gold", "lark", "wren"),
     *("rook", "kite", "cliff", "grove", "quay", "weir"),
 ]
-    "moor",
-    "vale",
-    "reef",
-    "dune",
-    "oak",
-    "elm",
-    "ash",
-    "yew",
-    "tin",
-    "zinc",
-    "lead",
-    "gold",
-    "lark",
-    "wren",
-    "rook",
-    "kite",
-    "cliff",
-    "grove",
-    "quay",
-    "weir",
-]
 
 
 def make_rows(count: int, options: int, write: list[str], seed: int, start: int = 0) -> list[list[str]]:
