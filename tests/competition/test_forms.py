@@ -130,7 +130,7 @@ def test_an_unnamed_solution_is_used_only_if_it_solves_the_test(tmp_path):
     write_table(folder / "solution.csv", ["id", "answer"], [["q1", "1"]])
     prepared, lines = prepare(folder, tmp_path)
     assert prepared.competition.solution is None
-    assert any("it lacks 10 of 10 test questions" in line for line in lines)
+    assert any("it lacks 10 of 10 questions of the test file" in line for line in lines)
 
 
 def test_two_folders_with_one_name_have_two_boards(tmp_path):
