@@ -16,7 +16,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission, as CSV")
     parser.add_argument("out", type=Path, help="the folder to write")
-    parser.add_argument("--times", type=times, default=10, help="copies of each row (default %(default)s)")
+    parser.add_argument("--times", type=parse_times, default=10, help="copies of each row (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a line")
     arguments = parser.parse_args()
 
@@ -67,7 +67,7 @@ def repeat_rows(path: Path, out: Path, id_column: str, copies: int) -> None:
             writer.writerows([*row[:index], f"unseen{copy}-{row[index]}", *row[index + 1 :]] for row in rows)
 
 
-def times(text: str) -> int:
+def parse_times(text: str) -> int:
     """Accept a whole number from 1 on."""
     value = int(text)
     if value < 1:

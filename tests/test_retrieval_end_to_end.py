@@ -11,7 +11,7 @@ import pytest
 from quorum.ask.retrieve import Retriever
 from quorum.ask.settings import RetrievalSettings
 from quorum.competition.folder import find_competition
-from quorum.competition.run import kernel_toml
+from quorum.competition.run import find_kernel_toml
 from quorum.competition.submit import submit_competition
 from quorum.competition.workspace import Workspace
 from quorum.errors import BadInput
@@ -171,7 +171,7 @@ def test_a_missing_model_is_refused_by_name():
 
 @pytest.mark.slow
 def test_retrieval_over_the_background_improves_the_score_on_the_sample(tmp_path):
-    members = [kernel_toml(name) for name in ("encoder", "encoder-rag")]
+    members = [find_kernel_toml(name) for name in ("encoder", "encoder-rag")]
     result = submit_competition(ROOT / "data" / "sample", Workspace(tmp_path), members)
     (line,) = result.differences
     assert line.startswith("encoder-rag - encoder: +")

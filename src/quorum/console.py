@@ -34,7 +34,7 @@ def run_first(main: Callable[[], int]) -> None:
     try:
         code = main()
     except (BadInput, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        print(f"error: {_line(error)}", file=sys.stderr)
+        print(f"error: {_format_error(error)}", file=sys.stderr)
         code = BAD_INPUT
     except BrokenPipeError:  # `| head` closed the pipe
         sys.stderr.close()
@@ -123,7 +123,7 @@ def read_environment_key(variable: str) -> str:
     return key
 
 
-def _line(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)

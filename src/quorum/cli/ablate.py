@@ -49,9 +49,9 @@ def ablate_command(
     from quorum.competition.ablation import UNCHANGED, Arm, make_retrieval_arms, parse_arm, run_ablation
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
-    from quorum.competition.run import kernel_toml
+    from quorum.competition.run import find_kernel_toml
 
-    member = member or kernel_toml("encoder")
+    member = member or find_kernel_toml("encoder")
     own = [parse_arm(text, member) for text in arm or []]
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     background = prepared.competition.background

@@ -26,7 +26,7 @@ def print_boards(boards: "Sequence[Board]") -> None:
         sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
         name = ", ".join(sorted({entry.competition for entry in entries} - {""})) or "leaderboard"
         versions = f"data {board.data[:8]}, split {board.split[:8]}" if len(boards) > 1 else ""
-        cells = [_board_cells(row) for row in board.standings]
+        cells = [_format_board_row(row) for row in board.standings]
         shown = [column for column in cells[0] if column not in _OPTIONAL or any(row[column] for row in cells)]
         print_table(
             shown,
@@ -67,7 +67,7 @@ def _describe_evaluations(board: "Board") -> str:
     return "evaluated once" if count == 1 else f"evaluated {count} times"
 
 
-def _board_cells(row: "BoardRow") -> dict[str, str]:
+def _format_board_row(row: "BoardRow") -> dict[str, str]:
     """The cells of a row, by the headings of their columns."""
     entry, score = row.entry, row.entry.held_out
     error = "?" if score.error is None else f"{score.error:.3f}"

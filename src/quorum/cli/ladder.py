@@ -53,9 +53,9 @@ def ladder_command(
     from quorum.competition.climb import add_stages, choose_stages, run_ladder, write_winner
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
-    from quorum.competition.run import kernel_toml
+    from quorum.competition.run import find_kernel_toml
 
-    member = member or kernel_toml("encoder")
+    member = member or find_kernel_toml("encoder")
     own = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     built_in = (

@@ -107,7 +107,7 @@ class VerbGroup(TyperGroup):
 def make_app() -> typer.Typer:
     """Return the application with all verbs."""
     app = typer.Typer(cls=VerbGroup, rich_markup_mode=None, epilog=_EPILOG, context_settings=_CONTEXT)
-    app.callback()(_describe)
+    app.callback()(_print_general_help)
     for verbs in VERBS.values():
         for name, verb in verbs.items():
             app.command(name, cls=VerbCommand, context_settings=_PASSED_ON if verb is run_command else _CONTEXT)(verb)
@@ -150,7 +150,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit(DONE)
 
 
-def _describe(
+def _print_general_help(
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,

@@ -58,7 +58,7 @@ def send_command(
     entries = read_ledger(ledger, print_status)
     entry = None
     if ref is None:
-        name = competition_name(competition, data)
+        name = find_competition_name(competition, data)
         file = choose_file(file, kernel) or find_best_file(entries, name, ledger)
         entry = find_entry(entries, file, name, ledger)
     kaggle, policy = open_kaggle("you", wait, dry_run)
@@ -78,7 +78,7 @@ def send_command(
     return DONE
 
 
-def competition_name(competition: str, data: Path | None) -> str:
+def find_competition_name(competition: str, data: Path | None) -> str:
     """Return the name that the ledger has for the competition."""
     from quorum.competition.folder import find_competition
 

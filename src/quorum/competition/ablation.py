@@ -152,12 +152,12 @@ def run_arm(
         "limits.journal": "",
         **arm.settings,
     }
-    before = _cpu_of_children()
+    before = _measure_child_cpu()
     seconds = run_kernel_process("infer", arm.toml, settings, report)
     calls = read_manifest(out.manifest).calls_per_question
     report(f"{arm.name}: {len(prepared.held_out)} answers in {seconds:.0f} s")
     run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=seconds)
-    return run, ArmCost(calls, round(seconds, 1), round(_cpu_of_children() - before, 1))
+    return run, ArmCost(calls, round(seconds, 1), round(_measure_child_cpu() - before, 1))
 
 
 def check_comparable(
@@ -188,6 +188,6 @@ def describe_difference(pair: PairedDifference) -> str:
     return f"{text}, only one right {pair.only_first} : {pair.only_second}"
 
 
-def _cpu_of_children() -> float:
+def _measure_child_cpu() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -8,11 +8,9 @@ from pathlib import Path
 from quorum.competition.ablation import Arm, check_comparable, run_arm
 from quorum.competition.ladder import BASE, Attempt, Ladder, climb_ladder, split_clusters_in_half
 from quorum.competition.prepare import PreparedCompetition
-from quorum.competition.run import CompetitionRun, kernel_toml
+from quorum.competition.run import CompetitionRun, find_kernel_toml
 from quorum.competition.stages import Stage, list_stages
-from quorum.competition.winner import format_toml
-from quorum.config import apply_overrides, read_table
-from quorum.disk import replace_file
+from quorum.config import apply_overrides, read_table, write_table
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import RunManifest, read_manifest
@@ -113,7 +111,7 @@ def climb_known_runs(
     known = {stages: made[name] for stages, name in _ENCODERS.items() if name in made}
     if () not in known:
         return None
-    toml = kernel_toml(_ENCODERS[()])
+    toml = find_kernel_toml(_ENCODERS[()])
     tuned = next((run for stages, run in known.items() if FINE_TUNED in stages), None)
     trained = Stage(FINE_TUNED, {"backend.model": tuned.config["backend.model"]} if tuned else {})
     stages = []
@@ -125,6 +123,5 @@ def climb_known_runs(
 
 def write_winner(member: Path, ladder: Ladder, path: Path) -> None:
     """Write the member's TOML with the settings of the stages that were kept."""
-    words = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in ladder.settings.items()]
-    with replace_file(path) as part:
-        part.write_text(format_toml(apply_overrides(read_table(member), words, str(member))), encoding="utf-8")
+    overrides = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in ladder.settings.items()]
+    write_table(apply_overrides(read_table(member), overrides, str(member)), path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from quorum.competition.ablation import parse_json_or_text
 from quorum.competition.kernel_process import run_kernel_process
-from quorum.competition.run import kernel_toml
+from quorum.competition.run import find_kernel_toml
 from quorum.data.read import read_questions
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import replace_folder
@@ -20,7 +20,7 @@ from quorum.files.solution import read_solution
 from quorum.train.expert_profile import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
 from quorum.train.mixture import prune_experts
 
-_MOST_SEEDS = 1000
+_MAX_SEEDS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def compare_experts(comparison: ExpertComparison, report: Callable[[str], None])
         BadInput: the folder has arms of another profile, or there are too few different random draws.
         KernelFailed: a training or an arm failed.
     """
-    profile = keep_profile(comparison.profile, comparison.out / "experts.json")
+    profile = copy_profile(comparison.profile, comparison.out / "experts.json")
     split = comparison.split
     asked: dict[str, Any] = {
         "questions": [str(split.held_out)],
@@ -94,7 +94,7 @@ def compare_experts(comparison: ExpertComparison, report: Callable[[str], None])
         folder = comparison.folder(arm)
         run = {"run": arm, "out": str(folder.path), **model}
         settings = {**asked, **run, **comparison.infer_settings}
-        seconds = run_kernel_process("infer", kernel_toml("causal"), settings, report)
+        seconds = run_kernel_process("infer", find_kernel_toml("causal"), settings, report)
         report(f"{arm}: answered in {seconds:.0f} s")
         answers[arm] = folder.held_out
     return score_arms(answers, split.solution, comparison.draws)
@@ -102,7 +102,7 @@ def compare_experts(comparison: ExpertComparison, report: Callable[[str], None])
 
 def list_expert_pairs(draws: int) -> list[tuple[str, str]]:
     """The pairs of arms that are compared: each arm with the base, and super experts with every control."""
-    prunes, trains = _random_arms("prune", draws), [*_random_arms("LoRA", draws), "LoRA attention"]
+    prunes, trains = _name_random_arms("prune", draws), [*_name_random_arms("LoRA", draws), "LoRA attention"]
     return [
         *((arm, "base") for arm in ("prune super", *prunes, "LoRA super", *trains)),
         *(("prune super", control) for control in prunes),
@@ -117,14 +117,14 @@ def find_draw_seeds(profile: ExpertProfile, first: int, draws: int) -> list[int]
         BadInput: a thousand seeds do not have that many different draws.
     """
     known: dict[frozenset[str], int] = {}
-    for seed in range(first, first + _MOST_SEEDS):
+    for seed in range(first, first + _MAX_SEEDS):
         known.setdefault(frozenset(place.name for place in choose_experts(profile, "random", seed)), seed)
         if len(known) == draws:
             return list(known.values())
     raise BadInput(f"--draws {draws}: the layers of the super experts have only {len(known)} different draws")
 
 
-def keep_profile(path: Path, kept: Path) -> ExpertProfile:
+def copy_profile(path: Path, kept: Path) -> ExpertProfile:
     """Copy the profile beside the arms, so that a killed comparison goes on with the same one."""
     profile = read_profile(path)
     if kept.exists() and read_profile(kept) != profile:
@@ -137,7 +137,9 @@ def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[st
     """Write the pruned models; return the settings that ask each of them."""
     choices: list[tuple[str, Chosen, int]] = [("prune super", "super", comparison.seed)]
     seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
-    choices += [(arm, "random", seed) for arm, seed in zip(_random_arms("prune", comparison.draws), seeds, strict=True)]
+    choices += [
+        (arm, "random", seed) for arm, seed in zip(_name_random_arms("prune", comparison.draws), seeds, strict=True)
+    ]
     arms = {}
     for arm, what, seed in choices:
         folder = comparison.folder(arm).path
@@ -153,20 +155,22 @@ def _train_arms(
     """Train an adapter for each choice on the same rows with the same settings; return the settings that ask it."""
     choices = [("LoRA super", "super", comparison.seed)]
     seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
-    choices += [(arm, "random", seed) for arm, seed in zip(_random_arms("LoRA", comparison.draws), seeds, strict=True)]
+    choices += [
+        (arm, "random", seed) for arm, seed in zip(_name_random_arms("LoRA", comparison.draws), seeds, strict=True)
+    ]
     arms = {}
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", comparison.seed)]:
         out = comparison.folder(arm).path
         run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
         run["trainer.experts.profile"] = str(comparison.profile)
         settings = {**learnt, **run, **comparison.train_settings}
-        seconds = run_kernel_process("train", kernel_toml("train-sft"), settings, report)
+        seconds = run_kernel_process("train", find_kernel_toml("train-sft"), settings, report)
         report(f"{arm}: trained in {seconds:.0f} s")
         arms[arm] = {"backend.model": comparison.model, "backend.adapter": str(out / "adapter")}
     return arms
 
 
-def _random_arms(method: str, draws: int) -> list[str]:
+def _name_random_arms(method: str, draws: int) -> list[str]:
     """The names of the arms of the random control, one for each draw."""
     return [f"{method} random" + (f" {number}" if number > 1 else "") for number in range(1, draws + 1)]
 

@@ -68,16 +68,16 @@ def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], repo
     ):
         assert process.stdout is not None
         try:
-            _follow(process.stdout, copy, report)
+            _follow_output(process.stdout, copy, report)
         except BaseException:  # stopped here: the kernel must not go on alone
             process.kill()
             raise
     if process.returncode:
-        raise _failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
+        raise _make_failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
     return time.monotonic() - start
 
 
-def _follow(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
+def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
     """Copy what a kernel prints to its log, show its progress and report its warnings, until it ends."""
     shown, progress = "", None
     with ExitStack() as bar:
@@ -95,7 +95,7 @@ def _follow(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -
             progress(done, total)
 
 
-def _failure(what: str, code: int, log: Path) -> KernelFailed:
+def _make_failure(what: str, code: int, log: Path) -> KernelFailed:
     """The exception for a process that ended with `code`: with the error that it printed, if it did."""
     printed = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     if printed and printed[-1].startswith(_ERROR):

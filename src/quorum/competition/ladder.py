@@ -85,15 +85,15 @@ def climb_ladder(
     tried = [stage for stage in stages if not stage.not_for]
     kept: tuple[Stage, ...] = ()
     base = standing = attempt(kept)
-    rungs = [Rung(stage=BASE, value=_metric_value(base, solution, metric), calls=base.calls, seconds=base.seconds)]
+    rungs = [Rung(stage=BASE, value=_score_attempt(base, solution, metric), calls=base.calls, seconds=base.seconds)]
     levels: list[float] = []
     for stage in tried:
         found = attempt((*kept, stage))
         pair = compare_runs({stage.name: found.ballots, "before it": standing.ballots}, solution, metric).pairs[0]
-        levels.append(_stage_p(pair))
+        levels.append(_compute_stage_p(pair))
         adjusted = adjust_last_p(levels, len(tried))
-        keep = _gain(pair, metric) > 0 and adjusted < SIGNIFICANCE_LEVEL
-        value = _metric_value(found, solution, metric)
+        keep = _compute_gain(pair, metric) > 0 and adjusted < SIGNIFICANCE_LEVEL
+        value = _score_attempt(found, solution, metric)
         rungs.append(
             Rung(
                 stage=stage.name,
@@ -114,7 +114,7 @@ def climb_ladder(
         rungs=tuple(rungs),
         skipped={stage.name: stage.not_for for stage in stages if stage.not_for},
         settings={setting: value for stage in kept for setting, value in stage.settings.items()},
-        final=_final(base, standing, final, metric) if final else None,
+        final=_score_final(base, standing, final, metric) if final else None,
     )
 
 
@@ -139,10 +139,10 @@ def adjust_last_p(levels: Sequence[float], count: int) -> float:
 
 def list_ladder_rows(ladder: Ladder) -> list[list[str]]:
     """Return a row of text for each stage that was tried, in the columns `LADDER_COLUMNS`."""
-    return [_rung_cells(rung) for rung in ladder.rungs]
+    return [_format_rung(rung) for rung in ladder.rungs]
 
 
-def _rung_cells(rung: Rung) -> list[str]:
+def _format_rung(rung: Rung) -> list[str]:
     pair, cost = rung.difference, [f"{rung.calls:.2f}", f"{1000 * rung.seconds:.0f}"]
     if pair is None:
         return [rung.stage, f"{rung.value:.3f}", "", "", "", *cost, ""]
@@ -172,21 +172,21 @@ def describe_outcome(ladder: Ladder) -> str:
     return "no stage gains; the base is kept"
 
 
-def _final(base: Attempt, winner: Attempt, solution: Sequence[SolvedRow], metric: str) -> Final:
+def _score_final(base: Attempt, winner: Attempt, solution: Sequence[SolvedRow], metric: str) -> Final:
     pair = compare_runs({"winner": winner.ballots, BASE: base.ballots}, solution, metric).pairs[0]
-    return Final(len(solution), _metric_value(base, solution, metric), _metric_value(winner, solution, metric), pair)
+    return Final(len(solution), _score_attempt(base, solution, metric), _score_attempt(winner, solution, metric), pair)
 
 
-def _metric_value(attempt: Attempt, solution: Sequence[SolvedRow], metric: str) -> float:
+def _score_attempt(attempt: Attempt, solution: Sequence[SolvedRow], metric: str) -> float:
     ballots = {row.id: attempt.ballots[row.id] for row in solution}
     return score_answers(ballots, solution, metric).overall.value
 
 
-def _gain(pair: PairedDifference, metric: str) -> float:
+def _compute_gain(pair: PairedDifference, metric: str) -> float:
     return -pair.difference if lower_is_better(metric) else pair.difference
 
 
-def _stage_p(pair: PairedDifference) -> float:
+def _compute_stage_p(pair: PairedDifference) -> float:
     if pair.only_first is None or pair.only_second is None:
         return pair.p
     return max(pair.p, compute_mcnemar_p(pair.only_first, pair.only_second))

@@ -86,13 +86,13 @@ def find_answers(
     for entry in sorted((standing.entry for standing in board.standings), key=lambda entry: entry.when):
         latest[entry.name] = entry
     found = [
-        _read_answers_of(entry, workspace.run(competition.name, entry.name), questions, report)
+        _read_scored_answers(entry, workspace.run(competition.name, entry.name), questions, report)
         for entry in latest.values()
     ]
     return [run for run in found if run]
 
 
-def _read_answers_of(
+def _read_scored_answers(
     entry: Entry, folder: RunFolder, questions: Sequence[Question], report: Callable[[str], None]
 ) -> RunAnswers | None:
     sent, own = folder.held_out_submission, folder.held_out

@@ -33,7 +33,7 @@ class CompetitionRun:
     seconds: float = 0.0
 
 
-def kernel_toml(name: str) -> Path:
+def find_kernel_toml(name: str) -> Path:
     """The settings that Quorum ships under this name."""
     return find_kernels() / f"{name}.toml"
 
@@ -45,12 +45,12 @@ def choose_members(tomls: Sequence[Path], background: bool) -> list[Path]:
         BadInput: two have the same name or run name, a name is reserved or no plain file name, or a file is no TOML.
     """
     shipped = MEMBERS_WITH_BACKGROUND if background else MEMBERS
-    chosen = list(tomls) or [kernel_toml(name) for name in shipped]
+    chosen = list(tomls) or [find_kernel_toml(name) for name in shipped]
     seen: dict[str, Path] = {}
     for toml in chosen:
         run = read_table(toml).get("run", toml.stem)
         if is_tuned(toml):
-            read_table(training_toml(toml))
+            read_table(find_training_toml(toml))
         if check_file_name(toml.stem, "member") in RESERVED_NAMES:
             raise BadInput(f"{toml}: {toml.stem!r} is the name of a folder of Quorum's own; rename the file")
         for name in {f"name {toml.stem!r}", f"run name {run!r}"}:
@@ -65,7 +65,7 @@ def is_tuned(toml: Path) -> bool:
     return toml.stem.endswith(TUNED)
 
 
-def training_toml(toml: Path) -> Path:
+def find_training_toml(toml: Path) -> Path:
     """The settings of the training whose model a tuned member asks: train-NAME.toml beside NAME-tuned.toml."""
     return toml.with_name(f"train-{toml.stem.removesuffix(TUNED)}.toml")
 
@@ -84,10 +84,10 @@ def run_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str]
     config = read_table(toml)
     folder = prepared.workspace.run(prepared.name, toml.stem)
     files = [prepared.files.test, prepared.files.held_out]
-    settings = member_settings(prepared, config, files, folder)
+    settings = make_member_settings(prepared, config, files, folder)
     seconds = 0.0
     if is_tuned(toml):
-        model, seconds = train_member(prepared, training_toml(toml), report)
+        model, seconds = train_member(prepared, find_training_toml(toml), report)
         settings["backend.adapter" if "adapter" in config["backend"] else "backend.model"] = str(model)
     answering = run_kernel_process("infer", toml, settings, report)
     report(f"{toml.stem}: {len(prepared.test) + len(prepared.held_out)} answers in {answering:.0f} s")
@@ -105,7 +105,7 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
         "train": str(prepared.files.train),
         "split.file": str(prepared.files.split),
         "out": str(folder.path),
-        **background_settings(prepared, read_table(toml)),
+        **make_background_settings(prepared, read_table(toml)),
     }
     replace_folder(folder.path)
     seconds = run_kernel_process("train", toml, settings, report)
@@ -124,9 +124,9 @@ def run_vote(
         "gold": str(prepared.gold),
         "split": str(prepared.files.split),
         "questions": str(prepared.files.test),
-        **shared_settings(prepared, folder),
+        **make_shared_settings(prepared, folder),
     }
-    seconds = run_kernel_process("vote", kernel_toml(VOTE), settings, report)
+    seconds = run_kernel_process("vote", find_kernel_toml(VOTE), settings, report)
     report(f"{VOTE}: {len(prepared.test) + len(prepared.held_out)} answers of {len(runs)} members in {seconds:.0f} s")
     return CompetitionRun(
         name=VOTE,
@@ -137,24 +137,24 @@ def run_vote(
     )
 
 
-def member_settings(
+def make_member_settings(
     prepared: PreparedCompetition, config: Mapping[str, Any], questions: Sequence[Path], folder: RunFolder
 ) -> dict[str, Any]:
     """The settings with which a member answers these question files of the competition."""
     return {
         "questions": [str(path) for path in questions],
-        **shared_settings(prepared, folder),
-        **background_settings(prepared, config),
+        **make_shared_settings(prepared, folder),
+        **make_background_settings(prepared, config),
     }
 
 
-def shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
+def make_shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
     """The settings that the competition decides for every kernel that answers."""
     files = {"train": str(prepared.files.train), "sample": str(prepared.competition.sample)}
     return {**files, "out": str(folder.path)}
 
 
-def background_settings(prepared: PreparedCompetition, config: Mapping[str, Any]) -> dict[str, str]:
+def make_background_settings(prepared: PreparedCompetition, config: Mapping[str, Any]) -> dict[str, str]:
     """The competition's background, for a kernel whose settings retrieve passages from one."""
     if "background" not in config.get("retrieval", {}):
         return {}

@@ -94,11 +94,11 @@ def compare_additions(prepared: PreparedCompetition, runs: Sequence[CompetitionR
     for run in runs:
         for suffix in (_RETRIEVING, TUNED):
             if run.name.endswith(suffix) and (plain := by_name.get(run.name.removesuffix(suffix))):
-                lines.append(_compare(prepared, run, plain))
+                lines.append(_describe_addition(prepared, run, plain))
     return lines
 
 
-def _compare(prepared: PreparedCompetition, run: CompetitionRun, other: CompetitionRun) -> str:
+def _describe_addition(prepared: PreparedCompetition, run: CompetitionRun, other: CompetitionRun) -> str:
     """One line on the paired difference of two runs on the held-out questions."""
     ballots = {one.name: ballots_from_answers(read_answers(one.folder.held_out)) for one in (run, other)}
     found = compare_runs(ballots, make_solution(prepared.held_out), prepared.competition.metric)

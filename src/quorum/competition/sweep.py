@@ -68,7 +68,7 @@ def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> 
                 f"{trained}: no whole checkpoint in its folder checkpoints; a trainer's setting says how many to keep"
             )
         found = [
-            Candidate(path.name, {_checkpoint_setting(path): str(path), **combination}, combination)
+            Candidate(path.name, {_find_checkpoint_setting(path): str(path), **combination}, combination)
             for path in checkpoints
             for combination in combinations
         ]
@@ -97,7 +97,7 @@ def pick_trial(trials: Sequence[Trial], floor: float | None = None) -> int:
     return max(allowed, key=lambda place: trials[place].accuracy)  # the first of equals
 
 
-def nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], seed: int = 42) -> float:
+def estimate_nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], seed: int = 42) -> float:
     """What to expect of the pick on questions that did not choose it: the mean over halvings of the held-out set.
 
     In each of `HALVINGS` halvings whole clusters go to one half or the other by chance, the candidate that is best on a
@@ -133,5 +133,5 @@ def write_checkpoint_scores(path: Path, trials: Sequence[Trial]) -> None:
             rows.writerow([trial.candidate.checkpoint, grid, *known, *([trial.second] if second else [])])
 
 
-def _checkpoint_setting(checkpoint: Path) -> str:
+def _find_checkpoint_setting(checkpoint: Path) -> str:
     return "backend.adapter" if (checkpoint / "adapter_config.json").exists() else "backend.model"

@@ -12,12 +12,12 @@ from quorum.competition.folder import find_competition
 from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, record_run
-from quorum.competition.run import CompetitionRun, member_settings
+from quorum.competition.run import CompetitionRun, make_member_settings
 from quorum.competition.sweep import (
     Candidate,
     Trial,
+    estimate_nested_accuracy,
     list_candidates,
-    nested_accuracy,
     pick_trial,
     reaches_floor,
     write_checkpoint_scores,
@@ -151,7 +151,7 @@ def _try_candidates(prepared: PreparedCompetition, plan: SweepPlan, report: Call
     trials: list[Trial] = []
     ballots: list[dict[str, Ballot]] = []
     for number, candidate in enumerate(plan.candidates):
-        trial, own = _try_candidate(prepared, candidate, plan, _trial_folder(prepared, plan, number), report)
+        trial, own = _try_candidate(prepared, candidate, plan, _find_trial_folder(prepared, plan, number), report)
         report(f"{candidate.name}: accuracy {trial.accuracy:.3f}, {trial.seconds:.0f} s")
         trials.append(trial)
         ballots.append(own)
@@ -160,7 +160,7 @@ def _try_candidates(prepared: PreparedCompetition, plan: SweepPlan, report: Call
     allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches_floor(trial, plan.floor)]
     right = np.array([[score_question(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
     clusters = prepared.clusters
-    expected = nested_accuracy(right, [clusters[row.id] for row in solution])
+    expected = estimate_nested_accuracy(right, [clusters[row.id] for row in solution])
     if place == 0:
         return Sweep(trials, place, expected, None)
     runs = {trials[place].candidate.name: ballots[place], trials[0].candidate.name: ballots[0]}
@@ -180,7 +180,7 @@ def _try_candidate(
     if plan.second:
         files.append(second)
         write_questions(strip_answers(plan.second), second)
-    settings = _candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
+    settings = _make_candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
     seconds = run_kernel_process("infer", plan.member, settings, report)
     ballots = ballots_from_answers(read_answers(folder.held_out))
     score = score_answers(ballots, make_solution(prepared.held_out)).overall
@@ -204,8 +204,8 @@ def _answer_test(
     prepared: PreparedCompetition, plan: SweepPlan, sweep: Sweep, report: Callable[[str], None]
 ) -> CompetitionRun:
     """Let the picked candidate answer the test questions; it has answered the held-out ones."""
-    folder = _trial_folder(prepared, plan, sweep.place)
-    settings = _candidate_settings(prepared, sweep.picked.candidate, plan, [prepared.files.test], folder)
+    folder = _find_trial_folder(prepared, plan, sweep.place)
+    settings = _make_candidate_settings(prepared, sweep.picked.candidate, plan, [prepared.files.test], folder)
     seconds = run_kernel_process("infer", plan.member, settings, report)
     return CompetitionRun(
         name=plan.name,
@@ -215,11 +215,11 @@ def _answer_test(
     )
 
 
-def _trial_folder(prepared: PreparedCompetition, plan: SweepPlan, number: int) -> RunFolder:
+def _find_trial_folder(prepared: PreparedCompetition, plan: SweepPlan, number: int) -> RunFolder:
     return prepared.workspace.run(prepared.name, str(number), plan.name)
 
 
-def _candidate_settings(
+def _make_candidate_settings(
     prepared: PreparedCompetition, candidate: Candidate, plan: SweepPlan, questions: Sequence[Path], folder: RunFolder
 ) -> dict[str, Any]:
-    return {**member_settings(prepared, read_table(plan.member), questions, folder), **candidate.settings}
+    return {**make_member_settings(prepared, read_table(plan.member), questions, folder), **candidate.settings}

@@ -20,7 +20,7 @@ class Workspace:
 
     def split(self, competition: str) -> SplitFolder:
         """The competition's questions, repaired and split; no held-out answer is in it, so it can go to Kaggle."""
-        return SplitFolder(self.splits / _checked_competition(competition))
+        return SplitFolder(self.splits / _check_competition_name(competition))
 
     @property
     def splits(self) -> Path:
@@ -29,7 +29,7 @@ class Workspace:
 
     def run(self, competition: str, run: str, group: str = "") -> RunFolder:
         """A run of the competition; `group` collects runs that belong together, such as those of a ladder."""
-        folder = self.root / "runs" / _checked_competition(competition)
+        folder = self.root / "runs" / _check_competition_name(competition)
         if group:
             folder /= check_file_name(group, "group of runs")
         return RunFolder(folder / check_file_name(run, "run"))
@@ -40,7 +40,7 @@ class Workspace:
 
     def submission(self, competition: str, run: str) -> Path:
         """The submission of a run."""
-        name = f"{_checked_competition(competition)}-{check_file_name(run, 'run')}.csv"
+        name = f"{_check_competition_name(competition)}-{check_file_name(run, 'run')}.csv"
         return self.submissions / name
 
     @property
@@ -79,5 +79,5 @@ class Workspace:
         return self.root / "runs" / "kaggle"
 
 
-def _checked_competition(name: str) -> str:
+def _check_competition_name(name: str) -> str:
     return check_file_name(name, "competition")

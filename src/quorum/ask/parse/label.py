@@ -62,7 +62,7 @@ _JUDGED_GOOD = (
 
 
 @lru_cache(maxsize=64)
-def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
+def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
     """The patterns for `labels`: letters stand in capitals or in brackets, words (TRUE, FALSE) as they like."""
     single = all(len(label) == 1 for label in labels)
     one = "|".join(re.escape(label.upper()) for label in labels)

@@ -75,8 +75,8 @@ def strip_markup(text: str) -> str:
     )
     for _ in range(3):  # fonts nest: \textbf{\text{B}}
         text = _FONT.sub(r"\1", text)
-    return _EMPHASIS.sub("", _TAG.sub("", _LATEX_MARKS.sub(" ", _SUM.sub("", _SPECIES.sub(_small, text)))))
+    return _EMPHASIS.sub("", _TAG.sub("", _LATEX_MARKS.sub(" ", _SUM.sub("", _SPECIES.sub(_lower_match, text)))))
 
 
-def _small(found: re.Match[str]) -> str:
+def _lower_match(found: re.Match[str]) -> str:
     return found[0].lower()

@@ -27,7 +27,7 @@ _PHRASE = 160  # characters after an announcing word in which its number may sta
 
 def find_announced_numbers(text: str) -> list[Claim]:
     """What the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
-    return [claim for place in _PLACE.finditer(text) for claim in _numbers_at(text, place)]
+    return [claim for place in _PLACE.finditer(text) for claim in _find_numbers_at(text, place)]
 
 
 def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
@@ -50,24 +50,26 @@ def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) 
         yield Claim(labels, start, numbers[0].end())
 
 
-def _numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
+def _find_numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
     start = place.end()
     if place["box"] or place["hashes"]:
-        yield from parse_number_phrase(text, start, _end(_BOX_END if place["box"] else _PHRASE_END, text, start))
+        yield from parse_number_phrase(
+            text, start, _find_phrase_end(_BOX_END if place["box"] else _PHRASE_END, text, start)
+        )
         return
     if _BEFORE.search(text, max(0, place.start() - 40), place.start()):
         return
-    link = _WORTH.search(text, start, _end(_PHRASE_END, text, start))
+    link = _WORTH.search(text, start, _find_phrase_end(_PHRASE_END, text, start))
     if link is None or _LINKED.search(text, max(start, link.start() - 12), link.start()):
         return
     if none := _NO_NUMBER.match(text, link.end()):
         yield Claim((NO_LABEL,), start, none.end())
         return
     begin = link.end() + len(text[link.end() : link.end() + 9]) - len(text[link.end() : link.end() + 9].lstrip())
-    yield from parse_number_phrase(text, begin, _end(_PHRASE_END, text, begin))
+    yield from parse_number_phrase(text, begin, _find_phrase_end(_PHRASE_END, text, begin))
 
 
-def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+def _find_phrase_end(pattern: re.Pattern[str], text: str, start: int) -> int:
     """Where the phrase that begins at `start` ends."""
     found = pattern.search(text, start, start + _PHRASE)
     return found.start() if found else min(len(text), start + _PHRASE)

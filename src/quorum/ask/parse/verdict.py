@@ -21,8 +21,8 @@ def find_judged_labels(text: str, canonical: Mapping[str, str]) -> tuple[str, in
     """The only label that is called right where each of the others is called wrong, and where its line stands."""
     if len(canonical) < _FEWEST:
         return None
-    lines = list(_lines_of(tuple(canonical)).finditer(text))
-    verdicts = [(canonical[line["label"].casefold()], _verdict(line["rest"][:_SHOWN]), line) for line in lines]
+    lines = list(_compile_line_pattern(tuple(canonical)).finditer(text))
+    verdicts = [(canonical[line["label"].casefold()], _parse_verdict(line["rest"][:_SHOWN]), line) for line in lines]
     given = [(label, line) for label, verdict, line in verdicts if verdict]
     told = [label for label, verdict, _ in verdicts if verdict is not None]
     if len(given) != 1 or sorted(told) != sorted(canonical.values()):
@@ -32,7 +32,7 @@ def find_judged_labels(text: str, canonical: Mapping[str, str]) -> tuple[str, in
 
 
 @lru_cache(maxsize=64)
-def _lines_of(labels: tuple[str, ...]) -> re.Pattern[str]:
+def _compile_line_pattern(labels: tuple[str, ...]) -> re.Pattern[str]:
     """A line that begins with a label, and what it says of it."""
     one = "|".join(re.escape(label.upper()) for label in labels)
     return re.compile(
@@ -41,7 +41,7 @@ def _lines_of(labels: tuple[str, ...]) -> re.Pattern[str]:
     )
 
 
-def _verdict(rest: str) -> bool | None:
+def _parse_verdict(rest: str) -> bool | None:
     """What a line says of its label: right, wrong, or nothing clear."""
     good, bad = (sign.search(rest) is not None for sign in (_GOOD_SIGN, _BAD_SIGN))
     if good or bad:
