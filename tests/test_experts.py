@@ -513,7 +513,7 @@ def test_no_two_draws_of_the_control_are_the_same(folder: Path) -> None:
     profile = read_profile(profile_of(folder, "mixtral"))  # three experts beside the super one
     drawn = [choose_experts(profile, "random", seed) for seed in find_draw_seeds(profile, 3407, 3)]
     assert sorted(place.name for (place,) in drawn) == ["1/0", "1/1", "1/3"]
-    with pytest.raises(BadInput, match="have only 3 different draws"):
+    with pytest.raises(BadInput, match="only 3 different random choices exist"):
         find_draw_seeds(profile, 3407, 4)
 
 

@@ -114,8 +114,8 @@ def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
     causal = list_stages({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
     assert [stage.name for stage in causal if stage.not_for] == ["retrieval"]
     tuned = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "vllm", "adapter": "a"}})}
-    assert "may know train by heart" in tuned["verify"]
-    assert "may know train by heart" in tuned["chain-of-thought, where it pays"]
+    assert "may have memorised train" in tuned["verify"]
+    assert "may have memorised train" in tuned["chain-of-thought, where it pays"]
     pooled = list_stages({"backend": {"name": "ray", "inner": {"name": "vllm"}}})
     assert "backend.inner.method" in {setting for stage in pooled for setting in stage.settings}
 

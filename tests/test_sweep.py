@@ -97,7 +97,7 @@ def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
 
 
 def test_less_than_two_candidates_are_no_choice(tmp_path):
-    with pytest.raises(BadInput, match="no whole checkpoint"):
+    with pytest.raises(BadInput, match="no complete checkpoint"):
         list_candidates(tmp_path, {})
     with pytest.raises(BadInput, match="1 candidate \\(checkpoint-7\\)"):
         list_candidates(training(tmp_path, [7]), {})

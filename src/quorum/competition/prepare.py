@@ -139,6 +139,6 @@ def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
 
 
 def _describe_table(table: Table, repaired: RepairedTable, counts: list[tuple[int, str]]) -> str:
-    told = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
-    told += [f"{count:,} {what}" for count, what in counts if count]
-    return f"{table.path.name}: {', '.join(told)}; details: quorum doctor {shlex.quote(str(table.path))}"
+    parts = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
+    parts += [f"{count:,} {what}" for count, what in counts if count]
+    return f"{table.path.name}: {', '.join(parts)}; details: quorum doctor {shlex.quote(str(table.path))}"
