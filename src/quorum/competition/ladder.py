@@ -117,7 +117,7 @@ def climb_ladder(
         rungs=tuple(rungs),
         skipped={stage.name: stage.not_for for stage in stages if stage.not_for},
         settings={setting: value for stage in kept for setting, value in stage.settings.items()},
-        final=_score_final(base, standing, final, metric) if final else None,
+        final=_score_final(base, current, final, metric) if final else None,
     )
 
 

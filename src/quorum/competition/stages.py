@@ -14,7 +14,7 @@ _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of the ladder: overrides of a member's settings; `not_for` is the reason not to try it, if there is one."""
+    """A step of the ladder: overrides of a member's settings; `not_for` is the reason not to try it, if any."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted name

@@ -65,8 +65,8 @@ def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> 
         checkpoints = list_complete_checkpoints(trained)
         if not checkpoints:
             raise BadInput(
-                f"{trained}: no complete checkpoint in its folder checkpoints; a setting of the trainer sets how many to"
-                " keep"
+                f"{trained}: no complete checkpoint in its folder checkpoints; the trainer's setting `keep` is the"
+                " number to keep"
             )
         found = [
             Candidate(path.name, {_find_checkpoint_setting(path): str(path), **combination}, combination)

@@ -83,9 +83,7 @@ def plan_sweep(
             candidates.
     """
     if (second is None) != (floor is None):
-        raise BadInput(
-            "--second and --floor go together: more solved questions, and the minimum accuracy on them"
-        )
+        raise BadInput("--second and --floor go together: more solved questions, and the minimum accuracy on them")
     solved = read_clean_questions(second) if second else []
     candidates = list_candidates(trained, parse_grid(grid))
     return SweepPlan(member=member, candidates=candidates, trained=trained, second=solved, floor=floor)
