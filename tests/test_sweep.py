@@ -96,12 +96,12 @@ def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
     ]
 
 
-def test_less_than_two_candidates_are_no_choice(tmp_path):
+def test_fewer_than_two_candidates_are_rejected(tmp_path):
     with pytest.raises(BadInput, match="no complete checkpoint"):
         list_candidates(tmp_path, {})
     with pytest.raises(BadInput, match="1 candidate \\(checkpoint-7\\)"):
         list_candidates(training(tmp_path, [7]), {})
-    with pytest.raises(BadInput, match="1 candidate \\(as it stands\\)"):
+    with pytest.raises(BadInput, match="1 candidate \\(the member itself\\)"):
         list_candidates(None, {})
 
 
@@ -192,7 +192,7 @@ def test_a_training_that_held_out_other_questions_is_refused(tmp_path):
     ]
     write_split(split_questions(questions, 0.25, seed=1), tmp_path / "split.parquet")
     check_held_out(split_questions(questions, 0.25, seed=1).fingerprint, tmp_path)
-    with pytest.raises(BadInput, match="another split than the one here"):
+    with pytest.raises(BadInput, match="is not the split used here"):
         check_held_out(split_questions(questions, 0.25, seed=2).fingerprint, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""An answer as label weights: which label wins, what the weights mean as probabilities, and how right they are."""
+"""Represent an answer as label weights: find the winner, normalise, average, and fit a temperature."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import exp, inf, log
@@ -6,12 +6,12 @@ from math import exp, inf, log
 # label -> weight (a probability, a share of votes, a score; never negative). Empty, or without weight: unread.
 Ballot = dict[str, float]
 
-PROBABILITY_FLOOR = 1e-12  # smaller probabilities count as this one in logarithms, so that these are finite
+PROBABILITY_FLOOR = 1e-12  # logarithms of smaller probabilities are those of this one, so that they are finite
 WIDEST_TEMPERATURE = 20.0  # a fitted temperature is at most this, and at least its inverse
 
 
 def is_unread(ballot: Ballot) -> bool:
-    """Return whether no label of the ballot has weight."""
+    """Return whether no label of the ballot has any weight."""
     return not any(ballot.values())
 
 
@@ -35,21 +35,21 @@ def is_right(ballot: Ballot, answer: str) -> bool:
 
 
 def share_right(ballots: Mapping[str, Ballot], answers: Mapping[str, str]) -> float:
-    """Return the share of the ballots that are right, both by question id; 0 for no ballots."""
+    """Return the share of right ballots; ballots and answers are by question id. It is 0 without ballots."""
     return sum(is_right(ballot, answers[id]) for id, ballot in ballots.items()) / max(1, len(ballots))
 
 
 def normalised(ballot: Ballot) -> Ballot:
-    """Return the ballot with weights that sum to 1; all labels are equal where none has weight."""
+    """Return the ballot with weights that sum to 1; equal weights if no label has any."""
     total = sum(ballot.values())
-    if total == inf:  # the weights are finite, their sum is not
+    if total == inf:  # the sum of finite weights overflowed
         most = max(ballot.values())
         return normalised({label: weight / most for label, weight in ballot.items()})
     return {label: weight / total if total > 0 else 1 / len(ballot) for label, weight in ballot.items()}
 
 
 def log_probabilities(ballot: Ballot) -> dict[str, float]:
-    """Return the logarithm of each label's probability, which is `PROBABILITY_FLOOR` at least."""
+    """Return the logarithm of each label's probability; smaller ones are raised to `PROBABILITY_FLOOR`."""
     return {label: log(max(share, PROBABILITY_FLOOR)) for label, share in normalised(ballot).items()}
 
 
@@ -60,20 +60,20 @@ def softmax_ballot(logs: Mapping[str, float]) -> Ballot:
 
 
 def mean_ballot(ballots: Iterable[Ballot]) -> Ballot:
-    """Return the mean of the probabilities of the ballots that are not empty, over all their labels in order."""
+    """Return the mean of the ballots' probabilities over all their labels, in order; empty ballots are left out."""
     read = [normalised(ballot) for ballot in ballots if ballot]
     labels = sorted({label for ballot in read for label in ballot})
     return {label: sum(ballot.get(label, 0.0) for ballot in read) / len(read) for label in labels}
 
 
 def geometric_mean_ballot(ballots: Sequence[Ballot]) -> Ballot:
-    """Return the softmax of the mean log-probabilities, over the labels of the first ballot; there is at least one."""
+    """Return the softmax of the mean log-probabilities over the labels of the first of one or more ballots."""
     logs, least = [log_probabilities(ballot) for ballot in ballots], log(PROBABILITY_FLOOR)
     return softmax_ballot({label: sum(own.get(label, least) for own in logs) / len(logs) for label in ballots[0]})
 
 
 def tempered(ballot: Ballot, temperature: float) -> Ballot:
-    """Return the ballot with probabilities p^(1/T), normalised: less sure above T = 1, surer below.
+    """Return the ballot with probabilities p^(1/T), normalised: flatter for T > 1, sharper for T < 1.
 
     The order of the labels by weight does not change, and a label without weight gets none.
     """
@@ -83,15 +83,15 @@ def tempered(ballot: Ballot, temperature: float) -> Ballot:
 
 
 def negative_log_likelihood(ballot: Ballot, answer: str) -> float:
-    """Return the answer's negative log-probability in nats; a label that is not on the ballot has the floor's."""
+    """Return the answer's negative log-probability in nats; a label that is not on the ballot has the floor."""
     return -log(max(normalised(ballot).get(answer, 0.0), PROBABILITY_FLOOR))
 
 
 def fit_temperature(ballots: Sequence[Ballot], answers: Sequence[str]) -> float:
-    """Return the temperature T at which `tempered` ballots make the answers likeliest; unread ballots are left out.
+    """Return the temperature T that maximises the likelihood of the answers; empty ballots are left out.
 
-    Guo et al. (2017), "On Calibration of Modern Neural Networks", arXiv:1706.04599. The loss is convex in 1/T. See
-    `search_temperature` for the bounds, and for ballots that no temperature improves.
+    Guo et al. (2017), "On Calibration of Modern Neural Networks", arXiv:1706.04599. The loss is convex in 1/T.
+    `search_temperature` sets the bounds, and returns 1 if no temperature improves the loss.
     """
     pairs = [(ballot, answer) for ballot, answer in zip(ballots, answers, strict=True) if ballot]
     return search_temperature(
