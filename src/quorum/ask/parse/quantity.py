@@ -1,4 +1,4 @@
-"""The places where a reply to an open question says which number it gives."""
+"""Find the number that a reply to an open question states as its answer."""
 
 import re
 from collections.abc import Iterator
@@ -22,23 +22,24 @@ _OTHER_UNKNOWN = re.compile(r"(?:and|,|;)\s{0,3}[A-Za-z]\w{0,10}\s?=")
 _DENIED_FIRST = re.compile(r"(?i)\s{0,3}(?:not|n['’]t|nicht|pas|no)\b")
 _EQUALS = re.compile(r"[=≈]")
 
-_PHRASE = 160  # characters after an announcing word in which its number may stand
+_PHRASE = 160  # characters after an announcing word in which its number may be
 
 
 def find_announced_numbers(text: str) -> list[Claim]:
-    """What the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
+    """Find the numbers that the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
     return [claim for place in _PLACE.finditer(text) for claim in _find_numbers_at(text, place)]
 
 
 def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
-    """The number of text[start:end]: what comes after its last "=", the first thing it says, or the only one in it.
+    """Yield the number of text[start:end]: the one after its last "=", at its start, or the only one in it.
 
-    `lone`: after a last "=", if there is one, no other number may stand in it.
+    Args:
+        lone: accept only one number in the whole text, or after the last "=" if there is one.
     """
-    signs = list(_EQUALS.finditer(text, start, end))
-    begin = signs[-1].end() if signs else start
+    equals = list(_EQUALS.finditer(text, start, end))
+    begin = equals[-1].end() if equals else start
     numbers = list(islice(_LONE_NUMBER.finditer(text, begin, end), 2))
-    at_once = bool(numbers) and not signs and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
+    at_once = bool(numbers) and not equals and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
     if not numbers or (len(numbers) == 2 and not at_once):
         return
     if _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
@@ -70,6 +71,6 @@ def _find_numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
 
 
 def _find_phrase_end(pattern: re.Pattern[str], text: str, start: int) -> int:
-    """Where the phrase that begins at `start` ends."""
+    """Return the end of the phrase that begins at `start`."""
     found = pattern.search(text, start, start + _PHRASE)
     return found.start() if found else min(len(text), start + _PHRASE)

@@ -1,10 +1,10 @@
-"""The words, in eight languages, with which a reply says what its answer is.
+"""List the words, in eight languages, with which replies state their answers.
 
-English, German, French, Spanish, Vietnamese, Korean, Chinese and Japanese. Each constant is the inside of a pattern
-that ignores case; no repetition in any of them is without bound.
+English, German, French, Spanish, Vietnamese, Korean, Chinese and Japanese. Each constant is part of a pattern that
+ignores case; every repetition in them is bounded.
 """
 
-# a Latin letter on either side would make it another word; Chinese, Japanese and Korean words stand without blanks
+# A Latin letter before or after would make it another word; Chinese, Japanese and Korean have no spaces between words.
 BEFORE_WORD, AFTER_WORD = r"(?<![a-zà-ỹ])", r"(?![a-zà-ỹ])"
 
 
@@ -34,7 +34,7 @@ CHOOSE_WORDS = _join_words(
     "|wähle|choisis|elijo|escojo|chọn",
     "故选|故選|应选|應選|选择|選擇|选|選",
 )
-DECIDING_WORDS = (  # "I'd go with", "nicht A, sondern": what follows is no noun with an article
+DECIDING_WORDS = (  # "I'd go with", "nicht A, sondern": no noun with an article follows
     rf"{BEFORE_WORD}(?:i|we|let me|let us|let['’]s)(?:['’](?:d|ll|m|re))?\s(?:(?:would|will|am|are|shall)\s)?"
     r"(?:going to\s)?(?:choose|chose|pick(?:ed)?|select(?:ed)?|go(?:ing)? with|opt(?:ing)? for|vote for|settle on"
     r"|stick with)"
@@ -55,7 +55,7 @@ GOOD_AFTER = (
     r"|\s(?:richtig|korrekt)(?=[.,!;])|\scomes closest"
     r"|\s(?:ist|est|es|là)\s(?:die |la |le )?(?:richtig|korrekt|correcte?|correct[oa]|juste|bonne|đúng|đáp án)"
 )
-# what may stand between the announcing word and the label: "the answer is clearly option (D)"
+# Words between the announcing word and the label: "the answer is clearly option (D)".
 FILLING_WORDS = (
     "(?:(?:the|an|only|either|both|clearly|simply|therefore|thus|then|donc|also|somit|daher"
     "|entonces|vậy|most likely|more likely|likely|probably"
@@ -75,7 +75,7 @@ NONE_OF_THESE = (
     rf"|no correct|undetermined|undefined|unknown|impossible|unclear|N/?A{AFTER_WORD}|neither|missing|null"
 )
 
-# --- what takes a claim back -----------------------------------------------------------------------------------------
+# --- words that retract a claim --------------------------------------------------------------------------------------
 
 CONDITION_WORDS = _join_words("if|whether|suppose|assume|assuming|unless|imagine|wenn|falls|nếu")
 ABANDONED_WORDS = _join_words(  # "I first thought the answer was", "most people would say"
@@ -118,16 +118,16 @@ RETRACTING_WORDS = _join_words(
     "|possibly)|moment|doch|en fait|en realidad",
     "不对|不對|아니|잠깐|いや|待って",
 )
-RECANTING_WORDS = (  # "wait, that's wrong", "hmm, I made a mistake": without another answer
+RECANTING_WORDS = (  # "wait, that's wrong", "hmm, I made a mistake": no other answer follows
     rf"{BEFORE_WORD}(?:wait|hmm|oops|no|actually|sorry|hold on|scratch that){AFTER_WORD}[^\n.]{{0,20}}?(?:{BEFORE_WORD}"
     r"(?:that|this|it)(?:(?:['’]s| is| was)(?: clearly| actually)? (?:wrong|incorrect|not (?:right|correct)|a mistake)"
     r"|(?: can['’]t be| isn['’]t| is not| wasn['’]t) (?:right|correct))"
     rf"|{BEFORE_WORD}i(?:['’]ve)? (?:made|have made) (?:a|an) (?:\w{{1,12}} )?(?:mistake|error))"
 )
 
-# --- what is no answer -----------------------------------------------------------------------------------------------
+# --- words of texts without an answer --------------------------------------------------------------------------------
 
-NEXT_QUESTION = (  # a model goes on and asks itself another one, or lists its answers to several
+NEXT_QUESTION = (  # the model asks itself another question, or lists its answers to several
     r"\n[\s>*#\-]{0,6}(?:(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|câu hỏi|câu|问题"
     r"|問題|문제|질문)\s{0,2}(?:\d{1,3}|no\.?\s?\d{1,3})?\s{0,2}[:.\n]"
     r"|(?:now|so),?\s[^\n]{0,60}\ball (?:the |of the |these )?(?:answers|questions)|[^\n]{0,30}总结[^\n]{0,12}答案)"
