@@ -1,4 +1,4 @@
-"""The words of an invented world: its kinds of things, what can be told of them and how it is asked.
+"""List the words of an invented world: kinds of things, statements about them, and questions.
 
 In a template {e} is the thing, {v} the value that a fact gives it, {o} another thing of the same kind.
 """
@@ -9,28 +9,28 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What can be told of each thing of a kind.
+    """A property that each thing of a kind has.
 
-    `pool` is what its values are: "place", "person" or "thing" for invented names, or words of a given list;
-    `noun` says what a value is; `translated` holds one wording of the question a language.
+    `pool` has the values: "place", "person" or "thing" for invented names, or a list of words. `noun` describes a
+    value; `translations` has one wording of the question for each language.
     """
 
     pool: str | tuple[str, ...]
     noun: str
-    told: tuple[str, ...]
-    asked: tuple[str, ...]
-    translated: Mapping[str, str] = field(default_factory=dict)
+    statements: tuple[str, ...]
+    questions: tuple[str, ...]
+    translations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of things: how a paragraph about one opens, what it tells, and what it says besides."""
+    """A kind of things, with the sentences of a paragraph about one: openings, statements, fillers, comparisons."""
 
     subject: str
-    opened: tuple[str, ...]
+    openings: tuple[str, ...]
     relations: tuple[Relation, ...]
-    besides: tuple[str, ...]
-    compared: tuple[str, ...]
+    fillers: tuple[str, ...]
+    comparisons: tuple[str, ...]
 
 
 RIVER = Kind(
@@ -618,8 +618,8 @@ BRIDGE = Kind(
 
 KINDS = (RIVER, ISLAND, HERB, BEAST, BATTLE, QUEEN, MACHINE, BRIDGE)
 
-# What a paragraph about a value says: true of nothing that is asked.
-BESIDES = {
+# Sentences of a paragraph about a value: the first three are openings. None of them answers a question.
+VALUE_SENTENCES = {
     "place": (
         "{v} is {n}.",
         "The name {v} is an old one; it stands for {n}.",
