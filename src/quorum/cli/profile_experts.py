@@ -18,38 +18,30 @@ def profile_experts_command(
     ],
     out: Annotated[Path, typer.Option(metavar="JSON", help="File to write the profile to.")],
     split: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="Split of the questions.", show_default="a new split")
+        Path | None, typer.Option(metavar="PARQUET", help="Split of the questions; without it one is made.")
     ] = None,
-    held_out: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the questions that a new split holds out.")
-    ] = 0.25,
+    held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share that a new split holds out.")] = 0.25,
     limit: Annotated[int, typer.Option(metavar="N", help="Maximum number of questions to use.")] = 256,
     seed: Annotated[
         int,
         typer.Option(metavar="N", callback=check_seed, help="Seed of the new split and of the choice of questions."),
     ] = 42,
-    percentile: Annotated[
-        float, typer.Option(metavar="P", help="Super experts have a maximum above this percentile of all maxima.")
-    ] = 99.5,
+    percentile: Annotated[float, typer.Option(metavar="P", help="First threshold: percentile of all maxima.")] = 99.5,
     share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Super experts also exceed this share of the largest maximum.")
+        float, typer.Option(metavar="SHARE", help="Second threshold: share of the largest maximum.")
     ] = 0.1,
     depth: Annotated[
-        float, typer.Option(metavar="SHARE", help="Super experts are in this share of the layers, from the first on.")
+        float, typer.Option(metavar="SHARE", help="Share of the layers that count as the first ones.")
     ] = 0.75,
-    dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="Type of the weights: auto, bfloat16, float16 or float32.")
-    ] = "auto",
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Device: auto (a GPU if there is one), cpu or cuda.")
-    ] = "auto",
+    dtype: Annotated[str, typer.Option(metavar="TYPE", help="auto, bfloat16, float16 or float32.")] = "auto",
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
     batch_tokens: Annotated[int, typer.Option(metavar="N", help="Number of tokens in a batch.")] = 2048,
     as_json: AsJson = False,
 ) -> int:
     """Find the experts with the largest activations.
 
     Runs the mixture on questions of the training folds, and prints a Markdown table of the experts with the largest
-    outputs.
+    activations. Super experts are in the first layers, and their largest activation exceeds both thresholds.
     """
     import random
     from dataclasses import asdict

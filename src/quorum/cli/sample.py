@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 def sample_command(
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Solved questions.")],
-    split: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="Split of TRAIN.", show_default="a new split")
-    ] = None,
+    split: Annotated[Path | None, typer.Option(metavar="PARQUET", help="Split of TRAIN (default: a new one).")] = None,
     answers: Annotated[
         Path | None, typer.Option(metavar="PARQUET", help="Out-of-fold answers to the questions of the training folds.")
     ] = None,

@@ -28,8 +28,7 @@ def send_command(
         Path | None, typer.Option(metavar="FOLDER", help="Competition folder, if its name is not COMPETITION.")
     ] = None,
     kernel: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Submit a kernel's version: the folder of its outputs from quorum push."),
+        Path | None, typer.Option(metavar="FOLDER", help="Submit the kernel version with the outputs in FOLDER.")
     ] = None,
     ref: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Send nothing: read the score of this submission.")
@@ -48,9 +47,7 @@ def send_command(
 
     Adds the score to the ledger. Only submissions in the ledger can be sent, and only if they were made for
     COMPETITION: its folder has that name, has name = "COMPETITION" in its quorum.toml, or is named by --data. Without
-    FILE the best submission of the competition's latest leaderboard is sent.
-
-    Requires Kaggle credentials and the packages of locks/kaggle.txt.
+    FILE the best submission of the latest leaderboard is sent. Requires Kaggle credentials and locks/kaggle.txt.
     """
     from quorum.evaluation.ledger import read_ledger
     from quorum.kaggle.approve import choose_file, find_best_file, find_entry, read_pushed_version
