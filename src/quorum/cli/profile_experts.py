@@ -27,12 +27,8 @@ def profile_experts_command(
         typer.Option(metavar="N", callback=check_seed, help="Seed of the new split and of the choice of questions."),
     ] = 42,
     percentile: Annotated[float, typer.Option(metavar="P", help="First threshold: percentile of all maxima.")] = 99.5,
-    share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Second threshold: share of the largest maximum.")
-    ] = 0.1,
-    depth: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the layers that count as the first ones.")
-    ] = 0.75,
+    share: Annotated[float, typer.Option(metavar="SHARE", help="Second threshold: share of the maximum.")] = 0.1,
+    depth: Annotated[float, typer.Option(metavar="SHARE", help="Share of layers that count as first.")] = 0.75,
     dtype: Annotated[str, typer.Option(metavar="TYPE", help="auto, bfloat16, float16 or float32.")] = "auto",
     device: Annotated[str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
     batch_tokens: Annotated[int, typer.Option(metavar="N", help="Number of tokens in a batch.")] = 2048,
