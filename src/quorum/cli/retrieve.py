@@ -32,10 +32,10 @@ def retrieve_command(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Print what would be retrieved for each question.
+    """Print the texts that are retrieved for each question.
 
-    Prints solved questions and passages of background with their similarity. Near-duplicates of a solved question are
-    never retrieved for it.
+    The texts are solved questions and passages of background; they are printed with their similarity. Near-duplicates
+    of a solved question are never retrieved for it.
     """
     from quorum.ask.retrieve import Retriever
     from quorum.ask.settings import RetrievalSettings

@@ -79,14 +79,14 @@ _NEAR = 80  # claims with fewer characters and no revising word between them are
 
 
 def find_announced(text: str, answerable: Answerable) -> list[Claim]:
-    """Find what the text calls its answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the answer"."""
+    """Find claims that are called the answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the answer"."""
     found = [claim for place in _ANNOUNCED.finditer(text) for claim in _find_announced_at(text, place, answerable)]
     fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
     return fields or sorted(found + _find_judged(text, answerable, answer=True), key=lambda claim: claim.start)
 
 
 def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
-    """Find what the text decides for in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
+    """Find claims in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
     found = [
         claim
         for place in _CHOICE_WORD.finditer(text)
