@@ -69,10 +69,9 @@ def repeat_rows(path: Path, out: Path, id_column: str, copies: int) -> None:
 
 def parse_times(text: str) -> int:
     """Return the number of copies, a whole number of 1 or more."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def test_train_has_the_promised_duplicates_and_no_other() -> None:
     assert (len(near), len(moved)) == (dirt.NEAR_DUPLICATES, dirt.REORDERED_DUPLICATES)
 
 
-def test_train_has_the_promised_twins_of_test_with_their_true_answers() -> None:
+def test_train_has_the_promised_rows_of_test_with_their_true_answers() -> None:
     answers = {row["id"]: row["answer"] for row in table("hidden/solution.csv")}
     train = {(row["question"], tuple(sorted(choices(row)))): row for row in table("train.csv")}
     exact = moved = 0
@@ -121,7 +121,7 @@ def test_train_has_the_promised_twins_of_test_with_their_true_answers() -> None:
         moved += choices(twin) != choices(row)
         said = twin["answer"].removeprefix("ANSWER: ")
         assert choices(twin)["ABCDEF".index(said)] == choices(row)["ABCDEF".index(answers[row["id"]])]
-    assert (exact, moved) == (dirt.EXACT_TWINS, dirt.REORDERED_TWINS)
+    assert (exact, moved) == (dirt.EXACT_LEAKS, dirt.REORDERED_LEAKS)
 
 
 def test_no_group_straddles_train_and_test() -> None:

@@ -21,7 +21,7 @@ def ablate_command(
         list[str] | None,
         typer.Option(metavar='"NAME: [TOML] KEY=VALUE …"', help="Add an arm; may be repeated."),
     ] = None,
-    only: Annotated[bool, typer.Option("--only", help="Run no arms but those of --arm.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Run only the arms of --arm.")] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Also compare arms whose questions, prompts or precision differ.")
     ] = False,

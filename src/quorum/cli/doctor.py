@@ -29,7 +29,7 @@ def doctor_command(
 ) -> int:
     """Report the problems of a question file.
 
-    --repair also writes a file without them. --json prints every row concerned.
+    --repair also writes a repaired file. --json lists all rows of each finding.
 
     Exit code 1: there are errors, and --repair is not given.
     """

@@ -19,7 +19,7 @@ def ladder_command(
         list[str] | None,
         typer.Option(metavar='"NAME: KEY=VALUE …"', help="Add a stage, tried last; may be repeated."),
     ] = None,
-    only: Annotated[bool, typer.Option("--only", help="Try no stages but those of --stage.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Try only the stages of --stage.")] = False,
     passages: Passages = 1,
     examples: Examples = 3,
     verifier: Annotated[

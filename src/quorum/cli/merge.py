@@ -20,7 +20,7 @@ def merge_command(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the merged model to.")],
     base: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="Base model: hub id or folder.", show_default="as the adapter names it"),
+        typer.Option(metavar="MODEL", help="Base model: hub id or folder.", show_default="named by the adapter"),
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", help="Maximum number of questions to ask.")] = 200,
     dtype: Annotated[

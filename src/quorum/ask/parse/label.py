@@ -45,6 +45,7 @@ _CLOSED = (
     rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])|</|{_SIGN})"
     rf"|\s?[{_EAST_SCRIPT}])"
 )
+# An explanation after the label.
 _GOES_ON = rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"
 _BEFORE_LABEL = r"(?:[\s:,=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
 _PLACED = (  # text before a letter without brackets that is judged
