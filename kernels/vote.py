@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from quorum.console import print_status, run_story
 from quorum.data.layout import Layout
 from quorum.errors import BadInput
-from quorum.question import compute_label_prior
+from quorum.question import label_prior
 
 if TYPE_CHECKING:
     from quorum.judge.poll import GoldQuestions
@@ -89,7 +89,7 @@ def main(config: Vote) -> None:
     if config.sample:
         ballots = ballots_from_answers(result.ballots)
         sample = read_sample(config.sample)
-        write_submission(config.out / "submission.csv", ballots, labels, sample, compute_label_prior(solved))
+        write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved))
 
 
 def read_gold(config: Vote) -> "GoldQuestions | None":

@@ -1,7 +1,7 @@
 import pytest
 
 from quorum.errors import BadInput
-from quorum.question import Prompt, Question, compute_label_prior, fold_text, letters
+from quorum.question import Prompt, Question, fold_text, label_prior, letters
 
 
 def test_labels_are_as_many_letters_as_there_are_choices():
@@ -42,10 +42,10 @@ def test_a_prompt_has_an_option_for_each_label_or_none():
 
 def test_the_label_prior_counts_only_solved_questions_with_choices():
     solved = [Question(id=str(i), text="?", choices=("x", "y", "z"), answer=letter) for i, letter in enumerate("ABBB")]
-    assert compute_label_prior(
+    assert label_prior(
         [*solved, Question(id="u", text="?", choices=("x", "y")), Question(id="o", text="?", answer="7")]
     ) == {
         "A": 0.25,
         "B": 0.75,
     }
-    assert compute_label_prior([]) == {}
+    assert label_prior([]) == {}

@@ -11,7 +11,7 @@ _DECIMAL_COMMA = r"\d{1,20},\d{1,20}(?![\d,]|\.\d)"
 _POWER = r"(?:\s?(?:\\times|\\cdot|[x×*·])\s?10\s?\^?\s?\{?\s?(?P<power>[-+]?\d{1,3})\}?|[eE](?P<e>[-+]?\d{1,3})(?!\w))"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
-# Matches a number in a text; `canonicalise_match` uses the groups. Every repetition is bounded.
+# Matches a number in a text; `canonical_match` uses the groups. Every repetition is bounded.
 NUMBER = (
     r"(?P<sign>[-+\u2212]\s?)?(?:[$€£¥₩₫]\s?)?(?P<sign_after>[-\u2212])?(?:"
     r"\\[dt]?frac\s?\{\s?(?P<top>\d{1,20})\s?\}\s?\{\s?(?P<bottom>\d{1,20})\s?\}"
@@ -23,7 +23,7 @@ _A_NUMBER = re.compile(NUMBER)
 _AROUND = re.compile(r"^[\s$€£¥₩₫]{1,9}|[\s$€£¥₩₫%.]{1,9}$")
 
 
-def canonicalise_number(text: str) -> str | None:
+def canonical_number(text: str) -> str | None:
     """Return the number in `text` in canonical form, as decimals; None if it is not a number.
 
     "1,234.50" becomes "1234.5", "3/4" becomes "0.75" and "25%" becomes "25". Currency and percent symbols are ignored.
@@ -31,10 +31,10 @@ def canonicalise_number(text: str) -> str | None:
     infinitely many decimals ("1/3") stays a fraction in lowest terms.
     """
     match = _A_NUMBER.fullmatch(_AROUND.sub("", text.replace("\\%", "%").replace("\\$", "$")))
-    return None if match is None else canonicalise_match(match)
+    return None if match is None else canonical_match(match)
 
 
-def canonicalise_match(match: re.Match[str]) -> str | None:
+def canonical_match(match: re.Match[str]) -> str | None:
     """Return the canonical form of a match of `NUMBER`; None if it divides by zero."""
     try:
         value = _to_fraction(match)

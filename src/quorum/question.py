@@ -70,7 +70,7 @@ class Question:
         return self.choices[self.labels.index(label)]
 
 
-def compute_label_prior(questions: Iterable[Question]) -> dict[str, float]:
+def label_prior(questions: Iterable[Question]) -> dict[str, float]:
     """Return each label's share of the answers of the solved `questions`; empty if none is solved."""
     counts = Counter(question.answer for question in questions if question.choices and question.answer)
     return {label: counts[label] / counts.total() for label in sorted(counts)}

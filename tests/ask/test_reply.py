@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.reply import ballot_from_reply, parse_reply
-from quorum.number import canonicalise_number
+from quorum.number import canonical_number
 from quorum.question import Prompt, Reply, letters
 from tests.support.real import real_data
 from tests.support.verb import run_verb
@@ -88,7 +88,7 @@ def test_only_the_questions_own_labels_are_read(letter: str, count: int) -> None
 @settings(deadline=None)
 def test_any_text_is_read_as_one_of_the_labels_or_not_at_all(text: str, labels: tuple[str, ...]) -> None:
     label = parse_reply(text, labels, ("one", "two") if len(labels) == 2 else ()).label
-    assert label is None or (label in labels if labels else canonicalise_number(label) == label)
+    assert label is None or (label in labels if labels else canonical_number(label) == label)
 
 
 @given(st.text("abcdefgh .,;\n", max_size=200), st.sampled_from("ABCD"))
@@ -205,15 +205,15 @@ def test_time_grows_no_faster_than_a_hostile_reply(piece: str) -> None:
     ],
 )
 def test_a_number_has_one_canonical_form(written: str, canonical: str | None) -> None:
-    assert canonicalise_number(written) == canonical
+    assert canonical_number(written) == canonical
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**9), max_value=10**9, places=6))
 @settings(deadline=None)
 def test_a_canonical_number_is_its_own_canonical_form(number: object) -> None:
-    once = canonicalise_number(f"{number:f}")
+    once = canonical_number(f"{number:f}")
     assert once is not None
-    assert canonicalise_number(once) == once
+    assert canonical_number(once) == once
 
 
 def test_a_file_without_a_reply_is_told(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_real_rationales_are_read_as_the_letter_they_were_written_for() -> None:
 def test_real_solutions_of_open_questions_are_read_as_their_number() -> None:
     lines = (real_data("gsm8k") / "test.jsonl").read_text("utf-8").splitlines()
     solutions = [json.loads(line)["answer"] for line in lines]
-    numbers = [canonicalise_number(solution.rpartition("####")[2]) for solution in solutions]
+    numbers = [canonical_number(solution.rpartition("####")[2]) for solution in solutions]
     assert [parse_reply(solution, ()).label for solution in solutions] == numbers
     unmarked = [parse_reply(solution.rpartition("\n####")[0], ()).label for solution in solutions]
     wrong = [pair for pair in zip(unmarked, numbers, strict=True) if pair[0] not in (pair[1], None)]

@@ -16,7 +16,7 @@ from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.files.submission import Sample, make_sample, read_sample, write_submission
-from quorum.question import Question, compute_label_prior
+from quorum.question import Question, label_prior
 
 HELD_OUT_SHARE = 0.25
 SPLIT_SEED = 42
@@ -81,7 +81,7 @@ def prepare_competition(
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    sample, prior = competition.sample or folder.sample, compute_label_prior(learnt)
+    sample, prior = competition.sample or folder.sample, label_prior(learnt)
     if competition.sample is None:  # then one letter is expected for every test question
         write_submission(sample, {}, {}, make_sample([question.id for question in asked.questions]), prior)
     return PreparedCompetition(

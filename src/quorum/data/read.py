@@ -15,7 +15,7 @@ from quorum.data.table.columns import CHOICE_LISTS, find_layout, guess_subject, 
 from quorum.data.table.options import ParsedChoices, parse_choices, strip_own_letters
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
-from quorum.number import canonicalise_number
+from quorum.number import canonical_number
 from quorum.question import Question, letters
 
 # Our own layout: `write_questions` writes it, and it is read back without detection.
@@ -253,7 +253,7 @@ def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chose
         answer = raw
     elif raw is not None and not layout.choices:
         solution, marked, number_text = raw.rpartition("####")
-        answer = canonicalise_number(number_text) or number_text.strip() or None
+        answer = canonical_number(number_text) or number_text.strip() or None
         rationale = rationale or (solution.strip() if marked else None) or None
     return Record(
         row=number,

@@ -16,7 +16,7 @@ from quorum.data.split import (
 )
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import replace_file
-from quorum.question import Question, compute_label_prior
+from quorum.question import Question, label_prior
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def summarize_split(split: Split, questions: Sequence[Question]) -> SplitSummary
         in_clusters=sum(len(ids) for ids in clusters if len(ids) > 1),
         biggest_cluster=max(clusters, key=len),
         folds={fold: len(part) for fold, part in parts.items()},
-        labels={fold: compute_label_prior(part) for fold, part in parts.items()},
+        labels={fold: label_prior(part) for fold, part in parts.items()},
         random_leak=estimate_random_leak(split),
         fingerprint=split.fingerprint,
     )

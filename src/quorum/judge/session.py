@@ -21,7 +21,7 @@ from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.model.managed import ManagedBackend, open_managed
 from quorum.progress import Progress
-from quorum.question import Question, compute_label_prior
+from quorum.question import Question, label_prior
 
 
 class Session:
@@ -69,7 +69,7 @@ class Session:
             out=settings.out,
             submitted=self._submitted,
             sample=settings.sample,
-            prior=compute_label_prior(self.solved),
+            prior=label_prior(self.solved),
         )
         self.results = {stem: PassResult() for stem in self.files}
         for stem, questions in self.files.items():

@@ -12,7 +12,7 @@ from quorum.errors import BadInput
 from quorum.files.run_folder import RunFolder
 from quorum.files.submission import read_sample, write_submission
 from quorum.kaggle.mount import resolve_mounts
-from quorum.question import compute_label_prior
+from quorum.question import label_prior
 
 
 def write_prior(table: Mapping[str, Any], root: Path) -> None:
@@ -32,7 +32,7 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     sample = read_sample(Path(resolve_mounts(table["sample"], root)))
     prior: dict[str, float] = {}
     with suppress(BadInput, OSError):  # the story reports problems with train
-        prior = compute_label_prior(
+        prior = label_prior(
             read_clean_questions(Path(resolve_mounts(table["train"], root)), layout) if table.get("train") else []
         )
     write_submission(RunFolder(Path(resolve_mounts(table["out"], root))).submission, {}, labels, sample, prior)

@@ -6,7 +6,7 @@ from itertools import islice
 
 from quorum.ask.parse.claim import NO_LABEL, Claim
 from quorum.ask.parse.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
-from quorum.number import NUMBER, canonicalise_match
+from quorum.number import NUMBER, canonical_match
 
 _LONE_NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?<!\^)(?<!\^\{{)(?<!sqrt\{{)(?:{NUMBER})(?!\d|[:/.,]\d|\s?(?:\^|\\sqrt|\\pi|π|√)|\.\.|…)"
@@ -45,7 +45,7 @@ def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) 
     if _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
         return
     several = len(numbers) == 2 and _ANOTHER.search(text[numbers[0].end() : numbers[1].start()])
-    values = [canonicalise_match(number) for number in (numbers if several else numbers[:1])]
+    values = [canonical_match(number) for number in (numbers if several else numbers[:1])]
     labels = tuple(dict.fromkeys(value for value in values if value is not None))
     if labels:
         yield Claim(labels, start, numbers[0].end())
