@@ -58,7 +58,7 @@ class Vote:
 
 
 def main(config: Vote) -> None:
-    """Let the runs vote, and write the answers and the submission."""
+    """Poll the runs, and write the answers and the submission."""
     from quorum.data.repair import read_clean_questions
     from quorum.files.answers import ballots_from_answers, write_answers
     from quorum.files.runs import read_runs

@@ -52,11 +52,11 @@ def ablate_command(
     from quorum.competition.run import find_kernel_toml
 
     member = member or find_kernel_toml("encoder")
-    own_arms = [parse_arm(text, member) for text in arm or []]
+    own = [parse_arm(text, member) for text in arm or []]
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     background = prepared.competition.background
     built_in = [] if only else make_retrieval_arms(member, background, passages, examples, reranker)
-    results = run_ablation(prepared, [Arm(UNCHANGED, member, {}), *built_in, *own_arms], anyway, report_line)
+    results = run_ablation(prepared, [Arm(UNCHANGED, member, {}), *built_in, *own], anyway, report_line)
     size, metric = len(prepared.held_out), prepared.competition.metric
     if as_json:
         print_json({"n": size, "metric": metric, "arms": [asdict(result) for result in results]})

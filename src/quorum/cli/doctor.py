@@ -80,8 +80,8 @@ def print_report(report: "Report", places: int) -> None:
         shown = [f"{place.row} ({place.id}): {place.what}" for place in finding.places[:places]]
         more = finding.count - len(shown)
         groups = f" ({finding.groups} groups)" if finding.groups is not None else ""
-        cell = "\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])
-        rows.append([finding.severity, str(finding.count), f"{finding.what}{groups}", cell])
+        listed = "\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+        rows.append([finding.severity, str(finding.count), f"{finding.what}{groups}", listed])
     if rows:
         print_table(["severity", "count", "finding", "row (id): found"], rows)
     if statistics.letter_prior:

@@ -56,7 +56,7 @@ def submit_competition(
         folder: the competition's folder, with train, test and sample submission.
         members: settings (TOML files) of the infer kernel; the default members if empty.
         held_out: share of train to hold out and score on.
-        seed: seed of the split.
+        seed: of the split.
         report: is called with one line after each step.
 
     Raises:
