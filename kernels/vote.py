@@ -50,7 +50,7 @@ class Vote:
 
     def __post_init__(self) -> None:
         if not self.runs:
-            raise BadInput("runs is empty; name one or more answers files")
+            raise BadInput("runs is empty; a vote needs one answers file or more")
         if (self.gold is None) != (not self.labelled):
             raise BadInput(
                 "labelled and gold go together: the runs' answers to labelled questions, and those questions"
