@@ -42,7 +42,7 @@ def replace_folder(path: Path) -> None:
             )
         shutil.rmtree(path)
     path.mkdir(parents=True)
-    marker.write_text("Quorum created this folder and removes it when it creates it anew.\n", encoding="utf-8")
+    marker.write_text("Quorum created this folder and removes it before it creates it again.\n", encoding="utf-8")
 
 
 def check_file_name(name: str, what: str) -> str:

@@ -85,7 +85,7 @@ def _verify_answers(
 def _ask_remaining(
     questions: Sequence[Question], remaining: Mapping[str, Sequence[str]], answerer: Backend, ask: Ask
 ) -> dict[str, Ballot]:
-    """Ask each question with its remaining options alone, lettered anew; return ballots over its own letters."""
+    """Ask each question with its remaining options only, with new letters; return ballots over its own letters."""
     prompts = [ask(_restrict_options(question, remaining[question.id])) for question in questions]
     ballots = {}
     for question, prompt, reply in zip(questions, prompts, answerer.answer(prompts), strict=True):
