@@ -73,7 +73,7 @@ check: .venv/.dev ## style, types and import contracts: ruff, mypy --strict, imp
 	@contracts=$$($(bin)/lint-imports --no-logo --no-cache 2>&1) || { echo "$$contracts"; exit 1; }
 
 docs: .venv/.dev ## build the documentation site into build/site
-	@$(bin)/mkdocs build --strict --quiet --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict --quiet --site-dir build/site
 
 test: check .venv-vllm/.done ## style, types and every test, those of vLLM in an environment of its own
 	@OMP_NUM_THREADS=1 $(bin)/pytest --numprocesses auto --dist loadfile --ignore tests/vllm

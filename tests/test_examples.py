@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
+from tests.support.paths import ROOT
+
 NUMBER = r"[+-]?\d\.\d{3}"
 PRINTED = {
     "notebook_style": rf"encoder: held out {NUMBER} \(n = \d+\), hidden {NUMBER}\n(.*\n)*neighbour - encoder: {NUMBER}",

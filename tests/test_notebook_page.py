@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import quorum
+from tests.support.paths import ROOT
 
-ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
 PAGE = (ROOT / "docs" / "notebook.md").read_text()
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").is_file())
+from tests.support.paths import ROOT
+
 REPLACEMENTS = {
     r"stands|stood": "is, is in, comes before, is kept",
     r"told|said": "reported, printed, shown",

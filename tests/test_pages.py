@@ -1,0 +1,107 @@
+"""The pages name files, verbs and options that exist; the API pages name every module; the site builds."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from quorum.cli.main import make_app
+from tests.support.paths import ROOT, SOURCES
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+OPTIONS = {
+    name: {option for param in verb.params for option in param.opts} | {"--help"}
+    for name, verb in get_command(make_app()).commands.items()  # type: ignore[attr-defined]
+}
+INNER = {"table", "parse", "search", "around", "rows", "experts", "ensemble", "report"}
+
+
+def list_commands(text: str) -> Iterator[str]:
+    """Yield the `quorum` commands of a page: lines of code blocks, and inline code."""
+    text = text.replace("\\\n", " ")
+    blocks = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    for language, block in blocks.findall(text):
+        if language in ("", "sh"):
+            yield from (line for line in block.splitlines() if line.startswith("quorum "))
+    prose = blocks.sub("", text)
+    yield from re.findall(r"^(?: {4})+(quorum .*)$", prose, re.MULTILINE)
+    yield from re.findall(r"`(quorum [^`]*)`", prose)
+
+
+def find_mistakes(command: str) -> list[str]:
+    """Return the verb, or the options, of a command that do not exist."""
+    words = command.split("  #")[0].split()
+    verb = words[1]
+    if verb.isupper() or verb.startswith("-"):  # `quorum VERB`, `quorum --version`
+        return []
+    if verb not in OPTIONS:
+        return [verb]
+    end = words.index("&&") if "&&" in words else len(words)
+    named = {word.split("=")[0].strip("[]") for word in words[2:end] if word.strip("[").startswith("--")}
+    return sorted(named - OPTIONS[verb])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_verbs_and_options_that_exist(page: Path) -> None:
+    mistakes = {command: found for command in list_commands(page.read_text()) if (found := find_mistakes(command))}
+    assert mistakes == {}
+
+
+def test_a_wrong_verb_and_a_wrong_option_are_found() -> None:
+    page = "Use `quorum vot A`.\n\n```\nquorum vote A \\\n    --golds B --out C  # --none\n```\n\n    quorum score A --by B\n"
+    assert [find_mistakes(command) for command in list_commands(page)] == [["--golds"], ["--by"], ["vot"]]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_files_of_the_repository_that_exist(page: Path) -> None:
+    named = set(
+        re.findall(
+            r"(?<![\w./-])(?:kernels|benchmarks|tests|examples|scripts|locks|src/quorum)/[\w./-]+", page.read_text()
+        )
+    )
+    old = {name for name in named if name.startswith("scripts/") and page.stem == "commands"}  # it maps old calls
+    allowed = re.compile("NAME|STORY|FILE|SUBMISSION")
+    assert [
+        name for name in sorted(named - old) if not allowed.search(name) and not (ROOT / name.rstrip(".")).exists()
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
+    links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in link]
+    assert [link for link in links if link and not (page.parent / link).exists()] == []
+
+
+def test_the_api_pages_name_every_public_module_once() -> None:
+    named = [
+        name
+        for page in sorted((DOCS / "api").glob("*.md"))
+        for name in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
+    ]
+    modules = []
+    for path in (SOURCES / "quorum").rglob("*.py"):
+        parts = path.relative_to(SOURCES).with_suffix("").parts
+        if path.name != "__init__.py" and parts[1] != "cli" and not (len(parts) > 3 and parts[2] in INNER):
+            modules.append(".".join(parts))
+    assert sorted(named) == sorted(modules)
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    pages = sorted((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > 30
+    for page in pages:
+        fetched = re.findall(
+            r'<(?:script|img|iframe)[^>]* src="(https?:[^"]*)|<link[^>]* href="(https?:[^"]*)', page.read_text()
+        )
+        assert fetched == [], f"{page.name} fetches from the network"
