@@ -54,7 +54,8 @@ def test_a_page_names_verbs_and_options_that_exist(page: Path) -> None:
 
 
 def test_a_wrong_verb_and_a_wrong_option_are_found() -> None:
-    page = "Use `quorum vot A`.\n\n```\nquorum vote A \\\n    --golds B --out C  # --none\n```\n\n    quorum score A --by B\n"
+    block = "```\nquorum vote A \\\n    --golds B --out C  # --none\n```"
+    page = f"Use `quorum vot A`.\n\n{block}\n\n    quorum score A --by B\n"
     assert [find_mistakes(command) for command in list_commands(page)] == [["--golds"], ["--by"], ["vot"]]
 
 
