@@ -34,13 +34,8 @@ REPLACEMENTS = {
 }
 PATTERNS = {pattern: re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE) for pattern in REPLACEMENTS}
 
-# Data, not our own words: prompts, the words that the reply reader knows, and names that users wrote in older versions.
-EXCEPTIONS = {
-    "src/quorum/ask/parse/claim.py",
-    "src/quorum/ask/parse/label.py",
-    "src/quorum/ask/parse/plain.py",
-    "src/quorum/ask/parse/words.py",
-}
+# Data, not our own words: the phrases by which the reply reader recognises an answer.
+EXCEPTIONS = {"src/quorum/ask/parse/words.py"}
 QUOTED = {  # lines that quote a phrase on purpose
     "docs/commands.md": ["`--dials` is `--settings`"],
 }
