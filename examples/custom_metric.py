@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import quorum
-from quorum.ballot import Ballot, heaviest
+from quorum.ballot import Ballot
 from quorum.evaluation.metrics import register_metric
 from quorum.files.cells import write_cells
 
@@ -21,7 +21,7 @@ def score_with_penalty(ballot: Ballot, answer: str) -> float:
     """Return the points for one question; a ballot is a mapping of labels to weights, empty if there is no answer."""
     if not ballot:
         return 0.0
-    return 1.0 if heaviest(ballot) == answer else -PENALTY
+    return 1.0 if max(ballot, key=ballot.__getitem__) == answer else -PENALTY
 
 
 register_metric("points", score_with_penalty)

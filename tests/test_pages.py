@@ -71,6 +71,16 @@ def test_a_page_names_files_of_the_repository_that_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_names_modules_and_functions_that_exist(page: Path) -> None:
+    for package, module, name in re.findall(r"`([a-z_]+)/([a-z_]+)\.([a-z_]+)[`(]", page.read_text()):
+        path = SOURCES / "quorum" / package / f"{module}.py"
+        if name == "py" and (SOURCES / "quorum" / package).is_dir():
+            assert path.exists(), f"{package}/{module}.py"
+        elif path.exists():
+            assert re.search(rf"^(?:def|class) {name}\b", path.read_text(), re.MULTILINE), f"{package}/{module}.{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = [link.split("#")[0] for link in re.findall(r"\]\(([^)]+)\)", page.read_text()) if "://" not in link]
     assert [link for link in links if link and not (page.parent / link).exists()] == []
