@@ -18,7 +18,7 @@ NO_CHOICES_IN_TEST = 2
 OUT_OF_RANGE = "G"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A row as it is written: an item, its answer's cell and the line ends inside its question."""
 
@@ -31,7 +31,7 @@ class Row:
 
 def clean(item: Item) -> Row:
     """The row of an item before any dirt."""
-    return Row(item, item.letter, item.choices, item.text)
+    return Row(item=item, answer=item.letter, choices=item.choices, text=item.text)
 
 
 def dirtied(rng: Random, train: Sequence[Item], test: Sequence[Item]) -> tuple[list[Row], list[Row]]:

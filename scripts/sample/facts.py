@@ -26,7 +26,7 @@ class Paragraph:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """What the world holds: `relation` gives `thing` the value `value`, which is one of `pool`."""
 
@@ -51,7 +51,7 @@ def made_world(rng: Random) -> tuple[list[Fact], list[Paragraph]]:
             values = [value for value in pool for _ in range(THINGS // VALUES)]
             rng.shuffle(values)
             for thing, value in zip(things, values, strict=True):
-                told[thing].append(Fact(kind, relation, thing, value, pool))
+                told[thing].append(Fact(kind=kind, relation=relation, thing=thing, value=value, pool=pool))
             paragraphs += [_about_value(rng, kind, relation, value) for value in pool]
         others = [*things[1:], things[0]]
         paragraphs += [_about_thing(rng, told[thing], other) for thing, other in zip(things, others, strict=True)]
@@ -129,4 +129,4 @@ def _item(rng: Random, fact: Fact) -> Item:
     others = [value for value in fact.pool if value != fact.value]
     wrong = rng.sample(others, k=count - 1 - (none and right != NONE))
     choices, place = arranged(rng, right, wrong, NONE if none else "")
-    return Item(fact.kind.subject, text, choices, place, source=fact.thing)
+    return Item(subject=fact.kind.subject, text=text, choices=choices, right=place, source=fact.thing)

@@ -10,7 +10,7 @@ LETTER_WEIGHTS = (28, 26, 24, 22, 20, 18)
 NONE, ALL = "None of the above", "All of the above"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A question with its key; `right` is a place in `choices`, `source` the title of the paragraph that tells it."""
 

@@ -170,4 +170,6 @@ def _passage(rng: Random, words: Mapping[str, str]) -> str:
 def _item(rng: Random, words: Mapping[str, str], passage: str, slot: str) -> Item:
     others = [word for word in _WORDS[slot] if word != words[slot]]
     choices, right = arranged(rng, words[slot], rng.sample(others, k=choice_count(rng) - 1))
-    return Item("reading", rng.choice(_ASKED[slot]).format(**words), choices, right, context=passage)
+    return Item(
+        subject="reading", text=rng.choice(_ASKED[slot]).format(**words), choices=choices, right=right, context=passage
+    )

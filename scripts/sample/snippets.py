@@ -125,7 +125,7 @@ def _text_item(rng: Random) -> Item:
 def _item(rng: Random, lines: list[str], right: str, near: list[str]) -> Item:
     choices, place = arranged(rng, right, rng.sample(near, k=choice_count(rng) - 1))
     text = "\n".join((rng.choice(_ASKED), *lines))
-    return Item("code", text, choices, place)
+    return Item(subject="code", text=text, choices=choices, right=place)
 
 
 def _alternating(numbers: list[int]) -> int:
