@@ -30,8 +30,10 @@ class PairedDifference:
 
     Attributes:
         error: standard error of the difference.
-        low, high: 95 % interval of the difference.
-        only_first, only_second: questions that only this run has right; None for metrics other than accuracy.
+        low: lower end of the difference's 95 % interval.
+        high: upper end.
+        only_first: questions that only `first` has right; None for metrics other than accuracy.
+        only_second: questions that only `second` has right.
         test: name of the test.
         p: two-sided p-value.
         adjusted: Holm's p-value over all pairs that are compared.

@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,18 @@ from quorum.files.solution import SolvedRow
 
 PUBLIC_SHARE = 0.3  # of a simulated leaderboard
 _LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
+_PLAIN_METRICS = ("accuracy", "macro-f1", "log-loss")
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredMetric:
+    """A metric from outside the package: the mean of `score` (ballot, answer) over the questions."""
+
+    score: Callable[[Ballot, str], float]
+    lower_is_better: bool
+
+
+_registered_metrics: dict[str, RegisteredMetric] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +87,8 @@ def score_answers(
     """Score ballots (by question id) against a solution, over all questions whose Usage is not Ignored.
 
     Metrics: "accuracy"; "map@K" (mean of 1/rank of the answer, 0 below rank K); "macro-f1" (over the labels that occur
-    as answers or predictions); "log-loss" (natural logarithm, clipped as in scikit-learn). A tie goes to the first
+    as answers or predictions); "log-loss" (natural logarithm, clipped as in scikit-learn); and the names that
+    `register_metric` added. A tie goes to the first
     label in the alphabet. A question without a ballot, or whose ballot has no weight, is unread and wrong.
 
     The standard error of a mean is sd / sqrt(n), clustered if questions share a group (Miller, "Adding Error Bars to
@@ -117,21 +130,39 @@ def score_answers(
     )
 
 
+def register_metric(name: str, score: Callable[[Ballot, str], float], *, lower_is_better: bool = False) -> None:
+    """Add a metric from outside the package, for `score_answers` and `compare_runs`.
+
+    The metric is the mean over the questions of `score(ballot, answer)`, so its standard error and its paired test are
+    those of a mean. An unread question has the empty ballot.
+
+    Raises:
+        BadInput: the name is taken.
+    """
+    if _is_built_in(name) or name in _registered_metrics:
+        raise BadInput(f"metric {name!r} exists already; choose another name")
+    _registered_metrics[name] = RegisteredMetric(score, lower_is_better)
+
+
 def check_metric(metric: str) -> None:
     """Raise BadInput unless `metric` is the name of a metric."""
-    if metric not in ("accuracy", "macro-f1", "log-loss") and not re.fullmatch(r"map@[1-9][0-9]?", metric):
-        raise BadInput(f"metric {metric!r} is not among accuracy, map@K (such as map@3), macro-f1, log-loss")
+    if not _is_built_in(metric) and metric not in _registered_metrics:
+        names = ["accuracy", "map@K (such as map@3)", "macro-f1", "log-loss", *_registered_metrics]
+        raise BadInput(f"metric {metric!r} is not among {', '.join(names)}")
 
 
 def lower_is_better(metric: str) -> bool:
     """Return whether a smaller value of this metric is better."""
-    return metric == "log-loss"
+    registered = _registered_metrics.get(metric)
+    return registered.lower_is_better if registered else metric == "log-loss"
 
 
 def score_question(ballot: Ballot, answer: str, metric: str) -> float:
     """Return one question's value, of which the metric is the mean; for macro-F1, whether it is right (1 or 0)."""
     if is_unread(ballot):
         ballot = {}
+    if metric in _registered_metrics:
+        return _registered_metrics[metric].score(ballot, answer)
     if metric == "log-loss":
         share = normalise_ballot(ballot).get(answer, 0.0)
         return -math.log(min(max(share, _LOG_LOSS_CLIP), 1 - _LOG_LOSS_CLIP))
@@ -159,15 +190,26 @@ def _compute_score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], met
         return Score(value=value, error=error, low=low, high=high, n=len(rows), unread=unread)
     if error is None:
         return Score(value=value, error=None, low=None, high=None, n=len(rows), unread=unread)
-    most = math.inf if metric == "log-loss" else 1.0
+    least, most = _find_bounds(metric)
     return Score(
         value=value,
         error=error,
-        low=max(0.0, value - Z95 * error),
+        low=max(least, value - Z95 * error),
         high=min(most, value + Z95 * error),
         n=len(rows),
         unread=unread,
     )
+
+
+def _is_built_in(metric: str) -> bool:
+    return metric in _PLAIN_METRICS or re.fullmatch(r"map@[1-9][0-9]?", metric) is not None
+
+
+def _find_bounds(metric: str) -> tuple[float, float]:
+    """Return the least and the greatest possible value of a metric; those of a registered one are not known."""
+    if metric in _registered_metrics:
+        return -math.inf, math.inf
+    return 0.0, math.inf if metric == "log-loss" else 1.0
 
 
 def _compute_values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
