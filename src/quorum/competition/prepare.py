@@ -10,7 +10,7 @@ from quorum.competition.folder import DESCRIPTION_FILE, Competition
 from quorum.competition.workspace import Workspace
 from quorum.data.doctor import examine
 from quorum.data.read import Table, read_records, write_questions
-from quorum.data.repair import RepairedTable, answer_to_label, repair_table
+from quorum.data.repair import RepairedTable, answer_to_label, hide_answers, repair_table
 from quorum.data.split import Split, select_held_out, select_training_folds, split_questions
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
@@ -80,8 +80,8 @@ def prepare_competition(
         report: is called with one line for each input file and one for the split.
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
-    train = check_answers(read_records(competition.train, competition.layout))
-    test = read_records(competition.test, competition.layout, like=train.layout)
+    train = require_answers(read_records(competition.train, competition.layout))
+    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout))
     for table in (train, test):
         report(f"{table.path.name}: {table.roles}")
     if train.layout.context is not None and test.layout.context is None:
@@ -179,7 +179,7 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     return sample.metric
 
 
-def check_answers(train: Table) -> Table:
+def require_answers(train: Table) -> Table:
     """Return a train file that has answers.
 
     Raises:

@@ -20,6 +20,7 @@ from quorum.data.table.columns import (
     is_headerless,
     list_long_unused,
     list_unused,
+    names_question,
 )
 from quorum.data.table.names import CHOICE_LISTS
 from quorum.data.table.open import TableFormat, read_raw_table
@@ -88,10 +89,13 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
         BadInput: the file cannot be read, or its layout or kind of answers is ambiguous.
     """
     given = layout or Layout()
-    known_header = given.header if given.header is not None else None if like is None else like.header
 
     def has_header(lines: Sequence[Line]) -> bool:
-        return known_header if known_header is not None else not is_headerless(lines)
+        if given.header is not None:
+            return given.header
+        if like is not None and like.header is False:  # a test file without answers does not show it
+            return names_question(lines[0])
+        return not is_headerless(lines)
 
     table_format = TableFormat(given.encoding, given.separator)
     read_table = read_raw_folder if path.is_dir() else read_raw_table
@@ -102,7 +106,8 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
     ours = table.names == tuple(QUESTIONS)
     found = _OURS if ours else find_layout(replace(given, header=sheet.header), table, str(path), like)
     records, found = build_records(table, found, ours, str(path))
-    _refuse_unread_choices(path, given, table.names, found, records)
+    if like is None or like.choices != ():  # train has no choices either
+        _refuse_unread_choices(path, given, table.names, found, records)
     for broken in sheet.ragged:
         records[broken.row - 1] = replace(records[broken.row - 1], ragged=broken.describe())
     if files:

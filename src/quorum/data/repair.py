@@ -32,12 +32,15 @@ class RepairedTable:
 
 
 def read_clean_questions(path: Path, layout: Layout | None = None, like: Layout | None = None) -> list[Question]:
-    """Read a question file and repair it; `like` is the layout of train for a test file, which may lack answers.
+    """Read a question file and repair it.
+
+    `like` is the layout of train for a test file: it may lack answers, and those it has count as placeholders.
 
     Raises:
         BadInput: the file cannot be read as questions.
     """
-    return repair_table(read_records(path, layout, like)).questions
+    table = read_records(path, layout, like)
+    return repair_table(table if like is None else hide_answers(table)).questions
 
 
 def repair_table(table: Table) -> RepairedTable:
@@ -64,6 +67,12 @@ def repair_table(table: Table) -> RepairedTable:
         questions.append(make_question(repaired, table.labelled))
         changes += [Remark(record.row, record.id, remark) for remark in remarks]
     return RepairedTable(questions, changes, dropped)
+
+
+def hide_answers(test: Table) -> Table:
+    """Return a test file without its answers: they are placeholders, and no reason to drop a row."""
+    records = tuple(replace(record, answer=None, raw_answer=None) for record in test.records)
+    return replace(test, records=records, labelled=False)
 
 
 def answer_to_label(record: Record) -> str | None:

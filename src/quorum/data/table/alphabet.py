@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from string import ascii_lowercase
 
 # In the form of `plain_label`; the first label of each is the first choice.
@@ -28,14 +29,22 @@ ALPHABETS: tuple[tuple[str, ...], ...] = (
     tuple("অআইঈউ"),
     tuple("কখগঘঙ"),
 )
-_AROUND = re.compile(r"^[\s([{<'\"（【「*.:]+|[\s)\]}>'\"）】」*.:,;、。．]+$")
+_WHOLE_NUMBER = re.compile(r"0*(\d{1,3})(?:\.0+)?")
+_AROUND_LABEL = re.compile(r"^[\s([{<'\"（【「*.:]+|[\s)\]}>'\"）】」*.:,;、。．]+$")
 
 
+@lru_cache(maxsize=4096)
 def plain_label(text: str) -> str:
     """Return a label without decoration: "(A)", "a.", "Ａ", "①" and "1.0" are "a", "a", "a", "1" and "1"."""
-    plain = _AROUND.sub("", unicodedata.normalize("NFKC", text.strip()[:20])).casefold()
-    number = re.fullmatch(r"0*(\d{1,3})(?:\.0+)?", plain)
+    plain = _AROUND_LABEL.sub("", unicodedata.normalize("NFKC", text.strip()[:20])).casefold()
+    number = _WHOLE_NUMBER.fullmatch(plain)
     return str(int(number[1])) if number else plain
+
+
+@lru_cache(maxsize=4096)
+def plain_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return several labels without decoration."""
+    return tuple(map(plain_label, labels))
 
 
 def find_alphabet(labels: Sequence[str]) -> tuple[str, ...] | None:

@@ -25,7 +25,7 @@ from quorum.data.table.choice_sources import (
 )
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import (
-    CHOICE_WORDS,
+    CHOICE_NAME_WORDS,
     COLUMN_NAMES,
     RIGHT_WORDS,
     WRONG_WORDS,
@@ -43,7 +43,7 @@ from quorum.errors import BadInput
 HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
 YES_NO = ("yes", "no")
 _GLUE = "\0"  # between the names of columns that answer together
-_NAMED = 0.6  # strength of choices that are known by their name or form
+_NAMED_STRENGTH = 0.6  # strength of choices that are known by their name or form
 _CERTAIN = 0.95  # share of answers that must be readable if a column's name is not known
 _LEAST_ROWS = 4  # that prove the role of a column whose name is not known
 _AGREE = 0.98  # share of rows in which two answer columns have to mean the same
@@ -108,7 +108,7 @@ def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str
     questions are open.
     """
     if given.answer is None and given.answer_columns is None and detect_answer:
-        given = replace(given, answer=_best_named(table, columns))
+        given = replace(given, answer=_best_named(table, columns) or _only_yes_or_no(table, columns))
     raws = _raws(table, given.answer) if given.answer is not None else []
     answers = [raw.strip() for raw in raws if raw is not None and raw.strip() not in HIDDEN]
     lettered = [raw for raw in answers if re.fullmatch(r"\W*[A-Za-z]\W*", raw)]
@@ -157,7 +157,7 @@ def find_distractors(
     if not wrong:
         return None
     rights = [answer] if answer else [column for column in columns if _is_right_name(column)]
-    rights.sort(key=lambda column: (len(_other_words(column, RIGHT_WORDS)), name_rank("answer", column) or 0))
+    rights.sort(key=lambda column: (len(_other_words(column, RIGHT_WORDS)), _rank(column)))
     for words, group in sorted(wrong.items(), key=lambda item: len(item[0])):
         same = [column for column in rights if _other_words(column, RIGHT_WORDS) == words]
         for right in (*same, *rights):
@@ -172,7 +172,7 @@ def _find_source(
     """Return the columns that hold the choices, or the layout with a right answer and distractors; None if neither."""
     sources = _without_inner(find_choice_sources(table, columns))
     tried = [(source, _try_source(source, given, table, columns, detect_answer)) for source in sources]
-    named = [(source, fit) for source, fit in tried if source.strength >= _NAMED]
+    named = [(source, fit) for source, fit in tried if source.strength >= _NAMED_STRENGTH]
     if not any(fit and fit.share >= 0.9 for _, fit in named) and (detect_answer or given.answer):
         wrong = find_distractors(table, columns, given.answer)
         if wrong is not None:
@@ -250,7 +250,7 @@ def _choose_answer(fits: Sequence[AnswerFit], table: ColumnTable, where: str) ->
     """
     if not fits:
         return None
-    best = max(fits, key=lambda fit: (round(fit.value, 1), -(name_rank("answer", fit.column) or 0)))
+    best = max(fits, key=lambda fit: (round(fit.value, 1), -_rank(fit.column)))
     for other in fits:
         if other is not best and other.share > 0 and other.value >= best.value - 0.15 and not _agree(best, other):
             raise BadInput(
@@ -321,10 +321,26 @@ def _without_inner(sources: Sequence[ChoiceSource]) -> list[ChoiceSource]:
 def _best_named(table: ColumnTable, columns: Sequence[str]) -> str | None:
     """Return the column with the best known name of an answer, a filled one before an empty one."""
     named = [column for column in columns if name_strength("answer", column) > 0]
-    ranked = sorted(named, key=lambda column: (name_rank("answer", column) is None, name_rank("answer", column) or 0))
+    ranked = sorted(named, key=_rank)
     ranked = [column for column in ranked if name_rank("answer", column) is not None or not is_other_name(column)]
     filled = [column for column in ranked if any(table.text(column, row) for row in range(table.rows))]
     return next(iter(filled or ranked), None)
+
+
+def _only_yes_or_no(table: ColumnTable, columns: Sequence[str]) -> str | None:
+    """Return the only column whose cells are all yes or no, or true or false, in some language."""
+    found = []
+    for column in columns:
+        raws = _raws(table, column)
+        yes_no = all(raw is not None and is_yes_or_no(raw) for raw in raws) and len(set(raws)) == 2
+        if yes_no and table.rows >= _LEAST_ROWS and not is_other_name(column):
+            found.append(column)
+    return found[0] if len(found) == 1 else None
+
+
+def _rank(column: str) -> int:
+    rank = name_rank("answer", column)
+    return len(COLUMN_NAMES["answer"]) if rank is None else rank
 
 
 def _raws(table: ColumnTable, column: str) -> list[str | None]:
@@ -333,7 +349,7 @@ def _raws(table: ColumnTable, column: str) -> list[str | None]:
 
 def _other_words(column: str, words: frozenset[str]) -> tuple[str, ...]:
     """Return the words of a name that tell nothing about answers."""
-    known = words | RIGHT_WORDS | CHOICE_WORDS | set(COLUMN_NAMES["answer"])
+    known = words | RIGHT_WORDS | CHOICE_NAME_WORDS | set(COLUMN_NAMES["answer"])
     if re.sub(r"\d+$", "", plain_name(column)) in known:
         return ()
     found = (re.sub(r"\d+$", "", word) for word in name_words(column))

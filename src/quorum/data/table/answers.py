@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from quorum.data.layout import AnswerKind
-from quorum.data.table.alphabet import ALPHABETS, plain_label
+from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
 from quorum.data.table.cells import Cell, cell_text
-from quorum.data.table.names import CHOICE_WORDS, COLUMN_NAMES, plain_name, split_words
+from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, plain_name, split_words
 from quorum.data.table.options import find_mark, parse_literal
 from quorum.errors import BadInput
 from quorum.number import canonical_number
@@ -32,11 +32,11 @@ def _words_before_label(words: Iterable[str]) -> str:
 
 # "Option B" is a label; "ANSWER: B" is a reply that somebody pasted, and counts as repaired
 _LEAD = re.compile(
-    _words_before_label(CHOICE_WORDS - set(COLUMN_NAMES["answer"])) + r"[\s:=.#_-]*(?=\S)", re.IGNORECASE
+    _words_before_label(CHOICE_NAME_WORDS - set(COLUMN_NAMES["answer"])) + r"[\s:=.#_-]*(?=\S)", re.IGNORECASE
 )
+_ANSWER_WORD = _words_before_label((*CHOICE_NAME_WORDS, *COLUMN_NAMES["answer"], "label"))
 _SPOKEN_LETTER = re.compile(
-    r"\W*(?:(?:the )?(?:correct |right )?"
-    rf"(?:{_words_before_label((*CHOICE_WORDS, *COLUMN_NAMES['answer'], 'label'))}(?: is)?[\s:=.-]*)?)?\W*([A-Z])\W*",
+    rf"\W*(?:(?:the )?(?:correct |right )?(?:{_ANSWER_WORD}(?: is)?[\s:=.-]*)?)?\W*([A-Z])\W*",
     re.IGNORECASE,
 )
 _LABELLED_TEXT = re.compile(r"\s*[(\[]?(\w{1,4})[)\].:．、-]\s*(.+)", re.DOTALL)
@@ -186,7 +186,7 @@ def _labelled_place(key: AnswerKey) -> int | None:
 
 
 def _label_place(raw: str, key: AnswerKey) -> int | None:
-    own = [plain_label(label) for label in key.labels]
+    own = plain_labels(key.labels)
     if raw in own:
         return own.index(raw) if own.index(raw) < len(key.texts) else None
     if not raw or raw.isdigit() or any(label.isalpha() and len(label) == 1 for label in own):
@@ -217,10 +217,12 @@ def _text_place(key: AnswerKey) -> int | None:
     """
     if key.raw.strip() and key.raw in key.texts:
         return key.texts.index(key.raw)
+    longest, shortest = 2 * len(key.raw) + 10, len(key.raw) // 2 - 10
+    near = [(place, text) for place, text in enumerate(key.texts) if text and shortest <= len(text) <= longest]
     for fold in (fold_text, _fold_without_label, canonical_number):
-        wanted = fold(key.raw)
+        wanted = fold(key.raw) if near else None
         if wanted:
-            same = [place for place, text in enumerate(key.texts) if text and fold(text) == wanted]
+            same = [place for place, text in near if fold(text) == wanted]
             if same:
                 return same[0] if len(same) == 1 else None
     return None
@@ -232,9 +234,11 @@ def _fold_without_label(text: str) -> str:
 
 
 def _yes_no_place(key: AnswerKey) -> int | None:
-    meant = means_yes(key.raw)
+    meant = means_yes(key.raw) if len(key.raw) < 20 else None
+    if meant is None:
+        return None
     meanings = [_YES_NO.get(fold_text(text)) for text in key.texts]
-    return meanings.index(meant) if meant is not None and meanings.count(meant) == 1 else None
+    return meanings.index(meant) if meanings.count(meant) == 1 else None
 
 
 def _marked_place(key: AnswerKey) -> int | None:

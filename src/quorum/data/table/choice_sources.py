@@ -2,22 +2,23 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from quorum.data.layout import Layout
+from quorum.data.table.alphabet import find_alphabet, plain_label
 from quorum.data.table.cells import Cell, cell_text
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
-from quorum.data.table.names import CHOICE_LISTS, CHOICE_WORDS, COLUMN_NAMES, WRONG_WORDS, name_words, plain_name
+from quorum.data.table.names import CHOICE_LISTS, CHOICE_NAME_WORDS, COLUMN_NAMES, WRONG_WORDS, name_words, plain_name
 from quorum.data.table.numbered import split_question
-from quorum.data.table.options import ParsedChoices, find_mark, parse_choices, strip_own_letters
+from quorum.data.table.options import ParsedChoices, find_mark, parse_choices, strip_labels
 from quorum.data.table.series import Series, find_series
 from quorum.question import MOST_CHOICES
 
 _UNREADABLE = 0.65  # strength of a column with the name of choices whose cells are something else
 MOST_PARSED = 0.6  # share of rows whose cell has to be a list of choices
-_SEPARATORS = ("\n", "|", ";")
+_CHOICE_SEPARATORS = ("\n", "|", ";")
 _LEAST_SEPARATED = 3  # rows
 
 
@@ -62,7 +63,7 @@ class ChoiceReader:
             choices = self._parse(row)
         except ValueError as error:
             return RowChoices(ParsedChoices(), f"column {self._columns[0]!r}: {error}")
-        return RowChoices(replace(choices, texts=strip_own_letters(choices.texts)) if self._strip else choices)
+        return RowChoices(strip_labels(choices) if self._strip else choices)
 
     def _parse(self, row: int) -> ParsedChoices:
         cells = [self._table.cells[column][row] for column in self._columns]
@@ -87,7 +88,7 @@ class ChoiceReader:
             for text in list_texts(self._table.cells[column][row])
             if text.strip()
         ]
-        texts = order_choices(question, [*([right] if right else []), *wrong])
+        texts = order_choices(question, list(dict.fromkeys([*([right] if right else []), *wrong])))
         return RowChoices(ParsedChoices(texts, (), texts.index(right) if right else None))
 
 
@@ -124,7 +125,7 @@ def find_flag_columns(table: ColumnTable, columns: Sequence[str]) -> list[tuple[
 def find_separator(cells: Sequence[Cell]) -> str | None:
     """Return what separates the choices in nearly all cells of a file that writes them without labels."""
     texts = [cell.strip() for cell in cells[:1000] if isinstance(cell, str) and cell.strip()]
-    for separator in _SEPARATORS:
+    for separator in _CHOICE_SEPARATORS:
         split = [text for text in texts if separator in text]
         if len(texts) >= _LEAST_SEPARATED and len(split) >= 0.95 * len(texts):
             return separator
@@ -161,8 +162,20 @@ def _holds_lists(table: ColumnTable, column: str) -> bool:
     known = plain_name(column) in CHOICE_LISTS
     if named and not known and not all(isinstance(cell, list | dict) for cell in cells):
         return False
+    if not known and any(isinstance(cell, dict) and not _has_label_keys(cell) for cell in cells):
+        return False
     parse = _size_counter(find_separator(cells) if known else None)
     return sum(2 <= size <= MOST_CHOICES for size in map(parse, cells)) >= MOST_PARSED * len(cells)
+
+
+def _has_label_keys(cell: Mapping[str, Cell]) -> bool:
+    """Return whether a dict's keys are labels of choices, or choices with scores, and not names of columns."""
+    if isinstance(cell.get("text"), list) or isinstance(cell.get("choices"), list):
+        return True
+    keys = [key for key, text in cell.items() if text is not None]
+    if find_alphabet([plain_label(key) for key in keys]) is not None or find_mark(list(cell.values())) is not None:
+        return True
+    return any(len(series.columns) == len(keys) for series in find_series(keys))
 
 
 def _has_content(cell: Cell) -> bool:
@@ -186,7 +199,7 @@ def _list_strength(table: ColumnTable, column: str) -> float:
     labelled = Counter(bool(_labels_in(cell)) for cell in table.cells[column] if _has_content(cell))
     if labelled[True] > labelled[False]:
         return 0.8
-    return 0.6 if set(name_words(column)) & (set(CHOICE_LISTS) | CHOICE_WORDS) else 0.0
+    return 0.6 if set(name_words(column)) & (set(CHOICE_LISTS) | CHOICE_NAME_WORDS) else 0.0
 
 
 def _labels_in(cell: Cell) -> bool:
@@ -198,8 +211,8 @@ def _labels_in(cell: Cell) -> bool:
 
 
 def _series_strength(series: Series) -> float:
-    if not series.stem or series.before in CHOICE_WORDS and series.after in ("", "text"):
+    if not series.stem or series.before in CHOICE_NAME_WORDS and series.after in ("", "text"):
         return 0.99
     words = {*name_words(series.before), *name_words(series.after)}
-    ends = any(len(word) > 2 and series.before.endswith(word) for word in CHOICE_WORDS)
-    return 0.9 if words & CHOICE_WORDS or ends else 0.0
+    ends = any(len(word) > 2 and series.before.endswith(word) for word in CHOICE_NAME_WORDS)
+    return 0.9 if words & CHOICE_NAME_WORDS or ends else 0.0

@@ -73,17 +73,28 @@ def find_layout(given: Layout, table: ColumnTable, where: str, like: Layout | No
     return replace(found, choices=found.choices or (), header=True)
 
 
+MOST_LINES = 0.6  # least share of the lines that end with a letter in a file without a header
+
+
 def is_headerless(lines: Sequence[Line]) -> bool:
     """Return whether a CSV file has lines like MMLU's (question, choices, letter) and no header.
 
-    True if the first line has no known name of a question column, and every line, the first included, ends with the
-    letter of one of its choices.
+    True if the first line has no known name of a question column, and most lines, the first included, end with the
+    letter of one of their choices.
     """
-    names = {plain_name(cell) for cell in lines[0] if cell}
-    labels = ascii_uppercase[: max(0, len(lines[0]) - 2)]
-    if len(labels) < 2 or names & set(COLUMN_NAMES["question"]):
+    labels = tuple(ascii_uppercase[: max(0, len(lines[0]) - 2)])
+    if len(labels) < 2 or names_question(lines[0]) or not _ends_with(lines[0], labels):
         return False
-    return all(line[-1] is not None and line[-1].strip() in tuple(labels) for line in lines)
+    return sum(_ends_with(line, labels) for line in lines) >= MOST_LINES * len(lines)
+
+
+def _ends_with(line: Line, labels: Sequence[str]) -> bool:
+    return line[-1] is not None and line[-1].strip() in labels
+
+
+def names_question(line: Line) -> bool:
+    """Return whether a line has a known name of a question column, so that it is a header."""
+    return bool({plain_name(cell) for cell in line if cell} & set(COLUMN_NAMES["question"]))
 
 
 def guess_subject(stem: str) -> str:
@@ -107,7 +118,8 @@ def describe_roles(layout: Layout, names: Sequence[str]) -> str:
     shown = [f"{role}={joined}" for role, columns in roles.items() if (joined := ",".join(filter(None, columns)))]
     if layout.labels:
         shown.append(f"choices of every question: {'/'.join(layout.labels)}")
-    if layout.answer_kind and layout.answer_kind != "letter":
+    in_other_words = layout.answer_kind == "one_hot" and not layout.answer_columns
+    if layout.answer_kind and layout.answer_kind != "letter" and not in_other_words:
         shown.append(f"answers as {layout.answer_kind}")
     unused = list_unused(layout, names)
     return f"columns: {' '.join(shown)}; unused: {', '.join(unused) or 'none'}"

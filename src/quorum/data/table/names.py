@@ -36,20 +36,21 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "question": _names(
         """question.stem question questiontext questionstem stem query problem prompt ctx sentence goal inputs input
-        startphrase formattedquestion instruction text
+        startphrase formattedquestion instruction statement claim hypothesis assertion
+        aussage behauptung afirmacion afirmacao affirmation affermazione утверждение 진술 명제 陈述 陳述 命題
         frage fragentext aufgabe aufgabenstellung
         pregunta enunciado pergunta questao question enonce domanda quesito vraag pytanie zadanie otazka intrebare
         soru kerdes
         fraga sporsmal sporgsmal kysymys pitanje vprasanje erotisi ερώτηση вопрос питання въпрос питање
         질문 문제 문항 발문 問題 問題文 質問 設問 题目 问题 题干 試題 問題文本 câuhỏi cauhoi pertanyaan
         soal soalan tanong
-        प्रश्न প্রশ্ন கேள்வி ప్రశ్న سؤال السؤال سوال پرسش שאלה คำถาม swali"""
+        प्रश्न প্রশ্ন கேள்வி ప్రశ్న سؤال السؤال سوال پرسش שאלה คำถาม swali text"""
     ),
     "answer": _names(
         """answer answerkey correctanswer correctoption correctchoice correctlabel rightanswer rightoption
         correctanswernum answerletter answerlabel goldanswer goldlabel bestanswer finaldecision correct label target
         targets gold cop key solutionletter outputs output answeridx answerindex correctidx correctindex
-        correctoptionidx labelidx ans y answers
+        correctoptionidx labelidx ans y answers istrue iscorrect truth verdict veracity wahr
         antwort losung loesung richtigeantwort richtig korrekt korrekteantwort losungsbuchstabe
         respuesta respuestacorrecta correcta resposta respostacorreta alternativacorreta correta gabarito
         reponse bonnereponse reponsecorrecte rispostacorretta risposta corretta antwoord juisteantwoord odpowiedz
@@ -71,7 +72,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
     "context": _names(
         """context premise passage article paragraph background support narrative story dialogue dialog conversation
         document scenario vignette excerpt extract reading readingpassage material evidence casestudy hint sent1
-        floresspassage florespassage contexts body passagetext contexttext text
+        florespassage code codesnippet snippet contexts body passagetext contexttext text
         kontext absatz lesetext textabschnitt abschnitt passus contexto pasaje texto textobase passagem contexte
         passage extrait texte contesto brano testo tekst kontekst fragment metin paragraf parca szoveg
         контекст текст отрывок абзац пассаж
@@ -92,14 +93,14 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
 
 CHOICE_LISTS = _names(
     """question.choices choices choice options option answerchoices endings candidates alternatives optionlist
-    choicelist answeroptions multiplechoicetargets mc1targets targetscores choicesen
+    choicelist answeroptions multiplechoicetargets mc1targets targetscores
     antworten antwortmoglichkeiten optionen auswahl opciones opcoes alternativas propositions choix opzioni alternative
     antwoorden opties odpowiedzi opcje moznosti secenekler siklar варианты вариантыответов варианти ответы
     보기 선택지 선지 選択肢 选项 選項 各选项 lựachọn phươngán pilihan opsi pilihanjawaban विकल्प الخيارات الاختيارات
     گزینهها אפשרויות ตัวเลือก"""
 )
 # words that begin the names of one column per choice
-CHOICE_WORDS = frozenset(
+CHOICE_NAME_WORDS = frozenset(
     _names(
         """option options choice choices opt op o ending endings answer answers ans sol solution candidate candidates
         alternative alternatives mcanswer answeroption answerchoice answertext

@@ -16,7 +16,7 @@ _SERIES = (
 # how a label is marked; {} is the label
 _STYLES = (r"\({}\)", r"（{}）", r"{}\s?\)", r"{}\s?[.．、](?!\d)", r"{}\s?[:：]")
 _BEFORE = r"(?:^|(?<=[\s,;|/]))"
-_SEPARATORS = ",;|/"
+_TRAILING_SEPARATORS = ",;|/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def split_numbered(text: str) -> NumberedText | None:
     spans = min(found, key=lambda spans: (spans[0][0], -len(spans)))
     ends = [start for start, _ in spans[1:]] + [len(text)]
     parts = [text[begin:end].strip() for (_, begin), end in zip(spans, ends, strict=True)]
-    for separator in _SEPARATORS:
+    for separator in _TRAILING_SEPARATORS:
         if all(part.endswith(separator) for part in parts[:-1]):
             parts = [part.removesuffix(separator).rstrip() for part in parts]
     return NumberedText(text[: spans[0][0]].strip(), tuple(parts))

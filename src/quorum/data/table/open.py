@@ -133,6 +133,6 @@ def _name_columns(first: Sequence[str], header: bool, where: str) -> list[str]:
 def _parquet_table(unpacked: Unpacked, where: str) -> RawTable:
     try:
         frame = pl.read_parquet(io.BytesIO(unpacked.content))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise BadInput(f"{where}: not a Parquet file: {str(error).splitlines()[0]}") from None
     return RawTable(tuple(frame.columns), frame.to_dicts(), notes=(*unpacked.notes, "Parquet"))

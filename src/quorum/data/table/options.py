@@ -5,7 +5,8 @@ import io
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from string import ascii_lowercase
 from typing import Any
 
 from quorum.data.strict_json import parse_json
@@ -17,6 +18,13 @@ from quorum.question import MOST_CHOICES, letters
 MOST_CHARACTERS = 200_000
 MOST_ITEMS = 1_000
 
+# labels that a choice's text can begin with, and the series that they have to be
+_OWN_LABELS = (
+    (re.compile(r"\s*(?:[(（]([A-Z])[)）]|([A-Z])\s?[).:．、])\s*(?=\S)"), letters(MOST_CHOICES)),
+    (re.compile(r"\s*(?:[(（]([a-z])[)）]|([a-z])\s?[).:．、])\s*(?=\S)"), tuple(ascii_lowercase)),
+    (re.compile(r"\s*(?:[(（](\d{1,2})[)）]|(\d{1,2})(?:[)．、]|[.:](?=\s)))\s*(?=\S)"), tuple(map(str, range(1, 27)))),
+    (re.compile(r"\s*(?:([①-⑳])|(?!))\s*(?=\S)"), tuple("①②③④⑤⑥⑦⑧⑨⑩")),
+)
 _GLUED = re.compile(r"""['"]\s+['"]""")
 _TEXT_KEYS = ("text", "content", "value", "option_text", "choice_text", "body", "choice", "option", "answer")
 _LABEL_KEYS = ("label", "key", "letter", "id", "option", "name", "index")
@@ -75,15 +83,23 @@ def find_mark(flags: Sequence[Cell]) -> int | None:
     return marked[0] if len(marked) == 1 and all(text in _TRUE + _FALSE for text in texts) else None
 
 
-def strip_own_letters(texts: Sequence[str]) -> tuple[str, ...]:
-    """Remove "A)", "B)" … (also repeated) if every text begins with its own letter; otherwise return the texts."""
+def strip_labels(choices: ParsedChoices) -> ParsedChoices:
+    """Remove "A)", "B)" … (also repeated) or "1.", "2." … if every text begins with its own label.
+
+    The removed labels become the choices' labels, if they have no others.
+    """
+    texts = choices.texts
     if not 2 <= len(texts) <= MOST_CHOICES:
-        return tuple(texts)
-    pairs = zip(letters(len(texts)), texts, strict=True)
-    found = [re.match(rf"\s*(?:\({letter}\)|{letter}[).:．、])\s*(?=\S)", text) for letter, text in pairs]
-    if None in found:
-        return tuple(texts)
-    return strip_own_letters([text[match.end() :] for text, match in zip(texts, found, strict=True) if match])
+        return choices
+    for pattern, series in _OWN_LABELS:
+        if not pattern.match(texts[0]):
+            continue
+        found = [pattern.match(text) for text in texts]
+        labels = tuple(match[1] or match[2] for match in found if match)
+        if labels == series[: len(texts)]:
+            bare = tuple(text[match.end() :] for text, match in zip(texts, found, strict=True) if match)
+            return strip_labels(replace(choices, texts=bare, labels=choices.labels or labels))
+    return choices
 
 
 def parse_literal(text: str) -> Cell:

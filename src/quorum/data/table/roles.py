@@ -18,11 +18,12 @@ from quorum.data.table.names import (
 from quorum.errors import BadInput
 
 _UNNAMED = ("", "unnamed:0", "unnamed0")
-_NUMBER = re.compile(r"\s*[-+]?[\d.,\s]*\d[%\s]*", re.ASCII)
+_NUMERIC_TEXT = re.compile(r"\s*[-+]?[\d.,\s]*\d[%\s]*", re.ASCII)
 _QUESTION_ENDS = split_words("? ？ ؟ ; : ： 까 か 呢 _ … ... । 是 () （） ( ) （ ）")
 # names that only sometimes mean a passage: they yield to the others
 _WEAK_CONTEXT = split_words(
-    "hint text evidence support background body document sent1 texto texte tekst testo текст 글 material premise"
+    """code codesnippet snippet hint text evidence support background body document sent1 texto texte tekst testo
+    текст 글 material premise"""
 )
 
 
@@ -50,7 +51,7 @@ def profile_column(table: ColumnTable, column: str) -> ColumnProfile:
         filled=count / len(cells),
         distinct=len(set(texts)) / count,
         length=sum(map(len, texts)) / count,
-        numeric=sum(_NUMBER.fullmatch(text) is not None for text in texts) / count,
+        numeric=sum(_NUMERIC_TEXT.fullmatch(text) is not None for text in texts) / count,
         asking=sum(text.rstrip("\"'”’」』。 ").endswith(_QUESTION_ENDS) for text in texts) / count,
         several=several / len(cells),
     )
@@ -124,7 +125,8 @@ def find_id(table: ColumnTable, columns: Sequence[str]) -> str | None:
     if unique or named:
         return (unique or named)[0]
     for column in columns[:1]:
-        if re.fullmatch(r".*([_\s-]id|[a-z]I[dD])", column, re.IGNORECASE) or plain_name(column) in _UNNAMED:
+        is_id = re.fullmatch(r".*[_\s-]id", column, re.IGNORECASE) or re.fullmatch(r".*[a-z]I[dD]", column)
+        if plain_name(column) in _UNNAMED or is_id and profile_column(table, column).distinct >= 0.9:
             return column
     ends = [c for c in columns if name_words(c)[-1:] == ("id",) and profile_column(table, c).distinct == 1.0]
     return ends[0] if ends else None
@@ -146,7 +148,7 @@ def find_named(table: ColumnTable, columns: Sequence[str], role: str) -> str | N
     """Return the column with one of a role's known names, a filled one before an empty one."""
     named = _by_rank(role, columns)
     filled = [column for column in named if profile_column(table, column).filled]
-    return next(iter(filled or named), None)
+    return next(iter(filled or (column for column in named if column in table.names)), None)
 
 
 def is_long_text(profile: ColumnProfile) -> bool:
@@ -155,7 +157,12 @@ def is_long_text(profile: ColumnProfile) -> bool:
 
 
 def _by_rank(role: str, columns: Sequence[str]) -> list[str]:
-    ranks = {column: rank for column in columns if (rank := name_rank(role, column)) is not None}
+    """Return the columns with a known name of a role; entries of dicts, such as `inputs.text`, come last."""
+    ranks = {column: (False, rank) for column in columns if (rank := name_rank(role, column)) is not None}
+    for column in columns:
+        rank = name_rank(role, column.rpartition(".")[2]) if "." in column else None
+        if column not in ranks and rank is not None:
+            ranks[column] = (True, rank)
     return sorted(ranks, key=ranks.__getitem__)
 
 
