@@ -17,6 +17,7 @@ from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import read_ledger
+from quorum.files.cells import find_id_column, read_cells
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import read_solution
 from quorum.files.submission import write_submission
@@ -81,7 +82,10 @@ def prepare_competition(
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
     train = require_answers(read_records(competition.train, competition.layout))
-    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout))
+    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
+    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
+    if test.layout.id != train.layout.id and test.layout.id in train.columns:
+        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
     for table in (train, test):
         report(f"{table.path.name}: {table.roles}")
     if train.layout.context is not None and test.layout.context is None:
@@ -177,6 +181,13 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
     report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
     return sample.metric
+
+
+def read_sample_ids(sample: Path) -> frozenset[str]:
+    """Return the ids in a sample submission, which show the id column of the test file."""
+    cells = read_cells(sample)
+    place = cells.header.index(find_id_column(cells.header))
+    return frozenset(row[place] for row in cells.rows if len(row) > place)
 
 
 def require_answers(train: Table) -> Table:
