@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.doctor import examine
 from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, make_question, read_questions, read_records, write_questions
+from quorum.data.read import Table, make_question, read_questions, read_records, write_questions
+from quorum.data.records import Record
 from quorum.data.repair import Remark, repair_table
 from quorum.question import fold_text, letters
 from tests.support.real import real_data

@@ -1,4 +1,4 @@
-"""A competition's folder: which file is what."""
+"""Find the files of a competition in its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -105,7 +105,7 @@ def _list_tables(folder: Path) -> list[Path]:
 
 
 def _find_name(folder: Path, name: str | None) -> str:
-    """The name in quorum.toml, else that of the folder."""
+    """Return the name in quorum.toml, or the folder's name if there is none."""
     if name is not None:
         return check_file_name(name, f"{folder / DESCRIPTION_FILE}: name")
     own = folder.resolve().name

@@ -17,6 +17,7 @@ from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import read_ledger
+from quorum.files.cells import find_id_column, read_cells
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import read_solution
 from quorum.files.submission import write_submission
@@ -29,7 +30,7 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCompetition:
-    """A competition whose questions are repaired, split and on disk, which is what every run of it uses."""
+    """A competition whose questions are repaired, split and on disk; every run uses these files."""
 
     competition: Competition  # its sample submission and its metric are never None
     workspace: Workspace
@@ -56,7 +57,7 @@ class PreparedCompetition:
 
     @property
     def gold(self) -> Path:
-        """The held-out questions with their answers, for the vote alone."""
+        """The held-out questions with their answers, which only the vote may read."""
         return self.workspace.gold(self.name)
 
     @property
@@ -81,7 +82,10 @@ def prepare_competition(
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
     train = require_answers(read_records(competition.train, competition.layout))
-    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout))
+    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
+    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
+    if test.layout.id != train.layout.id and test.layout.id in train.columns:
+        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
     for table in (train, test):
         report(f"{table.path.name}: {table.roles}")
     if train.layout.context is not None and test.layout.context is None:
@@ -179,6 +183,13 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     return sample.metric
 
 
+def read_sample_ids(sample: Path) -> frozenset[str]:
+    """Return the ids in a sample submission, which show the id column of the test file."""
+    cells = read_cells(sample)
+    place = cells.header.index(find_id_column(cells.header))
+    return frozenset(row[place] for row in cells.rows if len(row) > place)
+
+
 def require_answers(train: Table) -> Table:
     """Return a train file that has answers.
 
@@ -203,13 +214,13 @@ def drop_passages(train: Table) -> Table:
 
 
 def fingerprint_data(competition: Competition) -> str:
-    """SHA-256 over the train and the test file: scores compare only on the same data."""
+    """Return the SHA-256 of the train and the test file; only scores on the same data are comparable."""
     both = fingerprint(competition.train) + fingerprint(competition.test)
     return hashlib.sha256(both.encode()).hexdigest()
 
 
 def describe_train(table: Table, repaired: RepairedTable) -> str:
-    """One line on a train file: how many rows are usable, what was repaired, and how to see the details."""
+    """Return one line on a train file: the numbers of usable, repaired and dropped rows, and a command for details."""
     dropped = {remark.row for remark in repaired.dropped}
     changed = {remark.row for remark in repaired.changes}
     labels = {
@@ -229,7 +240,7 @@ def describe_train(table: Table, repaired: RepairedTable) -> str:
 
 
 def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
-    """One line on a test file: what was repaired, and how many questions are in train too, exactly or nearly."""
+    """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
     in_train = {
         place.row
         for finding in examine(table, train).findings
@@ -245,6 +256,6 @@ def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
 
 
 def _describe_table(table: Table, repaired: RepairedTable, counts: list[tuple[int, str]]) -> str:
-    told = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
-    told += [f"{count:,} {what}" for count, what in counts if count]
-    return f"{table.path.name}: {', '.join(told)}; details: quorum doctor {shlex.quote(str(table.path))}"
+    parts = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
+    parts += [f"{count:,} {what}" for count, what in counts if count]
+    return f"{table.path.name}: {', '.join(parts)}; details: quorum doctor {shlex.quote(str(table.path))}"

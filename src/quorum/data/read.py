@@ -73,7 +73,9 @@ class Table:
         return not any(record.choices for record in self.records)
 
 
-def read_records(path: Path, layout: Layout | None = None, like: Layout | None = None) -> Table:
+def read_records(
+    path: Path, layout: Layout | None = None, like: Layout | None = None, ids: frozenset[str] = frozenset()
+) -> Table:
     """Read the rows of a question file of any format; detect the columns that `layout` does not name.
 
     A file of `write_questions` is recognized by its columns, and `layout` is ignored. Answers that are all "-1" or "?"
@@ -84,6 +86,7 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
         layout: roles of columns that are set by the user.
         like: the layout found in the train file, for a test file: it may lack answers, and what train shows (columns,
             kind of answers, choices that all questions share) applies to it too.
+        ids: the ids of the sample submission, for a test file: they show which column holds the ids.
 
     Raises:
         BadInput: the file cannot be read, or its layout or kind of answers is ambiguous.
@@ -104,12 +107,14 @@ def read_records(path: Path, layout: Layout | None = None, like: Layout | None =
         raise BadInput(f"{path}: the file has no rows")
     table, files = split_off_files(table_by_columns(sheet))
     ours = table.names == tuple(QUESTIONS)
-    found = _OURS if ours else find_layout(replace(given, header=sheet.header), table, str(path), like)
+    found = _OURS if ours else find_layout(replace(given, header=sheet.header), table, str(path), like, ids)
     records, found = build_records(table, found, ours, str(path))
     if like is None or like.choices != ():  # train has no choices either
         _refuse_unread_choices(path, given, table.names, found, records)
     for broken in sheet.ragged:
         records[broken.row - 1] = replace(records[broken.row - 1], ragged=broken.describe())
+    if found.id is None and ids == {str(place) for place in range(len(records))}:  # a data frame's index
+        records = [replace(record, id=str(record.row - 1)) for record in records]
     if files:
         records = mark_files(records, files, found)
     elif not sheet.header and found.subject is None:

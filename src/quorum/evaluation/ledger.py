@@ -23,14 +23,16 @@ class Entry:
         sha256: hash of that file.
         config: settings of the run.
         commit: commit of the code.
-        data, split: fingerprints of the data and the split of the held-out score.
+        data: fingerprint of the data.
+        split: fingerprint of the split that the held-out score belongs to.
         metric: metric of the scores.
         held_out: held-out score.
         members: runs that took part in a vote; empty for a single run.
         unread_test: number of test answers that were filled from the prior.
         seconds: wall-clock time of the run.
         when: ISO time.
-        public, private: Kaggle's scores, if known.
+        public: Kaggle's public score, if known.
+        private: Kaggle's private score, if known.
         evaluations: number of candidates that were evaluated on the held-out questions to pick this one.
         competition: name of the competition; empty if not known.
     """

@@ -11,6 +11,7 @@ from quorum.data.table.cells import Line
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import COLUMN_NAMES, plain_name
 from quorum.data.table.roles import (
+    find_column_of,
     find_context,
     find_id,
     find_named,
@@ -32,7 +33,9 @@ _SPLIT_SUFFIX = re.compile(r"[_-](test|dev|val|valid|validation|train)$")
 _NOT_IN_TEST = ("answer", "subject", "group", "rationale")  # roles of [layout]
 
 
-def find_layout(given: Layout, table: ColumnTable, where: str, like: Layout | None = None) -> Layout:
+def find_layout(
+    given: Layout, table: ColumnTable, where: str, like: Layout | None = None, ids: frozenset[str] = frozenset()
+) -> Layout:
     """Return the layout of a table: roles set in `given` are kept, the others detected, missing ones are None.
 
     Args:
@@ -41,6 +44,7 @@ def find_layout(given: Layout, table: ColumnTable, where: str, like: Layout | No
         where: the file's name for messages.
         like: the layout of the train file if this is a test file, which may lack answers, subjects and solutions;
             roles that train has no column for are not detected.
+        ids: the ids of the sample submission, which a column of the test file holds.
 
     Raises:
         BadInput: a column named in `given` does not exist, no question column is found, or a role is ambiguous.
@@ -49,6 +53,8 @@ def find_layout(given: Layout, table: ColumnTable, where: str, like: Layout | No
     if like is not None:
         given, absent = _drop_absent(given, table)
     given = _check_given(given, table, where)
+    if given.id is None and ids:
+        given = replace(given, id=find_column_of(ids, table))
     if like is not None and like.question is not None:
         given = _inherit(given, table, like)
         absent |= {"answer"} if given.answer is None and given.answer_columns is None else set()

@@ -17,6 +17,7 @@ from quorum.data.table.names import (
 )
 from quorum.errors import BadInput
 
+_FIRST_CELLS = 1000  # among which one of the sample submission's ids has to be
 _UNNAMED = ("", "unnamed:0", "unnamed0")
 _NUMERIC_TEXT = re.compile(r"\s*[-+]?[\d.,\s]*\d[%\s]*", re.ASCII)
 _QUESTION_ENDS = split_words("? ？ ؟ ; : ： 까 か 呢 _ … ... । 是 () （） ( ) （ ）")
@@ -128,8 +129,20 @@ def find_id(table: ColumnTable, columns: Sequence[str]) -> str | None:
         is_id = re.fullmatch(r".*[_\s-]id", column, re.IGNORECASE) or re.fullmatch(r".*[a-z]I[dD]", column)
         if plain_name(column) in _UNNAMED or is_id and profile_column(table, column).distinct >= 0.9:
             return column
+    first = columns[0] if columns else None
+    if first in table.names and _are_keys(table, first or ""):
+        return first
     ends = [c for c in columns if name_words(c)[-1:] == ("id",) and profile_column(table, c).distinct == 1.0]
     return ends[0] if ends else None
+
+
+def find_column_of(ids: frozenset[str], table: ColumnTable) -> str | None:
+    """Return the first column that holds all the ids of a sample submission; None if there is none."""
+    for column in table.names:
+        first = {passage_text(cell) for cell in table.cells[column][:_FIRST_CELLS]}
+        if first & ids and ids <= {passage_text(cell) for cell in table.cells[column]}:
+            return column
+    return None
 
 
 def find_subject(table: ColumnTable, columns: Sequence[str]) -> str | None:
@@ -164,6 +177,13 @@ def _by_rank(role: str, columns: Sequence[str]) -> list[str]:
         if column not in ranks and rank is not None:
             ranks[column] = (True, rank)
     return sorted(ranks, key=ranks.__getitem__)
+
+
+def _are_keys(table: ColumnTable, column: str) -> bool:
+    """Return whether a file's first column holds one short and different word for each row."""
+    texts = [passage_text(cell) for cell in table.cells[column]]
+    words = all(text.strip() and len(text) <= 24 and len(text.split()) == 1 for text in texts)
+    return words and len(texts) >= 5 and len(set(texts)) == len(texts) and column == table.names[0]
 
 
 def _is_prose(profile: ColumnProfile) -> bool:
