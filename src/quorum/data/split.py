@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.data.duplicates import NEAR, cluster_duplicates
+from quorum.data.duplicates import cluster_duplicates
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.progress import Progress
@@ -85,7 +85,6 @@ def split_questions(
     held_out: float = 0.2,
     folds: int = 5,
     seed: int = 42,
-    threshold: float = NEAR,
     progress: Progress | None = None,
 ) -> Split:
     """Draw a held-out fold with about the share `held_out`, and `folds` training folds of about equal size.
@@ -99,7 +98,6 @@ def split_questions(
         held_out: Share of the held-out fold, above 0 and at most 0.5.
         folds: Number of training folds, 2 to 250.
         seed: Seed of the draw.
-        threshold: Similarity from which questions are near-duplicates.
         progress: Called with the number of compared questions and their total.
 
     Raises:
@@ -112,7 +110,7 @@ def split_questions(
     ordered = sorted(questions, key=lambda question: question.id)
     if repeated := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
         raise BadInput(f"ids have to be unique; found more than once: {list_some(repeated)}")
-    cluster = cluster_duplicates(ordered, threshold, progress)
+    cluster = cluster_duplicates(ordered, progress)
     if len(set(cluster)) <= folds:
         raise BadInput(
             f"{len(ordered)} questions form {len(set(cluster))} clusters of near-duplicates,"
