@@ -3,7 +3,6 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from quorum.judge.settings import RunSettings
 from quorum.model.backend import list_backend_settings
 from quorum.train.settings import TrainSettings
 from quorum.train.trainer import list_trainer_settings
+from tests.support.paths import ROOT
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = ROOT / "docs"
 BLOCKS = [
     pytest.param(block, id=f"{path.stem}-{number}")
     for path in sorted(DOCS.glob("*.md"))

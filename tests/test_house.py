@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from quorum.cli.main import VERBS, run_command_line
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "quorum"
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
 VERB_FUNCTIONS = {name: function for verbs in VERBS.values() for name, function in verbs.items()}
@@ -151,3 +152,9 @@ def test_a_wrong_argument_ends_with_code_2_and_no_traceback(program):
     )
     assert done.returncode == 2, done.stderr[-500:]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_module_is_imported(path):
+    modules = [*imports(ast.parse(path.read_text())), *re.findall(r"\bfrom (tests\.[\w.]+) import", path.read_text())]
+    assert [name for name in modules if name.rpartition(".")[2].startswith("test_")] == []

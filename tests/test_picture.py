@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.verb import SOURCES
-
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT, SOURCES
 
 
 def test_what_a_command_prints_is_drawn(tmp_path: Path) -> None:

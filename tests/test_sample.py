@@ -15,9 +15,9 @@ from sample import dirt
 from sample.facts import made_world
 from sample.files import FACT_SUBJECTS, sample_files
 from sample.item import Item, grams, likeness
+from tests.support.paths import ROOT
 
-REPO = Path(__file__).parents[1]
-SAMPLE = REPO / "data" / "sample"
+SAMPLE = ROOT / "data" / "sample"
 Table = list[dict[str, str]]
 
 
@@ -38,7 +38,7 @@ def pairs_of_equal(rows: Table, key: Callable[[dict[str, str]], object]) -> list
 
 
 def test_the_script_makes_the_committed_bytes_again(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "scripts/make_sample.py", str(tmp_path)], cwd=REPO, check=True)
+    subprocess.run([sys.executable, "scripts/make_sample.py", str(tmp_path)], cwd=ROOT, check=True)
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     committed = {
         path.relative_to(SAMPLE): path.read_bytes()

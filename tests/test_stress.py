@@ -1,10 +1,10 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
+
 FILES = {
     "train.csv": "id,question,choices,answer\nt1,Which is red?,\"['rose', 'sky']\",A\n",
     "test.csv": "id,question,choices\nq1,Which is blue?,\"['rose', 'sky']\"\n",

@@ -24,7 +24,7 @@ from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.backend import Backend, open_backend
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
-from tests.tiny import tiny_model
+from tests.support.tiny import tiny_model
 
 CACHE = 32 * 2**20
 SHOTS = "".join(f"Question: {n} + {n}\nA. {n}\nB. {2 * n}\nAnswer: B\n\n" for n in range(3))

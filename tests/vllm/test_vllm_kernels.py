@@ -19,12 +19,11 @@ if find_spec("vllm") is None:
 
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.model.vllm import Vllm, VllmSettings
-from tests import built_kernels
-from tests.awq import write_awq
-from tests.built_kernels import (
+from tests.support import built_kernels
+from tests.support.awq import write_awq
+from tests.support.built_kernels import (
     CPU,
     INSTALLED,
-    ROOT,
     SAMPLE,
     build_kernels,
     chained,
@@ -33,8 +32,9 @@ from tests.built_kernels import (
     outputs,
     run_alone,
 )
-from tests.largest import largest_rows
-from tests.tiny import tiny_model
+from tests.support.largest import largest_rows
+from tests.support.paths import ROOT
+from tests.support.tiny import tiny_model
 
 TRAINER = ROOT / ".venv" / "bin" / "python"
 JOURNAL = "replies.sqlite"

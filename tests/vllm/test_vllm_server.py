@@ -23,8 +23,8 @@ from quorum.errors import BadInput
 from quorum.model.endpoint import Endpoint, EndpointSettings
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
-from tests.flaky_server import FlakyServer
-from tests.tiny import tiny_model
+from tests.support.flaky_server import FlakyServer
+from tests.support.tiny import tiny_model
 
 KEY = "a-key-for-loopback-alone"
 PATIENCE = 300  # seconds for the server to load

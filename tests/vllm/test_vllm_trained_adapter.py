@@ -17,10 +17,10 @@ if find_spec("vllm") is None:
 
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.model.vllm import Vllm, VllmSettings
-from tests.largest import largest_rows, write_largest
-from tests.tiny import tiny_model
+from tests.support.largest import largest_rows, write_largest
+from tests.support.paths import ROOT
+from tests.support.tiny import tiny_model
 
-ROOT = Path(__file__).parents[2]
 TRAINER = ROOT / ".venv" / "bin" / "python"
 PROMPTS = [row.prompt for row in largest_rows(40, seed=7)]
 

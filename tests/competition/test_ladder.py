@@ -1,0 +1,283 @@
+"""The ladder: what gains is kept, what only seems to is not, and the winner is a member that runs."""
+
+import json
+import random
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quorum.competition.ladder import (
+    Attempt,
+    Ladder,
+    adjust_last_p,
+    climb_ladder,
+    describe_outcome,
+    describe_skipped,
+    list_ladder_rows,
+    split_clusters_in_half,
+)
+from quorum.competition.stages import Stage, list_stages
+from quorum.competition.winner import format_toml
+from quorum.config import apply_overrides
+from quorum.files.manifest import RunManifest, list_differences
+from quorum.files.solution import SolvedRow, make_solution
+from quorum.model.backend import Backend
+from quorum.model.simulated import SimulatedModel, SimulatedSettings
+from tests.support.bench import Bench, made, write
+from tests.support.biased import ACCURACY, BIAS
+from tests.support.paths import ROOT
+from tests.support.run_settings import register_names
+from tests.support.verb import run_verb
+from tests.support.verifiers import knowing
+
+SOLUTION = [SolvedRow(id=f"q{number}", answer="A") for number in range(200)]
+
+
+def right_on(count: int) -> Attempt:
+    """Answers of which the first `count` are right."""
+    return Attempt({row.id: {"A" if n < count else "B": 1.0} for n, row in enumerate(SOLUTION)}, 1.0, 0.1)
+
+
+def climb(rights: Mapping[tuple[str, ...], int], *names: str, final: Sequence[SolvedRow] = ()) -> Ladder:
+    stages = [Stage(name, {f"{name}.on": True}) for name in names]
+    return climb_ladder(stages, lambda on: right_on(rights[tuple(s.name for s in on)]), SOLUTION, "accuracy", final)
+
+
+def test_a_stage_that_gains_is_kept_and_the_next_stands_on_it() -> None:
+    found = climb({(): 100, ("x",): 120, ("x", "y"): 121, ("x", "z"): 140}, "x", "y", "z")
+    assert [(rung.stage, rung.value, rung.kept) for rung in found.rungs] == [
+        ("base", 0.5, True),
+        ("x", 0.6, True),
+        ("y", 0.605, False),
+        ("z", 0.7, True),
+    ]
+    assert found.settings == {"x.on": True, "z.on": True}
+
+
+def test_a_stage_that_loses_clearly_is_not_kept() -> None:
+    found = climb({(): 120, ("x",): 60}, "x")
+    assert (found.rungs[1].kept, found.rungs[1].adjusted) == (False, pytest.approx(0, abs=1e-9))
+    assert describe_outcome(found) == "no stage gains; the base is kept"
+
+
+def test_more_stages_ask_for_a_smaller_p() -> None:
+    rights = {(): 100, ("x",): 107, ("y",): 100, ("z",): 100, ("x", "y"): 100, ("x", "z"): 100}
+    assert climb(rights, "x").rungs[1].kept
+    assert climb(rights, "x", "y", "z").rungs[1].kept
+    assert not climb(rights | {("x",): 106}, "x", "y", "z").rungs[1].kept
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6), st.integers(0, 5))
+@settings(deadline=None, max_examples=20)
+def test_what_holm_says_while_climbing_is_never_smaller_than_what_it_says_at_the_top(
+    levels: list[float], more: int
+) -> None:
+    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+
+    count = len(levels) + more
+    at_the_top = multipletests([*levels, *[0.5] * more], method="holm")[1][len(levels) - 1]
+    assert adjust_last_p(levels, count) >= at_the_top - 1e-12
+
+
+def test_a_lower_log_loss_is_a_gain() -> None:
+    def attempt(on: tuple[Stage, ...]) -> Attempt:
+        share = 0.8 if on else 0.6
+        return Attempt({row.id: {"A": share, "B": 1 - share} for row in SOLUTION}, 1.0, 0.1)
+
+    assert climb_ladder([Stage("x")], attempt, SOLUTION, "log-loss").rungs[1].kept
+
+
+def test_the_winner_is_scored_on_questions_that_did_not_choose_it() -> None:
+    clusters = {row.id: number // 4 for number, row in enumerate(SOLUTION)}
+    chosen_on, scored_on = split_clusters_in_half(SOLUTION, clusters)
+    assert {clusters[row.id] for row in chosen_on}.isdisjoint(clusters[row.id] for row in scored_on)
+    assert sorted(row.id for row in (*chosen_on, *scored_on)) == sorted(row.id for row in SOLUTION)
+    found = climb_ladder([Stage("x")], lambda on: right_on(200 if on else 0), chosen_on, "accuracy", scored_on)
+    assert found.final is not None
+    assert (found.final.n, found.final.base, found.final.winner) == (100, 0.0, 1.0)
+    assert describe_outcome(found).startswith("on 100 other questions: base 0.000, winner 1.000")
+    assert "is optimistic" in describe_outcome(climb({(): 0, ("x",): 99}, "x"))
+
+
+def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
+    encoder = {
+        stage.name: stage.not_for
+        for stage in list_stages({"backend": {"name": "encoder"}, "prompt": {"style": "bare"}})
+    }
+    assert [name for name, reason in encoder.items() if not reason] == ["retrieval"]
+    causal = list_stages({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
+    assert [stage.name for stage in causal if stage.not_for] == ["retrieval"]
+    tuned = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "vllm", "adapter": "a"}})}
+    assert "may know train by heart" in tuned["verify"]
+    assert "may know train by heart" in tuned["chain-of-thought, where it pays"]
+    pooled = list_stages({"backend": {"name": "ray", "inner": {"name": "vllm"}}})
+    assert "backend.inner.method" in {setting for stage in pooled for setting in stage.settings}
+
+
+def test_every_stage_sets_settings_that_the_kernel_knows() -> None:
+    from quorum.config import from_table
+    from quorum.judge.settings import RunSettings
+
+    model = {"name": "transformers", "model": "m"}
+    table: dict[str, Any] = {"run": "r", "questions": ["q.csv"], "out": "o", "backend": model}
+    judge = {"name": "endpoint", "model": "m", "base_url": "http://localhost/v1"}
+    for stage in list_stages(table, Path("background"), verifier=judge, verdict={"instruction": "Right?"}):
+        words = [f"{setting}={json.dumps(value)}" for setting, value in stage.settings.items()]
+        settings = from_table(RunSettings, apply_overrides(table, words, "t"), "t")
+        assert settings.refine.verdict.instruction == "Right?" or stage.name != "verify"
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))  # all that UTF-8 can hold
+numbers = st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False, allow_infinity=False)
+values = st.recursive(
+    numbers | texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+
+
+@given(st.dictionaries(texts, values, max_size=4))
+@settings(deadline=None, max_examples=60)
+def test_a_table_written_as_toml_is_read_as_it_was(table: dict[str, Any]) -> None:
+    assert tomllib.loads(format_toml(table)) == table
+
+
+def test_runs_of_other_questions_prompts_or_precision_are_told_apart() -> None:
+    one = RunManifest(
+        run="r",
+        questions={"held": "f1"},
+        counts={"held": 9},
+        prompt={"style": "letter"},
+        precision={"dtype": "float16"},
+        calls={"answerer": 9},
+    )
+    other = replace(one, questions={"held": "f2"}, prompt={"style": "cot"}, precision={"dtype": "auto"})
+    assert list_differences(one, one) == {}
+    assert list_differences(other, one) == {
+        "questions": "other questions",
+        "prompt": "another prompt: style 'cot', not 'letter'",
+        "precision": "another precision: dtype 'auto', not 'float16'",
+    }
+
+
+def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, train, held = Bench(tmp_path, monkeypatch), made(200, prefix="t"), made(300)
+    write(tmp_path / "train.jsonl", train, answers=True)
+    models: dict[str, Backend] = {
+        "answerer": SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=[*train, *held]),
+        "judge": knowing([*train, *held], 0.8),
+    }
+
+    def attempt(on: tuple[Stage, ...]) -> Attempt:
+        words = [f"{setting}={json.dumps(value)}" for stage in on for setting, value in stage.settings.items()]
+        ballots = bench.ask(held, models, train=tmp_path / "train.jsonl", **apply_overrides({}, words, "stages"))
+        return Attempt(ballots, sum(bench.calls.values()) / len(held), 0.0)
+
+    register_names(monkeypatch, models)
+    stages = list_stages({"backend": {"name": "answerer"}}, verifier={"name": "judge"})
+    found = climb_ladder(stages, attempt, make_solution(held), "accuracy")
+    assert [(rung.stage, rung.kept) for rung in found.rungs] == [
+        ("base", True),
+        ("calibrated", True),
+        ("shuffled", False),
+        ("retrieval", False),
+        ("verify", True),
+    ]
+    assert abs(found.rungs[1].value - ACCURACY) < 0.09
+    assert [round(rung.calls, 1) for rung in found.rungs[:3]] == [1.0, 1.2, 4.2]
+    assert set(found.skipped) == {"chain-of-thought", "chain-of-thought, where it pays", "votes"}
+
+
+@pytest.fixture
+def competition(tmp_path: Path) -> Path:
+    chance = random.Random(1)
+    rows = [f"{chance.getrandbits(90):x}?,\"['{n} x', '{n} y', '{n} z']\"" for n in range(90)]
+    for name, part in (("train", rows[:60]), ("test", rows[60:])):
+        answer = ",answer" if name == "train" else ""
+        lines = [f"{name}{n},{row}{',' + chance.choice('ABC') if answer else ''}" for n, row in enumerate(part)]
+        (tmp_path / f"{name}.csv").write_text(f"id,question,choices{answer}\n" + "\n".join(lines) + "\n")
+    (tmp_path / "sample_submission.csv").write_text("id,answer\n" + "".join(f"test{n},A\n" for n in range(30)))
+    (tmp_path / "member.toml").write_text(
+        f'run = "m"\nquestions = ["{tmp_path}/test.csv"]\nout = "out"\n[backend]\nname = "fake"\n'
+    )
+    (tmp_path / "other.toml").write_text((tmp_path / "member.toml").read_text() + 'dtype = "float16"\n')
+    return tmp_path
+
+
+def ablate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return run_verb("ablate", folder, "--member", "member.toml", *words, cwd=folder)
+
+
+def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quorum.competition.climb import climb_known_runs
+    from quorum.competition.folder import find_competition
+    from quorum.competition.prepare import prepare_competition
+    from quorum.competition.run import CompetitionRun
+    from quorum.competition.workspace import Workspace
+    from quorum.files.answers import make_answers, write_answers
+    from quorum.files.manifest import write_manifest
+    from quorum.files.run_folder import RunFolder
+
+    (competition / "background").mkdir()
+    (competition / "background" / "facts.txt").write_text("A fact.\n")
+    monkeypatch.chdir(competition)
+    prepared = prepare_competition(find_competition(competition), Workspace(), 0.5, 42)
+    runs = []
+    for name, known in (("encoder", 0), ("encoder-rag", 14), ("encoder-rag-tuned", 28)):
+        right = {q.id: {"C" if n >= known else q.answer or "": 1.0} for n, q in enumerate(prepared.held_out)}
+        write_answers(make_answers(name, right), Path(name) / "heldout.parquet")
+        write_manifest(
+            RunManifest(
+                run=name,
+                questions={"heldout": "f"},
+                counts={"heldout": 30},
+                prompt={},
+                precision={},
+                calls={"answerer": 30},
+            ),
+            Path(name, "run.json"),
+        )
+        config = {"backend.model": "here"} if "tuned" in name else {}
+        runs.append(CompetitionRun(name=name, folder=RunFolder(Path(name)), config=config, seconds=9.0))
+    found = climb_known_runs(prepared, runs, print)
+    assert found is not None
+    assert [(rung.stage, rung.kept) for rung in found.rungs[1:]] == [("retrieval", True), ("fine-tuned", True)]
+    assert list_ladder_rows(found)[1][-3:] == ["1.00", "300", "yes"]
+    alone = climb_known_runs(prepared, runs[:1], print)
+    assert alone is not None
+    assert "retrieval, fine-tuned (no member has it)" in describe_skipped(alone)
+    assert climb_known_runs(prepared, runs[1:], print) is None
+
+
+@pytest.mark.slow
+def test_the_ladder_is_told_and_its_winner_runs(competition: Path) -> None:
+    words = ("--only", "--stage", "in turns: refine.shuffle.orders=cyclic", "--halves", "--winner", "winner.toml")
+    done = run_verb("ladder", competition, "--member", "member.toml", *words, cwd=competition)
+    assert done.returncode == 0, done.stderr
+    assert "\nin turns " in done.stdout
+    assert "other questions: base" in done.stdout
+    kernel = [sys.executable, str(ROOT / "kernels" / "infer.py"), "winner.toml"]
+    assert subprocess.run(kernel, cwd=competition, capture_output=True, check=False).returncode == 0
+    assert (competition / "out" / "test.parquet").exists()
+
+
+@pytest.mark.slow
+def test_arms_in_another_prompt_are_compared_only_where_that_was_said(competition: Path) -> None:
+    (competition / "other.toml").write_text('prompt.style = "option"\n' + (competition / "member.toml").read_text())
+    refused = ablate(competition, "--only", "--arm", "other: other.toml")
+    assert refused.returncode == 2
+    assert "another prompt: style 'option', not 'letter'; a paired test between them has no meaning" in refused.stderr
+    for words in (("--arm", "other: other.toml", "--anyway"), ("--arm", "other: prompt.style=option")):
+        done = ablate(competition, "--only", *words)
+        assert done.returncode == 0, done.stderr
+        assert "another prompt" in done.stderr
