@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.data.propose import count_bands, propose_pairs
+from quorum.data.propose import BANDS, propose_pairs
 from quorum.data.word_table import Integers, WordTable, make_word_table
 from quorum.progress import Progress
 from quorum.question import Question, fold_text
@@ -187,7 +187,9 @@ def _find_near_pairs(
                 near = similarity > 0
                 yield ones[near], twos[near], similarity[near]
         if progress is not None:
-            progress(band + 1, count_bands())
+            progress(band + 1, BANDS)
+    if progress is not None:
+        progress(BANDS, BANDS)
 
 
 def _is_in(codes: Integers, known: Integers) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """Propose pairs of questions that may be near-duplicates, with MinHash and locality-sensitive hashing.
 
-A question gets a key in each of `_BANDS` bands, and questions with equal keys are proposed. A key combines minimum
+A question gets a key in each of `BANDS` bands, and questions with equal keys are proposed. A key combines minimum
 hashes of the text, the choices, the passage and the numbers, so questions that share one part only (a form of words,
 a passage, "yes" and "no") rarely have equal keys. A pair with equal choices whose texts have the similarity s is
 proposed with the probability 1 - (1 - s^4)^96: .998 at .5, and more than .9999999 at .6. The time is linear in the
@@ -14,38 +14,40 @@ from numpy.typing import NDArray
 
 from quorum.data.word_table import FEW_WORDS, Hashes, Integers, Part, WordTable
 
-_BANDS = 96
+BANDS = 96  # of one key each
 _TEXT_HASHES, _TEXT_ROWS = 64, 4  # a band takes 4 of the 64 minimum hashes of a text
 _CHOICE_HASHES, _CHOICE_ROWS = 24, 2
 _CONTEXT_HASHES = _NUMBER_HASHES = 16
-_FREE_BANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
+_FREEBANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
 _WINDOW = 32
 _BLOCKS = (1, 2, 4, 8, 16, _WINDOW)  # distances in a group of equal keys that are proposed together, up to each
+_FEW = 300
 _ROWS = 4096  # questions hashed at a time
 
 Columns = NDArray[np.uint32]
 
 
 def propose_pairs(table: WordTable) -> Iterator[Iterator[tuple[Integers, Integers]]]:
-    """Yield for each band blocks of pairs of different questions, the lower first; some are in several bands."""
+    """Yield for each band blocks of pairs of different questions, the lower first; some are in several bands.
+
+    Of up to `_FEW` questions all pairs are proposed at once.
+    """
+    if len(table) <= _FEW:
+        yield iter([np.triu_indices(len(table), 1)])
+        return
     text, choices, context, numbers = _hash_questions(table)
     draw = np.random.Generator(np.random.PCG64(1))
-    for band in range(_BANDS):
+    for band in range(BANDS):
         key = np.zeros(len(table), dtype=np.uint64)
         used = [text[row] for row in draw.choice(_TEXT_HASHES, _TEXT_ROWS, replace=False)]
         used += [choices[row] for row in draw.choice(_CHOICE_HASHES, _CHOICE_ROWS, replace=False)]
         used += [context[band % _CONTEXT_HASHES]]
-        if band % _FREE_BANDS:
+        if band % _FREEBANDS:
             used += [numbers[band % _NUMBER_HASHES]]
         for column in used:
             key = mix_hashes(key + column)
         order = _sort_by_key(key, text[band % _TEXT_HASHES])
         yield _pair_neighbours(key[order], order)
-
-
-def count_bands() -> int:
-    """Return the number of bands."""
-    return _BANDS
 
 
 def mix_hashes(numbers: Hashes) -> Hashes:
@@ -78,34 +80,33 @@ def _compute_minimum_hashes(
     columns = np.zeros((count, len(table)), dtype=np.uint32)
     for start in range(0, len(table), _ROWS):
         rows = np.arange(start, min(start + _ROWS, len(table)))
-        words, row_of = part.take(rows)
-        hashes, item_rows = _hash_items(table, words, row_of, selected)
+        hashes, row_of = _hash_items(table, *part.take(rows), selected)
         if not len(hashes):
             continue
-        firsts = np.flatnonzero(np.diff(item_rows, prepend=-1))
-        filled = rows[item_rows[firsts]]
+        firsts = np.flatnonzero(np.diff(row_of, prepend=-1))
         for column, (factor, summand) in zip(columns, factors, strict=True):
-            column[filled] = np.minimum.reduceat(hashes * factor + summand, firsts)
+            column[rows[row_of[firsts]]] = np.minimum.reduceat(hashes * factor + summand, firsts)
     return columns
 
 
 def _hash_items(
     table: WordTable, words: NDArray[np.int32], row_of: Integers, selected: NDArray[np.bool_] | None
 ) -> tuple[Columns, Integers]:
-    """Return the hashes of the items of a part, ordered by row, and the row of each."""
+    """Return the hashes of the items of a part, each occurrence its own, and the row of each, in order."""
+    hash_of = table.word_hash[words]
     if selected is None:
         known = words != 0
-        follows = np.append(known[:-1] & known[1:], False)
-        single, double = np.flatnonzero(known), np.flatnonzero(follows)
-        hash_of = table.word_hash[words]
-        pairs = mix_hashes(hash_of[double] * np.uint64(3) + hash_of[double + 1])
+        single, double = np.flatnonzero(known), np.flatnonzero(known[:-1] & known[1:])
+        hashes = np.concatenate((hash_of[single], mix_hashes(hash_of[double] * np.uint64(3) + hash_of[double + 1])))
         places = np.concatenate((single, double))
-        order = np.argsort(places, kind="stable")
-        hashes, places = np.concatenate((hash_of[single], pairs))[order], places[order]
     else:
         places = np.flatnonzero(selected[words])
-        hashes = table.word_hash[words[places]]
-    return (hashes >> np.uint64(32)).astype(np.uint32), row_of[places]
+        hashes = hash_of[places]
+    codes = np.sort(row_of[places].astype(np.uint64) << np.uint64(32) | hashes >> np.uint64(32))
+    new = np.flatnonzero(np.diff(codes, prepend=~codes[:1]))
+    repeats = np.arange(len(codes)) - np.repeat(new, np.diff(new, append=len(codes)))
+    occurrences = mix_hashes(codes % np.uint64(2**32) + (repeats.astype(np.uint64) << np.uint64(32)))
+    return (occurrences >> np.uint64(32)).astype(np.uint32), (codes >> np.uint64(32)).astype(np.int64)
 
 
 def _sort_by_key(key: Hashes, similar: Columns) -> Integers:
