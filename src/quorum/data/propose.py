@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.data.word_table import FEW_WORDS, Hashes, Integers, Part, WordTable
+from quorum.data.word_table import Hashes, Integers, Part, WordTable
 
 BANDS = 96  # of one key each
 _TEXT_HASHES, _TEXT_ROWS = 64, 4  # a band takes 4 of the 64 minimum hashes of a text
@@ -60,8 +60,6 @@ def mix_hashes(numbers: Hashes) -> Hashes:
 def _hash_questions(table: WordTable) -> tuple[Columns, Columns, Columns, Columns]:
     """Return the minimum hashes of text, choices, passage and numbers: one row for each hash function."""
     text = _compute_minimum_hashes(table, table.text, _TEXT_HASHES)
-    short = np.flatnonzero(table.text.count_words(np.arange(len(table))) < FEW_WORDS)
-    text[:, short] = table.text.digest[short] >> np.uint64(32)
     numbers = _compute_minimum_hashes(table, table.text, _NUMBER_HASHES, table.is_number)
     numbers[:, table.telling] = 0
     choices = _compute_minimum_hashes(table, table.choices, _CHOICE_HASHES)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from quorum.data.words import is_number, split_words
 from quorum.question import Question, fold_text
 
-NEAR = 0.5  # least similarity of each part
-MOST_MISSING = 4  # at most this many words of the shorter text are missing in the longer one …
-CLOSE = 0.7  # … unless the texts have this similarity
-FEW_WORDS = 8  # texts with fewer words have to be equal; if texts are equal, so have choices with fewer words
+NEAR = 0.5  # least similarity of texts and passages
+CLOSE = 0.7  # least similarity of choices, and of texts of which more than MOST_MISSING words differ
+MOST_MISSING = 4  # words of the shorter text that are missing in the longer one
+FEW_WORDS = 8  # of a text with fewer words no word may be missing
+FEWEST_WORDS = 4  # a text with fewer words has to be equal
 TELLING_WORDS = 4  # equal choices identify a question if they have at least this many words besides numbers
 
 _BREAK = 0  # stands between the words of two questions, and of two choices
@@ -44,11 +45,6 @@ class Part:
     starts: Integers
     digest: Hashes
 
-    def count_words(self, rows: Integers) -> Integers:
-        """Return the number of words of each of the questions `rows`."""
-        words, row_of = self.take(rows)
-        return np.bincount(row_of[words != _BREAK], minlength=len(rows))
-
     def take(self, rows: Integers) -> tuple[NDArray[np.int32], Integers]:
         """Return the words and breaks of the questions `rows`, and for each of them the index in `rows`."""
         lengths = self.starts[rows + 1] - self.starts[rows]
@@ -61,14 +57,15 @@ class Part:
 class WordTable:
     """The words of questions.
 
-    `word_hash` and `is_number` are by word number. `telling` is true for questions whose choices identify the question
-    if they are equal.
+    `word_hash`, `is_word` and `is_number` are by word number; operators are neither. `telling` is true for questions
+    whose choices identify the question if they are equal.
     """
 
     text: Part
     choices: Part
     context: Part
     word_hash: Hashes
+    is_word: NDArray[np.bool_]
     is_number: NDArray[np.bool_]
     telling: NDArray[np.bool_]
 
@@ -80,10 +77,10 @@ class WordTable:
 
         Near means:
 
-        * Passages and choices have at least the similarity `NEAR`; choices of fewer than `FEW_WORDS` words are equal if
-          the texts are equal.
-        * Texts are equal; or they have at least `FEW_WORDS` words and the similarity `CLOSE`, or `NEAR` if at most
-          `MOST_MISSING` words of the shorter text are missing in the longer one.
+        * The choices have at least the similarity `CLOSE`, and the passages `NEAR`.
+        * The texts are equal, or have at least the similarity `CLOSE`, or `NEAR` if at most `MOST_MISSING` words of the
+          shorter text are missing in the longer one. If the shorter text has fewer than `FEW_WORDS` words, none may be
+          missing. Texts with fewer than `FEWEST_WORDS` words have to be equal. Numbers and operators do not count here.
         * One text has all numbers of the other, unless the choices are equal and telling.
         """
         chunks = (slice(start, start + _PAIRS) for start in range(0, len(ones), _PAIRS))
@@ -97,11 +94,8 @@ class WordTable:
         return similarity
 
     def _compare_choices(self, ones: Integers, twos: Integers) -> Floats:
-        part = self.choices
-        jaccard = _Overlap(part, ones, twos).compute_jaccard()
-        few = np.minimum(part.count_words(ones), part.count_words(twos)) < FEW_WORDS
-        differ = part.digest[ones] != part.digest[twos]
-        return np.where((jaccard < NEAR) | (few & differ & self._have_equal_texts(ones, twos)), 0.0, jaccard)
+        jaccard = _Overlap(self.choices, ones, twos).compute_jaccard()
+        return np.where(jaccard < CLOSE, 0.0, jaccard)
 
     def _compare_contexts(self, ones: Integers, twos: Integers) -> Floats:
         jaccard = _Overlap(self.context, ones, twos).compute_jaccard()
@@ -109,19 +103,17 @@ class WordTable:
 
     def _compare_texts(self, ones: Integers, twos: Integers) -> Floats:
         jaccard = _Overlap(self.text, ones, twos).compute_jaccard()
-        words = _Overlap(self.text, ones, twos, np.ones(len(self.is_number), dtype=np.bool_))
+        words = _Overlap(self.text, ones, twos, self.is_word)
         missing = words.smaller - words.shared
-        near = (jaccard >= CLOSE) | ((jaccard >= NEAR) & (missing <= MOST_MISSING))
-        near &= words.smaller >= FEW_WORDS
-        return np.where(near | self._have_equal_texts(ones, twos), jaccard, 0.0)
+        long = ((jaccard >= CLOSE) | (missing <= MOST_MISSING)) & (words.smaller >= FEW_WORDS)
+        short = (missing == 0) & (words.smaller >= FEWEST_WORDS)
+        near = (jaccard >= NEAR) & (long | short)
+        return np.where(near | (self.text.digest[ones] == self.text.digest[twos]), jaccard, 0.0)
 
     def _compare_numbers(self, ones: Integers, twos: Integers) -> Floats:
         numbers = _Overlap(self.text, ones, twos, self.is_number)
         confirmed = self.telling[ones] & (self.choices.digest[ones] == self.choices.digest[twos])
         return np.where((numbers.shared == numbers.smaller) | confirmed, 1.0, 0.0)
-
-    def _have_equal_texts(self, ones: Integers, twos: Integers) -> NDArray[np.bool_]:
-        return np.equal(self.text.digest[ones], self.text.digest[twos])
 
 
 class _Overlap:
@@ -195,6 +187,7 @@ def make_word_table(questions: Sequence[Question]) -> WordTable:
         choices=choice_part,
         context=context,
         word_hash=np.array([0, *map(digest_text, known)], dtype=np.uint64),
+        is_word=np.array([False, *(word[:1].isalpha() for word in known)], dtype=np.bool_),
         is_number=np.array([False, *map(is_number, known)], dtype=np.bool_),
         telling=telling,
     )
