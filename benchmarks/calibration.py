@@ -10,9 +10,14 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quorum.ballot import Ballot
 from quorum.console import DONE, run_program
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # what is fitted on half of the ballots and their answers: a function from a ballot to a better one
 Fit = Callable[[Sequence[Ballot], Sequence[str]], Callable[[Ballot], Ballot]]
@@ -95,7 +100,7 @@ def main() -> int:
     return DONE
 
 
-def _read(path: Path) -> tuple["np.typing.NDArray[np.float64]", list[str]]:  # noqa: F821
+def _read(path: Path) -> tuple["NDArray[np.float64]", list[str]]:
     """Probabilities [question, prompt, option], and the answers' letters, subjects in the order of their names."""
     import numpy as np
 

@@ -183,7 +183,10 @@ def test_different_facts_are_not_near_duplicates() -> None:
         for subject in FACT_SUBJECTS:
             rows = [row for row in table(name) if row["subject"] == subject and not row["group"] and choices(row)]
             once = {row["question"].removeprefix("Question: "): row for row in rows}
-            seen = [list_grams(Item(subject, text, tuple(choices(row)), 0)) for text, row in once.items()]
+            seen = [
+                list_grams(Item(subject=subject, text=text, choices=tuple(choices(row)), right=0))
+                for text, row in once.items()
+            ]
             assert max(compute_similarity(one, two) for one, two in combinations(seen, 2)) < 0.6
 
 

@@ -18,7 +18,7 @@ NO_CHOICES_IN_TEST = 2
 OUT_OF_RANGE = "G"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A row of the file: an item, with the cells as they are written."""
 
@@ -31,7 +31,7 @@ class Row:
 
 def make_row(item: Item) -> Row:
     """Return the row of an item without defects."""
-    return Row(item, item.letter, item.choices, item.text)
+    return Row(item=item, answer=item.letter, choices=item.choices, text=item.text)
 
 
 def plant_dirt(rng: Random, train: Sequence[Item], test: Sequence[Item]) -> tuple[list[Row], list[Row]]:

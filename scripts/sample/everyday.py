@@ -195,7 +195,7 @@ def _make_all_item(rng: Random, kind: str) -> Item:
         choices, right = arrange_choices(rng, ALL, members[:3], ALL)
     else:
         choices, right = arrange_choices(rng, members[0], strangers[:2], ALL)
-    return Item(SUBJECT, text, choices, right)
+    return Item(subject=SUBJECT, text=text, choices=choices, right=right)
 
 
 def _make_both_item(rng: Random, kind: str) -> Item:
@@ -203,8 +203,8 @@ def _make_both_item(rng: Random, kind: str) -> Item:
     members, strangers = _draw_members_and_others(rng, kind)
     text = f"Choose everything here that counts as {_add_article(kind)}."
     if rng.random() < 0.5:
-        return Item(SUBJECT, text, (members[0], members[1], strangers[0], "A and B"), 3)
-    return Item(SUBJECT, text, (strangers[0], strangers[1], members[0], "A and B"), 2)
+        return Item(subject=SUBJECT, text=text, choices=(members[0], members[1], strangers[0], "A and B"), right=3)
+    return Item(subject=SUBJECT, text=text, choices=(strangers[0], strangers[1], members[0], "A and B"), right=2)
 
 
 def _draw_members_and_others(rng: Random, kind: str) -> tuple[list[str], list[str]]:
@@ -220,4 +220,4 @@ def _make_item(rng: Random, text: str, answer: str, others: Sequence[str]) -> It
     count = draw_choice_count(rng)
     none = count > 2 and rng.random() < 0.05
     choices, right = arrange_choices(rng, answer, rng.sample(others, k=count - 1 - none), NONE if none else "")
-    return Item(SUBJECT, text, choices, right)
+    return Item(subject=SUBJECT, text=text, choices=choices, right=right)

@@ -26,7 +26,7 @@ class Paragraph:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
     """A fact of the world: `relation` gives `thing` the value `value`, which is one of `pool`."""
 
@@ -51,7 +51,7 @@ def make_world(rng: Random) -> tuple[list[Fact], list[Paragraph]]:
             values = [value for value in pool for _ in range(THINGS // VALUES)]
             rng.shuffle(values)
             for thing, value in zip(things, values, strict=True):
-                by_thing[thing].append(Fact(kind, relation, thing, value, pool))
+                by_thing[thing].append(Fact(kind=kind, relation=relation, thing=thing, value=value, pool=pool))
             paragraphs += [_describe_value(rng, kind, relation, value) for value in pool]
         others = [*things[1:], things[0]]
         paragraphs += [
@@ -131,4 +131,4 @@ def _make_item(rng: Random, fact: Fact) -> Item:
     others = [value for value in fact.pool if value != fact.value]
     wrong = rng.sample(others, k=count - 1 - (none and right != NONE))
     choices, index = arrange_choices(rng, right, wrong, NONE if none else "")
-    return Item(fact.kind.subject, text, choices, index, source=fact.thing)
+    return Item(subject=fact.kind.subject, text=text, choices=choices, right=index, source=fact.thing)

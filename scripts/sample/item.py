@@ -10,7 +10,7 @@ LETTER_WEIGHTS = (28, 26, 24, 22, 20, 18)
 NONE, ALL = "None of the above", "All of the above"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """A question; `right` is the index of the right choice, `source` the title of the paragraph with the answer."""
 

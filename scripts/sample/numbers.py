@@ -22,5 +22,5 @@ def make_number_items(rng: Random, count: int) -> list[Item]:
         largest = max(numbers)
         wrong = [str(number) for number in numbers if number != largest]
         choices, right = arrange_choices(rng, str(largest), wrong)
-        distinct.add(Item("numbers", rng.choice(_WORDINGS), choices, right))
+        distinct.add(Item(subject="numbers", text=rng.choice(_WORDINGS), choices=choices, right=right))
     return distinct.items

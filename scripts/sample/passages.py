@@ -170,4 +170,5 @@ def _make_passage(rng: Random, words: Mapping[str, str]) -> str:
 def _make_item(rng: Random, words: Mapping[str, str], passage: str, slot: str) -> Item:
     others = [word for word in _WORDS[slot] if word != words[slot]]
     choices, right = arrange_choices(rng, words[slot], rng.sample(others, k=draw_choice_count(rng) - 1))
-    return Item("reading", rng.choice(_QUESTIONS[slot]).format(**words), choices, right, context=passage)
+    text = rng.choice(_QUESTIONS[slot]).format(**words)
+    return Item(subject="reading", text=text, choices=choices, right=right, context=passage)

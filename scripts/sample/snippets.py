@@ -125,7 +125,7 @@ def _make_text_item(rng: Random) -> Item:
 def _make_item(rng: Random, lines: list[str], right: str, near: list[str]) -> Item:
     choices, index = arrange_choices(rng, right, rng.sample(near, k=draw_choice_count(rng) - 1))
     text = "\n".join((rng.choice(_WORDINGS), *lines))
-    return Item("code", text, choices, index)
+    return Item(subject="code", text=text, choices=choices, right=index)
 
 
 def _subtract_alternately(numbers: list[int]) -> int:

@@ -19,7 +19,7 @@ def test_files_are_found_by_their_names(tmp_path):
         folder(tmp_path, "b6_train_data.csv", "b6_test_data.csv", "sample_submission.csv", "x.txt")
     )
     assert found.name == "my-competition"
-    assert [p.name for p in (found.train, found.test, found.sample)] == [
+    assert [path and path.name for path in (found.train, found.test, found.sample)] == [
         "b6_train_data.csv",
         "b6_test_data.csv",
         "sample_submission.csv",
@@ -29,7 +29,10 @@ def test_files_are_found_by_their_names(tmp_path):
 
 def test_a_sample_submission_is_not_taken_for_the_test_file(tmp_path):
     found = find_competition(folder(tmp_path, "train.csv", "test.csv", "test_submission_sample.csv"))
-    assert (found.test.name, found.sample.name) == ("test.csv", "test_submission_sample.csv")
+    assert (found.test and found.test.name, found.sample and found.sample.name) == (
+        "test.csv",
+        "test_submission_sample.csv",
+    )
 
 
 def test_the_description_wins_over_names(tmp_path):

@@ -89,7 +89,8 @@ def test_no_held_out_answer_is_in_a_file_that_a_member_reads(tmp_path):
 
 def test_a_submission_that_the_competition_would_not_take_gets_no_line_in_the_ledger(tmp_path):
     competition(tmp_path / "toys")
-    workspace, told = Workspace(tmp_path), []
+    workspace = Workspace(tmp_path)
+    told: list[str] = []
     prepared = prepare_competition(find_competition(tmp_path / "toys"), workspace)
     good = record_run(prepared, run_prior(prepared))
     short = workspace.submissions / "short.csv"

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,7 +82,7 @@ def test_an_adapter_goes_to_the_setting_of_adapters(tmp_path):
 
 
 def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
-    grid = {"backend.scale": [5, 20], "prompt.style": ["bare", "letter"]}
+    grid: dict[str, list[Any]] = {"backend.scale": [5, 20], "prompt.style": ["bare", "letter"]}
     assert [one.name for one in list_candidates(None, grid)] == [
         "backend.scale=5 prompt.style=bare",
         "backend.scale=5 prompt.style=letter",

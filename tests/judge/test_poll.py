@@ -201,6 +201,7 @@ def test_labelled_questions_that_no_run_could_read_are_not_used(method, used):
     found = poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(silent)), method=method, cross_fit=True)
     assert "no run has an answer to any of 80 labelled questions; they are not used" in found.warnings
     assert found.rule.method == used
+    assert found.crossed is not None
     assert set(ballots_from_answers(found.crossed)) == set(gold)
 
 
@@ -209,6 +210,7 @@ def test_every_method_votes_on_the_labelled_questions_too(method):
     gold, test, dev = halves()
     found = poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(dev)), method=method, cross_fit=True)
     assert list(ballots_from_answers(found.ballots)) == list(test["weak"])
+    assert found.crossed is not None
     assert list(ballots_from_answers(found.crossed)) == list(gold)
     assert accuracy(first_labels(found.crossed), gold) > 0.7
     if method != "auto":
@@ -224,6 +226,8 @@ def test_a_cluster_has_no_part_in_the_rule_that_votes_on_it():
         for own in (gold, other)
     )
     own = [id for id in gold if clusters[id] == 3]
+    assert first.crossed is not None
+    assert second.crossed is not None
     before, after = ballots_from_answers(first.crossed), ballots_from_answers(second.crossed)
     assert all(before[id] == pytest.approx(after[id]) for id in own)
     assert first.rule != second.rule
@@ -235,6 +239,7 @@ def test_where_too_few_labelled_questions_are_left_outside_a_fold_the_fold_is_vo
     one_cluster = dict.fromkeys(list(few)[:6], "big")
     found = poll(frame_of(test), GoldQuestions(answers=few, runs=frame_of(dev), clusters=one_cluster), cross_fit=True)
     assert found.rule.labelled == 12
+    assert found.crossed is not None
     assert list(ballots_from_answers(found.crossed)) == list(few)
 
 

@@ -13,7 +13,7 @@ def frame_of(**runs):
 
 
 def first_labels(votes):
-    return {id: (rank_labels(ballot) or [None])[0] for id, ballot in ballots_from_answers(votes).items()}
+    return {id: next(iter(rank_labels(ballot)), None) for id, ballot in ballots_from_answers(votes).items()}
 
 
 def test_the_label_with_most_votes_wins():

@@ -7,7 +7,7 @@ from math import exp, log, sqrt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import beta  # type: ignore[import-untyped]
 
 from quorum.ballot import find_heaviest
 from quorum.config import from_table
@@ -17,6 +17,7 @@ from quorum.judge.votes import VoteResult, vote_adaptively
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply, letters
 from tests.support.bench import account, made
+from tests.support.replies import logprobs_of
 from tests.support.run_settings import run_settings
 
 
@@ -78,7 +79,9 @@ def test_an_answer_that_is_there_is_the_first_vote_and_not_asked_for_again():
 def test_a_sure_answer_that_is_there_costs_no_vote_and_keeps_its_probabilities():
     sure = {"A": 0.97, "B": 0.02, "C": 0.01}
     model = scripted()
-    assert vote_adaptively(model, [ask()], VoteSettings(), first=[sure]) == [VoteResult(pytest.approx(sure), ("A",), 0)]
+    (found,) = vote_adaptively(model, [ask()], VoteSettings(), first=[sure])
+    assert found == VoteResult(found.ballot, ("A",), 0)
+    assert found.ballot == pytest.approx(sure)
     assert model.batches == []
 
 
@@ -207,7 +210,7 @@ texts = st.lists(st.sampled_from(["A", "B", "C", ""]), min_size=12, max_size=12)
 @given(texts, st.integers(1, 12), st.sampled_from([0.6, 0.8, 0.95, 0.99]))
 def test_rounds_ask_not_one_vote_more_than_one_at_a_time(script, most, sure):
     found = vote_adaptively(scripted(*script), [ask()], VoteSettings(most=most, sure=sure))[0]
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for asked in range(1, most + 1):
         counts.update([script[asked - 1]] if script[asked - 1] else [])
         (_, first), (_, second) = [*counts.most_common(2), ("", 0), ("", 0)][:2]
@@ -255,21 +258,23 @@ def test_in_the_kernel_a_sure_question_costs_one_sample_and_the_first_answer_is_
     ballots = bench.ask(made(20), {"answerer": ScriptedModel(lambda prompt: reply)}, votes={"most": 10})
     assert account(bench).calls_per_question == calls
     if calls == 1:
-        assert ballots["q0"] == pytest.approx({label: exp(height) for label, height in reply.label_logprobs.items()})
+        assert ballots["q0"] == pytest.approx({label: exp(height) for label, height in logprobs_of(reply).items()})
 
 
 def test_every_sample_of_a_kernels_vote_is_another_draw_with_a_journal_and_without(bench):
     for journal in (None, bench.folder / "journal.sqlite"):
-        drawn = []
-        model = ScriptedModel(
-            lambda prompt, drawn=drawn: drawn.append(prompt.repeat) or Reply("ABCDABCDAB"[prompt.repeat])
-        )
-        bench.ask(made(1), {"answerer": model}, votes={"most": 10}, journal=journal)
+        drawn: list[int] = []
+
+        def reply(prompt, drawn=drawn):
+            drawn.append(prompt.repeat)
+            return Reply("ABCDABCDAB"[prompt.repeat])
+
+        bench.ask(made(1), {"answerer": ScriptedModel(reply)}, votes={"most": 10}, journal=journal)
         assert drawn == list(range(10))
 
 
 def test_other_orders_are_voted_on_from_their_first_answer_and_the_given_one_goes_on(bench):
-    asked = Counter()
+    asked: Counter[tuple[str, ...]] = Counter()
 
     def reply(prompt):
         asked[prompt.options] += 1

@@ -123,7 +123,7 @@ def test_examples_come_from_a_pool_that_is_not_trained_on_nor_are_its_near_dupli
         content = row.prompt.content
         assert isinstance(content, str)
         assert sum(each.text in content for each in taught.examples) == 2
-    assert len({row.prompt.content.partition("Question:")[2][:20] for row in taught.rows}) > 1
+    assert len({str(row.prompt.content).partition("Question:")[2][:20] for row in taught.rows}) > 1
 
 
 def test_the_infer_kernel_shows_each_question_the_examples_that_training_showed_it(tmp_path):

@@ -58,7 +58,9 @@ def submit(
     from quorum.competition.workspace import Workspace
 
     toml_files = [Path(member) for member in members]
-    return submit_competition(Path(folder), Workspace(Path(workspace)), toml_files, held_out, seed, report)
+    return submit_competition(
+        Path(folder), Workspace(Path(workspace)), toml_files, held_out=held_out, seed=seed, report=report
+    )
 
 
 def score(
