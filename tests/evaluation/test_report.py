@@ -544,11 +544,11 @@ def test_quorum_report_writes_one_page_and_its_charts(tmp_path, monkeypatch):
     answers.write_text(answers.read_text().replace(",A", ",B"))
     again = run_report(tmp_path, "toys")
     assert again.returncode == 0
-    assert "not the answers that the ledger scored as 'mine'" in again.stderr
+    assert "these are not the answers that the ledger scored as 'mine'" in again.stderr
     (tmp_path / "toys" / "train.csv").open("a").write("k99,New?,\"['yes', 'no']\",A\n")
     changed = run_report(tmp_path, "toys")
     assert (changed.returncode, changed.stdout) == (2, "")
-    assert "no submission of toys/train.csv as it is now" in changed.stderr
+    assert "no submission for the current toys/train.csv" in changed.stderr
 
 
 def test_without_a_ledger_quorum_report_says_how_to_make_one(tmp_path):

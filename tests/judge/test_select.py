@@ -63,7 +63,7 @@ def test_what_is_measured_is_what_is_cast(method, make):
     rule = select_rule(ballots, method.name)
     assert rule.method == method.name
     weights = np.array([rule.weights.get(member, 0.0) for member in ballots.members])
-    taken = ballots.tempered(fit_temperatures(ballots)) if method.calibrated else ballots
+    taken = ballots.apply_temperatures(fit_temperatures(ballots)) if method.calibrated else ballots
     places = predict_labels(taken, method.pool, weights, rank_members(ballots))
     votes = apply_rule(answers, rule).unique("id", keep="first", maintain_order=True)
     assert votes["id"].equals(gold["id"])

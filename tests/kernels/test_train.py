@@ -176,7 +176,7 @@ def test_with_a_layout_fields_like_those_of_rows_are_read_as_questions(folder, m
 def test_a_missing_split_or_sample_is_refused_with_the_command_that_makes_it(folder, monkeypatch, setting):
     told = learnt(folder, monkeypatch, f"{setting}=data/draw/none")
     assert told.startswith(
-        "data/draw/none: no such file; `quorum sample-train train.csv --backend TOML` draws ids and their split"
+        "data/draw/none: no such file; `quorum sample train.csv --backend TOML` draws ids and their split"
     )
 
 

@@ -326,7 +326,9 @@ def test_a_key_in_the_place_of_its_name_is_refused_and_not_repeated():
     assert KEY not in str(told.value)
 
 
-@pytest.mark.parametrize(("held", "words"), [("", "holds no key"), ("two\nlines", "more than a key"), ("ké", "more")])
+@pytest.mark.parametrize(
+    ("held", "words"), [("", "is not set or empty"), ("two\nlines", "is not a key"), ("ké", "is not a key")]
+)
 def test_a_variable_without_a_usable_key_is_refused(monkeypatch, held, words):
     monkeypatch.setenv("MY_KEY", held)
     with pytest.raises(BadInput, match=words) as told:

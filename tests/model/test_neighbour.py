@@ -5,7 +5,7 @@ import pytest
 
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
-from quorum.ballot import ranked
+from quorum.ballot import rank_labels
 from quorum.errors import BadInput
 from quorum.model.backend import open_backend
 from quorum.model.neighbour import Neighbour, NeighbourSettings
@@ -25,8 +25,8 @@ def _ballot(question, **settings):
 
 def test_the_answer_is_copied_by_the_option_s_text_not_by_its_letter():
     asked = Question(id="q", text="What colour is the sky at dawn?", choices=("red", "grey", "BLUE "))
-    assert ranked(_ballot(asked))[0] == "C"
-    assert ranked(_ballot(asked, by="letter"))[0] == "A"
+    assert rank_labels(_ballot(asked))[0] == "C"
+    assert rank_labels(_ballot(asked, by="letter"))[0] == "A"
 
 
 @pytest.mark.parametrize("choices", [("red", "green"), ("blue", "Blue", "red")])

@@ -1,4 +1,4 @@
-"""A competition's folder: which file is what."""
+"""Find the files of a competition in its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ def find_competition(folder: Path) -> Competition:
 
 
 def _find_name(folder: Path, name: str | None) -> str:
-    """The name in quorum.toml, else that of the folder."""
+    """Return the name in quorum.toml, or the folder's name if there is none."""
     if name is not None:
         return check_file_name(name, f"{folder / DESCRIPTION_FILE}: name")
     own = folder.resolve().name
@@ -100,7 +100,7 @@ def _described(folder: Path, name: str | None) -> Path | None:
 
 
 def _one(tables: list[Path], words: tuple[str, ...], part: str, folder: Path) -> Path | None:
-    """The one file whose name holds one of `words`, or None."""
+    """Return the only file whose name contains one of `words`, or None."""
     found = [path for path in tables if any(word in path.stem.lower() for word in words)]
     if len(found) > 1:
         names = ", ".join(path.name for path in found)

@@ -1,4 +1,4 @@
-"""The functions of `import quorum` for notebooks and scripts; the verbs of the command line call them too.
+"""Offer the main steps as functions: `import quorum` for notebooks and scripts, and the command line, call them.
 
 They take paths as text or `Path`, return records, and raise `BadInput` for wrong input. They never print and never
 exit.
@@ -40,14 +40,15 @@ def submit(
     seed: int = 42,
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
-    """Answer, check and score a competition's submissions: what `quorum submit FOLDER` does.
+    """Answer, check and score a competition's submissions, as `quorum submit FOLDER` does.
 
     Args:
-        folder: the competition: train, test and sample submission.
-        members: TOML files of the infer kernel; without any the default members answer.
-        workspace: where submissions, runs and the ledger go.
-        held_out: share of train that is held out to score on.
-        report: takes a line after each step; pass `print` to follow.
+        folder: the competition's folder, with train, test and sample submission.
+        members: settings (TOML files) of the infer kernel; the default members if empty.
+        workspace: the folder for submissions, runs and the ledger.
+        held_out: share of train to hold out and score on.
+        seed: seed of the split.
+        report: is called with one line after each step; pass `print` to see progress.
 
     Raises:
         BadInput: a file is missing or wrong.
@@ -74,9 +75,9 @@ def score(
     """Score a submission, or a run's answers, against a solution, with standard errors and intervals.
 
     Args:
-        questions: a question file; adds subjects, and groups for the standard error.
-        answer_column: of the solution, if it is not detected.
-        seed: of the simulated public part and of macro-F1's bootstrap.
+        questions: a question file, for subjects, and for the groups of the standard error.
+        answer_column: column of the solution with the answers, if it is not detected.
+        seed: seed of the simulated public part and of macro-F1's bootstrap.
 
     Raises:
         BadInput: a file cannot be read, or the metric is unknown.
@@ -99,11 +100,12 @@ def compare(
     groups: PathLike | None = None,
     seed: int = 42,
 ) -> "Comparison":
-    """Compare runs question by question: paired differences, tests with Holm correction, smallest visible difference.
+    """Compare runs question by question: paired differences, tests with Holm's correction, smallest detectable one.
 
     Args:
         gold: CSV of id and answer.
-        groups: CSV of id and group: questions that belong together.
+        groups: CSV of id and group, for questions that belong together.
+        seed: seed of macro-F1's bootstrap.
 
     Raises:
         BadInput: a file cannot be read, or the metric is unknown.
@@ -133,11 +135,11 @@ def vote(
     """Combine runs into one: select a voting rule and apply it.
 
     Args:
-        out: CSV of id and answer to write; a question that no run has read gets an empty answer.
-        gold: CSV of id and answer: labelled questions to select the rule on.
+        out: CSV of id and answer to write; a question that no run answers gets an empty answer.
+        gold: CSV of id and answer, the labelled questions to select the rule on.
         method: a method of `quorum vote --help`.
-        questions: a question file; a label that a question lacks is no vote.
-        subjects: CSV of id and subject: weights may then differ by subject.
+        questions: a question file; votes for a label that a question does not have are ignored.
+        subjects: CSV of id and subject; weights may then differ by subject.
 
     Raises:
         BadInput: a file cannot be read, or the method is unknown or needs `gold`.
@@ -162,11 +164,11 @@ def vote(
 def check(
     submission: PathLike, sample: PathLike, *, questions: PathLike | None = None, form: "Form | None" = None
 ) -> "list[Problem]":
-    """Return what is wrong with a submission, measured against the sample submission; nothing if it is clean.
+    """Return the problems of a submission, compared with the sample submission; empty if it has none.
 
     Args:
         questions: a question file; answers must then be labels of their own question.
-        form: how the sample writes an answer, if it is not detected.
+        form: the format of an answer, if it is not detected from the sample.
 
     Raises:
         BadInput: a file cannot be read.

@@ -24,7 +24,7 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCompetition:
-    """A competition whose questions are repaired, split and on disk, which is what every run of it uses."""
+    """A competition whose questions are repaired, split and on disk; every run uses these files."""
 
     competition: Competition  # its sample submission is never None
     workspace: Workspace
@@ -46,7 +46,7 @@ class PreparedCompetition:
 
     @property
     def gold(self) -> Path:
-        """The held-out questions with their answers, for the vote alone."""
+        """The held-out questions with their answers, which only the vote may read."""
         return self.workspace.gold(self.name)
 
     @property
@@ -97,13 +97,13 @@ def prepare_competition(
 
 
 def fingerprint_data(competition: Competition) -> str:
-    """SHA-256 over the train and the test file: scores compare only on the same data."""
+    """Return the SHA-256 of the train and the test file; only scores on the same data are comparable."""
     both = fingerprint(competition.train) + fingerprint(competition.test)
     return hashlib.sha256(both.encode()).hexdigest()
 
 
 def describe_train(table: Table, repaired: RepairedTable) -> str:
-    """One line on a train file: how many rows are usable, what was repaired, and how to see the details."""
+    """Return one line on a train file: the numbers of usable, repaired and dropped rows, and a command for details."""
     dropped = {remark.row for remark in repaired.dropped}
     changed = {remark.row for remark in repaired.changes}
     labels = {
@@ -123,7 +123,7 @@ def describe_train(table: Table, repaired: RepairedTable) -> str:
 
 
 def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
-    """One line on a test file: what was repaired, and how many questions are in train too, exactly or nearly."""
+    """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
     in_train = {
         place.row
         for finding in examine(table, train).findings
@@ -139,6 +139,6 @@ def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
 
 
 def _describe_table(table: Table, repaired: RepairedTable, counts: list[tuple[int, str]]) -> str:
-    told = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
-    told += [f"{count:,} {what}" for count, what in counts if count]
-    return f"{table.path.name}: {', '.join(told)}; details: quorum doctor {shlex.quote(str(table.path))}"
+    parts = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
+    parts += [f"{count:,} {what}" for count, what in counts if count]
+    return f"{table.path.name}: {', '.join(parts)}; details: quorum doctor {shlex.quote(str(table.path))}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quorum.ballot import Ballot, heaviest, is_unread, normalised, ranked
+from quorum.ballot import Ballot, find_heaviest, is_unread, normalise_ballot, rank_labels
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import (
     Z95,
@@ -164,9 +164,9 @@ def score_question(ballot: Ballot, answer: str, metric: str) -> float:
     if metric in _registered_metrics:
         return _registered_metrics[metric].score(ballot, answer)
     if metric == "log-loss":
-        share = normalised(ballot).get(answer, 0.0)
+        share = normalise_ballot(ballot).get(answer, 0.0)
         return -math.log(min(max(share, _LOG_LOSS_CLIP), 1 - _LOG_LOSS_CLIP))
-    order = ranked(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
+    order = rank_labels(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
     return 1 / (order.index(answer) + 1) if answer in order else 0.0
 
 
@@ -232,7 +232,7 @@ def _compute_macro_f1(
 
 
 def _find_label(ballot: Ballot) -> str | None:
-    return None if is_unread(ballot) else heaviest(ballot)
+    return None if is_unread(ballot) else find_heaviest(ballot)
 
 
 def _score_subjects(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from quorum.ballot import Ballot, heaviest, normalised, ranked
+from quorum.ballot import Ballot, find_heaviest, normalise_ballot, rank_labels
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null, parse_cell_number, read_cells, write_cells
 from quorum.question import MOST_CHOICES, letters
@@ -227,11 +227,11 @@ def _format_answer(ballot: Ballot, among: Ballot, sample: Sample) -> list[str]:
     """Return the answer cells of one row, in the order of `sample.answer_columns`."""
     match sample.form:
         case "letter" | "text":
-            return [heaviest(ballot)]
+            return [find_heaviest(ballot)]
         case "index0" | "index1":
-            return [str(letters(MOST_CHOICES).index(heaviest(ballot)) + int(sample.form[-1]))]
+            return [str(letters(MOST_CHOICES).index(find_heaviest(ballot)) + int(sample.form[-1]))]
         case "ranked":
-            return [" ".join(list(dict.fromkeys(ranked(ballot) + ranked(among)))[: sample.k])]
+            return [" ".join(list(dict.fromkeys(rank_labels(ballot) + rank_labels(among)))[: sample.k])]
         case "probabilities":
-            shares = normalised(ballot)
+            shares = normalise_ballot(ballot)
             return [repr(shares.get(label, 0.0)) for label in sample.labels]
