@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.doctor import examine
 from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, make_question, read_questions, read_records, write_questions
+from quorum.data.read import Table, make_question, read_questions, read_records, write_questions
+from quorum.data.records import Record
 from quorum.data.repair import Remark, repair_table
 from quorum.question import fold_text, letters
 from tests.support.real import real_data
@@ -309,7 +310,7 @@ def test_the_script_takes_a_layout_and_a_train_file(tmp_path):
     assert report["errors"] == 0
 
 
-@pytest.mark.parametrize("text", ["", "frage\nx\n"])
+@pytest.mark.parametrize("text", ["", "kolumna\n1\n"])
 def test_the_script_reports_an_unreadable_file_in_one_line(tmp_path, text):
     (tmp_path / "q.csv").write_text(text)
     refused = doctor(tmp_path / "q.csv")

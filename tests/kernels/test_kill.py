@@ -17,7 +17,7 @@ from quorum.data.read import read_records
 from quorum.data.repair import repair_table
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
-from quorum.files.submission import read_sample
+from quorum.files.sample import read_sample
 from tests.support.paths import ROOT
 
 KILLS = 100

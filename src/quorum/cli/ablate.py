@@ -57,7 +57,7 @@ def ablate_command(
     background = prepared.competition.background
     built_in = [] if only else make_retrieval_arms(member, background, passages, examples, reranker)
     results = run_ablation(prepared, [Arm(UNCHANGED, member, {}), *built_in, *own], anyway, report_line)
-    size, metric = len(prepared.held_out), prepared.competition.metric
+    size, metric = len(prepared.held_out), prepared.metric
     if as_json:
         print_json({"n": size, "metric": metric, "arms": [asdict(result) for result in results]})
     else:

@@ -18,13 +18,15 @@ _NOTES = (
 
 
 def print_boards(boards: "Sequence[Board]") -> None:
-    """Print one table for each board: runs scored on different questions are never ranked together."""
+    """Print one table for each board; runs scored on different questions are never ranked together."""
+    from quorum.evaluation.ledger import find_shared_names
+
     if len(boards) > 1:
         print_line(f"{len(boards)} boards: scores on different questions, or of different metrics, do not compare\n")
     for board in boards:
         entries = [row.entry for row in board.standings]
         sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
-        name = ", ".join(sorted({entry.competition for entry in entries} - {""})) or "leaderboard"
+        name = board.competition or "leaderboard"
         versions = f"data {board.data[:8]}, split {board.split[:8]}" if len(boards) > 1 else ""
         cells = [_format_board_row(row) for row in board.standings]
         shown = [column for column in cells[0] if column not in _OPTIONAL or any(row[column] for row in cells)]
@@ -35,6 +37,8 @@ def print_boards(boards: "Sequence[Board]") -> None:
             caption=versions,
         )
         print_line("")
+    for name in find_shared_names(boards):
+        print_line(f"{name}: boards of different data have this name: two folders, or files that changed; kept apart")
     print_line("\n".join(_NOTES))
 
 

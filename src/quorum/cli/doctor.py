@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def doctor_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Question file: .csv, .tsv, .json, .jsonl or .parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of questions, or a folder of subject files.")],
     train: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also report questions that are in this train file.")
     ] = None,
@@ -40,16 +40,18 @@ def doctor_command(
     from quorum.data.repair import repair_table
 
     columns = read_config(Layout, layout) if layout else None
-    table = read_records(file, columns)
     known = read_records(train, columns) if train else None
+    table = read_records(file, columns, known.layout if known else None)
     with progress_bar("comparing with train") as progress:
         report = examine(table, known, progress if known else None)
     repaired = repair_table(table) if repair else None
     if repair is not None and repaired is not None:
         write_questions(repaired.questions, repair)
     if as_json:
-        print_json(make_document(report, repair, repaired))
+        print_json(make_document(report, repair, repaired) | {"source": table.source})
     else:
+        for line in filter(None, (table.source, known.source if known else "")):
+            print_line(line)
         print_report(report, places)
         if repair is not None and repaired is not None:
             print_repair(repaired, repair, places)
@@ -75,10 +77,11 @@ def print_report(report: "Report", places: int) -> None:
     """Print the findings as a table, errors first, then statistics of the file."""
     statistics = report.statistics
     print_line(f"{report.path}: {statistics.rows} rows, {report.errors} errors")
+    print_line(report.columns)
     rows = []
     for finding in report.findings:
-        shown = [f"{place.row} ({place.id}): {place.what}" for place in finding.places[:places]]
-        more = finding.count - len(shown)
+        shown = [f"{place.row} ({place.id}): {place.what}" if place.row else place.what for place in finding.places]
+        more, shown = finding.count - places, shown[:places]
         groups = f" ({finding.groups} groups)" if finding.groups is not None else ""
         listed = "\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])
         rows.append([finding.severity, str(finding.count), f"{finding.what}{groups}", listed])

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from quorum.competition.workspace import Workspace
+from quorum.errors import BadInput
+from quorum.files.form_setting import FORM_HELP, parse_form
 
 Folder = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Competition folder with train, test and sample submission.")
@@ -21,6 +23,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 HeldOut = Annotated[float, typer.Option(metavar="SHARE", help="Share of train to hold out and score on.")]
 Submissions = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of submissions and of the ledger.")]
 Ledger = Annotated[Path, typer.Option(metavar="FILE", help="The ledger, the record of all submissions.")]
+Column = Annotated[
+    str | None,
+    typer.Option("--column", metavar="NAME", help="Column of a table that holds the answers.", show_default="detected"),
+]
+QuestionFile = Annotated[
+    Path | None, typer.Option("--questions", metavar="FILE", help="Question file: says what each option means.")
+]
 LayoutFile = Annotated[
     Path | None,
     typer.Option(
@@ -29,6 +38,16 @@ LayoutFile = Annotated[
 ]
 
 WORKSPACE = Workspace()  # its paths are the defaults of options
+
+
+def check_form(form: str | None) -> str | None:
+    """Accept what `parse_form` can parse."""
+    try:
+        if form is not None:
+            parse_form(form)
+    except BadInput as error:
+        raise typer.BadParameter(str(error)) from None
+    return form
 
 
 def check_hours(hours: float | None) -> float | None:
@@ -45,6 +64,10 @@ def check_seed(seed: int) -> int:
     return seed
 
 
+FormText = Annotated[
+    str | None,
+    typer.Option("--form", metavar="FORM", callback=check_form, help=FORM_HELP, show_default="detected"),
+]
 SplitSeed = Annotated[int, typer.Option("--seed", metavar="N", callback=check_seed, help="Seed of the split.")]
 Wait = Annotated[float, typer.Option(metavar="HOURS", callback=check_hours, help="Maximum time to wait for Kaggle.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the requests and send none (see docs/kaggle.md).")]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def split_command(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Solved questions: .csv, .tsv, .json, .jsonl or .parquet.")
+        Path, typer.Argument(metavar="FILE", help="Solved questions: a file, or a folder of subject files.")
     ],
     held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share of the questions to hold out.")] = 0.25,
     folds: Annotated[int, typer.Option(metavar="N", help="Number of training folds of the rest.")] = 5,

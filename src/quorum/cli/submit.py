@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quorum.cli.board import print_boards, print_ladder
-from quorum.cli.options import WORKSPACE, AsJson, Folder, HeldOut, SplitSeed, Submissions
+from quorum.cli.options import WORKSPACE, AsJson, Folder, FormText, HeldOut, SplitSeed, Submissions
 from quorum.cli.tables import print_line, report_line
 from quorum.competition.workspace import Workspace
 from quorum.console import DONE, FOUND, print_json
@@ -29,6 +29,7 @@ def submit_command(
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
+    form: FormText = None,
     as_json: AsJson = False,
 ) -> int:
     """Answer, check and score a competition's submissions.
@@ -45,7 +46,7 @@ def submit_command(
 
     workspace = Workspace(submissions_folder=submissions)
     result = submit_competition(
-        folder, workspace, members=member or [], held_out=held_out, seed=seed, report=report_line
+        folder, workspace, members=member or [], held_out=held_out, seed=seed, form=form, report=report_line
     )
     if as_json:
         print_json([asdict(entry) for entry in result.entries])

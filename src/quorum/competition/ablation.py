@@ -116,7 +116,7 @@ def run_ablation(
     """
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-    solution, metric = make_solution(prepared.held_out), prepared.competition.metric
+    solution, metric = make_solution(prepared.held_out), prepared.metric
     runs = [run_arm(prepared, arm, "ablate", str(number), report) for number, arm in enumerate(arms)]
     manifests = [read_manifest(run.folder.manifest) for run, _ in runs]
     for arm, manifest in zip(arms[1:], manifests[1:], strict=True):

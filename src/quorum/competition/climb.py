@@ -63,7 +63,7 @@ def choose_stages(
         examples=examples,
         rehearse=rehearse,
         verifier=judge.get("backend"),
-        metric=competition.metric,
+        metric=prepared.metric,
         verdict=judge.get("refine", {}).get("verdict"),
     )
 
@@ -98,7 +98,7 @@ def run_ladder(
     chosen_on, scored_on = solution, solution[:0]
     if halves_seed is not None:
         chosen_on, scored_on = split_clusters_in_half(solution, prepared.clusters, halves_seed)
-    return climb_ladder(stages, attempt, chosen_on, prepared.competition.metric, scored_on)
+    return climb_ladder(stages, attempt, chosen_on, prepared.metric, scored_on)
 
 
 def climb_known_runs(

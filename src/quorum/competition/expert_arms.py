@@ -183,7 +183,7 @@ def score_arms(answers: Mapping[str, Path], solution: Path, draws: int) -> Compa
     """Score all arms on every question of the solution, and test the differences."""
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-    gold = read_solution(solution)
+    gold = read_solution(solution).rows
     ballots = {arm: ballots_from_answers(read_answers(path)) for arm, path in answers.items()}
     pairs = [
         compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0]

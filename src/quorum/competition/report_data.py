@@ -5,7 +5,9 @@ from pathlib import Path
 
 from quorum.competition.folder import Competition
 from quorum.competition.prepare import fingerprint_data
+from quorum.competition.record import read_held_out_answers
 from quorum.competition.workspace import Workspace
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions
 from quorum.data.split import read_split, select_held_out
@@ -18,7 +20,7 @@ from quorum.evaluation.report_page import Page
 from quorum.evaluation.shakeup import Parts, assume_parts, find_parts
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
-from quorum.files.solution import make_solution, read_ballots, read_solution
+from quorum.files.solution import make_solution, read_solution
 from quorum.question import Question
 
 
@@ -61,7 +63,7 @@ def list_boards(competition: Competition, ledger: Path, report: Callable[[str], 
     if not boards:
         raise BadInput(f"{ledger}: no submissions yet; `quorum submit` makes the first")
     data = fingerprint_data(competition)
-    own = [board for board in boards if board.data == data]
+    own = [board for board in boards if board.data == data and board.competition in (competition.name, "")]
     if not own:
         raise BadInput(f"{ledger}: no submission for the current {competition.train}; `quorum submit` makes one")
     return [own[0], *(board for board in boards if board is not own[0])]
@@ -103,7 +105,7 @@ def _read_scored_answers(
     sent, own = folder.held_out_submission, folder.held_out
     if not questions or not (sent.exists() and own.exists()):
         return None
-    run = RunAnswers(entry, read_ballots(sent), ballots_from_answers(read_answers(own)))
+    run = RunAnswers(entry, read_held_out_answers(folder, questions), ballots_from_answers(read_answers(own)))
     if len(run.sent) == len(questions) == entry.held_out.n:
         score = score_answers(run.sent, make_solution(questions), entry.metric).overall
         if score.value == entry.held_out.value:
@@ -113,6 +115,8 @@ def _read_scored_answers(
 
 
 def find_test_parts(competition: Competition, public_share: float) -> Parts | None:
-    """Return the sizes of the public and the private part of the test, from the solution or from `public_share`."""
-    known = find_parts(read_solution(competition.solution)) if competition.solution else None
-    return known or assume_parts(len(read_records(competition.test, competition.layout).records), public_share)
+    """Return the sizes of the public and the private part of the test, from the solution or as assumed."""
+    known = find_parts(read_solution(competition.solution).rows) if competition.solution else None
+    return known or assume_parts(
+        len(read_records(competition.test, competition.layout, like=Layout()).records), public_share
+    )

@@ -154,7 +154,7 @@ def make_member_settings(
 def make_shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
     """Return the overrides of every kernel that answers questions of the competition."""
     files = {"train": str(prepared.files.train), "sample": str(prepared.competition.sample)}
-    return {**files, "out": str(folder.path)}
+    return {**files, "form": prepared.sample.setting, "out": str(folder.path)}
 
 
 def make_background_settings(prepared: PreparedCompetition, config: Mapping[str, Any]) -> dict[str, str]:

@@ -48,6 +48,7 @@ def submit_competition(
     members: Sequence[Path] = (),
     held_out: float = HELD_OUT_SHARE,
     seed: int = SPLIT_SEED,
+    form: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
     """Write one legal submission for each member, for their vote and for the prior, and score them.
@@ -57,13 +58,14 @@ def submit_competition(
         members: settings (TOML files) of the infer kernel; the default members if empty.
         held_out: share of train to hold out and score on.
         seed: of the split.
+        form: how the submission writes an answer; None: what quorum.toml says, else it is detected.
         report: is called with one line after each step.
 
     Raises:
         BadInput: a file is missing or wrong, or two members have the same name.
         KernelFailed: a member's process failed.
     """
-    competition = find_competition(folder)
+    competition = find_competition(folder, form)
     chosen = choose_members(members, competition.background is not None)
     prepared = prepare_competition(competition, workspace, held_out, seed, report)
     answered = [run_member(prepared, toml, report) for toml in chosen]
@@ -101,5 +103,5 @@ def compare_additions(prepared: PreparedCompetition, runs: Sequence[CompetitionR
 def _describe_addition(prepared: PreparedCompetition, run: CompetitionRun, other: CompetitionRun) -> str:
     """Return one line on the paired difference of two runs on the held-out questions."""
     ballots = {one.name: ballots_from_answers(read_answers(one.folder.held_out)) for one in (run, other)}
-    found = compare_runs(ballots, make_solution(prepared.held_out), prepared.competition.metric)
+    found = compare_runs(ballots, make_solution(prepared.held_out), prepared.metric)
     return f"{run.name} - {other.name}: {describe_difference(found.pairs[0])} (n = {found.n}, {found.metric})"

@@ -14,6 +14,7 @@ from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import (
     Z95,
     Values,
+    compute_bounded_interval,
     compute_standard_error,
     compute_wilson_interval,
     estimate_macro_f1_error,
@@ -172,8 +173,8 @@ def score_question(ballot: Ballot, answer: str, metric: str) -> float:
 
 _INTERVALS = {
     "accuracy": "95 % Wilson interval on the effective n",
-    "macro-f1": "95 % normal interval, bootstrap standard error",
-    "mean": "95 % normal interval",
+    "macro-f1": "95 % Wilson interval on the effective n, bootstrap standard error",
+    "mean": "95 % Agresti-Coull interval of a bounded mean, on the effective n",
 }
 
 
@@ -182,34 +183,37 @@ def _compute_score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], met
     groups = [row.group for row in rows]
     if metric == "macro-f1":
         value, error = _compute_macro_f1(ballots, rows, groups, seed)
+        interval = compute_wilson_interval(value, error, groups)
     else:
         values = _compute_values(ballots, rows, metric)
         value, error = float(values.mean()), compute_standard_error(values, groups)
-    if metric == "accuracy":
-        low, high = compute_wilson_interval(value, error, groups)
-        return Score(value=value, error=error, low=low, high=high, n=len(rows), unread=unread)
-    if error is None:
+        if metric == "accuracy":
+            interval = compute_wilson_interval(value, error, groups)
+        else:
+            interval = _compute_mean_interval(ballots, rows, values, error, metric)
+    if error is None and metric != "accuracy":
         return Score(value=value, error=None, low=None, high=None, n=len(rows), unread=unread)
-    least, most = _find_bounds(metric)
-    return Score(
-        value=value,
-        error=error,
-        low=max(least, value - Z95 * error),
-        high=min(most, value + Z95 * error),
-        n=len(rows),
-        unread=unread,
-    )
+    return Score(value=value, error=error, low=interval[0], high=interval[1], n=len(rows), unread=unread)
+
+
+def _compute_mean_interval(
+    ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], values: Values, error: float | None, metric: str
+) -> tuple[float, float]:
+    """Return the interval of MAP@k, from 0 to 1, or of the log-loss, whose range ends at the loss of a blind guess."""
+    if metric in _registered_metrics:
+        reach = Z95 * (error or 0.0)
+        return float(values.mean()) - reach, float(values.mean()) + reach
+    if metric != "log-loss":
+        low, high = compute_bounded_interval(values, error, [row.group for row in rows], (0.0, 1.0))
+        return max(0.0, low), min(1.0, high)
+    labels = {row.answer for row in rows}.union(*(ballots.get(row.id, {}) for row in rows))
+    guess = math.log(max(2, len(labels)))
+    low, high = compute_bounded_interval(values, error, [row.group for row in rows], (0.0, guess))
+    return max(0.0, low), high
 
 
 def _is_built_in(metric: str) -> bool:
     return metric in _PLAIN_METRICS or re.fullmatch(r"map@[1-9][0-9]?", metric) is not None
-
-
-def _find_bounds(metric: str) -> tuple[float, float]:
-    """Return the least and the greatest possible value of a metric; those of a registered one are not known."""
-    if metric in _registered_metrics:
-        return -math.inf, math.inf
-    return 0.0, math.inf if metric == "log-loss" else 1.0
 
 
 def _compute_values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
