@@ -9,7 +9,7 @@ import pytest
 from quorum.competition.folder import find_competition
 from quorum.competition.prepare import PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, record_run
-from quorum.competition.run import run_prior, shared_settings
+from quorum.competition.run import make_shared_settings, run_prior
 from quorum.competition.workspace import Workspace
 from quorum.config import from_table
 from quorum.errors import BadInput
@@ -92,7 +92,7 @@ def test_the_prior_is_submitted_in_the_competitions_form_and_scored_by_its_label
     right = sum(question.answer == "A" for question in prepared.held_out)
     if prepared.metric == "accuracy":
         assert entry.held_out.value == right / len(prepared.held_out)
-    settings = shared_settings(prepared, prepared.workspace.run("comp", "x"))
+    settings = make_shared_settings(prepared, prepared.workspace.run("comp", "x"))
     assert settings["form"] == setting
     table = {**settings, "run": "x", "questions": ["q.csv"], "backend": {"name": "neighbour"}}
     assert from_table(RunSettings, table, "kernel").form == setting

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import quorum
-from quorum.ballot import heaviest
+from quorum.ballot import find_heaviest
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, make_answers, write_answers
 from quorum.files.runs import ReadingOptions, read_ballots, read_runs, read_runs_and_solution
@@ -93,7 +93,7 @@ def test_a_run_is_scored_alike_in_every_form_against_every_solution(tmp_path, fo
             read_ballots(path, gold)
         return
     ballots, rows = read_ballots(path, gold)
-    assert [heaviest(ballots[row.id]) for row in rows] == [row.answer for row in rows]
+    assert [find_heaviest(ballots[row.id]) for row in rows] == [row.answer for row in rows]
     assert len(rows) == len(RIGHT)
 
 
