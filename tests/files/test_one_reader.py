@@ -295,3 +295,9 @@ def test_texts_that_answer_open_questions_are_no_questions(tmp_path):
     gold = write(tmp_path / "gold.csv", text)
     run = write(tmp_path / "run.csv", "id,answer\nq0,The river beside the old mill\nq1,the hill\n")
     assert quorum.score(run, gold).overall.value == 0.5
+
+
+def test_a_test_file_with_an_answer_column_is_a_run_although_its_options_are_numbers(tmp_path):
+    text = "id,question,A,B,answer\nq0,What is one and two?,3,4,A\nq1,What is two and two?,3,4,B\n"
+    ballots, _ = read_ballots(write(tmp_path / "run.csv", text))
+    assert ballots == {"q0": {"A": 1.0}, "q1": {"B": 1.0}}

@@ -89,8 +89,9 @@ def find_answer_cells(path: Path, ids: Sequence[str], columns: CellColumns, colu
         raise BadInput(f"{path}: only a column of ids; a column of labels is expected beside it, separated by a comma")
     shares = _find_shares(path, free)
     chosen = _choose_label_columns(path, {name: free[name] for name in free if name not in shares.values()})
-    if shares:
-        by_label = {label: columns[name] for label, name in shares.items()}
+    by_label = {label: columns[name] for label, name in shares.items()}
+    options = any(map(is_answer_name, chosen)) and not _sum_to_one(list(by_label.values()))  # that are numbers
+    if shares and not options:
         _refuse_contradiction(path, by_label, chosen)
         return _answer_columns(ids, columns, shares=by_label, share_names=tuple(shares.values()))
     if len(chosen) > 1 and is_ranking(tuple(chosen)) and _are_distinct(chosen):
