@@ -133,7 +133,7 @@ def _read_sample(
     if competition.sample is None:
         blank = make_default_sample([question.id for question in test], competition.form, evidence)
         labels = {question.id: question.labels for question in test}
-        write_submission(default, {}, labels, blank, {}, choices)
+        write_submission(default, {}, labels, blank, {}, choices=choices)
         sample = read_sample(default, blank.setting)
         report(f"no sample submission: {sample.describe()}, as {train.path.name} writes them")
         return sample

@@ -41,4 +41,4 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     evidence = collect_evidence(train, choices=choices, open_questions=not choices)
     sample = read_sample(Path(resolve_mounts(table["sample"], root)), table.get("form") or None, evidence)
     out = RunFolder(Path(resolve_mounts(table["out"], root))).submission
-    write_submission(out, {}, labels, sample, prior, choices)
+    write_submission(out, {}, labels, sample, prior, choices=choices)
