@@ -126,7 +126,7 @@ def test_a_file_is_read_whatever_it_is_packed_and_written_in(tmp_path, name, con
 
 
 def test_a_workbook_is_read_from_its_first_sheet_with_data(tmp_path):
-    rows = [
+    rows: list[list[str | float | None]] = [
         [None],
         [],
         ["id", "question", "A", "B", "answer"],
