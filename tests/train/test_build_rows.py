@@ -275,7 +275,7 @@ def test_quorum_rows_writes_the_rows_of_the_training_folds_and_turns_them_into_a
     from quorum.train.row_files import read_rows
 
     questions = [question(number) for number in range(60)]
-    parts = split_questions(questions, held_out=0.25, folds=2, threshold=1.0)
+    parts = split_questions(questions, held_out=0.25, folds=2)
     write_questions(questions, tmp_path / "solved.csv")
     write_split(parts, tmp_path / "split.parquet")
     solved, rows = tmp_path / "solved.csv", tmp_path / "rows.jsonl"

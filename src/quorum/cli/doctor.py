@@ -42,8 +42,8 @@ def doctor_command(
     columns = read_config(Layout, layout) if layout else None
     known = read_records(train, columns) if train else None
     table = read_records(file, columns, known.layout if known else None)
-    with progress_bar("comparing with train") as progress:
-        report = examine(table, known, progress if known else None)
+    with progress_bar("comparing questions") as progress:
+        report = examine(table, known, progress)
     repaired = repair_table(table) if repair else None
     if repair is not None and repaired is not None:
         write_questions(repaired.questions, repair)
