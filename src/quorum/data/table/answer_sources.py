@@ -178,7 +178,11 @@ def _find_source(
         if wrong is not None:
             return replace(given, choices=(), answer=wrong[0], distractors=wrong[1], answer_kind="one_hot")
     if not named:
-        named = [(source, fit) for source, fit in tried if fit is not None and _is_evidence(source, fit, table)]
+        named = [
+            (source, fit)
+            for source, fit in tried
+            if fit is not None and _is_evidence(source, fit, table) and _have_different_texts(source, given, table)
+        ]
     if not named and guess and all(fit is None for _, fit in tried):
         named = [pair for pair in tried if len(pair[0].columns) == 1]
     return _choose_source(named, given, table, where) if named else None
@@ -310,6 +314,12 @@ def _is_evidence(source: ChoiceSource, fit: AnswerFit, table: ColumnTable) -> bo
     places = {place for place in fit.places[0] if place is not None} if fit.places else set()
     size = len(source.columns) if len(source.columns) > 1 else 2
     return fit.share >= _CERTAIN and fit.filled >= 0.5 and len(places) >= min(size, 3, table.rows)
+
+
+def _have_different_texts(source: ChoiceSource, given: Layout, table: ColumnTable) -> bool:
+    reader = ChoiceReader(replace(given, choices=source.columns), table)
+    texts = [reader.read(row).choices.texts for row in range(table.rows)]
+    return sum(len(set(each)) == len(each) for each in texts) >= 0.9 * len(texts)
 
 
 def _without_inner(sources: Sequence[ChoiceSource]) -> list[ChoiceSource]:
