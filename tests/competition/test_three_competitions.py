@@ -4,7 +4,7 @@ import pytest
 
 from quorum.competition.folder import find_competition
 from quorum.competition.prepare import prepare_competition, require_answers
-from quorum.competition.run import kernel_toml
+from quorum.competition.run import find_kernel_toml
 from quorum.competition.workspace import Workspace
 from quorum.data.read import read_records
 from quorum.errors import BadInput
@@ -34,7 +34,7 @@ def test_the_files_are_understood_and_every_decision_is_reported(tmp_path, name)
 def test_raw_files_become_a_checked_submission(tmp_path, name):
     write, _, _, allowed = COMPETITIONS[name]
     answers = write(tmp_path / name)
-    done = run_verb("submit", tmp_path / name, "--member", kernel_toml("neighbour"), cwd=tmp_path)
+    done = run_verb("submit", tmp_path / name, "--member", find_kernel_toml("neighbour"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "checked against the sample submission: 2 files, 0 problems" in done.stderr
     encoding = "cp949" if name == "korean" else "utf-8-sig"
