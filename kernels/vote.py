@@ -1,4 +1,4 @@
-"""Poll several runs and write one submission (a vote over one run is allowed).
+"""Combine several runs into one submission by a vote (one run is allowed).
 
 python kernels/vote.py kernels/vote.toml [key=value ...]
 """
@@ -25,27 +25,28 @@ class Vote:
     runs: tuple[str, ...] = field(
         metadata={"help": "Answers files over one question file: .parquet, or a CSV as in docs/voting.md."}
     )
-    questions: Path = field(metadata={"help": "That question file."})
+    questions: Path = field(metadata={"help": "The question file of the runs."})
     out: Path = field(metadata={"help": "Folder for OUT/<question file>.parquet and OUT/submission.csv."})
     sample: Path | None = field(default=None, metadata={"help": "The competition's sample submission."})
     form: str | None = field(default=None, metadata={"help": FORM_HELP})
     train: Path | None = field(
-        default=None, metadata={"help": "Solved questions; their label shares fill what no run could read."}
+        default=None, metadata={"help": "Solved questions; their label shares fill answers that no run has."}
     )
     labelled: tuple[str, ...] = field(
-        default=(), metadata={"help": "The same runs' answers to labelled questions that no run was trained on."}
+        default=(),
+        metadata={"help": "Answers files of the same runs to labelled questions that no run was trained on."},
     )
     gold: Path | None = field(
         default=None,
-        metadata={"help": "Those questions with their answers; OUT/<gold file>.parquet gets their cross-fitted vote."},
+        metadata={"help": "The labelled questions; OUT/<gold file>.parquet gets their cross-fitted vote."},
     )
     split: Path | None = field(
         default=None,
-        metadata={"help": "Split in which every labelled question must be held out; its clusters stay together."},
+        metadata={"help": "Split that holds out every labelled question; cross-fitting does not split its clusters."},
     )
     method: str = field(
         default="auto",
-        metadata={"help": "A method of docs/voting.md; auto: selected on labelled questions, else by agreement."},
+        metadata={"help": "A method of docs/voting.md. auto: select on labelled questions, or use agreement without."},
     )
     layout: Layout = field(default_factory=Layout)
 
@@ -55,7 +56,9 @@ class Vote:
         if self.form is not None:
             parse_form(self.form)
         if (self.gold is None) != (not self.labelled):
-            raise BadInput("labelled and gold go together: the runs' answers to labelled questions, and their answers")
+            raise BadInput(
+                "labelled and gold go together: the runs' answers to labelled questions, and those questions"
+            )
 
 
 def main(config: Vote) -> None:
@@ -103,7 +106,7 @@ def read_gold(config: Vote) -> "GoldQuestions | None":
     """Read the labelled questions, the runs' answers to them, and their clusters.
 
     Raises:
-        BadInput: a labelled question is not held out in the split: a run may have been trained on it.
+        BadInput: a labelled question is not held out in the split, so a run may have been trained on it.
     """
     from quorum.data.repair import read_clean_questions
     from quorum.data.split import HELD_OUT, read_split

@@ -104,7 +104,8 @@ def test_a_duplicate_within_one_file_is_not_one_between_two_files():
 def test_progress_is_reported_to_the_end():
     reported = []
     cluster_duplicates([_ask("one"), _ask("two")], progress=lambda done, total: reported.append((done, total)))
-    assert reported == [(1, 2), (2, 2)]
+    assert reported == sorted(reported)
+    assert reported[-1] == (2, 2)
 
 
 @settings(deadline=None, max_examples=25)

@@ -46,7 +46,7 @@ def test_the_interval_of_map_covers_the_truth_19_times_in_20(shares, n):
 
 
 def test_the_interval_of_zeros_and_ones_is_agresti_and_coulls():
-    from statsmodels.stats.proportion import proportion_confint
+    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
     values = np.array([1.0] * 7 + [0.0] * 23)
     found = compute_bounded_interval(values, compute_standard_error(values, [None] * 30), [None] * 30, (0.0, 1.0))

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, log_loss
-from statsmodels.stats.proportion import proportion_confint
+from sklearn.metrics import f1_score, log_loss  # type: ignore[import-untyped]
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from quorum.errors import BadInput
 from quorum.evaluation.certainty import compute_standard_error, compute_wilson_interval, shrink_means
@@ -15,7 +15,7 @@ from quorum.evaluation.metrics import score_answers
 from quorum.files import runs
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.cells import is_null
-from quorum.files.solution import SolvedRow, make_solution, read_solution
+from quorum.files.solution import SolvedRow, Usage, make_solution, read_solution
 from quorum.question import Question
 from tests.support.verb import run_verb
 
@@ -137,9 +137,9 @@ def test_writing_every_question_twice_adds_no_certainty(numbers):
     clustered = compute_standard_error(twice, groups)
     assert clustered == pytest.approx(compute_standard_error(np.array(numbers), [None] * len(numbers)), abs=1e-12)
     n = len(numbers)  # the naive error of the doubled rows is too small by sqrt(2), but for the n-1s
-    assert clustered == pytest.approx(
-        compute_standard_error(twice, [None] * 2 * n) * math.sqrt((2 * n - 1) / (n - 1)), abs=1e-9
-    )
+    naive = compute_standard_error(twice, [None] * 2 * n)
+    assert naive is not None
+    assert clustered == pytest.approx(naive * math.sqrt((2 * n - 1) / (n - 1)), abs=1e-9)
 
 
 def test_one_group_has_no_error_and_a_missing_group_is_its_own():
@@ -218,9 +218,11 @@ def test_subjects_share_the_denominator():
 
 
 def test_the_usage_column_makes_the_parts_and_ignored_rows_do_not_count():
-    usages = ["Public", "Private", "Private", "Ignored"]
+    usages: list[Usage] = ["Public", "Private", "Private", "Ignored"]
     solution = [SolvedRow(id=str(n), answer="A", usage=usage) for n, usage in enumerate(usages)]
     scores = score_answers({"0": {"A": 1.0}, "3": {"A": 1.0}}, solution)
+    assert scores.public
+    assert scores.private
     assert (scores.public.value, scores.private.value, scores.overall.n, scores.simulated) == (1.0, 0.0, 3, False)
 
 

@@ -14,6 +14,7 @@ from quorum.files.form_setting import parse_form
 from quorum.files.sample import Sample, read_sample
 from quorum.files.submission import write_submission
 from quorum.files.train_answers import collect_evidence
+from quorum.question import Question
 
 # Four questions whose answers are A, B, C and D, and the option texts of each.
 OPTIONS = [["moor", "vale", "reef", "dune"], ["oak", "elm", "ash", "yew"], ["tin", "zinc", "lead", "gold"]]
@@ -84,7 +85,7 @@ def submit(folder: Path, sample_text: str, train: Path, test: Path, form: str | 
     return sample, "|".join(",".join(row[1:]) for row in read_cells(out).rows)
 
 
-def read_questions_like(test: Path, train: Path) -> list:
+def read_questions_like(test: Path, train: Path) -> list[Question]:
     from quorum.data.layout import Layout
 
     found = read_records(train).layout

@@ -3,7 +3,7 @@
 import csv
 import io
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 KOREAN = ("사과는 과일인가", "바다는 푸른가", "나무는 자라는가", "돌은 무거운가", "강은 흐르는가")
@@ -12,7 +12,7 @@ TOPICS = ("harbour", "meadow", "attic", "tower", "tunnel", "bridge")
 
 
 def write_table(
-    path: Path, several: Sequence[dict[str, object]], encoding: str = "utf-8", delimiter: str = ","
+    path: Path, several: Sequence[Mapping[str, object]], encoding: str = "utf-8", delimiter: str = ","
 ) -> None:
     """Write rows as CSV in an encoding and with a separator."""
     out = io.StringIO(newline="")

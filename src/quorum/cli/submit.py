@@ -20,7 +20,11 @@ def submit_command(
     folder: Folder,
     member: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TOML", help="Settings of kernels/infer.py; repeat it for more members."),
+        typer.Option(
+            metavar="TOML",
+            help="A member: settings of kernels/infer.py; may be repeated.",
+            show_default="members that run on a CPU",
+        ),
     ] = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
@@ -31,8 +35,8 @@ def submit_command(
     """Answer, check and score a competition's submissions.
 
     Reads and repairs the files, holds out a part of train, lets the members answer the held-out and the test questions,
-    and writes one submission for each member, for their vote and for the prior. Without --member the default members
-    answer: they run on a CPU. --json prints the new ledger entries.
+    and writes one submission for each member, for their vote and for the prior (the most frequent label). --json prints
+    the new ledger entries.
 
     Exit code 1: a submission has problems.
     """
@@ -55,7 +59,7 @@ def submit_command(
 
 
 def print_result(result: "SubmissionResult") -> None:
-    """Print the leaderboard, what each addition is worth, and the best submission."""
+    """Print the leaderboard, the gain of each addition, and the best submission."""
     print_boards(result.boards)
     if result.ladder is not None:
         print_line("")

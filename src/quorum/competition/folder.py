@@ -1,4 +1,4 @@
-"""A competition's folder: which file is what."""
+"""Find the files of a competition in its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,7 +68,7 @@ def find_competition(folder: Path, form: str | None = None) -> Competition:
     description = folder / DESCRIPTION_FILE
     described = read_config(Description, description) if description.exists() else Description()
     tables = _list_tables(folder)
-    _check_settings(described, description)
+    _check_described(described, description)
     layout = from_table(Layout, described.layout, f"{description} [layout]")
     known = FileRoles(
         train=_described(folder, described.train),
@@ -105,7 +105,7 @@ def _list_tables(folder: Path) -> list[Path]:
 
 
 def _find_name(folder: Path, name: str | None) -> str:
-    """The name in quorum.toml, else that of the folder."""
+    """Return the name in quorum.toml, or the folder's name if there is none."""
     if name is not None:
         return check_file_name(name, f"{folder / DESCRIPTION_FILE}: name")
     own = folder.resolve().name
@@ -123,7 +123,7 @@ def _described(folder: Path, name: str | None) -> Path | None:
     return folder / name
 
 
-def _check_settings(described: Description, description: Path) -> None:
+def _check_described(described: Description, description: Path) -> None:
     try:
         if described.metric is not None:
             check_metric(described.metric)

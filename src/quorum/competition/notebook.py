@@ -1,4 +1,4 @@
-"""The functions of `import quorum` for notebooks and scripts; the verbs of the command line call them too.
+"""Offer the main steps as functions: `import quorum` for notebooks and scripts, and the command line, call them.
 
 They take paths as text or `Path`, return records, and raise `BadInput` for wrong input. They never print and never
 exit.
@@ -45,7 +45,7 @@ def submit(
     form: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
-    """Answer, check and score a competition's submissions: what `quorum submit FOLDER` does.
+    """Answer, check and score a competition's submissions, as `quorum submit FOLDER` does.
 
     Args:
         folder: the competition: train, test and sample submission.
@@ -63,7 +63,9 @@ def submit(
     from quorum.competition.workspace import Workspace
 
     toml_files = [Path(member) for member in members]
-    return submit_competition(Path(folder), Workspace(Path(workspace)), toml_files, held_out, seed, form, report)
+    return submit_competition(
+        Path(folder), Workspace(Path(workspace)), toml_files, held_out=held_out, seed=seed, form=form, report=report
+    )
 
 
 def score(
@@ -117,7 +119,7 @@ def compare(
     seed: int = 42,
     report: Callable[[str], None] = lambda line: None,
 ) -> "Comparison":
-    """Compare runs question by question: paired differences, tests with Holm correction, smallest visible difference.
+    """Compare runs question by question: paired differences, tests with Holm's correction, smallest detectable one.
 
     Args:
         gold: id and answer, or a file of labelled questions.
@@ -239,7 +241,7 @@ def check(
     train: PathLike | None = None,
     form: str | None = None,
 ) -> "list[Problem]":
-    """Return what is wrong with a submission, measured against the sample submission; nothing if it is clean.
+    """Return the problems of a submission, compared with the sample submission; empty if it has none.
 
     Args:
         questions: a question file; answers must then be labels of their own question.

@@ -16,6 +16,7 @@ from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
+from quorum.evaluation.ledger import read_ledger
 from quorum.files.cells import find_id_column, read_cells
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import read_solution
@@ -29,7 +30,7 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCompetition:
-    """A competition whose questions are repaired, split and on disk, which is what every run of it uses."""
+    """A competition whose questions are repaired, split and on disk; every run uses these files."""
 
     competition: Competition  # its sample submission and its metric are never None
     workspace: Workspace
@@ -56,7 +57,7 @@ class PreparedCompetition:
 
     @property
     def gold(self) -> Path:
-        """The held-out questions with their answers, for the vote alone."""
+        """The held-out questions with their answers, which only the vote may read."""
         return self.workspace.gold(self.name)
 
     @property
@@ -103,7 +104,8 @@ def prepare_competition(
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    prior = label_prior(learnt)
+    prior, data = label_prior(learnt), fingerprint_data(competition)
+    _report_shared_name(competition.name, data, workspace, report)
     metric = _choose_metric(competition, sample, report)
     return PreparedCompetition(
         competition=replace(
@@ -118,7 +120,7 @@ def prepare_competition(
         held_out=held,
         test=asked.questions,
         prior=prior,
-        data=fingerprint_data(competition),
+        data=data,
     )
 
 
@@ -138,6 +140,16 @@ def _read_sample(
     sample = read_sample(competition.sample, competition.form, evidence)
     report(f"{competition.sample.name}: {sample.describe()}")
     return sample
+
+
+def _report_shared_name(name: str, data: str, workspace: Workspace, report: Callable[[str], None]) -> None:
+    """Report submissions of other data under the same name: another folder, or files that have changed."""
+    others = {entry.data for entry in read_ledger(workspace.ledger) if entry.competition == name} - {data}
+    if others:
+        report(
+            f"{workspace.ledger}: has submissions of other data under the name {name!r} (another folder, or files that"
+            f" changed); scores are kept apart, files are overwritten; set name in {DESCRIPTION_FILE} to keep both"
+        )
 
 
 def _check_solution(competition: Competition, test: Sequence[Question], report: Callable[[str], None]) -> Path | None:
@@ -202,13 +214,13 @@ def drop_passages(train: Table) -> Table:
 
 
 def fingerprint_data(competition: Competition) -> str:
-    """SHA-256 over the train and the test file: scores compare only on the same data."""
+    """Return the SHA-256 of the train and the test file; only scores on the same data are comparable."""
     both = fingerprint(competition.train) + fingerprint(competition.test)
     return hashlib.sha256(both.encode()).hexdigest()
 
 
 def describe_train(table: Table, repaired: RepairedTable) -> str:
-    """One line on a train file: how many rows are usable, what was repaired, and how to see the details."""
+    """Return one line on a train file: the numbers of usable, repaired and dropped rows, and a command for details."""
     dropped = {remark.row for remark in repaired.dropped}
     changed = {remark.row for remark in repaired.changes}
     labels = {
@@ -228,7 +240,7 @@ def describe_train(table: Table, repaired: RepairedTable) -> str:
 
 
 def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
-    """One line on a test file: what was repaired, and how many questions are in train too, exactly or nearly."""
+    """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
     in_train = {
         place.row
         for finding in examine(table, train).findings
@@ -244,6 +256,6 @@ def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
 
 
 def _describe_table(table: Table, repaired: RepairedTable, counts: list[tuple[int, str]]) -> str:
-    told = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
-    told += [f"{count:,} {what}" for count, what in counts if count]
-    return f"{table.path.name}: {', '.join(told)}; details: quorum doctor {shlex.quote(str(table.path))}"
+    parts = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
+    parts += [f"{count:,} {what}" for count, what in counts if count]
+    return f"{table.path.name}: {', '.join(parts)}; details: quorum doctor {shlex.quote(str(table.path))}"

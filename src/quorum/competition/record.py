@@ -116,13 +116,14 @@ def accept_entries(
 
 
 def list_own_boards(prepared: PreparedCompetition, report: Callable[[str], None]) -> list[Board]:
-    """The ledger's boards whose scores are over the same data and split."""
+    """The competition's boards whose scores are over the same data and split."""
     boards = make_leaderboard(read_ledger(prepared.workspace.ledger, report))
-    return [board for board in boards if (board.data, board.split) == (prepared.data, prepared.split.fingerprint)]
+    own = (prepared.data, prepared.split.fingerprint, prepared.name)
+    return [board for board in boards if (board.data, board.split, board.competition) == own]
 
 
 def find_best_entry(entries: Sequence[Entry]) -> Entry | None:
-    """The entry with the best held-out score; a tie goes to the first. None if there is none."""
+    """Return the entry with the best held-out score; a tie goes to the first. None if there is no entry."""
     if not entries:
         return None
     sign = -1 if lower_is_better(entries[0].metric) else 1
@@ -147,6 +148,6 @@ def read_finished_run(path: Path) -> CompetitionRun:
 
 
 def _describe_commit() -> str:
-    """The commit of the current directory, with "+" behind it if files differ; empty outside git."""
+    """Return the commit of the current directory, with "+" after it if files differ; empty outside git."""
     done = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
     return done.stdout.strip()

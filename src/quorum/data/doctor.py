@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from quorum.data.choice_text import cites_letters, is_all_or_none
-from quorum.data.duplicates import exact_key, find_duplicates, text_key
+from quorum.data.duplicates import cluster_duplicates, exact_key, find_duplicates, text_key
 from quorum.data.read import Table
 from quorum.data.records import Record
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
@@ -83,8 +83,14 @@ def examine(table: Table, train: Table | None = None, progress: Progress | None 
 
     Two questions are duplicates if passage, text and choices are equal except for the choices' order, case and white
     space (`fold_text`); they conflict if their answers' texts differ. Punctuation counts, because in code it matters.
+    Near-duplicates are those that a split keeps on one side (`cluster_duplicates`).
     """
-    findings = [*_check_file(table), *_check_rows(table), *_check_duplicates(table)]
+    findings = [
+        *_check_file(table),
+        *_check_rows(table),
+        *_check_duplicates(table),
+        _check_near_duplicates(table, progress),
+    ]
     if train is not None:
         findings += _check_against_train(table, train, progress)
     order: Sequence[Severity] = ("error", "warning", "note")
@@ -256,6 +262,21 @@ def _check_duplicates(table: Table) -> list[Finding]:
             same_text,
         ),
     ]
+
+
+def _check_near_duplicates(table: Table, progress: Progress | None) -> Finding:
+    """Find the rows whose text nearly repeats that of an earlier row, but is not equal to it."""
+    records = [record for record in table.records if record.text.strip()]
+    questions = [replace(_make_comparable_question(record), group=None) for record in records]
+    texts: dict[int, dict[str, Record]] = {}  # by cluster: the first row of each text
+    for record, question, cluster in zip(records, questions, cluster_duplicates(questions, progress), strict=True):
+        texts.setdefault(cluster, {}).setdefault(text_key(question), record)
+    return _make_repeat_finding(
+        "near_duplicate",
+        "note",
+        "rows that nearly repeat another row's question",
+        [list(rows.values()) for rows in texts.values() if len(rows) > 1],
+    )
 
 
 def _make_repeat_finding(code: str, severity: Severity, what: str, groups: Sequence[Sequence[Record]]) -> Finding:

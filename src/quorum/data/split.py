@@ -4,7 +4,7 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.data.duplicates import NEAR, cluster_duplicates
+from quorum.data.duplicates import cluster_duplicates
+from quorum.data.stratify import stratify
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.progress import Progress
@@ -85,7 +86,6 @@ def split_questions(
     held_out: float = 0.2,
     folds: int = 5,
     seed: int = 42,
-    threshold: float = NEAR,
     progress: Progress | None = None,
 ) -> Split:
     """Draw a held-out fold with about the share `held_out`, and `folds` training folds of about equal size.
@@ -99,7 +99,6 @@ def split_questions(
         held_out: Share of the held-out fold, above 0 and at most 0.5.
         folds: Number of training folds, 2 to 250.
         seed: Seed of the draw.
-        threshold: Similarity from which questions are near-duplicates.
         progress: Called with the number of compared questions and their total.
 
     Raises:
@@ -112,7 +111,7 @@ def split_questions(
     ordered = sorted(questions, key=lambda question: question.id)
     if repeated := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
         raise BadInput(f"ids have to be unique; found more than once: {list_some(repeated)}")
-    cluster = cluster_duplicates(ordered, threshold, progress)
+    cluster = cluster_duplicates(ordered, progress)
     if len(set(cluster)) <= folds:
         raise BadInput(
             f"{len(ordered)} questions form {len(set(cluster))} clusters of near-duplicates,"
@@ -120,7 +119,7 @@ def split_questions(
         )
     fold = _draw_held_out(ordered, cluster, held_out, seed)
     rest = [index for index, held in enumerate(fold) if held != HELD_OUT]
-    parts = _stratify([ordered[index] for index in rest], [cluster[index] for index in rest], folds, seed)
+    parts = stratify([ordered[index] for index in rest], [cluster[index] for index in rest], folds, seed)
     for index, part in zip(rest, parts, strict=True):
         fold[index] = part + 1
     ids = [question.id for question in ordered]
@@ -204,43 +203,5 @@ def _draw_held_out(questions: Sequence[Question], cluster: Sequence[int], share:
     pieces = min(_MOST_PIECES, len(set(cluster)))
     part = Fraction(share).limit_denominator(pieces) or Fraction(1, min(round(1 / share), len(set(cluster))))
     chosen = random.Random(seed).sample(range(part.denominator), part.numerator)
-    pieces_of = _stratify(questions, cluster, part.denominator, seed)
+    pieces_of = stratify(questions, cluster, part.denominator, seed)
     return [HELD_OUT if piece in chosen else 1 for piece in pieces_of]
-
-
-def _stratify(questions: Sequence[Question], cluster: Sequence[int], parts: int, seed: int) -> list[int]:
-    """Return the part of each question, 0 to parts - 1: stratified, clusters whole, no part empty."""
-    from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
-
-    if len(set(cluster)) < parts:
-        raise BadInput(
-            f"only {len(set(cluster))} clusters of near-duplicates are left for {parts} folds; use fewer folds"
-        )
-    folder = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
-    part_of = [0] * len(questions)
-    for part, (_, indices) in enumerate(folder.split(cluster, _assign_strata(questions, parts), cluster)):
-        for index in indices.tolist():
-            part_of[index] = part
-    if len(set(part_of)) < parts:
-        raise BadInput(
-            f"a cluster of near-duplicates is so large that one of {parts} folds would be empty; use fewer folds"
-        )
-    return part_of
-
-
-def _assign_strata(questions: Sequence[Question], least: int) -> list[int]:
-    """Return the stratum of each question: its finest description that at least `least` questions share."""
-    descriptions: list[list[Hashable]] = [
-        [(question.subject or len(question.choices), answer), (answer,), ()]
-        for question in questions
-        for answer in [question.answer if question.choices else None]
-    ]
-    numbers: dict[Hashable, int] = {}
-    stratum: list[int | None] = [None] * len(questions)
-    for level in range(3):
-        counts = Counter(levels[level] for levels, known in zip(descriptions, stratum, strict=True) if known is None)
-        for index, levels in enumerate(descriptions):
-            if stratum[index] is None and counts[levels[level]] >= least:
-                stratum[index] = numbers.setdefault((level, levels[level]), len(numbers))
-    commonest = Counter(number for number in stratum if number is not None).most_common(1)[0][0]
-    return [commonest if number is None else number for number in stratum]

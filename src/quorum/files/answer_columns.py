@@ -67,7 +67,7 @@ def read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     return ids, columns
 
 
-def find_answers(path: Path, ids: Sequence[str], columns: Columns, column: str | None = None) -> AnswerColumns:
+def find_answer_cells(path: Path, ids: Sequence[str], columns: Columns, column: str | None = None) -> AnswerColumns:
     """Decide which columns hold answers, by their contents; names like "answer" are hints.
 
     Args:

@@ -16,7 +16,7 @@ FORM_HELP = (
     "How the submission writes an answer, if train and the sample do not show it: letter, index0, index1, text, ranked,"
     " probabilities, onehot; probability: B; words: yes | no. An example may follow the name, as in letter: (a)."
 )
-_SEPARATORS = (", ", ",", "; ", ";", " | ", "|", "/", " ")
+_LIST_SEPARATORS = (", ", ",", "; ", ";", " | ", "|", "/", " ")
 _WORD_SEPARATOR = " | "
 _SHORT_LABEL = re.compile(r"[^\s\w]?(?:[A-Za-z]|[0-9]{1,2})[^\s\w]?")
 _WRAPPED = re.compile(r"(?P<opening>[\[({]['\"]?)(?P<inner>[^\[\](){}]*?)(?P<closing>['\"]?[\])}])")
@@ -119,7 +119,7 @@ def split_ranked_cells(cells: list[str]) -> tuple[RankedStyle, list[list[str]]] 
     wrapped = _find_wrapping(cells)
     opening, closing = wrapped
     inner = [cell.removeprefix(opening).removesuffix(closing) for cell in cells]
-    for separator in _SEPARATORS:
+    for separator in _LIST_SEPARATORS:
         style = RankedStyle(separator=separator, opening=opening, closing=closing)
         if opening.endswith(("'", '"')):
             quote = opening[-1]

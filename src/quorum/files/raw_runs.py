@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from quorum.errors import BadInput
-from quorum.files.answer_columns import AnswerColumns, find_answers, find_kind, read_columns
+from quorum.files.answer_columns import AnswerColumns, find_answer_cells, find_kind, read_columns
 from quorum.files.answers import ANSWERS, check_answers, read_answers
 from quorum.files.cells import is_null
 from quorum.files.form_setting import RankedStyle, split_ranked_cells
@@ -79,7 +79,7 @@ def _read_file(path: Path, name: str, column: str | None, report: Callable[[str]
     if path.suffix == ".parquet" and (answers := _read_answers_file(path)) is not None:
         return [RawRun(path=path, frame=run) for run in answers.partition_by("run", maintain_order=True)]
     ids, columns = read_columns(path)
-    found = find_answers(path, ids, columns, column)
+    found = find_answer_cells(path, ids, columns, column)
     if report and found.aside:
         used = ", ".join(found.labels or found.ranking) or "probabilities"
         report(f"{path}: {used} read as answers; not used: {', '.join(found.aside)}")

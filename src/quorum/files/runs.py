@@ -23,7 +23,7 @@ from quorum.files.label_style import LabelStyle
 from quorum.files.raw_runs import RawRun, drop_repeats, read_raw_runs
 from quorum.files.solution import Solution, SolvedRow
 
-Report = Callable[[str], None]
+ReportLine = Callable[[str], None]
 _LEAST_TEXTS = 0.5  # of a run's answers must be option texts to be read as such
 
 
@@ -43,7 +43,7 @@ class ReadingOptions:
     style: LabelStyle | None = None
     choices: Mapping[str, Sequence[str]] | None = None
     keep_repeats: bool = False
-    report: Report | None = None
+    report: ReportLine | None = None
 
 
 def read_runs(paths: Sequence[Path], options: ReadingOptions | None = None) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from quorum.files.sample_form import FoundForm, apply_setting, decide_form
 from quorum.files.train_answers import AnswerEvidence
 from quorum.question import MOST_CHOICES, letters
 
-_STYLES: Mapping[str, LabelStyle] = {
+_FORM_STYLES: Mapping[str, LabelStyle] = {
     "index0": LabelStyle("0"),
     "index1": LabelStyle("1"),
     "text": LabelStyle("text"),
@@ -129,7 +129,7 @@ def make_sample(ids: Sequence[str], form: Form = "letter", k: int = 1, labels: t
         form=form,
         k=k,
         labels=labels,
-        style=_STYLES.get(form, LabelStyle()),
+        style=_FORM_STYLES.get(form, LabelStyle()),
     )
 
 

@@ -97,11 +97,11 @@ def read_solution(path: Path, answer_column: str | None = None) -> Solution:
 
 def _holds_questions(columns: Mapping[str, Sequence[str]]) -> bool:
     """Return whether a table has a column of long texts, and more columns than a solution."""
-    texts = [name for name, cells in columns.items() if find_kind(cells) == "text" and _is_prose(cells)]
+    texts = [name for name, cells in columns.items() if find_kind(cells) == "text" and _holds_prose(cells)]
     return bool(texts) and len(columns) > 2
 
 
-def _is_prose(cells: Sequence[str]) -> bool:
+def _holds_prose(cells: Sequence[str]) -> bool:
     filled = [cell for cell in cells if not is_null(cell)]
     words = sum(len(cell.split()) > 2 or len(cell) > 20 for cell in filled)
     return bool(filled) and words >= 0.5 * len(filled)

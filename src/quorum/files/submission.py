@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.ballot import Ballot, heaviest, normalised, ranked
+from quorum.ballot import Ballot, find_heaviest, normalise_ballot, rank_labels
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import is_null, write_cells
 from quorum.files.sample import Sample
@@ -115,17 +115,17 @@ def _format_answer(ballot: Ballot, among: Ballot, sample: Sample, choices: Seque
     """Return the answer cells of one row, in the order of `sample.answer_columns`."""
     match sample.form:
         case "ranked":
-            order = list(dict.fromkeys(ranked(ballot) + ranked(among)))[: sample.k]
+            order = list(dict.fromkeys(rank_labels(ballot) + rank_labels(among)))[: sample.k]
             words = list(sample.style.write_all(order, choices))
             if len(sample.answer_columns) == 1:
                 return [sample.ranked.join(words)]
             return words + words[:1] * (sample.k - len(words))  # a question with fewer options than columns
         case "probabilities" | "probability":
-            shares = normalised(ballot)
+            shares = normalise_ballot(ballot)
             cells = [repr(shares.get(label, 0.0)) for label in sample.labels]
             return [cell.replace(".", ",") for cell in cells] if sample.decimal_comma else cells
         case "onehot":
-            answer = heaviest(ballot)
+            answer = find_heaviest(ballot)
             return ["1" if label == answer else "0" for label in sample.labels]
-    text = sample.style.write(heaviest(ballot), choices)
+    text = sample.style.write(find_heaviest(ballot), choices)
     return [f"{text}.0" if sample.floats and text.removeprefix("-").isdigit() else text]

@@ -93,7 +93,8 @@ def place_answers(keys: Sequence[AnswerKey]) -> list[list[int | None]]:
 
 def place_answer(kind: AnswerKind, key: AnswerKey) -> int | None:
     """Return the place of the choice that an answer means, or None if there is no such choice."""
-    return _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
+    place = _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
+    return place if place is not None and place < len(key.texts) else None  # the last choices' cells may be empty
 
 
 def parse_answer(kind: AnswerKind, key: AnswerKey) -> str | None:

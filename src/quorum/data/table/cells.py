@@ -31,7 +31,7 @@ class RaggedRow:
         return f"{place}: {self.cells} cells, but the header has {self.expected}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawTable:
     """The columns and rows of a file.
 

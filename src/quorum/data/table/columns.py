@@ -81,16 +81,23 @@ def find_layout(
     return replace(found, choices=found.choices or (), header=True)
 
 
+MOST_LINES = 0.6  # least share of the lines that end with a letter in a file without a header
+
+
 def is_headerless(lines: Sequence[Line]) -> bool:
     """Return whether a CSV file has lines like MMLU's (question, choices, letter) and no header.
 
-    True if the first line has no known name of a question column, and every line, the first included, ends with the
-    letter of one of its choices.
+    True if the first line has no known name of a question column, and most lines, the first included, end with the
+    letter of one of their choices.
     """
-    labels = ascii_uppercase[: max(0, len(lines[0]) - 2)]
-    if len(labels) < 2 or names_question(lines[0]):
+    labels = tuple(ascii_uppercase[: max(0, len(lines[0]) - 2)])
+    if len(labels) < 2 or names_question(lines[0]) or not _ends_with(lines[0], labels):
         return False
-    return all(line[-1] is not None and line[-1].strip() in tuple(labels) for line in lines)
+    return sum(_ends_with(line, labels) for line in lines) >= MOST_LINES * len(lines)
+
+
+def _ends_with(line: Line, labels: Sequence[str]) -> bool:
+    return line[-1] is not None and line[-1].strip() in labels
 
 
 def names_question(line: Line) -> bool:

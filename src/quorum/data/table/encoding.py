@@ -29,7 +29,7 @@ _MIXED_WORD = re.compile(r"[A-Za-z][^\x00-\xbf\u2000-\u20ff]|[^\x00-\xbf\u2000-\
 _RARITY = 0.15  # what the score of a rare encoding is reduced by; less for long texts
 FITTING = 0.9  # least score of Western letters in a text that is ASCII but for a few of them
 PLAUSIBLE = 0.45  # least mean score of an encoding's characters
-CLEAR = 0.1  # least distance between the scores of the best and the second best text; less for long texts
+CLEAR = 0.08  # least distance between the scores of the best and the second best text; less for long texts
 FEW_ACCENTS = 0.02  # accented letters among all letters, below which a text is taken for English
 
 
@@ -119,7 +119,7 @@ def _decode_by_letters(raw: bytes, where: str, error: UnicodeDecodeError) -> Dec
             f"{byte}, and it is not clear which other encoding it has; "
             'save it as UTF-8, or set encoding = "..." in the layout'
         )
-    least = best.score - max(CLEAR / 5, min(CLEAR, 8 * CLEAR / math.sqrt(count)))
+    least = best.score - max(CLEAR / 4, min(CLEAR, 8 * CLEAR / math.sqrt(count)))
     likely = [one for one in scores if one.score >= least]
     best, *rivals = [one for one in likely if _decodes(raw, one.encoding)] or likely[:1]
     if rivals:
@@ -186,8 +186,8 @@ def _decode_all(raw: bytes) -> Iterator[tuple[str, str]]:
 def _score_text(text: str, language: KnownLanguage) -> float:
     """Return the mean over the characters above 127.
 
-    A common character counts 1, a rare one of the script 0.4, one that does not belong to the script -1, and
-    punctuation of the world's Windows encodings like a common character of a Latin script.
+    A common character counts 1, a rare one of the script 0.4 (0 if the script is Latin), and one that does not belong
+    to the script -1. Punctuation counts like a common character of a Latin script.
     """
     counts = Counter(_NON_ASCII.findall(text))
     if not language.latin:
@@ -208,7 +208,7 @@ def _weigh_character(char: str, language: KnownLanguage) -> float:
     if not language.script.match(char):
         return -1.0
     if language.core is None:
-        return 0.4
+        return 0.0 if language.latin else 0.4
     return 0.4 if char.encode(language.core, "ignore") else 0.0
 
 

@@ -61,7 +61,7 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
     if table_format.separator is None and looks_like_json(decoded.text):
         found = read_json_rows(decoded.text, where)
         columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
-        return RawTable(columns, found.rows, notes=(*notes, found.form))
+        return RawTable(columns=columns, rows=found.rows, notes=(*notes, found.form))
     read = read_csv_lines(decoded.text, where, table_format.separator, suggest_separator(unpacked.name))
     notes += describe_dialect(read)
     return _make_table(read.rows, read.numbers, where, has_header, notes)
@@ -110,7 +110,9 @@ def _make_table(
         raise BadInput(f"{where}: no row has as many cells as the first line; {ragged[0].describe()}")
     if not header:
         notes.append("no header line (header = false)")
-    return RawTable(tuple(columns), _to_dicts(body, columns), header, ragged=tuple(ragged), notes=tuple(notes))
+    return RawTable(
+        columns=tuple(columns), rows=_to_dicts(body, columns), header=header, ragged=tuple(ragged), notes=tuple(notes)
+    )
 
 
 def _to_dicts(rows: list[Any], columns: Sequence[str]) -> list[Row]:
@@ -133,6 +135,6 @@ def _name_columns(first: Sequence[str], header: bool, where: str) -> list[str]:
 def _parquet_table(unpacked: Unpacked, where: str) -> RawTable:
     try:
         frame = pl.read_parquet(io.BytesIO(unpacked.content))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise BadInput(f"{where}: not a Parquet file: {str(error).splitlines()[0]}") from None
-    return RawTable(tuple(frame.columns), frame.to_dicts(), notes=(*unpacked.notes, "Parquet"))
+    return RawTable(columns=tuple(frame.columns), rows=frame.to_dicts(), notes=(*unpacked.notes, "Parquet"))

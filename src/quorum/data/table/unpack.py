@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -26,6 +27,10 @@ _EMPTY_ZIP = b"PK\x05\x06"
 _SPREADSHEETS = {"xl/workbook.xml": "xlsx", "xl/workbook.bin": "xlsb", "content.xml": "ods"}
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PARQUET = b"PAR1"
+_ARCHIVE_ERRORS = (
+    *(OSError, EOFError, ValueError, KeyError, OverflowError, RuntimeError, NotImplementedError, struct.error),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
+)
 _MOST_LAYERS = 4  # levels of archives in archives
 
 
@@ -89,10 +94,10 @@ def _unpack(raw: bytes, name: str, where: str, notes: tuple[str, ...]) -> Unpack
                 inner = _choose_member(list(files), where)
                 content = archive.extractfile(files[inner])
                 return _unpack(content.read() if content else b"", inner, where, (*notes, f"tar, {inner}"))
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError) as error:
-        raise BadInput(f"{where}: a damaged archive: {str(error)[:200]}") from None
-    except (RuntimeError, NotImplementedError) as error:  # a password, or an unknown method of compression
-        raise BadInput(f"{where}: the archive cannot be opened: {str(error)[:200]}") from None
+    except BadInput:
+        raise
+    except _ARCHIVE_ERRORS as error:
+        raise BadInput(f"{where}: the archive is damaged or has a password: {str(error)[:200]}") from None
     if raw.startswith(_OLD_EXCEL):
         return Unpacked(raw, "xls", name, notes)
     return Unpacked(raw, "parquet" if raw.startswith(_PARQUET) else "text", name, notes)

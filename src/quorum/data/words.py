@@ -1,0 +1,40 @@
+"""Split text into the words by which questions are compared, in any language."""
+
+import re
+import unicodedata
+from functools import cache
+
+from quorum.question import fold_text
+
+_UNSPACED = (  # scripts without spaces between words: each character is a word
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_OPERATORS = "-+*/=<>^%&|~"  # they tell formulas and code apart; a hyphen between letters is none
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words, numbers and operators of `text`, folded by `fold_text`; other punctuation is left out.
+
+    A number keeps its points and commas ("1,200.5"). A character of a script without spaces, such as Chinese or Thai,
+    is a word.
+    """
+    return _compile_word().findall(fold_text(text))
+
+
+def is_number(word: str) -> bool:
+    """Return whether a word of `split_words` is a number."""
+    return word[:1].isdecimal()
+
+
+@cache
+def _compile_word() -> re.Pattern[str]:
+    """Return the pattern of one word. Marks count as letters: vowel signs of Indic scripts are marks."""
+    characters = (chr(code) for code in range(0x10000))
+    apart = "".join(char for char in characters if unicodedata.category(char)[0] in "PSZC")
+    symbols = "".join(char for char in apart if unicodedata.category(char) == "Sm" and char not in _OPERATORS)
+    letter = rf"[^\d{re.escape(apart)}{_UNSPACED}]"
+    rest = rf"[^{re.escape(apart)}{_UNSPACED}]*"
+    number = r"\d+(?:[.,]\d+)*"
+    hyphen = rf"(?<!{letter})-|-(?!{letter})"
+    return re.compile(rf"{letter}{rest}|{number}|[{_UNSPACED}]|[{re.escape(_OPERATORS[1:] + symbols)}]|{hyphen}")
