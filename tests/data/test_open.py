@@ -99,6 +99,7 @@ JSON_LINES = "\n".join(map(json.dumps, ROWS)) + "\n"
         ("q.txt", JSON_LINES, "q.txt: JSON lines, 2 rows"),
         ("q.json", JSON_LINES, "q.json: JSON lines, 2 rows"),
         ("q.csv", JSON_LINES, "q.csv: JSON lines, 2 rows"),
+        ("q.json", PLAIN, ""),
         ("q.json", json.dumps(ROWS, indent=2), "q.json: JSON array, 2 rows"),
         ("q.txt", json.dumps(ROWS), "q.txt: JSON array, 2 rows"),
         ("q.json", json.dumps({"version": 1, "data": ROWS}), "q.json: JSON, key 'data', 2 rows"),
@@ -255,6 +256,8 @@ def test_a_set_encoding_is_not_applied_to_a_file_that_is_utf_8(tmp_path):
         ('id;question;A;B\n1;"One; two, or |?";"5;0";4\n', ("One; two, or |?", ("5;0", "4"))),
         ("id|question|A|B\n1|a, b; c|x,y|z;z\n", ("a, b; c", ("x,y", "z;z"))),
         ("id,question,A,B\n1,a; b; c; d | e,x;y,z|z\n", ("a; b; c; d | e", ("x;y", "z|z"))),
+        ("{x} question,A,B\n[1] or {2},x,y\n", ("[1] or {2}", ("x", "y"))),
+        ("[id],question,A,B\n1,q,x,y\n", ("q", ("x", "y"))),
         ('id,question,A,B\n1,"a\nb;c;d;e\n|f",x,y\n', ("a\nb;c;d;e\n|f", ("x", "y"))),
     ],
 )

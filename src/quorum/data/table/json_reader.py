@@ -19,23 +19,20 @@ class JsonRows:
 
 
 def looks_like_json(text: str) -> bool:
-    """Return whether a text is a JSON object, array, or lines of these, rather than a CSV text."""
-    start = text.lstrip()[:1]
-    if start not in ("{", "["):
-        return False
-    if start == "{":
-        return True
+    """Return whether a text begins like a JSON object or an array of values, and not like a cell with a bracket."""
+    start = text.lstrip()[:200]
+    inside = start[1:].lstrip()[:1]
+    if start.startswith("{"):
+        return inside in ('"', "}")
+    return start.startswith("[") and (inside in ("{", "[", '"', "]") or _is_json(text.lstrip().split("\n", 1)[0]))
+
+
+def _is_json(line: str) -> bool:
     try:
-        parse_json(text.lstrip().split("\n", 1)[0])
+        parse_json(line)
     except ValueError:
-        return _follows_json_bracket(text)
+        return False
     return True
-
-
-def _follows_json_bracket(text: str) -> bool:
-    """Return whether the bracket at the beginning of a text is followed by a JSON value."""
-    rest = text.lstrip()[1:].lstrip()
-    return rest[:1] in ("{", "[", '"', "]")
 
 
 def read_json_rows(text: str, where: str) -> JsonRows:
