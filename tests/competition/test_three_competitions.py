@@ -1,5 +1,8 @@
 """Competitions outside English, commas and UTF-8: from raw files to a checked submission, without a quorum.toml."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
 import pytest
 
 from quorum.competition.folder import find_competition
@@ -11,7 +14,7 @@ from quorum.errors import BadInput
 from tests.support.competitions import write_german, write_korean, write_table, write_yes_no
 from tests.support.verb import run_verb
 
-COMPETITIONS = {
+COMPETITIONS: dict[str, tuple[Callable[[Path], Mapping[str, object]], str, str, set[str] | None]] = {
     "korean": (write_korean, "cp949", "id=문항번호 question=문제", {"1", "2", "3", "4"}),
     "german": (write_german, "separated by ';'", "id=Nr question=Frage", {"A", "B", "C", "D"}),
     "yes-no": (write_yes_no, "answers as probability", "passage=passage answer=answer", None),
@@ -21,7 +24,8 @@ COMPETITIONS = {
 @pytest.mark.parametrize("name", COMPETITIONS)
 def test_the_files_are_understood_and_every_decision_is_reported(tmp_path, name):
     write, shown, roles, _ = COMPETITIONS[name]
-    answers, lines = write(tmp_path / name), []
+    lines: list[str] = []
+    answers = write(tmp_path / name)
     prepared = prepare_competition(find_competition(tmp_path / name), Workspace(tmp_path), report=lines.append)
     assert [question.id for question in prepared.test] == list(answers)
     assert {len(question.choices) for question in prepared.test} == {2 if name == "yes-no" else 4}
@@ -79,7 +83,8 @@ def test_a_passage_that_test_lacks_is_left_out_of_train(tmp_path):
         {"id": n, "question": f"Which is thing {n}?", "A": f"a{n}", "B": f"b{n}", "support": f"It is thing {n}. " * 5}
         for n in range(40)
     ]
-    folder, lines = tmp_path / "help", []
+    lines: list[str] = []
+    folder = tmp_path / "help"
     folder.mkdir()
     write_table(folder / "train.csv", [row | {"answer": "AB"[n % 2]} for n, row in enumerate(rows[:30])])
     write_table(folder / "test.csv", [{k: v for k, v in row.items() if k != "support"} for row in rows[30:]])

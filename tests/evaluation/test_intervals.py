@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from quorum.evaluation.certainty import compute_bounded_interval, compute_standard_error
 from quorum.evaluation.metrics import score_answers
@@ -46,8 +47,6 @@ def test_the_interval_of_map_covers_the_truth_19_times_in_20(shares, n):
 
 
 def test_the_interval_of_zeros_and_ones_is_agresti_and_coulls():
-    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
-
     values = np.array([1.0] * 7 + [0.0] * 23)
     found = compute_bounded_interval(values, compute_standard_error(values, [None] * 30), [None] * 30, (0.0, 1.0))
     assert found == pytest.approx(proportion_confint(7, 30, method="agresti_coull"), abs=1e-9)

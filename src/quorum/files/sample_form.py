@@ -25,7 +25,7 @@ from quorum.files.train_answers import AnswerEvidence
 from quorum.files.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.question import fold_text, letters
 
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+|[+-]?\d{1,3}(,\d{3})+", re.ASCII)
+_WHOLE_CELL = re.compile(r"[+-]?\d+|[+-]?\d{1,3}(,\d{3})+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def _decide_single(by_id: Mapping[str, str], evidence: AnswerEvidence) -> FoundF
             return _decide_probability(cells, numbers, evidence)
         if evidence.kind == "text" and all(_is_number(text) for own in evidence.choices.values() for text in own):
             return FoundForm(form="text", style=LabelStyle("text"), reason=like_train)
-    if symbols is None and len(set(cells)) == 1 and _WHOLE_NUMBER.fullmatch(cells[0]):
+    if symbols is None and len(set(cells)) == 1 and _WHOLE_CELL.fullmatch(cells[0]):
         symbols = Symbols("", "", False, ("0",))  # a placeholder such as -1 or 999
     if symbols:
         return _decide_index(cells, symbols, evidence)
@@ -228,7 +228,7 @@ def _decide_several(columns: Columns, evidence: AnswerEvidence) -> FoundForm:
     numbers = [parse_share(cell) for cell in cells]
     if all(number is not None for number in numbers):
         numbered = is_ranking(names)
-        if all(_WHOLE_NUMBER.fullmatch(cell) for cell in cells):
+        if all(_WHOLE_CELL.fullmatch(cell) for cell in cells):
             if set(cells) <= {"0", "1"} and not (numbered and len(names) < max(evidence.options, 2)):
                 reason = "each column is 0 or 1; set form to probabilities if it may hold probabilities"
                 return FoundForm(columns=names, form="onehot", labels=labels or letters(len(names)), reason=reason)

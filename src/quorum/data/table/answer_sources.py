@@ -11,6 +11,7 @@ from quorum.data.table.answers import (
     fit_answers,
     is_yes_or_no,
     means_yes,
+    place_answer,
     place_answers,
     read_one_hot,
 )
@@ -46,6 +47,7 @@ _GLUE = "\0"  # between the names of columns that answer together
 _NAMED_STRENGTH = 0.6  # strength of choices that are known by their name or form
 _CERTAIN = 0.95  # share of answers that must be readable if a column's name is not known
 _LEAST_ROWS = 4  # that prove the role of a column whose name is not known
+_ECHO = 0.5  # share of rows in which a column repeats the right answer
 _AGREE = 0.98  # share of rows in which two answer columns have to mean the same
 _FIRST_LABELS = {"yes": 0, "no": 1, "maybe": 2}
 _MOST_LABELS = 10  # different answers of a file whose questions share their choices
@@ -125,6 +127,33 @@ def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str
         return given
     boolean = len(given.labels) == 2 and all(map(is_yes_or_no, given.labels))
     return replace(given, answer_kind="boolean" if boolean else "text")
+
+
+def find_echoes(given: Layout, table: ColumnTable, columns: Sequence[str]) -> set[str]:
+    """Return the columns that repeat the right answer's text, or are entries of the answer's own dict.
+
+    They would give the answer away if they were shown as a passage.
+    """
+    if given.answer is None:
+        return set()
+    inside = given.answer.rpartition(".")[0]
+    found = {column for column in columns if inside and column.startswith(f"{inside}.")}
+    if not given.choices and not given.distractors:
+        return found
+    reader = ChoiceReader(given, table)
+    chosen = [reader.read(row) for row in range(table.rows)]
+    fit = None if given.distractors else _fit_column(given.answer, chosen, reader, table)
+    right = fit.places[0] if fit is not None and fit.places else [row.choices.marked for row in chosen]
+    for column in columns:
+        texts = [table.text(column, row) for row in range(table.rows)]
+        meant = [
+            (place_answer("text", AnswerKey(text, row.choices.texts)), place)
+            for text, row, place in zip(texts, chosen, right, strict=True)
+            if text is not None and place is not None
+        ]
+        if meant and sum(own == place for own, place in meant) >= _ECHO * len(meant):
+            found.add(column)
+    return found
 
 
 def find_shared_labels(answers: Sequence[str], strength: float) -> tuple[str, ...]:
