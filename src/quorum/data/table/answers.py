@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from quorum.data.layout import AnswerKind
 from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
 from quorum.data.table.cells import Cell, cell_text
-from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, plain_name, split_words
+from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, list_words, plain_name
 from quorum.data.table.options import find_mark, parse_literal
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 
-_YES = split_words(
+_YES = list_words(
     """yes true y t ja oui sí si sim wahr richtig vrai verdadero verdadeiro vero correct right да верно правда так
     是 对 對 正确 正確 예 네 참 o はい 正しい ○ √ ✓ đúng có ya benar evet doğru हाँ सही نعم صحيح כן נכון ใช่ tak prawda"""
 )
-_NO = split_words(
+_NO = list_words(
     """no false n f nein non não nao falsch faux falso incorrect wrong нет неверно ложь ні 否 不是 错 錯 错误 錯誤
     아니오 아니요 거짓 x いいえ 誤り × ✗ sai không tidak salah hayır yanlış नहीं गलत لا خطأ לא ไม่ nie fałsz"""
 )

@@ -18,7 +18,7 @@ def name_words(column: str) -> tuple[str, ...]:
     return tuple(word for word in map(plain_name, re.split(r"[\s_\-.:/()\[\]]+", spaced)) if word)
 
 
-def split_words(text: str) -> tuple[str, ...]:
+def list_words(text: str) -> tuple[str, ...]:
     """Return the words of a text that is separated by spaces."""
     return tuple(text.split())
 

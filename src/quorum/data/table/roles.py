@@ -9,11 +9,11 @@ from quorum.data.table.names import (
     COLUMN_NAMES,
     has_other_role,
     is_other_name,
+    list_words,
     name_rank,
     name_strength,
     name_words,
     plain_name,
-    split_words,
 )
 from quorum.errors import BadInput
 
@@ -21,9 +21,9 @@ _FIRST_CELLS = 1000  # among which one of the sample submission's ids has to be
 _UNNAMED = ("", "unnamed:0", "unnamed0")
 _NUMERIC_TEXT = re.compile(r"\s*[-+]?[\d.,\s]*\d[%\s]*", re.ASCII)
 _WORDS = re.compile(r"\S\s+\S|[\u0e00-\u0e7f\u2e80-\uffef]")
-_QUESTION_ENDS = split_words("? ？ ؟ ; : ： 까 か 呢 _ … ... । 是 () （） ( ) （ ）")
+_QUESTION_ENDS = list_words("? ？ ؟ ; : ： 까 か 呢 _ … ... । 是 () （） ( ) （ ）")
 # names that only sometimes mean a passage: they yield to the others
-_WEAK_CONTEXT = split_words(
+_WEAK_CONTEXT = list_words(
     """code codesnippet snippet hint text evidence support background body document sent1 texto texte tekst testo
     текст 글 material premise"""
 )
