@@ -65,15 +65,17 @@ wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/whe
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample
 
-picture: .venv/.run ## draw docs/submit.svg from a real run of quorum submit
+picture: report ## draw the pictures of docs/ from real runs: quorum submit, and the report on the last one
 	@$(bin)/python scripts/picture.py docs/submit.svg submit data/sample
+	@$(bin)/python scripts/screenshot.py docs/report.png build/report/index.html --height 1290
+	@$(bin)/python scripts/screenshot.py docs/report-phone.png build/report/index.html --width 390 --height 1000 --dark
 
 check: .venv/.dev ## style, types and import contracts: ruff, mypy --strict, import-linter
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy
 	@contracts=$$($(bin)/lint-imports --no-logo --no-cache 2>&1) || { echo "$$contracts"; exit 1; }
 
 docs: .venv/.dev ## build the documentation site into build/site
-	@$(bin)/mkdocs build --strict --quiet --site-dir build/site
+	@NO_MKDOCS_2_WARNING=1 $(bin)/mkdocs build --strict --quiet --site-dir build/site
 
 test: check .venv-vllm/.done ## style, types and every test, those of vLLM in an environment of its own
 	@OMP_NUM_THREADS=1 $(bin)/pytest --numprocesses auto --dist loadfile --ignore tests/vllm

@@ -10,9 +10,14 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from quorum.ballot import Ballot
 from quorum.console import DONE, run_program
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # what is fitted on half of the ballots and their answers: a function from a ballot to a better one
 Fit = Callable[[Sequence[Ballot], Sequence[str]], Callable[[Ballot], Ballot]]
@@ -26,7 +31,7 @@ def main() -> int:
 
     import numpy as np
 
-    from quorum.ballot import fit_temperature, heaviest, negative_log_likelihood, tempered
+    from quorum.ballot import apply_temperature, compute_negative_log_likelihood, find_heaviest, fit_temperature
     from quorum.judge.calibrate import expected_calibration_error
     from quorum.judge.letter_prior import count_letter_shares, estimate_corpus_prior, remove_prior
 
@@ -43,7 +48,7 @@ def main() -> int:
 
     def temperature(ballots: Sequence[Ballot], answers: Sequence[str]) -> Callable[[Ballot], Ballot]:
         found = fit_temperature(ballots, answers)
-        return lambda ballot: tempered(ballot, found)
+        return lambda ballot: apply_temperature(ballot, found)
 
     def both(ballots: Sequence[Ballot], answers: Sequence[str]) -> Callable[[Ballot], Ballot]:
         level = prior(ballots, answers)
@@ -60,14 +65,17 @@ def main() -> int:
         return better
 
     def right(ballots: Sequence[Ballot]) -> "np.typing.NDArray[np.float64]":
-        return np.array([heaviest(ballot) == answer for ballot, answer in zip(ballots, answers, strict=True)], float)
+        return np.array(
+            [find_heaviest(ballot) == answer for ballot, answer in zip(ballots, answers, strict=True)], float
+        )
 
     def row(name: str, sets: Sequence[Sequence[Ballot]]) -> str:
         hits = np.mean([right(ballots) for ballots in sets], axis=0)
         gain = hits - right(mean)
         errors = [expected_calibration_error(ballots, answers) for ballots in sets]
         logs = [
-            np.mean([negative_log_likelihood(b, a) for b, a in zip(ballots, answers, strict=True)]) for ballots in sets
+            np.mean([compute_negative_log_likelihood(b, a) for b, a in zip(ballots, answers, strict=True)])
+            for ballots in sets
         ]
         root = len(answers) ** 0.5
         accuracy, gained = (
@@ -92,7 +100,7 @@ def main() -> int:
     return DONE
 
 
-def _read(path: Path) -> tuple["np.typing.NDArray[np.float64]", list[str]]:  # noqa: F821
+def _read(path: Path) -> tuple["NDArray[np.float64]", list[str]]:
     """Probabilities [question, prompt, option], and the answers' letters, subjects in the order of their names."""
     import numpy as np
 

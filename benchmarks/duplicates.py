@@ -125,7 +125,7 @@ def cluster_with_datasketch(questions: "Sequence[Question]") -> list[int]:
     """Cluster with MinHash-LSH and verified Jaccard similarity, as most deduplication scripts do."""
     from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped]
 
-    from quorum.data.words import split_words
+    from quorum.data.words import split_into_words
 
     cluster = list(range(len(questions)))
 
@@ -135,7 +135,7 @@ def cluster_with_datasketch(questions: "Sequence[Question]") -> list[int]:
             index = cluster[index]
         return index
 
-    lists = [[split_words(part) for part in (each.text, *each.choices)] for each in questions]
+    lists = [[split_into_words(part) for part in (each.text, *each.choices)] for each in questions]
     items = [{item for part in parts for item in (*part, *zip(part, part[1:], strict=False))} for parts in lists]
     search = MinHashLSH(threshold=0.5, num_perm=128)
     for two, own in enumerate(items):

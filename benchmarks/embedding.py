@@ -37,7 +37,8 @@ def main() -> int:
 
     texts = found_texts(args.competition, args.n)
     model = load_sentence_model(PACKAGED, "cpu")
-    rows, exact = [], None
+    rows: list[dict[str, Any]] = []
+    exact = None
     with tempfile.TemporaryDirectory() as folder:
         for name, read in engines(model, Path(folder)).items():
             vectors, seconds = embedded(model.tokenizer, read, texts)
@@ -102,7 +103,10 @@ def engines(model: Any, folder: Path) -> dict[str, Read]:
 
     def under_torch(batch: dict[str, "NDArray[np.int64]"]) -> "NDArray[np.float32]":
         with torch.inference_mode():
-            return inner(**{name: torch.from_numpy(ids) for name, ids in batch.items()}).last_hidden_state.numpy()
+            vectors: NDArray[np.float32] = inner(
+                **{name: torch.from_numpy(ids) for name, ids in batch.items()}
+            ).last_hidden_state.numpy()
+            return vectors
 
     def under_onnx(file: Path) -> Read:
         options = onnxruntime.SessionOptions()

@@ -77,7 +77,7 @@ def make_base(given: argparse.Namespace) -> None:
         for question in solved
     ]
     tokenizer = trained_tokenizer([str(row.prompt.content) for row in rows])
-    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
+    ends: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     torch.manual_seed(given.seed)
     model = transformers.AutoModelForCausalLM.from_config(
         transformers.Qwen3MoeConfig(vocab_size=len(tokenizer), **ends, **SIZES)

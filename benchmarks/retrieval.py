@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quorum.ask.encoders import Embed
-    from quorum.ask.search.index import IndexKind, VectorIndex
+    from quorum.ask.search.index import VectorIndex
     from quorum.ask.search.search import Searcher
+    from quorum.ask.settings import IndexKind
 
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")
 
@@ -166,13 +167,15 @@ def peak_mib() -> float:
 def noise(count: int, width: int, draw: "np.random.Generator") -> "NDArray[np.float32]":
     import numpy as np
 
-    return (draw.standard_normal((count, width)) / np.sqrt(width)).astype(np.float32)
+    drawn: NDArray[np.float32] = (draw.standard_normal((count, width)) / np.sqrt(width)).astype(np.float32)
+    return drawn
 
 
 def unit(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
     import numpy as np
 
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled
 
 
 def scattered(centres: "NDArray[np.float32]", count: int, draw: "np.random.Generator") -> "NDArray[np.float16]":

@@ -282,7 +282,7 @@ def plain_side(work: dict[str, Any]) -> dict[str, Any]:
     letters = [tokenizer(f" {letter}").input_ids[0] for letter in LETTERS]
 
     def answered(prompts: list[str]) -> list[str]:
-        best = {}
+        best: dict[str, int] = {}
         by_length = sorted(prompts, key=len)
         for at in range(0, len(prompts), work["batch_size"]):
             some = by_length[at : at + work["batch_size"]]

@@ -154,7 +154,10 @@ def sample_rows() -> list[Any]:
 
     questions = repair_table(read_records(ROOT / "data" / "sample" / "train.csv")).questions
     solved = [question for question in questions if question.answer]
-    return [TrainingRow(render_prompt(question, "letter"), question.answer, question.answer) for question in solved]
+    return [
+        TrainingRow(render_prompt(question, "letter"), str(question.answer), str(question.answer))
+        for question in solved
+    ]
 
 
 def by_quorum(work: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,6 +201,7 @@ def by_trl(work: Mapping[str, Any]) -> dict[str, Any]:
     import torch
     import transformers
     import trl
+    from trl import SFTConfig, SFTTrainer  # type: ignore[attr-defined]
 
     from quorum.engine.tokens import PromptTokenizer
     from quorum.train.rows.encode import encode_rows
@@ -221,9 +225,9 @@ def by_trl(work: Mapping[str, Any]) -> dict[str, Any]:
     targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     with tempfile.TemporaryDirectory(dir=work["out"]) as folder:
         transformers.set_seed(SEED)  # the adapter is drawn here
-        trainer = trl.SFTTrainer(
+        trainer = SFTTrainer(
             model=model,
-            args=trl.SFTConfig(
+            args=SFTConfig(
                 output_dir=folder,
                 max_steps=work["steps"],
                 per_device_train_batch_size=work["batch"],
@@ -259,7 +263,7 @@ def by_trl(work: Mapping[str, Any]) -> dict[str, Any]:
     return _account(f"trl {trl.__version__}", tokens, ends, [entry["loss"] for entry in curve], peak)
 
 
-def _account(version: str, tokens: int, ends: list[float], losses: list[float], peak: int) -> dict[str, Any]:
+def _account(version: str, tokens: float, ends: list[float], losses: list[float], peak: int) -> dict[str, Any]:
     return {
         "version": version,
         "tokens": tokens,

@@ -112,10 +112,10 @@ def plain_side(work: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(work["threads"])
     tokenizer = transformers.AutoTokenizer.from_pretrained(work["model"], padding_side="left")
-    model = transformers.AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.float32)
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(work["model"], dtype=torch.float32)
 
     def written(texts: list[str]) -> list[str]:
-        found = {}
+        found: dict[str, str] = {}
         order = sorted(texts, key=len)
         for at in range(0, len(order), work["batch_size"]):
             batch = tokenizer(order[at : at + work["batch_size"]], padding=True, return_tensors="pt")

@@ -12,13 +12,13 @@ from quorum.progress import progress_bar
 
 
 def main(settings: RunSettings) -> None:
-    """Answer every question once, refine the answers as the settings say, and write what was found."""
+    """Answer every question once, refine the answers, and write them."""
     from quorum.judge.session import Session
 
     session = Session(settings, clock=time.monotonic, report=print_status, show_progress=progress_bar)
     session.open()  # read, refuse leaks, write the first legal submission, load the models
     session.answer()
-    fitted = session.rehearse()  # on solved questions, where a setting has to be fitted
+    fitted = session.rehearse()  # on solved questions, if a setting has to be fitted
     session.refine(fitted)
     session.close(fitted)
 

@@ -1,4 +1,4 @@
-"""Train a model on the training folds of solved questions; kernels/infer.py then asks it.
+"""Train a model on the training folds of solved questions, for use with kernels/infer.py.
 
 python kernels/train.py kernels/train-encoder.toml [key=value ...] [--smoke]
 """
@@ -10,7 +10,7 @@ from quorum.train.trainer import list_trainer_settings, train_model
 
 
 def main(settings: TrainSettings) -> None:
-    """Train on the training folds alone, and report the result."""
+    """Train on the training folds only, and report the result."""
     from quorum.train.build_rows import rows_for_training
     from quorum.train.resume import clear_training
 

@@ -1,4 +1,4 @@
-"""Draw what a command prints as an SVG: docs/submit.svg is made from a real run of `quorum submit`.
+"""Draw the output of a command as an SVG; docs/submit.svg is from a real run of `quorum submit`.
 
 python scripts/picture.py docs/submit.svg submit data/sample
 """
@@ -18,10 +18,10 @@ WIDTH = 80
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, help="the SVG to write")
-    parser.add_argument("verb", help="a verb of quorum")
-    parser.add_argument("arguments", nargs="*", help="its arguments; data/sample is there")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a line")
+    parser.add_argument("out", type=Path, help="SVG file to write.")
+    parser.add_argument("verb", help="Verb of quorum to run.")
+    parser.add_argument("arguments", nargs="*", help="Arguments of the verb, such as data/sample.")
+    parser.add_argument("--json", action="store_true", help="Print one JSON document instead of a line.")
     given = parser.parse_args()
 
     from rich.text import Text
@@ -35,10 +35,10 @@ def main() -> int:
 
 
 def run_quorum(words: list[str]) -> str:
-    """Run a verb in an empty workspace, and return what it prints, wrapped as on a terminal.
+    """Run a verb in an empty workspace, and return its output, wrapped as on a terminal.
 
     Raises:
-        BadInput: it fails.
+        BadInput: the verb fails.
     """
     from quorum.cli.tables import wrap_lines
 

@@ -1,4 +1,4 @@
-"""Repeat a competition's test and sample files with unseen ids, as a code competition's rerun does.
+"""Repeat the rows of a competition's test and sample files under new ids, as a code competition's rerun does.
 
 python scripts/stress.py data/raw/NAME build/fake/input/NAME --times 10
 """
@@ -14,10 +14,10 @@ from quorum.errors import BadInput
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="the competition: train, test and sample submission, as CSV")
-    parser.add_argument("out", type=Path, help="the folder to write")
-    parser.add_argument("--times", type=times, default=10, help="copies of each row (default %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document instead of a line")
+    parser.add_argument("folder", type=Path, help="Competition folder with train, test and sample submission (CSV).")
+    parser.add_argument("out", type=Path, help="Folder to write the copies to.")
+    parser.add_argument("--times", type=parse_times, default=10, help="Copies of each row (default %(default)s).")
+    parser.add_argument("--json", action="store_true", help="Print one JSON document instead of a line.")
     arguments = parser.parse_args()
 
     from quorum.competition.folder import find_competition
@@ -28,7 +28,7 @@ def main() -> int:
         raise BadInput(f"{arguments.folder}: a test file and a sample submission are needed, both CSV")
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.out.samefile(arguments.folder):
-        raise BadInput(f"{arguments.out}: the competition itself would be written over; name another folder")
+        raise BadInput(f"{arguments.out}: this is the competition's own folder; name another one")
     shutil.copyfile(competition.train, arguments.out / competition.train.name)
     id_column = find_id_column(read_csv(competition.sample)[0])
     for path in (competition.test, competition.sample):
@@ -42,23 +42,23 @@ def main() -> int:
 
 
 def read_csv(path: Path) -> list[list[str]]:
-    """Return the rows of a CSV, its header first, without blank lines.
+    """Return the rows of a CSV file, the header first, without empty lines.
 
     Raises:
-        BadInput: it is empty.
+        BadInput: the file is empty.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.reader(file) if row]
     if not rows:
-        raise BadInput(f"{path}: is empty, where a header is expected")
+        raise BadInput(f"{path}: the file is empty; expected is a header")
     return rows
 
 
 def repeat_rows(path: Path, out: Path, id_column: str, copies: int) -> None:
-    """Write each row several times, each time with another id."""
+    """Write each row several times, each time with a new id."""
     header, *rows = read_csv(path)
     if id_column not in header:
-        raise BadInput(f"{path}: no column {id_column!r}; there are {', '.join(header)}")
+        raise BadInput(f"{path}: no column {id_column!r} among {', '.join(header)}")
     index = header.index(id_column)
     with out.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -67,12 +67,11 @@ def repeat_rows(path: Path, out: Path, id_column: str, copies: int) -> None:
             writer.writerows([*row[:index], f"unseen{copy}-{row[index]}", *row[index + 1 :]] for row in rows)
 
 
-def times(text: str) -> int:
-    """Accept a whole number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def parse_times(text: str) -> int:
+    """Return the number of copies, a whole number of 1 or more."""
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--accept", action="store_true", help="write the golden files anew")
+    parser.addoption(
+        "--accept", action="store_true", help="write the golden files and the tree of docs/architecture.md again"
+    )
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_an_override_reaches_into_a_table(tmp_path):
 
 
 def test_an_override_without_an_equals_sign_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="'count' is not a key=value"):
+    with pytest.raises(BadInput, match="'count' is not a setting; expected is key=value"):
         read(tmp_path, 'out = "x"', "count")
 
 

@@ -103,7 +103,7 @@ def test_a_plain_name_is_returned_as_it_is(name: str) -> None:
         ("a\nb", "contains a control character"),
         ("a\x1b[2Jb", "contains a control character"),
         ("a\u2028b", "contains a control character"),
-        ("é" * LONGEST_NAME, f"has {2 * LONGEST_NAME} bytes, where {LONGEST_NAME} are allowed"),
+        ("é" * LONGEST_NAME, f"has {2 * LONGEST_NAME} bytes; at most {LONGEST_NAME} are allowed"),
         ("c\udcff", "is not valid UTF-8"),
     ],
 )

@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 
 from sample import dirt
-from sample.facts import made_world
-from sample.files import FACT_SUBJECTS, sample_files
-from sample.item import Item, grams, likeness
+from sample.facts import make_world
+from sample.files import FACT_SUBJECTS, make_sample_files
+from sample.item import Item, compute_similarity, list_grams
 from tests.support.paths import ROOT
 
 SAMPLE = ROOT / "data" / "sample"
@@ -49,7 +49,7 @@ def test_the_script_makes_the_committed_bytes_again(tmp_path: Path) -> None:
 
 
 def test_another_seed_is_another_world() -> None:
-    assert sample_files(1)["train.csv"] != sample_files(2)["train.csv"]
+    assert make_sample_files(1)["train.csv"] != make_sample_files(2)["train.csv"]
 
 
 def test_all_of_it_stays_below_a_megabyte() -> None:
@@ -109,7 +109,7 @@ def test_train_has_the_promised_duplicates_and_no_other() -> None:
     assert (len(near), len(moved)) == (dirt.NEAR_DUPLICATES, dirt.REORDERED_DUPLICATES)
 
 
-def test_train_has_the_promised_twins_of_test_with_their_true_answers() -> None:
+def test_train_has_the_promised_rows_of_test_with_their_true_answers() -> None:
     answers = {row["id"]: row["answer"] for row in table("hidden/solution.csv")}
     train = {(row["question"], tuple(sorted(choices(row)))): row for row in table("train.csv")}
     exact = moved = 0
@@ -121,7 +121,7 @@ def test_train_has_the_promised_twins_of_test_with_their_true_answers() -> None:
         moved += choices(twin) != choices(row)
         said = twin["answer"].removeprefix("ANSWER: ")
         assert choices(twin)["ABCDEF".index(said)] == choices(row)["ABCDEF".index(answers[row["id"]])]
-    assert (exact, moved) == (dirt.EXACT_TWINS, dirt.REORDERED_TWINS)
+    assert (exact, moved) == (dirt.EXACT_LEAKS, dirt.REORDERED_LEAKS)
 
 
 def test_no_group_straddles_train_and_test() -> None:
@@ -164,7 +164,7 @@ def words(text: str) -> set[str]:
 
 
 def test_every_choice_of_a_fact_stands_in_equally_many_paragraphs_of_the_background() -> None:
-    facts, paragraphs = made_world(Random(42))
+    facts, paragraphs = make_world(Random(42))
     texts = [words(paragraph.text) for paragraph in paragraphs]
     for pool in {fact.pool for fact in facts}:
         counts = {value: sum(words(value) <= text for text in texts) for value in pool}
@@ -172,7 +172,7 @@ def test_every_choice_of_a_fact_stands_in_equally_many_paragraphs_of_the_backgro
 
 
 def test_the_paragraph_about_a_thing_names_the_value_that_a_fact_gives_it_and_no_other() -> None:
-    facts, paragraphs = made_world(Random(42))
+    facts, paragraphs = make_world(Random(42))
     texts = {paragraph.title: words(paragraph.text) for paragraph in paragraphs}
     for fact in facts:
         assert [value for value in fact.pool if words(value) <= texts[fact.thing]] == [fact.value]
@@ -183,8 +183,11 @@ def test_different_facts_are_not_near_duplicates() -> None:
         for subject in FACT_SUBJECTS:
             rows = [row for row in table(name) if row["subject"] == subject and not row["group"] and choices(row)]
             once = {row["question"].removeprefix("Question: "): row for row in rows}
-            seen = [grams(Item(subject, text, tuple(choices(row)), 0)) for text, row in once.items()]
-            assert max(likeness(one, two) for one, two in combinations(seen, 2)) < 0.6
+            seen = [
+                list_grams(Item(subject=subject, text=text, choices=tuple(choices(row)), right=0))
+                for text, row in once.items()
+            ]
+            assert max(compute_similarity(one, two) for one, two in combinations(seen, 2)) < 0.6
 
 
 def test_letters_are_roughly_uniform() -> None:

@@ -1,26 +1,26 @@
-"""What real files have and nobody wants: planted in known numbers, so that a doctor's counts can be checked."""
+"""Plant the defects of real files in known numbers, so that the counts of `quorum doctor` can be checked."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from sample.item import Item, reordered
+from sample.item import Item, reorder_choices
 
-# How many rows of train, unless said otherwise; no row carries two kinds of dirt.
+# Numbers of rows of train, unless another file is named; no row has two kinds of defects.
 PREFIXED_ANSWERS = 36
 MISSING_ANSWERS = 4
 OUT_OF_RANGE_ANSWERS = 1
 EXACT_DUPLICATES, REORDERED_DUPLICATES, NEAR_DUPLICATES, CONFLICTING_DUPLICATES = 8, 8, 6, 2
-EXACT_TWINS, REORDERED_TWINS = 10, 10  # rows of test that stand in train
+EXACT_LEAKS, REORDERED_LEAKS = 10, 10  # rows of test that are in train
 EQUAL_CHOICES = {"train": 6, "test": 3}
 CRLF_CELLS = {"train": 4, "test": 2}
 NO_CHOICES_IN_TEST = 2
 OUT_OF_RANGE = "G"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row as it is written: an item, its answer's cell and the line ends inside its question."""
+    """A row of the file: an item, with the cells as they are written."""
 
     item: Item
     answer: str
@@ -29,85 +29,85 @@ class Row:
     id: str = ""
 
 
-def clean(item: Item) -> Row:
-    """The row of an item before any dirt."""
-    return Row(item, item.letter, item.choices, item.text)
+def make_row(item: Item) -> Row:
+    """Return the row of an item without defects."""
+    return Row(item=item, answer=item.letter, choices=item.choices, text=item.text)
 
 
-def dirtied(rng: Random, train: Sequence[Item], test: Sequence[Item]) -> tuple[list[Row], list[Row]]:
-    """The rows of both files with all dirt planted, in the order given, copies behind. Test rows keep their answers."""
-    rows = {"train": [clean(item) for item in train], "test": [clean(item) for item in test]}
+def plant_dirt(rng: Random, train: Sequence[Item], test: Sequence[Item]) -> tuple[list[Row], list[Row]]:
+    """Return the rows of train and test with all defects, in order, copies last. Test rows keep their answers."""
+    rows = {"train": [make_row(item) for item in train], "test": [make_row(item) for item in test]}
     left = {name: rng.sample(range(len(side)), k=len(side)) for name, side in rows.items()}
 
-    def drawn(name: str, count: int, fits: Callable[[Item], bool]) -> list[int]:
-        """Places of `count` rows that are still clean and whose item fits."""
-        places = [place for place in left[name] if fits(rows[name][place].item)][:count]
-        if len(places) < count:
-            raise AssertionError(f"{len(places)} rows of {name} fit, {count} are needed")
-        left[name] = [place for place in left[name] if place not in places]
-        return places
+    def draw(name: str, count: int, fits: Callable[[Item], bool]) -> list[int]:
+        """Return the indices of `count` rows without defects whose items fit."""
+        indices = [index for index in left[name] if fits(rows[name][index].item)][:count]
+        if len(indices) < count:
+            raise AssertionError(f"{len(indices)} rows of {name} fit, {count} are needed")
+        left[name] = [index for index in left[name] if index not in indices]
+        return indices
 
-    def change(name: str, count: int, fits: Callable[[Item], bool], changed: Callable[[Row], Row]) -> None:
-        for place in drawn(name, count, fits):
-            rows[name][place] = changed(rows[name][place])
+    def change(name: str, count: int, fits: Callable[[Item], bool], change_row: Callable[[Row], Row]) -> None:
+        for index in draw(name, count, fits):
+            rows[name][index] = change_row(rows[name][index])
 
-    def copy(name: str, count: int, fits: Callable[[Item], bool], copied: Callable[[Item], Row]) -> None:
-        rows["train"] += [copied(rows[name][place].item) for place in drawn(name, count, fits)]
+    def copy(name: str, count: int, fits: Callable[[Item], bool], copy_item: Callable[[Item], Row]) -> None:
+        rows["train"] += [copy_item(rows[name][index].item) for index in draw(name, count, fits)]
 
-    copy("test", EXACT_TWINS, _plain, clean)
-    copy("test", REORDERED_TWINS, _plain, lambda item: clean(_reordered(rng, item)))
-    copy("train", EXACT_DUPLICATES, _plain, clean)
-    copy("train", REORDERED_DUPLICATES, _plain, lambda item: clean(_reordered(rng, item)))
-    copy("train", NEAR_DUPLICATES, _fact, lambda item: clean(replace(item, text=f"Question: {item.text}")))
-    copy("train", CONFLICTING_DUPLICATES, _fact, _conflicting)
+    copy("test", EXACT_LEAKS, _is_reorderable, make_row)
+    copy("test", REORDERED_LEAKS, _is_reorderable, lambda item: make_row(_reorder_item(rng, item)))
+    copy("train", EXACT_DUPLICATES, _is_reorderable, make_row)
+    copy("train", REORDERED_DUPLICATES, _is_reorderable, lambda item: make_row(_reorder_item(rng, item)))
+    copy("train", NEAR_DUPLICATES, _is_single_fact, lambda item: make_row(replace(item, text=f"Question: {item.text}")))
+    copy("train", CONFLICTING_DUPLICATES, _is_single_fact, _make_conflict)
     for name in rows:
-        change(name, CRLF_CELLS[name], lambda item: item.subject == "code", _with_crlf)
-        change(name, EQUAL_CHOICES[name], _roomy, lambda row: replace(row, choices=_with_equal(row.item)))
-    change("test", NO_CHOICES_IN_TEST, _fact, lambda row: replace(row, choices=()))
-    change("train", MISSING_ANSWERS, _any, lambda row: replace(row, answer=""))
-    change("train", OUT_OF_RANGE_ANSWERS, _any, lambda row: replace(row, answer=OUT_OF_RANGE))
-    change("train", PREFIXED_ANSWERS, _any, lambda row: replace(row, answer=f"ANSWER: {row.answer}"))
+        change(name, CRLF_CELLS[name], lambda item: item.subject == "code", _add_crlf)
+        change(name, EQUAL_CHOICES[name], _has_four_choices, lambda row: replace(row, choices=_repeat_choice(row.item)))
+    change("test", NO_CHOICES_IN_TEST, _is_single_fact, lambda row: replace(row, choices=()))
+    change("train", MISSING_ANSWERS, _is_any, lambda row: replace(row, answer=""))
+    change("train", OUT_OF_RANGE_ANSWERS, _is_any, lambda row: replace(row, answer=OUT_OF_RANGE))
+    change("train", PREFIXED_ANSWERS, _is_any, lambda row: replace(row, answer=f"ANSWER: {row.answer}"))
     return rows["train"], rows["test"]
 
 
-def _any(item: Item) -> bool:
+def _is_any(item: Item) -> bool:
     return True
 
 
-def _fact(item: Item) -> bool:
-    """An English question about a fact that is asked only once."""
-    return bool(item.source) and not item.group and _plain(item)
+def _is_single_fact(item: Item) -> bool:
+    """Return whether the item is an English question about a fact that no other question asks about."""
+    return bool(item.source) and not item.group and _is_reorderable(item)
 
 
-def _plain(item: Item) -> bool:
-    """One whose choices can change places: it stands alone, and none of them speaks of the others."""
+def _is_reorderable(item: Item) -> bool:
+    """Return whether the choices can be reordered: no choice refers to others, and the item is not in a group."""
     return not item.group and item.subject != "numbers" and len(item.choices) > 2 and not _cites(item.choices[-1])
 
 
-def _roomy(item: Item) -> bool:
-    return _plain(item) and len(item.choices) > 3
+def _has_four_choices(item: Item) -> bool:
+    return _is_reorderable(item) and len(item.choices) > 3
 
 
 def _cites(choice: str) -> bool:
     return choice.endswith("of the above") or choice == "A and B"
 
 
-def _reordered(rng: Random, item: Item) -> Item:
-    choices, right = reordered(rng, item)
+def _reorder_item(rng: Random, item: Item) -> Item:
+    choices, right = reorder_choices(rng, item)
     return replace(item, choices=choices, right=right)
 
 
-def _conflicting(item: Item) -> Row:
-    return clean(replace(item, right=(item.right + 1) % len(item.choices)))
+def _make_conflict(item: Item) -> Row:
+    return make_row(replace(item, right=(item.right + 1) % len(item.choices)))
 
 
-def _with_crlf(row: Row) -> Row:
+def _add_crlf(row: Row) -> Row:
     return replace(row, text=row.text.replace("\n", "\r\n"))
 
 
-def _with_equal(item: Item) -> tuple[str, ...]:
-    """The choices with the last wrong one said twice."""
-    wrong = [place for place in range(len(item.choices)) if place != item.right]
+def _repeat_choice(item: Item) -> tuple[str, ...]:
+    """Return the choices with the last wrong one in place of the first wrong one too."""
+    wrong = [index for index in range(len(item.choices)) if index != item.right]
     choices = list(item.choices)
     choices[wrong[0]] = choices[wrong[-1]]
     return tuple(choices)

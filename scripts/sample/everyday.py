@@ -1,13 +1,13 @@
-"""Common sense in everyday words: what a small sentence encoder knows without being taught."""
+"""Make questions of common sense, which a small sentence encoder can answer without training."""
 
 from collections.abc import Sequence
 from random import Random
 
-from sample.item import ALL, NONE, Distinct, Item, arranged, choice_count
+from sample.item import ALL, NONE, Distinct, Item, arrange_choices, draw_choice_count
 
 SUBJECT = "common sense"
 
-# right answer -> what is asked about it; the wrong ones are other right answers of the same table
+# Right answer -> the words that the question asks about; wrong choices are right answers of other rows of the table.
 _USED = {
     "a knife": "cut a loaf of bread",
     "an umbrella": "stay dry in the rain",
@@ -155,20 +155,20 @@ _TABLES = (
 _KIND_ASKED = ("Which of these is {}?", "Which one would you call {}?", "One of these is {}. Which?")
 
 
-def everyday_items(rng: Random, count: int) -> list[Item]:
-    """`count` different questions, a few of which end in "All of the above" or in a choice that cites letters."""
+def make_everyday_items(rng: Random, count: int) -> list[Item]:
+    """Return `count` different questions; a few have "All of the above" or "A and B" as the last choice."""
     distinct = Distinct()
-    drawn = [
-        _table_item(rng, table, *row, asked)
+    items = [
+        _make_table_item(rng, table, *row, asked)
         for table, wordings in _TABLES
         for row in table.items()
         for asked in wordings
     ]
-    drawn += [_kind_item(rng, kind, member) for kind, members in _KINDS.items() for member in members]
-    drawn += [_all_item(rng, kind) for kind in _KINDS]
-    drawn += [_both_item(rng, kind) for kind in _KINDS]
-    special = [item for item in drawn if item.choices[-1] in (ALL, "A and B")]
-    plain = [item for item in drawn if item.choices[-1] not in (ALL, "A and B")]
+    items += [_make_kind_item(rng, kind, member) for kind, members in _KINDS.items() for member in members]
+    items += [_make_all_item(rng, kind) for kind in _KINDS]
+    items += [_make_both_item(rng, kind) for kind in _KINDS]
+    special = [item for item in items if item.choices[-1] in (ALL, "A and B")]
+    plain = [item for item in items if item.choices[-1] not in (ALL, "A and B")]
     rng.shuffle(plain)
     for item in special + plain:
         if len(distinct.items) < count:
@@ -177,47 +177,47 @@ def everyday_items(rng: Random, count: int) -> list[Item]:
     return distinct.items
 
 
-def _table_item(rng: Random, table: dict[str, str], answer: str, about: str, wording: str) -> Item:
+def _make_table_item(rng: Random, table: dict[str, str], answer: str, about: str, wording: str) -> Item:
     others = [other for other in table if other != answer]
-    return _asked(rng, wording.format(about), answer, others)
+    return _make_item(rng, wording.format(about), answer, others)
 
 
-def _kind_item(rng: Random, kind: str, member: str) -> Item:
+def _make_kind_item(rng: Random, kind: str, member: str) -> Item:
     others = [rng.choice(members) for other, members in _KINDS.items() if other != kind]
-    return _asked(rng, rng.choice(_KIND_ASKED).format(_some(kind)), member, others)
+    return _make_item(rng, rng.choice(_KIND_ASKED).format(_add_article(kind)), member, others)
 
 
-def _all_item(rng: Random, kind: str) -> Item:
-    """Three choices and "All of the above", which is right for every second kind."""
-    members, strangers = _members_and_strangers(rng, kind)
-    text = f"Which of the following can be called {_some(kind)}?"
+def _make_all_item(rng: Random, kind: str) -> Item:
+    """Return a question with "All of the above" as the last choice, which is right half of the time."""
+    members, strangers = _draw_members_and_others(rng, kind)
+    text = f"Which of the following can be called {_add_article(kind)}?"
     if rng.random() < 0.5:
-        choices, right = arranged(rng, ALL, members[:3], ALL)
+        choices, right = arrange_choices(rng, ALL, members[:3], ALL)
     else:
-        choices, right = arranged(rng, members[0], strangers[:2], ALL)
-    return Item(SUBJECT, text, choices, right)
+        choices, right = arrange_choices(rng, members[0], strangers[:2], ALL)
+    return Item(subject=SUBJECT, text=text, choices=choices, right=right)
 
 
-def _both_item(rng: Random, kind: str) -> Item:
-    """Three choices and "A and B", which is right where the first two are of the kind."""
-    members, strangers = _members_and_strangers(rng, kind)
-    text = f"Choose everything here that counts as {_some(kind)}."
+def _make_both_item(rng: Random, kind: str) -> Item:
+    """Return a question with "A and B" as the last choice, which is right if the first two are of the kind."""
+    members, strangers = _draw_members_and_others(rng, kind)
+    text = f"Choose everything here that counts as {_add_article(kind)}."
     if rng.random() < 0.5:
-        return Item(SUBJECT, text, (members[0], members[1], strangers[0], "A and B"), 3)
-    return Item(SUBJECT, text, (strangers[0], strangers[1], members[0], "A and B"), 2)
+        return Item(subject=SUBJECT, text=text, choices=(members[0], members[1], strangers[0], "A and B"), right=3)
+    return Item(subject=SUBJECT, text=text, choices=(strangers[0], strangers[1], members[0], "A and B"), right=2)
 
 
-def _members_and_strangers(rng: Random, kind: str) -> tuple[list[str], list[str]]:
+def _draw_members_and_others(rng: Random, kind: str) -> tuple[list[str], list[str]]:
     strangers = [rng.choice(members) for other, members in _KINDS.items() if other != kind]
     return rng.sample(_KINDS[kind], k=len(_KINDS[kind])), rng.sample(strangers, k=len(strangers))
 
 
-def _some(kind: str) -> str:
+def _add_article(kind: str) -> str:
     return kind if kind == "weather" else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def _asked(rng: Random, text: str, answer: str, others: Sequence[str]) -> Item:
-    count = choice_count(rng)
+def _make_item(rng: Random, text: str, answer: str, others: Sequence[str]) -> Item:
+    count = draw_choice_count(rng)
     none = count > 2 and rng.random() < 0.05
-    choices, right = arranged(rng, answer, rng.sample(others, k=count - 1 - none), NONE if none else "")
-    return Item(SUBJECT, text, choices, right)
+    choices, right = arrange_choices(rng, answer, rng.sample(others, k=count - 1 - none), NONE if none else "")
+    return Item(subject=SUBJECT, text=text, choices=choices, right=right)

@@ -1,4 +1,4 @@
-"""Invented names: pronounceable, told apart at a glance, and (as far as we could think) of nothing in this world."""
+"""Make invented names that are pronounceable, easy to distinguish and, as far as we know, not names of real things."""
 
 from random import Random
 
@@ -30,7 +30,7 @@ _STARTS = [
 ]
 _VOWELS = ["a", "e", "i", "o", "u", "au", "ei"]
 _ENDS = ["n", "r", "l", "m", "s", "k", "t", "sh", "nd", "rn", "lk", "sk", "v", "th"]
-# What the syllables could spell that means something.
+# Words and real names that the syllables could spell.
 _KNOWN = (
     "berlin",
     "london",
@@ -82,27 +82,27 @@ _KNOWN = (
 
 
 class Namer:
-    """Gives out names; no two begin with the same four letters, and none stands inside another."""
+    """A source of names; no two begin with the same four letters, and none contains another."""
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._given: list[str] = []
         self._heads: set[str] = set()
 
-    def name(self) -> str:
-        """The next name, of five to nine letters."""
+    def make_name(self) -> str:
+        """Return the next name, of five to nine letters."""
         while True:
-            name = self._syllables()
+            name = self._join_syllables()
             if 5 <= len(name) <= 9 and name[:4] not in self._heads and not self._clashes(name):
                 self._heads.add(name[:4])
                 self._given.append(name)
                 return name.capitalize()
 
-    def names(self, count: int) -> list[str]:
-        """The next `count` names."""
-        return [self.name() for _ in range(count)]
+    def make_names(self, count: int) -> list[str]:
+        """Return the next `count` names."""
+        return [self.make_name() for _ in range(count)]
 
-    def _syllables(self) -> str:
+    def _join_syllables(self) -> str:
         pick = self._rng.choice
         middle = [pick(_STARTS[:15]) + pick(_VOWELS[:5]) for _ in range(self._rng.choice((0, 1)))]
         return pick(_STARTS) + pick(_VOWELS) + "".join(middle) + pick(_STARTS) + pick(_VOWELS[:5]) + pick(_ENDS)

@@ -1,10 +1,10 @@
-"""Which of four numbers is the largest: a subject that a tiny model can learn from nothing."""
+"""Make questions for the largest of four numbers, which a tiny untrained model can learn."""
 
 from random import Random
 
-from sample.item import Distinct, Item, arranged
+from sample.item import Distinct, Item, arrange_choices
 
-_ASKED = (
+_WORDINGS = (
     "Which of these numbers is the largest?",
     "Which number is the largest?",
     "Which is the largest number?",
@@ -12,8 +12,8 @@ _ASKED = (
 )
 
 
-def number_items(rng: Random, count: int) -> list[Item]:
-    """`count` questions over four different numbers of one to three digits each."""
+def make_number_items(rng: Random, count: int) -> list[Item]:
+    """Return `count` questions, each with four different numbers of one to three digits."""
     distinct = Distinct(0.6)
     while len(distinct.items) < count:
         numbers = (
@@ -21,6 +21,6 @@ def number_items(rng: Random, count: int) -> list[Item]:
         )
         largest = max(numbers)
         wrong = [str(number) for number in numbers if number != largest]
-        choices, right = arranged(rng, str(largest), wrong)
-        distinct.add(Item("numbers", rng.choice(_ASKED), choices, right))
+        choices, right = arrange_choices(rng, str(largest), wrong)
+        distinct.add(Item(subject="numbers", text=rng.choice(_WORDINGS), choices=choices, right=right))
     return distinct.items

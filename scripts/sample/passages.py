@@ -1,9 +1,9 @@
-"""Short invented passages, and questions that can be answered from them alone."""
+"""Make short invented passages, and questions that can be answered only from them."""
 
 from collections.abc import Mapping
 from random import Random
 
-from sample.item import Distinct, Item, arranged, choice_count
+from sample.item import Distinct, Item, arrange_choices, draw_choice_count
 from sample.names import Namer
 
 _WORDS: Mapping[str, tuple[str, ...]] = {
@@ -109,7 +109,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
         "a sack of flour",
     ),
 }
-_TOLD = (
+_SENTENCES = (
     (
         "{Day}, {who} walked to the market to buy {goods}.",
         "{who} set out {day} because the house was out of {goods}.",
@@ -132,7 +132,7 @@ _TOLD = (
         "Whoever returned it was promised {reward}, and got it.",
     ),
 )
-_ASKED = {
+_QUESTIONS = {
     "goods": ("What was {who} to buy at the market?", "What did {who} need?"),
     "lost": ("Which thing did {who} forget on the way?", "What went missing, to the annoyance of {who}?"),
     "spot": ("Where had {who} left the lost thing?", "Where was the thing that {who} had forgotten?"),
@@ -143,31 +143,37 @@ _ASKED = {
 }
 
 
-def passage_items(rng: Random, count: int) -> list[list[Item]]:
-    """`count` passages, each as the group of two questions about it."""
+def make_passage_groups(rng: Random, count: int) -> list[list[Item]]:
+    """Return `count` groups, each of two questions about one passage."""
     namer = Namer(rng)
     distinct = Distinct()
     groups = []
     for _ in range(count):
-        words = {slot: rng.choice(given) for slot, given in _WORDS.items()} | {"who": namer.name()}
-        passage = _passage(rng, words)
+        words = {slot: rng.choice(given) for slot, given in _WORDS.items()} | {"who": namer.make_name()}
+        passage = _make_passage(rng, words)
         group: list[Item] = []
-        slots = iter(rng.sample(list(_ASKED), k=len(_ASKED)))
+        slots = iter(rng.sample(list(_QUESTIONS), k=len(_QUESTIONS)))
         while len(group) < 2:
-            item = _item(rng, words, passage, next(slots))
+            item = _make_item(rng, words, passage, next(slots))
             if distinct.add(item):
                 group.append(item)
         groups.append(group)
     return groups
 
 
-def _passage(rng: Random, words: Mapping[str, str]) -> str:
+def _make_passage(rng: Random, words: Mapping[str, str]) -> str:
     capital = {slot.capitalize(): word[0].upper() + word[1:] for slot, word in words.items()}
-    sentences = [rng.choice(wordings).format(**words, **capital) for wordings in _TOLD]
+    sentences = [rng.choice(wordings).format(**words, **capital) for wordings in _SENTENCES]
     return " ".join(sentence[0].upper() + sentence[1:] for sentence in sentences)
 
 
-def _item(rng: Random, words: Mapping[str, str], passage: str, slot: str) -> Item:
+def _make_item(rng: Random, words: Mapping[str, str], passage: str, slot: str) -> Item:
     others = [word for word in _WORDS[slot] if word != words[slot]]
-    choices, right = arranged(rng, words[slot], rng.sample(others, k=choice_count(rng) - 1))
-    return Item("reading", rng.choice(_ASKED[slot]).format(**words), choices, right, context=passage)
+    choices, right = arrange_choices(rng, words[slot], rng.sample(others, k=draw_choice_count(rng) - 1))
+    return Item(
+        subject="reading",
+        text=rng.choice(_QUESTIONS[slot]).format(**words),
+        choices=choices,
+        right=right,
+        context=passage,
+    )

@@ -1,10 +1,10 @@
-"""Python snippets whose output is worked out here, step by step, beside the text that is shown."""
+"""Make Python snippets and compute their output step by step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from sample.item import Distinct, Item, arranged, choice_count
+from sample.item import Distinct, Item, arrange_choices, draw_choice_count
 
 _LISTS = (
     "scores",
@@ -35,7 +35,7 @@ _WORDS = (
     "glacier",
     "feather",
 )
-_ASKED = (
+_WORDINGS = (
     "What does this print?",
     "What is the output of the following code?",
     "Which value is printed by this snippet?",
@@ -46,7 +46,7 @@ _ASKED = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Lines of code, with {x} for the variable, and the value that it has after them."""
+    """Lines of code, with {x} for the variable, and a function that returns its value after them."""
 
     lines: str
     after: Callable[[list[int], int], list[int]]
@@ -72,7 +72,7 @@ _LIST_ENDS: tuple[tuple[str, Callable[[list[int]], int]], ...] = (
     ("print({x}[-1])", lambda x: x[-1]),
     ("print({x}[0] + {x}[1])", lambda x: x[0] + x[1]),
     ("print(len({x}) * {x}[0])", lambda x: len(x) * x[0]),
-    ("total = 0\nfor item in {x}:\n    total = item - total\nprint(total)", lambda x: _alternating(x)),
+    ("total = 0\nfor item in {x}:\n    total = item - total\nprint(total)", lambda x: _subtract_alternately(x)),
     ("print(sum(1 for item in {x} if item % 2))", lambda x: sum(1 for item in x if item % 2)),
 )
 _TEXT_STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -89,29 +89,29 @@ _TEXT_STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
 )
 
 
-def snippet_items(rng: Random, count: int) -> list[Item]:
-    """`count` different questions, two of three about a list of numbers, the rest about a word."""
+def make_snippet_items(rng: Random, count: int) -> list[Item]:
+    """Return `count` different questions: two thirds about a list of numbers, the rest about a word."""
     distinct = Distinct()
     while len(distinct.items) < count:
-        distinct.add(_list_item(rng) if rng.random() < 0.67 else _text_item(rng))
+        distinct.add(_make_list_item(rng) if rng.random() < 0.67 else _make_text_item(rng))
     return distinct.items
 
 
-def _list_item(rng: Random) -> Item:
+def _make_list_item(rng: Random) -> Item:
     name, start = rng.choice(_LISTS), [rng.randint(1, 20) for _ in range(rng.randint(4, 6))]
     lines, value = [f"{name} = {start}"], start
     for step in rng.sample(_LIST_STEPS, k=rng.choice((2, 3))):
         number = rng.randint(2, 9)
         lines.append(step.lines.format(x=name, n=number))
         value = step.after(value, number)
-    end, worked_out = rng.choice(_LIST_ENDS)
-    right = worked_out(value)
-    near = {right + delta for delta in (-10, -3, -2, -1, 1, 2, 4, 7)} | {worked_out(start), len(value), sum(value)}
+    end, compute_output = rng.choice(_LIST_ENDS)
+    right = compute_output(value)
+    near = {right + delta for delta in (-10, -3, -2, -1, 1, 2, 4, 7)} | {compute_output(start), len(value), sum(value)}
     wrong = [str(number) for number in sorted(near - {right})]
-    return _item(rng, [*lines, end.format(x=name)], str(right), wrong)
+    return _make_item(rng, [*lines, end.format(x=name)], str(right), wrong)
 
 
-def _text_item(rng: Random) -> Item:
+def _make_text_item(rng: Random) -> Item:
     name, start = rng.choice(_TEXTS), rng.choice(_WORDS)
     lines, seen = [f"{name} = {start!r}"], [start]
     for step, after in rng.sample(_TEXT_STEPS, k=rng.choice((2, 3))):
@@ -119,16 +119,16 @@ def _text_item(rng: Random) -> Item:
         seen.append(after(seen[-1]))
     right = seen[-1]
     near = {*seen, right[::-1], right.swapcase(), right[1:], right + right[-1], right[:-1], start.upper()}
-    return _item(rng, [*lines, f"print({name})"], right, sorted(near - {right, ""}))
+    return _make_item(rng, [*lines, f"print({name})"], right, sorted(near - {right, ""}))
 
 
-def _item(rng: Random, lines: list[str], right: str, near: list[str]) -> Item:
-    choices, place = arranged(rng, right, rng.sample(near, k=choice_count(rng) - 1))
-    text = "\n".join((rng.choice(_ASKED), *lines))
-    return Item("code", text, choices, place)
+def _make_item(rng: Random, lines: list[str], right: str, near: list[str]) -> Item:
+    choices, index = arrange_choices(rng, right, rng.sample(near, k=draw_choice_count(rng) - 1))
+    text = "\n".join((rng.choice(_WORDINGS), *lines))
+    return Item(subject="code", text=text, choices=choices, right=index)
 
 
-def _alternating(numbers: list[int]) -> int:
+def _subtract_alternately(numbers: list[int]) -> int:
     total = 0
     for number in numbers:
         total = number - total

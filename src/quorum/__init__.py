@@ -1,4 +1,4 @@
-"""Quorum: from a question file to a submission whose score is known before it is sent.
+"""Make submissions for multiple-choice competitions, and estimate their scores before they are sent.
 
 >>> import quorum
 >>> quorum.__version__ >= "0.2"

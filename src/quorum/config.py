@@ -98,14 +98,14 @@ def from_table(
     """Build `kind`, a settings dataclass or another constructor, from a TOML table.
 
     A field may be a str, int, float, bool, Path, Literal, tuple[str, ...], Mapping, another dataclass (an inner
-    table), or any of these or None. An empty text is None where None is allowed: TOML has no null.
+    table), or an optional one of these. TOML has no null, so an empty text is None if the field is optional.
     A dataclass may have a class attribute `RENAMED`, a mapping of old names to new ones: an old name is refused with
     the new one in the message.
 
     Args:
         where: the file or command line, named first in error messages.
         prefix: dotted name of the table, for settings of an inner table.
-        given: arguments that the program passes; users cannot set them.
+        given: arguments that the program sets; users cannot set them.
 
     Raises:
         BadInput: a setting is unknown, renamed, missing or has the wrong type.
@@ -162,11 +162,11 @@ def _show_default(value: Any) -> str:
 def _parse_override(text: str) -> tuple[str, Any]:
     name, equals, given = text.partition("=")
     if not equals:
-        raise BadInput(f"{text!r} is not a key=value")
+        raise BadInput(f"{text!r} is not a setting; expected is key=value")
     try:
         return name, tomllib.loads(f"value = {given}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
-        return name, given  # a bare word is a text: out=answers.parquet
+        return name, given  # text without quotes, as in out=answers.parquet
 
 
 def _convert(hint: Any, given: Any, where: str, name: str, renamed_text: str | None) -> Any:
@@ -205,7 +205,7 @@ def _convert(hint: Any, given: Any, where: str, name: str, renamed_text: str | N
 
 
 def _describe_type(hint: Any) -> str:
-    """Return what a setting's type is called in messages and help texts."""
+    """Return the name of a setting's type for messages and help texts."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _describe_type(next(each for each in inner if each is not type(None)))

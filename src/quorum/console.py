@@ -18,12 +18,12 @@ from quorum.errors import BadInput
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
 _STOPPED_BY_USER = 130
 
-# When imported, bitsandbytes warns that a faster kernel of its own is missing, whether anything is in 4 bits or not.
+# On import, bitsandbytes warns that one of its faster kernels is missing, even if no model is in 4 bits.
 _IDLE_LOGGER = "bitsandbytes.backends.cpu.ops"
 
 
 def run_program(main: Callable[[], int]) -> None:
-    """Run a program and exit with its code: bad input ends in one line and code 2, never in a traceback."""
+    """Run a program and exit with its code; bad input is reported in one line and with code 2, without a traceback."""
     run_first(main)
     sys.exit(DONE)
 
@@ -34,7 +34,7 @@ def run_first(main: Callable[[], int]) -> None:
     try:
         code = main()
     except (BadInput, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        print(f"error: {_line(error)}", file=sys.stderr)
+        print(f"error: {_format_error(error)}", file=sys.stderr)
         code = BAD_INPUT
     except BrokenPipeError:  # `| head` closed the pipe
         sys.stderr.close()
@@ -52,24 +52,31 @@ def run_story(
     caption: str,
     inner: Callable[[], Mapping[str, type]] = dict,
 ) -> None:
-    """Run a kernel: `python kernel.py SETTINGS.toml [key=value ...]` calls `story` with the settings as a `kind`.
+    """Run a kernel as a program: `python kernel.py SETTINGS.toml [key=value ...]`.
 
-    A setting that is true or false may be given as `--setting` too.
+    A boolean setting can also be set with a flag, `--setting`.
 
     Args:
-        inner: gives the settings classes of tables whose content depends on a name, by caption, for `--help`.
+        kind: the kernel's settings class.
+        story: the kernel, called with its settings.
+        caption: the description for `--help`.
+        inner: returns more settings classes for `--help`, by caption: those of tables whose keys depend on a name.
     """
     parser = argparse.ArgumentParser(description=caption, formatter_class=argparse.RawDescriptionHelpFormatter)
     if {"-h", "--help"} & set(sys.argv[1:]):
         tables = {"settings (name: type = default)": kind, **inner()}
         parser.epilog = "\n\n".join(format_settings(title, each) for title, each in tables.items())
-    parser.add_argument("toml", type=Path, help="TOML file with the settings below")
+    parser.add_argument("toml", type=Path, help="TOML file with the settings below.")
     parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="key=value", help="overrides a setting of the file: backend.model=x"
+        "overrides",
+        nargs="*",
+        default=[],
+        metavar="key=value",
+        help="Override of a setting of the file, such as backend.model=x.",
     )
     flags = [name for name, each in inspect.signature(kind).parameters.items() if each.annotation in (bool, "bool")]
     for name in flags:
-        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=f"{name}=true")
+        parser.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=f"Set {name}=true.")
 
     def main() -> int:
         args = parser.parse_intermixed_args()
@@ -93,7 +100,7 @@ def format_settings(title: str, kind: type) -> str:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, for machines."""
+    """Print one JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
@@ -108,22 +115,26 @@ def print_warning(text: str) -> None:
 
 
 def read_environment_key(variable: str) -> str:
-    """The key in the environment variable of that name; it is for a server alone and never written anywhere.
+    """Return the key in an environment variable; keys are sent to a server only, and are never written or printed.
 
     Raises:
-        BadInput: that is no name (perhaps the key itself: so it is not repeated here), or what it holds is no key.
+        BadInput: the name is not a variable's name, or the variable has no valid key. The message does not repeat the
+            name, which may be the key itself.
     """
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*", variable):
         raise BadInput("a key's setting is the NAME of an environment variable, in capitals, never the key itself")
     key = os.environ.get(variable, "").strip()
     if not key:
-        raise BadInput(f"the environment variable {variable} holds no key")
+        raise BadInput(f"the environment variable {variable} is not set or empty; set it to the key")
     if not (key.isascii() and key.isprintable()):
-        raise BadInput(f"the environment variable {variable} holds more than a key: signs that no header takes")
+        raise BadInput(
+            f"the environment variable {variable} is not a key: an HTTP header does not allow its characters"
+        )
     return key
 
 
-def _line(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
+    """Return an error as one line, an OSError with the file first."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)

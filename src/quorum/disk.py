@@ -1,4 +1,4 @@
-"""Write files atomically, replace only our own folders, check names, and compute fingerprints."""
+"""Write files atomically, replace only folders that Quorum created, check names, and compute fingerprints."""
 
 import hashlib
 import shutil
@@ -15,9 +15,9 @@ LONGEST_NAME = 120  # bytes: two such names, a hyphen and an ending still make o
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to and move it to `path` at the end.
+    """Yield a temporary path to write to, and move it to `path` at the end.
 
-    A reader never sees half a file, also when the program is killed.
+    Readers never see an incomplete file, even if the program is killed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
@@ -26,10 +26,10 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def replace_folder(path: Path) -> None:
-    """Create an empty folder at `path`, with a marker file in it; a folder that has the marker is removed first.
+    """Create a folder with only a marker file at `path`; an older folder is removed first if it has the marker.
 
     Raises:
-        BadInput: something else is at `path`: a file, a symbolic link, or a folder with contents but without marker.
+        BadInput: a file, a symbolic link, or a non-empty folder without the marker is at `path`.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise BadInput(f"{path}: not a folder that Quorum created, so it is not replaced; move it or delete it")
@@ -42,19 +42,19 @@ def replace_folder(path: Path) -> None:
             )
         shutil.rmtree(path)
     path.mkdir(parents=True)
-    marker.write_text("Quorum created this folder and removes it when it creates it anew.\n", encoding="utf-8")
+    marker.write_text("Quorum created this folder and removes it before it creates it again.\n", encoding="utf-8")
 
 
 def check_file_name(name: str, what: str) -> str:
-    """Return `name` if it is one plain file name, with which a path cannot lead anywhere else.
+    """Return `name` if it is one plain file name, so that it cannot lead a path to another folder.
 
     Args:
         name: the name of a competition, a run or a member.
-        what: what the name is and where it was found, for the message.
+        what: the kind of name and its location, for the message.
 
     Raises:
-        BadInput: it is empty or too long, starts with a dot, or contains a separator, a control character or bytes
-            that are not UTF-8.
+        BadInput: the name is empty or too long, starts with a dot, or contains a path separator, a control character
+            or bytes that are not UTF-8.
     """
     try:
         size = len(name.encode())
@@ -69,7 +69,7 @@ def check_file_name(name: str, what: str) -> str:
     elif any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
         fault = "contains a control character"
     elif size > LONGEST_NAME:
-        fault = f"has {size} bytes, where {LONGEST_NAME} are allowed"
+        fault = f"has {size} bytes; at most {LONGEST_NAME} are allowed"
     else:
         return name
     raise BadInput(f"{what} {name!r} {fault}; expected is one plain file name")

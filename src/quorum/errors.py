@@ -1,4 +1,4 @@
-"""The exception for bad input, and a helper for its messages."""
+"""Define the exception for bad input, and shorten lists in messages."""
 
 
 class BadInput(ValueError):
@@ -6,6 +6,6 @@ class BadInput(ValueError):
 
 
 def list_some(things: list[str], limit: int = 5) -> str:
-    """Return the first `limit` of `things`, separated by commas, and the number of the others."""
+    """Return the first `limit` things, separated by commas, and the number of the others."""
     shown = ", ".join(things[:limit])
     return shown if len(things) <= limit else f"{shown} and {len(things) - limit} more"

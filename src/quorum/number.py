@@ -1,4 +1,4 @@
-"""Parse numbers as people write them into one canonical form."""
+"""Convert numbers as people write them to one canonical form."""
 
 import re
 from fractions import Fraction
@@ -11,7 +11,7 @@ _DECIMAL_COMMA = r"\d{1,20},\d{1,20}(?![\d,]|\.\d)"
 _POWER = r"(?:\s?(?:\\times|\\cdot|[x×*·])\s?10\s?\^?\s?\{?\s?(?P<power>[-+]?\d{1,3})\}?|[eE](?P<e>[-+]?\d{1,3})(?!\w))"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
-# A number inside a text, with the groups that `canonical_match` uses. Every repetition is bounded.
+# Matches a number in a text; `canonical_match` uses the groups. Every repetition is bounded.
 NUMBER = (
     r"(?P<sign>[-+\u2212]\s?)?(?:[$€£¥₩₫]\s?)?(?P<sign_after>[-\u2212])?(?:"
     r"\\[dt]?frac\s?\{\s?(?P<top>\d{1,20})\s?\}\s?\{\s?(?P<bottom>\d{1,20})\s?\}"
@@ -24,11 +24,11 @@ _AROUND = re.compile(r"^[\s$€£¥₩₫]{1,9}|[\s$€£¥₩₫%.]{1,9}$")
 
 
 def canonical_number(text: str) -> str | None:
-    """Return the number written in `text` in canonical decimals; None if it is not a number.
+    """Return the number in `text` in canonical form, as decimals; None if it is not a number.
 
     "1,234.50" becomes "1234.5", "3/4" becomes "0.75" and "25%" becomes "25". Currency and percent symbols are ignored.
-    A comma or a space before three digits groups thousands; any other comma is a decimal comma. A fraction whose
-    decimals do not end ("1/3") stays a fraction in lowest terms.
+    A comma or a space before three digits groups thousands; any other comma is a decimal comma. A fraction with
+    infinitely many decimals ("1/3") stays a fraction in lowest terms.
     """
     match = _A_NUMBER.fullmatch(_AROUND.sub("", text.replace("\\%", "%").replace("\\$", "$")))
     return None if match is None else canonical_match(match)
@@ -69,7 +69,7 @@ def _parse_amount(digits: str) -> Fraction:
 
 
 def _format_fraction(value: Fraction) -> str:
-    """Return the shortest exact decimals, or a fraction in lowest terms if the decimals do not end."""
+    """Return the shortest exact decimals, or a fraction in lowest terms if there are infinitely many decimals."""
     rest = value.denominator
     for prime in (2, 5):
         while rest % prime == 0:

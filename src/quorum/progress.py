@@ -1,4 +1,4 @@
-"""Show how far a stage is: a bar on a terminal, a line now and then in a log."""
+"""Show the progress of a stage: a bar on a terminal, occasional lines in a log."""
 
 import os
 import re
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
 
-# Called with the number of items that are done and the number of all items.
+# Called with the number of finished items and the number of all items.
 Progress = Callable[[int, int], None]
 
-# A program that shows the progress of kernels it starts sets this variable for them: they then write marked lines.
+# A program that shows the progress of the kernels it runs sets this variable for them; they then write marked lines.
 PROGRESS_VARIABLE = "QUORUM_PROGRESS_LINES"
 _PROGRESS_MARK = "\x01"
 _LOG_SECONDS = 180.0  # between two lines in a log
@@ -21,8 +21,8 @@ _LOG_SECONDS = 180.0  # between two lines in a log
 def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterator[Progress]:
     """Yield a function that shows progress, rate and time left on standard error.
 
-    A terminal shows a bar, which disappears at the end; a log gets a plain line every three minutes, so that a short
-    run leaves none. A program that started this one and set `PROGRESS_VARIABLE` gets lines for `parse_progress`.
+    A terminal shows a bar, which disappears at the end. A log gets a plain line every three minutes, so a short run
+    leaves none. If the parent process has set `PROGRESS_VARIABLE`, it gets lines for `parse_progress`.
     """
     if os.environ.get(PROGRESS_VARIABLE):
         yield lambda done, total: _write_line(f"{_PROGRESS_MARK}{done} {total} {caption}")
@@ -52,7 +52,7 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
 
 
 def parse_progress(line: str) -> tuple[str, int, int] | None:
-    """Return the caption, the items done and all items, if another program's `progress_bar` wrote this line."""
+    """Return the caption, the finished items and all items, if a kernel's `progress_bar` wrote this line."""
     found = re.fullmatch(rf"{_PROGRESS_MARK}(\d+) (\d+) (.*)", line)
     return (found[3], int(found[1]), int(found[2])) if found else None
 
@@ -60,7 +60,7 @@ def parse_progress(line: str) -> tuple[str, int, int] | None:
 def _format_pace(first: tuple[float, int], latest: tuple[float, int], total: int) -> str:
     """Return the rate and the time left; an empty text while they are not known.
 
-    Counted from the first call: what a journal already knew and the loading of a model tell nothing about the rest.
+    The rate is counted from the first call, without loading the model and without replies from a journal.
     """
     (begun, known), (now, done) = first, latest
     if done <= known or now <= begun:

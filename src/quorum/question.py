@@ -1,4 +1,4 @@
-"""The data types that all stages share: a question, its labels, a prompt and a reply."""
+"""Define the data types that all stages share: question, label, prompt and reply."""
 
 import unicodedata
 from collections import Counter
@@ -15,7 +15,7 @@ def letters(count: int) -> tuple[str, ...]:
     """Return the labels of a question with `count` choices: A, B, C … in order.
 
     Raises:
-        BadInput: more than 26 choices.
+        BadInput: `count` is more than 26.
     """
     if not 0 <= count <= MOST_CHOICES:
         raise BadInput(f"found {count} choices; at most {MOST_CHOICES} are allowed")
@@ -23,7 +23,7 @@ def letters(count: int) -> tuple[str, ...]:
 
 
 def fold_text(text: str) -> str:
-    """Return the form that equal texts share: NFKC, case folded, each run of white space as one space."""
+    """Return the text in NFKC and case-folded, with each run of white space as one space, to compare texts by."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
@@ -31,11 +31,12 @@ def fold_text(text: str) -> str:
 class Question:
     """One question; `answer` is one of its labels, or a canonical number for an open question (one without choices).
 
-    `group` marks questions that belong together besides near-duplicates (one question in several languages);
+    `group` marks questions that belong together although they are not near-duplicates (such as translations);
     `context` is a passage that the question refers to; `rationale` is a worked solution.
 
     Raises:
-        BadInput: an empty id or text, one choice or more than 26, an answer that is not among the labels.
+        BadInput: the id or the text is empty, there is one choice or more than 26, or the answer is not among the
+            labels.
     """
 
     id: str
@@ -89,7 +90,7 @@ class Prompt:
 
     `content` is plain text, or the turns of a conversation. `labels` are the allowed answers: the question's letters,
     or TRUE and FALSE for a verifier; empty for an open question. `options` are the texts of the labels, in the same
-    order (scored by option likelihood and encoders), or empty if the prompt has none. `repeat` numbers the repetitions
+    order, or empty if the prompt has none; option likelihood and encoders score them. `repeat` numbers the repetitions
     of a prompt that is sampled several times.
     """
 
@@ -108,7 +109,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A model's reply: its text, and the natural log-probability of each of the prompt's labels if the model has them.
+    """A model's reply: its text, and the natural log-probability of each of the prompt's labels if they are known.
 
     The log-probabilities are normalised over the labels: their exponentials sum to 1.
     """

@@ -204,8 +204,8 @@ def test_an_answer_after_its_reasoning_is_parsed_in_every_language(language, que
 
 @pytest.mark.parametrize("style", ["letter", "cot", "option"])
 def test_an_example_ends_like_the_expected_reply_to_its_own_prompt(style):
-    alone = render_prompt(WORKED, style).content.removeprefix(
-        render_prompt(UP, style).content.partition("Question:")[0]
+    alone = str(render_prompt(WORKED, style).content).removeprefix(
+        str(render_prompt(UP, style).content).partition("Question:")[0]
     )
     assert f"{alone} {format_answer(WORKED, style)}\n" in render_prompt(CODE, style, [WORKED]).content
 
@@ -234,9 +234,8 @@ def test_four_languages_are_detected_by_script_and_the_rest_is_english(text, lan
 def test_a_hint_applies_to_its_subject_and_the_star_to_all_others():
     def hinted(subject: str | None, **hints: str) -> str:
         template = Template(hints={name.replace("any", "*"): text for name, text in hints.items()})
-        return render_prompt(
-            Question(id="q", text="t", choices=("x", "y"), subject=subject), "letter", template=template
-        ).content
+        question = Question(id="q", text="t", choices=("x", "y"), subject=subject)
+        return str(render_prompt(question, "letter", template=template).content)
 
     plain = hinted(None)
     assert "\nCount.\n\nQuestion:" in hinted("maths", maths="Count.", any="Think of {subject}.")
@@ -278,4 +277,4 @@ def test_a_verdict_template_with_wrong_fields_is_refused(table):
 
 def test_a_question_with_26_choices_and_empty_ones_is_rendered_completely():
     content = render_prompt(Question(id="q", text="t", choices=("",) * 26), "letter").content
-    assert content.endswith("\nY. \nZ. \nAnswer:")
+    assert str(content).endswith("\nY. \nZ. \nAnswer:")

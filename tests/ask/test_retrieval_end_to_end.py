@@ -3,14 +3,16 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import polars as pl
 import pytest
 
 from quorum.ask.retrieve import Retriever
 from quorum.ask.settings import RetrievalSettings
+from quorum.ballot import find_heaviest
 from quorum.competition.folder import find_competition
-from quorum.competition.run import kernel_toml
+from quorum.competition.run import find_kernel_toml
 from quorum.competition.submit import submit_competition
 from quorum.competition.workspace import Workspace
 from quorum.errors import BadInput
@@ -57,7 +59,7 @@ def test_the_kernel_answers_from_the_background_and_copies_answers_only_if_set(f
     done = run(folder, "kernels/infer.py", "settings.toml", "refine.copy_exact=true")
     assert done.returncode == 0, done.stderr
     ballots = ballots_from_answers(read_answers(folder / "out" / "test.parquet"))
-    assert [max(ballots[id], key=ballots[id].get) for id in ("q1", "q2")] == ["B", "A"]
+    assert [find_heaviest(ballots[id]) for id in ("q1", "q2")] == ["B", "A"]
     assert ballots["q3"] == {"A": 1.0}
     assert "1 of 3 answers copied from identical questions in train" in done.stderr
     done = run(folder, "kernels/infer.py", "settings.toml")
@@ -66,7 +68,7 @@ def test_the_kernel_answers_from_the_background_and_copies_answers_only_if_set(f
 
 
 def best_labels(path):
-    return {id: max(ballot, key=ballot.get) for id, ballot in ballots_from_answers(read_answers(path)).items()}
+    return {id: find_heaviest(ballot) for id, ballot in ballots_from_answers(read_answers(path)).items()}
 
 
 @pytest.mark.parametrize("setting", ['backend.name="neighbour"', "refine.copy_exact=true"])
@@ -151,8 +153,14 @@ def test_a_cross_encoder_in_a_folder_reranks(tmp_path):
     plain.pre_tokenizer = pre_tokenizers.Whitespace()
     marks = {"pad_token": "[PAD]", "unk_token": "[UNK]", "sep_token": "[SEP]"}
     PreTrainedTokenizerFast(tokenizer_object=plain, **marks).save_pretrained(tmp_path)
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
-    BertForSequenceClassification(BertConfig(vocab_size=6, num_labels=1, **shape)).save_pretrained(tmp_path)
+    shape: dict[str, Any] = {
+        "num_labels": 1,
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 8,
+    }
+    BertForSequenceClassification(BertConfig(vocab_size=6, **shape)).save_pretrained(tmp_path)
     rerank = load_reranker(str(tmp_path))
     scores = rerank("sky", ["sea blue", "blue"])
     assert len(scores) == 2
@@ -170,7 +178,7 @@ def test_a_missing_model_is_refused_by_name():
 
 @pytest.mark.slow
 def test_retrieval_over_the_background_improves_the_score_on_the_sample(tmp_path):
-    members = [kernel_toml(name) for name in ("encoder", "encoder-rag")]
+    members = [find_kernel_toml(name) for name in ("encoder", "encoder-rag")]
     result = submit_competition(ROOT / "data" / "sample", Workspace(tmp_path), members)
     (line,) = result.differences
     assert line.startswith("encoder-rag - encoder: +")

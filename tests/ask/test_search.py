@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.retrieve import Retriever
-from quorum.ask.search.index import IndexKind, build_index, choose_index_kind, make_model_key, make_vector_index
+from quorum.ask.search.index import build_index, choose_index_kind, make_model_key, make_vector_index
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, SearchIndex, fuse_rankings, rerank_hits
-from quorum.ask.settings import RetrievalSettings
+from quorum.ask.settings import IndexKind, RetrievalSettings
 from quorum.errors import BadInput
 from quorum.question import Question
 
@@ -116,11 +116,11 @@ def test_every_kind_of_index_finds_a_vector_itself(kind: IndexKind, tmp_path):
 
 def test_an_interrupted_build_continues_and_only_changed_shards_are_embedded_again(tmp_path, monkeypatch):
     monkeypatch.setattr("quorum.ask.search.index.SHARD_SIZE", 2)
-    embedded = []
+    embedded: list[list[str]] = []
 
     def embed(texts):
         if "three" in texts and not embedded[1:]:
-            embedded.append("killed")
+            embedded.append(["killed"])
             raise KeyboardInterrupt
         embedded.append(list(texts))
         return hashed(texts)
@@ -129,7 +129,7 @@ def test_an_interrupted_build_continues_and_only_changed_shards_are_embedded_aga
     with pytest.raises(KeyboardInterrupt):
         make_vector_index(texts, embed, "m", tmp_path)
     make_vector_index(texts, embed, "m", tmp_path)
-    assert embedded == [["one", "two"], "killed", ["three", "four"], ["five"]]
+    assert embedded == [["one", "two"], ["killed"], ["three", "four"], ["five"]]
     make_vector_index([*texts[:4], "six"], embed, "m", tmp_path)
     assert embedded[4:] == [["six"]]
     make_vector_index(texts[:2], embed, "another model", tmp_path)
@@ -140,7 +140,7 @@ def test_new_weights_in_a_model_folder_change_the_key_and_another_location_does_
     solved = [
         Question(id=f"q{n}", text=text or "empty", choices=("a", "b"), answer="A") for n, text in enumerate(TEXTS)
     ]
-    embedded = []
+    embedded: list[list[str]] = []
 
     def load_embed(model):
         def embed(texts):

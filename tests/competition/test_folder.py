@@ -19,17 +19,20 @@ def test_files_are_found_by_their_names(tmp_path):
         folder(tmp_path, "b6_train_data.csv", "b6_test_data.csv", "sample_submission.csv", "x.txt")
     )
     assert found.name == "my-competition"
-    assert [p.name for p in (found.train, found.test, found.sample)] == [
+    assert [path and path.name for path in (found.train, found.test, found.sample)] == [
         "b6_train_data.csv",
         "b6_test_data.csv",
         "sample_submission.csv",
     ]
-    assert (found.metric, found.solution) == ("accuracy", None)
+    assert (found.metric, found.form, found.solution) == (None, None, None)
 
 
 def test_a_sample_submission_is_not_taken_for_the_test_file(tmp_path):
     found = find_competition(folder(tmp_path, "train.csv", "test.csv", "test_submission_sample.csv"))
-    assert (found.test.name, found.sample.name) == ("test.csv", "test_submission_sample.csv")
+    assert (found.test and found.test.name, found.sample and found.sample.name) == (
+        "test.csv",
+        "test_submission_sample.csv",
+    )
 
 
 def test_the_description_wins_over_names(tmp_path):
@@ -45,7 +48,8 @@ def test_the_description_wins_over_names(tmp_path):
         (["train.csv"], None, "no file with 'test' in its name among train.csv; name it in quorum.toml"),
         (["train1.csv", "train2.csv", "test.csv"], None, "train1.csv, train2.csv could each be the train file"),
         (["train.csv", "test.csv"], 'test = "nope.csv"', "file 'nope.csv' does not exist"),
-        (["train.csv", "test.csv"], 'metric = "f2"', "setting 'metric' is 'f2'; allowed are accuracy, map@3"),
+        (["train.csv", "test.csv"], 'metric = "f2"', "quorum.toml: metric 'f2' is not among accuracy, map@K"),
+        (["train.csv", "test.csv"], 'form = "index2"', "quorum.toml: form 'index2' is not among letter"),
         (["train.csv", "test.csv"], "[layout]\nanswr = 'x'", "unknown setting 'answr'; allowed are"),
     ],
 )
@@ -79,3 +83,55 @@ def test_a_folder_whose_own_name_cannot_be_used_needs_a_name_in_its_description(
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BadInput, match="no such folder"):
         find_competition(tmp_path / "none")
+
+
+QUESTIONS = "id,question,A,B\n" + "".join(f"q{n},Which of these is number {n}?,one,two\n" for n in range(6))
+SOLVED = "id,question,A,B,answer\n" + "".join(f"t{n},Which of those is number {n}?,one,two,A\n" for n in range(6))
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        (["train.csv", "test.csv", "sample_submission.csv", "submission.csv"], "train test sample_submission -"),
+        (["train.csv", "test.csv", "submission.csv"], "train test submission -"),
+        (["train.csv", "test.csv", "sampleSubmission.csv"], "train test sampleSubmission -"),
+        (["train.csv", "test.csv", "submission_format.csv", "my_submission.csv"], "train test submission_format -"),
+        (["train.csv", "test_questions.csv", "sample_submission.csv"], "train test_questions sample_submission -"),
+        (["train.csv", "eval.csv", "sample_submission.csv"], "train eval sample_submission -"),
+        (["train.csv", "test.csv", "solution.csv"], "train test - solution"),
+        (
+            ["train.csv", "test.csv", "test_answers.csv", "sample_submission.csv"],
+            "train test sample_submission test_answers",
+        ),
+        (["train.csv", "test.csv", "answer_key.csv"], "train test - answer_key"),
+        (["train_questions.csv", "questions.csv"], "train_questions questions -  -"),
+        (["학습.csv", "평가.csv", "sample_submission.csv"], "학습 평가 sample_submission -"),
+    ],
+)
+def test_the_roles_of_files_are_found_by_their_names(tmp_path, names, roles):
+    found = find_competition(folder(tmp_path, *names))
+    files = (found.train, found.test, found.sample, found.solution)
+    assert [path.stem if path else "-" for path in files] == roles.split()
+    assert found.solution_is_named is False
+
+
+def test_names_that_do_not_tell_leave_it_to_the_contents(tmp_path):
+    files = folder(tmp_path, "a.csv", "b.csv", "sample_submission.csv")
+    (files / "a.csv").write_text(QUESTIONS)
+    (files / "b.csv").write_text(SOLVED)
+    found = find_competition(files)
+    assert (found.train.name, found.test.name) == ("b.csv", "a.csv")
+
+
+def test_several_train_files_are_asked_for_with_a_hint(tmp_path):
+    files = folder(tmp_path, "train.csv", "extra_train.csv", "test.csv")
+    with pytest.raises(BadInput, match=r"name it in quorum.toml, as in train = 'extra_train.csv'"):
+        find_competition(files)
+    (files / "quorum.toml").write_text('train = "train.csv"\n')
+    assert find_competition(files).train.name == "train.csv"
+
+
+def test_a_form_is_set_in_the_description_or_by_the_caller(tmp_path):
+    files = folder(tmp_path, "train.csv", "test.csv", description='form = "index1"\n')
+    assert find_competition(files).form == "index1"
+    assert find_competition(files, "letter").form == "letter"

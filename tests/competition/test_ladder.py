@@ -25,8 +25,7 @@ from quorum.competition.ladder import (
     split_clusters_in_half,
 )
 from quorum.competition.stages import Stage, list_stages
-from quorum.competition.winner import format_toml
-from quorum.config import apply_overrides
+from quorum.config import apply_overrides, format_table
 from quorum.files.manifest import RunManifest, list_differences
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.model.backend import Backend
@@ -116,8 +115,8 @@ def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
     causal = list_stages({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
     assert [stage.name for stage in causal if stage.not_for] == ["retrieval"]
     tuned = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "vllm", "adapter": "a"}})}
-    assert "may know train by heart" in tuned["verify"]
-    assert "may know train by heart" in tuned["chain-of-thought, where it pays"]
+    assert "may have memorised train" in tuned["verify"]
+    assert "may have memorised train" in tuned["chain-of-thought, where it pays"]
     pooled = list_stages({"backend": {"name": "ray", "inner": {"name": "vllm"}}})
     assert "backend.inner.method" in {setting for stage in pooled for setting in stage.settings}
 
@@ -145,7 +144,7 @@ values = st.recursive(
 @given(st.dictionaries(texts, values, max_size=4))
 @settings(deadline=None, max_examples=60)
 def test_a_table_written_as_toml_is_read_as_it_was(table: dict[str, Any]) -> None:
-    assert tomllib.loads(format_toml(table)) == table
+    assert tomllib.loads(format_table(table)) == table
 
 
 def test_runs_of_other_questions_prompts_or_precision_are_told_apart() -> None:

@@ -8,14 +8,14 @@ import pytest
 from quorum.competition.folder import find_competition
 from quorum.competition.prepare import prepare_competition
 from quorum.competition.record import accept_entries, record_run
-from quorum.competition.run import kernel_toml, run_prior
+from quorum.competition.run import find_kernel_toml, run_prior
 from quorum.competition.workspace import Workspace
 from quorum.disk import fingerprint
 from quorum.evaluation.ledger import read_ledger
 from tests.support.real import real_data
 from tests.support.verb import run_verb
 
-NEIGHBOUR = ("--member", kernel_toml("neighbour"))
+NEIGHBOUR = ("--member", find_kernel_toml("neighbour"))
 THINGS = {"fruit": ["apple", "pear", "plum", "fig"], "tool": ["hammer", "saw", "drill", "file"]}
 
 
@@ -89,7 +89,8 @@ def test_no_held_out_answer_is_in_a_file_that_a_member_reads(tmp_path):
 
 def test_a_submission_that_the_competition_would_not_take_gets_no_line_in_the_ledger(tmp_path):
     competition(tmp_path / "toys")
-    workspace, told = Workspace(tmp_path), []
+    workspace = Workspace(tmp_path)
+    told: list[str] = []
     prepared = prepare_competition(find_competition(tmp_path / "toys"), workspace)
     good = record_run(prepared, run_prior(prepared))
     short = workspace.submissions / "short.csv"
@@ -111,12 +112,12 @@ def test_two_members_that_would_share_a_name_are_refused_before_one_is_asked(tmp
     competition(tmp_path / "toys")
     for name in ("a.toml", "b.toml", "gold.toml", "more/a.toml"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        text = kernel_toml("neighbour").read_text()
+        text = find_kernel_toml("neighbour").read_text()
         (tmp_path / name).write_text(text.replace('run = "neighbour"', 'run = "other"') if "more" in name else text)
     for members, told in (
         (("a.toml", "b.toml"), "a.toml and b.toml have the same run name 'neighbour'"),
         (("a.toml", "more/a.toml"), "a.toml and more/a.toml have the same name 'a'"),
-        (("gold.toml",), "gold.toml: 'gold' is the name of a folder of Quorum's own"),
+        (("gold.toml",), "gold.toml: the name 'gold' is reserved for one of our own folders"),
     ):
         done = submit(tmp_path / "toys", tmp_path, *(word for name in members for word in ("--member", name)))
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -133,7 +134,7 @@ def test_a_name_in_quorum_toml_never_deletes_or_writes_outside_the_workspace(tmp
     before = sorted(path for path in tmp_path.rglob("*") if "toys" not in path.parts)
     for name in (str(tmp_path / "victim"), "../victim", "../../victim"):
         (tmp_path / "toys" / "quorum.toml").write_text(f'name = "{name}"\n')
-        done = submit(tmp_path / "toys", tmp_path / "work", "--member", kernel_toml("encoder-tuned"))
+        done = submit(tmp_path / "toys", tmp_path / "work", "--member", find_kernel_toml("encoder-tuned"))
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "contains a path separator" in done.stderr
     assert sorted(path for path in tmp_path.rglob("*") if "toys" not in path.parts) == before
@@ -144,7 +145,7 @@ def test_a_folder_of_the_users_own_is_not_removed_for_a_training(tmp_path):
     mine = tmp_path / "runs" / "toys" / "train-encoder"
     mine.mkdir(parents=True)
     (mine / "mine.txt").write_text("precious")
-    done = submit(tmp_path / "toys", tmp_path, "--member", kernel_toml("encoder-tuned"))
+    done = submit(tmp_path / "toys", tmp_path, "--member", find_kernel_toml("encoder-tuned"))
     assert done.returncode == 2
     assert "runs/toys/train-encoder: this folder was not created by Quorum" in done.stderr
     assert [path.name for path in mine.iterdir()] == ["mine.txt"]

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import strategies as st
 from quorum.competition.sweep import (
     Candidate,
     Trial,
+    estimate_nested_accuracy,
     list_candidates,
-    nested_accuracy,
     pick_trial,
     write_checkpoint_scores,
 )
@@ -81,7 +82,7 @@ def test_an_adapter_goes_to_the_setting_of_adapters(tmp_path):
 
 
 def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
-    grid = {"backend.scale": [5, 20], "prompt.style": ["bare", "letter"]}
+    grid: dict[str, list[Any]] = {"backend.scale": [5, 20], "prompt.style": ["bare", "letter"]}
     assert [one.name for one in list_candidates(None, grid)] == [
         "backend.scale=5 prompt.style=bare",
         "backend.scale=5 prompt.style=letter",
@@ -94,12 +95,12 @@ def test_a_grid_is_every_combination_with_every_checkpoint(tmp_path):
     ]
 
 
-def test_less_than_two_candidates_are_no_choice(tmp_path):
-    with pytest.raises(BadInput, match="no whole checkpoint"):
+def test_fewer_than_two_candidates_are_rejected(tmp_path):
+    with pytest.raises(BadInput, match="no complete checkpoint"):
         list_candidates(tmp_path, {})
     with pytest.raises(BadInput, match="1 candidate \\(checkpoint-7\\)"):
         list_candidates(training(tmp_path, [7]), {})
-    with pytest.raises(BadInput, match="1 candidate \\(as it stands\\)"):
+    with pytest.raises(BadInput, match="1 candidate \\(the member itself\\)"):
         list_candidates(None, {})
 
 
@@ -119,35 +120,35 @@ def test_the_best_of_many_equal_guessers_is_not_expected_to_be_better_than_chanc
     chance = np.random.default_rng(1)
     right = chance.random((30, 400)) < 0.25
     assert right.mean(axis=1).max() > 0.28
-    assert nested_accuracy(right, range(400)) == pytest.approx(0.25, abs=0.02)
+    assert estimate_nested_accuracy(right, range(400)) == pytest.approx(0.25, abs=0.02)
 
 
 def test_a_candidate_that_is_clearly_better_keeps_its_score():
     chance = np.random.default_rng(1)
     right = np.stack([chance.random(400) < accuracy for accuracy in (0.3, 0.8, 0.4)])
-    assert nested_accuracy(right, range(400)) == pytest.approx(right[1].mean(), abs=1e-3)
+    assert estimate_nested_accuracy(right, range(400)) == pytest.approx(right[1].mean(), abs=1e-3)
 
 
 def test_questions_of_one_cluster_are_never_on_both_sides():
     # each candidate knows one cluster by heart; the other half never confirms it
     right = np.kron(np.eye(2, dtype=bool), np.ones((1, 50), dtype=bool))
-    assert nested_accuracy(right, ["a"] * 50 + ["b"] * 50) == 0
+    assert estimate_nested_accuracy(right, ["a"] * 50 + ["b"] * 50) == 0
 
 
 def test_one_cluster_can_not_be_halved():
     with pytest.raises(BadInput, match="1 cluster"):
-        nested_accuracy(np.ones((2, 3), dtype=bool), ["a", "a", "a"])
+        estimate_nested_accuracy(np.ones((2, 3), dtype=bool), ["a", "a", "a"])
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(2, 40), st.integers(1, 6), st.integers(0, 10**6))
 def test_the_nested_estimate_lies_within_what_candidates_can_score(questions, candidates, seed):
     right = np.random.default_rng(seed).random((candidates, questions)) < 0.5
-    found = nested_accuracy(right, range(questions))
+    found = estimate_nested_accuracy(right, range(questions))
     assert 0 <= found <= 1
     if candidates == 1:
         assert found == pytest.approx(right.mean(), abs=0.5 / questions + 0.05)
-    assert found == nested_accuracy(right, range(questions))
+    assert found == estimate_nested_accuracy(right, range(questions))
 
 
 def entry(name, evaluations, sha256):
@@ -190,7 +191,7 @@ def test_a_training_that_held_out_other_questions_is_refused(tmp_path):
     ]
     write_split(split_questions(questions, 0.25, seed=1), tmp_path / "split.parquet")
     check_held_out(split_questions(questions, 0.25, seed=1).fingerprint, tmp_path)
-    with pytest.raises(BadInput, match="another split than the one here"):
+    with pytest.raises(BadInput, match="is not the split used here"):
         check_held_out(split_questions(questions, 0.25, seed=2).fingerprint, tmp_path)
 
 

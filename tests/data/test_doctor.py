@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.doctor import examine
 from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, make_question, read_questions, read_records, write_questions
+from quorum.data.read import Table, make_question, read_questions, read_records, write_questions
+from quorum.data.records import Record
 from quorum.data.repair import Remark, repair_table
 from quorum.question import fold_text, letters
 from tests.support.real import real_data
@@ -25,11 +26,8 @@ def table(*records, labelled=True):
     return Table(path=Path("q.csv"), records=numbered, labelled=labelled, columns=("id", "question"), layout=Layout())
 
 
-def test_table(*records):
+def unlabelled(*records):
     return table(*records, labelled=False)
-
-
-test_table.__test__ = False
 
 
 def found(report):
@@ -109,18 +107,18 @@ def test_the_same_text_with_other_choices_is_a_duplicate_text_only():
 def test_rows_of_test_that_are_in_train_are_found():
     long = "the quick brown fox jumps over the lazy dog and sleeps under the old oak tree until the morning comes"
     train = table(fine(text="Why?"), fine(text="How?"), fine(text=long))
-    test = test_table({"text": "why? "}, {"text": "How?", "choices": ("p", "q")}, {"text": f"{long} again"}, {})
+    test = unlabelled({"text": "why? "}, {"text": "How?", "choices": ("p", "q")}, {"text": f"{long} again"}, {})
     report = examine(test, train)
     assert found(report) == {"in_train": [1], "text_in_train": [2], "near_train": [3]}
     assert "row 1 (q1) of train" in report.findings[0].places[0].what
 
 
-def test_an_unlabelled_table_has_no_missing_answers():
-    assert examine(test_table({}, {})).findings == ()
+def test_an_test_file_has_no_missing_answers():
+    assert examine(unlabelled({}, {})).findings == ()
 
 
 def test_a_row_of_test_without_choices_is_an_open_question_and_not_an_error():
-    report = examine(test_table({}, {"choices": ()}, {"choices": ("x",)}))
+    report = examine(unlabelled({}, {"choices": ()}, {"choices": ("x",)}))
     assert found(report) == {"no_choices": [2], "choice_count": [3]}
     assert report.errors == 1
 
@@ -215,7 +213,7 @@ def test_unusable_rows_of_train_are_dropped_and_listed():
 
 def test_no_row_of_test_is_dropped():
     repair = repair_table(
-        test_table({}, {"choices": ()}, {"choices": ("x",)}, {"choices": ("x",) * 27}, {"text": ""}, {"problem": "p"})
+        unlabelled({}, {"choices": ()}, {"choices": ("x",)}, {"choices": ("x",) * 27}, {"text": ""}, {"problem": "p"})
     )
     assert [question.id for question in repair.questions] == ["q1", "q2", "q3", "q4", "q5", "q6"]
     assert [len(question.choices) for question in repair.questions] == [3, 0, 0, 0, 3, 0]
@@ -312,7 +310,7 @@ def test_the_script_takes_a_layout_and_a_train_file(tmp_path):
     assert report["errors"] == 0
 
 
-@pytest.mark.parametrize("text", ["", "frage\nx\n"])
+@pytest.mark.parametrize("text", ["", "kolumna\n1\n"])
 def test_the_script_reports_an_unreadable_file_in_one_line(tmp_path, text):
     (tmp_path / "q.csv").write_text(text)
     refused = doctor(tmp_path / "q.csv")

@@ -20,8 +20,8 @@ def test_a_letter_counts_where_it_is_offered() -> None:
     habits = measure_habits("r", {f"q{n}": {"A": 1.0} for n in range(3)} | {"q3": {}}, SOLVED)
     assert (habits.n, habits.read, habits.accuracy) == (4, 3, pytest.approx(2 / 3))
     assert habits.letters == (
-        LetterHabit("A", 3, pytest.approx(2 / 3), 1.0),
-        LetterHabit("B", 3, pytest.approx(1 / 3), 0.0),
+        LetterHabit("A", 3, 2 / 3, 1.0),
+        LetterHabit("B", 3, 1 / 3, 0.0),
         LetterHabit("C", 1, 0.0, 0.0),
     )
     assert (habits.error, habits.loss, habits.bins) == (None, None, ())

@@ -72,7 +72,8 @@ def test_no_file_is_an_empty_ledger(tmp_path):
 
 @pytest.mark.parametrize("cut", [1, 20, -2])
 def test_an_incomplete_line_is_reported_and_the_next_entry_gets_its_own_line(tmp_path, cut):
-    path, reported = tmp_path / "ledger.jsonl", []
+    path = tmp_path / "ledger.jsonl"
+    reported: list[str] = []
     append_entry(path, entry("a"))
     whole = path.read_bytes()
     path.write_bytes(whole + whole[:cut])
@@ -115,7 +116,8 @@ def append_many(path, name):
 
 
 def test_runs_that_end_at_once_take_turns(tmp_path):
-    path, reported = tmp_path / "ledger.jsonl", []
+    path = tmp_path / "ledger.jsonl"
+    reported: list[str] = []
     runs = [multiprocessing.get_context("fork").Process(target=append_many, args=(path, name)) for name in "abc"]
     for run in runs:
         run.start()

@@ -6,14 +6,16 @@ import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, log_loss
-from statsmodels.stats.proportion import proportion_confint
+from sklearn.metrics import f1_score, log_loss  # type: ignore[import-untyped]
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from quorum.errors import BadInput
 from quorum.evaluation.certainty import compute_standard_error, compute_wilson_interval, shrink_means
 from quorum.evaluation.metrics import score_answers
+from quorum.files import runs
 from quorum.files.answers import make_answers, write_answers
-from quorum.files.solution import SolvedRow, make_solution, parse_ballot_cell, read_ballots, read_solution
+from quorum.files.cells import is_null
+from quorum.files.solution import SolvedRow, Usage, make_solution, read_solution
 from quorum.question import Question
 from tests.support.verb import run_verb
 
@@ -26,7 +28,19 @@ def scored(pairs, metric="accuracy", groups=None, **more):
     solution = [
         SolvedRow(id=str(n), answer=a, group=g) for n, ((a, _), g) in enumerate(zip(pairs, groups, strict=True))
     ]
-    return score_answers({str(n): parse_ballot_cell(g) for n, (_, g) in enumerate(pairs)}, solution, metric, **more)
+    return score_answers({str(n): ballot_of(g) for n, (_, g) in enumerate(pairs)}, solution, metric, **more)
+
+
+def ballot_of(cell):
+    """The ballot in one cell: labels in order, or a text; a null cell is unread."""
+    words = cell.split()
+    if is_null(cell):
+        return {}
+    return {word: 1 / rank for rank, word in enumerate(words, 1)} if len(cell) > 1 else {cell: 1.0}
+
+
+def read_ballots(path):
+    return runs.read_ballots(path)[0]
 
 
 @settings(deadline=None)
@@ -123,9 +137,9 @@ def test_writing_every_question_twice_adds_no_certainty(numbers):
     clustered = compute_standard_error(twice, groups)
     assert clustered == pytest.approx(compute_standard_error(np.array(numbers), [None] * len(numbers)), abs=1e-12)
     n = len(numbers)  # the naive error of the doubled rows is too small by sqrt(2), but for the n-1s
-    assert clustered == pytest.approx(
-        compute_standard_error(twice, [None] * 2 * n) * math.sqrt((2 * n - 1) / (n - 1)), abs=1e-9
-    )
+    naive = compute_standard_error(twice, [None] * 2 * n)
+    assert naive is not None
+    assert clustered == pytest.approx(naive * math.sqrt((2 * n - 1) / (n - 1)), abs=1e-9)
 
 
 def test_one_group_has_no_error_and_a_missing_group_is_its_own():
@@ -204,9 +218,11 @@ def test_subjects_share_the_denominator():
 
 
 def test_the_usage_column_makes_the_parts_and_ignored_rows_do_not_count():
-    usages = ["Public", "Private", "Private", "Ignored"]
+    usages: list[Usage] = ["Public", "Private", "Private", "Ignored"]
     solution = [SolvedRow(id=str(n), answer="A", usage=usage) for n, usage in enumerate(usages)]
     scores = score_answers({"0": {"A": 1.0}, "3": {"A": 1.0}}, solution)
+    assert scores.public
+    assert scores.private
     assert (scores.public.value, scores.private.value, scores.overall.n, scores.simulated) == (1.0, 0.0, 3, False)
 
 
@@ -247,8 +263,9 @@ def test_questions_carry_their_own_solution():
 
 def test_a_submission_is_read_in_each_form(tmp_path):
     path = tmp_path / "s.csv"
-    path.write_text("id,answer\n007,B\n2,A C C B\n3,nan\n4,1.5\n")
-    assert read_ballots(path) == {"007": {"B": 1}, "2": {"A": 1, "C": 1 / 2, "B": 1 / 3}, "3": {}, "4": {"1.5": 1}}
+    path.write_text("id,answer\n007,B\n2,A C C B\n3,nan\n")
+    place = {"(repeat 3)": 1 / 3}  # a repeated label takes a place
+    assert read_ballots(path) == {"007": {"B": 1}, "2": {"A": 1, "C": 1 / 2, **place, "B": 1 / 4}, "3": {}}
     path.write_text("id,prob_b,prob_a\n1,0.25,0.75\n2,,\n")
     assert read_ballots(path) == {"1": {"B": 0.25, "A": 0.75}, "2": {}}
 
@@ -256,10 +273,10 @@ def test_a_submission_is_read_in_each_form(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,answer\n1,A\n1,B\n", r"row 2 \(1\): the id occurs more than once"),
-        ("id,A,B\n1,0.5,x\n", r"row 1 \(1\): the probability of B is 'x'"),
-        ("id,A,B\n1,-0.5,1\n", "probability of A is '-0.5'"),
-        ("id\n1\n", "column 'id' is the only one"),
+        ("id,answer\n1,A\n1,B\n", "row 2: id '1' is repeated"),
+        ("id,A,B\n1,0.5,x\n", r"row 1 \(1\): 'x' for B"),
+        ("id,A,B\n1,-0.5,1\n", "'-0.5' for A"),
+        ("id\n1\n", "only a column of ids"),
         ("id,answer\n1\n", "row 1: 1 cells"),
     ],
 )
@@ -281,18 +298,18 @@ def test_a_run_is_scored_by_its_answers_file_and_two_in_one_are_refused(tmp_path
 def test_a_solution_names_its_answer_and_usage(tmp_path):
     path = tmp_path / "solution.csv"
     path.write_text("id,label,Usage\n1,A,Public\n2,,Ignored\n")
-    assert read_solution(path) == [
+    assert read_solution(path).rows == [
         SolvedRow(id="1", answer="A", usage="Public"),
         SolvedRow(id="2", answer="", usage="Ignored"),
     ]
     path.write_text("id,question,answer\n1,x,A\n")
-    assert read_solution(path) == [SolvedRow(id="1", answer="A")]
-    assert read_solution(path, "question") == [SolvedRow(id="1", answer="x")]
+    assert read_solution(path).rows == [SolvedRow(id="1", answer="A")]
+    assert read_solution(path, "question").rows == [SolvedRow(id="1", answer="x")]
     path.write_text("id,a,b\n1,x,A\n")
     with pytest.raises(BadInput, match="no answer column 'answer' among id, a, b"):
         read_solution(path)
-    path.write_text("id,answer,usage\n1,A,public\n")
-    with pytest.raises(BadInput, match="Usage 'public' is not among Public, Private, Ignored"):
+    path.write_text("id,answer,usage\n1,A,both\n")
+    with pytest.raises(BadInput, match="Usage 'both' is not among Public, Private, Ignored"):
         read_solution(path)
     path.write_text("id,answer\n1,\n")
     with pytest.raises(BadInput, match=r"row 1 \(1\): the solution has no answer"):
@@ -311,7 +328,9 @@ def test_hostile_files_are_scored_or_refused(tmp_path_factory, submission, solut
     (folder / "submission.csv").write_bytes(submission)
     (folder / "solution.csv").write_bytes(solution)
     try:
-        scores = score_answers(read_ballots(folder / "submission.csv"), read_solution(folder / "solution.csv"), metric)
+        found = read_solution(folder / "solution.csv")
+        ballots, rows = runs.read_ballots(folder / "submission.csv", found)
+        scores = score_answers(ballots, rows, metric)
     except BadInput:
         return
     assert scores.overall.value >= 0

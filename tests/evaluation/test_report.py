@@ -141,6 +141,7 @@ def test_the_expected_shakeup_is_the_spread_that_draws_show():
     expected = estimate_shakeup(
         Score(value=0.6, error=math.sqrt(0.24 / 150), low=None, high=None, n=150, unread=0), parts
     )
+    assert expected
     assert expected.public == pytest.approx(spread(public, held), rel=0.06)
     assert expected.private == pytest.approx(spread(private, public), rel=0.06)
     assert estimate_shakeup(Score(value=1.0, error=None, low=None, high=None, n=1, unread=0), parts) is None
@@ -217,14 +218,17 @@ def test_foreign_text_makes_no_markup(hostile_page):
     assert hostile_page.count("<script>") == 1  # ours; the other holds JSON
     assert hostile_page.count("<script") == hostile_page.count("</script>") == 2
     assert not re.search(r"<(img|iframe|link|base|a href=.javascript)", hostile_page)
-    data = re.search(r'<script type="application/json" id="questions-data">(.*?)</script>', hostile_page, re.S)[1]
-    assert not set("<>&\u2028\u2029") & set(data)
-    texts = {question[3] for question in json.loads(data)["questions"]}
+    data = re.search(r'<script type="application/json" id="questions-data">(.*?)</script>', hostile_page, re.S)
+    assert data
+    assert not set("<>&\u2028\u2029") & set(data[1])
+    texts = {question[3] for question in json.loads(data[1])["questions"]}
     assert texts == {make_printable(text.replace("{port}", "1"), 600) for text in HOSTILE}
 
 
 def test_the_policy_allows_our_script_and_style_alone_and_no_attribute_needs_more(hostile_page):
-    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', hostile_page)[1].replace("&#39;", "'")
+    found = re.search(r'Content-Security-Policy" content="([^"]*)"', hostile_page)
+    assert found
+    policy = found[1].replace("&#39;", "'")
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
     outside_data = re.sub(r"<script.*?</script>", "", hostile_page, flags=re.S)
@@ -540,11 +544,11 @@ def test_quorum_report_writes_one_page_and_its_charts(tmp_path, monkeypatch):
     answers.write_text(answers.read_text().replace(",A", ",B"))
     again = run_report(tmp_path, "toys")
     assert again.returncode == 0
-    assert "not the answers that the ledger scored as 'mine'" in again.stderr
+    assert "these are not the answers that the ledger scored as 'mine'" in again.stderr
     (tmp_path / "toys" / "train.csv").open("a").write("k99,New?,\"['yes', 'no']\",A\n")
     changed = run_report(tmp_path, "toys")
     assert (changed.returncode, changed.stdout) == (2, "")
-    assert "no submission of toys/train.csv as it is now" in changed.stderr
+    assert "no submission for the current toys/train.csv" in changed.stderr
 
 
 def test_without_a_ledger_quorum_report_says_how_to_make_one(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quorum.ballot import ranked
+from quorum.ballot import rank_labels
 from quorum.errors import BadInput
 from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers, read_answers, write_answers
 
@@ -48,4 +48,4 @@ def test_a_file_that_is_not_answers_is_refused(tmp_path):
 
 
 def test_ranked_breaks_a_tie_by_the_alphabet():
-    assert ranked({"C": 0.4, "A": 0.2, "B": 0.4}) == ["B", "C", "A"]
+    assert rank_labels({"C": 0.4, "A": 0.2, "B": 0.4}) == ["B", "C", "A"]

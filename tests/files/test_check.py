@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.files.check import PROBLEMS, ProblemPlace, check_submission
-from quorum.files.submission import make_sample
+from quorum.files.sample import make_sample
 from tests.support.verb import run_verb
 
 LETTERS = make_sample(["q1", "q2", "q3"])

@@ -36,7 +36,7 @@ def test_a_probability_column_a_choice_is_one_run(tmp_path, header):
     assert (ballots["q2"], ballots["q3"]) == ({}, {"B": 1.0})
 
 
-@pytest.mark.parametrize("rows", ["0.2,0.8\nq2,1.0,0", "-0.1,-2.5\nq2,-1,-1", "30%,70%\nq2,,", "1e-9,1.0\nq2,0,1"])
+@pytest.mark.parametrize("rows", ["0.2,0.3\nq2,1.0,0", "-0.1,-2.5\nq2,-1,-1", "30%,70%\nq2,,", "1e-9,1.0\nq2,0,0"])
 def test_numbers_in_columns_without_labels_are_refused(tmp_path, rows):
     path = written(tmp_path / "p.csv", f"id,0,1\nq1,{rows}\n")
     with pytest.raises(BadInput, match="columns 0, 1 hold numbers, and their names are not labels"):
@@ -50,7 +50,7 @@ def test_whole_numbers_in_several_columns_are_labels(tmp_path):
 
 def test_the_column_called_id_holds_the_ids(tmp_path):
     path = written(tmp_path / "m.csv", "model_id,answer,id\nm1,a,q1\nm1,b,q2\n")
-    assert set(runs_of(path)["answer"]) == {"q1", "q2"}
+    assert set(runs_of(path)["m"]) == {"q1", "q2"}
 
 
 def test_letters_in_an_answers_file_are_read_in_upper_case(tmp_path):
@@ -89,7 +89,7 @@ def test_an_answers_file_and_a_csv_are_read_together(tmp_path):
         ("id,x\n ,A\n", "row 1: id ' ' is empty"),
         ("id,A,B\nq1,0.5,-1\n", r"row 1 \(q1\): '-1' for B"),
         ("id,A,B\nq1,0.5,x\n", "'x' for B"),
-        ("id,answer,A,B\nq1,A,0.5,0.5\n", "no other"),
+        ("id,answer,A,B\nq1,A,0.2,0.8\n", "different answers"),
         ("id,A,C\nq1,0.5,0.5\n", "for each of A, B"),
     ],
 )
@@ -129,7 +129,7 @@ def test_runs_over_other_questions_are_refused_and_a_lost_question_is_not(tmp_pa
 
 def test_labels_are_read_by_their_column(tmp_path):
     path = written(tmp_path / "dev.csv", "id,subject,Answer\nq1,law,a\nq2,,\n")
-    assert read_labels(path, "answer") == {"q1": "A"}
+    assert read_labels(path, "answer") == {"q1": "a"}
     assert read_labels(path, "subject") == {"q1": "law"}
     with pytest.raises(BadInput, match="no column 'group'"):
         read_labels(path, "group")

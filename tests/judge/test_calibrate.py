@@ -11,7 +11,7 @@ import pytest
 
 from quorum.ask.prompt import render_prompt
 from quorum.ask.shuffle import ShuffledQuestion, make_cyclic_orders, make_random_orders
-from quorum.ballot import Ballot, heaviest, mean_ballot, negative_log_likelihood
+from quorum.ballot import Ballot, average_ballots, compute_negative_log_likelihood, find_heaviest
 from quorum.errors import BadInput
 from quorum.judge.calibrate import expected_calibration_error, reliability_bins
 from quorum.judge.letter_prior import (
@@ -58,7 +58,7 @@ def in_orders(model: Backend, shuffled: Sequence[ShuffledQuestion]) -> list[list
 
 
 def accuracy(ballots: Sequence[Ballot], solved: Sequence[Question]) -> float:
-    return sum(heaviest(b) == q.answer for b, q in zip(ballots, solved, strict=True)) / len(solved)
+    return sum(find_heaviest(b) == q.answer for b, q in zip(ballots, solved, strict=True)) / len(solved)
 
 
 def test_a_biased_model_scores_far_below_what_it_knows() -> None:
@@ -73,7 +73,7 @@ def test_all_rotations_together_recover_what_a_model_knows(options: int) -> None
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias=BIAS), solved=solved)
     shuffled = [make_cyclic_orders(question) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
-    assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
+    assert within_error(accuracy([average_ballots(ballots) for ballots in undone], solved), len(solved))
     assert measure_order_sensitivity(undone) > 0.3
 
 
@@ -82,7 +82,7 @@ def test_random_orders_together_recover_what_a_model_knows() -> None:
     model = SimulatedModel(SimulatedSettings(accuracy=ACCURACY, bias={"A": 1.0}), solved=solved)
     shuffled = [make_random_orders(question, 8) for question in solved]
     undone = [one.undo(ballots) for one, ballots in zip(shuffled, in_orders(model, shuffled), strict=True)]
-    assert within_error(accuracy([mean_ballot(ballots) for ballots in undone], solved), len(solved))
+    assert within_error(accuracy([average_ballots(ballots) for ballots in undone], solved), len(solved))
 
 
 @pytest.mark.parametrize("options", [2, 4, 7])
@@ -150,8 +150,8 @@ def test_real_probabilities_of_ten_prompts_have_their_known_accuracy_and_error()
             targets = np.load(io.BytesIO(archive.read(name.replace("_scores", "_targets"))), allow_pickle=False)
             ballots += [dict(zip("ABCD", map(float, row), strict=True)) for row in scores]
             answers += ["ABCD"[target] for target in targets]
-    right = sum(heaviest(ballot) == answer for ballot, answer in zip(ballots, answers, strict=True))
-    loss = sum(negative_log_likelihood(ballot, answer) for ballot, answer in zip(ballots, answers, strict=True))
+    right = sum(find_heaviest(ballot) == answer for ballot, answer in zip(ballots, answers, strict=True))
+    loss = sum(compute_negative_log_likelihood(ballot, answer) for ballot, answer in zip(ballots, answers, strict=True))
     assert len(ballots) == 2886
     assert right / len(ballots) == pytest.approx(0.4210, abs=5e-5)
     assert expected_calibration_error(ballots, answers) == pytest.approx(0.0338, abs=5e-5)

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ballot import fit_temperature, heaviest, negative_log_likelihood, normalised, tempered
+from quorum.ballot import (
+    apply_temperature,
+    compute_negative_log_likelihood,
+    find_heaviest,
+    fit_temperature,
+    normalise_ballot,
+)
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, make_answers, write_answers
 from quorum.judge.ensemble.labelled import collect_labelled_ballots
@@ -55,7 +61,7 @@ def accuracy(labels, gold):
 
 
 def first_labels(ballots):
-    return {id: heaviest(ballot) if ballot else None for id, ballot in ballots_from_answers(ballots).items()}
+    return {id: find_heaviest(ballot) if ballot else None for id, ballot in ballots_from_answers(ballots).items()}
 
 
 def run(folder, *command):
@@ -195,6 +201,7 @@ def test_labelled_questions_that_no_run_could_read_are_not_used(method, used):
     found = poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(silent)), method=method, cross_fit=True)
     assert "no run has an answer to any of 80 labelled questions; they are not used" in found.warnings
     assert found.rule.method == used
+    assert found.crossed is not None
     assert set(ballots_from_answers(found.crossed)) == set(gold)
 
 
@@ -203,6 +210,7 @@ def test_every_method_votes_on_the_labelled_questions_too(method):
     gold, test, dev = halves()
     found = poll(frame_of(test), GoldQuestions(answers=gold, runs=frame_of(dev)), method=method, cross_fit=True)
     assert list(ballots_from_answers(found.ballots)) == list(test["weak"])
+    assert found.crossed is not None
     assert list(ballots_from_answers(found.crossed)) == list(gold)
     assert accuracy(first_labels(found.crossed), gold) > 0.7
     if method != "auto":
@@ -218,6 +226,8 @@ def test_a_cluster_has_no_part_in_the_rule_that_votes_on_it():
         for own in (gold, other)
     )
     own = [id for id in gold if clusters[id] == 3]
+    assert first.crossed is not None
+    assert second.crossed is not None
     before, after = ballots_from_answers(first.crossed), ballots_from_answers(second.crossed)
     assert all(before[id] == pytest.approx(after[id]) for id in own)
     assert first.rule != second.rule
@@ -229,6 +239,7 @@ def test_where_too_few_labelled_questions_are_left_outside_a_fold_the_fold_is_vo
     one_cluster = dict.fromkeys(list(few)[:6], "big")
     found = poll(frame_of(test), GoldQuestions(answers=few, runs=frame_of(dev), clusters=one_cluster), cross_fit=True)
     assert found.rule.labelled == 12
+    assert found.crossed is not None
     assert list(ballots_from_answers(found.crossed)) == list(few)
 
 
@@ -271,18 +282,18 @@ def test_arrays_and_frames_agree_with_ballots(ballots, answers, temperature):
     arrays = collect_labelled_ballots(frame, pl.DataFrame({"id": ids, "answer": answers}))
     at_temperature = ballots_from_answers(average_probabilities(temper_answers(frame, {"one": temperature})))
     means, votes = (ballots_from_answers(pool(frame)) for pool in (average_probabilities, vote_majority))
-    warm = arrays.tempered(np.array([temperature])).probability
+    warm = arrays.apply_temperatures(np.array([temperature])).probability
     for row, (id, ballot) in enumerate(zip(ids, ballots, strict=True)):
-        shares = [normalised(ballot).get(label, 0.0) for label in arrays.labels]
+        shares = [normalise_ballot(ballot).get(label, 0.0) for label in arrays.labels]
         assert arrays.probability[row, 0] == pytest.approx(shares)
-        assert means[id] == pytest.approx(normalised(ballot), abs=1e-8)  # a tie is broken by a billionth
-        expected = tempered(ballot, temperature)
+        assert means[id] == pytest.approx(normalise_ballot(ballot), abs=1e-8)  # a tie is broken by a billionth
+        expected = apply_temperature(ballot, temperature)
         assert warm[row, 0] == pytest.approx([expected.get(label, 0.0) for label in arrays.labels])
         assert at_temperature[id] == pytest.approx(expected, abs=1e-8)
         if ballot:
-            assert arrays.labels[arrays.probability[row, 0].argmax()] == heaviest(ballot)
-            assert list(votes[id]) == [heaviest(ballot)]
-            assert arrays.right[row, 0] == (heaviest(ballot) == answers[row])
+            assert arrays.labels[arrays.probability[row, 0].argmax()] == find_heaviest(ballot)
+            assert list(votes[id]) == [find_heaviest(ballot)]
+            assert arrays.right[row, 0] == (find_heaviest(ballot) == answers[row])
     found, expected = (
         loss_at(one, ballots, answers) for one in (fit_temperatures(arrays)[0], fit_temperature(ballots, answers))
     )
@@ -291,7 +302,11 @@ def test_arrays_and_frames_agree_with_ballots(ballots, answers, temperature):
 
 def loss_at(temperature, ballots, answers):
     pairs = zip(ballots, answers, strict=True)
-    return sum(negative_log_likelihood(tempered(ballot, temperature), answer) for ballot, answer in pairs if ballot)
+    return sum(
+        compute_negative_log_likelihood(apply_temperature(ballot, temperature), answer)
+        for ballot, answer in pairs
+        if ballot
+    )
 
 
 @pytest.mark.parametrize("distortion", [0.4, 1.0, 2.5])
@@ -299,7 +314,7 @@ def test_the_two_temperature_fits_find_the_same_temperature(distortion):
     random = np.random.default_rng(4)
     truth = random.dirichlet([0.7] * 4, size=400)
     answers = [random.choice(list("ABCD"), p=row) for row in truth]
-    ballots = [tempered(dict(zip("ABCD", map(float, row), strict=True)), distortion) for row in truth]
+    ballots = [apply_temperature(dict(zip("ABCD", map(float, row), strict=True)), distortion) for row in truth]
     ballots = [{label: weight for label, weight in ballot.items() if weight > 0.01} for ballot in ballots]
     frame = make_answers("one", {f"q{n}": ballot for n, ballot in enumerate(ballots)})
     gold = pl.DataFrame({"id": [f"q{n}" for n in range(400)], "answer": answers})

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.ballot import ranked
+from quorum.ballot import rank_labels
 from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers
 from quorum.judge.ensemble.pool import POOLING_DEPTH, average_probabilities, pool_logprobs, vote_majority
 
@@ -13,7 +13,7 @@ def frame_of(**runs):
 
 
 def first_labels(votes):
-    return {id: (ranked(ballot) or [None])[0] for id, ballot in ballots_from_answers(votes).items()}
+    return {id: next(iter(rank_labels(ballot)), None) for id, ballot in ballots_from_answers(votes).items()}
 
 
 def test_the_label_with_most_votes_wins():

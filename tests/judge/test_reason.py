@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
-from quorum.ballot import Ballot, is_right, share_right
+from quorum.ballot import Ballot, compute_share_right, is_right
 from quorum.competition.ladder import Attempt, climb_ladder
 from quorum.competition.stages import list_stages
 from quorum.errors import BadInput
@@ -328,7 +328,7 @@ def decided(
 def test_out_of_fold_it_is_never_below_the_better_of_always_and_never(rows: list[tuple[str, bool, bool]]) -> None:
     found, plain, reasoned = decided(rows)
     answers = dict.fromkeys(plain, "A")
-    shares = [share_right(ballots, answers) for ballots in (found.ballots, plain, reasoned)]
+    shares = [compute_share_right(ballots, answers) for ballots in (found.ballots, plain, reasoned)]
     assert shares[0] >= max(shares[1:])
     assert found.accuracies["never"] == shares[1]
     assert found.accuracies["always"] == shares[2]

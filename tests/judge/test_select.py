@@ -5,6 +5,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from quorum.ballot import Ballot
 from quorum.errors import BadInput
 from quorum.files.answers import check_answers, make_answers
 from quorum.judge.ensemble.diagnostics import find_copied_runs, find_near_copies, find_worse_than_chance
@@ -62,7 +63,7 @@ def test_what_is_measured_is_what_is_cast(method, make):
     rule = select_rule(ballots, method.name)
     assert rule.method == method.name
     weights = np.array([rule.weights.get(member, 0.0) for member in ballots.members])
-    taken = ballots.tempered(fit_temperatures(ballots)) if method.calibrated else ballots
+    taken = ballots.apply_temperatures(fit_temperatures(ballots)) if method.calibrated else ballots
     places = predict_labels(taken, method.pool, weights, rank_members(ballots))
     votes = apply_rule(answers, rule).unique("id", keep="first", maintain_order=True)
     assert votes["id"].equals(gold["id"])
@@ -71,7 +72,8 @@ def test_what_is_measured_is_what_is_cast(method, make):
 
 def test_a_member_s_temperature_is_found_and_a_calibrated_mean_undoes_its_shouting():
     random = np.random.default_rng(3)
-    gold, ballots = [], {"calm": {}, "loud": {}}
+    gold: list[str] = []
+    ballots: dict[str, dict[str, Ballot]] = {"calm": {}, "loud": {}}
     for q in range(1500):
         truth = random.dirichlet([0.7] * 3)  # what is known; the answer is drawn by it
         gold.append(random.choice(list("ABC"), p=truth))
@@ -84,6 +86,8 @@ def test_a_member_s_temperature_is_found_and_a_calibrated_mean_undoes_its_shouti
     assert 0.85 < calm < 1.2
     assert loud > 10
     plain, calibrated = (select_rule(labelled, method).out_of_fold for method in ("mean", "calibrated mean"))
+    assert plain
+    assert calibrated
     assert calibrated.accuracy > plain.accuracy + 3 * plain.error
 
 
@@ -99,6 +103,8 @@ def test_auto_is_never_below_the_best_member_out_of_fold():
     for seed in range(4):
         answers, gold = pool_of([0.8, *[0.3] * 5], 40, seed=seed)
         rule = select_rule(collect_labelled_ballots(answers, gold))
+        assert rule.out_of_fold
+        assert rule.best_member
         assert rule.out_of_fold.accuracy >= rule.best_member.accuracy
 
 
@@ -107,8 +113,11 @@ def test_the_best_member_stands_alone_where_no_vote_reaches_it():
     noise = answers.filter(pl.col("run") != "m0").with_columns(label=pl.lit("A"), weight=1.0)
     copies = pl.concat([noise.with_columns(run=pl.col("run") + str(n)) for n in range(3)])
     best = answers.filter(pl.col("run") == "m0")
-    assert select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold), "majority").out_of_fold.accuracy < 0.5
+    majority = select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold), "majority").out_of_fold
+    assert majority
+    assert majority.accuracy < 0.5
     rule = select_rule(collect_labelled_ballots(pl.concat([best, copies]), gold))
+    assert rule.best_member
     assert accuracy(apply_rule(pl.concat([best, copies]), rule), gold) >= rule.best_member.accuracy
 
 
@@ -167,7 +176,9 @@ def test_members_that_are_never_right_leave_the_plain_majority():
     rule = select_rule(collect_labelled_ballots(answers, gold), "blend")
     assert rule.weights == {}
     assert apply_rule(answers, rule)["label"].unique().to_list() == ["B"]
-    assert select_rule(collect_labelled_ballots(answers, gold)).out_of_fold.accuracy == 0
+    score = select_rule(collect_labelled_ballots(answers, gold)).out_of_fold
+    assert score
+    assert score.accuracy == 0
 
 
 def test_open_questions_vote_like_closed_ones():
@@ -338,7 +349,7 @@ def test_on_real_models_auto_beats_the_best_member_where_plain_majority_loses():
     answers = told.select(
         run="model", id=pl.col("question_id").cast(pl.String), label=label, weight=label.is_not_null().cast(pl.Float64)
     )
-    gains = {"auto": [], "majority": []}
+    gains: dict[str, list[float]] = {"auto": [], "majority": []}
     for seed in range(3):
         mixed = gold.sample(fraction=1.0, shuffle=True, seed=seed)
         dev, rest = mixed.head(500), mixed.tail(500)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
-from quorum.ballot import Ballot, heaviest, normalised
+from quorum.ballot import Ballot, find_heaviest, normalise_ballot
 from quorum.files.verifier_log import Verdict
 from quorum.judge.verifier_scores import combine, fit_verifier_weight, score_options
 from quorum.judge.verify import VerifiedBallots, eliminate_false
@@ -195,8 +195,8 @@ def test_a_rescoring_verifier_never_lowers_out_of_fold_accuracy(
 ) -> None:
     ballots, scores, answers, folds = simulated(count, accuracy, skill, seed)
     found = fit_verifier_weight(ballots, scores, answers, folds)
-    before = sum(heaviest(ballots[id]) == answer for id, answer in answers.items())
-    after = sum(heaviest(found.ballots[id]) == answer for id, answer in answers.items())
+    before = sum(find_heaviest(ballots[id]) == answer for id, answer in answers.items())
+    after = sum(find_heaviest(found.ballots[id]) == answer for id, answer in answers.items())
     assert after >= before
     assert found.alone == pytest.approx(before / count)
     assert (found.weight > 0) <= (found.combined > found.alone + found.error)
@@ -231,4 +231,4 @@ def test_a_folds_own_answers_do_not_choose_its_weight() -> None:
 
 def test_without_questions_the_verifier_is_off() -> None:
     assert fit_verifier_weight({}, {}, {}, {}).weight == 0
-    assert normalised({"A": 0.0, "B": 0.0}) == {"A": 0.5, "B": 0.5}
+    assert normalise_ballot({"A": 0.0, "B": 0.0}) == {"A": 0.5, "B": 0.5}

@@ -7,9 +7,9 @@ from math import exp, log, sqrt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import beta
+from scipy.stats import beta  # type: ignore[import-untyped]
 
-from quorum.ballot import heaviest
+from quorum.ballot import find_heaviest
 from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.judge.settings import VoteSettings, check_votes
@@ -17,6 +17,7 @@ from quorum.judge.votes import VoteResult, vote_adaptively
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply, letters
 from tests.support.bench import account, made
+from tests.support.replies import logprobs_of
 from tests.support.run_settings import run_settings
 
 
@@ -53,7 +54,7 @@ def sampler(certainty):
 
 def rights_and_votes(certainty, settings, questions):
     found = vote_adaptively(sampler(certainty), [ask(f"q{number}") for number in range(questions)], settings)
-    return [heaviest(one.ballot) == "C" for one in found], sum(len(one.votes) for one in found) / questions
+    return [find_heaviest(one.ballot) == "C" for one in found], sum(len(one.votes) for one in found) / questions
 
 
 def test_a_sure_question_of_unknown_probability_is_asked_four_times_in_two_rounds_of_a_vote_of_ten():
@@ -78,7 +79,9 @@ def test_an_answer_that_is_there_is_the_first_vote_and_not_asked_for_again():
 def test_a_sure_answer_that_is_there_costs_no_vote_and_keeps_its_probabilities():
     sure = {"A": 0.97, "B": 0.02, "C": 0.01}
     model = scripted()
-    assert vote_adaptively(model, [ask()], VoteSettings(), first=[sure]) == [VoteResult(pytest.approx(sure), ("A",), 0)]
+    (found,) = vote_adaptively(model, [ask()], VoteSettings(), first=[sure])
+    assert found == VoteResult(found.ballot, ("A",), 0)
+    assert found.ballot == pytest.approx(sure)
     assert model.batches == []
 
 
@@ -136,11 +139,11 @@ def test_a_question_that_nobody_reads_stays_unread():
 def test_a_last_vote_that_could_make_it_a_tie_is_asked():
     found = vote_adaptively(scripted(*"BABABABABA"), [ask()], VoteSettings())[0]
     assert found.votes == tuple("BABABABABA")
-    assert heaviest(found.ballot) == "A"
+    assert find_heaviest(found.ballot) == "A"
 
 
 def test_a_tie_goes_to_the_first_letter():
-    assert heaviest(vote_adaptively(scripted(*"BA"), [ask()], VoteSettings(most=2))[0].ballot) == "A"
+    assert find_heaviest(vote_adaptively(scripted(*"BA"), [ask()], VoteSettings(most=2))[0].ballot) == "A"
 
 
 @pytest.mark.parametrize("count", [2, 26])
@@ -182,8 +185,8 @@ def test_confidence_outvotes_a_doubtful_majority():
     votes = [doubtful, doubtful, doubtful, sure, sure]
     plain = vote_adaptively(believing(votes), [ask(count=2)], VoteSettings(most=5))[0]
     weighted = vote_adaptively(believing(votes), [ask(count=2)], VoteSettings(most=5, sure=1.0, temperature=0.2))[0]
-    assert heaviest(plain.ballot) == "A"
-    assert heaviest(weighted.ballot) == "B"
+    assert find_heaviest(plain.ballot) == "A"
+    assert find_heaviest(weighted.ballot) == "B"
 
 
 def test_confidence_may_come_from_elsewhere():
@@ -191,7 +194,7 @@ def test_confidence_may_come_from_elsewhere():
         return [0.9 if reply.text == "B" else 0.1 for reply in replies]
 
     found = vote_adaptively(scripted(*"AAABB"), [ask()], VoteSettings(most=5, sure=1.0, temperature=0.2), confidence)[0]
-    assert heaviest(found.ballot) == "B"
+    assert find_heaviest(found.ballot) == "B"
 
 
 @pytest.mark.parametrize("wrong", [{"most": 0}, {"sure": 0.5}, {"alone": 1.1}, {"temperature": 0.001}])
@@ -207,7 +210,7 @@ texts = st.lists(st.sampled_from(["A", "B", "C", ""]), min_size=12, max_size=12)
 @given(texts, st.integers(1, 12), st.sampled_from([0.6, 0.8, 0.95, 0.99]))
 def test_rounds_ask_not_one_vote_more_than_one_at_a_time(script, most, sure):
     found = vote_adaptively(scripted(*script), [ask()], VoteSettings(most=most, sure=sure))[0]
-    counts = Counter()
+    counts: Counter[str] = Counter()
     for asked in range(1, most + 1):
         counts.update([script[asked - 1]] if script[asked - 1] else [])
         (_, first), (_, second) = [*counts.most_common(2), ("", 0), ("", 0)][:2]
@@ -221,7 +224,7 @@ def test_rounds_ask_not_one_vote_more_than_one_at_a_time(script, most, sure):
 def test_asking_until_nothing_can_change_finds_the_majority_of_all_votes(script, most):
     found = vote_adaptively(scripted(*script), [ask()], VoteSettings(most=most, sure=1.0))[0]
     counts = Counter(filter(None, script[:most]))
-    assert (heaviest(found.ballot) if found.ballot else None) == (heaviest(dict(counts)) if counts else None)
+    assert (find_heaviest(found.ballot) if found.ballot else None) == (find_heaviest(dict(counts)) if counts else None)
 
 
 MODELS = {
@@ -255,21 +258,23 @@ def test_in_the_kernel_a_sure_question_costs_one_sample_and_the_first_answer_is_
     ballots = bench.ask(made(20), {"answerer": ScriptedModel(lambda prompt: reply)}, votes={"most": 10})
     assert account(bench).calls_per_question == calls
     if calls == 1:
-        assert ballots["q0"] == pytest.approx({label: exp(height) for label, height in reply.label_logprobs.items()})
+        assert ballots["q0"] == pytest.approx({label: exp(height) for label, height in logprobs_of(reply).items()})
 
 
 def test_every_sample_of_a_kernels_vote_is_another_draw_with_a_journal_and_without(bench):
     for journal in (None, bench.folder / "journal.sqlite"):
-        drawn = []
-        model = ScriptedModel(
-            lambda prompt, drawn=drawn: drawn.append(prompt.repeat) or Reply("ABCDABCDAB"[prompt.repeat])
-        )
-        bench.ask(made(1), {"answerer": model}, votes={"most": 10}, journal=journal)
+        drawn: list[int] = []
+
+        def reply(prompt, drawn=drawn):
+            drawn.append(prompt.repeat)
+            return Reply("ABCDABCDAB"[prompt.repeat])
+
+        bench.ask(made(1), {"answerer": ScriptedModel(reply)}, votes={"most": 10}, journal=journal)
         assert drawn == list(range(10))
 
 
 def test_other_orders_are_voted_on_from_their_first_answer_and_the_given_one_goes_on(bench):
-    asked = Counter()
+    asked: Counter[tuple[str, ...]] = Counter()
 
     def reply(prompt):
         asked[prompt.options] += 1
@@ -279,7 +284,7 @@ def test_other_orders_are_voted_on_from_their_first_answer_and_the_given_one_goe
     ballots = bench.ask(
         [question], {"answerer": ScriptedModel(reply)}, votes={"most": 10}, shuffle={"orders": "cyclic"}
     )
-    assert heaviest(ballots["q0"]) == letters(4)[question.choices.index(min(question.choices))]
+    assert find_heaviest(ballots["q0"]) == letters(4)[question.choices.index(min(question.choices))]
     assert set(asked.values()) == {4}
     assert len(asked) == 4
 

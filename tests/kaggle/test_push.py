@@ -443,12 +443,12 @@ def test_a_retry_after_beyond_the_wait_ends_it_at_once(stub, kaggle, tmp_path):
     assert patience.clock() == 0
 
 
-def test_metadata_that_kaggle_would_change_is_refused(tmp_path):
+def test_metadata_that_kaggle_would_change_is_refused(kaggle, tmp_path):
     folder = built(tmp_path / "k")
     path = folder / "kernel-metadata.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"enable_internet": True}))
     with pytest.raises(BadInput, match="enable_internet is true; allowed is false"):
-        push_kernel(None, folder, patient())
+        push_kernel(kaggle, folder, patient())
 
 
 def test_a_source_with_a_secret_in_it_is_not_pushed(stub, kaggle, tmp_path):

@@ -430,7 +430,7 @@ def test_the_score_of_an_earlier_submission_is_read_and_is_in_the_ledger(stub, s
     stub.score = lambda data: "NaN"
     done = run_submit(stub, tmp_path, "letters", submission)
     assert (done.returncode, done.stdout) == (0, "submission 1 to letters: not scored yet (held out: 0.5000)\n")
-    assert "submission 1 is sent; if you stop waiting, --ref 1 reads its score" in done.stderr
+    assert "submission 1 was sent; if you stop waiting, --ref 1 reads its score later" in done.stderr
     stub.submissions[0]["publicScore"] = "0.61"
     done = run_submit(stub, tmp_path, "letters", "--ref", 1)
     assert done.stdout == "submission 1 to letters: public score 0.61 (held out: 0.5000)\n", done.stderr
@@ -443,7 +443,7 @@ def test_the_score_of_an_earlier_submission_is_read_and_is_in_the_ledger(stub, s
     [
         (("--wait", "0"), "invalid value for '--wait': 0 is not a finite number above 0"),
         (("--wait", "nan"), "invalid value for '--wait': nan is not a finite number above 0"),
-        (("--ref", "1", "--kernel", "v3"), "it takes no FILE and no --kernel"),
+        (("--ref", "1", "--kernel", "v3"), "remove FILE and --kernel"),
     ],
 )
 def test_impossible_arguments_are_refused_before_anything_is_sent(stub, submission, tmp_path, arguments, error):

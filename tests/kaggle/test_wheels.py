@@ -28,7 +28,7 @@ def run(tmp_path, index, requirements):
 def test_wheels_for_kaggles_python_are_gathered_with_a_marker_and_metadata(tmp_path, index):
     done = run(tmp_path, index, "alpha==1.0\nbeta==1.0  # compiled\n")
     assert done.returncode == 0, done.stderr
-    assert "in all, 2 wheels in w; next: quorum push w" in done.stdout
+    assert "in total, 2 wheels in w; next: quorum push w" in done.stdout
     marker = json.loads((tmp_path / "w" / "wheels.json").read_text())
     assert [entry["name"] for entry in marker["wheels"]] == [
         "alpha-1.0-py3-none-any.whl",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from quorum.files.check import check_submission
-from quorum.files.submission import read_sample
+from quorum.files.sample import read_sample
 from quorum.kaggle.metadata import read_kernel_metadata
 from tests.support import built_kernels
 from tests.support.built_kernels import (

@@ -17,7 +17,7 @@ from quorum.data.read import read_records
 from quorum.data.repair import repair_table
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
-from quorum.files.submission import read_sample
+from quorum.files.sample import read_sample
 from tests.support.paths import ROOT
 
 KILLS = 100
@@ -36,14 +36,17 @@ class Kernel:
         toml.write_text(SETTINGS.format(folder=folder, out=out))
         command = [sys.executable, str(ROOT / "tests" / "support" / "killed_kernel.py"), str(toml), str(self.notes)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdin
+        assert self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
 
     def start(self) -> int:
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        return int(self.process.stdout.readline())
+        self.stdin.write("\n")
+        self.stdin.flush()
+        return int(self.stdout.readline())
 
     def status(self) -> int:
-        return int(self.process.stdout.readline())
+        return int(self.stdout.readline())
 
     def asked(self) -> list[str]:
         return self.notes.read_text().split() if self.notes.exists() else []
@@ -76,9 +79,9 @@ def kernel(tmp_path):
 
     yield started
     for each in kernels:
-        each.process.stdin.close()
+        each.stdin.close()
         each.process.wait(60)
-        each.process.stdout.close()
+        each.stdout.close()
 
 
 @pytest.mark.slow

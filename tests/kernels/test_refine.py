@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
-from quorum.ballot import Ballot, heaviest
+from quorum.ballot import Ballot, find_heaviest
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import read_manifest
@@ -99,7 +99,7 @@ def test_how_many_answers_hang_on_the_order_is_told(bench: Bench) -> None:
 def test_sampled_votes_take_the_place_of_the_first_answer(bench: Bench) -> None:
     replies = iter("ABBBBBBBBB")
     ballots = bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply(next(replies)))}, votes={"most": 5})
-    assert heaviest(ballots["q0"]) == "B"
+    assert find_heaviest(ballots["q0"]) == "B"
 
 
 def test_what_the_verifier_calls_false_is_struck_and_every_round_is_written_down(bench: Bench) -> None:
@@ -187,7 +187,7 @@ def test_rehearsed_a_verifier_never_lowers_what_is_right_out_of_fold(sure: float
     fitted = agent.rehearse(solved)
     assert fitted.verifier is not None
     weighed = fitted.verifier.ballots
-    right = sum(heaviest(weighed[question.id]) == question.answer for question in solved) / len(solved)
+    right = sum(find_heaviest(weighed[question.id]) == question.answer for question in solved) / len(solved)
     assert right >= fitted.verifier.alone
     assert (fitted.weight > 0) <= (fitted.verifier.combined > fitted.verifier.alone + fitted.verifier.error)
 
@@ -200,7 +200,7 @@ def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(be
     }
     plain = bench.ask(asked, models)
     cooled = bench.ask(asked, models, calibrate={"temperature": 0.0}, rehearse=150, train=bench.folder / "train.jsonl")
-    assert [heaviest(ballot) for ballot in cooled.values()] == [heaviest(ballot) for ballot in plain.values()]
+    assert [find_heaviest(ballot) for ballot in cooled.values()] == [find_heaviest(ballot) for ballot in plain.values()]
     assert sum(max(b.values()) for b in cooled.values()) < sum(max(b.values()) for b in plain.values()) - 10
 
 

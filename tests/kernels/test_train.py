@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,7 +176,7 @@ def test_with_a_layout_fields_like_those_of_rows_are_read_as_questions(folder, m
 def test_a_missing_split_or_sample_is_refused_with_the_command_that_makes_it(folder, monkeypatch, setting):
     told = learnt(folder, monkeypatch, f"{setting}=data/draw/none")
     assert told.startswith(
-        "data/draw/none: no such file; `quorum sample-train train.csv --backend TOML` draws ids and their split"
+        "data/draw/none: no such file; `quorum sample train.csv --backend TOML` draws ids and their split"
     )
 
 
@@ -207,6 +208,8 @@ def write_like(path, rng):
         lines = [json.dumps({"question": text, "answer": answer}) for text, answer in solved]
         path.write_text("\n".join(lines) + "\n")
         return
+    names: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
     match path.parent.name:
         case "sample":
             names = ("id", "question", "choices", "answer", "subject", "group", "context")
@@ -252,7 +255,7 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
     assert (out / ("adapter" if kind == "sft" else "model") / "README.md").is_file()
     if path.stem == "train-mmmlu-qlora":  # translations of a question stand on one side
         fold_of = read_split(out / "split.parquet").fold_of
-        folds = {}
+        folds: dict[str | None, set[int]] = {}
         for each in questions:
             folds.setdefault(each.group, set()).add(fold_of[each.id])
         assert all(len(found) == 1 for found in folds.values())

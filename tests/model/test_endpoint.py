@@ -133,7 +133,7 @@ def test_an_open_question_asks_for_no_log_probabilities_and_an_empty_content_is_
 
 @pytest.mark.parametrize("fate", [429, 500, 503, "cut", "torn"])
 def test_a_temporary_failure_is_retried_after_a_growing_wait(fate):
-    waits = []
+    waits: list[float] = []
     with FlakyServer(failing_first(fate, 3)) as server:
         backend = endpoint(server, waits)
         assert [reply.text for reply in backend.answer(prompts(1))] == ["to text 0"]
@@ -152,14 +152,14 @@ def test_a_silent_server_is_retried_after_the_timeout():
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_wait_in_retry_after_is_respected(status):
-    waits = []
+    waits: list[float] = []
     with FlakyServer(failing_first((status, {"retry-after": "7"}))) as server:
         endpoint(server, waits).answer(prompts(1))
     assert waits == [7.0]
 
 
 def test_a_date_in_retry_after_is_read_by_the_server_s_clock_and_nonsense_is_ignored():
-    waits = []
+    waits: list[float] = []
     with FlakyServer(failing_first((429, {"retry-after": formatdate(time.time() + 30, usegmt=True)}))) as server:
         endpoint(server, waits).answer(prompts(1))
     assert 25 < waits[0] < 31
@@ -170,7 +170,7 @@ def test_a_date_in_retry_after_is_read_by_the_server_s_clock_and_nonsense_is_ign
 
 
 def test_a_question_fails_if_the_server_asks_to_wait_an_hour():
-    waits = []
+    waits: list[float] = []
     with FlakyServer(
         lambda content, n: (429, {"retry-after": "3600"}) if content == "text 1" else echo(content, n)
     ) as s:
@@ -182,7 +182,7 @@ def test_a_question_fails_if_the_server_asks_to_wait_an_hour():
 
 def test_the_jitter_is_seeded():
     def waited(seed):
-        waits = []
+        waits: list[float] = []
         with FlakyServer(failing_first(500, 3)) as server:
             endpoint(server, waits, seed=seed).answer(prompts(1))
         return waits
@@ -326,7 +326,9 @@ def test_a_key_in_the_place_of_its_name_is_refused_and_not_repeated():
     assert KEY not in str(told.value)
 
 
-@pytest.mark.parametrize(("held", "words"), [("", "holds no key"), ("two\nlines", "more than a key"), ("ké", "more")])
+@pytest.mark.parametrize(
+    ("held", "words"), [("", "is not set or empty"), ("two\nlines", "is not a key"), ("ké", "is not a key")]
+)
 def test_a_variable_without_a_usable_key_is_refused(monkeypatch, held, words):
     monkeypatch.setenv("MY_KEY", held)
     with pytest.raises(BadInput, match=words) as told:
@@ -345,7 +347,9 @@ class FlakyServerAt:
 
 def test_a_toml_table_opens_an_endpoint_and_bad_settings_are_refused():
     table = {"name": "endpoint", "model": "m", "base_url": "http://localhost:1/v1"}
-    assert open_backend({**table, "temperature": ""}).settings.concurrency == 8
+    opened = open_backend({**table, "temperature": ""})
+    assert isinstance(opened, Endpoint)
+    assert opened.settings.concurrency == 8
     for settings, words in (
         ({"base_url": "localhost:1"}, "allowed is http"),
         ({"concurrency": 0}, "concurrency 0"),

@@ -36,7 +36,7 @@ class Trips:
 
 def sifted(model, *batches):
     """The replies' texts to each batch, and what was told."""
-    told = []
+    told: list[str] = []
     sieve = IsolatingBackend(model, told.append)
     return [[reply.text for reply in sieve.answer(batch)] for batch in batches], told, sieve
 

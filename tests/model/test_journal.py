@@ -1,6 +1,7 @@
 import random
 import sqlite3
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -250,7 +251,7 @@ def test_a_kill_loses_no_more_than_the_prompts_between_two_commits(tmp_path):
 
 def sampled(folder):
     """A journal around a model that samples, loaded anew."""
-    settings = {"method": "generate", "temperature": 1.0, "max_new_tokens": 6}
+    settings: dict[str, Any] = {"method": "generate", "temperature": 1.0, "max_new_tokens": 6}
     return JournalBackend(
         Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings)), folder / "journal.sqlite", "m"
     )

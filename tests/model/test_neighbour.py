@@ -5,11 +5,12 @@ import pytest
 
 from quorum.ask.prompt import render_prompt
 from quorum.ask.reply import ballot_from_reply
-from quorum.ballot import ranked
+from quorum.ballot import rank_labels
 from quorum.errors import BadInput
 from quorum.model.backend import open_backend
 from quorum.model.neighbour import Neighbour, NeighbourSettings
 from quorum.question import Message, Prompt, Question
+from tests.support.replies import logprobs_of
 
 SKY = Question(id="sky", text="What colour is the sky at noon?", choices=("Blue", "green", "red"), answer="A")
 SUM = Question(id="sum", text="How much is seven and five?", choices=("ten", "eleven", "twelve"), answer="C")
@@ -24,8 +25,8 @@ def _ballot(question, **settings):
 
 def test_the_answer_is_copied_by_the_option_s_text_not_by_its_letter():
     asked = Question(id="q", text="What colour is the sky at dawn?", choices=("red", "grey", "BLUE "))
-    assert ranked(_ballot(asked))[0] == "C"
-    assert ranked(_ballot(asked, by="letter"))[0] == "A"
+    assert rank_labels(_ballot(asked))[0] == "C"
+    assert rank_labels(_ballot(asked, by="letter"))[0] == "A"
 
 
 @pytest.mark.parametrize("choices", [("red", "green"), ("blue", "Blue", "red")])
@@ -58,7 +59,7 @@ def test_probabilities_sum_to_one_for_2_and_26_choices():
             id="q", text="What colour is the sky?", choices=("blue", *(f"no {n}" for n in range(count - 1)))
         )
         (reply,) = Neighbour(solved=SOLVED).answer([render_prompt(asked, "bare")])
-        assert sum(map(exp, reply.label_logprobs.values())) == pytest.approx(1)
+        assert sum(exp(logprob) for logprob in logprobs_of(reply).values()) == pytest.approx(1)
 
 
 def test_replies_keep_the_order_of_a_batch_of_any_length():
@@ -78,7 +79,7 @@ def test_the_last_message_of_the_user_is_the_question():
 
 def test_labels_without_options_leave_the_ballot_uniform():
     (reply,) = Neighbour(solved=SOLVED).answer([Prompt(question_id="q", content=SKY.text, labels=("TRUE", "FALSE"))])
-    assert exp(reply.label_logprobs["TRUE"]) == pytest.approx(0.5)
+    assert exp(logprobs_of(reply)["TRUE"]) == pytest.approx(0.5)
 
 
 def test_an_open_question_is_given_the_number_of_its_neighbour():
@@ -118,4 +119,4 @@ def test_any_text_gets_a_reply(text):
     (reply,) = Neighbour(solved=SOLVED).answer(
         [Prompt(question_id="q", content=text, labels=("A", "B"), options=("blue", "red"))]
     )
-    assert np.isfinite(list(reply.label_logprobs.values())).all()
+    assert np.isfinite(list(logprobs_of(reply).values())).all()

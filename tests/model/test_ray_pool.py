@@ -1,5 +1,6 @@
 """The ray backend, on a cluster of this machine: two workers, each a process of its own."""
 
+import logging
 import os
 import signal
 import time
@@ -26,7 +27,7 @@ def cluster() -> Iterator[None]:
     import ray
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     yield
     ray.shutdown()
 

@@ -277,7 +277,7 @@ def test_a_setting_out_of_its_range_is_refused(setting):
 
 
 def test_truncated_prompts_are_reported(tmp_path):
-    said = []
+    said: list[str] = []
     tuning = Seq2seqTuning(model=str(t5_folder()), steps=1, max_tokens=8)
     rows = [TrainingRow(Prompt(question_id="q", content="Which of these is it?" * 4, labels=("A", "B")), "A", "A")] * 2
     tune_seq2seq(tuning, rows, tmp_path, lambda done, total: None, said.append)

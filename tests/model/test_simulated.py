@@ -7,6 +7,7 @@ from quorum.errors import BadInput
 from quorum.model.backend import open_backend
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.question import Prompt, Question, Reply
+from tests.support.replies import logprobs_of
 
 N = 2000
 QUESTIONS = [
@@ -49,7 +50,7 @@ def test_the_preferred_choice_depends_on_the_text_and_survives_a_shuffle():
 def test_replies_are_the_same_every_time_and_their_probabilities_sum_to_one():
     first, again = (SimulatedModel(SimulatedSettings(accuracy=0.5, seed=1)).answer(PROMPTS[:50]) for _ in range(2))
     assert first == again
-    assert all(math.isclose(sum(map(math.exp, r.label_logprobs.values())), 1) for r in first)
+    assert all(math.isclose(sum(math.exp(logprob) for logprob in logprobs_of(r).values()), 1) for r in first)
 
 
 def test_questions_without_labels_or_gold_get_a_reply_all_the_same():

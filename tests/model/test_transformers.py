@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from quorum.errors import BadInput
 from quorum.model.backend import open_backend
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
+from tests.support.replies import logprobs_of
 from tests.support.tiny import KINDS, tiny_model, tiny_tokenizer
 
 PROMPT = Prompt(
@@ -31,7 +33,8 @@ def by_hand(folder: Path, ids: tuple[int, ...]) -> torch.Tensor:
     """Log-probabilities of every next token, by one forward of the unchanged library."""
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     with torch.no_grad():
-        return model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        logprobs: torch.Tensor = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    return logprobs
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -42,7 +45,7 @@ def test_letters_carry_the_models_next_token_probabilities_masked_to_the_labels(
     ids = tuple(tokenizer("def f(x): return x\nAnswer:").input_ids)
     asked = [tokenizer(f" {label}", add_special_tokens=False).input_ids[0] for label in "ABC"]
     expected = by_hand(tiny_model(kind), ids)[-1, asked].log_softmax(-1)
-    assert list(reply.label_logprobs.values()) == pytest.approx(expected.tolist(), abs=1e-4)
+    assert list(logprobs_of(reply).values()) == pytest.approx(expected.tolist(), abs=1e-4)
     assert reply.text == "ABC"[int(expected.argmax())]
 
 
@@ -60,7 +63,7 @@ def test_an_options_likelihood_is_the_sum_over_its_tokens() -> None:
         sums.append(sum(float(logprobs[at - 1, ids[at]]) for at in range(start, len(ids))))
     (reply,) = backend.answer([prompt])
     expected = torch.tensor(sums).log_softmax(-1).tolist()
-    assert list(reply.label_logprobs.values()) == pytest.approx(expected, abs=1e-3)
+    assert list(logprobs_of(reply).values()) == pytest.approx(expected, abs=1e-3)
 
 
 def test_normalisations_divide_by_tokens_or_bytes_or_subtract_the_unconditional_likelihood() -> None:
@@ -71,7 +74,7 @@ def test_normalisations_divide_by_tokens_or_bytes_or_subtract_the_unconditional_
     alone = backend.logprobs(
         [backend.tokens.encode_options(RenderedPrompt("Answer:", False, " "), [option])[0] for option in prompt.options]
     )
-    scores = {
+    scores: dict[Literal["token", "byte", "pmi"], list[float]] = {
         "token": [sum(each) / len(each) for each in tokens],
         "byte": [sum(tokens[0]) / 8, sum(tokens[1]) / 10],
         "pmi": [sum(each) - sum(bare) for each, bare in zip(tokens, alone, strict=True)],
@@ -80,14 +83,14 @@ def test_normalisations_divide_by_tokens_or_bytes_or_subtract_the_unconditional_
         (reply,) = Transformers(
             TransformersSettings(model=str(tiny_model("llama")), method="option", normalise=normalise)
         ).answer([prompt])
-        assert list(reply.label_logprobs.values()) == pytest.approx(
+        assert list(logprobs_of(reply).values()) == pytest.approx(
             torch.tensor(expected).log_softmax(-1).tolist(), abs=1e-3
         )
 
 
 def test_equal_options_tie_exactly_and_the_first_is_taken() -> None:
     (reply,) = Transformers(TransformersSettings(model=str(tiny_model("qwen3")), method="option")).answer([PROMPT])
-    assert reply.label_logprobs["A"] == reply.label_logprobs["C"]
+    assert logprobs_of(reply)["A"] == logprobs_of(reply)["C"]
     assert reply.text != "C"
 
 
@@ -96,8 +99,8 @@ def test_every_label_of_a_question_is_scored(count: int) -> None:
     (reply,) = Transformers(TransformersSettings(model=str(tiny_model("llama")))).answer(
         [Prompt(question_id="q", content="Answer:", labels=letters(count))]
     )
-    assert tuple(reply.label_logprobs) == letters(count)
-    assert torch.tensor(list(reply.label_logprobs.values())).exp().sum() == pytest.approx(1)
+    assert tuple(logprobs_of(reply)) == letters(count)
+    assert torch.tensor(list(logprobs_of(reply).values())).exp().sum() == pytest.approx(1)
 
 
 def test_replies_keep_the_order_of_their_prompts() -> None:
@@ -211,7 +214,7 @@ def test_an_option_longer_than_the_context_does_not_end_the_run() -> None:
     (reply,) = backend.answer(
         [Prompt(question_id="q", content="word " * 50, labels=("A", "B"), options=("other " * 50, "x"))]
     )
-    assert set(reply.label_logprobs) == {"A", "B"}
+    assert set(logprobs_of(reply)) == {"A", "B"}
     assert backend.shortened == 1
 
 
@@ -225,7 +228,7 @@ def test_a_padded_batch_writes_what_each_prompt_would_alone() -> None:
 
 def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_batch() -> None:
     def sampler(seed: int) -> Transformers:
-        settings = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
+        settings: dict[str, Any] = {"method": "generate", "max_new_tokens": 12, "temperature": 1.0, "seed": seed}
         return Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings))
 
     prompt, other = (
@@ -240,7 +243,7 @@ def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_ba
 
 
 def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:
-    settings = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
+    settings: dict[str, Any] = {"method": "generate", "max_new_tokens": 1, "temperature": 2.0}
     backend = Transformers(TransformersSettings(model=str(tiny_model("llama")), **settings))
     drawn = [reply.text for reply in backend.answer([Prompt(question_id="q", content="import", labels=())] * 1000)]
     ids = tuple(backend.tokens.tokenizer("import").input_ids)
@@ -295,13 +298,13 @@ def test_an_adapter_changes_the_answers_as_in_the_library(tmp_path: Path) -> Non
     folder = tiny_model("llama")
     config = peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
     adapted = peft.get_peft_model(transformers.AutoModelForCausalLM.from_pretrained(folder), config).eval()
-    adapted.save_pretrained(tmp_path)
+    adapted.save_pretrained(str(tmp_path))
     backend = Transformers(TransformersSettings(model=str(folder), adapter=str(tmp_path)))
     tokenizer = backend.tokens.tokenizer
     asked = [tokenizer(f" {label}").input_ids[0] for label in PROMPT.labels]
     logits = adapted(torch.tensor([tokenizer(PROMPT.content).input_ids])).logits[0, -1, asked]
     (reply,) = backend.answer([PROMPT])
-    assert list(reply.label_logprobs.values()) == pytest.approx(logits.log_softmax(-1).tolist(), abs=1e-4)
+    assert list(logprobs_of(reply).values()) == pytest.approx(logits.log_softmax(-1).tolist(), abs=1e-4)
     assert reply != Transformers(TransformersSettings(model=str(folder))).answer([PROMPT])[0]
     with pytest.raises(BadInput, match="was trained on another model than"):
         Transformers(TransformersSettings(model=str(tiny_model("llama", head_dim=16)), adapter=str(tmp_path)))

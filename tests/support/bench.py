@@ -10,7 +10,7 @@ import infer
 import polars as pl
 import pytest
 
-from quorum.ballot import Ballot, heaviest
+from quorum.ballot import Ballot, find_heaviest
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import RunManifest, read_manifest
 from quorum.model.backend import Backend
@@ -71,4 +71,4 @@ def made(count: int, options: Callable[[int], int] = lambda n: 4, prefix: str = 
 
 
 def accuracy(ballots: dict[str, Ballot], solved: Sequence[Question]) -> float:
-    return sum(heaviest(ballots[question.id]) == question.answer for question in solved) / len(solved)
+    return sum(find_heaviest(ballots[question.id]) == question.answer for question in solved) / len(solved)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,13 @@ class Chromium:
             f"--user-data-dir={profile}",
         ]
         offline = ["--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"]
+        assert CHROMIUM
         command = ["bash", "-c", f'exec "$0" "$@" 3<&{asked} 4>&{told}', CHROMIUM, *options, *offline, "about:blank"]
         self._process = subprocess.Popen(command, pass_fds=(asked, told), stderr=subprocess.DEVNULL)
-        os.close(asked), os.close(told)
-        self._number, self._rest, self._session, self.events = 0, b"", None, []
+        os.close(asked)
+        os.close(told)
+        self._number, self._rest, self._session = 0, b"", None
+        self.events: list[Any] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log", "Accessibility"):
@@ -75,7 +79,8 @@ class Chromium:
     def close(self):
         self._process.terminate()
         self._process.wait(timeout=20)
-        os.close(self._asked), os.close(self._told)
+        os.close(self._asked)
+        os.close(self._told)
 
     def _heed(self, event):
         self.events.append(event)

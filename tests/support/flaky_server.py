@@ -31,7 +31,7 @@ class FlakyServer:
     def __init__(self, plan, behind=None):
         self.plan, self.behind, self.lock = plan, behind, threading.Lock()
         self.bodies, self.headers = [], []
-        self.attempts = Counter()
+        self.attempts: Counter[str] = Counter()
         self.at_once = self.most_at_once = 0
 
     def __enter__(self):

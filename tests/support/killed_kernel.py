@@ -21,6 +21,7 @@ import quorum.model.managed
 from quorum.config import read_config
 from quorum.judge.settings import RunSettings
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
+from quorum.question import Prompt, Reply
 
 SECONDS = 0.001  # that the model takes for a question
 
@@ -29,12 +30,12 @@ def main(toml: Path, notes: Path) -> None:
     believer = SimulatedModel(SimulatedSettings(accuracy=0.5, seed=1))
     asked = os.open(notes, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
 
-    def slow(prompt):
+    def slow(prompt: Prompt) -> Reply:
         time.sleep(SECONDS)
         os.write(asked, f"{prompt.question_id}\n".encode())
         return believer.answer([prompt])[0]
 
-    quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(slow)
+    setattr(quorum.model.managed, "open_backend", lambda table, solved: ScriptedModel(slow))  # noqa: B010
     config = read_config(RunSettings, toml)
     for _ in sys.stdin:
         run = os.fork()

@@ -84,7 +84,7 @@ def _config(kind: str, vocabulary: int, head_dim: int) -> Any:
     import transformers
 
     sizes = {**_SIZES, "head_dim": head_dim, "vocab_size": vocabulary, "intermediate_size": 64}
-    experts = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    experts: dict[str, Any] = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
     match kind:
         case "llama":
             return transformers.LlamaConfig(**sizes)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from quorum.question import Message, Prompt, letters
 from quorum.train.encoder import option_loss, tune_encoder
 from quorum.train.row import TrainingRow
 from quorum.train.settings import EncoderTuning
+from tests.support.replies import logprobs_of
 from tests.support.tiny import tiny_tokenizer
 
 torch.set_num_threads(1)
@@ -58,7 +60,12 @@ def headless(kind, folder):
     import transformers
 
     tokenizer = tiny_tokenizer()
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+    }
     sizes |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
     if kind == "DebertaV2":  # as DeBERTa-v3 is configured
         sizes |= {"relative_attention": True, "position_buckets": 16, "share_att_key": True, "type_vocab_size": 0}
@@ -113,7 +120,7 @@ def test_a_deberta_learns_with_its_embeddings_frozen(tmp_path):
     assert any("layer.1." in name for name in changed)
     assert not any("layer.0." in name or ".embeddings." in name for name in changed)
     replies = open_backend({"name": "encoder", "model": str(trained.folder)}).answer([row.prompt for row in KEPT])
-    assert len({reply.label_logprobs["A"] for reply in replies}) > 1
+    assert len({logprobs_of(reply)["A"] for reply in replies}) > 1
 
 
 def test_frozen_embeddings_and_layers_do_not_change_and_the_others_do(tuned):
@@ -137,7 +144,7 @@ def test_the_loss_uses_the_same_scores_as_the_backend(kind, with_head):
     assert any(parameter.grad is not None for parameter in scorer.module.parameters())
     for reply, each in zip(open_backend({"name": "encoder", "model": model}).answer(prompts), scores, strict=True):
         expected = torch.log_softmax(each, 0).tolist()
-        assert list(reply.label_logprobs.values()) == pytest.approx(expected, abs=1e-4)
+        assert list(logprobs_of(reply).values()) == pytest.approx(expected, abs=1e-4)
 
 
 def test_questions_with_two_and_with_many_options_count_alike_in_the_loss():

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from quorum.cli.compare_experts import print_compared_experts
 from quorum.cli.main import run_command_line
-from quorum.competition.expert_arms import find_draw_seeds, keep_profile, list_expert_pairs, score_arms
+from quorum.competition.expert_arms import copy_profile, find_draw_seeds, list_expert_pairs, score_arms
 from quorum.data.read import read_questions, write_questions
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
@@ -504,16 +504,16 @@ def test_the_comparison_counts_an_unread_reply_as_wrong_and_always_reports_the_c
 
 def test_a_folder_of_another_profile_is_refused(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        keep_profile(profile_of(folder, "mixtral"), tmp_path / "experts.json")
+        copy_profile(profile_of(folder, "mixtral"), tmp_path / "experts.json")
     with pytest.raises(BadInput, match="was made with another profile"):
-        keep_profile(profile_of(folder, "qwen3_moe"), tmp_path / "experts.json")
+        copy_profile(profile_of(folder, "qwen3_moe"), tmp_path / "experts.json")
 
 
 def test_no_two_draws_of_the_control_are_the_same(folder: Path) -> None:
     profile = read_profile(profile_of(folder, "mixtral"))  # three experts beside the super one
     drawn = [choose_experts(profile, "random", seed) for seed in find_draw_seeds(profile, 3407, 3)]
     assert sorted(place.name for (place,) in drawn) == ["1/0", "1/1", "1/3"]
-    with pytest.raises(BadInput, match="have only 3 different draws"):
+    with pytest.raises(BadInput, match="only 3 different random choices exist"):
         find_draw_seeds(profile, 3407, 4)
 
 

@@ -195,7 +195,7 @@ def test_the_stop_token_is_one_that_stops_the_model_and_its_templates_own_where_
     assert find_stop_token(tokenizer, [ids(end) for end in ends]) == ids(expected)
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=40)
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
 @st.composite
@@ -206,7 +206,8 @@ def lessons(draw: st.DrawFn) -> TrainingRow:
     content: Any = question if draw(st.booleans()) else (Message("user", question), Message("assistant", "It is"))
     answer = draw(st.sampled_from(labels))
     written = draw(st.sampled_from([answer, f"Since so it is.\nAnswer: {answer}", "naïve 文 text"]))
-    if options and draw(st.booleans()) and options[labels.index(answer)].strip():
+    quoted = draw(st.booleans()) if options else False
+    if quoted and options[labels.index(answer)].strip():
         written = options[labels.index(answer)]
     return TrainingRow(Prompt(question_id="q", content=content, labels=labels, options=options), answer, written)
 

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -28,12 +29,12 @@ def rows_of(style: Style = "letter") -> list[TrainingRow]:
     return build_rows(make_folds([EVEN, PASSAGE, OPEN]), RowSettings(style=style)).rows
 
 
-def documents(path: Path) -> list[dict]:
+def documents(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     return json.loads(text) if path.suffix == ".json" else [json.loads(line) for line in text.splitlines()]
 
 
-def own(document: dict) -> dict:
+def own(document: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in document.items() if name not in ("id", "labels", "options", "answer")}
 
 

@@ -256,7 +256,7 @@ def test_an_80_10_10_split_keeps_clusters_whole_and_is_stratified():
         )
         for place, name in enumerate(names)
     ]
-    parts = split_questions(questions, held_out=0.1, folds=9, threshold=1.0)
+    parts = split_questions(questions, held_out=0.1, folds=9)
     folds, watched = hold_out_validation(select_training_folds(parts, questions), [1])
     held = [each for each in questions if parts.fold_of[each.id] == HELD_OUT]
     assert [round(len(part) / 40) for part in (folds.questions, watched, held)] == [8, 1, 1]

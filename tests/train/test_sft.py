@@ -210,7 +210,12 @@ def test_a_tiny_model_learns_the_answers_of_its_rows(tmp_path: Path) -> None:
 def test_padded_concatenated_and_packed_rows_train_alike(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"model": str(tiny_model(kind, chat=True)), "steps": 2, "learning_rate": 1e-9, "max_tokens": 2000}
+    settings: dict[str, Any] = {
+        "model": str(tiny_model(kind, chat=True)),
+        "steps": 2,
+        "learning_rate": 1e-9,
+        "max_tokens": 2000,
+    }
     flat = quick(tmp_path / "flat", batch=24, **settings)
     packed = quick(tmp_path / "packed", batch=8, packing=True, **settings)
     monkeypatch.setattr(sft, "attend_row_by_row", lambda model: False)
@@ -237,9 +242,9 @@ def test_the_loss_equals_the_models_own(tmp_path: Path) -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(base())
     summed = 0.0
     for row in largest_rows(4):
-        turns = [{"role": "user", "content": row.prompt.content}]
+        turns = [{"role": "user", "content": str(row.prompt.content)}]
         asked = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        ids = tokenizer(asked + row.completion + "</s>", add_special_tokens=False, return_tensors="pt").input_ids
+        ids = tokenizer(f"{asked}{row.completion}</s>", add_special_tokens=False, return_tensors="pt").input_ids
         labels = torch.full_like(ids, -100)
         labels[0, -2:] = ids[0, -2:]
         summed += float(model(ids, labels=labels).loss.detach()) / 4

@@ -21,9 +21,11 @@ if find_spec("vllm") is None:
 
 from quorum.errors import BadInput
 from quorum.model.around.isolate import IsolatingBackend
-from quorum.model.backend import Backend, open_backend
+from quorum.model.backend import open_backend
 from quorum.model.transformers import Transformers, TransformersSettings
+from quorum.model.vllm import Vllm
 from quorum.question import Message, Prompt, Reply, letters
+from tests.support.replies import logprobs_of
 from tests.support.tiny import tiny_model
 
 CACHE = 32 * 2**20
@@ -43,8 +45,10 @@ def folder(kind: str, chat: bool = False) -> str:
 
 
 @cache
-def vllm(model: str, **settings: Any) -> Backend:
-    return open_backend({"name": "vllm", "model": model, "kv_cache_memory_bytes": CACHE, **settings})
+def vllm(model: str, **settings: Any) -> Vllm:
+    backend = open_backend({"name": "vllm", "model": model, "kv_cache_memory_bytes": CACHE, **settings})
+    assert isinstance(backend, Vllm)
+    return backend
 
 
 def assert_alike(found: list[Reply], expected: list[Reply], tolerance: float = 1e-4) -> None:
@@ -101,7 +105,7 @@ def test_an_empty_batch_and_an_empty_prompt_are_answered() -> None:
 
 
 def test_greedy_text_equals_that_of_the_transformers_backend() -> None:
-    settings = {"method": "generate", "max_new_tokens": 12}
+    settings: dict[str, Any] = {"method": "generate", "max_new_tokens": 12}
     found = vllm(folder("llama"), **settings).answer(PROMPTS)
     assert found == Transformers(TransformersSettings(model=folder("llama"), **settings)).answer(PROMPTS)
 
@@ -153,7 +157,7 @@ def test_votes_are_distributed_by_the_letters_probabilities() -> None:
     (sure,) = vllm(folder("llama")).answer([prompt])
     repeats = [Prompt(question_id="q", content=prompt.content, labels=prompt.labels, repeat=n) for n in range(400)]
     votes = Counter(reply.text.strip() for reply in vllm(folder("llama"), structured=True, **VOTES).answer(repeats))
-    for label, logprob in sure.label_logprobs.items():
+    for label, logprob in logprobs_of(sure).items():
         assert votes[label] / 400 == pytest.approx(exp(logprob), abs=0.08)  # more than three standard errors
 
 
@@ -170,7 +174,7 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> str:
         torch.manual_seed(1)
         model = get_peft_model(base, LoraConfig(r=12, lora_alpha=24, target_modules=target, init_lora_weights=False))
     path = tmp_path_factory.mktemp("adapter")
-    model.save_pretrained(path)
+    model.save_pretrained(str(path))
     return str(path)
 
 
@@ -187,9 +191,9 @@ def test_four_bits_by_bitsandbytes_answer_nearly_as_the_whole_model() -> None:
     whole = vllm(folder("llama")).answer(PROMPTS)
     quantised = vllm(folder("llama"), quantization="bitsandbytes", dtype="bfloat16").answer(PROMPTS)
     off = [
-        abs(exp(a.label_logprobs[k]) - exp(b.label_logprobs[k]))
+        abs(exp(logprobs_of(a)[k]) - exp(logprobs_of(b)[k]))
         for a, b in zip(whole, quantised, strict=True)
-        for k in a.label_logprobs
+        for k in logprobs_of(a)
     ]
     assert 0 < sum(off) / len(off) < 0.1
 

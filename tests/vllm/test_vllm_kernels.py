@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,9 +94,9 @@ def test_the_32b_kernel_answers_in_4_bits_and_halves_byte_for_byte_like_the_pack
     assert_answered(root / "input" / "quorum-vllm-32b")
 
 
-def answers(folder: Path) -> dict[str, object]:
+def answers(folder: Path) -> dict[str, Any]:
     """The bytes of all files, and the rows of the journal, whose file counts SQLite's writes as well."""
-    found: dict[str, object] = dict(outputs(folder))
+    found: dict[str, Any] = dict(outputs(folder))
     with closing(sqlite3.connect(folder / JOURNAL)) as journal:
         rows = journal.execute("SELECT * FROM replies ORDER BY key").fetchall()
     return {name: each for name, each in found.items() if not name.startswith(JOURNAL)} | {JOURNAL: rows}

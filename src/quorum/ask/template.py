@@ -34,7 +34,7 @@ class Template:
         default="en", metadata={"help": "Language of the built-in words; auto: by the question's script."}
     )
     instruction: str | None = field(
-        default=None, metadata={"help": "First lines of the prompt; may hold {labels}. Built in when not set."}
+        default=None, metadata={"help": "First lines of the prompt; may contain {labels}. Built in if not set."}
     )
     question: str | None = field(
         default=None, metadata={"help": "The question with {context}, {text}, {choices} and the cue for the answer."}

@@ -1,1 +1,1 @@
-"""The command line: one file for each verb, with its arguments and what it prints."""
+"""Define the command line: one file for each verb, with its arguments and its output."""

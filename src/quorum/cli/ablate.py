@@ -1,4 +1,4 @@
-"""`quorum ablate`: measure what each addition to a member is worth."""
+"""`quorum ablate`: measure the gain of each addition to a member."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -19,26 +19,26 @@ def ablate_command(
     member: Member = None,
     arm: Annotated[
         list[str] | None,
-        typer.Option(metavar='"NAME: [TOML] KEY=VALUE …"', help="An arm of your own; may be repeated."),
+        typer.Option(metavar='"NAME: [TOML] KEY=VALUE …"', help="Add an arm; may be repeated."),
     ] = None,
-    only: Annotated[bool, typer.Option("--only", help="Compare the arms of --arm and no others.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Run only the arms of --arm.")] = False,
     anyway: Annotated[
-        bool, typer.Option("--anyway", help="Compare arms with other questions, prompts or precision too.")
+        bool, typer.Option("--anyway", help="Also compare arms whose questions, prompts or precision differ.")
     ] = False,
     passages: Passages = 1,
     examples: Examples = 3,
     reranker: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="A cross-encoder: adds arms that it reranks.")
+        str | None, typer.Option(metavar="MODEL", help="Add arms that rerank with this cross-encoder.")
     ] = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     as_json: AsJson = False,
 ) -> int:
-    """Measure what each addition to a member is worth.
+    """Measure the gain of each addition to a member.
 
     An arm is the member with some settings changed, or another member. Every arm answers the held-out questions and is
-    compared with the unchanged member, question by question, in score and in cost. Without --only there is one arm for
-    each way of retrieval.
+    compared with the unchanged member, question by question, in score and in cost. Without --only there is also one arm
+    for each kind of search over the background and over the solved questions.
 
     \b
       quorum ablate data/sample --arm "in letters: prompt.style=letter" \\
@@ -49,15 +49,15 @@ def ablate_command(
     from quorum.competition.ablation import UNCHANGED, Arm, make_retrieval_arms, parse_arm, run_ablation
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
-    from quorum.competition.run import kernel_toml
+    from quorum.competition.run import find_kernel_toml
 
-    member = member or kernel_toml("encoder")
+    member = member or find_kernel_toml("encoder")
     own = [parse_arm(text, member) for text in arm or []]
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     background = prepared.competition.background
     built_in = [] if only else make_retrieval_arms(member, background, passages, examples, reranker)
     results = run_ablation(prepared, [Arm(UNCHANGED, member, {}), *built_in, *own], anyway, report_line)
-    size, metric = len(prepared.held_out), prepared.competition.metric
+    size, metric = len(prepared.held_out), prepared.metric
     if as_json:
         print_json({"n": size, "metric": metric, "arms": [asdict(result) for result in results]})
     else:

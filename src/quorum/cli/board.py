@@ -1,4 +1,4 @@
-"""Print leaderboards, ladders and where to go from them."""
+"""Print leaderboards, ladders and paired differences."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from quorum.evaluation.compare import PairedDifference
     from quorum.evaluation.ledger import Board, BoardRow
 
-_OPTIONAL = ("public", "commit")  # columns that are left out if they are empty
+_OPTIONAL = ("public", "commit")  # columns that are left out when empty
 _NOTES = (
     "score: held-out; unread: held-out + test; eval.: evaluations of these questions",
     "≈ within error of the best: 1.96 standard errors, as if unpaired",
@@ -19,14 +19,16 @@ _NOTES = (
 
 def print_boards(boards: "Sequence[Board]") -> None:
     """Print one table for each board; runs scored on different questions are never ranked together."""
+    from quorum.evaluation.ledger import find_shared_names
+
     if len(boards) > 1:
         print_line(f"{len(boards)} boards: scores on different questions, or of different metrics, do not compare\n")
     for board in boards:
         entries = [row.entry for row in board.standings]
         sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
-        name = ", ".join(sorted({entry.competition for entry in entries} - {""})) or "leaderboard"
+        name = board.competition or "leaderboard"
         versions = f"data {board.data[:8]}, split {board.split[:8]}" if len(boards) > 1 else ""
-        cells = [_board_cells(row) for row in board.standings]
+        cells = [_format_board_row(row) for row in board.standings]
         shown = [column for column in cells[0] if column not in _OPTIONAL or any(row[column] for row in cells)]
         print_table(
             shown,
@@ -35,11 +37,13 @@ def print_boards(boards: "Sequence[Board]") -> None:
             caption=versions,
         )
         print_line("")
+    for name in find_shared_names(boards):
+        print_line(f"{name}: boards of different data have this name: two folders, or files that changed; kept apart")
     print_line("\n".join(_NOTES))
 
 
 def print_ladder(ladder: "Ladder") -> None:
-    """Print the stages that were tried as a table, and one line on those that were not."""
+    """Print a table of the tried stages, and one line on the others."""
     from quorum.competition.ladder import LADDER_COLUMNS, describe_outcome, describe_skipped, list_ladder_rows
 
     title = f"each stage on top of those kept before it: {ladder.metric}, n = {ladder.n}"
@@ -67,8 +71,8 @@ def _describe_evaluations(board: "Board") -> str:
     return "evaluated once" if count == 1 else f"evaluated {count} times"
 
 
-def _board_cells(row: "BoardRow") -> dict[str, str]:
-    """The cells of a row, by the headings of their columns."""
+def _format_board_row(row: "BoardRow") -> dict[str, str]:
+    """Return the cells of a row, by the headings of their columns."""
     entry, score = row.entry, row.entry.held_out
     error = "?" if score.error is None else f"{score.error:.3f}"
     return {

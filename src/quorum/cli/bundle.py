@@ -1,4 +1,4 @@
-"""`quorum bundle`: print each kernel into one file for Kaggle."""
+"""`quorum bundle`: build kernels for Kaggle, each as one script."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,20 +11,25 @@ from quorum.console import DONE, print_json
 
 def bundle_command(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Kernels of kaggle.toml.", show_default="all")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Kernels to build, by their names in kaggle.toml.", show_default="all"),
     ] = None,
     kernels: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Stories, settings and kaggle.toml.", show_default="those that Quorum ships"
+            metavar="FOLDER",
+            help="Folder of kernels, their settings and kaggle.toml.",
+            show_default="the folder that Quorum ships",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the kernels go.")] = WORKSPACE.built_kernels,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to write the kernels to.")
+    ] = WORKSPACE.built_kernels,
     as_json: AsJson = False,
 ) -> int:
     """Build kernels for Kaggle, each as one script.
 
-    Each kernel of kaggle.toml becomes a folder with the script and its metadata.
+    Each kernel of kaggle.toml is written to a folder of its own, as one script with its metadata.
     """
     from quorum.competition.kernel_process import find_kernels
     from quorum.kaggle.plan import build_kernels

@@ -1,11 +1,11 @@
 """`quorum check`: check a submission before Kaggle does."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, FormText
 from quorum.cli.tables import print_line
 from quorum.console import DONE, FOUND, print_json
 
@@ -16,10 +16,13 @@ def check_command(
     questions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Question file: answers must be labels of their own question.")
     ] = None,
-    form: Annotated[
-        Literal["letter", "ranked", "probabilities", "index0", "index1", "text"] | None,
-        typer.Option(metavar="FORM", help="How the sample writes an answer, if it is not detected."),
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Solved questions: how answers are written where the sample has placeholders."
+        ),
     ] = None,
+    form: FormText = None,
     as_json: AsJson = False,
 ) -> int:
     """Check a submission against the sample submission.
@@ -28,15 +31,11 @@ def check_command(
     """
     from dataclasses import asdict
 
-    from quorum.data.read import read_records
+    from quorum.competition.notebook import read_expected
     from quorum.files.check import check_submission
-    from quorum.files.submission import read_sample
-    from quorum.question import letters
 
-    expected = read_sample(sample, form=form)
-    records = read_records(questions).records if questions else ()
-    labels = {record.id: letters(len(record.choices)) for record in records}
-    problems = check_submission(submission, expected, labels)
+    expected, labels, choices = read_expected(sample, questions=questions, train=train, form=form)
+    problems = check_submission(submission, expected, labels, choices)
     code = FOUND if problems else DONE
     if as_json:
         print_json({"submission": str(submission), "problems": [asdict(problem) for problem in problems]})
@@ -47,5 +46,9 @@ def check_command(
             row = "file" if place.row is None else f"row {place.row}"
             print_line(f"  {row}{'' if place.id is None else f' ({place.id})'}: {place.found}")
     result = f"{len(problems)} kinds of problems" if problems else "clean"
-    print_line(f"{submission}: {result} ({len(expected.ids)} answers, form {expected.form})")
+    print_line(f"{submission}: {result} ({len(expected.ids)} rows; {expected.describe()})")
+    if expected.form == "any":
+        print_line(
+            "hint: the sample does not show how answers are written; --train FILE or --form lets them be checked"
+        )
     return code

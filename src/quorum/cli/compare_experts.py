@@ -1,4 +1,4 @@
-"""`quorum compare-experts`: compare a mixture with pruned and with trained super experts."""
+"""`quorum compare-experts`: compare a mixture with pruned and trained super experts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,25 +16,29 @@ if TYPE_CHECKING:
 
 
 def compare_experts_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A mixture: hub id or folder.")],
-    split: Annotated[Path, typer.Argument(metavar="SPLIT", help="A folder of quorum split.")],
-    experts: Annotated[Path, typer.Option(metavar="PROFILE", help="A profile of quorum profile-experts.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where models and answers go.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Mixture of experts: hub id or folder.")],
+    split: Annotated[Path, typer.Argument(metavar="SPLIT", help="Folder that quorum split wrote.")],
+    experts: Annotated[Path, typer.Option(metavar="PROFILE", help="File that quorum profile-experts wrote.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write models and answers to.")],
     learn: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of kernels/train.py; may be repeated.")
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Override for kernels/train.py; may be repeated.")
     ] = None,
     ask: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of kernels/infer.py; may be repeated.")
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Override for kernels/infer.py; may be repeated.")
     ] = None,
-    draws: Annotated[int, typer.Option(metavar="N", help="Draws of random experts, each an arm.")] = 1,
-    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the first draw.")] = 3407,
+    draws: Annotated[
+        int, typer.Option(metavar="N", help="Number of random choices of experts; each is an arm of its own.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(metavar="N", callback=check_seed, help="Seed of the first random choice.")
+    ] = 3407,
     as_json: AsJson = False,
 ) -> int:
     """Compare a mixture with pruned and trained super experts.
 
-    All answer the same held-out questions. Super experts are pruned, and trained alone; random experts and attention
-    are the controls. Unread replies count as wrong. Super experts are worth something if they beat every random draw
-    and attention; how far draws differ shows with --draws.
+    The mixture, its copies without some experts and its copies with some experts trained answer the same held-out
+    questions; unread replies count as wrong. Random experts, and training the attention, are the controls: super
+    experts matter if they differ from all of these. --draws shows how much random choices differ.
     """
     from dataclasses import asdict
 
@@ -42,7 +46,7 @@ def compare_experts_command(
     from quorum.data.split_folder import SplitFolder
 
     if draws < 1:
-        raise BadInput(f"--draws {draws}; at least one control is needed")
+        raise BadInput(f"--draws {draws}: one or more random controls are needed")
     comparison = ExpertComparison(
         model=model,
         profile=experts,
@@ -53,17 +57,17 @@ def compare_experts_command(
         train_settings=parse_settings(learn or []),
         infer_settings=parse_settings(ask or []),
     )
-    found = compare_experts(comparison, report_line)
-    print_json(asdict(found)) if as_json else print_compared_experts(found)
+    result = compare_experts(comparison, report_line)
+    print_json(asdict(result)) if as_json else print_compared_experts(result)
     return DONE
 
 
-def print_compared_experts(found: "ComparedExperts") -> None:
+def print_compared_experts(result: "ComparedExperts") -> None:
     """Print the scores and the differences as two tables."""
     rows = []
-    for arm, score in found.scores.items():
+    for arm, score in result.scores.items():
         error = "" if score.error is None else f" ± {score.error:.3f}"
         rows.append([arm, f"{score.value:.3f}{error}", str(score.unread)])
-    print_table(["arm", f"accuracy (n = {found.scores['base'].n})", "unread"], rows)
+    print_table(["arm", f"accuracy (n = {result.scores['base'].n})", "unread"], rows)
     print()
-    print_differences(found.pairs)
+    print_differences(result.pairs)

@@ -1,4 +1,4 @@
-"""`quorum doctor`: say what is wrong with a file of questions, and on request write a clean one."""
+"""`quorum doctor`: report the problems of a question file, and write a repaired one on request."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def doctor_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Questions: .csv, .tsv, .json, .jsonl or .parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of questions, or a folder of subject files.")],
     train: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also find questions that are in this train file.")
+        Path | None, typer.Option(metavar="FILE", help="Also report questions that are in this train file.")
     ] = None,
     repair: Annotated[
-        Path | None, typer.Option(metavar="OUT", help="Write clean questions to this .csv or .parquet file.")
+        Path | None, typer.Option(metavar="FILE", help="Write the repaired questions to this .csv or .parquet file.")
     ] = None,
     layout: LayoutFile = None,
     places: Annotated[int, typer.Option(metavar="N", help="Rows to show for each finding.")] = 5,
     as_json: AsJson = False,
 ) -> int:
-    """Say what is wrong with a file of questions.
+    """Report the problems of a question file.
 
-    With --repair a clean file is written too. --json prints every row.
+    --repair also writes a repaired file. --json lists all rows of each finding.
 
-    Exit code 1: there are errors, and no clean file was written.
+    Exit code 1: there are errors, and --repair is not given.
     """
     from quorum.config import read_config
     from quorum.data.doctor import examine
@@ -40,16 +40,18 @@ def doctor_command(
     from quorum.data.repair import repair_table
 
     columns = read_config(Layout, layout) if layout else None
-    table = read_records(file, columns)
     known = read_records(train, columns) if train else None
-    with progress_bar("looking for near-duplicates") as progress:
+    table = read_records(file, columns, known.layout if known else None)
+    with progress_bar("comparing questions") as progress:
         report = examine(table, known, progress)
     repaired = repair_table(table) if repair else None
     if repair is not None and repaired is not None:
         write_questions(repaired.questions, repair)
     if as_json:
-        print_json(make_document(report, repair, repaired))
+        print_json(make_document(report, repair, repaired) | {"source": table.source})
     else:
+        for line in filter(None, (table.source, known.source if known else "")):
+            print_line(line)
         print_report(report, places)
         if repair is not None and repaired is not None:
             print_repair(repaired, repair, places)
@@ -73,22 +75,23 @@ def make_document(report: "Report", out: Path | None, repaired: "RepairedTable |
 
 def print_report(report: "Report", places: int) -> None:
     """Print the findings as a table, errors first, then statistics of the file."""
-    like = report.statistics
-    print_line(f"{report.path}: {like.rows} rows, {report.errors} errors")
+    statistics = report.statistics
+    print_line(f"{report.path}: {statistics.rows} rows, {report.errors} errors")
+    print_line(report.columns)
     rows = []
     for finding in report.findings:
-        shown = [f"{place.row} ({place.id}): {place.what}" for place in finding.places[:places]]
-        more = finding.count - len(shown)
+        shown = [f"{place.row} ({place.id}): {place.what}" if place.row else place.what for place in finding.places]
+        more, shown = finding.count - places, shown[:places]
         groups = f" ({finding.groups} groups)" if finding.groups is not None else ""
         listed = "\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])
         rows.append([finding.severity, str(finding.count), f"{finding.what}{groups}", listed])
     if rows:
         print_table(["severity", "count", "finding", "row (id): found"], rows)
-    if like.letter_prior:
-        prior = ", ".join(f"{label} {share:.3f}" for label, share in like.letter_prior.items())
-        print_line(f"letter prior over {like.answered} answers: {prior}")
-    print_line("choices per question: " + ", ".join(f"{size}: {count}" for size, count in like.choices.items()))
-    for what, spread in (("question", like.text_length), ("choice", like.choice_length)):
+    if statistics.letter_prior:
+        prior = ", ".join(f"{label} {share:.3f}" for label, share in statistics.letter_prior.items())
+        print_line(f"letter prior over {statistics.answered} answers: {prior}")
+    print_line("choices per question: " + ", ".join(f"{size}: {count}" for size, count in statistics.choices.items()))
+    for what, spread in (("question", statistics.text_length), ("choice", statistics.choice_length)):
         print_line(
             f"characters per {what}: {spread.least} to {spread.most}, "
             f"median {spread.median}, 95 % up to {spread.most_of_95}"
@@ -96,7 +99,7 @@ def print_report(report: "Report", places: int) -> None:
 
 
 def print_repair(repaired: "RepairedTable", out: Path, places: int) -> None:
-    """Print what was written, changed and dropped."""
+    """Print the numbers of questions written, changed and dropped, and the first changes."""
     changes, dropped = repaired.changes, repaired.dropped
     print_line(f"{out}: {len(repaired.questions)} questions; {len(changes)} changes, {len(dropped)} rows dropped")
     for caption, remarks in (("changed", changes), ("dropped", dropped)):

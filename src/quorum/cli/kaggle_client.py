@@ -1,4 +1,4 @@
-"""Open a client for Kaggle: signed in, or one that only shows its requests."""
+"""Open a Kaggle client: signed in, or one that only prints its requests."""
 
 from typing import TYPE_CHECKING
 
@@ -7,11 +7,11 @@ if TYPE_CHECKING:
 
 
 def open_kaggle(user: str, wait: float, dry_run: bool) -> "tuple[Kaggle, RetryPolicy]":
-    """Return a client and how long it waits for Kaggle.
+    """Return a client, and the policy by which it waits and repeats requests.
 
     Args:
-        user: who is signed in, in a dry run.
-        wait: hours.
+        user: the user name to assume in a dry run.
+        wait: hours to wait for Kaggle at most.
     """
     import sys
     import time

@@ -1,4 +1,4 @@
-"""`quorum ladder`: add one stage after another to a member, and keep those that gain."""
+"""`quorum ladder`: add stages to a member and keep those that gain."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,22 +17,22 @@ def ladder_command(
     member: Member = None,
     stage: Annotated[
         list[str] | None,
-        typer.Option(metavar='"NAME: KEY=VALUE …"', help="A stage of your own, tried last; may be repeated."),
+        typer.Option(metavar='"NAME: KEY=VALUE …"', help="Add a stage, tried last; may be repeated."),
     ] = None,
-    only: Annotated[bool, typer.Option("--only", help="Try the stages of --stage and no others.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="Try only the stages of --stage.")] = False,
     passages: Passages = 1,
     examples: Examples = 3,
     verifier: Annotated[
         Path | None,
         typer.Option(
             metavar="TOML",
-            help="Its [backend] verifies, as its [refine.verdict] says.",
-            show_default="the member's own",
+            help="Settings whose [backend] verifies the answers, with the prompts of their [refine.verdict].",
+            show_default="the member's own model",
         ),
     ] = None,
-    rehearse: Annotated[int, typer.Option(metavar="N", help="Solved questions to fit on.")] = 200,
+    rehearse: Annotated[int, typer.Option(metavar="N", help="Number of solved questions to fit on.")] = 200,
     halves: Annotated[
-        bool, typer.Option("--halves", help="Choose on half of the held-out clusters, score the winner on the rest.")
+        bool, typer.Option("--halves", help="Choose on half of the held-out questions, score the winner on the rest.")
     ] = False,
     winner: Annotated[
         Path | None, typer.Option(metavar="TOML", help="Write the member with the kept stages to this file.")
@@ -43,9 +43,9 @@ def ladder_command(
 ) -> int:
     """Add stages to a member and keep those that gain.
 
-    Each stage is put on top of those kept before it. The stages are: calibrated, shuffled, retrieval, chain-of-thought,
-    the same where it pays, votes, verify. A stage is kept if it gains on the held-out questions and Holm's p over all
-    stages is below 5 %.
+    Each stage is tried on top of the stages kept before it. The built-in stages, in order: calibrated, shuffled,
+    retrieval, chain-of-thought, chain-of-thought only where it pays, votes, verify. A stage is kept if it improves the
+    score on the held-out questions with a p below 5 % after Holm's correction over all stages.
     """
     from dataclasses import asdict
 
@@ -53,18 +53,18 @@ def ladder_command(
     from quorum.competition.climb import add_stages, choose_stages, run_ladder, write_winner
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
-    from quorum.competition.run import kernel_toml
+    from quorum.competition.run import find_kernel_toml
 
-    member = member or kernel_toml("encoder")
-    own = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
+    member = member or find_kernel_toml("encoder")
+    own_stages = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     built_in = (
         []
         if only
         else choose_stages(prepared, member, verifier=verifier, passages=passages, examples=examples, rehearse=rehearse)
     )
-    found = run_ladder(prepared, member, [*built_in, *own], report_line, seed if halves else None)
+    result = run_ladder(prepared, member, [*built_in, *own_stages], report_line, seed if halves else None)
     if winner:
-        write_winner(member, found, winner)
-    print_json(asdict(found)) if as_json else print_ladder(found)
+        write_winner(member, result, winner)
+    print_json(asdict(result)) if as_json else print_ladder(result)
     return DONE

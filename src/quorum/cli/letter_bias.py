@@ -1,4 +1,4 @@
-"""`quorum letter-bias`: show which letters a model prefers, and how well its confidence fits."""
+"""`quorum letter-bias`: print which letters a model prefers, and its calibration."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,32 +20,33 @@ def letter_bias_command(
     ],
     gold: Annotated[Path, typer.Option(metavar="FILE", help="Solved questions, or a CSV of id and answer.")],
     plot: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw accuracy against confidence, a panel for each run.")
+        Path | None,
+        typer.Option(metavar="PNG", help="Write a picture of accuracy against confidence, a panel for each run."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show which letters a model prefers, and its calibration.
+    """Print which letters a model prefers, and its calibration.
 
-    Also shows how many answers depend on the order of the options. The order is known if the kernel has shown questions
-    in several ([shuffle]): run.json beside the answers has it.
+    For runs that asked questions in several orders of their options ([refine.shuffle]) it also prints how many answers
+    depend on the order; this is read from run.json beside the answers.
     """
     from dataclasses import asdict
 
     from quorum.evaluation.habit_files import measure_run_files, plot_reliability
 
-    found = measure_run_files(runs, gold)
+    measured = measure_run_files(runs, gold)
     if plot:
-        plot_reliability([run.habits for run in found], plot)
+        plot_reliability([run.habits for run in measured], plot)
     if as_json:
-        print_json([asdict(run.habits) | {"order_sensitive": run.order_sensitive} for run in found])
+        print_json([asdict(run.habits) | {"order_sensitive": run.order_sensitive} for run in measured])
     else:
-        for run in found:
+        for run in measured:
             print_habits(run)
     return DONE
 
 
 def print_habits(run: "RunHabits") -> None:
-    """Print how much of a run is read and right, and a row for each letter."""
+    """Print one line on a run's accuracy and calibration, and a table with one row for each letter."""
     habits, share = run.habits, run.order_sensitive
     confidence = "" if habits.error is None else f", ECE {habits.error:.4f}, NLL {habits.loss:.4f}"
     order = "" if share is None else f", {share:.1%} of the answers depend on the order"

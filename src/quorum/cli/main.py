@@ -1,4 +1,4 @@
-"""The command `quorum VERB`: its verbs, its help, and what becomes of errors."""
+"""Run the command `quorum VERB`: dispatch to a verb, print its help, turn errors into exit codes."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -67,14 +67,15 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     },
     "Kaggle": {"bundle": bundle_command, "wheels": wheels_command, "push": push_command, "send": send_command},
 }
-_EPILOG = "exit codes: 0 done, 1 something is wrong with a file or a kernel, 2 wrong input, 130 stopped"
+_EPILOG = "Exit codes: 0 success, 1 a problem in a file or a failed kernel, 2 invalid input, 130 stopped by the user."
 _STOPPED = 130
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
-_PASSED_ON = {**_CONTEXT, "ignore_unknown_options": True, "allow_interspersed_args": False}  # to another parser
+# For `run`, which passes its options on to the kernel's own parser.
+_PASS_OPTIONS = {**_CONTEXT, "ignore_unknown_options": True, "allow_interspersed_args": False}
 
 
 class VerbCommand(TyperCommand):
-    """A verb; its help names an argument by its metavar, without type and braces."""
+    """A verb, whose help names arguments by their metavars, without type and braces."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return [piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)]
@@ -87,10 +88,10 @@ class VerbCommand(TyperCommand):
                 if param.param_type_name == "argument":
                     name, text = name.split(" <")[0], text.removesuffix("  [required]")
                 rows[param.param_type_name].append((name, text))
-        for kind, listed in rows.items():
-            if listed:
+        for kind, records in rows.items():
+            if records:
                 with formatter.section(f"{kind.capitalize()}s"):
-                    formatter.write_dl(listed)
+                    formatter.write_dl(records)
 
 
 class VerbGroup(TyperGroup):
@@ -107,17 +108,19 @@ class VerbGroup(TyperGroup):
 def make_app() -> typer.Typer:
     """Return the application with all verbs."""
     app = typer.Typer(cls=VerbGroup, rich_markup_mode=None, epilog=_EPILOG, context_settings=_CONTEXT)
-    app.callback()(_describe)
+    app.callback()(_print_general_help)
     for verbs in VERBS.values():
         for name, verb in verbs.items():
-            app.command(name, cls=VerbCommand, context_settings=_PASSED_ON if verb is run_command else _CONTEXT)(verb)
+            app.command(name, cls=VerbCommand, context_settings=_PASS_OPTIONS if verb is run_command else _CONTEXT)(
+                verb
+            )
     return app
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one verb and return its exit code; without arguments print the help.
 
-    An error in the arguments, or a failed kernel, ends in one line on standard error.
+    An error in the arguments, or a failed kernel, is printed as one line on standard error.
     """
     command = get_command(make_app())
     try:
@@ -142,24 +145,24 @@ def main() -> None:
     run_program(lambda: run_command_line(sys.argv[1:]))
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import version
 
         print(f"quorum {version('quorum')}")
         raise typer.Exit(DONE)
 
 
-def _describe(
+def _print_general_help(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Make a submission for a multiple-choice competition whose score is known before it is sent."""
+    """Make submissions for multiple-choice competitions, and estimate their scores before they are sent."""
 
 
 def _describe_usage_error(error: typer.TyperException) -> str:
-    """The error in one line, in lower case, with the verb whose help says more."""
+    """Return the error in one line that starts in lower case, with a hint to the verb's help."""
     text = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
     text = text[:1].lower() + text[1:]
     context = getattr(error, "ctx", None)

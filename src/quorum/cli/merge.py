@@ -1,4 +1,4 @@
-"""`quorum merge`: merge an adapter into its base model, and check that it answers alike."""
+"""`quorum merge`: merge an adapter into its base model, and check that the answers stay the same."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,26 +14,27 @@ from quorum.progress import progress_bar
 
 def merge_command(
     adapter: Annotated[
-        Path, typer.Argument(metavar="ADAPTER", help="Folder that PEFT wrote: OUT/adapter of kernels/train.py.")
+        Path, typer.Argument(metavar="ADAPTER", help="Adapter folder of PEFT, such as OUT/adapter of kernels/train.py.")
     ],
-    questions: Annotated[Path, typer.Argument(metavar="QUESTIONS", help="Questions to ask both models.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the merged model goes.")],
+    questions: Annotated[Path, typer.Argument(metavar="QUESTIONS", help="Question file to compare the models on.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the merged model to.")],
     base: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="The model under the adapter, if it is somewhere else now.")
+        str | None,
+        typer.Option(metavar="MODEL", help="Base model: hub id or folder.", show_default="named by the adapter"),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", help="Questions to ask at most.")] = 200,
+    limit: Annotated[int, typer.Option(metavar="N", help="Maximum number of questions to ask.")] = 200,
     dtype: Annotated[
         Literal["float16", "bfloat16", "float32"],
-        typer.Option(help="Type of the merged weights; float16 is what a T4 computes in, and finer than bfloat16."),
+        typer.Option(help="Type of the merged weights; float16 has more precision than bfloat16, and T4 GPUs need it."),
     ] = "float16",
     as_json: AsJson = False,
 ) -> int:
     """Merge an adapter into its base model, and check the result.
 
-    For engines that take no adapter. The same questions are asked twice, by their letters: of the base with the
-    adapter, and of the merged model.
+    Engines that support no adapters need the merged model. As a check, the base model with the adapter and the merged
+    model answer the same questions by letter.
 
-    Exit code 1: some letters differ.
+    Exit code 1: some answers differ.
     """
     import gc
     from dataclasses import asdict
@@ -44,7 +45,7 @@ def merge_command(
     from quorum.train.merge import compare_letters, find_base, merge_adapter
 
     if limit < 1:
-        raise BadInput(f"--limit {limit}; at least one question has to be asked")
+        raise BadInput(f"--limit {limit}: one or more questions are needed")
     closed = [question for question in read_clean_questions(questions) if question.choices]
     if not closed:
         raise BadInput(f"{questions}: none of its questions has choices, so there are no letters to compare")
@@ -57,7 +58,7 @@ def merge_command(
             backend = Transformers(TransformersSettings(model=name, adapter=beside), progress=progress)
             replies.append(backend.answer(prompts))
         del backend
-        gc.collect()  # there may be memory for one of them only
+        gc.collect()  # memory may suffice for one model only
     parity = compare_letters(prompts, *replies)
     if as_json:
         print_json({"base": model, "out": str(out), **asdict(parity)})

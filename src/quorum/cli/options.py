@@ -1,4 +1,4 @@
-"""Arguments and options that several verbs have."""
+"""Define the arguments and options that several verbs share."""
 
 import math
 from pathlib import Path
@@ -7,38 +7,67 @@ from typing import Annotated
 import typer
 
 from quorum.competition.workspace import Workspace
+from quorum.errors import BadInput
+from quorum.files.form_setting import FORM_HELP, parse_form
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The competition: train, test and sample submission.")]
-Member = Annotated[
-    Path | None, typer.Option(metavar="TOML", help="Settings of kernels/infer.py.", show_default="the encoder")
+Folder = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Competition folder with train, test and sample submission.")
 ]
-Passages = Annotated[int, typer.Option(metavar="N", help="Passages of background to retrieve.")]
-Examples = Annotated[int, typer.Option(metavar="N", help="Solved questions to retrieve.")]
+Member = Annotated[
+    Path | None,
+    typer.Option(metavar="TOML", help="The member: settings of kernels/infer.py.", show_default="the shipped encoder"),
+]
+Passages = Annotated[int, typer.Option(metavar="N", help="Number of background passages to retrieve.")]
+Examples = Annotated[int, typer.Option(metavar="N", help="Number of solved questions to retrieve.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 HeldOut = Annotated[float, typer.Option(metavar="SHARE", help="Share of train to hold out and score on.")]
 Submissions = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of submissions and of the ledger.")]
-Ledger = Annotated[Path, typer.Option(metavar="FILE", help="The record of all submissions.")]
+Ledger = Annotated[Path, typer.Option(metavar="FILE", help="The ledger, the record of all submissions.")]
+Column = Annotated[
+    str | None,
+    typer.Option("--column", metavar="NAME", help="Column of a table that holds the answers.", show_default="detected"),
+]
+QuestionFile = Annotated[
+    Path | None, typer.Option("--questions", metavar="FILE", help="Question file: says what each option means.")
+]
 LayoutFile = Annotated[
-    Path | None, typer.Option("--layout", metavar="TOML", help="Which column is what, if it is not detected.")
+    Path | None,
+    typer.Option(
+        "--layout", metavar="TOML", help="The columns' names, if they are not detected (see docs/competition.md)."
+    ),
 ]
 
 WORKSPACE = Workspace()  # its paths are the defaults of options
 
 
+def check_form(form: str | None) -> str | None:
+    """Accept what `parse_form` can parse."""
+    try:
+        if form is not None:
+            parse_form(form)
+    except BadInput as error:
+        raise typer.BadParameter(str(error)) from None
+    return form
+
+
 def check_hours(hours: float | None) -> float | None:
-    """Accept a finite number of hours above 0."""
+    """Return `hours` if it is finite and above 0, or None; refuse any other number."""
     if hours is not None and not 0 < hours < math.inf:
         raise typer.BadParameter(f"{hours:g} is not a finite number above 0")
     return hours
 
 
 def check_seed(seed: int) -> int:
-    """Accept the seeds that NumPy accepts."""
+    """Return `seed` if NumPy accepts it; refuse any other number."""
     if not 0 <= seed < 2**32:
         raise typer.BadParameter(f"{seed} is not a whole number from 0 to {2**32 - 1}")
     return seed
 
 
+FormText = Annotated[
+    str | None,
+    typer.Option("--form", metavar="FORM", callback=check_form, help=FORM_HELP, show_default="detected"),
+]
 SplitSeed = Annotated[int, typer.Option("--seed", metavar="N", callback=check_seed, help="Seed of the split.")]
-Wait = Annotated[float, typer.Option(metavar="HOURS", callback=check_hours, help="How long to wait for Kaggle.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the requests and send none (see docs/kaggle.md).")]
+Wait = Annotated[float, typer.Option(metavar="HOURS", callback=check_hours, help="Maximum time to wait for Kaggle.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the requests and send none (see docs/kaggle.md).")]

@@ -1,4 +1,4 @@
-"""`quorum prune-experts`: write a mixture whose super experts are silent."""
+"""`quorum prune-experts`: write a mixture whose super experts output zero."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,28 +11,31 @@ from quorum.console import DONE, print_json
 
 
 def prune_experts_command(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A mixture: hub id or folder.")],
-    experts: Annotated[Path, typer.Argument(metavar="PROFILE", help="A profile of quorum profile-experts.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the pruned model goes.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Mixture of experts: hub id or folder.")],
+    experts: Annotated[Path, typer.Argument(metavar="PROFILE", help="File that quorum profile-experts wrote.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the pruned model to.")],
     what: Annotated[
-        Literal["super", "random"], typer.Option(help="Super experts, or as many random ones in each layer.")
+        Literal["super", "random"],
+        typer.Option(help="Experts to prune: the super experts, or as many random ones in each layer."),
     ] = "super",
-    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the random ones.")] = 3407,
+    seed: Annotated[
+        int, typer.Option(metavar="N", callback=check_seed, help="Seed of the choice of random experts.")
+    ] = 3407,
     as_json: AsJson = False,
 ) -> int:
-    """Silence the super experts of a mixture, or random ones.
+    """Prune the super experts of a mixture, or random ones.
 
-    Their output is zero; the router still sends them tokens.
+    A pruned expert outputs zero; the router still sends it tokens.
     """
     from dataclasses import asdict
 
     from quorum.train.expert_profile import choose_experts, format_experts, read_profile
     from quorum.train.mixture import prune_experts
 
-    places = choose_experts(read_profile(experts), what, seed)
-    prune_experts(model, places, out)
+    pruned = choose_experts(read_profile(experts), what, seed)
+    prune_experts(model, pruned, out)
     if as_json:
-        print_json({"out": str(out), "what": what, "pruned": [asdict(place) for place in places]})
+        print_json({"out": str(out), "what": what, "pruned": [asdict(place) for place in pruned]})
     else:
-        print_line(f"{out}: {model} without {what} experts {format_experts(places)}")
+        print_line(f"{out}: {model} without {what} experts {format_experts(pruned)}")
     return DONE

@@ -18,28 +18,29 @@ _LAST_LINES = 20  # of a failed kernel's log
 
 def push_command(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="A built kernel, or a folder with dataset or model metadata.")
+        Path,
+        typer.Argument(metavar="FOLDER", help="Folder of a built kernel, or with a dataset's or model's metadata."),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Outputs go to FOLDER/SLUG/vN.")
+        Path, typer.Option(metavar="FOLDER", help="Folder for outputs, which are written to FOLDER/SLUG/vN.")
     ] = WORKSPACE.kaggle_outputs,
     session: Annotated[
         float | None,
-        typer.Option(metavar="HOURS", callback=check_hours, help="Kaggle stops the kernel after this time."),
+        typer.Option(metavar="HOURS", callback=check_hours, help="Let Kaggle stop the kernel after this time."),
     ] = None,
     wait: Wait = 13.0,
     version: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Push nothing: wait for this version and read it back.")
     ] = None,
     notes: Annotated[
-        str, typer.Option(metavar="TEXT", help="What is new in a dataset's or model's version.")
+        str, typer.Option(metavar="TEXT", help="Release notes of a dataset's or model's version.")
     ] = "from Quorum",
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> int:
     """Push a kernel, wheels, an adapter or a model to Kaggle.
 
-    A kernel is waited for and its outputs are read back. Needs Kaggle credentials and the packages of
+    Waits for a kernel to end, and downloads its outputs. Requires Kaggle credentials and the packages of
     locks/kaggle.txt.
 
     Exit code 1: the kernel failed.
@@ -73,7 +74,7 @@ def push_command(
 
 
 def print_ended(ended: "EndedVersion", as_json: bool) -> None:
-    """Print a version's outputs, and why it failed if it did."""
+    """Print a version's outputs, and the failure of a failed one."""
     from quorum.kaggle.fetch import describe_version
 
     files = [str(path) for path in ended.outputs.files]
@@ -84,5 +85,5 @@ def print_ended(ended: "EndedVersion", as_json: bool) -> None:
         print(path)
     if ended.failure:
         print("\n".join(ended.outputs.lines[-_LAST_LINES:]))
-        cause = ended.cause or "not one of those known; read the log"
+        cause = ended.cause or "unknown; read the log"
         print(f"{ended.failure}\nlikely cause: {cause} ({ended.folder})")

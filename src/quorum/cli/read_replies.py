@@ -12,14 +12,14 @@ from quorum.console import DONE, print_json
 
 def read_replies_command(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Replies as JSON lines.")],
-    out: Annotated[Path, typer.Option(metavar="CSV", help="Where the answers go.")],
+    out: Annotated[Path, typer.Option(metavar="CSV", help="File to write the answers to.")],
     as_json: AsJson = False,
 ) -> int:
     """Read the answers from models' replies.
 
-    Takes JSON lines and writes a CSV with answer and reason. Each line of FILE has id, text, labels (an empty list: an
-    open, numeric question) and any other fields. The CSV has those other fields, id, answer (empty if the reply is
-    unread) and reason. If a field options or choices lists the text of each label, those texts are read too.
+    Each line of FILE has id, text, labels (an empty list for an open, numeric question) and any other fields. The CSV
+    has these other fields, id, answer (empty if the reply is unread) and reason. If a field options or choices lists
+    the text of each label, an answer given by its text is read too.
     """
     from quorum.files.replies import read_reply_rows, write_reply_answers
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quorum.cli.options import WORKSPACE, AsJson, Folder, HeldOut, SplitSeed, Submissions
+from quorum.cli.options import WORKSPACE, AsJson, Folder, FormText, HeldOut, SplitSeed, Submissions
 from quorum.cli.submit import print_result
 from quorum.cli.tables import report_line
 from quorum.competition.workspace import Workspace
@@ -23,6 +23,7 @@ def record_command(
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
+    form: FormText = None,
     as_json: AsJson = False,
 ) -> int:
     """Score runs that were made elsewhere, and record them.
@@ -40,7 +41,7 @@ def record_command(
     from quorum.competition.submit import record_runs
 
     workspace = Workspace(submissions_folder=submissions)
-    prepared = prepare_competition(find_competition(folder), workspace, held_out, seed, report_line)
+    prepared = prepare_competition(find_competition(folder, form), workspace, held_out, seed, report_line)
     result = record_runs(prepared, [read_finished_run(path) for path in runs], report_line)
     print_json([asdict(entry) for entry in result.entries]) if as_json else print_result(result)
     return DONE if result.complete else FOUND

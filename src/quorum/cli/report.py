@@ -13,17 +13,20 @@ from quorum.console import DONE, print_json
 
 def report_command(
     folder: Folder,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the page and its charts go.")] = WORKSPACE.report,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder to write the page and its charts to.")
+    ] = WORKSPACE.report,
     submissions: Submissions = WORKSPACE.submissions,
     public_share: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the test in the public score, if no file says it.")
+        float,
+        typer.Option(metavar="SHARE", help="Share of the test in the public score, used if there is no solution."),
     ] = 0.3,
     as_json: AsJson = False,
 ) -> int:
     """Write the report on a competition's runs as one HTML page.
 
-    The page needs no network; its charts are written as PNG too. --json prints the files that were written, and the
-    numbers in them.
+    The page works without a network, and its charts are also written as PNG files. --json prints the names of the
+    written files and all numbers of the page.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""`quorum retrieve`: show which solved questions and passages a question would be shown with."""
+"""`quorum retrieve`: print the solved questions and passages that would be added to a question's prompt."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 def retrieve_command(
-    questions: Annotated[Path, typer.Argument(metavar="FILE", help="Questions to retrieve for.")],
+    questions: Annotated[Path, typer.Argument(metavar="FILE", help="Question file to retrieve for.")],
     override: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings of [retrieval], such as passages=3 search=hybrid."),
+        typer.Argument(metavar="KEY=VALUE", help="Overrides of [retrieval], such as passages=3 search=hybrid."),
     ] = None,
     question: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this question; may be repeated.")
+        list[str] | None, typer.Option(metavar="ID", help="Retrieve only for this question; may be repeated.")
     ] = None,
-    solved: Annotated[Path | None, typer.Option(metavar="FILE", help="Solved questions to show as examples.")] = None,
+    solved: Annotated[Path | None, typer.Option(metavar="FILE", help="Solved questions to retrieve from.")] = None,
     background: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Texts to retrieve passages from: .txt, .md, .jsonl and .parquet."),
+        typer.Option(metavar="FOLDER", help="Texts to retrieve from: .txt, .md, .jsonl and .parquet."),
     ] = None,
     settings: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="A kernel's settings, of which [retrieval] is used.")
+        Path | None, typer.Option(metavar="TOML", help="Settings of a kernel; only [retrieval] is used.")
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show what would be retrieved for each question.
+    """Print the texts that are retrieved for each question.
 
-    These are solved questions and passages of background, with their similarity. A solved question is never shown its
-    own near-duplicates.
+    The texts are solved questions and passages of background; they are printed with their similarity. Near-duplicates
+    of a solved question are never retrieved for it.
     """
     from quorum.ask.retrieve import Retriever
     from quorum.ask.settings import RetrievalSettings
@@ -51,23 +51,23 @@ def retrieve_command(
         table |= {"examples": table.get("examples") or 3}
     table = apply_overrides(table, override or [], "retrieval")
     known = {each.id: each for each in read_clean_questions(questions)}
-    if lost := [id for id in question or [] if id not in known]:
-        raise BadInput(f"{questions}: has no question {list_some(lost)}")
+    if missing := [id for id in question or [] if id not in known]:
+        raise BadInput(f"{questions}: there is no question with id {list_some(missing)}")
     chosen = [known[id] for id in question] if question else list(known.values())
     examples = read_clean_questions(solved) if solved else []
     retriever = Retriever(from_table(RetrievalSettings, table, "retrieval"), examples, load_embedder, load_reranker)
     contexts = retriever.retrieve(chosen, test=True)
-    found = [make_context_document(each, context) for each, context in zip(chosen, contexts, strict=True)]
+    documents = [make_context_document(each, context) for each, context in zip(chosen, contexts, strict=True)]
     if as_json:
-        print_json(found)
+        print_json(documents)
     else:
-        for document in found:
+        for document in documents:
             print_context(document)
     return DONE
 
 
 def make_context_document(question: "Question", context: "RetrievedContext") -> dict[str, Any]:
-    """Return one question with what was retrieved for it, the best first."""
+    """Return a question with its retrieved examples and passages, best first."""
     examples = zip(reversed(context.examples), reversed(context.example_hits), strict=True)
     passages = zip(reversed(context.passages), reversed(context.passage_hits), strict=True)
     return {
@@ -90,7 +90,7 @@ def make_context_document(question: "Question", context: "RetrievedContext") -> 
 
 
 def print_context(document: dict[str, Any]) -> None:
-    """Print one question and what was retrieved for it."""
+    """Print a question with its retrieved examples and passages."""
     print(f"{document['id']}: {document['question']}")
     for example in document["examples"]:
         print(f"  {example['similarity']:.3f} {example['id']}: {example['question']} -> {example['answer']}")

@@ -11,30 +11,34 @@ from quorum.console import DONE, print_json
 
 
 def rows_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Solved questions, or rows as .json or .jsonl.")],
-    out: Annotated[Path, typer.Option(metavar="OUT", help="A .jsonl or .json file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Solved questions, or training rows as .json or .jsonl.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write the rows to: .jsonl or .json.")],
     override: Annotated[
         list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Settings such as rows.target=rationale rows.style=cot."),
+        typer.Argument(metavar="KEY=VALUE", help="Overrides, such as rows.target=rationale rows.style=cot."),
     ] = None,
     format: Annotated[
         Literal["prompt", "chat", "alpaca", "explain"],
-        typer.Option(help="Prompt and completion, chat messages, Alpaca, or the questions with their explanations."),
+        typer.Option(
+            help="Format: prompt and completion, chat messages, Alpaca, or questions with their explanations."
+        ),
     ] = "prompt",
     split: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="A split of quorum split; its training folds become rows.")
+        Path | None, typer.Option(metavar="PARQUET", help="Split of FILE; only its training folds become rows.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every question of FILE may become a row.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Let every question of FILE become a row.")] = False,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="Of kernels/train.py, for its rows, sampling and layout."),
+        typer.Option(metavar="TOML", help="Settings of kernels/train.py, such as [rows], [sampling] and [layout]."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Write training rows in a format that other trainers read.
 
-    Rows are made of solved questions, or converted from another format. Only training folds become rows: name the
-    split, or give --all if every question may be trained on.
+    Builds rows from solved questions, or converts rows from another format. Rows must come from training folds: name
+    the split with --split, or give --all if every question may be trained on.
     """
     from dataclasses import asdict
 

@@ -9,15 +9,17 @@ from quorum.console import DONE
 
 
 def run_command(
-    story: Annotated[Literal["infer", "train", "vote"], typer.Argument(metavar="STORY", help="infer, train or vote.")],
+    story: Annotated[
+        Literal["infer", "train", "vote"], typer.Argument(metavar="STORY", help="Kernel: infer, train or vote.")
+    ],
     settings: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TOML KEY=VALUE", help="Its settings, and what wins over them."),
+        typer.Argument(metavar="TOML KEY=VALUE", help="Settings of the kernel, and overrides of these."),
     ] = None,
 ) -> int:
     """Run a kernel: infer, train or vote.
 
-    infer asks a model, train trains one, and vote combines runs.
+    infer answers questions with a model, train trains a model, and vote combines runs.
 
     \b
       quorum run infer kernels/encoder.toml out=runs/mine

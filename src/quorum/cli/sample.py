@@ -1,4 +1,4 @@
-"""`quorum sample`: sample training questions, more of them from the subjects that a model is weak in."""
+"""`quorum sample`: sample training questions, more of them from a model's weak subjects."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,40 +22,40 @@ if TYPE_CHECKING:
 
 def sample_command(
     train: Annotated[Path, typer.Argument(metavar="TRAIN", help="Solved questions.")],
-    split: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="A split of TRAIN; without it one is made.")
-    ] = None,
+    split: Annotated[Path | None, typer.Option(metavar="PARQUET", help="Split of TRAIN (default: a new one).")] = None,
     answers: Annotated[
-        Path | None, typer.Option(metavar="PARQUET", help="Out-of-fold answers to the training folds.")
+        Path | None, typer.Option(metavar="PARQUET", help="Out-of-fold answers to the questions of the training folds.")
     ] = None,
     backend: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="Of kernels/infer.py: makes these answers fold by fold.")
+        Path | None,
+        typer.Option(metavar="TOML", help="Settings of kernels/infer.py to make these answers with, fold by fold."),
     ] = None,
     journal: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Remembers replies, so that a killed call can be resumed.")
+        Path | None, typer.Option(metavar="FILE", help="File that keeps replies, so that a killed call can be resumed.")
     ] = None,
-    budget: Annotated[int, typer.Option(metavar="N", help="Questions to sample.")] = 500,
+    budget: Annotated[int, typer.Option(metavar="N", help="Number of questions to sample.")] = 500,
     weak_share: Annotated[float, typer.Option(metavar="SHARE", help="Share of the budget for weak subjects.")] = 0.7,
-    least: Annotated[int, typer.Option(metavar="N", help="Questions of every subject at least.")] = 5,
+    least: Annotated[int, typer.Option(metavar="N", help="Minimum number of questions of each subject.")] = 5,
     any_of_weak: Annotated[
-        bool, typer.Option("--any-of-weak", help="Do not take wrong answers of weak subjects first.")
+        bool, typer.Option("--any-of-weak", help="Do not prefer wrongly answered questions in weak subjects.")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Seed of the sample.")] = 42,
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where the sample and its split go.")
+        Path, typer.Option(metavar="FOLDER", help="Folder to write the sample and its split to.")
     ] = WORKSPACE.training_sample,
     as_json: AsJson = False,
 ) -> int:
     """Sample training questions, more of them from weak subjects.
 
-    Weak is what out-of-fold answers say: they are read from --answers, or made with --backend, where each training fold
-    is asked of a model that knows the other folds alone. Held-out questions are neither asked nor sampled.
+    Weak subjects have a low out-of-fold accuracy. The out-of-fold answers are read from --answers, or made with
+    --backend: a model that knows only the other folds answers each training fold. Held-out questions are neither asked
+    nor sampled.
 
     \b
       quorum sample train.csv --backend kernels/encoder.toml
     """
     if (answers is None) == (backend is None):
-        raise BadInput("name out-of-fold answers with --answers, or a kernel's TOML that makes them with --backend")
+        raise BadInput("give --answers (out-of-fold answers) or --backend (settings to make them with), and not both")
 
     from quorum.competition.out_of_fold import read_single_run
     from quorum.data.repair import read_clean_questions
@@ -70,22 +70,22 @@ def sample_command(
     parts = read_split(split) if split else split_questions(solved, held_out=0.25)
     folds = select_training_folds(parts, solved)
     ballots = read_single_run(answers) if answers else ask_backend(backend, folds, journal, train, out)
-    drawn = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
+    sample = draw_sample(folds, find_wrong_answers(folds, ballots), strategy)
     file = out / "drawn.csv"
-    write_sample_file(drawn.questions, file)
+    write_sample_file(sample.questions, file)
     write_split(parts, SplitFolder(out).split)
-    summary = summarize(drawn)
+    summary = summarize_sample(sample)
     if as_json:
-        print_json({**summary, "out": str(file), "subjects": drawn.quotas.to_dicts()})
+        print_json({**summary, "out": str(file), "subjects": sample.quotas.to_dicts()})
     else:
-        print_sample(drawn.quotas, file, summary)
+        print_sample(sample.quotas, file, summary)
     return DONE
 
 
 def ask_backend(
     toml: Path | None, folds: "TrainingFolds", journal: Path | None, train: Path, out: Path
 ) -> "dict[str, Ballot]":
-    """Make out-of-fold answers, with a progress bar, and write them to OUT/answers.parquet too."""
+    """Make out-of-fold answers with a progress bar, and write them to OUT/answers.parquet."""
     from quorum.competition.out_of_fold import answer_out_of_fold, read_ask_settings
     from quorum.files.answers import make_answers, write_answers
 
@@ -97,20 +97,20 @@ def ask_backend(
     return ballots
 
 
-def summarize(drawn: "DrawnSample") -> dict[str, Any]:
-    """Count the questions asked and sampled."""
-    questions, wrong = int(drawn.quotas["questions"].sum()), int(drawn.quotas["wrong"].sum())
+def summarize_sample(sample: "DrawnSample") -> dict[str, Any]:
+    """Return the numbers of questions asked and sampled, and the out-of-fold accuracy."""
+    questions, wrong = int(sample.quotas["questions"].sum()), int(sample.quotas["wrong"].sum())
     return {
         "questions": questions,
         "accuracy": 1 - wrong / questions,
-        "drawn": len(drawn.questions),
-        "drawn_wrong": drawn.quotas["drawn_wrong"].sum(),
-        "why": dict(drawn.questions["why"].value_counts(sort=True).iter_rows()),
+        "drawn": len(sample.questions),
+        "drawn_wrong": sample.quotas["drawn_wrong"].sum(),
+        "why": dict(sample.questions["why"].value_counts(sort=True).iter_rows()),
     }
 
 
 def print_sample(quotas: "pl.DataFrame", file: Path, summary: Mapping[str, Any]) -> None:
-    """Print a row for each subject, and where the sample is."""
+    """Print a table with one row for each subject, and one line on the sample."""
     headings = ["subject", "questions", "accuracy", "weak", "for weakness", "for spread", "drawn", "wrong"]
     rows = [
         [

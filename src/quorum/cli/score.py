@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.cli.options import AsJson, check_seed
-from quorum.cli.tables import print_table
+from quorum.cli.options import AsJson, Column, FormText, check_seed
+from quorum.cli.tables import print_table, report_line
 from quorum.console import DONE, print_json
 
 if TYPE_CHECKING:
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 
 def score_command(
     submission: Annotated[
-        Path, typer.Argument(metavar="SUBMISSION", help="The CSV to score, or a run's answers as Parquet.")
+        Path, typer.Argument(metavar="SUBMISSION", help="A submission in any form, or a run of any tool.")
     ],
     solution: Annotated[
         Path,
-        typer.Argument(metavar="SOLUTION", help="CSV of id, answer and, if known, Usage (Public, Private, Ignored)."),
+        typer.Argument(
+            metavar="SOLUTION",
+            help="Table of id, answer and, if known, Usage; or labelled questions, as file or folder.",
+        ),
     ],
     metric: Annotated[str, typer.Option(metavar="METRIC", help="accuracy, map@K, macro-f1 or log-loss.")] = "accuracy",
     questions: Annotated[
@@ -29,6 +32,8 @@ def score_command(
     answer_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the solution, if it is not detected.")
     ] = None,
+    column: Column = None,
+    form: FormText = None,
     seed: Annotated[
         int, typer.Option(metavar="N", callback=check_seed, help="Seed of the simulated parts and of the bootstrap.")
     ] = 42,
@@ -42,7 +47,17 @@ def score_command(
 
     from quorum.competition.notebook import score
 
-    scores = score(submission, solution, metric, questions=questions, answer_column=answer_column, seed=seed)
+    scores = score(
+        submission,
+        solution,
+        metric,
+        questions=questions,
+        column=column,
+        answer_column=answer_column,
+        form=form,
+        seed=seed,
+        report=report_line,
+    )
     if as_json:
         print_json({"submission": str(submission), "solution": str(solution), **asdict(scores)})
     else:

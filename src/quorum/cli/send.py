@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 def send_command(
     competition: Annotated[
-        str, typer.Argument(metavar="COMPETITION", help="Its name in its address: kaggle.com/competitions/NAME.")
+        str, typer.Argument(metavar="COMPETITION", help="NAME in the address kaggle.com/competitions/NAME.")
     ],
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="FILE", help="The submission.", show_default="the best of the leaderboard"),
+        typer.Argument(metavar="FILE", help="Submission to send.", show_default="the best of the leaderboard"),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The competition's folder, if its name differs.")
+        Path | None, typer.Option(metavar="FOLDER", help="Competition folder, if its name is not COMPETITION.")
     ] = None,
     kernel: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Outputs that quorum push read back: submits that version.")
+        Path | None, typer.Option(metavar="FOLDER", help="Submit the kernel version with the outputs in FOLDER.")
     ] = None,
     ref: Annotated[
         int | None, typer.Option(metavar="NUMBER", help="Send nothing: read the score of this submission.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Send bytes that were submitted before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Send a file even if it was submitted before.")] = False,
     ledger: Ledger = WORKSPACE.ledger,
     message: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="The submission's description.", show_default="its name and held-out score"),
+        typer.Option(metavar="TEXT", help="Description of the submission.", show_default="its name and held-out score"),
     ] = None,
     wait: Wait = 13.0,
     dry_run: DryRun = False,
@@ -45,20 +45,20 @@ def send_command(
 ) -> int:
     """Submit to a Kaggle competition, and wait for the score.
 
-    The score is added to the ledger. Only submissions in the ledger are sent, and only those made for COMPETITION: for
-    the folder of that name, the one whose quorum.toml has name = "COMPETITION", or the one that --data names. Without
-    FILE the best of the competition's latest local leaderboard is sent.
+    Adds the score to the ledger. Only submissions in the ledger can be sent, and only if they were made for
+    COMPETITION: its folder has that name, has name = "COMPETITION" in its quorum.toml, or is named by --data. Without
+    FILE the best submission of the latest leaderboard is sent. Requires Kaggle credentials and locks/kaggle.txt.
     """
     from quorum.evaluation.ledger import read_ledger
     from quorum.kaggle.approve import choose_file, find_best_file, find_entry, read_pushed_version
     from quorum.kaggle.submit import read_score, submit_file, submit_kernel
 
     if ref is not None and (file or kernel):
-        raise BadInput("--ref reads the score of a submission that was sent: it takes no FILE and no --kernel")
+        raise BadInput("--ref reads the score of an earlier submission; remove FILE and --kernel")
     entries = read_ledger(ledger, print_status)
     entry = None
     if ref is None:
-        name = competition_name(competition, data)
+        name = find_competition_name(competition, data)
         file = choose_file(file, kernel) or find_best_file(entries, name, ledger)
         entry = find_entry(entries, file, name, ledger)
     kaggle, policy = open_kaggle("you", wait, dry_run)
@@ -70,7 +70,7 @@ def send_command(
         else:
             ref = submit_file(kaggle, competition, *submission)
         if not dry_run:
-            print_status(f"submission {ref} is sent; if you stop waiting, --ref {ref} reads its score")
+            print_status(f"submission {ref} was sent; if you stop waiting, --ref {ref} reads its score later")
     assert ref is not None
     done = read_score(kaggle, competition, ref, policy)
     if not dry_run:
@@ -78,8 +78,8 @@ def send_command(
     return DONE
 
 
-def competition_name(competition: str, data: Path | None) -> str:
-    """Return the name that the ledger has for the competition."""
+def find_competition_name(competition: str, data: Path | None) -> str:
+    """Return the competition's name in the ledger."""
     from quorum.competition.folder import find_competition
 
     return find_competition(data).name if data else competition
@@ -88,7 +88,7 @@ def competition_name(competition: str, data: Path | None) -> str:
 def record_score(
     done: "SubmittedFile", sent: "Entry | None", entries: "Sequence[Entry]", ledger: Path
 ) -> "Entry | None":
-    """Add a score to the ledger; return the entry of the submission that it is for, if the ledger knows its bytes."""
+    """Add a score to the ledger; return the submission's entry, or None if its bytes are not in the ledger."""
     from dataclasses import replace
     from datetime import UTC, datetime
 
@@ -109,5 +109,5 @@ def print_score(done: "SubmittedFile", entry: "Entry | None", as_json: bool) -> 
         print_json(asdict(done))
         return
     shown = "not scored yet" if done.public_score is None else f"public score {done.public_score}"
-    here = f"held out: {entry.held_out.value:.4f}" if entry is not None else "its bytes are not in the ledger"
+    here = f"held out: {entry.held_out.value:.4f}" if entry is not None else "this file is not in the ledger"
     print(f"submission {done.ref} to {done.competition}: {shown} ({here})")

@@ -1,11 +1,11 @@
-"""`quorum split`: hold out a part of the questions; near-duplicates and groups stay together."""
+"""`quorum split`: hold out a part of the questions; near-duplicates and groups are kept on one side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quorum.cli.options import WORKSPACE, AsJson, LayoutFile, check_seed
+from quorum.cli.options import WORKSPACE, AsJson, LayoutFile, SplitSeed
 from quorum.cli.tables import print_line, print_table
 from quorum.console import DONE, print_json
 from quorum.progress import progress_bar
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 def split_command(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Solved questions: .csv, .tsv, .json, .jsonl or .parquet.")
+        Path, typer.Argument(metavar="FILE", help="Solved questions: a file, or a folder of subject files.")
     ],
-    held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share to hold out.")] = 0.25,
-    folds: Annotated[int, typer.Option(metavar="N", help="Training folds over the rest.")] = 5,
-    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Another seed makes another split.")] = 42,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = WORKSPACE.splits,
+    held_out: Annotated[float, typer.Option(metavar="SHARE", help="Share of the questions to hold out.")] = 0.25,
+    folds: Annotated[int, typer.Option(metavar="N", help="Number of training folds of the rest.")] = 5,
+    seed: SplitSeed = 42,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the files to.")] = WORKSPACE.splits,
     layout: LayoutFile = None,
     as_json: AsJson = False,
 ) -> int:
-    """Hold out questions, and make training folds of the rest.
+    """Hold out questions, and split the rest into training folds.
 
-    Near-duplicates and groups stay on one side. Writes split.parquet (the fold of each question), train.parquet,
-    heldout.parquet (without answers) and heldout_solution.csv.
+    Near-duplicates and groups are kept on one side of the split. Writes split.parquet (the fold of each question),
+    train.parquet, heldout.parquet (without answers) and heldout_solution.csv.
     """
     from dataclasses import asdict
 
@@ -43,7 +43,7 @@ def split_command(
     questions = read_questions(file, read_config(Layout, layout) if layout else None)
     if all(question.answer is None for question in questions):
         raise BadInput(f"{file}: none of its {len(questions)} questions has an answer, so none can be held out")
-    with progress_bar("looking for near-duplicates") as progress:
+    with progress_bar("finding near-duplicates") as progress:
         split = split_questions(questions, held_out, folds, seed, progress=progress)
     write_split_folder(split, questions, SplitFolder(out))
     write_held_out_solution(split, questions, SplitFolder(out))
@@ -53,7 +53,7 @@ def split_command(
 
 
 def print_split(summary: "SplitSummary", out: Path) -> None:
-    """Print the folds with their shares of labels, and how the split treats near-duplicates."""
+    """Print the folds with their shares of labels, and how many questions have near-duplicates."""
     labels = sorted({label for shares in summary.labels.values() for label in shares})
     rows = []
     for fold, count in summary.folds.items():
@@ -68,7 +68,7 @@ def print_split(summary: "SplitSummary", out: Path) -> None:
     )
     print_line(
         f"a random held-out fold would share {leak:.0f} of its {held} questions with training ({leak / held:.1%}); "
-        "this one shares none of these"
+        "this one shares none"
     )
     print_line(f"{out}: train.parquet, heldout.parquet (no answers), heldout_solution.csv, split.parquet")
     print_line(f"fingerprint {summary.fingerprint}")

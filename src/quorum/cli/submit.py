@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quorum.cli.board import print_boards, print_ladder
-from quorum.cli.options import WORKSPACE, AsJson, Folder, HeldOut, SplitSeed, Submissions
+from quorum.cli.options import WORKSPACE, AsJson, Folder, FormText, HeldOut, SplitSeed, Submissions
 from quorum.cli.tables import print_line, report_line
 from quorum.competition.workspace import Workspace
 from quorum.console import DONE, FOUND, print_json
@@ -20,18 +20,23 @@ def submit_command(
     folder: Folder,
     member: Annotated[
         list[Path] | None,
-        typer.Option(metavar="TOML", help="Settings of kernels/infer.py; repeat it for more members."),
+        typer.Option(
+            metavar="TOML",
+            help="A member: settings of kernels/infer.py; may be repeated.",
+            show_default="members that run on a CPU",
+        ),
     ] = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
+    form: FormText = None,
     as_json: AsJson = False,
 ) -> int:
     """Answer, check and score a competition's submissions.
 
     Reads and repairs the files, holds out a part of train, lets the members answer the held-out and the test questions,
-    and writes one submission for each member, for their vote and for the prior. Without --member the default members
-    answer: they run on a CPU. --json prints the new ledger entries.
+    and writes one submission for each member, for their vote and for the prior (the most frequent label). --json prints
+    the new ledger entries.
 
     Exit code 1: a submission has problems.
     """
@@ -41,7 +46,7 @@ def submit_command(
 
     workspace = Workspace(submissions_folder=submissions)
     result = submit_competition(
-        folder, workspace, members=member or [], held_out=held_out, seed=seed, report=report_line
+        folder, workspace, members=member or [], held_out=held_out, seed=seed, form=form, report=report_line
     )
     if as_json:
         print_json([asdict(entry) for entry in result.entries])
@@ -54,7 +59,7 @@ def submit_command(
 
 
 def print_result(result: "SubmissionResult") -> None:
-    """Print the leaderboard, what each addition is worth, and the best submission."""
+    """Print the leaderboard, the gain of each addition, and the best submission."""
     print_boards(result.boards)
     if result.ladder is not None:
         print_line("")

@@ -16,20 +16,24 @@ if TYPE_CHECKING:
 
 def sweep_command(
     folder: Folder,
-    member: Annotated[
-        Path, typer.Argument(metavar="MEMBER", help="A TOML of kernels/infer.py that asks such a model.")
-    ],
+    member: Annotated[Path, typer.Argument(metavar="MEMBER", help="The member: settings (TOML) of kernels/infer.py.")],
     trained: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of kernels/train.py; its checkpoints are scored.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Output folder of kernels/train.py, whose checkpoints are candidates."),
     ] = None,
     grid: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE,VALUE", help="Values of a setting to combine; may be repeated."),
+        typer.Option(
+            metavar="KEY=VALUE,VALUE", help="Values of a setting to try; repeat it for combinations of settings."
+        ),
     ] = None,
     second: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="More solved questions, on which accuracy has a floor.")
+        Path | None,
+        typer.Option(metavar="FILE", help="More solved questions, which a candidate has to answer well enough."),
     ] = None,
-    floor: Annotated[float | None, typer.Option(metavar="ACCURACY", help="The least accuracy there.")] = None,
+    floor: Annotated[
+        float | None, typer.Option(metavar="ACCURACY", help="Minimum accuracy on the questions of --second.")
+    ] = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
@@ -37,9 +41,10 @@ def sweep_command(
 ) -> int:
     """Score checkpoints and settings of a member, and pick one.
 
-    All are scored on the held-out questions. The most accurate candidate is picked, a tie goes to the earliest; with
-    --second only among those that reach --floor there. Its submission is recorded with the number of candidates,
-    because the score that picked it is too good: what to expect on new questions is printed beside it.
+    All candidates are scored on the held-out questions, and the most accurate one is picked; a tie goes to the
+    earliest. With --second only candidates that reach --floor can be picked. The submission of the pick is recorded
+    with the number of candidates. The score that picked it is too high, so an estimate for new questions is printed
+    too.
 
     \b
       quorum sweep data/sample kernels/flan-t5.toml --trained runs/train-flan-t5
@@ -59,7 +64,7 @@ def sweep_command(
 
 
 def print_sweep(sweep: "Sweep", member: Path) -> None:
-    """Print the trials, and what picking did to the score."""
+    """Print the trials, and how much the pick's score is overestimated."""
     from quorum.competition.ablation import describe_difference
 
     best, second = sweep.picked, sweep.picked.second is not None
@@ -78,7 +83,7 @@ def print_sweep(sweep: "Sweep", member: Path) -> None:
         pair, others = sweep.difference, len(sweep.trials) - 1
         print_line(f"{pair.first} - {pair.second}: {describe_difference(pair)}")
         if others > 1:
-            lucky = min(1.0, others * pair.p)
-            print_line(f"one of {others} could have beaten the first by luck: p x {others} = {lucky:.1g}")
+            by_luck = min(1.0, others * pair.p)
+            print_line(f"one of {others} could have beaten the first by luck: p x {others} = {by_luck:.1g}")
     settings = " ".join(f"{setting}={value}" for setting, value in best.candidate.settings.items())
     print_line(f"next: quorum run infer {member} {settings}")

@@ -1,4 +1,4 @@
-"""Print tables and lines: one style for every verb, at most as wide as the terminal, or 80 columns in a log."""
+"""Print tables and lines in one style for all verbs, as wide as the terminal, or 80 columns in a log."""
 
 import shutil
 import sys
@@ -11,7 +11,7 @@ from quorum.console import print_status
 if TYPE_CHECKING:
     from rich.console import Console
 
-# Headings of the columns of names, which are aligned left and folded.
+# Headings of columns of names, which are left-aligned and wrapped.
 _LEFT = {
     *("", "#", "run", "stage", "arm", "candidate", "method", "subject", "reason", "letter", "fold"),
     *("severity", "finding", "row (id): found", "difference of"),
@@ -35,11 +35,11 @@ def print_table(
     caption: str = "",
     console: "Console | None" = None,
 ) -> None:
-    """Print a table on standard output: the columns of names are folded if need be, numbers are aligned right.
+    """Print a table on standard output: columns of names are wrapped if necessary, numbers are right-aligned.
 
     Args:
-        rows: as many cells as there are headings; None draws a line.
-        console: where to print instead.
+        rows: one cell for each heading; None draws a line.
+        console: print here instead of on standard output.
     """
     from rich import box
     from rich.console import Console
@@ -68,7 +68,7 @@ def print_table(
 
 
 def wrap_lines(text: str, width: int | None = None) -> str:
-    """Return the text with its lines wrapped at `width`, by default that of the terminal; the rest is indented."""
+    """Return the text with lines wrapped at `width`, by default the terminal's; continuation lines are indented."""
     columns = width or shutil.get_terminal_size().columns
     wrapper = textwrap.TextWrapper(columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return "\n".join("\n".join(wrapper.wrap(line)) for line in text.split("\n"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import AsJson, Column, FormText
 from quorum.cli.tables import print_line, print_table, report_line
 from quorum.console import DONE, print_json
 
@@ -17,7 +17,8 @@ def vote_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Files of one or more runs.")],
     out: Annotated[Path, typer.Option(metavar="CSV", help="The submission to write: id and answer.")],
     gold: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV of id and answer: labelled questions to fit on.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Labelled questions to fit on: a table of id and answer, or questions."),
     ] = None,
     method: Annotated[str, typer.Option(metavar="METHOD", help="How to vote, see above.")] = "auto",
     questions: Annotated[
@@ -26,6 +27,17 @@ def vote_command(
     subjects: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV of id and subject: weights may then differ by subject.")
     ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Sample submission: the vote is written in its form.")
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Solved questions: fill what no run has read, and show how answers are written."
+        ),
+    ] = None,
+    column: Column = None,
+    form: FormText = None,
     explain: Annotated[
         str | None, typer.Option(metavar="ID", help="Show which members made this question's answer.")
     ] = None,
@@ -33,9 +45,11 @@ def vote_command(
 ) -> int:
     """Combine runs into one submission.
 
-    A run is an answers file (.parquet), or a CSV of id and one label column for each run, or of id and one probability
-    column for each choice. An empty cell is unread. No run may have been trained on the questions of --gold, and the
-    vote cannot be scored on them. A question that no run has read gets an empty answer.
+    A run is an answers file (.parquet), or a table of id and one label column for each run (a cell may list several
+    labels, the best first), or of id and one probability column for each choice. An empty cell is unread. No run may
+    have been trained on the questions of --gold, and the vote cannot be scored on them. With --sample the vote is a
+    submission in its form, for which --questions is needed too; without it, a table of id and answer, which is empty
+    for a question that no run has read.
 
     Methods: auto (with --gold the blend of a stack and weighted votes, unless another method is clearly better out of
     fold, and never below the best member; without it agreement, or the mean of one or two runs), majority, mean,
@@ -45,7 +59,19 @@ def vote_command(
     """
     from quorum.competition.notebook import vote
 
-    result = vote(runs, out, gold=gold, method=method, questions=questions, subjects=subjects)
+    result = vote(
+        runs,
+        out,
+        gold=gold,
+        method=method,
+        questions=questions,
+        subjects=subjects,
+        sample=sample,
+        train=train,
+        column=column,
+        form=form,
+        report=report_line,
+    )
     document = make_vote_document(result, len(result.answers_by_id()), explain)
     print_json(document) if as_json else print_vote(document)
     return DONE

@@ -1,4 +1,4 @@
-"""Measure what an addition to a member is worth: the held-out questions with and without it, paired, and its cost."""
+"""Measure the gain and the cost of additions to a member, paired on the held-out questions."""
 
 import json
 import resource
@@ -18,7 +18,7 @@ from quorum.files.manifest import RunManifest, list_differences, read_manifest
 from quorum.files.solution import make_solution
 
 UNCHANGED = "unchanged"  # the arm without any addition
-# Which settings change what makes two runs different in kind.
+# Settings that change a property in which runs have to agree to be comparable.
 _CHANGES = {
     "prompt": ("prompt", "refine.verdict", "refine.reason"),
     "precision": ("backend",),
@@ -28,7 +28,7 @@ _CHANGES = {
 
 @dataclass(frozen=True)
 class Arm:
-    """A member, and settings that win over its TOML."""
+    """A member with overrides of its settings."""
 
     name: str
     toml: Path
@@ -37,7 +37,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmCost:
-    """What answering the held-out questions took: prompts to any model for each question, and seconds in all."""
+    """The cost of answering the held-out questions: prompts per question (to any model), and seconds in total."""
 
     calls: float
     seconds: float
@@ -46,7 +46,7 @@ class ArmCost:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmResult:
-    """An arm's value of the competition's metric, its difference to the unchanged member, and its cost."""
+    """An arm's value of the competition's metric, its difference from the unchanged member, and its cost."""
 
     arm: str
     value: float
@@ -59,22 +59,22 @@ def make_retrieval_arms(
     member: Path, background: Path | None, passages: int = 1, examples: int = 3, reranker: str | None = None
 ) -> list[Arm]:
     """Return one arm for each search over the background, if there is one, and over the solved questions."""
-    shown: dict[str, dict[str, Any]] = {"examples": {"retrieval.examples": examples}}
+    sources: dict[str, dict[str, Any]] = {"examples": {"retrieval.examples": examples}}
     if background:
         passage = {"retrieval.background": str(background), "retrieval.passages": passages}
-        shown = {"background": passage} | shown
+        sources = {"background": passage} | sources
     searches = {kind: {"retrieval.search": kind} for kind in ("lexical", "dense", "hybrid")}
     if reranker:
         searches["reranked"] = {"retrieval.search": "hybrid", "retrieval.reranker": reranker}
     return [
-        Arm(f"{what}, {search}", member, settings | shown[what])
-        for what in shown
+        Arm(f"{source}, {search}", member, settings | sources[source])
+        for source in sources
         for search, settings in searches.items()
     ]
 
 
 def parse_arm(text: str, member: Path, option: str = "--arm") -> Arm:
-    """Return the arm that is written as "name: [TOML] key=value …".
+    """Parse an arm, written as "name: [TOML] key=value …".
 
     Raises:
         BadInput: it has no name, or a word is neither a TOML file nor key=value.
@@ -95,7 +95,7 @@ def parse_arm(text: str, member: Path, option: str = "--arm") -> Arm:
 
 
 def parse_json_or_text(value: str) -> Any:
-    """Return a number, list, true or false written as in JSON, else the text itself."""
+    """Return the value of a JSON text, or the text itself if it is not JSON."""
     try:
         return json.loads(value)
     except json.JSONDecodeError:
@@ -108,15 +108,15 @@ def run_ablation(
     """Let all arms answer the held-out questions, and compare each with the first.
 
     Args:
-        anyway: compare runs of different questions, prompts or precision too.
-        report: is called with a line for each arm, and for each difference in kind.
+        anyway: also compare runs with different questions, prompts or precision.
+        report: is called with one line for each arm, and for each such difference.
 
     Raises:
-        BadInput: an arm differs in kind from the first although its settings do not say so.
+        BadInput: an arm differs in one of these from the first although its settings do not change it.
     """
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-    solution, metric = make_solution(prepared.held_out), prepared.competition.metric
+    solution, metric = make_solution(prepared.held_out), prepared.metric
     runs = [run_arm(prepared, arm, "ablate", str(number), report) for number, arm in enumerate(arms)]
     manifests = [read_manifest(run.folder.manifest) for run, _ in runs]
     for arm, manifest in zip(arms[1:], manifests[1:], strict=True):
@@ -142,7 +142,12 @@ def run_ablation(
 def run_arm(
     prepared: PreparedCompetition, arm: Arm, group: str, folder: str, report: Callable[[str], None]
 ) -> tuple[CompetitionRun, ArmCost]:
-    """Let one arm answer the held-out questions, in a folder of the competition's runs; return its run and its cost."""
+    """Let one arm answer the held-out questions; return its run and its cost.
+
+    Args:
+        group: the folder below the competition's runs that collects the arms.
+        folder: the arm's folder in that group.
+    """
     out = prepared.workspace.run(prepared.name, folder, group)
     settings = {
         "questions": [str(prepared.files.held_out)],
@@ -152,32 +157,32 @@ def run_arm(
         "limits.journal": "",
         **arm.settings,
     }
-    before = _cpu_of_children()
+    before = _measure_child_cpu()
     seconds = run_kernel_process("infer", arm.toml, settings, report)
     calls = read_manifest(out.manifest).calls_per_question
     report(f"{arm.name}: {len(prepared.held_out)} answers in {seconds:.0f} s")
     run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=seconds)
-    return run, ArmCost(calls, round(seconds, 1), round(_cpu_of_children() - before, 1))
+    return run, ArmCost(calls, round(seconds, 1), round(_measure_child_cpu() - before, 1))
 
 
 def check_comparable(
     arm: Arm, manifest: RunManifest, unchanged: RunManifest, anyway: bool, report: Callable[[str], None]
 ) -> None:
-    """Report how an arm differs in kind (questions, prompt, precision) from the unchanged member.
+    """Report differences of an arm from the unchanged member in questions, prompt or precision.
 
     Raises:
-        BadInput: none of the arm's settings makes that difference, so it was not asked for.
+        BadInput: none of the arm's settings explains a difference, so it is not intended.
     """
-    for what, words in list_differences(manifest, unchanged).items():
-        line = f"{arm.name!r} and {UNCHANGED!r}: {words}"
-        asked = any(f"{setting}.".startswith(f"{name}.") for name in _CHANGES[what] for setting in arm.settings)
-        if not anyway and not asked:
-            raise BadInput(f"{line}; a paired test between them has no meaning. --anyway compares them nevertheless")
+    for what, difference in list_differences(manifest, unchanged).items():
+        line = f"{arm.name!r} and {UNCHANGED!r}: {difference}"
+        intended = any(f"{setting}.".startswith(f"{name}.") for name in _CHANGES[what] for setting in arm.settings)
+        if not anyway and not intended:
+            raise BadInput(f"{line}; a paired test between them has no meaning; --anyway compares them nevertheless")
         report(line)
 
 
 def describe_difference(pair: PairedDifference) -> str:
-    """Return a paired difference in words; exact McNemar's p is given beside a test that respects groups."""
+    """Return one line on a paired difference; it has exact McNemar's p too if the test is another one."""
     from quorum.evaluation.compare import compute_mcnemar_p
 
     text = f"{pair.difference:+.3f} ± {pair.error:.3f}, {pair.test} p = {pair.p:.1g}"
@@ -188,6 +193,7 @@ def describe_difference(pair: PairedDifference) -> str:
     return f"{text}, only one right {pair.only_first} : {pair.only_second}"
 
 
-def _cpu_of_children() -> float:
+def _measure_child_cpu() -> float:
+    """Return the CPU seconds of all ended child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -1,4 +1,4 @@
-"""Climb the ladder of a competition: run every stage on top of those that were kept."""
+"""Climb a competition's ladder: run each stage on top of the stages kept before it."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -8,18 +8,16 @@ from pathlib import Path
 from quorum.competition.ablation import Arm, check_comparable, run_arm
 from quorum.competition.ladder import BASE, Attempt, Ladder, climb_ladder, split_clusters_in_half
 from quorum.competition.prepare import PreparedCompetition
-from quorum.competition.run import CompetitionRun, kernel_toml
+from quorum.competition.run import CompetitionRun, find_kernel_toml
 from quorum.competition.stages import Stage, list_stages
-from quorum.competition.winner import format_toml
-from quorum.config import apply_overrides, read_table
-from quorum.disk import replace_file
+from quorum.config import apply_overrides, read_table, write_table
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import RunManifest, read_manifest
 from quorum.files.solution import make_solution
 
 FINE_TUNED = "fine-tuned"
-# The default members of the encoder's family, by the stages that they have.
+# The default members built on the encoder, by the stages that each contains.
 _ENCODERS = {
     (): "encoder",
     ("retrieval",): "encoder-rag",
@@ -29,13 +27,13 @@ _ENCODERS = {
 
 
 def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
-    """Return the stages that set these arms' settings.
+    """Return one stage for each arm, with the arm's settings.
 
     Raises:
-        BadInput: an arm is another member, which cannot be put on top of this one.
+        BadInput: an arm names another member, which cannot be a stage of this one.
     """
     if others := [arm.name for arm in arms if arm.toml != member]:
-        raise BadInput(f"--stage {others[0]!r} names another member; a stage is settings on top of {member}")
+        raise BadInput(f"--stage {others[0]!r} names another member; a stage is a set of overrides of {member}")
     return [Stage(arm.name, arm.settings) for arm in arms]
 
 
@@ -50,10 +48,11 @@ def choose_stages(
     """Return the built-in stages for a member.
 
     Args:
-        verifier: a TOML whose [backend] verifies, as its [refine.verdict] says; without it the member's own model does.
-        passages: of background to retrieve.
-        examples: solved questions to retrieve.
-        rehearse: solved questions to fit on.
+        verifier: a TOML whose [backend] verifies, in the words of its [refine.verdict]; without it the member's own
+            model verifies.
+        passages: number of background passages to retrieve.
+        examples: number of solved questions to retrieve.
+        rehearse: number of solved questions to fit on.
     """
     judge = read_table(verifier) if verifier else {}
     competition = prepared.competition
@@ -64,7 +63,7 @@ def choose_stages(
         examples=examples,
         rehearse=rehearse,
         verifier=judge.get("backend"),
-        metric=competition.metric,
+        metric=prepared.metric,
         verdict=judge.get("refine", {}).get("verdict"),
     )
 
@@ -77,18 +76,18 @@ def run_ladder(
     halves_seed: int | None = None,
     known: Mapping[tuple[str, ...], CompetitionRun] | None = None,
 ) -> Ladder:
-    """Try every stage that applies to the member, each on top of those kept before it.
+    """Try every stage that applies to the member, each on top of the stages kept before it.
 
     Args:
-        halves_seed: choose on half of the held-out clusters, drawn with this seed, and score the winner on the rest.
-        known: runs that exist already, by the names of their stages.
+        halves_seed: choose on half of the held-out clusters, sampled with this seed, and score the winner on the rest.
+        known: existing runs, by the names of their stages.
     """
     manifests: dict[str, RunManifest] = {}
 
-    def attempt(on: tuple[Stage, ...]) -> Attempt:
-        names = tuple(stage.name for stage in on)
+    def attempt(tried: tuple[Stage, ...]) -> Attempt:
+        names = tuple(stage.name for stage in tried)
         last = names[-1] if names else BASE
-        arm = Arm(last, member, {setting: value for stage in on for setting, value in stage.settings.items()})
+        arm = Arm(last, member, {setting: value for stage in tried for setting, value in stage.settings.items()})
         run = (known or {}).get(names) or run_arm(prepared, arm, "ladder", last, report)[0]
         manifest = read_manifest(run.folder.manifest)
         check_comparable(arm, manifest, manifests.setdefault(BASE, manifest), False, report)
@@ -99,32 +98,31 @@ def run_ladder(
     chosen_on, scored_on = solution, solution[:0]
     if halves_seed is not None:
         chosen_on, scored_on = split_clusters_in_half(solution, prepared.clusters, halves_seed)
-    return climb_ladder(stages, attempt, chosen_on, prepared.competition.metric, scored_on)
+    return climb_ladder(stages, attempt, chosen_on, prepared.metric, scored_on)
 
 
 def climb_known_runs(
     prepared: PreparedCompetition, runs: Sequence[CompetitionRun], report: Callable[[str], None]
 ) -> Ladder | None:
-    """Climb the encoder's ladder on the runs of `quorum submit`; None if the plain encoder is not among them.
+    """Climb the encoder's ladder on the runs of `quorum submit`; return None if the plain encoder is not among them.
 
-    A stage that no run has is not tried: `quorum ladder` does that, in its own time.
+    Stages without a run are skipped here; `quorum ladder` runs them.
     """
-    made = {run.name: run for run in runs}
-    known = {stages: made[name] for stages, name in _ENCODERS.items() if name in made}
+    by_name = {run.name: run for run in runs}
+    known = {stages: by_name[name] for stages, name in _ENCODERS.items() if name in by_name}
     if () not in known:
         return None
-    toml = kernel_toml(_ENCODERS[()])
+    toml = find_kernel_toml(_ENCODERS[()])
     tuned = next((run for stages, run in known.items() if FINE_TUNED in stages), None)
     trained = Stage(FINE_TUNED, {"backend.model": tuned.config["backend.model"]} if tuned else {})
     stages = []
     for stage in [*list_stages(read_table(toml), prepared.competition.background), trained]:
-        measured = any(stage.name in on for on in known)
+        measured = any(stage.name in names for names in known)
         stages.append(stage if measured or stage.not_for else replace(stage, not_for="no member has it"))
     return run_ladder(prepared, toml, stages, report, known=known)
 
 
 def write_winner(member: Path, ladder: Ladder, path: Path) -> None:
-    """Write the member's TOML with the settings of the stages that were kept."""
-    words = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in ladder.settings.items()]
-    with replace_file(path) as part:
-        part.write_text(format_toml(apply_overrides(read_table(member), words, str(member))), encoding="utf-8")
+    """Write the member's TOML with the settings of the kept stages."""
+    overrides = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in ladder.settings.items()]
+    write_table(apply_overrides(read_table(member), overrides, str(member)), path)

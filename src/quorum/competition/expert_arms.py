@@ -1,4 +1,4 @@
-"""Compare a mixture with pruned and with adapted super experts, each beside random experts as the control."""
+"""Compare a mixture with its pruned and its trained super experts; random experts are the control."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 
 from quorum.competition.ablation import parse_json_or_text
 from quorum.competition.kernel_process import run_kernel_process
-from quorum.competition.run import kernel_toml
+from quorum.competition.run import find_kernel_toml
 from quorum.data.read import read_questions
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import replace_folder
@@ -20,40 +20,40 @@ from quorum.files.solution import read_solution
 from quorum.train.expert_profile import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
 from quorum.train.mixture import prune_experts
 
-_MOST_SEEDS = 1000
+_MAX_SEEDS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertComparison:
-    """What is compared, and where it goes."""
+    """The settings of one comparison of experts."""
 
-    model: str  # a mixture: hub id or folder
+    model: str  # a mixture of experts: hub id or folder
     profile: Path
     split: SplitFolder
     out: Path
-    draws: int = 1  # of random experts, each an arm
-    seed: int = 3407  # of the first draw
+    draws: int = 1  # number of random choices of experts; each is an arm
+    seed: int = 3407  # of the first random choice
     train_settings: Mapping[str, Any]  # of kernels/train.py
     infer_settings: Mapping[str, Any]  # of kernels/infer.py
 
     def folder(self, arm: str) -> RunFolder:
-        """The folder of an arm's answers and model."""
+        """Return the folder of an arm's answers and model."""
         return RunFolder(self.out / arm.replace(" ", "-").lower())
 
 
 @dataclass(frozen=True)
 class ComparedExperts:
-    """Each arm's score on the same questions, and the differences of `list_expert_pairs` with Holm's p over them."""
+    """Each arm's score on the same questions, and the differences of `list_expert_pairs` with Holm-adjusted p."""
 
     scores: Mapping[str, Score]
     pairs: list[PairedDifference]
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the settings that are written as key=value.
+    """Parse settings written as key=value.
 
     Raises:
-        BadInput: there is no "=".
+        BadInput: a text has no "=".
     """
     pairs = [text.partition("=") for text in texts]
     if wrong := [setting for setting, equals, _ in pairs if not equals]:
@@ -62,47 +62,47 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
 
 
 def compare_experts(comparison: ExpertComparison, report: Callable[[str], None]) -> ComparedExperts:
-    """Ask every arm the same held-out questions; an unread answer counts as wrong.
+    """Let every arm answer the same held-out questions; an unread reply counts as wrong.
 
     Raises:
-        BadInput: the folder has arms of another profile, or there are too few different random draws.
+        BadInput: the folder has arms of another profile, or there are too few different random choices.
         KernelFailed: a training or an arm failed.
     """
-    profile = keep_profile(comparison.profile, comparison.out / "experts.json")
+    profile = copy_profile(comparison.profile, comparison.out / "experts.json")
     split = comparison.split
-    asked: dict[str, Any] = {
+    asking: dict[str, Any] = {
         "questions": [str(split.held_out)],
         "train": str(split.train),
         "sample": "",
         "limits.journal": "",
     }
-    learnt: dict[str, Any] = {
+    training: dict[str, Any] = {
         "train": str(split.train),
         "split.file": str(split.split),
         "trainer.model": comparison.model,
     }
     if not any(question.choices for question in read_questions(split.held_out)):
-        asked |= {"prompt.style": "cot", "backend.method": "generate"}
-        learnt |= {"rows.style": "cot", "rows.target": "rationale"}
+        asking |= {"prompt.style": "cot", "backend.method": "generate"}
+        training |= {"rows.style": "cot", "rows.target": "rationale"}
     arms = {
         "base": {"backend.model": comparison.model},
         **_prune_arms(comparison, profile),
-        **_train_arms(comparison, profile, learnt, report),
+        **_train_arms(comparison, profile, training, report),
     }
     answers = {}
     for arm, model in arms.items():
         folder = comparison.folder(arm)
         run = {"run": arm, "out": str(folder.path), **model}
-        settings = {**asked, **run, **comparison.infer_settings}
-        seconds = run_kernel_process("infer", kernel_toml("causal"), settings, report)
+        settings = {**asking, **run, **comparison.infer_settings}
+        seconds = run_kernel_process("infer", find_kernel_toml("causal"), settings, report)
         report(f"{arm}: answered in {seconds:.0f} s")
         answers[arm] = folder.held_out
     return score_arms(answers, split.solution, comparison.draws)
 
 
 def list_expert_pairs(draws: int) -> list[tuple[str, str]]:
-    """The pairs of arms that are compared: each arm with the base, and super experts with every control."""
-    prunes, trains = _random_arms("prune", draws), [*_random_arms("LoRA", draws), "LoRA attention"]
+    """Return the pairs of arms to compare: each arm with the base, and super experts with every control."""
+    prunes, trains = _name_random_arms("prune", draws), [*_name_random_arms("LoRA", draws), "LoRA attention"]
     return [
         *((arm, "base") for arm in ("prune super", *prunes, "LoRA super", *trains)),
         *(("prune super", control) for control in prunes),
@@ -111,33 +111,39 @@ def list_expert_pairs(draws: int) -> list[tuple[str, str]]:
 
 
 def find_draw_seeds(profile: ExpertProfile, first: int, draws: int) -> list[int]:
-    """Return the first seeds, from `first` on, of which no two draw the same random experts.
+    """Return the first `draws` seeds, from `first` on, that all choose different random experts.
 
     Raises:
-        BadInput: a thousand seeds do not have that many different draws.
+        BadInput: a thousand seeds give fewer different choices.
     """
     known: dict[frozenset[str], int] = {}
-    for seed in range(first, first + _MOST_SEEDS):
+    for seed in range(first, first + _MAX_SEEDS):
         known.setdefault(frozenset(place.name for place in choose_experts(profile, "random", seed)), seed)
         if len(known) == draws:
             return list(known.values())
-    raise BadInput(f"--draws {draws}: the layers of the super experts have only {len(known)} different draws")
+    raise BadInput(f"--draws {draws}: only {len(known)} different random choices exist in the super experts' layers")
 
 
-def keep_profile(path: Path, kept: Path) -> ExpertProfile:
-    """Copy the profile beside the arms, so that a killed comparison goes on with the same one."""
+def copy_profile(path: Path, copy: Path) -> ExpertProfile:
+    """Copy the profile beside the arms, so that a resumed comparison cannot use another one.
+
+    Raises:
+        BadInput: there is a copy of another profile.
+    """
     profile = read_profile(path)
-    if kept.exists() and read_profile(kept) != profile:
-        raise BadInput(f"{kept.parent} was made with another profile than {path}; name another folder, or delete it")
-    write_profile(profile, kept)
+    if copy.exists() and read_profile(copy) != profile:
+        raise BadInput(f"{copy.parent} was made with another profile than {path}; name another folder, or delete it")
+    write_profile(profile, copy)
     return profile
 
 
 def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[str, dict[str, str]]:
-    """Write the pruned models; return the settings that ask each of them."""
+    """Write the pruned models; return the backend settings of each arm."""
     choices: list[tuple[str, Chosen, int]] = [("prune super", "super", comparison.seed)]
     seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
-    choices += [(arm, "random", seed) for arm, seed in zip(_random_arms("prune", comparison.draws), seeds, strict=True)]
+    choices += [
+        (arm, "random", seed) for arm, seed in zip(_name_random_arms("prune", comparison.draws), seeds, strict=True)
+    ]
     arms = {}
     for arm, what, seed in choices:
         folder = comparison.folder(arm).path
@@ -148,34 +154,36 @@ def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[st
 
 
 def _train_arms(
-    comparison: ExpertComparison, profile: ExpertProfile, learnt: Mapping[str, Any], report: Callable[[str], None]
+    comparison: ExpertComparison, profile: ExpertProfile, training: Mapping[str, Any], report: Callable[[str], None]
 ) -> dict[str, dict[str, str]]:
-    """Train an adapter for each choice on the same rows with the same settings; return the settings that ask it."""
+    """Train one adapter for each choice of experts on the same rows; return the backend settings of each arm."""
     choices = [("LoRA super", "super", comparison.seed)]
     seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
-    choices += [(arm, "random", seed) for arm, seed in zip(_random_arms("LoRA", comparison.draws), seeds, strict=True)]
+    choices += [
+        (arm, "random", seed) for arm, seed in zip(_name_random_arms("LoRA", comparison.draws), seeds, strict=True)
+    ]
     arms = {}
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", comparison.seed)]:
         out = comparison.folder(arm).path
         run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
         run["trainer.experts.profile"] = str(comparison.profile)
-        settings = {**learnt, **run, **comparison.train_settings}
-        seconds = run_kernel_process("train", kernel_toml("train-sft"), settings, report)
+        settings = {**training, **run, **comparison.train_settings}
+        seconds = run_kernel_process("train", find_kernel_toml("train-sft"), settings, report)
         report(f"{arm}: trained in {seconds:.0f} s")
         arms[arm] = {"backend.model": comparison.model, "backend.adapter": str(out / "adapter")}
     return arms
 
 
-def _random_arms(method: str, draws: int) -> list[str]:
-    """The names of the arms of the random control, one for each draw."""
+def _name_random_arms(method: str, draws: int) -> list[str]:
+    """Return the names of the random control's arms, one for each choice."""
     return [f"{method} random" + (f" {number}" if number > 1 else "") for number in range(1, draws + 1)]
 
 
 def score_arms(answers: Mapping[str, Path], solution: Path, draws: int) -> ComparedExperts:
-    """Score all arms over every question of the solution, and test the differences."""
+    """Score all arms on every question of the solution, and test the differences."""
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
-    gold = read_solution(solution)
+    gold = read_solution(solution).rows
     ballots = {arm: ballots_from_answers(read_answers(path)) for arm, path in answers.items()}
     pairs = [
         compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0]

@@ -1,20 +1,21 @@
-"""A competition's folder: which file is what."""
+"""Find the files of a competition in its folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from quorum.competition.file_roles import FileRoles, find_roles
 from quorum.config import from_table, read_config
 from quorum.data.layout import Layout
+from quorum.data.table.unpack import is_packed_name, is_table_name, strip_table_suffixes
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
+from quorum.evaluation.metrics import check_metric
+from quorum.files.form_setting import parse_form
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 DESCRIPTION_FILE = "quorum.toml"
 BACKGROUND_FOLDER = "background"
-
-Metric = Literal["accuracy", "map@3", "macro-f1", "log-loss"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,8 @@ class Description:
     test: str | None = None
     sample: str | None = None
     solution: str | None = None
-    metric: Metric = "accuracy"
+    metric: str | None = None
+    form: str | None = None
     layout: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -34,8 +36,9 @@ class Description:
 class Competition:
     """The files of one competition; its name is one plain file name, because folders and submissions are named by it.
 
-    `solution` is there only if the hidden answers are known (our own sample). `background` is a folder of texts to
-    retrieve passages from.
+    `solution` is there only if the hidden answers are known; `solution_is_named` is false if it was found by its name
+    alone. `background` is a folder of texts to
+    retrieve passages from. `metric` and `form` are None where the sample submission decides.
     """
 
     name: str
@@ -43,13 +46,18 @@ class Competition:
     test: Path
     sample: Path | None
     solution: Path | None
-    metric: Metric
+    solution_is_named: bool = True
+    metric: str | None
     layout: Layout
+    form: str | None = None
     background: Path | None = None
 
 
-def find_competition(folder: Path) -> Competition:
-    """Find a competition's files in `folder`, by their names (train, test, sample or submission) or by quorum.toml.
+def find_competition(folder: Path, form: str | None = None) -> Competition:
+    """Find a competition's files in `folder`, by quorum.toml, by their names or by their contents.
+
+    Args:
+        form: how the submission writes an answer; None: what quorum.toml says.
 
     Raises:
         BadInput: there is no such folder, a file is missing, two files could be meant and quorum.toml does not say
@@ -59,29 +67,45 @@ def find_competition(folder: Path) -> Competition:
         raise BadInput(f"{folder}: no such folder; expected one with a train file, a test file and a sample submission")
     description = folder / DESCRIPTION_FILE
     described = read_config(Description, description) if description.exists() else Description()
-    tables = sorted(path for path in folder.iterdir() if path.suffix in TABLE_SUFFIXES)
-    sample = _described(folder, described.sample) or _one(tables, ("sample", "submission"), "sample", folder)
-    rest = [path for path in tables if path != sample]
-    train = _described(folder, described.train) or _one(rest, ("train",), "train", folder)
-    test = _described(folder, described.test) or _one(rest, ("test",), "test", folder)
-    if train is None or test is None:
-        missing = "train" if train is None else "test"
+    tables = _list_tables(folder)
+    _check_described(described, description)
+    layout = from_table(Layout, described.layout, f"{description} [layout]")
+    known = FileRoles(
+        train=_described(folder, described.train),
+        test=_described(folder, described.test),
+        sample=_described(folder, described.sample),
+        solution=_described(folder, described.solution),
+    )
+    files = find_roles(tables, known, layout, folder, DESCRIPTION_FILE)
+    if files.train is None or files.test is None:
+        missing = "train" if files.train is None else "test"
         names = ", ".join(path.name for path in tables) or "none"
         raise BadInput(f"{folder}: no file with {missing!r} in its name among {names}; name it in {DESCRIPTION_FILE}")
     return Competition(
         name=_find_name(folder, described.name),
-        train=train,
-        test=test,
-        sample=sample,
-        solution=_described(folder, described.solution),
+        train=files.train,
+        test=files.test,
+        sample=files.sample,
+        solution=files.solution,
+        solution_is_named=known.solution is not None,
         metric=described.metric,
-        layout=from_table(Layout, described.layout, f"{description} [layout]"),
+        form=described.form if form is None else form,
+        layout=layout,
         background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
     )
 
 
+def _list_tables(folder: Path) -> list[Path]:
+    """List the tables of a folder; texts (.txt) count if there is nothing else, and archives only where needed."""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    tables = [path for path in files if is_table_name(path.name)]
+    plain = {strip_table_suffixes(path.name) for path in tables if not is_packed_name(path.name)}
+    kept = [path for path in tables if not is_packed_name(path.name) or strip_table_suffixes(path.name) not in plain]
+    return kept or [path for path in files if path.suffix.lower() == ".txt"]
+
+
 def _find_name(folder: Path, name: str | None) -> str:
-    """The name in quorum.toml, else that of the folder."""
+    """Return the name in quorum.toml, or the folder's name if there is none."""
     if name is not None:
         return check_file_name(name, f"{folder / DESCRIPTION_FILE}: name")
     own = folder.resolve().name
@@ -99,10 +123,11 @@ def _described(folder: Path, name: str | None) -> Path | None:
     return folder / name
 
 
-def _one(tables: list[Path], words: tuple[str, ...], part: str, folder: Path) -> Path | None:
-    """The one file whose name holds one of `words`, or None."""
-    found = [path for path in tables if any(word in path.stem.lower() for word in words)]
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise BadInput(f"{folder}: {names} could each be the {part} file; name it in {DESCRIPTION_FILE}")
-    return found[0] if found else None
+def _check_described(described: Description, description: Path) -> None:
+    try:
+        if described.metric is not None:
+            check_metric(described.metric)
+        if described.form is not None:
+            parse_form(described.form)
+    except BadInput as error:
+        raise BadInput(f"{description}: {error}") from None

@@ -1,4 +1,4 @@
-"""Run a kernel as it runs on Kaggle: its story as a process of its own."""
+"""Run a kernel in its own process, as Kaggle does."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from typing import Any, TextIO
 from quorum.errors import BadInput
 from quorum.progress import PROGRESS_VARIABLE, parse_progress, progress_bar
 
-_ERROR = "error: "  # how a story's last line starts if it stops
+_ERROR = "error: "  # prefix of the last line of a kernel that stops with an error
 _WARNING = "warning: "
 
 
 class KernelFailed(RuntimeError):
-    """A kernel's process failed; `exit_code` is what a program that ran it should exit with."""
+    """A kernel's process failed; a program that ran it should exit with `exit_code`."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -29,10 +29,10 @@ class KernelFailed(RuntimeError):
 
 
 def find_kernels() -> Path:
-    """Return the folder of stories and settings: the installed package's, or the checkout's beside src.
+    """Return the folder of kernels and their settings: in the installed package, or in the checkout beside src.
 
     Raises:
-        BadInput: there is neither.
+        BadInput: neither folder exists.
     """
     package = Path(str(files("quorum")))
     for folder in (package / "kernels", package.parents[1] / "kernels"):
@@ -42,15 +42,19 @@ def find_kernels() -> Path:
 
 
 def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], report: Callable[[str], None]) -> float:
-    """Run a kernel with settings that win over its TOML, and return its wall time in seconds.
+    """Run a kernel, and return its wall time in seconds.
 
-    All that it prints goes to OUT.log, where OUT is its setting `out`; its progress is shown here, and its warnings
-    are passed to `report`.
+    Its output is written to OUT.log, where OUT is its setting `out`; its progress is shown, and its warnings are
+    passed to `report`.
+
+    Args:
+        story: infer, train or vote.
+        settings: overrides of the TOML, by dotted names; `out` is required.
 
     Raises:
-        KernelFailed: the process failed; the message is its own.
+        KernelFailed: the process failed; the message is the error that it printed, if it printed one.
     """
-    overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # is TOML too
+    overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # JSON is TOML
     log = Path(f"{settings['out']}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(find_kernels() / f"{story}.py"), str(toml), *overrides]
@@ -68,17 +72,17 @@ def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], repo
     ):
         assert process.stdout is not None
         try:
-            _follow(process.stdout, copy, report)
-        except BaseException:  # stopped here: the kernel must not go on alone
+            _follow_output(process.stdout, copy, report)
+        except BaseException:  # the kernel must not outlive us
             process.kill()
             raise
     if process.returncode:
-        raise _failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
+        raise _make_failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
     return time.monotonic() - start
 
 
-def _follow(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
-    """Copy what a kernel prints to its log, show its progress and report its warnings, until it ends."""
+def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
+    """Copy a kernel's output to its log, show its progress and report its warnings, until it ends."""
     shown, progress = "", None
     with ExitStack() as bar:
         for line in lines:
@@ -95,8 +99,8 @@ def _follow(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -
             progress(done, total)
 
 
-def _failure(what: str, code: int, log: Path) -> KernelFailed:
-    """The exception for a process that ended with `code`: with the error that it printed, if it did."""
+def _make_failure(what: str, code: int, log: Path) -> KernelFailed:
+    """Return the exception for a process that ended with `code`; it has the error that the process printed, if any."""
     printed = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     if printed and printed[-1].startswith(_ERROR):
         return KernelFailed(printed[-1].removeprefix(_ERROR), code)

@@ -1,4 +1,4 @@
-"""The ladder: stage after stage on top of a member, each kept only if it gains."""
+"""Decide which stages of a ladder to keep: each is tried on top of those kept before it."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,27 +17,26 @@ LADDER_COLUMNS = ("stage", "value", "difference", "with : without", "Holm p", "c
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What the member answered with some stages on it, and what that took a question: prompts asked of any model, and
-    seconds, loading included."""
+    """A member's ballots with some stages, and their cost per question."""
 
     ballots: Mapping[str, Ballot]
-    calls: float
-    seconds: float
+    calls: float  # prompts to any model, per question
+    seconds: float  # per question, loading included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """One stage: the metric with it, and the difference to what stood before it (None for the base).
+    """One stage: the metric with it, and the difference from the kept stages before it (None for the base).
 
-    `p` is the larger of the paired test's and exact McNemar's, where both apply: groups may widen it, never narrow it.
-    `adjusted` is Holm's over all stages of the ladder, those not climbed yet counting as 1, so later ones could only
-    lower it.
+    `p` is the larger of the paired test's and exact McNemar's p where both apply, so that groups can raise it and never
+    lower it. `adjusted` is Holm's p over all stages of the ladder; a stage that was not tried yet counts as p = 1, so
+    later stages can only lower it.
     """
 
     stage: str
     value: float
-    calls: float  # a question
-    seconds: float  # a question
+    calls: float  # per question
+    seconds: float  # per question
     difference: PairedDifference | None = None
     p: float | None = None
     adjusted: float | None = None
@@ -46,7 +45,7 @@ class Rung:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """Base and winner on `n` questions that had no part in choosing the stages."""
+    """The scores of base and winner on `n` questions that were not used to choose the stages."""
 
     n: int
     base: float
@@ -56,10 +55,10 @@ class Final:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ladder:
-    """A climbed ladder over `n` questions: its rungs, and the stages that could not be tried, with the reason.
+    """The result of a ladder over `n` questions: its rungs, and the stages that were not tried, with the reason.
 
-    `settings` are the winner's, by dotted names, besides those of the member. Without `final` the winner was chosen by
-    the very questions that score it: its value is optimistic.
+    `settings` are the winner's overrides of the member's settings, by dotted names. Without `final` the winner was
+    chosen on the questions that score it, so its value is optimistic.
     """
 
     metric: str
@@ -77,29 +76,33 @@ def climb_ladder(
     metric: str,
     final: Sequence[SolvedRow] = (),
 ) -> Ladder:
-    """The base and every stage that can be tried, each on top of those kept before it, by the same questions.
+    """Score the base, and try each stage on top of the stages kept before it, on the same questions.
 
-    A stage is kept if the metric is better with it and its adjusted p is below 5 %. `attempt` answers with some stages
-    on the member; `final` are questions to score base and winner on that are not among those of `solution`.
+    A stage is kept if it improves the metric and its adjusted p is below 5 %.
+
+    Args:
+        attempt: answers the questions with some stages.
+        solution: the questions to choose on.
+        final: other questions, to score base and winner on.
     """
     tried = [stage for stage in stages if not stage.not_for]
     kept: tuple[Stage, ...] = ()
-    base = standing = attempt(kept)
-    rungs = [Rung(stage=BASE, value=_metric_value(base, solution, metric), calls=base.calls, seconds=base.seconds)]
+    base = current = attempt(kept)
+    rungs = [Rung(stage=BASE, value=_score_attempt(base, solution, metric), calls=base.calls, seconds=base.seconds)]
     levels: list[float] = []
     for stage in tried:
-        found = attempt((*kept, stage))
-        pair = compare_runs({stage.name: found.ballots, "before it": standing.ballots}, solution, metric).pairs[0]
-        levels.append(_stage_p(pair))
+        result = attempt((*kept, stage))
+        pair = compare_runs({stage.name: result.ballots, "before it": current.ballots}, solution, metric).pairs[0]
+        levels.append(_compute_stage_p(pair))
         adjusted = adjust_last_p(levels, len(tried))
-        keep = _gain(pair, metric) > 0 and adjusted < SIGNIFICANCE_LEVEL
-        value = _metric_value(found, solution, metric)
+        keep = _compute_gain(pair, metric) > 0 and adjusted < SIGNIFICANCE_LEVEL
+        value = _score_attempt(result, solution, metric)
         rungs.append(
             Rung(
                 stage=stage.name,
                 value=value,
-                calls=found.calls,
-                seconds=found.seconds,
+                calls=result.calls,
+                seconds=result.seconds,
                 difference=pair,
                 p=levels[-1],
                 adjusted=adjusted,
@@ -107,30 +110,30 @@ def climb_ladder(
             )
         )
         if keep:
-            kept, standing = (*kept, stage), found
+            kept, current = (*kept, stage), result
     return Ladder(
         metric=metric,
         n=len(solution),
         rungs=tuple(rungs),
         skipped={stage.name: stage.not_for for stage in stages if stage.not_for},
         settings={setting: value for stage in kept for setting, value in stage.settings.items()},
-        final=_final(base, standing, final, metric) if final else None,
+        final=_score_final(base, current, final, metric) if final else None,
     )
 
 
 def split_clusters_in_half(
     solution: Sequence[SolvedRow], clusters: Mapping[str, int], seed: int = 42
 ) -> tuple[list[SolvedRow], list[SolvedRow]]:
-    """The questions to choose on and those to score on: half of the clusters each, drawn by chance, none in both."""
-    known = sorted({clusters[row.id] for row in solution})
-    first = set(random.Random(seed).sample(known, len(known) // 2))
+    """Split the questions at random into two halves, to choose on and to score on; clusters are not split."""
+    numbers = sorted({clusters[row.id] for row in solution})
+    first = set(random.Random(seed).sample(numbers, len(numbers) // 2))
     return [row for row in solution if clusters[row.id] in first], [
         row for row in solution if clusters[row.id] not in first
     ]
 
 
 def adjust_last_p(levels: Sequence[float], count: int) -> float:
-    """Holm's adjusted p of the last of `levels`, in a family of `count` of which the others are not known yet."""
+    """Return Holm's adjusted p of the last of `levels`, in a family of `count` tests; unknown ones count as p = 1."""
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
     family = [*levels, *[1.0] * (count - len(levels))]
@@ -139,10 +142,10 @@ def adjust_last_p(levels: Sequence[float], count: int) -> float:
 
 def list_ladder_rows(ladder: Ladder) -> list[list[str]]:
     """Return a row of text for each stage that was tried, in the columns `LADDER_COLUMNS`."""
-    return [_rung_cells(rung) for rung in ladder.rungs]
+    return [_format_rung(rung) for rung in ladder.rungs]
 
 
-def _rung_cells(rung: Rung) -> list[str]:
+def _format_rung(rung: Rung) -> list[str]:
     pair, cost = rung.difference, [f"{rung.calls:.2f}", f"{1000 * rung.seconds:.0f}"]
     if pair is None:
         return [rung.stage, f"{rung.value:.3f}", "", "", "", *cost, ""]
@@ -162,7 +165,7 @@ def describe_skipped(ladder: Ladder) -> str:
 
 
 def describe_outcome(ladder: Ladder) -> str:
-    """Return one line on how far the last kept value can be trusted."""
+    """Return one line on how reliable the last kept value is."""
     if ladder.final is not None:
         final = ladder.final
         change = f"{final.difference.difference:+.3f} ± {final.difference.error:.3f}, p = {final.difference.p:.2g}"
@@ -172,21 +175,21 @@ def describe_outcome(ladder: Ladder) -> str:
     return "no stage gains; the base is kept"
 
 
-def _final(base: Attempt, winner: Attempt, solution: Sequence[SolvedRow], metric: str) -> Final:
+def _score_final(base: Attempt, winner: Attempt, solution: Sequence[SolvedRow], metric: str) -> Final:
     pair = compare_runs({"winner": winner.ballots, BASE: base.ballots}, solution, metric).pairs[0]
-    return Final(len(solution), _metric_value(base, solution, metric), _metric_value(winner, solution, metric), pair)
+    return Final(len(solution), _score_attempt(base, solution, metric), _score_attempt(winner, solution, metric), pair)
 
 
-def _metric_value(attempt: Attempt, solution: Sequence[SolvedRow], metric: str) -> float:
+def _score_attempt(attempt: Attempt, solution: Sequence[SolvedRow], metric: str) -> float:
     ballots = {row.id: attempt.ballots[row.id] for row in solution}
     return score_answers(ballots, solution, metric).overall.value
 
 
-def _gain(pair: PairedDifference, metric: str) -> float:
+def _compute_gain(pair: PairedDifference, metric: str) -> float:
     return -pair.difference if lower_is_better(metric) else pair.difference
 
 
-def _stage_p(pair: PairedDifference) -> float:
+def _compute_stage_p(pair: PairedDifference) -> float:
     if pair.only_first is None or pair.only_second is None:
         return pair.p
     return max(pair.p, compute_mcnemar_p(pair.only_first, pair.only_second))

@@ -1,19 +1,23 @@
-"""The functions of `import quorum` for notebooks and scripts; the verbs of the command line call them too.
+"""Offer the main steps as functions: `import quorum` for notebooks and scripts, and the command line, call them.
 
 They take paths as text or `Path`, return records, and raise `BadInput` for wrong input. They never print and never
 exit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from quorum.ballot import Ballot
     from quorum.competition.submit import SubmissionResult
+    from quorum.data.read import Table
     from quorum.evaluation.compare import Comparison
     from quorum.evaluation.metrics import Scores
     from quorum.files.check import Problem
-    from quorum.files.submission import Form
+    from quorum.files.runs import ReadingOptions
+    from quorum.files.sample import Sample
+    from quorum.files.solution import Solution, SolvedRow
     from quorum.judge.poll import Poll
     from quorum.question import Question
 
@@ -38,15 +42,17 @@ def submit(
     workspace: PathLike = ".",
     held_out: float = 0.25,
     seed: int = 42,
+    form: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
-    """Answer, check and score a competition's submissions: what `quorum submit FOLDER` does.
+    """Answer, check and score a competition's submissions, as `quorum submit FOLDER` does.
 
     Args:
         folder: the competition: train, test and sample submission.
         members: TOML files of the infer kernel; without any the default members answer.
         workspace: where submissions, runs and the ledger go.
         held_out: share of train that is held out to score on.
+        form: how the submission writes an answer, if train and the sample do not show it.
         report: takes a line after each step; pass `print` to follow.
 
     Raises:
@@ -57,7 +63,9 @@ def submit(
     from quorum.competition.workspace import Workspace
 
     toml_files = [Path(member) for member in members]
-    return submit_competition(Path(folder), Workspace(Path(workspace)), toml_files, held_out, seed, report)
+    return submit_competition(
+        Path(folder), Workspace(Path(workspace)), toml_files, held_out=held_out, seed=seed, form=form, report=report
+    )
 
 
 def score(
@@ -66,27 +74,38 @@ def score(
     metric: str = "accuracy",
     *,
     questions: PathLike | None = None,
+    column: str | None = None,
     answer_column: str | None = None,
+    form: str | None = None,
     seed: int = 42,
+    report: Callable[[str], None] = lambda line: None,
 ) -> "Scores":
     """Score a submission, or a run's answers, against a solution, with standard errors and intervals.
 
     Args:
-        questions: a question file; adds subjects, and groups for the standard error.
+        submission: a run of any tool (see `quorum vote --help`).
+        solution: id and answer, or a file of labelled questions.
+        questions: a question file; adds subjects, and groups for the standard error, and says what options mean.
+        column: of the submission, if it is not detected.
         answer_column: of the solution, if it is not detected.
+        form: index0 or index1, if the submission has indices and does not show from which number they count.
         seed: of the simulated public part and of macro-F1's bootstrap.
+        report: takes a line on what was set aside.
 
     Raises:
-        BadInput: a file cannot be read, or the metric is unknown.
+        BadInput: a file cannot be read, the labels cannot be compared, or the metric is unknown.
     """
+    from quorum.data.read import read_records
     from quorum.evaluation.metrics import check_metric, score_answers
-    from quorum.files.solution import add_subjects, read_ballots, read_solution
+    from quorum.files.runs import read_ballots
+    from quorum.files.solution import add_subjects, read_solution
 
     check_metric(metric)
-    rows = read_solution(Path(solution), answer_column)
-    if questions and rows:
-        rows = add_subjects(rows, Path(questions))
-    return score_answers(read_ballots(Path(submission)), rows, metric, seed)
+    gold = read_solution(Path(solution), answer_column)
+    table = read_records(Path(questions)) if questions else None
+    ballots, rows = read_ballots(Path(submission), gold, _reading_options(table, column, form, report))
+    _report_solution(gold, rows, ballots, report)
+    return score_answers(ballots, add_subjects(rows, table) if table and rows else rows, metric, seed)
 
 
 def compare(
@@ -95,28 +114,42 @@ def compare(
     metric: str = "accuracy",
     *,
     groups: PathLike | None = None,
+    questions: PathLike | None = None,
+    form: str | None = None,
     seed: int = 42,
+    report: Callable[[str], None] = lambda line: None,
 ) -> "Comparison":
-    """Compare runs question by question: paired differences, tests with Holm correction, smallest visible difference.
+    """Compare runs question by question: paired differences, tests with Holm's correction, smallest detectable one.
 
     Args:
-        gold: CSV of id and answer.
+        gold: id and answer, or a file of labelled questions.
         groups: CSV of id and group: questions that belong together.
+        questions: a question file; says what options mean.
+        form: index0 or index1, if the runs have indices and do not show from which number they count.
+        report: takes a line on what was set aside.
 
     Raises:
-        BadInput: a file cannot be read, or the metric is unknown.
+        BadInput: a file cannot be read, the labels cannot be compared, or the metric is unknown.
     """
-    from quorum.evaluation.compare import compare_runs
-    from quorum.files.answers import ballots_from_answers
-    from quorum.files.runs import read_labels, read_runs
-    from quorum.files.solution import SolvedRow
+    from dataclasses import replace
 
-    grouped = read_labels(Path(groups), "group") if groups else {}
-    answers = read_labels(Path(gold), "answer")
-    solution = [SolvedRow(id=id, answer=answer, group=grouped.get(id)) for id, answer in answers.items()]
-    frames = read_runs([Path(run) for run in runs]).partition_by("run", maintain_order=True)
-    ballots = {frame["run"][0]: ballots_from_answers(frame) for frame in frames}
-    return compare_runs(ballots, solution, metric, seed)
+    from quorum.data.read import read_records
+    from quorum.evaluation.compare import compare_runs
+    from quorum.evaluation.metrics import check_metric
+    from quorum.files.answers import ballots_from_answers
+    from quorum.files.runs import read_labels, read_runs_and_solution
+    from quorum.files.solution import read_solution
+
+    check_metric(metric)
+    solution = read_solution(Path(gold))
+    table = read_records(Path(questions)) if questions else None
+    options = replace(_reading_options(table, None, form, report), keep_repeats=metric.startswith("map@"))
+    answers, rows = read_runs_and_solution([Path(run) for run in runs], solution, options)
+    if groups:
+        grouped = read_labels(Path(groups), "group")
+        rows = [replace(row, group=grouped.get(row.id)) for row in rows]
+    frames = answers.partition_by("run", maintain_order=True)
+    return compare_runs({frame["run"][0]: ballots_from_answers(frame) for frame in frames}, rows, metric, seed)
 
 
 def vote(
@@ -127,53 +160,121 @@ def vote(
     method: str = "auto",
     questions: PathLike | None = None,
     subjects: PathLike | None = None,
+    sample: PathLike | None = None,
+    train: PathLike | None = None,
+    column: str | None = None,
+    form: str | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> "Poll":
     """Combine runs into one: select a voting rule and apply it.
 
     Args:
         out: CSV of id and answer to write; a question that no run has read gets an empty answer.
-        gold: CSV of id and answer: labelled questions to select the rule on.
+        gold: labelled questions to select the rule on: id and answer, or a file of questions.
         method: a method of `quorum vote --help`.
         questions: a question file; a label that a question lacks is no vote.
         subjects: CSV of id and subject: weights may then differ by subject.
+        sample: the sample submission, in whose form `out` is written; a question that no run has read is then filled.
+        train: solved questions; they show how answers are written, and their label shares fill unread ones.
+        column: of tables, if it is not detected.
+        form: how answers are written, if it is not detected.
+        report: takes a line on what was set aside.
 
     Raises:
         BadInput: a file cannot be read, or the method is unknown or needs `gold`.
     """
-    from quorum.data.repair import read_clean_questions
-    from quorum.files.cells import write_cells
-    from quorum.files.runs import read_labels, read_runs
+    from quorum.competition.vote_files import VoteFiles, write_vote
+    from quorum.files.runs import read_labels, read_runs, read_runs_and_solution
+    from quorum.files.solution import read_solution
     from quorum.judge.poll import GoldQuestions, poll
 
+    files = VoteFiles.read(questions, sample, train, form)
+    options = files.reading_options(column, form, report)
+    paths = [Path(run) for run in runs]
+    if gold:
+        answers, rows = read_runs_and_solution(paths, read_solution(Path(gold)), options)
+        labelled = GoldQuestions(answers={row.id: row.answer for row in rows})
+    else:
+        answers, labelled = read_runs(paths, options), None
     result = poll(
-        read_runs([Path(run) for run in runs]),
-        GoldQuestions(answers=read_labels(Path(gold), "answer")) if gold else None,
+        answers,
+        labelled,
         method=method,
-        labels={each.id: each.labels for each in read_clean_questions(Path(questions))} if questions else None,
+        labels=files.labels or None,
         subjects=read_labels(Path(subjects), "subject") if subjects else None,
     )
     if out is not None:
-        write_cells(Path(out), ("id", "answer"), [(id, label or "") for id, label in result.answers_by_id().items()])
+        write_vote(Path(out), result, files)
     return result
 
 
+def _reading_options(
+    questions: "Table | None", column: str | None, form: str | None, report: Callable[[str], None]
+) -> "ReadingOptions":
+    from quorum.files.form_setting import parse_form
+    from quorum.files.runs import ReadingOptions
+
+    choices = {record.id: record.choices for record in questions.records if record.choices} if questions else None
+    style = parse_form(form).style if form else None
+    return ReadingOptions(column=column, style=style, choices=choices, report=report)
+
+
+def _report_solution(
+    solution: "Solution",
+    rows: "Sequence[SolvedRow]",
+    ballots: "Mapping[str, Ballot]",
+    report: Callable[[str], None],
+) -> None:
+    """Report questions without a right answer, and those that the run lacks."""
+    if solution.unsolved:
+        report(f"{solution.path}: {solution.unsolved} questions without a usable answer are not scored")
+    lacking = sum(row.id not in ballots for row in rows)
+    if lacking:
+        report(f"{lacking} of {len(rows)} questions are not in the run; they count as unread, and as wrong")
+
+
 def check(
-    submission: PathLike, sample: PathLike, *, questions: PathLike | None = None, form: "Form | None" = None
+    submission: PathLike,
+    sample: PathLike,
+    *,
+    questions: PathLike | None = None,
+    train: PathLike | None = None,
+    form: str | None = None,
 ) -> "list[Problem]":
-    """Return what is wrong with a submission, measured against the sample submission; nothing if it is clean.
+    """Return the problems of a submission, compared with the sample submission; empty if it has none.
 
     Args:
         questions: a question file; answers must then be labels of their own question.
-        form: how the sample writes an answer, if it is not detected.
+        train: solved questions; they show how answers are written where the sample holds placeholders.
+        form: how the submission writes an answer, if train and the sample do not show it.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    from quorum.files.check import check_submission
+
+    expected, labels, choices = read_expected(sample, questions=questions, train=train, form=form)
+    return check_submission(Path(submission), expected, labels, choices)
+
+
+def read_expected(
+    sample: PathLike, *, questions: PathLike | None, train: PathLike | None, form: str | None
+) -> "tuple[Sample, dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]":
+    """Return a sample submission to check against, and the labels and the option texts of the questions by id.
+
+    The sample's form is "any" if neither its cells nor train nor `form` shows how answers are written.
 
     Raises:
         BadInput: a file cannot be read.
     """
     from quorum.data.read import read_records
-    from quorum.files.check import check_submission
-    from quorum.files.submission import read_sample
+    from quorum.files.sample import read_sample
+    from quorum.files.train_answers import read_evidence
     from quorum.question import letters
 
     records = read_records(Path(questions)).records if questions else ()
     labels = {record.id: letters(len(record.choices)) for record in records}
-    return check_submission(Path(submission), read_sample(Path(sample), form=form), labels)
+    choices = {record.id: record.choices for record in records if record.choices}
+    asked_open = bool(records) and not choices
+    evidence = read_evidence(Path(train) if train else None, choices, open_questions=asked_open)
+    return read_sample(Path(sample), form, evidence, structure_only=True), labels, choices

@@ -1,4 +1,4 @@
-"""Answer the training questions out of fold, and sample more of them from the subjects that a model is weak in."""
+"""Answer the training questions out of fold: each fold by a model that knows only the other folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -25,7 +25,7 @@ _PROGRESS_BATCH = 256  # questions between two progress updates
 
 @dataclass(frozen=True, kw_only=True)
 class AskSettings:
-    """The settings of the infer kernel that say which model is asked, and how."""
+    """The settings of the infer kernel that select a model and its prompts."""
 
     RENAMED: ClassVar[Mapping[str, str]] = RunSettings.RENAMED
 
@@ -36,7 +36,7 @@ class AskSettings:
 
 
 def read_ask_settings(path: Path) -> AskSettings:
-    """Return those settings of a kernel's TOML; its other settings are ignored."""
+    """Read these settings from a kernel's TOML; its other settings are ignored."""
     known = {each.name for each in fields(AskSettings)} | set(AskSettings.RENAMED)
     table = {name: value for name, value in read_table(path).items() if name in known}
     return from_table(AskSettings, table, str(path))
@@ -46,7 +46,7 @@ def read_single_run(path: Path) -> dict[str, Ballot]:
     """Return the ballots of the one run in an answers file.
 
     Raises:
-        BadInput: it holds several runs.
+        BadInput: the file has several runs.
     """
     answers = read_answers(path)
     runs = answers["run"].unique(maintain_order=True).to_list()
@@ -62,25 +62,25 @@ def answer_out_of_fold(
     journal: Path | None = None,
     files: Sequence[Path] = (),
 ) -> dict[str, Ballot]:
-    """Return a ballot for every training question, from a model that knows the other folds alone.
+    """Return a ballot for every training question, from a model that knows only the other folds.
 
     Args:
-        journal: a file that remembers replies, so that a killed call can be resumed.
-        files: the files that the solved questions come from; the journal's entries are valid for these.
+        journal: a file that keeps replies, so that a killed call can be resumed.
+        files: the files of the solved questions; the journal's entries are valid only for these.
     """
     ballots: dict[str, Ballot] = {}
-    for fold, (rest, asked) in zip(folds.split.folds, iterate_folds(folds), strict=True):
+    for fold, (rest, own) in zip(folds.split.folds, iterate_folds(folds), strict=True):
         part = f"{folds.split.fingerprint} but fold {fold}"
         backend = (
             open_journaled(settings.backend, rest.questions, journal, files=files, part=part)
             if journal
             else open_backend(settings.backend, rest.questions)
         )
-        shown = strip_answers(asked)
+        questions = strip_answers(own)
         retriever = Retriever(settings.retrieval, rest, load_embedder, load_reranker)
-        ask = make_asker(retriever, shown, settings.prompt.style, settings.prompt.template)
-        for first in range(0, len(shown), _PROGRESS_BATCH):
-            prompts = [ask(question) for question in shown[first : first + _PROGRESS_BATCH]]
+        ask = make_asker(retriever, questions, settings.prompt.style, settings.prompt.template)
+        for first in range(0, len(questions), _PROGRESS_BATCH):
+            prompts = [ask(question) for question in questions[first : first + _PROGRESS_BATCH]]
             for prompt, reply in zip(prompts, backend.answer(prompts), strict=True):
                 ballots[prompt.question_id] = ballot_from_reply(reply, prompt)
             progress(len(ballots), len(folds.questions))

@@ -2,20 +2,26 @@
 
 import hashlib
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from quorum.competition.folder import Competition
+from quorum.competition.folder import DESCRIPTION_FILE, Competition
 from quorum.competition.workspace import Workspace
 from quorum.data.doctor import examine
 from quorum.data.read import Table, read_records, write_questions
-from quorum.data.repair import RepairedTable, answer_to_label, repair_table
+from quorum.data.repair import RepairedTable, answer_to_label, hide_answers, repair_table
 from quorum.data.split import Split, select_held_out, select_training_folds, split_questions
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
-from quorum.files.submission import Sample, make_sample, read_sample, write_submission
+from quorum.errors import BadInput
+from quorum.evaluation.ledger import read_ledger
+from quorum.files.cells import find_id_column, read_cells
+from quorum.files.sample import Sample, make_default_sample, read_sample
+from quorum.files.solution import read_solution
+from quorum.files.submission import write_submission
+from quorum.files.train_answers import collect_evidence
 from quorum.question import Question, label_prior
 
 HELD_OUT_SHARE = 0.25
@@ -24,9 +30,9 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCompetition:
-    """A competition whose questions are repaired, split and on disk, which is what every run of it uses."""
+    """A competition whose questions are repaired, split and on disk; every run uses these files."""
 
-    competition: Competition  # its sample submission is never None
+    competition: Competition  # its sample submission and its metric are never None
     workspace: Workspace
     sample: Sample
     split: Split
@@ -40,13 +46,18 @@ class PreparedCompetition:
         return self.competition.name
 
     @property
+    def metric(self) -> str:
+        """The metric of the competition's scores."""
+        return self.competition.metric or "accuracy"
+
+    @property
     def files(self) -> SplitFolder:
         """The files that members read."""
         return self.workspace.split(self.name)
 
     @property
     def gold(self) -> Path:
-        """The held-out questions with their answers, for the vote alone."""
+        """The held-out questions with their answers, which only the vote may read."""
         return self.workspace.gold(self.name)
 
     @property
@@ -70,10 +81,22 @@ def prepare_competition(
         report: is called with one line for each input file and one for the split.
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
-    train, test = (read_records(path, competition.layout) for path in (competition.train, competition.test))
+    train = require_answers(read_records(competition.train, competition.layout))
+    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
+    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
+    if test.layout.id != train.layout.id and test.layout.id in train.columns:
+        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
+    for table in (train, test):
+        report(f"{table.path.name}: {table.roles}")
+    if train.layout.context is not None and test.layout.context is None:
+        report(f"{train.path.name}: column {train.layout.context!r} is left out, because {test.path.name} lacks it")
+        train = drop_passages(train)
     repaired, asked = repair_table(train), repair_table(test)
+    for line in filter(None, (train.source, test.source)):
+        report(line)
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
+    sample = _read_sample(competition, folder.sample, train, asked.questions, report)
     split = split_questions(repaired.questions, held_out, seed=seed)
     learnt = list(select_training_folds(split, repaired.questions).questions)
     held = select_held_out(split, repaired.questions)
@@ -81,29 +104,123 @@ def prepare_competition(
     write_split_folder(split, repaired.questions, folder)
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    sample, prior = competition.sample or folder.sample, label_prior(learnt)
-    if competition.sample is None:  # then one letter is expected for every test question
-        write_submission(sample, {}, {}, make_sample([question.id for question in asked.questions]), prior)
+    prior, data = label_prior(learnt), fingerprint_data(competition)
+    _report_shared_name(competition.name, data, workspace, report)
+    metric = _choose_metric(competition, sample, report)
     return PreparedCompetition(
-        competition=replace(competition, sample=sample),
+        competition=replace(
+            competition,
+            sample=competition.sample or folder.sample,
+            solution=_check_solution(competition, asked.questions, report),
+            metric=metric,
+        ),
         workspace=workspace,
-        sample=read_sample(sample),
+        sample=sample,
         split=split,
         held_out=held,
         test=asked.questions,
         prior=prior,
-        data=fingerprint_data(competition),
+        data=data,
     )
 
 
+def _read_sample(
+    competition: Competition, default: Path, train: Table, test: Sequence[Question], report: Callable[[str], None]
+) -> Sample:
+    """Read the sample submission; without one, write one in `default` that answers as train does."""
+    choices = {question.id: question.choices for question in test if question.choices}
+    evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+    if competition.sample is None:
+        blank = make_default_sample([question.id for question in test], competition.form, evidence)
+        labels = {question.id: question.labels for question in test}
+        write_submission(default, {}, labels, blank, {}, choices)
+        sample = read_sample(default, blank.setting)
+        report(f"no sample submission: {sample.describe()}, as {train.path.name} writes them")
+        return sample
+    sample = read_sample(competition.sample, competition.form, evidence)
+    report(f"{competition.sample.name}: {sample.describe()}")
+    return sample
+
+
+def _report_shared_name(name: str, data: str, workspace: Workspace, report: Callable[[str], None]) -> None:
+    """Report submissions of other data under the same name: another folder, or files that have changed."""
+    others = {entry.data for entry in read_ledger(workspace.ledger) if entry.competition == name} - {data}
+    if others:
+        report(
+            f"{workspace.ledger}: has submissions of other data under the name {name!r} (another folder, or files that"
+            f" changed); scores are kept apart, files are overwritten; set name in {DESCRIPTION_FILE} to keep both"
+        )
+
+
+def _check_solution(competition: Competition, test: Sequence[Question], report: Callable[[str], None]) -> Path | None:
+    """Return the solution; None, which is reported, if a file that was found by its name does not solve the test."""
+    path = competition.solution
+    if path is None or competition.solution_is_named:
+        return path
+    try:
+        known = {row.id for row in read_solution(path).rows}
+    except BadInput as error:
+        report(f"{path.name}: not used as a solution: {error}")
+        return None
+    lacking = [question.id for question in test if question.id not in known]
+    if lacking:
+        report(
+            f"{path.name}: not used as a solution: it lacks {len(lacking)} of {len(test)} questions of the test file"
+        )
+        return None
+    report(f"{path.name}: used as the solution of {competition.test.name}, for the scores beside the submissions")
+    return path
+
+
+def _choose_metric(competition: Competition, sample: Sample, report: Callable[[str], None]) -> str:
+    """Return the metric of quorum.toml, else the one that the sample submission suggests, which is reported."""
+    if competition.metric is not None:
+        return competition.metric
+    if sample.metric is None:
+        return "accuracy"
+    shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
+    report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
+    return sample.metric
+
+
+def read_sample_ids(sample: Path) -> frozenset[str]:
+    """Return the ids in a sample submission, which show the id column of the test file."""
+    cells = read_cells(sample)
+    place = cells.header.index(find_id_column(cells.header))
+    return frozenset(row[place] for row in cells.rows if len(row) > place)
+
+
+def require_answers(train: Table) -> Table:
+    """Return a train file that has answers.
+
+    Raises:
+        BadInput: no column holds answers; the columns that could are listed.
+    """
+    if train.labelled:
+        return train
+    column = train.layout.answer
+    found = "no column of answers was recognised" if column is None else f"column {column!r} holds no answers"
+    unused = ", ".join(map(repr, train.unused)) or "none"
+    raise BadInput(
+        f"{train.path}: {found}; columns without a role: {unused}; name the right one in quorum.toml: "
+        '[layout] answer = "…"'
+    )
+
+
+def drop_passages(train: Table) -> Table:
+    """Return a train file without the passages of its questions, which the test file does not have."""
+    records = tuple(replace(record, context=None) for record in train.records)
+    return replace(train, records=records, layout=replace(train.layout, context=None))
+
+
 def fingerprint_data(competition: Competition) -> str:
-    """SHA-256 over the train and the test file: scores compare only on the same data."""
+    """Return the SHA-256 of the train and the test file; only scores on the same data are comparable."""
     both = fingerprint(competition.train) + fingerprint(competition.test)
     return hashlib.sha256(both.encode()).hexdigest()
 
 
 def describe_train(table: Table, repaired: RepairedTable) -> str:
-    """One line on a train file: how many rows are usable, what was repaired, and how to see the details."""
+    """Return one line on a train file: the numbers of usable, repaired and dropped rows, and a command for details."""
     dropped = {remark.row for remark in repaired.dropped}
     changed = {remark.row for remark in repaired.changes}
     labels = {
@@ -123,7 +240,7 @@ def describe_train(table: Table, repaired: RepairedTable) -> str:
 
 
 def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
-    """One line on a test file: what was repaired, and how many questions are in train too, exactly or nearly."""
+    """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
     in_train = {
         place.row
         for finding in examine(table, train).findings
@@ -139,6 +256,6 @@ def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
 
 
 def _describe_table(table: Table, repaired: RepairedTable, counts: list[tuple[int, str]]) -> str:
-    told = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
-    told += [f"{count:,} {what}" for count, what in counts if count]
-    return f"{table.path.name}: {', '.join(told)}; details: quorum doctor {shlex.quote(str(table.path))}"
+    parts = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
+    parts += [f"{count:,} {what}" for count, what in counts if count]
+    return f"{table.path.name}: {', '.join(parts)}; details: quorum doctor {shlex.quote(str(table.path))}"

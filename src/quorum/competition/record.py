@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from quorum.ballot import Ballot
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.run import CompetitionRun
 from quorum.disk import check_file_name, fingerprint
@@ -15,9 +16,11 @@ from quorum.evaluation.metrics import lower_is_better, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.check import check_submission
 from quorum.files.run_folder import RunFolder
-from quorum.files.solution import make_solution, read_ballots, read_solution
-from quorum.files.submission import Sample, make_sample, write_submission
-from quorum.question import Question
+from quorum.files.runs import ReadingOptions, read_ballots
+from quorum.files.sample import Sample, make_sample
+from quorum.files.solution import Solution, make_solution, read_solution
+from quorum.files.submission import write_submission
+from quorum.question import Question, letters
 
 
 def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
@@ -25,17 +28,20 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
 
     The held-out questions are written in the submission's form too, filled by the same rule, and that file is scored.
     """
-    sample, metric = prepared.sample, prepared.competition.metric
+    sample, metric = prepared.sample, prepared.metric
     path = prepared.workspace.submission(prepared.name, run.name)
-    form = "letter" if sample.form.startswith("index") else sample.form
-    held = make_sample([question.id for question in prepared.held_out], form, sample.k, sample.labels)
+    held = make_held_out_sample(sample, prepared.held_out)
     unread_test = _write(prepared, path, run.folder.test, prepared.test, sample)
     unread_held = _write(prepared, run.folder.held_out_submission, run.folder.held_out, prepared.held_out, held)
-    scored = read_ballots(run.folder.held_out_submission)
-    score = score_answers(scored, make_solution(prepared.held_out), metric).overall
+    score = score_answers(
+        read_held_out_answers(run.folder, prepared.held_out), make_solution(prepared.held_out), metric
+    )
     public = private = None
     if prepared.competition.solution:
-        hidden = score_answers(read_ballots(path), read_solution(prepared.competition.solution), metric)
+        choices = {question.id: question.choices for question in prepared.test}
+        options = ReadingOptions(style=sample.style, choices=choices)
+        ballots, rows = read_ballots(path, read_solution(prepared.competition.solution), options)
+        hidden = score_answers(ballots, rows, metric)
         public, private = (part.value if part else None for part in (hidden.public, hidden.private))
     return Entry(
         name=run.name,
@@ -46,7 +52,7 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
         data=prepared.data,
         split=prepared.split.fingerprint,
         metric=metric,
-        held_out=replace(score, unread=unread_held),
+        held_out=replace(score.overall, unread=unread_held),
         members=run.members,
         unread_test=unread_test,
         seconds=round(run.seconds, 1),
@@ -63,7 +69,27 @@ def _write(
     """Write answers in the sample's form; return how many questions were unread and filled from the prior."""
     labels = {question.id: question.labels for question in questions}
     ballots = ballots_from_answers(read_answers(answers))
-    return len(write_submission(path, ballots, labels, sample, prepared.prior).unread)
+    choices = {question.id: question.choices for question in questions}
+    return len(write_submission(path, ballots, labels, sample, prepared.prior, choices).unread)
+
+
+def read_held_out_answers(folder: RunFolder, questions: Sequence[Question]) -> dict[str, Ballot]:
+    """Return the held-out answers that are scored, from the file that `record_run` wrote."""
+    rows, path = make_solution(questions), folder.held_out_submission
+    solution = Solution(path=path, rows=rows, canonical=True)
+    return read_ballots(path, solution)[0]
+
+
+def make_held_out_sample(sample: Sample, questions: Sequence[Question]) -> Sample:
+    """Return the form in which held-out answers are scored: the submission's, with labels written as letters."""
+    ids = [question.id for question in questions]
+    if sample.form == "ranked":
+        return make_sample(ids, "ranked", sample.k)
+    if sample.form == "probabilities":
+        return make_sample(ids, "probabilities", labels=sample.labels)
+    if sample.form == "probability":
+        return make_sample(ids, "probabilities", labels=letters(2))
+    return make_sample(ids, "letter" if any(question.choices for question in questions) else "text")
 
 
 def accept_entries(
@@ -74,9 +100,11 @@ def accept_entries(
     Only what is in the ledger can be sent to Kaggle.
     """
     labels = {question.id: question.labels for question in prepared.test}
+    choices = {question.id: question.choices for question in prepared.test}
     legal, wrong = [], 0
     for entry in entries:
-        problems = check_submission(prepared.workspace.submissions / entry.submission, prepared.sample, labels)
+        path = prepared.workspace.submissions / entry.submission
+        problems = check_submission(path, prepared.sample, labels, choices)
         for problem in problems:
             report(f"{entry.submission}: {problem.message}")
         wrong += len(problems)
@@ -88,13 +116,14 @@ def accept_entries(
 
 
 def list_own_boards(prepared: PreparedCompetition, report: Callable[[str], None]) -> list[Board]:
-    """The ledger's boards whose scores are over the same data and split."""
+    """The competition's boards whose scores are over the same data and split."""
     boards = make_leaderboard(read_ledger(prepared.workspace.ledger, report))
-    return [board for board in boards if (board.data, board.split) == (prepared.data, prepared.split.fingerprint)]
+    own = (prepared.data, prepared.split.fingerprint, prepared.name)
+    return [board for board in boards if (board.data, board.split, board.competition) == own]
 
 
 def find_best_entry(entries: Sequence[Entry]) -> Entry | None:
-    """The entry with the best held-out score; a tie goes to the first. None if there is none."""
+    """Return the entry with the best held-out score; a tie goes to the first. None if there is no entry."""
     if not entries:
         return None
     sign = -1 if lower_is_better(entries[0].metric) else 1
@@ -119,6 +148,6 @@ def read_finished_run(path: Path) -> CompetitionRun:
 
 
 def _describe_commit() -> str:
-    """The commit of the current directory, with "+" behind it if files differ; empty outside git."""
+    """Return the commit of the current directory, with "+" after it if files differ; empty outside git."""
     done = subprocess.run(["git", "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
     return done.stdout.strip()

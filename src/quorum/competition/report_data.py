@@ -1,11 +1,13 @@
-"""Collect what the report shows: boards, held-out questions and the runs' answers, as far as they are on disk."""
+"""Collect the report's data from disk: boards, held-out questions and the runs' answers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quorum.competition.folder import Competition
 from quorum.competition.prepare import fingerprint_data
+from quorum.competition.record import read_held_out_answers
 from quorum.competition.workspace import Workspace
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions
 from quorum.data.split import read_split, select_held_out
@@ -18,7 +20,7 @@ from quorum.evaluation.report_page import Page
 from quorum.evaluation.shakeup import Parts, assume_parts, find_parts
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
-from quorum.files.solution import make_solution, read_ballots, read_solution
+from quorum.files.solution import make_solution, read_solution
 from quorum.question import Question
 
 
@@ -28,11 +30,11 @@ def collect_report(
     """Collect the facts of a competition's report.
 
     Args:
-        public_share: share of the test questions in the public score, if no file says which they are.
-        report: is called with a line for everything that had to be left out.
+        public_share: assumed share of the test questions in the public score, if there is no solution.
+        report: is called with one line for everything that is left out.
 
     Raises:
-        BadInput: the ledger has no submission for the competition as its files are now.
+        BadInput: the ledger has no submission for the competition's current files.
     """
     boards = list_boards(competition, workspace.ledger, report)
     questions = find_held_out(competition, workspace, boards[0], report)
@@ -52,21 +54,25 @@ def write_report(page: Page, folder: Path) -> list[Path]:
 
 
 def list_boards(competition: Competition, ledger: Path, report: Callable[[str], None]) -> list[Board]:
-    """Return the ledger's boards, that of the competition as its files are now first."""
+    """Return the ledger's boards, first the board of the competition's current files.
+
+    Raises:
+        BadInput: there is no such board.
+    """
     boards = make_leaderboard(read_ledger(ledger, report))
     if not boards:
         raise BadInput(f"{ledger}: no submissions yet; `quorum submit` makes the first")
     data = fingerprint_data(competition)
-    own = [board for board in boards if board.data == data]
+    own = [board for board in boards if board.data == data and board.competition in (competition.name, "")]
     if not own:
-        raise BadInput(f"{ledger}: no submission of {competition.train} as it is now; `quorum submit` makes one")
+        raise BadInput(f"{ledger}: no submission for the current {competition.train}; `quorum submit` makes one")
     return [own[0], *(board for board in boards if board is not own[0])]
 
 
 def find_held_out(
     competition: Competition, workspace: Workspace, board: Board, report: Callable[[str], None]
 ) -> list[Question]:
-    """Return the board's held-out questions with their answers; none if another split is on disk."""
+    """Return the board's held-out questions with their answers; empty if another split is on disk."""
     path = workspace.split(competition.name).split
     if not path.exists() or (split := read_split(path)).fingerprint != board.split:
         report(f"{path}: the split differs from that of the latest submissions; per-question sections are left out")
@@ -81,33 +87,36 @@ def find_answers(
     questions: Sequence[Question],
     report: Callable[[str], None],
 ) -> list[RunAnswers]:
-    """Return the latest run of each name whose files still give the score in the ledger."""
+    """Return the latest run of each name, if its files still give the score in the ledger."""
     latest: dict[str, Entry] = {}
     for entry in sorted((standing.entry for standing in board.standings), key=lambda entry: entry.when):
         latest[entry.name] = entry
     found = [
-        _read_answers_of(entry, workspace.run(competition.name, entry.name), questions, report)
+        _read_scored_answers(entry, workspace.run(competition.name, entry.name), questions, report)
         for entry in latest.values()
     ]
     return [run for run in found if run]
 
 
-def _read_answers_of(
+def _read_scored_answers(
     entry: Entry, folder: RunFolder, questions: Sequence[Question], report: Callable[[str], None]
 ) -> RunAnswers | None:
+    """Read a run's answers; return None if they are not on disk or not those that the ledger scored."""
     sent, own = folder.held_out_submission, folder.held_out
     if not questions or not (sent.exists() and own.exists()):
         return None
-    run = RunAnswers(entry, read_ballots(sent), ballots_from_answers(read_answers(own)))
+    run = RunAnswers(entry, read_held_out_answers(folder, questions), ballots_from_answers(read_answers(own)))
     if len(run.sent) == len(questions) == entry.held_out.n:
         score = score_answers(run.sent, make_solution(questions), entry.metric).overall
         if score.value == entry.held_out.value:
             return run
-    report(f"{sent}: not the answers that the ledger scored as {entry.name!r}; left out")
+    report(f"{sent}: these are not the answers that the ledger scored as {entry.name!r}; the run is left out")
     return None
 
 
 def find_test_parts(competition: Competition, public_share: float) -> Parts | None:
     """Return the sizes of the public and the private part of the test, from the solution or as assumed."""
-    known = find_parts(read_solution(competition.solution)) if competition.solution else None
-    return known or assume_parts(len(read_records(competition.test, competition.layout).records), public_share)
+    known = find_parts(read_solution(competition.solution).rows) if competition.solution else None
+    return known or assume_parts(
+        len(read_records(competition.test, competition.layout, like=Layout()).records), public_share
+    )

@@ -1,4 +1,4 @@
-"""Run a member of a competition: a kernel that answers its held-out and its test questions."""
+"""Run the members of a competition: kernels that answer its held-out and its test questions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ PRIOR = "prior"
 VOTE = "vote"
 MEMBERS = ("encoder", "neighbour", "encoder-tuned")
 MEMBERS_WITH_BACKGROUND = ("encoder", "neighbour", "encoder-rag", "encoder-rag-tuned")
-RESERVED_NAMES = ("gold", "ablate", "ladder", PRIOR, VOTE)  # folders beside the members'
-TUNED = "-tuned"  # NAME-tuned.toml asks the model that train-NAME.toml beside it trains
+RESERVED_NAMES = ("gold", "ablate", "ladder", PRIOR, VOTE)  # names of our own folders beside those of the members
+TUNED = "-tuned"  # NAME-tuned.toml uses the model that train-NAME.toml in the same folder trains
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompetitionRun:
-    """Answers to the held-out and the test questions: by a member, by the vote, or by the prior alone."""
+    """Answers to the held-out and the test questions: of a member, of the vote or of the prior."""
 
     name: str
     folder: RunFolder
@@ -33,26 +33,27 @@ class CompetitionRun:
     seconds: float = 0.0
 
 
-def kernel_toml(name: str) -> Path:
-    """The settings that Quorum ships under this name."""
+def find_kernel_toml(name: str) -> Path:
+    """Return the TOML file that Quorum ships under this name."""
     return find_kernels() / f"{name}.toml"
 
 
 def choose_members(tomls: Sequence[Path], background: bool) -> list[Path]:
-    """Return the given members' settings, else those of the default members, with retrieval if there is background.
+    """Return the TOML files of the given members, or of the default members, which retrieve if there is background.
 
     Raises:
-        BadInput: two have the same name or run name, a name is reserved or no plain file name, or a file is no TOML.
+        BadInput: two members have the same name or run name, a name is reserved or not a plain file name, or a file
+            is not TOML.
     """
     shipped = MEMBERS_WITH_BACKGROUND if background else MEMBERS
-    chosen = list(tomls) or [kernel_toml(name) for name in shipped]
+    chosen = list(tomls) or [find_kernel_toml(name) for name in shipped]
     seen: dict[str, Path] = {}
     for toml in chosen:
         run = read_table(toml).get("run", toml.stem)
         if is_tuned(toml):
-            read_table(training_toml(toml))
+            read_table(find_training_toml(toml))
         if check_file_name(toml.stem, "member") in RESERVED_NAMES:
-            raise BadInput(f"{toml}: {toml.stem!r} is the name of a folder of Quorum's own; rename the file")
+            raise BadInput(f"{toml}: the name {toml.stem!r} is reserved for one of our own folders; rename the file")
         for name in {f"name {toml.stem!r}", f"run name {run!r}"}:
             if name in seen:
                 raise BadInput(f"{seen[name]} and {toml} have the same {name}; give each its own")
@@ -61,17 +62,17 @@ def choose_members(tomls: Sequence[Path], background: bool) -> list[Path]:
 
 
 def is_tuned(toml: Path) -> bool:
-    """Whether a member asks a model that is trained first."""
+    """Return whether the member's model is trained first."""
     return toml.stem.endswith(TUNED)
 
 
-def training_toml(toml: Path) -> Path:
-    """The settings of the training whose model a tuned member asks: train-NAME.toml beside NAME-tuned.toml."""
+def find_training_toml(toml: Path) -> Path:
+    """Return the TOML that trains a tuned member's model: train-NAME.toml beside NAME-tuned.toml."""
     return toml.with_name(f"train-{toml.stem.removesuffix(TUNED)}.toml")
 
 
 def run_prior(prepared: PreparedCompetition) -> CompetitionRun:
-    """Make the baseline that asks no model: every answer is unread, and is filled from the prior."""
+    """Write the baseline without a model: every answer is unread, and is filled from the prior."""
     folder = prepared.workspace.run(prepared.name, PRIOR)
     parts: list[tuple[Path, list[Question]]] = [(folder.test, prepared.test), (folder.held_out, prepared.held_out)]
     for path, questions in parts:
@@ -80,14 +81,14 @@ def run_prior(prepared: PreparedCompetition) -> CompetitionRun:
 
 
 def run_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str], None]) -> CompetitionRun:
-    """Let one member answer the test and the held-out questions; a tuned one is trained first."""
+    """Let one member answer the test and the held-out questions; train its model first if it is a tuned one."""
     config = read_table(toml)
     folder = prepared.workspace.run(prepared.name, toml.stem)
     files = [prepared.files.test, prepared.files.held_out]
-    settings = member_settings(prepared, config, files, folder)
+    settings = make_member_settings(prepared, config, files, folder)
     seconds = 0.0
     if is_tuned(toml):
-        model, seconds = train_member(prepared, training_toml(toml), report)
+        model, seconds = train_member(prepared, find_training_toml(toml), report)
         settings["backend.adapter" if "adapter" in config["backend"] else "backend.model"] = str(model)
     answering = run_kernel_process("infer", toml, settings, report)
     report(f"{toml.stem}: {len(prepared.test) + len(prepared.held_out)} answers in {answering:.0f} s")
@@ -95,17 +96,16 @@ def run_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str]
 
 
 def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str], None]) -> tuple[Path, float]:
-    """Train on the training folds; return the model (or adapter) and the wall time in seconds.
+    """Train on the training folds; return the folder of the model or adapter, and the wall time in seconds.
 
-    What another training left in the folder is removed, because only a training with the same rows and settings can
-    resume there.
+    The output folder is emptied first: a training with other rows or settings could not resume from its checkpoints.
     """
     folder = prepared.workspace.run(prepared.name, toml.stem)
     settings = {
         "train": str(prepared.files.train),
         "split.file": str(prepared.files.split),
         "out": str(folder.path),
-        **background_settings(prepared, read_table(toml)),
+        **make_background_settings(prepared, read_table(toml)),
     }
     replace_folder(folder.path)
     seconds = run_kernel_process("train", toml, settings, report)
@@ -116,7 +116,10 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
 def run_vote(
     prepared: PreparedCompetition, runs: Sequence[CompetitionRun], report: Callable[[str], None]
 ) -> CompetitionRun:
-    """Let the members vote by a rule chosen on the held-out questions; for each of those, chosen without it."""
+    """Let the members vote by a rule that is selected on the held-out questions.
+
+    The votes on the held-out questions are cross-fitted: the rule for a question is selected without that question.
+    """
     folder = prepared.workspace.run(prepared.name, VOTE)
     settings = {
         "runs": [str(run.folder.test) for run in runs],
@@ -124,9 +127,9 @@ def run_vote(
         "gold": str(prepared.gold),
         "split": str(prepared.files.split),
         "questions": str(prepared.files.test),
-        **shared_settings(prepared, folder),
+        **make_shared_settings(prepared, folder),
     }
-    seconds = run_kernel_process("vote", kernel_toml(VOTE), settings, report)
+    seconds = run_kernel_process("vote", find_kernel_toml(VOTE), settings, report)
     report(f"{VOTE}: {len(prepared.test) + len(prepared.held_out)} answers of {len(runs)} members in {seconds:.0f} s")
     return CompetitionRun(
         name=VOTE,
@@ -137,25 +140,25 @@ def run_vote(
     )
 
 
-def member_settings(
+def make_member_settings(
     prepared: PreparedCompetition, config: Mapping[str, Any], questions: Sequence[Path], folder: RunFolder
 ) -> dict[str, Any]:
-    """The settings with which a member answers these question files of the competition."""
+    """Return the overrides with which a member answers these question files of the competition."""
     return {
         "questions": [str(path) for path in questions],
-        **shared_settings(prepared, folder),
-        **background_settings(prepared, config),
+        **make_shared_settings(prepared, folder),
+        **make_background_settings(prepared, config),
     }
 
 
-def shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
-    """The settings that the competition decides for every kernel that answers."""
+def make_shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
+    """Return the overrides of every kernel that answers questions of the competition."""
     files = {"train": str(prepared.files.train), "sample": str(prepared.competition.sample)}
-    return {**files, "out": str(folder.path)}
+    return {**files, "form": prepared.sample.setting, "out": str(folder.path)}
 
 
-def background_settings(prepared: PreparedCompetition, config: Mapping[str, Any]) -> dict[str, str]:
-    """The competition's background, for a kernel whose settings retrieve passages from one."""
+def make_background_settings(prepared: PreparedCompetition, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the override that sets the competition's background; empty for a kernel that retrieves no passages."""
     if "background" not in config.get("retrieval", {}):
         return {}
     return {"retrieval.background": str(prepared.competition.background or "")}

@@ -22,10 +22,10 @@ _RETRIEVING = "-rag"
 
 @dataclass(frozen=True, kw_only=True)
 class SubmissionResult:
-    """What `submit_competition` made: runs, the ledger entries of the legal submissions, and how they compare.
+    """The result of `submit_competition`: runs, ledger entries of the legal submissions, and comparisons.
 
-    `boards` are the ledger's boards over the same questions. `differences` are lines on what retrieval and training
-    add to a member.
+    `boards` are the ledger's boards over the same questions. `differences` are lines on the gain of a member from
+    retrieval and from training.
     """
 
     prepared: PreparedCompetition
@@ -48,22 +48,24 @@ def submit_competition(
     members: Sequence[Path] = (),
     held_out: float = HELD_OUT_SHARE,
     seed: int = SPLIT_SEED,
+    form: str | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
     """Write one legal submission for each member, for their vote and for the prior, and score them.
 
     Args:
-        folder: the competition: train, test and sample submission.
-        members: settings of the infer kernel; without any the default members answer.
-        held_out: share of train that is held out to score on.
+        folder: the competition's folder, with train, test and sample submission.
+        members: settings (TOML files) of the infer kernel; the default members if empty.
+        held_out: share of train to hold out and score on.
         seed: of the split.
+        form: how the submission writes an answer; None: what quorum.toml says, else it is detected.
         report: is called with one line after each step.
 
     Raises:
         BadInput: a file is missing or wrong, or two members have the same name.
         KernelFailed: a member's process failed.
     """
-    competition = find_competition(folder)
+    competition = find_competition(folder, form)
     chosen = choose_members(members, competition.background is not None)
     prepared = prepare_competition(competition, workspace, held_out, seed, report)
     answered = [run_member(prepared, toml, report) for toml in chosen]
@@ -89,17 +91,17 @@ def record_runs(
 
 
 def compare_additions(prepared: PreparedCompetition, runs: Sequence[CompetitionRun]) -> list[str]:
-    """Return a line for each run that adds retrieval or training to another one: their paired difference."""
+    """Return one line on the paired difference for each run that adds retrieval or training to another run."""
     by_name, lines = {run.name: run for run in runs}, []
     for run in runs:
         for suffix in (_RETRIEVING, TUNED):
             if run.name.endswith(suffix) and (plain := by_name.get(run.name.removesuffix(suffix))):
-                lines.append(_compare(prepared, run, plain))
+                lines.append(_describe_addition(prepared, run, plain))
     return lines
 
 
-def _compare(prepared: PreparedCompetition, run: CompetitionRun, other: CompetitionRun) -> str:
-    """One line on the paired difference of two runs on the held-out questions."""
+def _describe_addition(prepared: PreparedCompetition, run: CompetitionRun, other: CompetitionRun) -> str:
+    """Return one line on the paired difference of two runs on the held-out questions."""
     ballots = {one.name: ballots_from_answers(read_answers(one.folder.held_out)) for one in (run, other)}
-    found = compare_runs(ballots, make_solution(prepared.held_out), prepared.competition.metric)
+    found = compare_runs(ballots, make_solution(prepared.held_out), prepared.metric)
     return f"{run.name} - {other.name}: {describe_difference(found.pairs[0])} (n = {found.n}, {found.metric})"

@@ -1,4 +1,4 @@
-"""Which checkpoint, and which settings: several of them scored on the same held-out questions, and one picked."""
+"""Pick one of several checkpoints and settings by their accuracy on the same held-out questions."""
 
 import csv
 import json
@@ -20,15 +20,15 @@ HALVINGS = 200
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A checkpoint's name, empty where there is none, and the settings of kernels/infer.py that it is asked with."""
+    """A checkpoint and the settings of kernels/infer.py to answer with."""
 
-    checkpoint: str
+    checkpoint: str  # its name; empty without a training folder
     settings: Mapping[str, Any]
-    grid: Mapping[str, Any]  # those of `settings` that vary beside the checkpoint
+    grid: Mapping[str, Any]  # the varied ones of `settings`, without the checkpoint
 
     @property
     def name(self) -> str:
-        """checkpoint-40 scale=10."""
+        """The checkpoint and the grid's values in one line, such as "checkpoint-40 scale=10"."""
         return " ".join(
             [*filter(None, [self.checkpoint]), *(f"{setting}={value}" for setting, value in self.grid.items())]
         )
@@ -36,9 +36,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A candidate's accuracy on n held-out questions and its standard error (None: not known), and what it cost.
+    """A candidate's accuracy on `n` held-out questions, and its cost.
 
-    `second` is its value by another criterion, where there is one.
+    `error` is the standard error (None: not known), `second` the accuracy on a second file, if there is one.
     """
 
     candidate: Candidate
@@ -51,13 +51,13 @@ class Trial:
 
 
 def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> list[Candidate]:
-    """Every whole checkpoint of a training folder, by its step, with every combination of the grid's values, in order.
+    """Return every complete checkpoint of a training folder, by step, with every combination of the grid's values.
 
-    Without a training folder the combinations alone. A checkpoint that is an adapter goes to the setting
-    `backend.adapter`, any other to `backend.model`.
+    Without a training folder the combinations are the candidates. The setting `backend.adapter` names a checkpoint that
+    is an adapter, `backend.model` any other.
 
     Raises:
-        BadInput: the folder has no checkpoints, or there are less than two candidates.
+        BadInput: the folder has no complete checkpoint, or there are fewer than two candidates.
     """
     combinations = [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
     found = [Candidate("", combination, combination) for combination in combinations]
@@ -65,44 +65,50 @@ def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> 
         checkpoints = list_complete_checkpoints(trained)
         if not checkpoints:
             raise BadInput(
-                f"{trained}: no whole checkpoint in its folder checkpoints; a trainer's setting says how many to keep"
+                f"{trained}: no complete checkpoint in its folder checkpoints; the trainer's setting `keep` is the"
+                " number to keep"
             )
         found = [
-            Candidate(path.name, {_checkpoint_setting(path): str(path), **combination}, combination)
+            Candidate(path.name, {_find_checkpoint_setting(path): str(path), **combination}, combination)
             for path in checkpoints
             for combination in combinations
         ]
     if len(found) < 2:
         raise BadInput(
-            f"{len(found)} candidate ({found[0].name or 'as it stands'}), where there is to pick from two or more"
+            f"only {len(found)} candidate ({found[0].name or 'the member itself'}); a sweep needs two or more: name a"
+            " training folder with several checkpoints, or values of a setting"
         )
     return found
 
 
 def reaches_floor(trial: Trial, floor: float | None) -> bool:
-    """Whether a trial's second criterion is at least the floor; without a floor each does, without a value none."""
+    """Return whether a trial's second accuracy is at least the floor; always true without a floor."""
     return floor is None or (trial.second is not None and trial.second >= floor)
 
 
 def pick_trial(trials: Sequence[Trial], floor: float | None = None) -> int:
-    """The place of the most accurate trial of those that reach the floor; a tie goes to the earliest.
+    """Return the index of the most accurate trial that reaches the floor; a tie goes to the earliest.
 
     Raises:
-        BadInput: none reaches the floor.
+        BadInput: no trial reaches the floor.
     """
-    allowed = [place for place, trial in enumerate(trials) if reaches_floor(trial, floor)]
+    allowed = [index for index, trial in enumerate(trials) if reaches_floor(trial, floor)]
     if not allowed:
         best = max((trial.second for trial in trials if trial.second is not None), default=None)
         raise BadInput(f"none of the {len(trials)} candidates reaches the floor of {floor}; the highest is {best}")
-    return max(allowed, key=lambda place: trials[place].accuracy)  # the first of equals
+    return max(allowed, key=lambda index: trials[index].accuracy)  # the first of equals
 
 
-def nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], seed: int = 42) -> float:
-    """What to expect of the pick on questions that did not choose it: the mean over halvings of the held-out set.
+def estimate_nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], seed: int = 42) -> float:
+    """Estimate the accuracy of the pick on new questions: the mean over random halvings of the held-out questions.
 
-    In each of `HALVINGS` halvings whole clusters go to one half or the other by chance, the candidate that is best on a
-    half (a tie goes to the earliest) is scored on the other one, and the other way round. `right` is (candidates,
-    questions). Half the questions choose a little worse than all of them, so this errs to the low side.
+    In each of `HALVINGS` halvings, which do not split clusters, the candidate that is best on one half (a tie goes to
+    the earliest) is scored on the other half, and the other way round. A pick on half of the questions is a little
+    worse than one on all of them, so the estimate is slightly low.
+
+    Args:
+        right: whether each candidate is right on each question, of shape (candidates, questions).
+        clusters: the cluster of each question.
 
     Raises:
         BadInput: fewer than two clusters.
@@ -110,10 +116,10 @@ def nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], se
     codes = np.unique([str(cluster) for cluster in clusters], return_inverse=True)[1]
     count = int(codes.max()) + 1
     if count < 2:
-        raise BadInput(f"{count} cluster of held-out questions, where two or more can be halved")
-    chance, scores = np.random.default_rng(seed), []
+        raise BadInput(f"only {count} cluster of held-out questions; two or more are needed to halve them")
+    generator, scores = np.random.default_rng(seed), []
     for _ in range(HALVINGS):
-        half = (chance.permutation(count) < count // 2)[codes]
+        half = (generator.permutation(count) < count // 2)[codes]
         for chosen, scored in ((half, ~half), (~half, half)):
             best = int(right[:, chosen].sum(axis=1).argmax())
             scores.append(float(right[best, scored].mean()))
@@ -121,7 +127,7 @@ def nested_accuracy(right: npt.NDArray[np.bool_], clusters: Sequence[object], se
 
 
 def write_checkpoint_scores(path: Path, trials: Sequence[Trial]) -> None:
-    """A CSV row a trial, in order; the settings as JSON, the column `second` where a trial has one."""
+    """Write one CSV row for each trial, with its settings as JSON; the column `second` only if a trial has a value."""
     second = any(trial.second is not None for trial in trials)
     with replace_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -129,9 +135,9 @@ def write_checkpoint_scores(path: Path, trials: Sequence[Trial]) -> None:
         rows.writerow([*heading, *(["second"] if second else [])])
         for trial in trials:
             grid = json.dumps(dict(trial.candidate.grid), ensure_ascii=False)
-            known = [trial.n, trial.accuracy, trial.error, trial.unread, round(trial.seconds, 1)]
-            rows.writerow([trial.candidate.checkpoint, grid, *known, *([trial.second] if second else [])])
+            cells = [trial.n, trial.accuracy, trial.error, trial.unread, round(trial.seconds, 1)]
+            rows.writerow([trial.candidate.checkpoint, grid, *cells, *([trial.second] if second else [])])
 
 
-def _checkpoint_setting(checkpoint: Path) -> str:
+def _find_checkpoint_setting(checkpoint: Path) -> str:
     return "backend.adapter" if (checkpoint / "adapter_config.json").exists() else "backend.model"

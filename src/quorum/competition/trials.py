@@ -1,4 +1,4 @@
-"""Sweep a member: ask every candidate the held-out questions, pick one, and let it answer the test questions."""
+"""Sweep a member: score every candidate on the held-out questions, and let the best one answer the test questions."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from quorum.competition.folder import find_competition
 from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, record_run
-from quorum.competition.run import CompetitionRun, member_settings
+from quorum.competition.run import CompetitionRun, make_member_settings
 from quorum.competition.sweep import (
     Candidate,
     Trial,
+    estimate_nested_accuracy,
     list_candidates,
-    nested_accuracy,
     pick_trial,
     reaches_floor,
     write_checkpoint_scores,
@@ -40,10 +40,10 @@ from quorum.question import Question
 
 @dataclass(frozen=True, kw_only=True)
 class SweepPlan:
-    """What a sweep varies and how it picks.
+    """The candidates of a sweep, and the rule that picks one.
 
-    `trained` is a folder of kernels/train.py, whose checkpoints are candidates. With `second`, another file of solved
-    questions, only candidates whose accuracy there is at least `floor` can be picked.
+    `trained` is an output folder of kernels/train.py, whose checkpoints are candidates. `second` are more solved
+    questions: only candidates with an accuracy of at least `floor` on them can be picked.
     """
 
     member: Path  # a TOML of kernels/infer.py
@@ -60,42 +60,40 @@ class SweepPlan:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All trials, the index of the picked one, what to expect of it on new questions, and its difference to the first
-    trial (None if that was picked)."""
+    """The result of a sweep: all trials, and which one is picked."""
 
     trials: Sequence[Trial]
-    place: int
-    expected: float
-    difference: PairedDifference | None
+    place: int  # index of the picked trial
+    expected: float  # estimated accuracy of the pick on new questions
+    difference: PairedDifference | None  # between the picked and the first trial; None if the first is picked
 
     @property
     def picked(self) -> Trial:
+        """The picked trial."""
         return self.trials[self.place]
 
 
 def plan_sweep(
     member: Path, trained: Path | None, grid: Sequence[str], second: Path | None, floor: float | None
 ) -> SweepPlan:
-    """Return the candidates: every checkpoint of `trained` with every combination of the grid.
+    """Return the plan for every checkpoint of `trained` with every combination of the grid.
 
     Raises:
-        BadInput: a grid is not key=value,value, a second file without a floor or the reverse, or fewer than two
+        BadInput: a grid is not key=value,value, only one of `second` and `floor` is given, or there are fewer than two
             candidates.
     """
     if (second is None) != (floor is None):
-        raise BadInput(
-            "--second and --floor go together: another file of solved questions, and the least accuracy there"
-        )
+        raise BadInput("--second and --floor go together: more solved questions, and the minimum accuracy on them")
     solved = read_clean_questions(second) if second else []
     candidates = list_candidates(trained, parse_grid(grid))
     return SweepPlan(member=member, candidates=candidates, trained=trained, second=solved, floor=floor)
 
 
 def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the settings that are written as key=value,value, with their values as TOML reads them.
+    """Parse settings written as key=value,value; values are TOML or plain text.
 
     Raises:
-        BadInput: there is no "=".
+        BadInput: a text has no "=".
     """
     grid = {}
     for text in texts:
@@ -117,11 +115,11 @@ def run_sweep(
     """Score all candidates, and let the picked one answer the test questions.
 
     Returns:
-        The sweep, and its ledger entry if the submission is legal: it counts as many evaluations of the held-out
-        questions as there were candidates.
+        The sweep, and its ledger entry if the submission is legal. The entry counts one evaluation of the held-out
+        questions for each candidate.
 
     Raises:
-        BadInput: the training did not hold out the questions that are scored here.
+        BadInput: the training held out other questions than those scored here.
     """
     prepared = prepare_competition(find_competition(folder), workspace, held_out, seed, report)
     if plan.trained is not None:
@@ -132,39 +130,39 @@ def run_sweep(
 
 
 def check_held_out(split: str, trained: Path) -> None:
-    """Check that a training held out what the split with this fingerprint holds out.
+    """Check that a training used the split with this fingerprint.
 
     Raises:
-        BadInput: it did not.
+        BadInput: it used another one.
     """
     path = SplitFolder(trained).split
     if read_split(path).fingerprint != split:
         raise BadInput(
-            f"{path} is another split than the one here, so the model may have learnt the questions that it would be"
-            " scored on; give the train file, --held-out and --seed of its training"
+            f"{path} is not the split used here, so the model may have been trained on the questions that score it;"
+            " give the train file, --held-out and --seed of its training"
         )
 
 
 def _try_candidates(prepared: PreparedCompetition, plan: SweepPlan, report: Callable[[str], None]) -> Sweep:
-    """Ask and score every candidate, pick the best and compare it with the first."""
+    """Score every candidate, pick the best and compare it with the first."""
     scores = (plan.trained or prepared.workspace.run(prepared.name, plan.name).path) / "checkpoint_scores.csv"
     trials: list[Trial] = []
     ballots: list[dict[str, Ballot]] = []
     for number, candidate in enumerate(plan.candidates):
-        trial, own = _try_candidate(prepared, candidate, plan, _trial_folder(prepared, plan, number), report)
+        trial, own = _try_candidate(prepared, candidate, plan, _find_trial_folder(prepared, plan, number), report)
         report(f"{candidate.name}: accuracy {trial.accuracy:.3f}, {trial.seconds:.0f} s")
         trials.append(trial)
         ballots.append(own)
         write_checkpoint_scores(scores, trials)
-    place, solution = pick_trial(trials, plan.floor), make_solution(prepared.held_out)
+    picked, solution = pick_trial(trials, plan.floor), make_solution(prepared.held_out)
     allowed = [own for own, trial in zip(ballots, trials, strict=True) if reaches_floor(trial, plan.floor)]
     right = np.array([[score_question(own[row.id], row.answer, "accuracy") > 0 for row in solution] for own in allowed])
     clusters = prepared.clusters
-    expected = nested_accuracy(right, [clusters[row.id] for row in solution])
-    if place == 0:
-        return Sweep(trials, place, expected, None)
-    runs = {trials[place].candidate.name: ballots[place], trials[0].candidate.name: ballots[0]}
-    return Sweep(trials, place, expected, compare_runs(runs, solution).pairs[0])
+    expected = estimate_nested_accuracy(right, [clusters[row.id] for row in solution])
+    if picked == 0:
+        return Sweep(trials, picked, expected, None)
+    runs = {trials[picked].candidate.name: ballots[picked], trials[0].candidate.name: ballots[0]}
+    return Sweep(trials, picked, expected, compare_runs(runs, solution).pairs[0])
 
 
 def _try_candidate(
@@ -174,13 +172,13 @@ def _try_candidate(
     folder: RunFolder,
     report: Callable[[str], None],
 ) -> tuple[Trial, dict[str, Ballot]]:
-    """Let a candidate answer the held-out questions and the second file, and score both."""
+    """Score a candidate on the held-out questions and on the second file; return the trial and the held-out ballots."""
     files = [prepared.files.held_out]
     second = folder.path / "questions" / "second.parquet"
     if plan.second:
         files.append(second)
         write_questions(strip_answers(plan.second), second)
-    settings = _candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
+    settings = _make_candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
     seconds = run_kernel_process("infer", plan.member, settings, report)
     ballots = ballots_from_answers(read_answers(folder.held_out))
     score = score_answers(ballots, make_solution(prepared.held_out)).overall
@@ -203,9 +201,9 @@ def _try_candidate(
 def _answer_test(
     prepared: PreparedCompetition, plan: SweepPlan, sweep: Sweep, report: Callable[[str], None]
 ) -> CompetitionRun:
-    """Let the picked candidate answer the test questions; it has answered the held-out ones."""
-    folder = _trial_folder(prepared, plan, sweep.place)
-    settings = _candidate_settings(prepared, sweep.picked.candidate, plan, [prepared.files.test], folder)
+    """Let the picked candidate answer the test questions; its answers to the held-out questions are there already."""
+    folder = _find_trial_folder(prepared, plan, sweep.place)
+    settings = _make_candidate_settings(prepared, sweep.picked.candidate, plan, [prepared.files.test], folder)
     seconds = run_kernel_process("infer", plan.member, settings, report)
     return CompetitionRun(
         name=plan.name,
@@ -215,11 +213,11 @@ def _answer_test(
     )
 
 
-def _trial_folder(prepared: PreparedCompetition, plan: SweepPlan, number: int) -> RunFolder:
+def _find_trial_folder(prepared: PreparedCompetition, plan: SweepPlan, number: int) -> RunFolder:
     return prepared.workspace.run(prepared.name, str(number), plan.name)
 
 
-def _candidate_settings(
+def _make_candidate_settings(
     prepared: PreparedCompetition, candidate: Candidate, plan: SweepPlan, questions: Sequence[Path], folder: RunFolder
 ) -> dict[str, Any]:
-    return {**member_settings(prepared, read_table(plan.member), questions, folder), **candidate.settings}
+    return {**make_member_settings(prepared, read_table(plan.member), questions, folder), **candidate.settings}

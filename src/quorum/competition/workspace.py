@@ -1,4 +1,4 @@
-"""Where a workspace keeps its files: the only code that knows these paths."""
+"""Define the paths of a workspace's files; no other code knows them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,17 @@ from quorum.files.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folders of a workspace, by default below the current directory.
+    """The paths of a workspace, by default the current directory.
 
-    Names of competitions and runs become parts of paths, so each has to be one plain file name (`check_file_name`).
+    Names of competitions and runs are parts of paths, so each has to be a plain file name (`check_file_name`).
     """
 
     root: Path = Path()
     submissions_folder: Path = Path("submissions")  # relative to the root
 
     def split(self, competition: str) -> SplitFolder:
-        """The competition's questions, repaired and split; no held-out answer is in it, so it can go to Kaggle."""
-        return SplitFolder(self.splits / _checked_competition(competition))
+        """Return the folder of the repaired and split questions; it has no held-out answers, so it can go to Kaggle."""
+        return SplitFolder(self.splits / _check_competition_name(competition))
 
     @property
     def splits(self) -> Path:
@@ -28,19 +28,19 @@ class Workspace:
         return self.root / "data" / "split"
 
     def run(self, competition: str, run: str, group: str = "") -> RunFolder:
-        """A run of the competition; `group` collects runs that belong together, such as those of a ladder."""
-        folder = self.root / "runs" / _checked_competition(competition)
+        """Return the folder of a run; `group` collects runs that belong together, such as those of a ladder."""
+        folder = self.root / "runs" / _check_competition_name(competition)
         if group:
             folder /= check_file_name(group, "group of runs")
         return RunFolder(folder / check_file_name(run, "run"))
 
     def gold(self, competition: str) -> Path:
-        """The held-out questions with their answers: outside `split`, for the vote and the scores alone."""
+        """Return the file of held-out questions with their answers; it is not in `split`, so members cannot read it."""
         return self.run(competition, "gold").held_out
 
     def submission(self, competition: str, run: str) -> Path:
-        """The submission of a run."""
-        name = f"{_checked_competition(competition)}-{check_file_name(run, 'run')}.csv"
+        """Return the submission file of a run."""
+        name = f"{_check_competition_name(competition)}-{check_file_name(run, 'run')}.csv"
         return self.submissions / name
 
     @property
@@ -50,34 +50,34 @@ class Workspace:
 
     @property
     def ledger(self) -> Path:
-        """The record of all submissions."""
+        """The ledger, the record of all submissions."""
         return self.submissions / "ledger.jsonl"
 
     @property
     def training_sample(self) -> Path:
-        """Training questions that were sampled, and the split they belong to."""
+        """The folder of sampled training questions and their split."""
         return self.root / "data" / "draw"
 
     @property
     def report(self) -> Path:
-        """The report page and its charts."""
+        """The folder of the report page and its charts."""
         return self.root / "build" / "report"
 
     @property
     def built_kernels(self) -> Path:
-        """Kernels bundled for Kaggle, one folder for each."""
+        """The folder of kernels bundled for Kaggle, one subfolder each."""
         return self.root / "build" / "kernels"
 
     @property
     def wheels(self) -> Path:
-        """Wheels for Kaggle's Python."""
+        """The folder of wheels for Kaggle's Python."""
         return self.root / "build" / "wheels"
 
     @property
     def kaggle_outputs(self) -> Path:
-        """Outputs of pushed kernels, read back from Kaggle."""
+        """The folder of outputs of pushed kernels, read back from Kaggle."""
         return self.root / "runs" / "kaggle"
 
 
-def _checked_competition(name: str) -> str:
+def _check_competition_name(name: str) -> str:
     return check_file_name(name, "competition")

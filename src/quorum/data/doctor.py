@@ -8,11 +8,13 @@ from typing import Literal
 
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.duplicates import cluster_duplicates, exact_key, find_duplicates, text_key
-from quorum.data.read import Record, Table
+from quorum.data.read import Table
+from quorum.data.records import Record
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
 from quorum.progress import Progress
 from quorum.question import MOST_CHOICES, Question, fold_text, letters
 
+_SAME_ANSWERS = 20  # rows with one and the same label that cannot be chance
 Severity = Literal["error", "warning", "note"]
 
 
@@ -68,6 +70,7 @@ class Report:
     path: Path
     findings: tuple[Finding, ...]
     statistics: Statistics
+    columns: str = ""  # the role of each column, and the unused ones
 
     @property
     def errors(self) -> int:
@@ -82,12 +85,36 @@ def examine(table: Table, train: Table | None = None, progress: Progress | None 
     space (`fold_text`); they conflict if their answers' texts differ. Punctuation counts, because in code it matters.
     Near-duplicates are those that a split keeps on one side (`cluster_duplicates`).
     """
-    findings = [*_check_rows(table), *_check_duplicates(table), _check_near_duplicates(table, progress)]
+    findings = [
+        *_check_file(table),
+        *_check_rows(table),
+        *_check_duplicates(table),
+        _check_near_duplicates(table, progress),
+    ]
     if train is not None:
         findings += _check_against_train(table, train, progress)
     order: Sequence[Severity] = ("error", "warning", "note")
     findings = sorted((finding for finding in findings if finding.places), key=lambda f: order.index(f.severity))
-    return Report(table.path, tuple(findings), _compute_statistics(table))
+    return Report(table.path, tuple(findings), _compute_statistics(table), table.roles)
+
+
+def _check_file(table: Table) -> list[Finding]:
+    """Check what only shows over the whole file; the places of these findings have row 0."""
+    labels = [label for r in table.records if len(r.choices) > 1 and (label := answer_to_label(r)) is not None]
+    same = f"{len(labels)} answers are {labels[0]}" if len(labels) >= _SAME_ANSWERS and len(set(labels)) == 1 else None
+    answer = table.layout.answer
+    empty = None if answer is None or table.labelled else f"column {answer!r} is empty (normal for a test file)"
+    long = [f"column {column!r}; if it is the passage: context = {column!r}" for column in table.long_unused]
+
+    def finding(code: str, severity: Severity, what: str, found: Iterable[str | None]) -> Finding:
+        places = tuple(Remark(0, "", text) for text in found if text is not None)
+        return Finding(code=code, severity=severity, what=what, places=places)
+
+    return [
+        finding("same_answer", "warning", "all answers have the same label", [same]),
+        finding("no_answers", "warning", "the answer column holds no answers", [empty]),
+        finding("unused_text", "note", "columns of long texts that models will not see", long),
+    ]
 
 
 def _check_rows(table: Table) -> list[Finding]:
@@ -100,6 +127,7 @@ def _check_rows(table: Table) -> list[Finding]:
         return Finding(code=code, severity=severity, what=what, places=places)
 
     return [
+        finding("ragged", "error", "rows with more or fewer cells than the header", lambda r: r.ragged),
         finding("missing_id", "error", "rows without an id", lambda r: None if r.id else "no id"),
         finding(
             "duplicate_id",

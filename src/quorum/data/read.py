@@ -2,20 +2,30 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from quorum.data.layout import AnswerKind, Layout
-from quorum.data.table.answers import AnswerKey, detect_answer_kind, is_yes_or_no, parse_answer
-from quorum.data.table.cells import Cell, Line, RawTable, cell_at, cell_text, read_raw_table
-from quorum.data.table.columns import CHOICE_LISTS, find_layout, guess_subject, is_headerless
-from quorum.data.table.options import ParsedChoices, parse_choices, strip_own_letters
+from quorum.data.layout import Layout
+from quorum.data.records import Record, build_records
+from quorum.data.subject_files import mark_files, read_raw_folder, split_off_files
+from quorum.data.table.cells import Line
+from quorum.data.table.column_table import table_by_columns
+from quorum.data.table.columns import (
+    describe_roles,
+    find_layout,
+    guess_subject,
+    is_headerless,
+    list_long_unused,
+    list_unused,
+    names_question,
+)
+from quorum.data.table.names import CHOICE_LISTS
+from quorum.data.table.open import TableFormat, read_raw_table
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
-from quorum.number import canonical_number
 from quorum.question import Question, letters
 
 # Our own layout: `write_questions` writes it, and it is read back without detection.
@@ -31,51 +41,52 @@ QUESTIONS = pl.Schema(
         ("rationale", pl.String),
     ]
 )
-_HIDDEN = {"-1", "?"}
-_YES_NO_CHOICES = ("yes", "no")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One row as it was read, not validated; `row` counts data rows from 1.
-
-    `answer` is a canonical label (a number for an open question), or None if `raw_answer` (the cell's text) is not one
-    of the row's labels. `problem` is the reason why the row's choices cannot be read.
-    """
-
-    row: int
-    id: str
-    text: str
-    choices: tuple[str, ...] = ()
-    answer: str | None = None
-    raw_answer: str | None = None
-    subject: str | None = None
-    group: str | None = None
-    context: str | None = None
-    rationale: str | None = None
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices."""
+    """The rows of a file; `labelled` is true if it has answers, `open` if none of its questions has choices.
+
+    `source` is a line about the file's format; it is empty for plain UTF-8 CSV with commas.
+    """
 
     path: Path
     records: tuple[Record, ...]
     labelled: bool
     columns: tuple[str, ...]
     layout: Layout
+    source: str = ""
+    long_unused: tuple[str, ...] = ()  # unused columns whose texts could be passages
+
+    @property
+    def roles(self) -> str:
+        """The role of each column, and the unused ones, in one line."""
+        return describe_roles(self.layout, self.columns)
+
+    @property
+    def unused(self) -> list[str]:
+        """The columns without a role."""
+        return list_unused(self.layout, self.columns)
 
     @property
     def open(self) -> bool:
         return not any(record.choices for record in self.records)
 
 
-def read_records(path: Path, layout: Layout | None = None) -> Table:
-    """Read the rows of a CSV, TSV, JSON, JSON lines or Parquet file; detect the columns that `layout` does not name.
+def read_records(
+    path: Path, layout: Layout | None = None, like: Layout | None = None, ids: frozenset[str] = frozenset()
+) -> Table:
+    """Read the rows of a question file of any format; detect the columns that `layout` does not name.
 
     A file of `write_questions` is recognized by its columns, and `layout` is ignored. Answers that are all "-1" or "?"
     count as missing, because test files hide them like this.
+
+    Args:
+        path: the file, or a folder of files with one subject each.
+        layout: roles of columns that are set by the user.
+        like: the layout found in the train file, for a test file: it may lack answers, and what train shows (columns,
+            kind of answers, choices that all questions share) applies to it too.
+        ids: the ids of the sample submission, for a test file: they show which column holds the ids.
 
     Raises:
         BadInput: the file cannot be read, or its layout or kind of answers is ambiguous.
@@ -83,26 +94,40 @@ def read_records(path: Path, layout: Layout | None = None) -> Table:
     given = layout or Layout()
 
     def has_header(lines: Sequence[Line]) -> bool:
-        return given.header if given.header is not None else not is_headerless(lines)
+        if given.header is not None:
+            return given.header
+        if like is not None and like.header is False:  # a test file without answers does not show it
+            return names_question(lines[0])
+        return not is_headerless(lines)
 
-    sheet = read_raw_table(path, has_header)
+    table_format = TableFormat(given.encoding, given.separator)
+    read_table = read_raw_folder if path.is_dir() else read_raw_table
+    sheet = read_table(path, has_header, table_format)
     if not sheet.rows:
         raise BadInput(f"{path}: the file has no rows")
-    ours = sheet.columns == tuple(QUESTIONS)
-    found = _OURS if ours else find_layout(given, sheet, str(path))
-    choices = [_choices_of(row, found, strip=not ours) for row in sheet.rows]
-    raws = [_cell_or_none(row, found.answer) for row in sheet.rows]
-    if {raw for raw in raws if raw is not None} <= _HIDDEN:
-        raws = [None] * len(raws)
-    _refuse_unread_choices(path, given, sheet=sheet, found=found, choices=choices, raws=raws)
-    found = replace(found, answer_kind=found.answer_kind or _kind_of_answers(path, found, choices, raws))
-    records = [
-        _record(number, row, found, chosen, raw)
-        for number, (row, chosen, raw) in enumerate(zip(sheet.rows, choices, raws, strict=True), 1)
-    ]
-    if not sheet.header and found.subject is None:
+    table, files = split_off_files(table_by_columns(sheet))
+    ours = table.names == tuple(QUESTIONS)
+    found = _OURS if ours else find_layout(replace(given, header=sheet.header), table, str(path), like, ids)
+    records, found = build_records(table, found, ours, str(path))
+    if like is None or like.choices != ():  # train has no choices either
+        _refuse_unread_choices(path, given, table.names, found, records)
+    for broken in sheet.ragged:
+        records[broken.row - 1] = replace(records[broken.row - 1], ragged=broken.describe())
+    if found.id is None and ids == {str(place) for place in range(len(records))}:  # a data frame's index
+        records = [replace(record, id=str(record.row - 1)) for record in records]
+    if files:
+        records = mark_files(records, files, found)
+    elif not sheet.header and found.subject is None:
         records = [replace(record, subject=guess_subject(path.stem)) for record in records]
-    return Table(path=path, records=tuple(records), labelled=any(raws), columns=sheet.columns, layout=found)
+    return Table(
+        path=path,
+        records=tuple(records),
+        labelled=any(record.raw_answer for record in records),
+        columns=table.names,
+        layout=found,
+        source=sheet.describe(path.name),
+        long_unused=list_long_unused(found, table),
+    )
 
 
 def read_questions(path: Path, layout: Layout | None = None) -> list[Question]:
@@ -136,8 +161,8 @@ def make_question(record: Record, labelled: bool) -> Question:
     Raises:
         BadInput: the record is not a valid question, or has no answer although its file has answers.
     """
-    if record.problem is not None:
-        raise BadInput(record.problem)
+    if record.problem or record.ragged:
+        raise BadInput(record.ragged or record.problem or "")
     if labelled and record.answer is None:
         among = f"is not among {', '.join(letters(len(record.choices))) or 'any choices'}"
         found = record.raw_answer
@@ -158,12 +183,14 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     """Write questions in our own layout, as CSV or Parquet by the suffix; `read_questions` reads them back unchanged.
 
     Raises:
-        BadInput: another suffix.
+        BadInput: another suffix, or a text with a NUL character, which a CSV file cannot hold.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise BadInput(f"{path}: suffix {path.suffix!r} is not supported for questions; allowed are .csv, .parquet")
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
+    if path.suffix == ".csv" and (bad := [q.id for q in questions if "\0" in "".join(_texts_of_question(q))]):
+        raise BadInput(f"{path}: {len(bad)} questions have a NUL character ({list_some(bad)}); write a .parquet file")
     frame = pl.DataFrame(columns, schema=QUESTIONS)
     with replace_file(path) as part:
         if path.suffix == ".parquet":
@@ -173,6 +200,12 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
             frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(part)
 
 
+def _texts_of_question(question: Question) -> list[str]:
+    """Return all texts of a question except its choices, which a CSV file holds as JSON."""
+    texts = (question.id, question.text, question.answer, question.subject, question.group)
+    return [text for text in (*texts, question.context, question.rationale) if text is not None]
+
+
 _OURS = Layout(
     choices=("choices",),
     answer_kind="letter",
@@ -180,91 +213,18 @@ _OURS = Layout(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """A row's choices, or the reason why they cannot be read."""
-
-    choices: ParsedChoices
-    problem: str | None = None
-
-
-def _choices_of(row: Mapping[str, Cell], layout: Layout, strip: bool) -> _Chosen:
-    columns = layout.choices or ()
-    try:
-        if len(columns) == 1:
-            choices = parse_choices(cell_at(row, columns[0]))
-        else:
-            texts = [cell_text(cell_at(row, column)) for column in columns]
-            while texts and not texts[-1].strip():  # a row with fewer choices leaves its last cells empty
-                texts.pop()
-            choices = ParsedChoices(tuple(texts))
-    except ValueError as error:
-        return _Chosen(ParsedChoices(), f"column {columns[0]!r}: {error}")
-    return _Chosen(replace(choices, texts=strip_own_letters(choices.texts)) if strip else choices)
-
-
-def _cell_or_none(row: Mapping[str, Cell], column: str | None) -> str | None:
-    text = "" if column is None else cell_text(cell_at(row, column))
-    return text if text.strip() else None
-
-
 def _refuse_unread_choices(
-    path: Path, given: Layout, sheet: RawTable, found: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
+    path: Path, given: Layout, columns: Sequence[str], found: Layout, records: Sequence[Record]
 ) -> None:
     """Raise BadInput if a file seems to have choices, but none could be read."""
-    if all(chosen.problem is not None for chosen in choices):
-        raise BadInput(f"{path}: the choices cannot be read in any row; row 1: {choices[0].problem}")
-    if found.choices or given.choices is not None or found.answer_kind == "boolean":
+    if found.choices or found.distractors or found.labels or given.choices is not None:
         return
-    answers = [raw for raw in raws if raw is not None]
-    known = {found.id, found.question, found.answer, found.subject, found.group, found.context, found.rationale}
-    lost = [column for column in sheet.columns if column not in known]
+    answers = [record.raw_answer for record in records if record.raw_answer is not None]
+    lost = list_unused(found, columns)
     if all(re.fullmatch(r"\s*[A-Za-z]\s*", raw) for raw in answers) and (answers or lost):
         raise BadInput(
-            f"{path}: no choices among the columns {', '.join(map(repr, sheet.columns))}; expected a list in one of "
-            f"{', '.join(CHOICE_LISTS)}, or columns like A, B, C; option_a, option_b; choice1, choice2. "
+            f"{path}: no choices among the columns {', '.join(map(repr, columns))}; expected a list in one of "
+            f"{', '.join(CHOICE_LISTS[:8])}, or columns like A, B, C; option_a, option_b; choice1, choice2. "
             'Name them in the layout: choices = ["…", "…"], or choices = [] for open questions, '
             'or answer_kind = "boolean" for yes/no questions'
         )
-
-
-def _kind_of_answers(
-    path: Path, layout: Layout, choices: Sequence[_Chosen], raws: Sequence[str | None]
-) -> AnswerKind | None:
-    answers = [raw for raw in raws if raw is not None]
-    if not layout.choices:
-        return "boolean" if answers and all(map(is_yes_or_no, answers)) else None
-    keys = [_answer_key(chosen, raw) for chosen, raw in zip(choices, raws, strict=True) if raw is not None]
-    return detect_answer_kind(keys, f"{path}, column {layout.answer!r}") if keys else None
-
-
-def _answer_key(chosen: _Chosen, raw: str) -> AnswerKey:
-    return AnswerKey(raw, chosen.choices.texts, chosen.choices.labels)
-
-
-def _record(number: int, row: Mapping[str, Cell], layout: Layout, chosen: _Chosen, raw: str | None) -> Record:
-    if layout.answer_kind == "boolean" and not layout.choices:
-        chosen = _Chosen(ParsedChoices(_YES_NO_CHOICES))
-    rationale = _cell_or_none(row, layout.rationale)
-    answer = None
-    if raw is not None and chosen.choices.texts:
-        answer = parse_answer(layout.answer_kind or "letter", _answer_key(chosen, raw))
-    elif raw is not None and layout == _OURS:
-        answer = raw
-    elif raw is not None and not layout.choices:
-        solution, marked, number_text = raw.rpartition("####")
-        answer = canonical_number(number_text) or number_text.strip() or None
-        rationale = rationale or (solution.strip() if marked else None) or None
-    return Record(
-        row=number,
-        id=str(number) if layout.id is None else cell_text(cell_at(row, layout.id)),
-        text=cell_text(cell_at(row, layout.question or "")),
-        choices=chosen.choices.texts,
-        answer=answer,
-        raw_answer=raw,
-        subject=_cell_or_none(row, layout.subject),
-        group=_cell_or_none(row, layout.group),
-        context=_cell_or_none(row, layout.context),
-        rationale=rationale,
-        problem=chosen.problem,
-    )

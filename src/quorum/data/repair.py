@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.data.layout import Layout
-from quorum.data.read import Record, Table, make_question, read_records
+from quorum.data.read import Table, make_question, read_records
+from quorum.data.records import Record
 from quorum.data.table.answers import parse_spoken_label
 from quorum.question import MOST_CHOICES, Question
 
@@ -30,13 +31,16 @@ class RepairedTable:
     dropped: list[Remark]
 
 
-def read_clean_questions(path: Path, layout: Layout | None = None) -> list[Question]:
+def read_clean_questions(path: Path, layout: Layout | None = None, like: Layout | None = None) -> list[Question]:
     """Read a question file and repair it.
+
+    `like` is the layout of train for a test file: it may lack answers, and those it has count as placeholders.
 
     Raises:
         BadInput: the file cannot be read as questions.
     """
-    return repair_table(read_records(path, layout)).questions
+    table = read_records(path, layout, like)
+    return repair_table(table if like is None else hide_answers(table)).questions
 
 
 def repair_table(table: Table) -> RepairedTable:
@@ -44,7 +48,8 @@ def repair_table(table: Table) -> RepairedTable:
 
     Answers such as "ANSWER: C" become labels, a missing choice gets a placeholder so that the letters stay aligned, and
     a missing id becomes the row number. In a file with answers, rows that cannot be used are dropped (no text, no
-    answer or an answer that is not a choice, fewer than 2 or more than 26 choices), and a repeated id is made unique.
+    answer or an answer that is not a choice, fewer than 2 or more than 26 choices, more or fewer cells than the
+    header), and a repeated id is made unique.
     In a file without answers (a test file) every row is kept with its id: a row with too few or too many choices
     becomes an open question, and a missing text gets a placeholder.
     """
@@ -64,6 +69,12 @@ def repair_table(table: Table) -> RepairedTable:
     return RepairedTable(questions, changes, dropped)
 
 
+def hide_answers(test: Table) -> Table:
+    """Return a test file without its answers: they are placeholders, and no reason to drop a row."""
+    records = tuple(replace(record, answer=None, raw_answer=None) for record in test.records)
+    return replace(test, records=records, labelled=False)
+
+
 def answer_to_label(record: Record) -> str | None:
     """Return the label of a record's answer, repaired if its meaning is clear; None if there is no answer."""
     if record.answer is not None or record.raw_answer is None:
@@ -81,6 +92,8 @@ def explain_unusable(record: Record, open: bool) -> str | None:
 
     `open`: the file has open questions.
     """
+    if record.ragged is not None:
+        return record.ragged
     if not record.text.strip():
         return "the text is empty"
     if record.problem is not None:
@@ -96,6 +109,9 @@ def explain_unusable(record: Record, open: bool) -> str | None:
 def _repair_record(record: Record, table: Table) -> tuple[Record, list[str]]:
     """Return the record with repairs that make it a valid question, and a remark for each repair."""
     remarks = []
+    if record.ragged is not None:
+        remarks.append(f"{record.ragged}: the cells it has are kept")
+        record = replace(record, ragged=None)
     if table.labelled and record.answer is None:
         record = replace(record, answer=answer_to_label(record))
         remarks.append(f"answer {record.raw_answer!r}: changed to {record.answer}")

@@ -165,7 +165,8 @@ def _call_suffix_attention(
     if unknown:
         raise NotImplementedError(f"the model's attention has the unsupported settings {', '.join(unknown)}")
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return suffix_attention.attend(module.layer_idx, query, key, value, scaling, sliding_window), None
+    attended = suffix_attention.attend(module.layer_idx, query, key, value, scaling=scaling, window=sliding_window)
+    return attended, None
 
 
 @contextmanager

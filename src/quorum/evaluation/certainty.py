@@ -57,9 +57,11 @@ def shrink_means(values: Sequence[Values]) -> list[float]:
 
 
 def compute_wilson_interval(value: float, error: float | None, groups: Sequence[str | None]) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of an accuracy on the effective n: n over the design effect, at most n.
+    """Return Wilson's 95 % interval of an accuracy, or of macro-F1, on the effective n: n over the design effect.
 
-    If all answers are right, or all wrong, the design effect is not known, and the effective n is the number of groups.
+    The effective n is the n of independent questions with this standard error (Korn and Graubard 1998, "Confidence
+    Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data"), at most n. If
+    all answers are right, or all wrong, the error is 0 and says nothing: then it is the number of groups.
     """
     from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
@@ -69,6 +71,33 @@ def compute_wilson_interval(value: float, error: float | None, groups: Sequence[
     effective = min(float(n), n * plain / error**2) if known and error else float(_number_clusters(groups).max() + 1)
     low, high = proportion_confint(value * effective, effective, alpha=0.05, method="wilson")
     return min(value, max(0.0, float(low))), max(value, min(1.0, float(high)))  # rounding at 0 and 1
+
+
+def compute_bounded_interval(
+    values: Values, error: float | None, groups: Sequence[str | None], best_and_worst: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the 95 % interval of a mean of values, with a width that depends on n even where all values are equal.
+
+    Agresti and Coull (1998), "Approximate Is Better than Exact for Interval Estimation of Binomial Proportions": half
+    of z^2 pseudo-observations at each end of the range are added before the normal interval is computed; for values of
+    0 and 1 this is their interval. n is the effective one: n over the design effect of the groups, at most n, and the
+    number of groups where all values are equal.
+
+    Args:
+        values: one value per question.
+        error: the standard error of their mean, clustered by group.
+        groups: the group of each question.
+        best_and_worst: the ends of the range, in any order.
+    """
+    n = len(values)
+    plain = float(values.var()) / (n - 1) if n > 1 else 0.0
+    known = error is not None and error > 0 and plain > 0
+    effective = min(float(n), n * plain / error**2) if known and error else float(_number_clusters(groups).max() + 1)
+    total, half = effective + Z95**2, Z95**2 / 2
+    mean = (effective * float(values.mean()) + half * sum(best_and_worst)) / total
+    square = (effective * float(np.square(values).mean()) + half * sum(end**2 for end in best_and_worst)) / total
+    margin = Z95 * math.sqrt(max(0.0, square - mean**2) / total)
+    return min(mean - margin, float(values.mean())), max(mean + margin, float(values.mean()))
 
 
 def estimate_macro_f1_error(

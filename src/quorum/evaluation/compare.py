@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from quorum.ballot import Ballot, heaviest, is_unread
+from quorum.ballot import Ballot, find_heaviest, is_unread
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import RESAMPLES, Z95, Values, compute_standard_error
 from quorum.evaluation.metrics import check_metric, lower_is_better, score_question
@@ -30,8 +30,10 @@ class PairedDifference:
 
     Attributes:
         error: standard error of the difference.
-        low, high: 95 % interval of the difference.
-        only_first, only_second: questions that only this run has right; None for metrics other than accuracy.
+        low: lower end of the difference's 95 % interval.
+        high: upper end.
+        only_first: questions that only `first` has right; None for metrics other than accuracy.
+        only_second: questions that only `second` has right.
         test: name of the test.
         p: two-sided p-value.
         adjusted: Holm's p-value over all pairs that are compared.
@@ -216,7 +218,7 @@ def _compute_macro_f1_samples(
     ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], samples: Sequence[Values]
 ) -> list[float]:
     """Return macro-F1 for each sample, which holds how often each question counts; unread ones predict no label."""
-    given = ["" if is_unread(ballots[row.id]) else heaviest(ballots[row.id]) for row in rows]
+    given = ["" if is_unread(ballots[row.id]) else find_heaviest(ballots[row.id]) for row in rows]
     names = sorted({row.answer for row in rows} | set(given) - {""})
     number = {name: code for code, name in enumerate([*names, ""])}
     truth, predicted = np.array([number[row.answer] for row in rows]), np.array([number[label] for label in given])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quorum.ballot import Ballot, heaviest, negative_log_likelihood
+from quorum.ballot import Ballot, compute_negative_log_likelihood, find_heaviest
 from quorum.judge.calibrate import Bin, expected_calibration_error, reliability_bins
 from quorum.judge.letter_prior import count_letter_shares
 from quorum.question import Question
@@ -45,9 +45,9 @@ def measure_habits(run: str, ballots: Mapping[str, Ballot], solved: Sequence[Que
     answered = [question for question in solved if question.choices and question.answer and question.id in ballots]
     known = [(ballots[question.id], question) for question in answered if ballots[question.id]]
     read, answers = [ballot for ballot, _ in known], [question.answer or "" for _, question in known]
-    right = sum(heaviest(ballot) == answer for ballot, answer in zip(read, answers, strict=True))
+    right = sum(find_heaviest(ballot) == answer for ballot, answer in zip(read, answers, strict=True))
     has_probabilities = any(len(ballot) > 1 for ballot in read)
-    losses = [negative_log_likelihood(ballot, answer) for ballot, answer in zip(read, answers, strict=True)]
+    losses = [compute_negative_log_likelihood(ballot, answer) for ballot, answer in zip(read, answers, strict=True)]
     return LabelHabits(
         run=run,
         n=len(answered),

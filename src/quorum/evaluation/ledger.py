@@ -23,14 +23,16 @@ class Entry:
         sha256: hash of that file.
         config: settings of the run.
         commit: commit of the code.
-        data, split: fingerprints of the data and the split of the held-out score.
+        data: fingerprint of the data.
+        split: fingerprint of the split that the held-out score belongs to.
         metric: metric of the scores.
         held_out: held-out score.
         members: runs that took part in a vote; empty for a single run.
         unread_test: number of test answers that were filled from the prior.
         seconds: wall-clock time of the run.
         when: ISO time.
-        public, private: Kaggle's scores, if known.
+        public: Kaggle's public score, if known.
+        private: Kaggle's private score, if known.
         evaluations: number of candidates that were evaluated on the held-out questions to pick this one.
         competition: name of the competition; empty if not known.
     """
@@ -77,12 +79,13 @@ class BoardRow:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The entries with the same data, split and metric, which may be ranked together; best first."""
+    """The entries of one competition with the same data, split and metric, which may be ranked together; best first."""
 
     data: str
     split: str
     metric: str
     standings: tuple[BoardRow, ...]
+    competition: str = ""  # empty: not known
 
 
 def append_entry(path: Path, entry: Entry) -> None:
@@ -135,15 +138,18 @@ def read_ledger(path: Path, report: Callable[[str], None] | None = None) -> list
 
 
 def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
-    """Return a board for each held-out set and metric, the most recently used first.
+    """Return a board for each competition, held-out set and metric, the most recently used first.
 
-    Runs that were scored on different questions are never ranked together. Of a run's entries with the same submission
-    file the latest is used; it takes over an earlier public and private score if it has none. Equal scores share a
-    rank, in the order of the ledger.
+    Runs that were scored on different questions, or in two competitions, are never ranked together. Of a run's entries
+    with the same submission file the latest is used; it takes over an earlier public and private score if it has none.
+    Equal scores share a rank, in the order of the ledger.
     """
-    boards: dict[tuple[str, str, str], dict[tuple[str, str], Entry]] = {}
+    boards: dict[tuple[str, str, str, str], dict[tuple[str, str], Entry]] = {}
+    entries = list(entries)
+    names = {(entry.data, entry.split): entry.competition for entry in entries if entry.competition}
     for entry in entries:
-        key = (entry.data, entry.split, entry.metric)
+        competition = entry.competition or names.get((entry.data, entry.split), "")  # older entries have no name
+        key = (entry.data, entry.split, entry.metric, competition)
         latest = boards.pop(key, {})
         boards[key] = latest  # moves the key to the end: most recently used
         file = (entry.name, entry.sha256)
@@ -153,7 +159,18 @@ def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
             public=before.public if entry.public is None else entry.public,
             private=before.private if entry.private is None else entry.private,
         )
-    return [Board(*key, _rank_entries(list(latest.values()))) for key, latest in reversed(boards.items())]
+    return [
+        Board(data, split, metric, _rank_entries(list(latest.values())), competition)
+        for (data, split, metric, competition), latest in reversed(boards.items())
+    ]
+
+
+def find_shared_names(boards: Iterable[Board]) -> list[str]:
+    """Return the names of competitions that have boards of different data: two folders, or files that changed."""
+    data: dict[str, set[str]] = {}
+    for board in boards:
+        data.setdefault(board.competition, set()).add(board.data)
+    return [name for name, found in data.items() if name and len(found) > 1]
 
 
 def _rank_entries(entries: list[Entry]) -> tuple[BoardRow, ...]:

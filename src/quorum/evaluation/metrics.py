@@ -4,16 +4,17 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quorum.ballot import Ballot, heaviest, is_unread, normalised, ranked
+from quorum.ballot import Ballot, find_heaviest, is_unread, normalise_ballot, rank_labels
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import (
     Z95,
     Values,
+    compute_bounded_interval,
     compute_standard_error,
     compute_wilson_interval,
     estimate_macro_f1_error,
@@ -23,6 +24,18 @@ from quorum.files.solution import SolvedRow
 
 PUBLIC_SHARE = 0.3  # of a simulated leaderboard
 _LOG_LOSS_CLIP = float(np.finfo(np.float64).eps)  # scikit-learn's
+_PLAIN_METRICS = ("accuracy", "macro-f1", "log-loss")
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredMetric:
+    """A metric from outside the package: the mean of `score` (ballot, answer) over the questions."""
+
+    score: Callable[[Ballot, str], float]
+    lower_is_better: bool
+
+
+_registered_metrics: dict[str, RegisteredMetric] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +88,8 @@ def score_answers(
     """Score ballots (by question id) against a solution, over all questions whose Usage is not Ignored.
 
     Metrics: "accuracy"; "map@K" (mean of 1/rank of the answer, 0 below rank K); "macro-f1" (over the labels that occur
-    as answers or predictions); "log-loss" (natural logarithm, clipped as in scikit-learn). A tie goes to the first
+    as answers or predictions); "log-loss" (natural logarithm, clipped as in scikit-learn); and the names that
+    `register_metric` added. A tie goes to the first
     label in the alphabet. A question without a ballot, or whose ballot has no weight, is unread and wrong.
 
     The standard error of a mean is sd / sqrt(n), clustered if questions share a group (Miller, "Adding Error Bars to
@@ -117,32 +131,50 @@ def score_answers(
     )
 
 
+def register_metric(name: str, score: Callable[[Ballot, str], float], *, lower_is_better: bool = False) -> None:
+    """Add a metric from outside the package, for `score_answers` and `compare_runs`.
+
+    The metric is the mean over the questions of `score(ballot, answer)`, so its standard error and its paired test are
+    those of a mean. An unread question has the empty ballot.
+
+    Raises:
+        BadInput: the name is taken.
+    """
+    if _is_built_in(name) or name in _registered_metrics:
+        raise BadInput(f"metric {name!r} exists already; choose another name")
+    _registered_metrics[name] = RegisteredMetric(score, lower_is_better)
+
+
 def check_metric(metric: str) -> None:
     """Raise BadInput unless `metric` is the name of a metric."""
-    if metric not in ("accuracy", "macro-f1", "log-loss") and not re.fullmatch(r"map@[1-9][0-9]?", metric):
-        raise BadInput(f"metric {metric!r} is not among accuracy, map@K (such as map@3), macro-f1, log-loss")
+    if not _is_built_in(metric) and metric not in _registered_metrics:
+        names = ["accuracy", "map@K (such as map@3)", "macro-f1", "log-loss", *_registered_metrics]
+        raise BadInput(f"metric {metric!r} is not among {', '.join(names)}")
 
 
 def lower_is_better(metric: str) -> bool:
     """Return whether a smaller value of this metric is better."""
-    return metric == "log-loss"
+    registered = _registered_metrics.get(metric)
+    return registered.lower_is_better if registered else metric == "log-loss"
 
 
 def score_question(ballot: Ballot, answer: str, metric: str) -> float:
     """Return one question's value, of which the metric is the mean; for macro-F1, whether it is right (1 or 0)."""
     if is_unread(ballot):
         ballot = {}
+    if metric in _registered_metrics:
+        return _registered_metrics[metric].score(ballot, answer)
     if metric == "log-loss":
-        share = normalised(ballot).get(answer, 0.0)
+        share = normalise_ballot(ballot).get(answer, 0.0)
         return -math.log(min(max(share, _LOG_LOSS_CLIP), 1 - _LOG_LOSS_CLIP))
-    order = ranked(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
+    order = rank_labels(ballot)[: int(metric[4:]) if metric.startswith("map@") else 1]
     return 1 / (order.index(answer) + 1) if answer in order else 0.0
 
 
 _INTERVALS = {
     "accuracy": "95 % Wilson interval on the effective n",
-    "macro-f1": "95 % normal interval, bootstrap standard error",
-    "mean": "95 % normal interval",
+    "macro-f1": "95 % Wilson interval on the effective n, bootstrap standard error",
+    "mean": "95 % Agresti-Coull interval of a bounded mean, on the effective n",
 }
 
 
@@ -151,23 +183,37 @@ def _compute_score(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], met
     groups = [row.group for row in rows]
     if metric == "macro-f1":
         value, error = _compute_macro_f1(ballots, rows, groups, seed)
+        interval = compute_wilson_interval(value, error, groups)
     else:
         values = _compute_values(ballots, rows, metric)
         value, error = float(values.mean()), compute_standard_error(values, groups)
-    if metric == "accuracy":
-        low, high = compute_wilson_interval(value, error, groups)
-        return Score(value=value, error=error, low=low, high=high, n=len(rows), unread=unread)
-    if error is None:
+        if metric == "accuracy":
+            interval = compute_wilson_interval(value, error, groups)
+        else:
+            interval = _compute_mean_interval(ballots, rows, values, error, metric)
+    if error is None and metric != "accuracy":
         return Score(value=value, error=None, low=None, high=None, n=len(rows), unread=unread)
-    most = math.inf if metric == "log-loss" else 1.0
-    return Score(
-        value=value,
-        error=error,
-        low=max(0.0, value - Z95 * error),
-        high=min(most, value + Z95 * error),
-        n=len(rows),
-        unread=unread,
-    )
+    return Score(value=value, error=error, low=interval[0], high=interval[1], n=len(rows), unread=unread)
+
+
+def _compute_mean_interval(
+    ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], values: Values, error: float | None, metric: str
+) -> tuple[float, float]:
+    """Return the interval of MAP@k, from 0 to 1, or of the log-loss, whose range ends at the loss of a blind guess."""
+    if metric in _registered_metrics:
+        reach = Z95 * (error or 0.0)
+        return float(values.mean()) - reach, float(values.mean()) + reach
+    if metric != "log-loss":
+        low, high = compute_bounded_interval(values, error, [row.group for row in rows], (0.0, 1.0))
+        return max(0.0, low), min(1.0, high)
+    labels = {row.answer for row in rows}.union(*(ballots.get(row.id, {}) for row in rows))
+    guess = math.log(max(2, len(labels)))
+    low, high = compute_bounded_interval(values, error, [row.group for row in rows], (0.0, guess))
+    return max(0.0, low), high
+
+
+def _is_built_in(metric: str) -> bool:
+    return metric in _PLAIN_METRICS or re.fullmatch(r"map@[1-9][0-9]?", metric) is not None
 
 
 def _compute_values(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:
@@ -190,7 +236,7 @@ def _compute_macro_f1(
 
 
 def _find_label(ballot: Ballot) -> str | None:
-    return None if is_unread(ballot) else heaviest(ballot)
+    return None if is_unread(ballot) else find_heaviest(ballot)
 
 
 def _score_subjects(

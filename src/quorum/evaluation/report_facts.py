@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from quorum.ballot import Ballot, heaviest, is_right
+from quorum.ballot import Ballot, find_heaviest, is_right
 from quorum.evaluation.compare import Comparison, PairedDifference, compare_runs
 from quorum.evaluation.ledger import Board, Entry
 from quorum.evaluation.metrics import Score, SubjectScore, score_answers
@@ -231,7 +231,7 @@ def _make_letter_rows(runs: Sequence[RunAnswers], questions: Sequence[Question])
 
 def _measure_agreements(members: Sequence[RunAnswers]) -> tuple[Agreement, ...]:
     """Return every pair of members, those that agree most first."""
-    answers = {run.name: {id: heaviest(ballot) for id, ballot in run.ballots.items() if ballot} for run in members}
+    answers = {run.name: {id: find_heaviest(ballot) for id, ballot in run.ballots.items() if ballot} for run in members}
     agreements = []
     for one, other in combinations(answers, 2):
         both = answers[one].keys() & answers[other].keys()
@@ -264,7 +264,7 @@ def _measure_reliability(run: RunAnswers, questions: Sequence[Question]) -> Reli
 
 
 def _collect_answers(runs: Sequence[RunAnswers], question: Question) -> QuestionAnswers:
-    sent = tuple(heaviest(ballot) if (ballot := run.sent[question.id]) else "" for run in runs)
+    sent = tuple(find_heaviest(ballot) if (ballot := run.sent[question.id]) else "" for run in runs)
     read = tuple(bool(run.ballots.get(question.id)) for run in runs)
     own = [label for label, is_own in zip(sent, read, strict=True) if is_own]
     wrong = Counter(label for label in own if label != question.answer)

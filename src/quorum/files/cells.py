@@ -1,7 +1,5 @@
 """Read and write CSV files as cells of text: no value is guessed or lost, "007" stays "007"."""
 
-import csv
-import io
 import math
 import re
 from collections import Counter
@@ -9,6 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.data.table.csv_reader import read_csv_lines
+from quorum.data.table.encoding import decode_text
+from quorum.data.table.open import describe_dialect, suggest_separator
+from quorum.data.table.unpack import unpack_file
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 
@@ -19,17 +21,20 @@ _TO_QUOTE = re.compile('[",\r\n]')
 _ID_NAME = re.compile(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
     """The header and the rows of a CSV file, without empty lines; `rows[0]` is row 1, the first below the header.
 
     A row may have more or fewer cells than the header: `check_rows` refuses that, and `check_submission` lists it.
+    `lines` has the line on which each row begins. `notes` say how the file differs from UTF-8 CSV with commas.
     """
 
     path: Path
     header: tuple[str, ...]
     rows: list[list[str]]
     has_bom: bool
+    lines: list[int]
+    notes: tuple[str, ...] = ()
 
     def check_rows(self) -> list[list[str]]:
         """Return the rows after checking that they fit the header.
@@ -40,31 +45,36 @@ class Cells:
         repeated = [repr(name) for name, count in Counter(self.header).items() if count > 1]
         if repeated:
             raise BadInput(f"{self.path}: the header has column {list_some(repeated)} more than once")
-        for number, row in enumerate(self.rows, 1):
+        for number, (row, line) in enumerate(zip(self.rows, self.lines, strict=True), 1):
             if len(row) != len(self.header):
-                raise BadInput(f"{self.path}, row {number}: {len(row)} cells, but the header has {len(self.header)}")
+                raise BadInput(
+                    f"{self.path}, row {number}: {len(row)} cells, but the header has {len(self.header)} (line {line})"
+                )
         return self.rows
 
 
 def read_cells(path: Path) -> Cells:
-    """Return the cells of a CSV file (RFC 4180, UTF-8 with or without a BOM, any line ends) as unchanged text.
+    """Return the cells of a CSV file as unchanged text, whatever its encoding, separator and compression.
 
     Raises:
-        BadInput: the file is empty, is not UTF-8, or has an unclosed quote.
+        BadInput: the file is empty, its encoding is not clear, or it has a broken quote or a NUL byte.
     """
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8: byte {raw[error.start]:#04x} at offset {error.start}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        rows = [row for row in reader if row]
-    except csv.Error as error:
-        raise BadInput(f"{path}, line {reader.line_num}: not a CSV file: {error}") from None
-    if not rows:
+    unpacked = unpack_file(path)
+    if unpacked.kind != "text":
+        raise BadInput(f"{path}: a {unpacked.kind} file; expected a CSV file")
+    decoded = decode_text(unpacked.content, str(path))
+    read = read_csv_lines(decoded.text, str(path), hint=suggest_separator(unpacked.name))
+    if not read.rows:
         raise BadInput(f"{path}: the file is empty")
-    return Cells(path, tuple(rows[0]), rows[1:], raw.startswith(b"\xef\xbb\xbf"))
+    notes = [*unpacked.notes, *([decoded.encoding] if decoded.encoding != "utf-8" else []), *describe_dialect(read)]
+    return Cells(
+        path=path,
+        header=tuple(read.rows[0]),
+        rows=read.rows[1:],
+        has_bom=decoded.has_bom,
+        lines=read.numbers[1:],
+        notes=tuple(notes),
+    )
 
 
 def write_cells(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

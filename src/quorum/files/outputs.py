@@ -8,7 +8,8 @@ from quorum.files.answers import make_answers, write_answers
 from quorum.files.manifest import RunManifest, write_manifest
 from quorum.files.pass_result import PassResult
 from quorum.files.run_folder import RunFolder
-from quorum.files.submission import read_sample, write_submission
+from quorum.files.sample import Sample
+from quorum.files.submission import write_submission
 from quorum.files.verifier_log import write_verifier_log
 from quorum.question import Question
 
@@ -20,7 +21,7 @@ class RunOutputs:
     run: str
     out: Path
     submitted: str  # the name of the question file without its suffix
-    sample: Path | None  # the sample submission; None: no submission is written
+    sample: Sample | None  # the format of the submission; None: no submission is written
     prior: Mapping[str, float]  # of the labels; fills unread answers
 
     def save(self, file: str, questions: Sequence[Question], result: PassResult) -> None:
@@ -31,8 +32,8 @@ class RunOutputs:
             write_verifier_log(result.verdicts, self.out / f"{file}.rounds.parquet")
         if self.sample and file == self.submitted:
             labels = {question.id: question.labels for question in questions}
-            sample = read_sample(self.sample)
-            write_submission(RunFolder(self.out).submission, answers, labels, sample, self.prior)
+            choices = {question.id: question.choices for question in questions}
+            write_submission(RunFolder(self.out).submission, answers, labels, self.sample, self.prior, choices)
 
     def close(self, manifest: RunManifest) -> None:
         """Write the manifest of the finished run."""

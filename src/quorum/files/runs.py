@@ -1,59 +1,107 @@
-"""Read the runs of any tool as answers: our Parquet, or a CSV of letters or of probabilities."""
+"""Read the runs of any tool, and right answers, as answers in one canonical form: the only reader of both."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
 import polars as pl
 
+from quorum.ballot import Ballot
 from quorum.errors import BadInput, list_some
-from quorum.files.answers import ANSWERS, check_answers, read_answers
-from quorum.files.cells import find_id_column, is_null, parse_cell_number, read_cells
-from quorum.question import letters
-
-# "A", "prob_a", "pA", "A_prob", "P(A)", "option_A"
-_PROBABILITY_WORD = r"(?i:p|prob|probability|score|conf|confidence|option|choice)"
-_PROBABILITY_COLUMN = re.compile(
-    rf"(?:{_PROBABILITY_WORD}[_\s.-]?)?(\()?([A-Za-z])(?(1)\))(?:[_\s.-]{_PROBABILITY_WORD})?", re.ASCII
+from quorum.files.answer_columns import read_columns
+from quorum.files.answers import ballots_from_answers, check_answers
+from quorum.files.canonical import (
+    LabelSet,
+    refuse_other_alphabets,
+    refuse_shifted_indices,
+    translate_labels,
+    translate_texts,
 )
-_SHARE = re.compile(r"-?\d*\.\d+(e-?\d+)?|-?\d+(\.\d+)?%|-\d+|[01]|\d(\.\d+)?e-\d+", re.ASCII | re.IGNORECASE)
+from quorum.files.cells import is_null
+from quorum.files.label_style import LabelStyle
+from quorum.files.raw_runs import RawRun, drop_repeats, read_raw_runs
+from quorum.files.solution import Solution, SolvedRow
+
+ReportLine = Callable[[str], None]
+_LEAST_TEXTS = 0.5  # of a run's answers must be option texts to be read as such
 
 
-def read_runs(paths: Sequence[Path]) -> pl.DataFrame:
-    """Return the answers in all files, with runs and ids in the order of the files.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingOptions:
+    """How files of answers are read, where their contents do not say it.
 
-    A file is one of these; an empty cell is unread, and a label of one letter is read in upper case:
+    Attributes:
+        column: the column of a table that holds the answers.
+        style: how runs write indices.
+        choices: the options of questions by id.
+        keep_repeats: keep the place of a label that a ranked cell lists again, for MAP@k.
+        report: takes a line on what was set aside.
+    """
 
-    * an answers file (`.parquet`), of one or more runs;
-    * a CSV of ids and one column of labels: one run, named after the file (and its folder, where names repeat);
-    * a CSV of ids and several columns of labels: one run per column, named after the column;
-    * a CSV of ids and a column of probabilities per choice ("A", "prob_a", "P(A)"): one run, named after the file.
+    column: str | None = None
+    style: LabelStyle | None = None
+    choices: Mapping[str, Sequence[str]] | None = None
+    keep_repeats: bool = False
+    report: ReportLine | None = None
+
+
+def read_runs(paths: Sequence[Path], options: ReadingOptions | None = None) -> pl.DataFrame:
+    """Return the answers in all files (see `read_raw_runs`), with runs and ids in the order of the files.
 
     One run's answers to different questions may be in several files.
 
     Raises:
-        BadInput: a file is none of these, columns of numbers do not say which choice they are for, an id is empty or
-            not unique, two files answer the same question for the same run, or runs share less than half of their
-            questions.
+        BadInput: a file holds no run, two files answer the same question for the same run, or runs share less than half
+            of their questions.
     """
-    found: list[tuple[Path, pl.DataFrame]] = []
-    for path in paths:
-        alone = [other.stem for other in paths].count(path.stem) == 1
-        name = path.stem if alone else str(path.with_suffix(""))
-        found += [
-            (path, run)
-            for run in (_read_parquet_runs(path) if path.suffix == ".parquet" else _read_csv_runs(path, name))
-        ]
-    if not found:
+    return read_runs_and_solution(paths, None, options)[0]
+
+
+def read_runs_and_solution(
+    paths: Sequence[Path], solution: Solution | None, options: ReadingOptions | None = None
+) -> tuple[pl.DataFrame, list[SolvedRow]]:
+    """Return the answers in all files and the right answers, both with the same labels.
+
+    Raises:
+        BadInput: as `read_runs`; or a run's labels cannot be compared with the right answers.
+    """
+    options = options or ReadingOptions()
+    raws = read_raw_runs(paths, options.column, options.report)
+    if not raws:
         raise BadInput(f"{list_some([str(path) for path in paths])}: no run")
-    runs = _merge_files(found)
-    _check_ids(runs)
-    return pl.concat(runs)
+    choices = {**(solution.choices if solution else {}), **(options.choices or {})}
+    frames, rows = _translate(raws, solution, choices, options)
+    if not options.keep_repeats:
+        frames = [drop_repeats(frame) for frame in frames]
+    runs = _merge_files([(raw.path, frame) for raw, frame in zip(raws, frames, strict=True)])
+    _check_same_questions(runs)
+    if solution:
+        _check_alphabets(runs, rows, solution)
+    else:
+        _check_index_bases(runs)
+    return pl.concat(runs), rows
+
+
+def read_ballots(
+    path: Path, solution: Solution | None = None, options: ReadingOptions | None = None
+) -> tuple[dict[str, Ballot], list[SolvedRow]]:
+    """Return the ballots of the one run in a file by question id, and the right answers with the same labels.
+
+    Raises:
+        BadInput: as `read_runs_and_solution`, or the file holds several runs.
+    """
+    options = replace(options or ReadingOptions(), keep_repeats=True)
+    answers, rows = read_runs_and_solution([path], solution, options)
+    if len(names := answers["run"].unique(maintain_order=True).to_list()) != 1:
+        raise BadInput(
+            f"{path}: {len(names)} runs ({list_some(names)}); one is expected; --column names one of a table"
+        )
+    return ballots_from_answers(answers), rows
 
 
 def read_labels(path: Path, column: str) -> dict[str, str]:
-    """Return the labels in a column of a CSV file by id; ids with an empty cell are left out.
+    """Return the labels in a column of a table by id; ids with an empty cell are left out.
 
     Args:
         column: the name of the column in lower case; the file may write it in any case.
@@ -61,108 +109,90 @@ def read_labels(path: Path, column: str) -> dict[str, str]:
     Raises:
         BadInput: there is no such column, or an id is empty or occurs twice.
     """
-    ids, columns = _read_columns(path)
+    ids, columns = read_columns(path)
     cells = next((cells for name, cells in columns.items() if name.strip().casefold() == column), None)
     if cells is None:
         raise BadInput(f"{path}: no column {column!r} beside the ids; the others are {', '.join(columns) or 'none'}")
-    return {id: label for id, cell in zip(ids, cells, strict=True) if (label := _parse_label_cell(cell)) is not None}
+    return {id: cell.strip() for id, cell in zip(ids, cells, strict=True) if not is_null(cell)}
 
 
-def _read_parquet_runs(path: Path) -> list[pl.DataFrame]:
-    label = pl.col("label").str.strip_chars()
-    upper = pl.when(label.str.len_chars() == 1).then(label.str.to_uppercase()).otherwise(label).alias("label")
-    return check_answers(read_answers(path).with_columns(upper), str(path)).partition_by("run", maintain_order=True)
+def _translate(
+    raws: Sequence[RawRun], solution: Solution | None, choices: Mapping[str, Sequence[str]], options: ReadingOptions
+) -> tuple[list[pl.DataFrame], list[SolvedRow]]:
+    """Return the runs and the solution in canonical form."""
+    widest = max(map(len, choices.values()), default=0)
+    sets = [LabelSet(where=str(raw.path), given=frozenset(raw.labels), canonical=raw.canonical) for raw in raws]
+    gold: list[LabelSet] = []
+    if solution:
+        given = frozenset(row.answer for row in solution.rows if row.answer)
+        gold = [LabelSet(where=str(solution.path), given=given, canonical=solution.canonical and bool(choices))]
+    raws = [_choose_reading(raw, gold, sets) for raw in raws]
+    sets = [LabelSet(where=str(raw.path), given=frozenset(raw.labels), canonical=raw.canonical) for raw in raws]
+    frames = []
+    for raw, own in zip(raws, sets, strict=True):
+        frame = raw.frame
+        if choices and own.kind not in ("letters", "nothing"):
+            frame, texts = _translate_texts(raw, choices)
+            if texts >= _LEAST_TEXTS:
+                frames.append(check_answers(frame, str(raw.path)))
+                continue
+            frame = raw.frame
+        mapping = translate_labels(own, [*gold, *sets], widest, options.style)
+        frames.append(check_answers(_replace_labels(frame, mapping), str(raw.path)))
+    if not solution:
+        return frames, []
+    return frames, _translate_solution(solution, gold[0], sets, choices, options)
 
 
-def _read_csv_runs(path: Path, name: str) -> list[pl.DataFrame]:
-    ids, columns = _read_columns(path)
-    if not columns:
-        raise BadInput(f"{path}: only a column of ids; a column of labels is expected beside it, separated by a comma")
-    probabilities = _find_probability_columns(path, columns)
-    if probabilities:
-        return [_make_probability_run(path, name, ids, probabilities)]
-    if len(columns) > 1 and all(map(_holds_only_shares, columns.values())):
-        raise BadInput(
-            f"{path}: columns {list_some(list(columns))} hold numbers, and their names are not labels; probabilities"
-            " need a column for each of A, B … (or prob_A …)"
-        )
-    names = list(columns) if len(columns) > 1 else [name]
-    return [_make_label_run(name, ids, cells) for name, cells in zip(names, columns.values(), strict=True)]
+def _choose_reading(raw: RawRun, gold: Sequence[LabelSet], runs: Sequence[LabelSet]) -> RawRun:
+    """Return the run with numbers from 0 to 1 as labels, if the right answers, or other runs' answers, are numbers."""
+    if raw.numbers is None:
+        return raw
+    kinds = {one.kind for one in gold} or {one.kind for one in runs}
+    bits = any(one.given <= {"0", "1", "0.0", "1.0"} for one in gold)
+    if kinds & {"numbers", "indices"} and not bits:
+        return replace(raw, frame=raw.numbers)
+    return raw
 
 
-def _read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
-    """Return the ids and the other columns of a CSV file."""
-    table = read_cells(path)
-    rows = table.check_rows()
-    if not rows:
-        raise BadInput(f"{path}: no rows below the header")
-    columns = dict(zip(table.header, zip(*rows, strict=True), strict=True))
-    ids = list(columns.pop(find_id_column(table.header)))
-    seen: set[str] = set()
-    for number, id in enumerate(ids, 1):
-        if not id.strip() or id in seen:
-            fault = "repeated" if id in seen else "empty"
-            raise BadInput(f"{path}, row {number}: id {id!r} is {fault}; every id must be filled and unique")
-        seen.add(id)
-    return ids, columns
+def _translate_solution(
+    solution: Solution,
+    own: LabelSet,
+    others: Sequence[LabelSet],
+    choices: Mapping[str, Sequence[str]],
+    options: ReadingOptions,
+) -> list[SolvedRow]:
+    if solution.canonical:
+        return solution.rows
+    if choices and own.kind in ("texts", "words", "numbers"):
+        found = translate_texts({row.id: [row.answer] for row in solution.rows}, choices)
+        if len(found) >= _LEAST_TEXTS * len(solution.rows):
+            return [replace(row, answer=found.get((row.id, row.answer), row.answer)) for row in solution.rows]
+    mapping = translate_labels(own, [own, *others], max(map(len, choices.values()), default=0))
+    return [replace(row, answer=mapping.get(row.answer, row.answer)) for row in solution.rows]
 
 
-def _parse_label_cell(cell: str) -> str | None:
-    text = cell.strip()
-    if is_null(text):
-        return None
-    return text.upper() if len(text) == 1 else text
+def _translate_texts(raw: RawRun, choices: Mapping[str, Sequence[str]]) -> tuple[pl.DataFrame, float]:
+    """Return a run whose option texts are labels, and the share of its labels that are option texts."""
+    read = raw.frame.filter(pl.col("label").is_not_null() & pl.col("id").is_in(list(choices)))
+    by_id: dict[str, list[str]] = {}
+    for id, label in read.select("id", "label").iter_rows():
+        by_id.setdefault(id, []).append(label)
+    found = translate_texts(by_id, choices)
+    if not found:
+        return raw.frame, 0.0
+    pairs = pl.DataFrame(
+        [(id, text, label) for (id, text), label in found.items()],
+        schema={"id": pl.String, "label": pl.String, "own": pl.String},
+        orient="row",
+    )
+    frame = raw.frame.join(pairs, on=["id", "label"], how="left", maintain_order="left")
+    return frame.with_columns(pl.coalesce("own", "label").alias("label")).drop("own"), len(found) / max(1, len(read))
 
 
-def _find_probability_columns(path: Path, columns: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Return the columns by label if they are named after A, B … and hold numbers; else none."""
-    named = {
-        match[2].upper(): cells
-        for name, cells in columns.items()
-        if (match := _PROBABILITY_COLUMN.fullmatch(name.strip()))
-    }
-    if not {"A", "B"} & set(named) or not any(map(_starts_with_a_number, named.values())):
-        return {}
-    if len(named) < max(2, len(columns)) or set(named) != set(letters(len(named))):
-        raise BadInput(
-            f"{path}: columns {', '.join(columns)}; probabilities need a column for each of A, B … and no other column"
-        )
-    return named
-
-
-def _starts_with_a_number(cells: Sequence[str]) -> bool:
-    return parse_cell_number(next((cell.strip() for cell in cells if not is_null(cell)), "")) is not None
-
-
-def _holds_only_shares(cells: Sequence[str]) -> bool:
-    """Return whether all cells are shares, percentages or logarithms, and not all 0 or 1: these are not labels."""
-    filled = [cell.strip() for cell in cells if not is_null(cell)]
-    return all(map(_SHARE.fullmatch, filled)) and not all(cell in "01" for cell in filled)
-
-
-def _make_label_run(name: str, ids: Sequence[str], cells: Sequence[str]) -> pl.DataFrame:
-    labels = [_parse_label_cell(cell) for cell in cells]
-    weights = [0.0 if label is None else 1.0 for label in labels]
-    columns = {"run": [name] * len(ids), "id": ids, "label": labels, "weight": weights}
-    return pl.DataFrame(columns, schema=ANSWERS)
-
-
-def _make_probability_run(
-    path: Path, name: str, ids: Sequence[str], columns: Mapping[str, Sequence[str]]
-) -> pl.DataFrame:
-    """Return one ballot per row; labels of weight 0 have no row, and a ballot without weight is unread."""
-    rows: list[tuple[str, str, str | None, float]] = []
-    for number, (id, *cells) in enumerate(zip(ids, *columns.values(), strict=True), 1):
-        count = len(rows)
-        for label, cell in zip(columns, cells, strict=True):
-            weight = 0.0 if is_null(cell) else parse_cell_number(cell.strip())
-            if weight is None or weight < 0:
-                raise BadInput(f"{path}, row {number} ({id}): {cell!r} for {label}; allowed are numbers from 0 on")
-            if weight > 0:
-                rows.append((name, id, label, weight))
-        if len(rows) == count:
-            rows.append((name, id, None, 0.0))
-    return check_answers(pl.DataFrame(rows, schema=ANSWERS, orient="row"), str(path))
+def _replace_labels(frame: pl.DataFrame, mapping: Mapping[str, str]) -> pl.DataFrame:
+    changed = {label: own for label, own in mapping.items() if label != own}
+    return frame.with_columns(pl.col("label").replace(changed)) if changed else frame
 
 
 def _merge_files(found: Sequence[tuple[Path, pl.DataFrame]]) -> list[pl.DataFrame]:
@@ -180,7 +210,7 @@ def _merge_files(found: Sequence[tuple[Path, pl.DataFrame]]) -> list[pl.DataFram
     return [pl.concat([run for _, run in parts]) for parts in by_name.values()]
 
 
-def _check_ids(runs: Sequence[pl.DataFrame]) -> None:
+def _check_same_questions(runs: Sequence[pl.DataFrame]) -> None:
     """Refuse runs that share few questions: they answer different files. A run may lack some; they are unread."""
     first = runs[0].select("id").unique()
     for run in runs[1:]:
@@ -193,3 +223,18 @@ def _check_ids(runs: Sequence[pl.DataFrame]) -> None:
                 f"{names} share {shared} of {shared + len(alone)} questions; only one of them has"
                 f" {list_some([repr(id) for id in alone.head(5)])}"
             )
+
+
+def _check_alphabets(runs: Sequence[pl.DataFrame], rows: Sequence[SolvedRow], solution: Solution) -> None:
+    right = {row.answer for row in rows if row.answer}
+    for run in runs:
+        given = set(run["label"].drop_nulls().unique().to_list())
+        refuse_shifted_indices(run["run"][0], given, right, str(solution.path))
+        refuse_other_alphabets(run["run"][0], given, right, str(solution.path))
+
+
+def _check_index_bases(runs: Sequence[pl.DataFrame]) -> None:
+    """Refuse runs of which one counts options from 0 and another from 1."""
+    given = [set(run["label"].drop_nulls().unique().to_list()) for run in runs]
+    for run, labels in zip(runs[1:], given[1:], strict=True):
+        refuse_shifted_indices(run["run"][0], labels, given[0], f"run {runs[0]['run'][0]!r}")

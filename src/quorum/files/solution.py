@@ -1,22 +1,24 @@
-"""Read submissions (or runs' answers) and solutions for scoring."""
+"""Read right answers: a solution of id and answer, or any file of labelled questions."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from quorum.ballot import Ballot
-from quorum.data.read import read_records
+from quorum.data.read import Table, read_records
+from quorum.data.repair import answer_to_label
+from quorum.data.text_table import read_text_table
 from quorum.errors import BadInput, list_some
-from quorum.files.answers import ballots_from_answers, read_answers
-from quorum.files.cells import Cells, find_id_column, is_null, parse_cell_number, read_cells
-from quorum.files.submission import find_column_labels
+from quorum.files.answer_columns import find_kind
+from quorum.files.cells import find_id_column, is_null
+from quorum.files.sample_columns import is_answer_name
 from quorum.question import Question
 
 Usage = Literal["Public", "Private", "Ignored"]
 
 _USAGE = "usage"
+_SUBJECT_NAMES = ("subject", "category", "topic")
+_GROUP_NAMES = ("group", "cluster")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,20 @@ class SolvedRow:
     usage: Usage | None = None
     subject: str | None = None
     group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """The rows of a solution; the options of its questions by id, if it is a file of questions.
+
+    `canonical`: the answers are A, B …, or canonical numbers. `unsolved` questions of the file have no usable answer.
+    """
+
+    path: Path
+    rows: list[SolvedRow]
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    canonical: bool = False
+    unsolved: int = 0
 
 
 def make_solution(questions: Sequence[Question]) -> list[SolvedRow]:
@@ -42,121 +58,122 @@ def make_solution(questions: Sequence[Question]) -> list[SolvedRow]:
     return [SolvedRow(id=q.id, answer=q.answer or "", usage=None, subject=q.subject, group=q.group) for q in questions]
 
 
-def add_subjects(solution: Sequence[SolvedRow], questions: Path) -> list[SolvedRow]:
-    """Return the solution with each question's subject and group, read from a question file.
+def add_subjects(solution: Sequence[SolvedRow], questions: Table) -> list[SolvedRow]:
+    """Return the solution with each question's subject and group, from a question file.
 
     Raises:
         BadInput: the file has none of the solution's ids.
     """
-    known = {record.id: record for record in read_records(questions).records}
+    known = {record.id: record for record in questions.records}
     if not any(row.id in known for row in solution):
-        raise BadInput(f"{questions}: none of the solution's ids, such as {solution[0].id!r}, is in the file")
+        raise BadInput(f"{questions.path}: none of the solution's ids, such as {solution[0].id!r}, is in the file")
     return [
         replace(row, subject=known[row.id].subject, group=known[row.id].group) if row.id in known else row
         for row in solution
     ]
 
 
-def read_ballots(path: Path) -> dict[str, Ballot]:
-    """Return the ballots in a submission by question id; a cell that is empty or reads as null is unread.
+def read_solution(path: Path, answer_column: str | None = None) -> Solution:
+    """Read right answers, as they are written.
 
-    One answer column holds a label, or letters in order ("A C B": weights 1, 1/2, 1/3; repeated letters are ignored).
-    Several are probabilities, with the labels of `find_column_labels`. A Parquet file holds a run's answers.
-
-    Raises:
-        BadInput: the file is not a CSV file or has no answer column, an id occurs twice, a probability is negative or
-            not a number, or there are answers of several runs.
-    """
-    if path.suffix == ".parquet":
-        answers = read_answers(path)
-        if len(names := answers["run"].unique(maintain_order=True).to_list()) != 1:
-            raise BadInput(f"{path}: {len(names)} runs ({list_some(names)}); one is expected")
-        return ballots_from_answers(answers)
-    table = read_cells(path)
-    rows = table.check_rows()
-    id_index = _find_id_index(table)
-    names = [name for name in table.header if name != table.header[id_index]]
-    labels = find_column_labels(names) if len(names) > 1 else ()
-    ballots: dict[str, Ballot] = {}
-    for number, row in enumerate(rows, 1):
-        id, cells = row[id_index], row[:id_index] + row[id_index + 1 :]
-        where = f"{path}, row {number} ({id})"
-        if id in ballots:
-            raise BadInput(f"{where}: the id occurs more than once")
-        ballots[id] = _parse_probabilities(cells, labels, where) if labels else parse_ballot_cell(cells[0])
-    return ballots
-
-
-def parse_ballot_cell(cell: str) -> Ballot:
-    """Return the ballot in one cell: letters in order, or the whole text as one answer; a null cell is unread."""
-    if is_null(cell):
-        return {}
-    words = cell.split()
-    if not all(re.fullmatch("[A-Z]", word) for word in words):
-        return {cell.strip(): 1.0}
-    return {word: 1 / rank for rank, word in enumerate(dict.fromkeys(words), 1)}
-
-
-def read_solution(path: Path, answer_column: str | None = None) -> list[SolvedRow]:
-    """Return the rows of a solution: columns id, answer and, as on Kaggle, Usage (Public, Private, Ignored).
-
-    The answer column is `answer_column` if given, else the only other column, else the one named "answer".
+    They are in a table of id, answer and, as on Kaggle, Usage (Public, Private, Ignored), or in a file (or a folder of
+    files) of labelled questions. The answer column of a table is `answer_column` if given, else the only other column,
+    else the one called answer.
 
     Raises:
-        BadInput: the file is not a CSV file, a column is missing, an answer is empty, or a Usage is unknown.
+        BadInput: the file cannot be read, no column holds answers, an answer is empty, or a Usage is unknown.
     """
-    table = read_cells(path)
-    rows = table.check_rows()
-    id_index, usage_index = _find_id_index(table), _find_usage_index(table)
-    answer_index = _find_answer_index(table, answer_column, {id_index, usage_index})
-    return [
-        SolvedRow(id=row[id_index], answer=_check_solved_answer(row[answer_index], usage, where), usage=usage)
-        for where, row in ((f"{path}, row {number} ({row[id_index]})", row) for number, row in enumerate(rows, 1))
-        for usage in [None if usage_index is None else _parse_usage(row[usage_index], where)]
+    if path.is_dir():
+        return _read_questions(path)
+    table = read_text_table(path)
+    header, rows = table.header, table.rows
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(header, ())
+    if answer_column is None and _holds_questions(columns):
+        return _read_questions(path)
+    if len(header) < 2:
+        raise BadInput(f"{path}: column {header[0]!r} is the only one; an id and an answer column are expected")
+    return Solution(path=path, rows=_read_rows(path, columns, answer_column))
+
+
+def _holds_questions(columns: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a table has a column of long texts, and more columns than a solution."""
+    texts = [name for name, cells in columns.items() if find_kind(cells) == "text" and _holds_prose(cells)]
+    return bool(texts) and len(columns) > 2
+
+
+def _holds_prose(cells: Sequence[str]) -> bool:
+    filled = [cell for cell in cells if not is_null(cell)]
+    words = sum(len(cell.split()) > 2 or len(cell) > 20 for cell in filled)
+    return bool(filled) and words >= 0.5 * len(filled)
+
+
+def _read_questions(path: Path) -> Solution:
+    table = read_records(path)
+    if not table.labelled:
+        raise BadInput(f"{path}: the questions have no answers to score against; columns {', '.join(table.columns)}")
+    answers = {record.id: record.answer or answer_to_label(record) for record in table.records}
+    rows = [
+        SolvedRow(id=record.id, answer=answer, subject=record.subject, group=record.group)
+        for record in table.records
+        if (answer := answers[record.id])
     ]
+    choices = {record.id: record.choices for record in table.records if record.choices}
+    unsolved = len(table.records) - len(rows)
+    return Solution(path=path, rows=rows, choices=choices, canonical=True, unsolved=unsolved)
 
 
-def _find_id_index(table: Cells) -> int:
-    if len(table.header) < 2:
-        raise BadInput(
-            f"{table.path}: column {table.header[0]!r} is the only one; an id and an answer column are expected"
+def _read_rows(path: Path, columns: Mapping[str, Sequence[str]], answer_column: str | None) -> list[SolvedRow]:
+    id_column = find_id_column(tuple(columns))
+    by_name = {name.strip().casefold(): name for name in columns}
+    extra = {
+        part: next((by_name[name] for name in names if name in by_name), None)
+        for part, names in {"usage": (_USAGE,), "subject": _SUBJECT_NAMES, "group": _GROUP_NAMES}.items()
+    }
+    extra = {part: name for part, name in extra.items() if name not in (None, id_column, answer_column)}
+    answer = _find_answer_column(path, columns, answer_column, {id_column, *extra.values()})
+    rows = []
+    for number, id in enumerate(columns[id_column], 1):
+        where = f"{path}, row {number} ({id})"
+        cells = {part: columns[name][number - 1] for part, name in extra.items() if name is not None}
+        usage = _parse_usage(cells["usage"], where) if "usage" in cells else None
+        rows.append(
+            SolvedRow(
+                id=id,
+                answer=_check_solved_answer(columns[answer][number - 1], usage, where),
+                usage=usage,
+                subject=cells.get("subject") or None,
+                group=cells.get("group") or None,
+            )
         )
-    return table.header.index(find_id_column(table.header))
+    return rows
 
 
-def _find_usage_index(table: Cells) -> int | None:
-    return next((index for index, name in enumerate(table.header) if name.casefold() == _USAGE), None)
-
-
-def _find_answer_index(table: Cells, name: str | None, others: set[int | None]) -> int:
-    free = [index for index in range(len(table.header)) if index not in others]
+def _find_answer_column(
+    path: Path, columns: Mapping[str, Sequence[str]], name: str | None, others: set[str | None]
+) -> str:
+    free = [column for column in columns if column not in others]
     if name is None and len(free) == 1:
         return free[0]
-    named = [index for index in free if table.header[index].casefold() == (name or "answer").casefold()]
+    if name is not None:
+        named = [column for column in free if column.strip().casefold() == name.strip().casefold()]
+    else:
+        exact = [column for column in free if column.strip().casefold() == "answer"]
+        named = exact or [column for column in free if is_answer_name(column)]
     if len(named) == 1:
         return named[0]
-    raise BadInput(f"{table.path}: no answer column {name or 'answer'!r} among {', '.join(table.header)}")
+    raise BadInput(
+        f"{path}: no answer column {name or 'answer'!r} among {', '.join(columns)}; --answer-column names it"
+    )
 
 
 def _parse_usage(cell: str, where: str) -> Usage:
-    if cell not in get_args(Usage):
+    usage = cell.strip().capitalize()
+    if usage not in get_args(Usage):
         raise BadInput(f"{where}: Usage {cell!r} is not among {', '.join(get_args(Usage))}")
-    return cast(Usage, cell)
+    return cast(Usage, usage)
 
 
 def _check_solved_answer(cell: str, usage: Usage | None, where: str) -> str:
     if is_null(cell) and usage != "Ignored":
         raise BadInput(f"{where}: the solution has no answer (found {cell!r})")
     return cell.strip()
-
-
-def _parse_probabilities(cells: list[str], labels: tuple[str, ...], where: str) -> Ballot:
-    if all(is_null(cell) for cell in cells):
-        return {}
-    ballot = {}
-    for label, cell in zip(labels, cells, strict=True):
-        share = parse_cell_number(cell)
-        if share is None or share < 0:
-            raise BadInput(f"{where}: the probability of {label} is {cell!r}; allowed are numbers from 0 to 1")
-        ballot[label] = share
-    return ballot

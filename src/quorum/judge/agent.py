@@ -8,7 +8,7 @@ from quorum.ask.asker import Ask
 from quorum.ask.judge_prompt import render_verdict_prompt
 from quorum.ask.reply import ballot_from_reply
 from quorum.ask.shuffle import ShuffledQuestion, shuffle_options
-from quorum.ballot import Ballot, fit_temperature, mean_ballot, tempered
+from quorum.ballot import Ballot, apply_temperature, average_ballots, fit_temperature
 from quorum.data.duplicates import cluster_duplicates
 from quorum.files.pass_result import PassResult
 from quorum.files.verifier_log import Verdict
@@ -83,7 +83,7 @@ class Agent:
             current |= result.ballots
             yield result
         if fitted.temperature != 1:
-            current = {id: tempered(ballot, fitted.temperature) for id, ballot in current.items()}
+            current = {id: apply_temperature(ballot, fitted.temperature) for id, ballot in current.items()}
             yield PassResult(current)
         for batch in self._batches(questions if self.settings.verify.method != "none" else []):
             yield agent._verify(batch, current, fitted.weight)
@@ -109,7 +109,7 @@ class Agent:
             temperature = fit_temperature([current[id] for id in answers], list(answers.values()))
         if "verify.weight" not in self.settings.to_fit:
             return replace(fitted, temperature=temperature)
-        current = {id: tempered(ballot, temperature) for id, ballot in current.items()}
+        current = {id: apply_temperature(ballot, temperature) for id, ballot in current.items()}
         scores: dict[str, Ballot] = {}
         for batch in self._batches(solved):
             scores |= score_options(batch, self.verifier, self.ask_verdict)
@@ -174,7 +174,7 @@ class Agent:
         for one in asked:
             id = one.question.id
             undone = one.undo([remove_known_prior(next(ballots), prior) for _ in one.orders])
-            result.ballots[id] = mean_ballot(undone) or first[id]
+            result.ballots[id] = average_ballots(undone) or first[id]
             if len(undone) > 1:
                 result.order_sensitive[id] = is_order_sensitive(undone)
         return result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from quorum.ballot import Ballot, heaviest, normalised
+from quorum.ballot import Ballot, find_heaviest, normalise_ballot
 
 BINS = 15  # as in Guo et al. (2017), "On Calibration of Modern Neural Networks", arXiv:1706.04599
 
@@ -57,6 +57,6 @@ def _top_probabilities(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the probability of the heaviest label of each ballot that is not empty, and 1.0 where it is the answer."""
     read = [(ballot, answer) for ballot, answer in zip(ballots, answers, strict=True) if ballot]
-    tops = [heaviest(ballot) for ballot, _ in read]
-    confidence = np.array([normalised(ballot)[top] for (ballot, _), top in zip(read, tops, strict=True)])
+    tops = [find_heaviest(ballot) for ballot, _ in read]
+    confidence = np.array([normalise_ballot(ballot)[top] for (ballot, _), top in zip(read, tops, strict=True)])
     return confidence, np.array([float(top == answer) for (_, answer), top in zip(read, tops, strict=True)])

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from math import ceil
 
 from quorum.ask.shuffle import count_movable, make_cyclic_orders
-from quorum.ballot import PROBABILITY_FLOOR, Ballot, geometric_mean_ballot, heaviest, mean_ballot, normalised
+from quorum.ballot import (
+    PROBABILITY_FLOOR,
+    Ballot,
+    average_ballots,
+    average_ballots_geometrically,
+    find_heaviest,
+    normalise_ballot,
+)
 from quorum.errors import BadInput
 from quorum.judge.settings import CalibrateSettings
 from quorum.question import Question
@@ -69,9 +76,11 @@ def estimate_pride_prior(asked: Sequence[Sequence[Ballot]]) -> LetterPrior:
     Args:
         asked: `asked[question][order]` is a ballot over the letters as they were shown.
     """
-    priors = [geometric_mean_ballot(read) for orders in asked if (read := [ballot for ballot in orders if ballot])]
+    priors = [
+        average_ballots_geometrically(read) for orders in asked if (read := [ballot for ballot in orders if ballot])
+    ]
     counts = sorted({len(prior) for prior in priors})
-    return LetterPrior({count: mean_ballot(prior for prior in priors if len(prior) == count) for count in counts})
+    return LetterPrior({count: average_ballots(prior for prior in priors if len(prior) == count) for count in counts})
 
 
 def estimate_corpus_prior(ballots: Sequence[Ballot]) -> LetterPrior:
@@ -83,7 +92,9 @@ def estimate_corpus_prior(ballots: Sequence[Ballot]) -> LetterPrior:
     """
     read = [ballot for ballot in ballots if ballot]
     counts = sorted({len(ballot) for ballot in read})
-    return LetterPrior({n: geometric_mean_ballot([ballot for ballot in read if len(ballot) == n]) for n in counts})
+    return LetterPrior(
+        {n: average_ballots_geometrically([ballot for ballot in read if len(ballot) == n]) for n in counts}
+    )
 
 
 def make_content_free_questions(count: int) -> list[Question]:
@@ -124,7 +135,9 @@ def remove_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
         known = ", ".join(map(str, sorted(prior.by_count)))
         raise BadInput(f"no letter prior for {len(ballot)} options; known are {known or 'none'}")
     letter_prior = prior.by_count[len(ballot)]
-    return normalised({label: weight / max(letter_prior[label], PROBABILITY_FLOOR) for label, weight in ballot.items()})
+    return normalise_ballot(
+        {label: weight / max(letter_prior[label], PROBABILITY_FLOOR) for label, weight in ballot.items()}
+    )
 
 
 def remove_known_prior(ballot: Ballot, prior: LetterPrior) -> Ballot:
@@ -138,7 +151,7 @@ def count_letter_shares(ballots: Sequence[Ballot], labels: Sequence[str]) -> dic
 
     Compared with the shares of the right answers, this shows letter bias.
     """
-    tops = [heaviest(ballot) for ballot in ballots if ballot]
+    tops = [find_heaviest(ballot) for ballot in ballots if ballot]
     return {label: tops.count(label) / len(tops) if tops else 0.0 for label in labels}
 
 
@@ -148,7 +161,7 @@ def is_order_sensitive(ballots: Sequence[Ballot]) -> bool:
     Args:
         ballots: one for each order, over the question's own letters; empty ones do not count.
     """
-    return len({heaviest(ballot) for ballot in ballots if ballot}) > 1
+    return len({find_heaviest(ballot) for ballot in ballots if ballot}) > 1
 
 
 def measure_order_sensitivity(asked: Sequence[Sequence[Ballot]]) -> float:

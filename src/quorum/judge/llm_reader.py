@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from quorum.ask.judge_prompt import render_reading_prompt
 from quorum.ask.reply import ballot_from_reply
-from quorum.ballot import Ballot, heaviest
+from quorum.ballot import Ballot, find_heaviest
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Reply
 
@@ -36,7 +36,7 @@ def read_with_llm(prompts: Sequence[Prompt], replies: Sequence[Reply], reader: B
     indices = []
     for (index, reading_prompt), reading in zip(reading_prompts.items(), readings, strict=True):
         named = ballot_from_reply(reading, reading_prompt)
-        if named and (label := heaviest(named)) != reading_prompt.labels[-1]:  # the last label is "none"
+        if named and (label := find_heaviest(named)) != reading_prompt.labels[-1]:  # the last label is "none"
             ballots[index] = {label: 1.0}
             indices.append(index)
     return LlmReadings(ballots, tuple(indices), len(reading_prompts))

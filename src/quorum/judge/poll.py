@@ -1,4 +1,4 @@
-"""Poll several runs: select the rule that counts their ballots, apply it, and report what looks wrong."""
+"""Poll several runs: select the rule that counts their ballots, apply it, and report suspicious runs."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Poll:
         ballots: one ballot per question, heaviest label first; an answers frame (run, id, label, weight).
         crossed: the same for the labelled questions, each by a rule that was selected without it and its cluster; None
             where this was not requested.
-        warnings: what looks wrong, one line each.
+        warnings: one line for each suspicious run or pair of runs.
         answers: the answers that were counted, without copied runs and with weight 0 for impossible labels.
     """
 

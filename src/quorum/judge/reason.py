@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from quorum.ballot import Ballot, is_right, share_right
+from quorum.ballot import Ballot, compute_share_right, is_right
 from quorum.judge.verifier_scores import measure_paired_gain
 from quorum.question import Question
 
@@ -95,7 +95,7 @@ def fit_reasoning(
         crossed |= {id: (reasoned if paying.get(subjects[id], otherwise) else plain)[id] for id in own}
     never, always = ({id: ballots[id] for id in ids} for ballots in (plain, reasoned))
     ballots: dict[Policy, dict[str, Ballot]] = {"never": never, "where it pays": crossed, "always": always}
-    accuracies = {policy: share_right(ballots[policy], answers) for policy in ballots}
+    accuracies = {policy: compute_share_right(ballots[policy], answers) for policy in ballots}
     policy = max(accuracies, key=lambda policy: accuracies[policy])
     paying, otherwise = ({}, policy == "always")
     if policy == "where it pays":

@@ -12,10 +12,14 @@ from quorum.ask.exact_match import check_no_duplicate, copy_answers
 from quorum.ask.judge_prompt import BUILT_IN_VERDICT, render_verdict_prompt
 from quorum.ask.prompt import BUILT_IN
 from quorum.ask.retrieve import Retriever
-from quorum.data.repair import read_clean_questions
+from quorum.data.layout import Layout
+from quorum.data.read import read_records
+from quorum.data.repair import read_clean_questions, repair_table
 from quorum.files.manifest import make_manifest
 from quorum.files.outputs import RunOutputs
 from quorum.files.pass_result import PassResult
+from quorum.files.sample import Sample, read_sample
+from quorum.files.train_answers import collect_evidence
 from quorum.judge.agent import Agent, FittedSettings, draw_rehearsal
 from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
@@ -58,8 +62,13 @@ class Session:
             BadInput: a file cannot be read, a question to score is solved in train, or a model cannot be loaded.
         """
         settings = self.settings
-        self.solved = read_clean_questions(settings.train, settings.layout) if settings.train else []
-        self.files = {path.stem: read_clean_questions(path, settings.layout) for path in map(Path, settings.questions)}
+        train = read_records(settings.train, settings.layout) if settings.train else None
+        self.solved = repair_table(train).questions if train else []
+        self._solved_table = train
+        like = train.layout if train else Layout()
+        self.files = {
+            path.stem: read_clean_questions(path, settings.layout, like) for path in map(Path, settings.questions)
+        }
         self._submitted = next(iter(self.files)) if settings.sample else ""
         for stem, questions in self.files.items():
             if stem != self._submitted:  # it may be scored
@@ -68,7 +77,7 @@ class Session:
             run=settings.run,
             out=settings.out,
             submitted=self._submitted,
-            sample=settings.sample,
+            sample=self._read_sample(),
             prior=label_prior(self.solved),
         )
         self.results = {stem: PassResult() for stem in self.files}
@@ -78,6 +87,16 @@ class Session:
         self._retriever = Retriever(settings.retrieval, self.solved, load_embedder, load_reranker)
         self._models = self._open_models()
         self._agents = {stem: self._agent(questions, stem) for stem, questions in self.files.items()}
+
+    def _read_sample(self) -> Sample | None:
+        """Read the sample submission; train and the submitted questions show what its cells leave open."""
+        settings = self.settings
+        if settings.sample is None:
+            return None
+        questions = self.files[self._submitted]
+        choices = {question.id: question.choices for question in questions if question.choices}
+        evidence = collect_evidence(self._solved_table, choices=choices, open_questions=not choices)
+        return read_sample(settings.sample, settings.form, evidence)
 
     def answer(self) -> None:
         """Ask every question once."""

@@ -10,6 +10,7 @@ from quorum.ask.judge_prompt import VerdictTemplate
 from quorum.ask.settings import PromptSettings, RetrievalSettings, ShuffleSettings
 from quorum.data.layout import Layout
 from quorum.errors import BadInput
+from quorum.files.form_setting import FORM_HELP, parse_form
 from quorum.model.backend import KINDS, backend_name, read_backend_settings
 from quorum.question import Question
 
@@ -199,6 +200,7 @@ class RunSettings:
     sample: Path | None = field(
         default=None, metadata={"help": "The competition's sample submission; with it OUT/submission.csv is written."}
     )
+    form: str | None = field(default=None, metadata={"help": FORM_HELP})
     prompt: PromptSettings = field(default_factory=PromptSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     refine: RefineSettings = field(default_factory=RefineSettings)
@@ -210,6 +212,8 @@ class RunSettings:
             raise BadInput("questions is empty; name at least one question file")
         if len({Path(name).stem for name in self.questions}) < len(self.questions):
             raise BadInput("questions: two files have the same name, and answers go to OUT/NAME.parquet")
+        if self.form is not None:
+            parse_form(self.form)
         if self.refine.reason and self.prompt.style == "cot":
             raise BadInput("refine.reason: prompt.style is cot, which always reasons; allowed are letter, option, bare")
         if self.refine.copy_exact and not self.sample:

@@ -8,11 +8,11 @@ from quorum.ask.reply import ballot_from_reply
 from quorum.ballot import (
     PROBABILITY_FLOOR,
     Ballot,
+    compute_log_probabilities,
+    compute_share_right,
     is_right,
-    log_probabilities,
-    normalised,
-    share_right,
-    softmax_ballot,
+    make_softmax_ballot,
+    normalise_ballot,
 )
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Question
@@ -37,7 +37,7 @@ def score_options(questions: Sequence[Question], verifier: Backend, ask_verdict:
     verdicts = ask_verdicts(verifier, [ask_verdict(question, label) for question, label in pairs])
     scores: dict[str, Ballot] = {question.id: {} for question in questions}
     for (question, label), verdict in zip(pairs, verdicts, strict=True):
-        scores[question.id][label] = normalised(verdict).get("TRUE", 0.0) if verdict else 0.5
+        scores[question.id][label] = normalise_ballot(verdict).get("TRUE", 0.0) if verdict else 0.5
     return scores
 
 
@@ -48,10 +48,10 @@ def combine(ballot: Ballot, scores: Ballot, weight: float) -> Ballot:
     """
     if weight == 0 or not ballot:
         return dict(ballot)
-    return softmax_ballot(
+    return make_softmax_ballot(
         {
             label: each + weight * log(max(scores.get(label, 0.5), PROBABILITY_FLOOR))
-            for label, each in log_probabilities(ballot).items()
+            for label, each in compute_log_probabilities(ballot).items()
         }
     )
 
@@ -99,8 +99,8 @@ def fit_verifier_weight(
     helps = gain > error
     return VerifierWeight(
         weight=_find_best_weight(ids, ballots, scores, answers) if helps else 0.0,
-        alone=share_right(plain, answers),
-        combined=share_right(crossed, answers),
+        alone=compute_share_right(plain, answers),
+        combined=compute_share_right(crossed, answers),
         error=error,
         ballots=crossed if helps else plain,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from quorum.ask.asker import Ask
 from quorum.ask.reply import ballot_from_reply
-from quorum.ballot import Ballot, heaviest, normalised
+from quorum.ballot import Ballot, find_heaviest, normalise_ballot
 from quorum.files.verifier_log import Verdict
 from quorum.judge.verifier_scores import AskVerdict, ask_verdicts
 from quorum.model.backend import Backend
@@ -49,7 +49,7 @@ def eliminate_false(
         )
         result.ballots.update({id: ballot for id, ballot in ballots.items() if ballot})
         read = [question for question in active if ballots[question.id]]
-        answers = {question.id: heaviest(ballots[question.id]) for question in read}
+        answers = {question.id: find_heaviest(ballots[question.id]) for question in read}
         verifiable = [question for question in read if question.choices and number < max_rounds]
         p_true = _verify_answers(verifiable, answers, verifier, ask_verdict)
         active = [question for question in verifiable if question.id in p_true and p_true[question.id] < 0.5]
@@ -76,7 +76,7 @@ def _verify_answers(
         return {}
     verdicts = ask_verdicts(verifier, [ask_verdict(question, answers[question.id]) for question in questions])
     return {
-        question.id: normalised(verdict).get("TRUE", 0.0)
+        question.id: normalise_ballot(verdict).get("TRUE", 0.0)
         for question, verdict in zip(questions, verdicts, strict=True)
         if verdict
     }
@@ -85,7 +85,7 @@ def _verify_answers(
 def _ask_remaining(
     questions: Sequence[Question], remaining: Mapping[str, Sequence[str]], answerer: Backend, ask: Ask
 ) -> dict[str, Ballot]:
-    """Ask each question with its remaining options alone, lettered anew; return ballots over its own letters."""
+    """Ask each question with its remaining options only, with new letters; return ballots over its own letters."""
     prompts = [ask(_restrict_options(question, remaining[question.id])) for question in questions]
     ballots = {}
     for question, prompt, reply in zip(questions, prompts, answerer.answer(prompts), strict=True):

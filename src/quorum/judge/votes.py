@@ -6,7 +6,7 @@ from itertools import islice
 from math import exp
 
 from quorum.ask.reply import ballot_from_reply
-from quorum.ballot import Ballot, heaviest, normalised
+from quorum.ballot import Ballot, find_heaviest, normalise_ballot
 from quorum.judge.settings import VoteSettings
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Reply
@@ -108,7 +108,7 @@ def _make_vote(ballot: Ballot, confidence: float | None, settings: VoteSettings)
         return _Vote(None, 0.0)
     capped = 1.0 if confidence is None else min(confidence, 1.0)
     weight = exp((capped - 1) / settings.temperature) if settings.temperature else 1.0
-    return _Vote(heaviest(ballot), weight, confidence is not None and capped > settings.alone, ballot)
+    return _Vote(find_heaviest(ballot), weight, confidence is not None and capped > settings.alone, ballot)
 
 
 def _read_own_confidence(prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[float | None]:
@@ -123,7 +123,7 @@ def _count_needed_votes(votes: tuple[_Vote, ...], settings: VoteSettings) -> int
     """Return after how many more votes, all for the leader, this vote could be clear."""
     read = [vote for vote in votes if vote.label is not None]
     weight = sum(vote.weight for vote in read) / len(read) if read else 1.0
-    leading = _Vote(heaviest(_sum_votes(votes)) if read else "", weight, decisive=settings.alone < 1)
+    leading = _Vote(find_heaviest(_sum_votes(votes)) if read else "", weight, decisive=settings.alone < 1)
     left = settings.most - len(votes)
     return next((more for more in range(1, left) if _is_clear((*votes, *[leading] * more), settings)), left)
 
@@ -144,7 +144,7 @@ def _is_clear(votes: tuple[_Vote, ...], settings: VoteSettings) -> bool:
 
 def _make_vote_ballot(votes: Sequence[_Vote]) -> Ballot:
     read = [vote for vote in votes if vote.label is not None]
-    return normalised(read[0].ballot if len(read) == 1 else _sum_votes(votes))
+    return normalise_ballot(read[0].ballot if len(read) == 1 else _sum_votes(votes))
 
 
 def _sum_votes(votes: Sequence[_Vote]) -> Ballot:

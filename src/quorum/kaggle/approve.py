@@ -87,5 +87,5 @@ def _describe_competitions(entries: Sequence[Entry]) -> str:
     unnamed = sum(not entry.competition for entry in entries)
     parts = [f"those for {list_some(names)}"] if names else []
     if unnamed:
-        parts.append(f"{unnamed} without a competition (`quorum record FOLDER RUN_FOLDER` writes them anew)")
+        parts.append(f"{unnamed} without a competition (`quorum record FOLDER RUN_FOLDER` writes them again)")
     return " and ".join(parts) or "none at all: `quorum submit` checks and scores one"

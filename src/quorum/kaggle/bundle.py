@@ -73,26 +73,14 @@ def build_kernel(
     submits = {"sample", "questions", "out"} <= table.keys()
     prior = ("quorum.kaggle.prior",) if submits else ()
     modules = list_needed_modules((*_STARTUP_MODULES, *main_module.needs, *prior), src)
-    startup = modules[: len(list_needed_modules(_STARTUP_MODULES, src))]
-    rest = modules[len(startup) :]
-    classes = {
-        node.name: node
-        for module in (*modules, main_module)
-        for node in module.tree.body
-        if isinstance(node, ast.ClassDef)
-    }
-    config = _settings_class(main_module, classes)
-    _check_settings(table, config, classes, name)
-    make_startup_settings({setting: table[setting] for setting in _STARTUP_SETTINGS if setting in table}, name)
-    check_imported_names([*modules, main_module])
-    check_unique([*modules, main_module], _BUILT_IN)
+    startup = len(list_needed_modules(_STARTUP_MODULES, src))
+    config = _check_story(main_module, modules, table, name)
     _check_requirements(pins, wheels)
-
     code = "\n\n".join(
         [
-            *map(_make_section, startup),
+            *map(_make_section, modules[:startup]),
             _make_start(table, pins, wheels, gpus),
-            *map(_make_section, rest),
+            *map(_make_section, modules[startup:]),
             _make_section(main_module),
             _make_end(table, config.name, name, submits),
         ]
@@ -100,6 +88,30 @@ def build_kernel(
     if secrets := find_secrets(code):
         raise BadInput(f"{name}: a possible secret would be pushed: {list_some(secrets)}")
     text = _make_header(name, story, main_module, commit, code) + code
+    _check_text(text, name)
+    return text
+
+
+def _check_story(
+    story: SourceModule, modules: Sequence[SourceModule], table: Mapping[str, Any], name: str
+) -> ast.ClassDef:
+    """Return the class of the story's settings, after checks of the settings in `table` and of all sources.
+
+    Raises:
+        BadInput: a setting is wrong, an import is not possible in one file, or a top-level name has two meanings.
+    """
+    sources = [*modules, story]
+    classes = {node.name: node for each in sources for node in each.tree.body if isinstance(node, ast.ClassDef)}
+    config = _settings_class(story, classes)
+    _check_settings(table, config, classes, name)
+    make_startup_settings({setting: table[setting] for setting in _STARTUP_SETTINGS if setting in table}, name)
+    check_imported_names(sources)
+    check_unique(sources, _BUILT_IN)
+    return config
+
+
+def _check_text(text: str, name: str) -> None:
+    """Refuse a script that is not valid Python, or is larger than Kaggle's limit."""
     try:
         compile(text, f"{name}.py", "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
@@ -107,7 +119,6 @@ def build_kernel(
     most = kaggle_limits()["source"]["most_bytes"]
     if len(text.encode()) > most:
         raise BadInput(f"{name}: {len(text.encode())} bytes; Kaggle's limit is {most}")
-    return text
 
 
 def _make_section(module: SourceModule) -> str:

@@ -7,10 +7,13 @@ from typing import Any
 
 from quorum.config import from_table
 from quorum.data.layout import Layout
-from quorum.data.repair import read_clean_questions
+from quorum.data.read import Table, read_records
+from quorum.data.repair import read_clean_questions, repair_table
 from quorum.errors import BadInput
 from quorum.files.run_folder import RunFolder
-from quorum.files.submission import read_sample, write_submission
+from quorum.files.sample import read_sample
+from quorum.files.submission import write_submission
+from quorum.files.train_answers import collect_evidence
 from quorum.kaggle.mount import resolve_mounts
 from quorum.question import label_prior
 
@@ -26,13 +29,16 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     """
     layout = from_table(Layout, table.get("layout", {}), "layout")
     file = table["questions"] if isinstance(table["questions"], str) else table["questions"][0]
-    labels = {
-        question.id: question.labels for question in read_clean_questions(Path(resolve_mounts(file, root)), layout)
-    }
-    sample = read_sample(Path(resolve_mounts(table["sample"], root)))
-    prior: dict[str, float] = {}
+    like, prior = Layout(), dict[str, float]()
+    train: Table | None = None
     with suppress(BadInput, OSError):  # the story reports problems with train
-        prior = label_prior(
-            read_clean_questions(Path(resolve_mounts(table["train"], root)), layout) if table.get("train") else []
-        )
-    write_submission(RunFolder(Path(resolve_mounts(table["out"], root))).submission, {}, labels, sample, prior)
+        if table.get("train"):
+            train = read_records(Path(resolve_mounts(table["train"], root)), layout)
+            like, prior = train.layout, label_prior(repair_table(train).questions)
+    questions = read_clean_questions(Path(resolve_mounts(file, root)), layout, like)
+    labels = {question.id: question.labels for question in questions}
+    choices = {question.id: question.choices for question in questions if question.choices}
+    evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+    sample = read_sample(Path(resolve_mounts(table["sample"], root)), table.get("form") or None, evidence)
+    out = RunFolder(Path(resolve_mounts(table["out"], root))).submission
+    write_submission(out, {}, labels, sample, prior, choices)

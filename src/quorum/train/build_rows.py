@@ -65,7 +65,7 @@ def _rows_from_questions(settings: TrainSettings, out: Path, report: Callable[[s
     for path in (settings.split.file, settings.sampling.ids):
         if path and not path.is_file():
             raise BadInput(
-                f"{path}: no such file; `quorum sample-train {settings.train} --backend TOML` draws ids and their"
+                f"{path}: no such file; `quorum sample {settings.train} --backend TOML` draws ids and their"
                 f" split, `quorum split {settings.train}` only makes a split"
             )
     solved = read_clean_questions(settings.train, settings.layout)

@@ -69,7 +69,7 @@ class SelectionSettings:
     """Which questions of the training folds are trained on; by default all of them."""
 
     ids: Path | None = field(
-        default=None, metadata={"help": "CSV file with a column id, as `quorum sample-train` writes it."}
+        default=None, metadata={"help": "CSV file with a column id, as `quorum sample` writes it."}
     )
     longest: int = field(
         default=0, metadata={"help": "Most tokens of passage, text, choices and rationale together; 0: no limit."}

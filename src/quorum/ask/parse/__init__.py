@@ -1,1 +1,1 @@
-"""The words, labels and numbers that a reply may hold."""
+"""Find labels, option texts and numbers in replies."""

@@ -1,6 +1,6 @@
-"""The places where a reply says which answer it gives.
+"""Find the claims of a reply: the passages that state its answer.
 
-Every pattern here is bounded and every place is looked at once: the time is linear in the length of the reply.
+Every pattern is bounded and every position is examined once, so the time is linear in the length of the reply.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from quorum.ask.parse.label import LabelPatterns
-from quorum.ask.parse.option import OptionTexts, option_at
+from quorum.ask.parse.option import OptionTexts, find_option_at
 from quorum.ask.parse.verdict import find_judged_labels
 from quorum.ask.parse.words import (
     ANSWER_WORDS,
@@ -33,7 +33,10 @@ NO_LABEL = ""
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One place: the labels it names (two are one claim of two; NO_LABEL says "none of these"), and where it stands."""
+    """A passage that states an answer: its labels, and its start and end in the text.
+
+    Two labels are an ambiguous claim; NO_LABEL means "none of these".
+    """
 
     labels: tuple[str, ...]
     start: int
@@ -42,7 +45,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Answerable:
-    """What may be answered: how its labels look in a text, and the texts that they stand for."""
+    """The allowed answers: the patterns of their labels, and their option texts."""
 
     labels: LabelPatterns
     options: OptionTexts
@@ -71,51 +74,51 @@ _SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
 _SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
 
 _WINDOW = 110  # characters after an announcing word in which its claim may start
-_LINKS_TRIED = 4  # places in a window that are looked at
-_NEAR = 80  # claims with fewer characters between them, and no word of revision there, are one claim
+_MAX_LINKS = 4  # links to try in a window
+_NEAR = 80  # claims with fewer characters and no revising word between them are one claim
 
 
 def find_announced(text: str, answerable: Answerable) -> list[Claim]:
-    """What the text calls its answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the right answer"."""
-    found = [claim for place in _ANNOUNCED.finditer(text) for claim in _announced_at(text, place, answerable)]
+    """Find claims that are called the answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the answer"."""
+    found = [claim for place in _ANNOUNCED.finditer(text) for claim in _find_announced_at(text, place, answerable)]
     fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
-    return fields or sorted(found + _judged(text, answerable, answer=True), key=lambda claim: claim.start)
+    return fields or sorted(found + _find_judged(text, answerable, answer=True), key=lambda claim: claim.start)
 
 
 def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
-    """What the text decides for in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
+    """Find claims in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
     found = [
         claim
         for place in _CHOICE_WORD.finditer(text)
-        if not _taken_back(text, place.start())
-        for claim in _linked(text, place.end(), answerable)
+        if not _is_negated(text, place.start())
+        for claim in _find_linked(text, place.end(), answerable)
     ]
     labels = answerable.labels
     for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
         for place in lead.finditer(text):
-            if not _taken_back(text, place.start()) and (value := pattern.match(text, place.end())):
+            if not _is_negated(text, place.start()) and (value := pattern.match(text, place.end())):
                 found += match_whole_claim(text, place.start(), value, answerable)
     if listed := find_judged_labels(text, labels.canonical):
         found.append(Claim(listed[:1], *listed[1:]))
-    return sorted(found + _judged(text, answerable, answer=False), key=lambda claim: claim.start)
+    return sorted(found + _find_judged(text, answerable, answer=False), key=lambda claim: claim.start)
 
 
 def find_last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
-    """The last claim, joined with those just before it that nothing between them revises.
+    """Return the last claim, joined with the claims just before it unless a revising word is between them.
 
-    "The answer is A. The answer is B." claims two; where a reason or a "wait" stands between them, the last one counts.
+    "The answer is A. The answer is B." claims two labels; with a reason or a "wait" between them, the last one counts.
     """
     if not claims:
         return None
     first = len(claims) - 1
-    while first and _goes_with(claims[first - 1], claims[first], text):
+    while first and _belongs_with(claims[first - 1], claims[first], text):
         first -= 1
     labels = dict.fromkeys(label for claim in claims[first:] for label in claim.labels)
     return Claim(tuple(labels), claims[first].start, claims[-1].end)
 
 
 def is_retracted(text: str, claim: Claim) -> bool:
-    """Whether the text after a claim takes it back: "… wait, it is C", "no, that's wrong"."""
+    """Return whether the text after a claim retracts it: "… wait, it is C", "no, that's wrong"."""
     end = claim.end + _WINDOW
     if _RECANTED.search(text, claim.end, end):
         return True
@@ -124,77 +127,77 @@ def is_retracted(text: str, claim: Claim) -> bool:
 
 
 def match_whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
-    """The claim that begins with the label `value`, with what is joined to it; nothing where the text denies it.
+    """Yield the claim that begins with the label `value`, including labels joined to it; nothing if the text denies it.
 
-    "(D) Paris" claims two where Paris is not what D stands for.
+    "(D) Paris" claims two labels if Paris is the text of another option.
     """
-    labels, end = [answerable.labels.label(value)], value.end()
+    labels, end = [answerable.labels.find_label(value)], value.end()
     while more := answerable.labels.more.match(text, end):
-        labels.append(answerable.labels.label(more))
+        labels.append(answerable.labels.find_label(more))
         end = more.end()
-    told = _told_after(text, end, answerable.options) if len(labels) == 1 else None
-    if told is not None:
-        labels.append(told[0])
+    option = _find_option_after(text, end, answerable.options) if len(labels) == 1 else None
+    if option is not None:
+        labels.append(option[0])
     if not _NOT_AFTER.match(text, end):
-        yield Claim(tuple(dict.fromkeys(labels)), start, told[1] if told else end)
+        yield Claim(tuple(dict.fromkeys(labels)), start, option[1] if option else end)
 
 
-def _told_after(text: str, end: int, options: OptionTexts) -> tuple[str, int] | None:
-    """The option whose text follows a label; a dash between them may be a minus."""
+def _find_option_after(text: str, end: int, options: OptionTexts) -> tuple[str, int] | None:
+    """Return the option whose text follows a label, and its end; a dash between them may be a minus."""
     separated = _SEPARATED.match(text, end)
     if separated is None or not options:
         return None
-    with_minus = option_at(text, separated.start("dash"), options) if separated["dash"] else None
-    return with_minus or option_at(text, separated.end(), options)
+    with_minus = find_option_at(text, separated.start("dash"), options) if separated["dash"] else None
+    return with_minus or find_option_at(text, separated.end(), options)
 
 
-def _goes_with(one: Claim, next: Claim, text: str) -> bool:
+def _belongs_with(one: Claim, next: Claim, text: str) -> bool:
     return next.start - one.end < _NEAR and not _REVISED.search(text, one.end, max(one.end, next.start))
 
 
-def _announced_at(text: str, place: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
-    if _taken_back(text, place.start()):
+def _find_announced_at(text: str, place: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
+    if _is_negated(text, place.start()):
         return
     if place["box"]:
-        yield from _value_claim(text, place.start(), place.end(), answerable)
+        yield from _match_value(text, place.start(), place.end(), answerable)
     elif value := answerable.labels.firm.match(text, place.end()):  # "Answer B."
         yield from match_whole_claim(text, place.start(), value, answerable)
     else:
-        yield from _linked(text, place.end(), answerable)
+        yield from _find_linked(text, place.end(), answerable)
 
 
-def _linked(text: str, start: int, answerable: Answerable) -> Iterator[Claim]:
-    """The claim after the first link ("is", ":") that has one, in the same sentence as the announcing word."""
+def _find_linked(text: str, start: int, answerable: Answerable) -> Iterator[Claim]:
+    """Yield the claim after the first link ("is", ":") with one, in the same sentence as the announcing word."""
     stop = _SENTENCE_STOP.search(text, start, start + _WINDOW)
     limit = stop.start() if stop else start + _WINDOW
-    for link in islice(_LINK.finditer(text, start, limit), _LINKS_TRIED):
+    for link in islice(_LINK.finditer(text, start, limit), _MAX_LINKS):
         aside = text[start : link.start()]
         if _ASIDE.search(aside) or _NOT_LINKED.search(text, max(start, link.start() - 12), link.start()):
             return
-        claims = list(_value_claim(text, start, link.end(), answerable))
+        claims = list(_match_value(text, start, link.end(), answerable))
         if claims:
             yield from claims
             return
 
 
-def _value_claim(text: str, start: int, place: int, answerable: Answerable) -> Iterator[Claim]:
+def _match_value(text: str, start: int, place: int, answerable: Answerable) -> Iterator[Claim]:
     if value := answerable.labels.value.match(text, place):
         yield from match_whole_claim(text, start, value, answerable)
-    elif option := option_at(text, place, answerable.options):
+    elif option := find_option_at(text, place, answerable.options):
         yield Claim((option[0],), start, option[1])
     elif none := _NONE.match(text, place):
         yield Claim((NO_LABEL,), start, none.end())
 
 
-def _judged(text: str, answerable: Answerable, *, answer: bool) -> list[Claim]:
+def _find_judged(text: str, answerable: Answerable, *, answer: bool) -> list[Claim]:
     claims = []
     for found in answerable.labels.judged.finditer(text):
         joined = _JOINED_BEFORE.search(text, max(0, found.start() - 12), found.start())
         calls_it_answer = _CALLED_ANSWER.search(found[0]) is not None
-        if calls_it_answer == answer and not joined and not _taken_back(text, found.start()):
-            claims.append(Claim((answerable.labels.label(found),), found.start(), found.end()))
+        if calls_it_answer == answer and not joined and not _is_negated(text, found.start()):
+            claims.append(Claim((answerable.labels.find_label(found),), found.start(), found.end()))
     return claims
 
 
-def _taken_back(text: str, start: int) -> bool:
+def _is_negated(text: str, start: int) -> bool:
     return _NOT_BEFORE.search(text, max(0, start - 40), start) is not None

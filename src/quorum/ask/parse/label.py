@@ -1,4 +1,4 @@
-"""How a label looks where a text names it."""
+"""Compile the patterns that find labels in a text."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from quorum.ask.parse.words import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelPatterns:
-    """The patterns of one set of labels; the groups of each hold the label."""
+    """The patterns of one set of labels; the group of each pattern that matches is the label."""
 
     value: re.Pattern[str]  # after a word that announces it: " is clearly option (D) because"
     more: re.Pattern[str]  # after another label: " and (C)"
@@ -34,8 +34,8 @@ class LabelPatterns:
     named: re.Pattern[str]  # in brackets, or after the word option
     canonical: Mapping[str, str]
 
-    def label(self, found: re.Match[str]) -> str:
-        """The label in a match of one of the patterns."""
+    def find_label(self, found: re.Match[str]) -> str:
+        """Return the label in a match of one of the patterns."""
         return self.canonical[next(group for group in found.groups() if group).casefold()]
 
 
@@ -45,11 +45,10 @@ _CLOSED = (
     rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])|</|{_SIGN})"
     rf"|\s?[{_EAST_SCRIPT}])"
 )
-_GOES_ON = (
-    rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"  # what explains a label
-)
+# An explanation after the label.
+_GOES_ON = rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"
 _BEFORE_LABEL = r"(?:[\s:,=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
-_PLACED = (  # where a letter without brackets may stand to be judged
+_PLACED = (  # text before a letter without brackets that is judged
     rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
     rf"|{BEFORE_WORD}(?:that|think|believe|only|but|sondern|sino|mais){AFTER_WORD}|ではなく|아니라|而是),?\s{{0,2}})"
 )
@@ -62,8 +61,8 @@ _JUDGED_GOOD = (
 
 
 @lru_cache(maxsize=64)
-def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
-    """The patterns for `labels`: letters stand in capitals or in brackets, words (TRUE, FALSE) as they like."""
+def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
+    """Return the patterns for `labels`: letters in capitals or in brackets, words (TRUE, FALSE) in any case."""
     single = all(len(label) == 1 for label in labels)
     one = "|".join(re.escape(label.upper()) for label in labels)
     one = one if single else f"(?i:{one})"
@@ -84,7 +83,7 @@ def label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
     else:
         bare = alone = rf"({one})(?!\w)"
     but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
-    # "that is true, but": a word is a verdict only at the end of what is said
+    # "that is true, but": a word is a verdict only at the end of a sentence
     concluding = "" if single else "(?:because|since|as)\\s"
     return LabelPatterns(
         value=re.compile(rf"{_BEFORE_LABEL}(?i:{FILLING_WORDS}){but}(?:{bracketed}|{opening}(?:{bare}))"),

@@ -1,4 +1,4 @@
-"""An option's own text, where a reply gives it in place of its label."""
+"""Find an option by its text, for replies that give the text in place of the label."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from itertools import islice
 from quorum.ask.parse.plain import strip_markup
 from quorum.ask.parse.words import AND_WORDS, FILLING_WORDS
 
-# an option as the words, numbers and signs it is made of -> its label
+# An option's words, numbers and symbols -> its label.
 OptionTexts = Mapping[tuple[str, ...], str]
 
 _PIECE = re.compile(r"\d{1,30}(?:[.,]\d{1,30})*|[^\W\d_]+|[^\w\s.,;:!?\"'()\[\]{}$\\“”‘’]")
@@ -15,40 +15,40 @@ _FILLING = re.compile(rf"(?i)[\s:\"'“”‘’=$≈]{{0,8}}({FILLING_WORDS})[\
 _UNIT_AND_END = re.compile(r"\s?(?:[^\W\d_]{1,12}\s?)?(?:[.,;:!?)\]}\"'\n]|$)")
 _JOINED = re.compile(rf"(?i)\s?{AND_WORDS}\s")
 _ARTICLES = {"the", "a", "an", "der", "die", "das", "le", "la", "les", "el", "los", "un", "une", "una", "ein", "eine"}
-_PIECES = 60  # of an option, after which it counts as known
+_PIECES = 60  # number of words, numbers and symbols of an option to compare
 
 
-def option_texts(labels: Sequence[str], options: Sequence[str]) -> OptionTexts:
-    """The options that can be told apart by their text; those that stand there twice, or are empty, are left out."""
-    pieces = [_pieces(strip_markup(option)) for option in options]
+def index_option_texts(labels: Sequence[str], options: Sequence[str]) -> OptionTexts:
+    """Return the label of each option text; texts that occur twice or are empty are left out."""
+    pieces = [_split_option(strip_markup(option)) for option in options]
     return {text: label for label, text in zip(labels, pieces, strict=True) if text and pieces.count(text) == 1}
 
 
-def option_at(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
-    """The label of the option that stands at `place`, and where it ends; None where none does, or another one joins it.
+def find_option_at(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
+    """Return the label of the option whose text is at `place`, and the text's end; None if there is none or two.
 
-    Of several the longest counts; a number must be all that is said, but for a unit.
+    The longest of several matching options counts. A number has to be followed by the end of the phrase or a unit.
     """
-    found = _option_here(text, place, texts)
-    if found is None or ((joint := _JOINED.match(text, found[1])) and _option_here(text, joint.end(), texts)):
+    found = _match_option_at(text, place, texts)
+    if found is None or ((joint := _JOINED.match(text, found[1])) and _match_option_at(text, joint.end(), texts)):
         return None
     return found
 
 
-def _option_here(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
+def _match_option_at(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
     filling = _FILLING.match(text, place) if texts else None
     if filling is None:
         return None
-    return _option_from(text, filling.start(1), texts) or _option_from(text, filling.end(), texts)
+    return _match_longest_option(text, filling.start(1), texts) or _match_longest_option(text, filling.end(), texts)
 
 
-def _option_from(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
+def _match_longest_option(text: str, place: int, texts: OptionTexts) -> tuple[str, int] | None:
     first = _PIECE.search(text, place, place + 20)
-    if first is None or not any(_piece(first[0]) == option[0] for option in texts):
+    if first is None or not any(_fold_piece(first[0]) == option[0] for option in texts):
         return None
     found = list(islice(_PIECE.finditer(text, place), _PIECES))
-    said = tuple(_piece(piece[0]) for piece in found)
-    best = max((option for option in texts if option == said[: len(option)]), key=len, default=None)
+    pieces = tuple(_fold_piece(piece[0]) for piece in found)
+    best = max((option for option in texts if option == pieces[: len(option)]), key=len, default=None)
     if best is None or re.search(r"\w", text[place : found[0].start()]):
         return None
     end = found[len(best) - 1].end()
@@ -56,17 +56,17 @@ def _option_from(text: str, place: int, texts: OptionTexts) -> tuple[str, int] |
     return (texts[best], end) if in_words or _UNIT_AND_END.match(text, end) else None
 
 
-def option_of_line(line: str, texts: OptionTexts) -> str | None:
-    """The label of the option whose text `line` is, and nothing else."""
-    return texts.get(_pieces(line)) if texts else None
+def match_option_line(line: str, texts: OptionTexts) -> str | None:
+    """Return the label of the option whose text is the whole line."""
+    return texts.get(_split_option(line)) if texts else None
 
 
-def _pieces(text: str) -> tuple[str, ...]:
-    """Without an article at the front: "the nucleus" is said as "nucleus" too."""
-    pieces = tuple(_piece(piece[0]) for piece in islice(_PIECE.finditer(text), _PIECES))
+def _split_option(text: str) -> tuple[str, ...]:
+    """Return the folded pieces of a text without a leading article: "the nucleus" and "nucleus" are the same."""
+    pieces = tuple(_fold_piece(piece[0]) for piece in islice(_PIECE.finditer(text), _PIECES))
     return pieces[1:] if len(pieces) > 1 and pieces[0] in _ARTICLES else pieces
 
 
-def _piece(text: str) -> str:
-    """A word in small letters; a number without its thousands' commas."""
+def _fold_piece(text: str) -> str:
+    """Return a word in lower case, or a number without commas between thousands."""
     return re.sub(r",(?=\d{3}(?!\d))", "", text).casefold()

@@ -1,4 +1,4 @@
-"""A reply's own words: thoughts, markup and later turns taken away."""
+"""Remove thinking blocks, markup and later turns from a reply."""
 
 import re
 import unicodedata
@@ -25,7 +25,7 @@ _LATEX_MARKS = re.compile(
 )
 _TAG = re.compile(r"</?(?:b|i|u|em|strong|p|div|span|code|pre|mark|h[1-6]|li|ul|ol|sub|center)(?:\s[^<>]{0,200})?>")
 _SUM = re.compile(r"<<[^<>\n]{1,100}>>")  # a calculator's note, as GSM8K writes it: 9 * 2 = <<9*2=18>>18
-_SPECIES = re.compile(  # the E of E. coli is no label
+_SPECIES = re.compile(  # the E of E. coli is not a label
     r"(?<![A-Za-z])[A-Z]\.\s?(?=(?:coli|elegans|difficile|thaliana|melanogaster|subtilis|pylori|albicans|botulinum|cereus"
     r"|anthracis|fragilis|trachomatis|burgdorferi|jejuni|perfringens|diphtheriae|tetani|sapiens)\b)"
 )
@@ -37,7 +37,7 @@ _EMPHASIS = re.compile(
 
 
 def strip_reasoning(text: str) -> str | None:
-    """What stands outside of the thinking blocks; None where the text ends inside of one: nothing was said yet."""
+    """Return the text outside of thinking blocks; None if the text ends inside one, before an answer was given."""
     finals = list(_FINAL_CHANNEL.finditer(text))
     if finals:
         text = text[finals[-1].end() :]
@@ -49,18 +49,18 @@ def strip_reasoning(text: str) -> str | None:
             parts.append(text[start : mark.start()])
             thinking = True
         elif mark["close"]:
-            if not thinking:  # the template had opened the block: all before this was thought
+            if not thinking:  # the chat template opened the block, so all text before this is inside it
                 parts.clear()
             thinking = False
         start = mark.end()
     if not thinking:
         parts.append(text[start:])
-    said = "".join(parts)
-    return None if thinking and not said.strip() else said
+    outside = "".join(parts)
+    return None if thinking and not outside.strip() else outside
 
 
 def strip_markup(text: str) -> str:
-    """`text` without Markdown, HTML and LaTeX marks, wide letters as ordinary ones, up to the end of the turn."""
+    """Return `text` up to the end of the turn, without Markdown, HTML and LaTeX marks, and with plain ASCII letters."""
     text = _OPENING.sub("", text, count=1)
     if (end := _TURN_ENDS.search(text)) is not None:
         text = text[: end.start()]
@@ -75,8 +75,8 @@ def strip_markup(text: str) -> str:
     )
     for _ in range(3):  # fonts nest: \textbf{\text{B}}
         text = _FONT.sub(r"\1", text)
-    return _EMPHASIS.sub("", _TAG.sub("", _LATEX_MARKS.sub(" ", _SUM.sub("", _SPECIES.sub(_small, text)))))
+    return _EMPHASIS.sub("", _TAG.sub("", _LATEX_MARKS.sub(" ", _SUM.sub("", _SPECIES.sub(_lower_match, text)))))
 
 
-def _small(found: re.Match[str]) -> str:
+def _lower_match(found: re.Match[str]) -> str:
     return found[0].lower()

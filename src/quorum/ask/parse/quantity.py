@@ -1,4 +1,4 @@
-"""The places where a reply to an open question says which number it gives."""
+"""Find the number that a reply to an open question states as its answer."""
 
 import re
 from collections.abc import Iterator
@@ -22,23 +22,24 @@ _OTHER_UNKNOWN = re.compile(r"(?:and|,|;)\s{0,3}[A-Za-z]\w{0,10}\s?=")
 _DENIED_FIRST = re.compile(r"(?i)\s{0,3}(?:not|n['’]t|nicht|pas|no)\b")
 _EQUALS = re.compile(r"[=≈]")
 
-_PHRASE = 160  # characters after an announcing word in which its number may stand
+_PHRASE = 160  # characters after an announcing word in which its number may be
 
 
 def find_announced_numbers(text: str) -> list[Claim]:
-    """What the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
-    return [claim for place in _PLACE.finditer(text) for claim in _numbers_at(text, place)]
+    """Find the numbers that the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
+    return [claim for place in _PLACE.finditer(text) for claim in _find_numbers_at(text, place)]
 
 
 def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
-    """The number of text[start:end]: what comes after its last "=", the first thing it says, or the only one in it.
+    """Yield the number of text[start:end]: the one after its last "=", at its start, or the only one in it.
 
-    `lone`: after a last "=", if there is one, no other number may stand in it.
+    Args:
+        lone: accept only one number in the whole text, or after the last "=" if there is one.
     """
-    signs = list(_EQUALS.finditer(text, start, end))
-    begin = signs[-1].end() if signs else start
+    equals = list(_EQUALS.finditer(text, start, end))
+    begin = equals[-1].end() if equals else start
     numbers = list(islice(_LONE_NUMBER.finditer(text, begin, end), 2))
-    at_once = bool(numbers) and not signs and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
+    at_once = bool(numbers) and not equals and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
     if not numbers or (len(numbers) == 2 and not at_once):
         return
     if _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
@@ -50,24 +51,26 @@ def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) 
         yield Claim(labels, start, numbers[0].end())
 
 
-def _numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
+def _find_numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
     start = place.end()
     if place["box"] or place["hashes"]:
-        yield from parse_number_phrase(text, start, _end(_BOX_END if place["box"] else _PHRASE_END, text, start))
+        yield from parse_number_phrase(
+            text, start, _find_phrase_end(_BOX_END if place["box"] else _PHRASE_END, text, start)
+        )
         return
     if _BEFORE.search(text, max(0, place.start() - 40), place.start()):
         return
-    link = _WORTH.search(text, start, _end(_PHRASE_END, text, start))
+    link = _WORTH.search(text, start, _find_phrase_end(_PHRASE_END, text, start))
     if link is None or _LINKED.search(text, max(start, link.start() - 12), link.start()):
         return
     if none := _NO_NUMBER.match(text, link.end()):
         yield Claim((NO_LABEL,), start, none.end())
         return
     begin = link.end() + len(text[link.end() : link.end() + 9]) - len(text[link.end() : link.end() + 9].lstrip())
-    yield from parse_number_phrase(text, begin, _end(_PHRASE_END, text, begin))
+    yield from parse_number_phrase(text, begin, _find_phrase_end(_PHRASE_END, text, begin))
 
 
-def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
-    """Where the phrase that begins at `start` ends."""
+def _find_phrase_end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Return the end of the phrase that begins at `start`."""
     found = pattern.search(text, start, start + _PHRASE)
     return found.start() if found else min(len(text), start + _PHRASE)

@@ -1,4 +1,4 @@
-"""A list or a table that says of each label whether it is right."""
+"""Read a list or a table that judges every label right or wrong."""
 
 import re
 from collections.abc import Mapping
@@ -8,32 +8,32 @@ _GOOD, _BAD = (
     "correct|true|right|richtig|correcto|đúng|正确|正解|정답",
     "incorrect|false|wrong|falsch|incorrecto|sai|错误|오답",
 )
-_GOOD_SIGN, _BAD_SIGN = re.compile("[✅✔✓☑]"), re.compile("[❌✗✘✖❎☒]")
+_GOOD_MARK, _BAD_MARK = re.compile("[✅✔✓☑]"), re.compile("[❌✗✘✖❎☒]")
 _WORD = re.compile(  # right after the label, or at the end of the line: "A: False – …", "| B | too small | incorrect |"
     rf"(?i)[\s:|–—\-]{{0,6}}(?:(?P<good>{_GOOD})|(?P<bad>{_BAD}))\s{{0,3}}(?:$|[.!|–—\-])"
 )
 _LAST_WORD = re.compile(rf"(?i)[|:–—\-]\s{{0,3}}(?:(?P<good>{_GOOD})|(?P<bad>{_BAD}))[\s.!|]{{0,4}}$")
-_FEWEST = 3  # of two labels, the false one may be what is asked for
-_SHOWN = 300  # characters of a line that are looked at
+_MIN_LABELS = 3  # with two labels, the question may ask for the false one
+_MAX_LINE = 300  # characters of a line to examine
 
 
 def find_judged_labels(text: str, canonical: Mapping[str, str]) -> tuple[str, int, int] | None:
-    """The only label that is called right where each of the others is called wrong, and where its line stands."""
-    if len(canonical) < _FEWEST:
+    """Return the only label called right if each of the others is called wrong, and its line's start and end."""
+    if len(canonical) < _MIN_LABELS:
         return None
-    lines = list(_lines_of(tuple(canonical)).finditer(text))
-    verdicts = [(canonical[line["label"].casefold()], _verdict(line["rest"][:_SHOWN]), line) for line in lines]
-    given = [(label, line) for label, verdict, line in verdicts if verdict]
-    told = [label for label, verdict, _ in verdicts if verdict is not None]
-    if len(given) != 1 or sorted(told) != sorted(canonical.values()):
+    lines = list(_compile_line_pattern(tuple(canonical)).finditer(text))
+    verdicts = [(canonical[line["label"].casefold()], _parse_verdict(line["rest"][:_MAX_LINE]), line) for line in lines]
+    right = [(label, line) for label, verdict, line in verdicts if verdict]
+    judged = [label for label, verdict, _ in verdicts if verdict is not None]
+    if len(right) != 1 or sorted(judged) != sorted(canonical.values()):
         return None
-    (label, line) = given[0]
+    (label, line) = right[0]
     return label, line.start("label"), line.end()
 
 
 @lru_cache(maxsize=64)
-def _lines_of(labels: tuple[str, ...]) -> re.Pattern[str]:
-    """A line that begins with a label, and what it says of it."""
+def _compile_line_pattern(labels: tuple[str, ...]) -> re.Pattern[str]:
+    """Return the pattern of a line that begins with a label, and the rest of the line."""
     one = "|".join(re.escape(label.upper()) for label in labels)
     return re.compile(
         rf"(?m)^[ \t|>•\-#]{{0,6}}(?:\d{{1,2}}\.\s)?(?i:option\s|choice\s)?\(?(?P<label>{one})(?=[^\w'’])"
@@ -41,9 +41,9 @@ def _lines_of(labels: tuple[str, ...]) -> re.Pattern[str]:
     )
 
 
-def _verdict(rest: str) -> bool | None:
-    """What a line says of its label: right, wrong, or nothing clear."""
-    good, bad = (sign.search(rest) is not None for sign in (_GOOD_SIGN, _BAD_SIGN))
+def _parse_verdict(rest: str) -> bool | None:
+    """Return whether a line calls its label right or wrong; None if that is unclear."""
+    good, bad = (mark.search(rest) is not None for mark in (_GOOD_MARK, _BAD_MARK))
     if good or bad:
         return None if good and bad else good
     word = _WORD.match(rest) or _LAST_WORD.search(rest)

@@ -107,7 +107,7 @@ def _draw_letters(facts: Facts) -> Chart | None:
         for row in facts.letters
     ]
     best = make_printable(facts.runs[0], _MAX_AXIS_NAME)
-    alt = f"How often {best} answers each letter, and how often it is the right answer; numbers in the table."
+    alt = f"How often {best} answers each letter, and how often the letter is the right answer; numbers in the table."
     return draw_dot_chart("letters", alt, f"{best} (dot) / right answer (tick)", rows, line=0.0)
 
 
@@ -161,5 +161,7 @@ def _draw_hits(facts: Facts) -> Chart | None:
         return None
     counts = [sum(one.hits == hits for one in facts.questions) for hits in range(facts.answering + 1)]
     bars = [(str(hits), count) for hits, count in enumerate(counts)]
-    alt = f"How many of {len(facts.questions)} questions 0 to {facts.answering} runs have right: {counts}."
+    alt = (
+        f"Numbers of questions that 0 to {facts.answering} runs answer correctly, of {len(facts.questions)}: {counts}."
+    )
     return draw_bar_chart("hits", alt, "runs that are right", bars)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-# the colours of a light page
+# The colours of the page in light mode.
 INK, MUTED, BAND, FAINT, PAPER, ACCENT = "#1b1f24", "#59636e", "#8f99a3", "#c4ccd4", "#ffffff", "#0b5cad"
 _VARIABLES = {INK: "ink", MUTED: "muted", BAND: "band", FAINT: "faint", PAPER: "paper", ACCENT: "accent"}
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
@@ -16,9 +16,9 @@ _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}hr
 def make_inline_svg(figure: Figure, name: str, alt: str) -> str:
     """Return the figure as one <svg> element with the title `alt`.
 
-    Colours become the page's CSS variables, so that dark mode and print use the same picture. Style attributes, which a
-    content security policy without 'unsafe-inline' refuses, become presentation attributes. Ids start with `name`, so
-    that ids of several figures on a page differ; ids without a reference are left out.
+    Colours become the page's CSS variables, so that dark mode and print use the same picture. Style attributes become
+    presentation attributes, because a content security policy without 'unsafe-inline' refuses them. Ids start with
+    `name`, so that ids of several figures on a page differ; ids without a reference are left out.
     """
     raw = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):

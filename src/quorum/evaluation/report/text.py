@@ -1,4 +1,4 @@
-"""Format numbers and foreign text for the report."""
+"""Format numbers and texts from users' files for the report."""
 
 _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\t\n\r"} | {0x7F: 0x2421}
 

@@ -41,8 +41,8 @@ class LabelledBallots:
             subject=self.subject[questions],
         )
 
-    def tempered(self, temperatures: Floats) -> "LabelledBallots":
-        """Temper each member's ballots as `quorum.ballot.tempered` does; unread ballots stay unread."""
+    def apply_temperatures(self, temperatures: Floats) -> "LabelledBallots":
+        """Temper each member's ballots as `quorum.ballot.apply_temperature` does; unread ballots stay unread."""
         logs = np.log(np.maximum(self.probability, PROBABILITY_FLOOR)) / temperatures[:, None]
         shares = np.exp(logs - logs.max(axis=2, keepdims=True)) * (self.probability > 0)
         return replace(self, probability=_normalise(shares))

@@ -94,7 +94,7 @@ def pool_logprobs(
 
 
 def temper_answers(answers: pl.DataFrame, temperatures: Mapping[str, float]) -> pl.DataFrame:
-    """Temper each ballot of the named runs as `quorum.ballot.tempered` does, but without normalising the result."""
+    """Temper each ballot of the named runs as `quorum.ballot.apply_temperature` does, without normalising it."""
     known = {run: temperature for run, temperature in temperatures.items() if temperature != 1}
     if not known:
         return answers

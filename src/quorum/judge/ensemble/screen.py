@@ -40,7 +40,7 @@ def screen_runs(
 def _describe_pairs(frames: Sequence[pl.DataFrame]) -> list[str]:
     """Warn of runs that nearly agree with another, or share no label with any."""
     together = frames[0]
-    if len(frames) > 1:  # ids are told apart: test and labelled questions may both be numbered from 1
+    if len(frames) > 1:  # ids are made distinct: test and labelled questions may both be numbered from 1
         together = pl.concat([frame.with_columns(id=f"{n}/" + pl.col("id")) for n, frame in enumerate(frames)])
     warnings = [
         f"runs {first!r} and {second!r} agree on {share:.1%}: one model may be voting twice"

@@ -146,7 +146,7 @@ def _temper(fitted_on: LabelledBallots, method: VotingMethod, *ballots: Labelled
     if not method.calibrated:
         return list(ballots)
     temperatures = fit_temperatures(fitted_on)
-    return [one.tempered(temperatures) for one in ballots]
+    return [one.apply_temperatures(temperatures) for one in ballots]
 
 
 def _name_weights(ballots: LabelledBallots, weights: Floats) -> dict[str, float]:

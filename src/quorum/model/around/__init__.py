@@ -1,1 +1,1 @@
-"""Backends around a backend: journal, deadline, isolation of failing prompts, Ray."""
+"""Backends around a backend: journal, deadline, isolation of failing prompts."""

@@ -36,7 +36,7 @@ class JournalBackend:
     The key of a reply is the SHA-256 of everything that determines it: `model_key`, the prompt's content, labels and
     options, and how often the same content was asked before in this run (sampled votes ask again for another reply).
     That number is also the `repeat` of the prompt that the model gets, so that a sample is the same in any process. A
-    changed prompt, model or setting is therefore asked anew. `model_key` describes the model and everything its answers
+    changed prompt, model or setting is asked again. `model_key` describes the model and everything its answers
     depend on (see `make_journal_key`). An empty reply is not stored, because questions that failed or were not asked
     have one. If the model answers a prompt the same way in any batch, a resumed run equals an uninterrupted one.
 

@@ -1,0 +1,146 @@
+"""Read a folder of files with one subject each, such as MMLU's, as one table of questions."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from quorum.data.layout import Layout
+from quorum.data.records import Record
+from quorum.data.table.cells import Cell, Line, RaggedRow, RawTable
+from quorum.data.table.column_table import ColumnTable
+from quorum.data.table.open import HeaderRule, TableFormat, read_raw_table
+from quorum.data.table.unpack import is_table_name, strip_table_suffixes
+from quorum.errors import BadInput, list_some
+
+_FILE_COLUMN = "\0file"  # no file has a column with this name
+_SHARD = re.compile(r"-\d{5}-of-\d{5}$")
+_SPLIT_WORD = re.compile(r"(?:^|[_\s.-])(test|dev|val|valid|validation|train)$", re.IGNORECASE)
+_COMPETITION_WORD = re.compile(r"(sample[_\s-]?)?(submission|solution)", re.IGNORECASE)
+
+
+def read_raw_folder(path: Path, has_header: HeaderRule, table_format: TableFormat) -> RawTable:
+    """Read all table files of a folder, in the order of their names, as one table with a hidden column of file names.
+
+    Each file may have its own format; whether the files have a header is decided by most of them.
+
+    Raises:
+        BadInput: the folder has no tables, files of several splits or of a competition, or files whose columns do not
+            belong together.
+    """
+    files = _list_subject_files(path)
+    tables = _read_all(files, has_header, table_format)
+    _check_columns_fit(path, tables)
+    rows: list[dict[str, Cell]] = []
+    ragged: list[RaggedRow] = []
+    for file, table in zip(files, tables, strict=True):
+        ragged += [replace(broken, row=broken.row + len(rows), file=file.name) for broken in table.ragged]
+        for row in table.rows:
+            row[_FILE_COLUMN] = file.name
+        rows += table.rows
+    columns = tuple(dict.fromkeys(name for table in tables for name in table.columns))
+    counts = Counter(note for table in tables for note in table.notes)
+    notes = [note if count == len(files) else f"{note} ({count} files)" for note, count in counts.items()]
+    return RawTable(
+        (*columns, _FILE_COLUMN),
+        rows,
+        tables[0].header,
+        ragged=tuple(ragged),
+        notes=(f"{len(files)} files with a subject each", *notes),
+    )
+
+
+def split_off_files(table: ColumnTable) -> tuple[ColumnTable, list[str]]:
+    """Return the table without the hidden column of file names, and the names by row; no names for a single file."""
+    if _FILE_COLUMN not in table.cells:
+        return table, []
+    names = tuple(name for name in table.names if name != _FILE_COLUMN)
+    cells = {name: column for name, column in table.cells.items() if name != _FILE_COLUMN}
+    return ColumnTable(names, cells, table.rows), list(table.cells[_FILE_COLUMN])
+
+
+def mark_files(records: Sequence[Record], files: Sequence[str], layout: Layout) -> list[Record]:
+    """Return the records with the subject in their file's name, and with unique ids like anatomy/12.
+
+    The subject of a column and ids that are unique over all files are kept. The number is the id in the file, or else
+    the row in the file, from 1.
+    """
+    subjects = name_subjects(list(dict.fromkeys(files)))
+    keep_ids = layout.id is not None and len({record.id for record in records}) == len(records)
+    keep_subjects = layout.subject is not None or len(set(subjects.values())) < len(subjects)
+    seen: Counter[str] = Counter()
+    marked = []
+    for record, file in zip(records, files, strict=True):
+        seen[file] += 1
+        name = subjects[file] if len(set(subjects.values())) == len(subjects) else strip_table_suffixes(file)
+        own = record.id if layout.id is not None and record.id.strip() else str(seen[file])
+        id = record.id if keep_ids else f"{name}/{own}"
+        marked.append(replace(record, id=id, subject=record.subject if keep_subjects else subjects[file]))
+    return marked
+
+
+def name_subjects(files: Sequence[str]) -> dict[str, str]:
+    """Return the subject of each file: its name without suffixes and, if all files end with one, without the split."""
+    stems = {file: _SHARD.sub("", strip_table_suffixes(file)) for file in files}
+    if all(_SPLIT_WORD.search(stem) for stem in stems.values()):
+        return {file: _SPLIT_WORD.sub("", stem) for file, stem in stems.items()}
+    return stems
+
+
+def _list_subject_files(folder: Path) -> list[Path]:
+    inside = sorted(folder.iterdir())
+    files = [path for path in inside if path.is_file() and is_table_name(path.name)]
+    if not files:
+        below = [str(path) for path in inside if path.is_dir() and any(map(is_table_name, _names_in(path)))]
+        if below:
+            raise BadInput(f"{folder}: has no tables of its own; name one of {list_some(below)}")
+        files = [path for path in inside if path.is_file() and path.suffix.lower() == ".txt"]
+    if not files:
+        raise BadInput(f"{folder}: the folder has no tables; expected one file for each subject")
+    stems = {path.name: _SHARD.sub("", strip_table_suffixes(path.name)) for path in files}
+    splits = {name: match[1].lower() for name, stem in stems.items() if (match := _SPLIT_WORD.search(stem))}
+    if any(_COMPETITION_WORD.fullmatch(stem) for stem in stems.values()):
+        names = list_some([path.name for path in files])
+        raise BadInput(f"{folder}: the folder of a competition ({names}); name one of its files")
+    counts = Counter(splits.values())
+    if len(counts) > 1 and len(splits) == len(files):
+        kinds = ", ".join(f"{split}: {count}" for split, count in sorted(counts.items()))
+        raise BadInput(
+            f"{folder}: files of several splits ({kinds}); name one file, or a folder with the files of one split"
+        )
+    return files
+
+
+def _names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.is_file()]
+
+
+def _read_all(files: Sequence[Path], has_header: HeaderRule, table_format: TableFormat) -> list[RawTable]:
+    decisions: list[bool] = []
+
+    def decide(lines: Sequence[Line]) -> bool:
+        decisions.append(has_header(lines))
+        return decisions[-1]
+
+    tables = [read_raw_table(file, decide, table_format) for file in files]
+    if len(set(decisions)) < 2:
+        return tables
+    most = sum(decisions) * 2 > len(decisions)
+    return [
+        table if table.header == most else read_raw_table(file, lambda lines: most, table_format)
+        for file, table in zip(files, tables, strict=True)
+    ]
+
+
+def _check_columns_fit(folder: Path, tables: Sequence[RawTable]) -> None:
+    """Raise BadInput if a file has no column in common with most others, or headerless lines of another width."""
+    widths = Counter(table.columns for table in tables)
+    usual = widths.most_common(1)[0][0]
+    for file, table in zip(_list_subject_files(folder), tables, strict=True):
+        differs = table.columns != usual if not table.header else not set(table.columns) & set(usual)
+        if differs:
+            raise BadInput(
+                f"{file}: its columns ({list_some(list(table.columns))}) do not fit those of the other files "
+                f"({list_some(list(usual))}); put it into another folder"
+            )
