@@ -4,7 +4,8 @@ A question gets a key in each of `BANDS` bands, and questions with equal keys ar
 hashes of the text, the choices, the passage and the numbers, so questions that share one part only (a form of words,
 a passage, "yes" and "no") rarely have equal keys. A pair with equal choices whose texts have the similarity s is
 proposed with the probability 1 - (1 - s^4)^96: .998 at .5, and more than .9999999 at .6. The time is linear in the
-number of questions: in a large group of equal keys each is compared with `_MOST_NEIGHBOURS` others, the most similar ones.
+number of questions: in a large group of equal keys each is compared with `_MOST_NEIGHBOURS` others, the most similar
+ones.
 """
 
 from collections.abc import Iterator
