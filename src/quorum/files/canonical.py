@@ -50,7 +50,7 @@ def translate_labels(
         together: what all files give, the solution first, `own` among them: indices become letters if any file gives
             letters, and words and texts are written as in the first file.
         options: the number of options of the widest question; 0: not known.
-        style: how the file writes its labels, if it is said.
+        style: how the file writes its labels, if known.
 
     Raises:
         BadInput: the labels are indices, and it is not clear from which number they count.

@@ -54,7 +54,7 @@ class Cells:
 
 
 def read_cells(path: Path) -> Cells:
-    """Return the cells of a CSV file as unchanged text, whatever its encoding, separator and compression.
+    """Return the cells of a CSV file as unchanged text; encoding, separator and compression are detected.
 
     Raises:
         BadInput: the file is empty, its encoding is not clear, or it has a broken quote or a NUL byte.

@@ -42,7 +42,7 @@ class RankedStyle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormSetting:
-    """A parsed `form`; `labels` are those of probability columns, in their order; None: what is not said."""
+    """A parsed `form`; `labels` are those of probability columns, in their order; None: not set."""
 
     form: Form
     style: LabelStyle | None = None

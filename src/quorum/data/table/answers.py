@@ -220,9 +220,9 @@ def _text_place(key: AnswerKey) -> int | None:
     longest, shortest = 2 * len(key.raw) + 10, len(key.raw) // 2 - 10
     near = [(place, text) for place, text in enumerate(key.texts) if text and shortest <= len(text) <= longest]
     for fold in (fold_text, _fold_without_label, canonical_number):
-        wanted = fold(key.raw) if near else None
-        if wanted:
-            same = [place for place, text in near if fold(text) == wanted]
+        folded = fold(key.raw) if near else None
+        if folded:
+            same = [place for place, text in near if fold(text) == folded]
             if same:
                 return same[0] if len(same) == 1 else None
     return None
