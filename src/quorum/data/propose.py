@@ -4,8 +4,7 @@ A question gets a key in each of `BANDS` bands, and questions with equal keys ar
 hashes of the text, the choices, the passage and the numbers, so questions that share one part only (a form of words,
 a passage, "yes" and "no") rarely have equal keys. A pair with equal choices whose texts have the similarity s is
 proposed with the probability 1 - (1 - s^4)^96: .998 at .5, and more than .9999999 at .6. The time is linear in the
-number of questions: in a large group of equal keys each is compared with `_MOST_NEIGHBOURS` others, the most similar
-ones.
+number of questions: in a large group of equal keys each is compared with its 32 most similar neighbours.
 """
 
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ BANDS = 96  # of one key each
 _TEXT_HASHES, _TEXT_ROWS = 64, 4  # a band takes 4 of the 64 minimum hashes of a text
 _CHOICE_HASHES, _CHOICE_ROWS = 24, 2
 _CONTEXT_HASHES = _NUMBER_HASHES = 16
-_FREEBANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
+_FREE_BANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
 _MOST_NEIGHBOURS = 32
 _BLOCKS = (
     1,
@@ -28,7 +27,7 @@ _BLOCKS = (
     8,
     16,
     _MOST_NEIGHBOURS,
-)  # distances in a group of equal keys that are proposed together, up to each
+)  # distances in a group of equal keys: up to each, proposed together
 _FEW = 300
 _ROWS = 4096  # questions hashed at a time
 
@@ -50,7 +49,7 @@ def propose_pairs(table: WordTable) -> Iterator[Iterator[tuple[Integers, Integer
         used = [text[row] for row in draw.choice(_TEXT_HASHES, _TEXT_ROWS, replace=False)]
         used += [choices[row] for row in draw.choice(_CHOICE_HASHES, _CHOICE_ROWS, replace=False)]
         used += [context[band % _CONTEXT_HASHES]]
-        if band % _FREEBANDS:
+        if band % _FREE_BANDS:
             used += [numbers[band % _NUMBER_HASHES]]
         for column in used:
             key = mix_hashes(key + column)
