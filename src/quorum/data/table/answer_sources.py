@@ -53,7 +53,7 @@ _FIRST_LABELS = {"yes": 0, "no": 1, "maybe": 2}
 _MOST_LABELS = 10  # different answers of a file whose questions share their choices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFit:
     """How well a column's answers fit the choices; `places` are the choices that they mean, for each reading."""
 
@@ -93,7 +93,7 @@ def find_choices_and_answer(
         fits = _fit_columns(given, table, columns) if given.choices else []
         best = _choose_answer(fits, table, where)
         return _set_answer(given, best) if given.choices else replace(given, answer=_best_named(table, columns))
-    found = _find_source(given, table, columns, where, detect_answer, guess)
+    found = _find_source(given, table, columns, where, detect_answer=detect_answer, guess=guess)
     if found is None or isinstance(found, Layout):
         return found or given
     given = replace(given, choices=found.columns)
@@ -147,7 +147,7 @@ def find_echoes(given: Layout, table: ColumnTable, columns: Sequence[str]) -> se
     for column in columns:
         texts = [table.text(column, row) for row in range(table.rows)]
         meant = [
-            (place_answer("text", AnswerKey(text, row.choices.texts)), place)
+            (place_answer("text", AnswerKey(raw=text, texts=row.choices.texts)), place)
             for text, row, place in zip(texts, chosen, right, strict=True)
             if text is not None and place is not None
         ]
@@ -234,11 +234,18 @@ def _fit_columns(layout: Layout, table: ColumnTable, columns: Sequence[str]) -> 
     marks = tuple(row.choices.marked for row in chosen)
     if any(mark is not None for mark in marks):
         share = sum(mark is not None for mark in marks) / len(marks)
-        fits.append(AnswerFit((layout.choices or ("",))[0], 1.0, 1.0, share, (marks,)))
+        fits.append(
+            AnswerFit(column=(layout.choices or ("",))[0], strength=1.0, share=1.0, filled=share, places=(marks,))
+        )
     for flags in find_flag_columns(table, columns):
-        rows = zip(*(table.cells[column] for column in flags), strict=True)
-        fits.append(AnswerFit(_GLUE.join(flags), 0.5, 1.0, 1.0, (tuple(map(find_mark, rows)),)))
+        fits.append(_make_flag_fit(flags, table))
     return fits
+
+
+def _make_flag_fit(flags: Sequence[str], table: ColumnTable) -> AnswerFit:
+    rows = zip(*(table.cells[column] for column in flags), strict=True)
+    places = tuple(map(find_mark, rows))
+    return AnswerFit(column=_GLUE.join(flags), strength=0.5, share=1.0, filled=1.0, places=(places,))
 
 
 def _fit_column(
@@ -254,10 +261,11 @@ def _fit_column(
         if raw is not None and raw.strip() not in HIDDEN:
             marked = read_one_hot(table.cells[column][row])
             own = choices.choices
-            keys.append(AnswerKey(raw, own.texts, own.labels, reader.names, marked))
+            keys.append(AnswerKey(raw=raw, texts=own.texts, labels=own.labels, names=reader.names, marked=marked))
             places.append(row)
     if not keys:
-        return AnswerFit(column, strength, 0.0, 0.0, ()) if strength == 1 else None
+        empty = AnswerFit(column=column, strength=strength, share=0.0, filled=0.0, places=())
+        return empty if strength == 1 else None
     _, share = fit_answers(keys)
     readings = []
     for reading in place_answers(keys):
@@ -265,7 +273,8 @@ def _fit_column(
         for row, place in zip(places, reading, strict=True):
             by_row[row] = place
         readings.append(tuple(by_row))
-    fit = AnswerFit(column, strength, share, len(keys) / table.rows, tuple(readings))
+    filled = len(keys) / table.rows
+    fit = AnswerFit(column=column, strength=strength, share=share, filled=filled, places=tuple(readings))
     return fit if strength >= 0.5 or share >= _CERTAIN and _covers(fit, keys) else None
 
 

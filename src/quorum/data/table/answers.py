@@ -43,7 +43,7 @@ _LABELLED_TEXT = re.compile(r"\s*[(\[]?(\w{1,4})[)\].:．、-]\s*(.+)", re.DOTAL
 _LOOKALIKES = str.maketrans("авсе", "abce")  # Cyrillic letters that look like Latin ones
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerKey:
     """A row's answer as written, and what it can refer to.
 
@@ -131,8 +131,8 @@ def read_one_hot(cell: Cell) -> int | None:
 def parse_spoken_label(raw: str, texts: Sequence[str]) -> str | None:
     """Return the label of an answer like "ANSWER: C", "(c)" or a choice's text; None if its meaning is not clear."""
     match = _SPOKEN_LETTER.fullmatch(raw.strip()) if len(raw) < 100 else None
-    label = parse_answer("letter", AnswerKey(match[1], tuple(texts))) if match else None
-    return label or parse_answer("text", AnswerKey(raw, tuple(texts)))
+    label = parse_answer("letter", AnswerKey(raw=match[1], texts=tuple(texts))) if match else None
+    return label or parse_answer("text", AnswerKey(raw=raw, texts=tuple(texts)))
 
 
 def is_yes_or_no(raw: str) -> bool:

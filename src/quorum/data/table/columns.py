@@ -63,7 +63,7 @@ def find_layout(
     sample = table.sample(SAMPLE_ROWS)
     free = [column for column in sample.cells if column not in given.columns]
     guess = like is None or like.choices != ()  # train has no choices of its own: only clear ones count in test
-    found = find_choices_and_answer(given, sample, free, where, "answer" not in absent, guess)
+    found = find_choices_and_answer(given, sample, free, where, detect_answer="answer" not in absent, guess=guess)
     free = _without_entries(free, found.columns)
     question = found.question if found.question is not None else find_question(sample, free, where)
     found, free = replace(found, question=question), [column for column in free if column != question]

@@ -29,7 +29,7 @@ _WEAK_CONTEXT = list_words(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnProfile:
     """What the cells of a column look like; the shares are among its filled cells, but `filled` is among all rows."""
 
@@ -48,7 +48,8 @@ def profile_column(table: ColumnTable, column: str) -> ColumnProfile:
     texts = [text for text in map(passage_text, cells) if text.strip()]
     several = sum(isinstance(cell, list | dict) for cell in cells)
     if not texts:
-        return ColumnProfile(0, 0, 0, 0, 0, several / len(cells) if cells else 0, 0)
+        share = several / len(cells) if cells else 0
+        return ColumnProfile(filled=0, distinct=0, length=0, numeric=0, asking=0, several=share, wordy=0)
     count = len(texts)
     return ColumnProfile(
         filled=count / len(cells),
