@@ -105,3 +105,10 @@ def find_id_column(header: Sequence[str]) -> str:
     """Return the column named id, else the first named …_id ("row_id", "questionId"), else the first column."""
     exact = (name for name in header if name.strip().casefold() == "id")
     return next(exact, None) or next((name for name in header if _ID_NAME.fullmatch(name.strip())), header[0])
+
+
+def read_sample_ids(sample: Path) -> frozenset[str]:
+    """Return the ids in a sample submission, which show the id column of the test file."""
+    cells = read_cells(sample)
+    place = cells.header.index(find_id_column(cells.header))
+    return frozenset(row[place] for row in cells.rows if len(row) > place)

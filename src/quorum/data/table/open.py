@@ -17,6 +17,7 @@ from quorum.data.table.spreadsheet import read_sheet
 from quorum.data.table.unpack import Unpacked, unpack_file
 from quorum.errors import BadInput, list_some
 
+_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 HeaderRule = Callable[[Sequence[Line]], bool]
 
 
@@ -58,8 +59,10 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
     notes = [*unpacked.notes]
     if decoded.encoding != "utf-8" or decoded.has_bom:
         notes.append(decoded.encoding + (" with a byte order mark" if decoded.has_bom else ""))
-    if table_format.separator is None and looks_like_json(decoded.text):
-        found = read_json_rows(decoded.text, where)
+    suffix = PurePosixPath(unpacked.name).suffix.lower()
+    bracket = suffix in _JSON_SUFFIXES and decoded.text.lstrip().startswith(("{", "["))
+    if table_format.separator is None and (bracket or looks_like_json(decoded.text)):
+        found = read_json_rows(decoded.text, where, lines=suffix in _JSON_SUFFIXES[1:])
         columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
         return RawTable(columns=columns, rows=found.rows, notes=(*notes, found.form))
     read = read_csv_lines(decoded.text, where, table_format.separator, suggest_separator(unpacked.name))
