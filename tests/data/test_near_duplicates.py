@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from quorum.data.duplicates import cluster_duplicates, find_duplicates
 from quorum.data.split import select_held_out, select_training_folds, split_questions
 from quorum.data.word_table import make_word_table
-from quorum.data.words import split_words
+from quorum.data.words import split_into_words
 from quorum.errors import BadInput
 from quorum.question import Question
 from tests.support.families import COPIES, Planter
@@ -243,7 +243,7 @@ def test_no_near_pair_is_on_both_sides_of_a_split(questions, seed):
     ],
 )
 def test_text_is_split_into_words_numbers_and_operators(text, words):
-    assert split_words(text) == words.split()
+    assert split_into_words(text) == words.split()
 
 
 def test_texts_without_words_are_compared_as_they_are():

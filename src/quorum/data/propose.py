@@ -4,7 +4,7 @@ A question gets a key in each of `BANDS` bands, and questions with equal keys ar
 hashes of the text, the choices, the passage and the numbers, so questions that share one part only (a form of words,
 a passage, "yes" and "no") rarely have equal keys. A pair with equal choices whose texts have the similarity s is
 proposed with the probability 1 - (1 - s^4)^96: .998 at .5, and more than .9999999 at .6. The time is linear in the
-number of questions: in a large group of equal keys each is compared with `_WINDOW` others, the most similar ones.
+number of questions: in a large group of equal keys each is compared with its 32 most similar neighbours.
 """
 
 from collections.abc import Iterator
@@ -18,13 +18,20 @@ BANDS = 96  # of one key each
 _TEXT_HASHES, _TEXT_ROWS = 64, 4  # a band takes 4 of the 64 minimum hashes of a text
 _CHOICE_HASHES, _CHOICE_ROWS = 24, 2
 _CONTEXT_HASHES = _NUMBER_HASHES = 16
-_FREEBANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
-_WINDOW = 32
-_BLOCKS = (1, 2, 4, 8, 16, _WINDOW)  # distances in a group of equal keys that are proposed together, up to each
+_FREE_BANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
+_MOST_NEIGHBOURS = 32
+_BLOCKS = (
+    1,
+    2,
+    4,
+    8,
+    16,
+    _MOST_NEIGHBOURS,
+)  # distances in a group of equal keys: up to each, proposed together
 _FEW = 300
 _ROWS = 4096  # questions hashed at a time
 
-Columns = NDArray[np.uint32]
+MinimumHashes = NDArray[np.uint32]
 
 
 def propose_pairs(table: WordTable) -> Iterator[Iterator[tuple[Integers, Integers]]]:
@@ -42,7 +49,7 @@ def propose_pairs(table: WordTable) -> Iterator[Iterator[tuple[Integers, Integer
         used = [text[row] for row in draw.choice(_TEXT_HASHES, _TEXT_ROWS, replace=False)]
         used += [choices[row] for row in draw.choice(_CHOICE_HASHES, _CHOICE_ROWS, replace=False)]
         used += [context[band % _CONTEXT_HASHES]]
-        if band % _FREEBANDS:
+        if band % _FREE_BANDS:
             used += [numbers[band % _NUMBER_HASHES]]
         for column in used:
             key = mix_hashes(key + column)
@@ -57,7 +64,7 @@ def mix_hashes(numbers: Hashes) -> Hashes:
     return numbers ^ (numbers >> np.uint64(31))
 
 
-def _hash_questions(table: WordTable) -> tuple[Columns, Columns, Columns, Columns]:
+def _hash_questions(table: WordTable) -> tuple[MinimumHashes, MinimumHashes, MinimumHashes, MinimumHashes]:
     """Return the minimum hashes of text, choices, passage and numbers: one row for each hash function."""
     text = _compute_minimum_hashes(table, table.text, _TEXT_HASHES)
     numbers = _compute_minimum_hashes(table, table.text, _NUMBER_HASHES, table.is_number)
@@ -68,7 +75,7 @@ def _hash_questions(table: WordTable) -> tuple[Columns, Columns, Columns, Column
 
 def _compute_minimum_hashes(
     table: WordTable, part: Part, count: int, selected: NDArray[np.bool_] | None = None
-) -> Columns:
+) -> MinimumHashes:
     """Return the minimum of `count` hash functions over the words and pairs of words of each question's part.
 
     With `selected` only over the words for which it is true, by word number. A part without words gets 0.
@@ -89,7 +96,7 @@ def _compute_minimum_hashes(
 
 def _hash_items(
     table: WordTable, words: NDArray[np.int32], row_of: Integers, selected: NDArray[np.bool_] | None
-) -> tuple[Columns, Integers]:
+) -> tuple[MinimumHashes, Integers]:
     """Return the hashes of the items of a part, each occurrence its own, and the row of each, in order."""
     hash_of = table.word_hash[words]
     if selected is None:
@@ -107,12 +114,12 @@ def _hash_items(
     return (occurrences >> np.uint64(32)).astype(np.uint32), (codes >> np.uint64(32)).astype(np.int64)
 
 
-def _sort_by_key(key: Hashes, similar: Columns) -> Integers:
+def _sort_by_key(key: Hashes, similar: MinimumHashes) -> Integers:
     """Return the order by key; in a large group of equal keys also by one more minimum hash."""
     order = np.argsort(key, kind="stable")
     ordered = key[order]
     sizes = np.diff(np.flatnonzero(np.diff(ordered, prepend=ordered[:1] + 1, append=ordered[-1:] + 1)))
-    large = np.flatnonzero(np.repeat(sizes > _WINDOW, sizes))
+    large = np.flatnonzero(np.repeat(sizes > _MOST_NEIGHBOURS, sizes))
     order[large] = order[large][np.lexsort((similar[order[large]], ordered[large]))]
     return order
 

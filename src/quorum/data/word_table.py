@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.data.words import is_number, split_words
+from quorum.data.words import is_number, split_into_words
 from quorum.question import Question, fold_text
 
 NEAR = 0.5  # least similarity of texts and passages
@@ -25,12 +25,12 @@ FEW_WORDS = 8  # of a text with fewer words no word may be missing
 FEWEST_WORDS = 4  # a text with fewer words has to be equal
 TELLING_WORDS = 4  # equal choices identify a question if they have at least this many words besides numbers
 
-_BREAK = 0  # stands between the words of two questions, and of two choices
+_WORD_BREAK = 0  # stands between the words of two questions, and of two choices
 _PAIRS = 50_000  # compared at a time
 
 Integers = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
-Floats = NDArray[np.float64]
+Similarities = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class WordTable:
     def __len__(self) -> int:
         return len(self.telling)
 
-    def compare(self, ones: Integers, twos: Integers) -> Floats:
+    def compare(self, ones: Integers, twos: Integers) -> Similarities:
         """Return the similarity of pairs of questions: that of the least similar part, and 0 if they are not near.
 
         Near means:
@@ -86,22 +86,22 @@ class WordTable:
         chunks = (slice(start, start + _PAIRS) for start in range(0, len(ones), _PAIRS))
         return np.concatenate([np.zeros(0), *(self._compare_all_parts(ones[each], twos[each]) for each in chunks)])
 
-    def _compare_all_parts(self, ones: Integers, twos: Integers) -> Floats:
+    def _compare_all_parts(self, ones: Integers, twos: Integers) -> Similarities:
         similarity = np.ones(len(ones))
         for compare in (self._compare_choices, self._compare_contexts, self._compare_texts, self._compare_numbers):
             left = np.flatnonzero(similarity)
             similarity[left] = np.minimum(similarity[left], compare(ones[left], twos[left]))
         return similarity
 
-    def _compare_choices(self, ones: Integers, twos: Integers) -> Floats:
+    def _compare_choices(self, ones: Integers, twos: Integers) -> Similarities:
         jaccard = _Overlap(self.choices, ones, twos).compute_jaccard()
         return np.where(jaccard < CLOSE, 0.0, jaccard)
 
-    def _compare_contexts(self, ones: Integers, twos: Integers) -> Floats:
+    def _compare_contexts(self, ones: Integers, twos: Integers) -> Similarities:
         jaccard = _Overlap(self.context, ones, twos).compute_jaccard()
         return np.where(jaccard < NEAR, 0.0, jaccard)
 
-    def _compare_texts(self, ones: Integers, twos: Integers) -> Floats:
+    def _compare_texts(self, ones: Integers, twos: Integers) -> Similarities:
         jaccard = _Overlap(self.text, ones, twos).compute_jaccard()
         words = _Overlap(self.text, ones, twos, self.is_word)
         missing = words.smaller - words.shared
@@ -110,7 +110,7 @@ class WordTable:
         near = (jaccard >= NEAR) & (long | short)
         return np.where(near | (self.text.digest[ones] == self.text.digest[twos]), jaccard, 0.0)
 
-    def _compare_numbers(self, ones: Integers, twos: Integers) -> Floats:
+    def _compare_numbers(self, ones: Integers, twos: Integers) -> Similarities:
         numbers = _Overlap(self.text, ones, twos, self.is_number)
         confirmed = self.telling[ones] & (self.choices.digest[ones] == self.choices.digest[twos])
         return np.where((numbers.shared == numbers.smaller) | confirmed, 1.0, 0.0)
@@ -135,7 +135,7 @@ class _Overlap:
         self.smaller = np.minimum(*sizes)
         self.total = sizes[0] + sizes[1] - self.shared
 
-    def compute_jaccard(self) -> Floats:
+    def compute_jaccard(self) -> Similarities:
         """Return the Jaccard similarity of each pair; two empty parts are equal."""
         return np.where(self.total == 0, 1.0, self.shared / np.maximum(self.total, 1))
 
@@ -148,7 +148,7 @@ def _count_items(part: Part, rows: Integers, selected: NDArray[np.bool_] | None)
     if selected is None:
         items, item_rows = _make_items(words)
     else:
-        item_rows = np.flatnonzero((words != _BREAK) & selected[words])
+        item_rows = np.flatnonzero((words != _WORD_BREAK) & selected[words])
         items = words[item_rows].astype(np.int64)
     counts = csr_array((np.ones(len(items), dtype=np.int64), (row_of[item_rows], items)), shape=(len(rows), 2**62))
     counts.sum_duplicates()
@@ -157,7 +157,7 @@ def _count_items(part: Part, rows: Integers, selected: NDArray[np.bool_] | None)
 
 def _make_items(words: NDArray[np.int32]) -> tuple[Integers, Integers]:
     """Return the words and then the pairs of neighbouring words as numbers, and the place of each in `words`."""
-    wide, known = words.astype(np.int64), words != _BREAK
+    wide, known = words.astype(np.int64), words != _WORD_BREAK
     single = np.flatnonzero(known)
     double = np.flatnonzero(known[:-1] & known[1:])
     return np.concatenate((wide[single], wide[double] << 32 | wide[double + 1])), np.concatenate((single, double))
@@ -170,7 +170,7 @@ def _sum_rows(counts: Any) -> Integers:
 
 def make_word_table(questions: Sequence[Question]) -> WordTable:
     """Split the parts of questions into words."""
-    numbers: dict[str, int] = {"": _BREAK}
+    numbers: dict[str, int] = {"": _WORD_BREAK}
     parts = [_PartBuilder(numbers) for _ in range(3)]
     telling = np.zeros(len(questions), dtype=np.bool_)
     for index, question in enumerate(questions):
@@ -195,7 +195,7 @@ def make_word_table(questions: Sequence[Question]) -> WordTable:
 
 def _split_part(text: str) -> list[str]:
     """Return the words of a text; one without words, such as "?!", is a word itself."""
-    return split_words(text) or ([fold_text(text)] if text.strip() else [])
+    return split_into_words(text) or ([fold_text(text)] if text.strip() else [])
 
 
 class _PartBuilder:
@@ -211,7 +211,7 @@ class _PartBuilder:
         """Add the words of one question's part: of its text, or of each of its choices in a fixed order."""
         before = len(self.words)
         for piece in pieces:
-            self.words.append(_BREAK)
+            self.words.append(_WORD_BREAK)
             self.words.extend([self.numbers.setdefault(word, len(self.numbers)) for word in piece])
         self.lengths.append(len(self.words) - before)
         self.digests.append(digest_text("\n".join(" ".join(piece) for piece in pieces)))

@@ -13,7 +13,7 @@ _UNSPACED = (  # scripts without spaces between words: each character is a word
 _OPERATORS = "-+*/=<>^%&|~"  # they tell formulas and code apart; a hyphen between letters is none
 
 
-def split_words(text: str) -> list[str]:
+def split_into_words(text: str) -> list[str]:
     """Return the words, numbers and operators of `text`, folded by `fold_text`; other punctuation is left out.
 
     A number keeps its points and commas ("1,200.5"). A character of a script without spaces, such as Chinese or Thai,
@@ -23,7 +23,7 @@ def split_words(text: str) -> list[str]:
 
 
 def is_number(word: str) -> bool:
-    """Return whether a word of `split_words` is a number."""
+    """Return whether a word of `split_into_words` is a number."""
     return word[:1].isdecimal()
 
 
