@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
@@ -331,3 +333,23 @@ def test_what_the_sample_does_is_allowed_and_its_placeholder_is_not(tmp_path):
 def test_a_submission_has_the_separator_and_the_decimal_mark_of_the_sample(tmp_path, sample, expected):
     submit(tmp_path, sample, write_train(tmp_path, "index1"), write_test(tmp_path))
     assert (tmp_path / "submission.csv").read_bytes().decode() == expected
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.text(alphabet='id,A1"\n0.5bE-% ()é;|', max_size=60).map(lambda rows: f"id,answer\n{rows}")
+    | st.text(alphabet='id,A1"\n0.5bE-% ()é;|', max_size=60).map(lambda rows: f"id,A,B\n{rows}")
+    | st.lists(
+        st.tuples(st.sampled_from("abcde"), st.sampled_from(["A", "0", "", "0.5", "(a)", "A B", "yes", "1.0", "x y"])),
+        min_size=1,
+        max_size=6,
+    ).map(lambda rows: "id,answer\n" + "".join(f"{id},{cell}\n" for id, cell in rows))
+)
+def test_any_sample_that_can_be_read_is_clean_against_itself(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("s") / "sample.csv"
+    path.write_text(text, encoding="utf-8")
+    try:
+        sample = read_sample(path, structure_only=True)
+    except BadInput:
+        return
+    assert check_submission(path, sample) == []

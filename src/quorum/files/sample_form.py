@@ -13,7 +13,7 @@ from quorum.files.cells import is_null, parse_cell_number
 from quorum.files.form_setting import Form, FormSetting, RankedStyle, split_ranked_cells
 from quorum.files.label_style import LabelStyle, Symbols, find_index_base, find_symbols, match_words
 from quorum.files.sample_columns import (
-    Columns,
+    CellColumns,
     find_answer_columns,
     find_column_labels,
     find_numbered_stem,
@@ -46,7 +46,7 @@ class FoundForm:
     hints: tuple[str, ...] = ()
 
 
-def decide_form(columns: Columns, ids: Sequence[str], evidence: AnswerEvidence) -> FoundForm:
+def decide_form(columns: CellColumns, ids: Sequence[str], evidence: AnswerEvidence) -> FoundForm:
     """Decide the form of a sample submission with these columns."""
     names = find_answer_columns(columns, evidence)
     if len(names) > 1:
@@ -56,7 +56,7 @@ def decide_form(columns: Columns, ids: Sequence[str], evidence: AnswerEvidence) 
     return _with_columns(found, names)
 
 
-def apply_setting(columns: Columns, setting: FormSetting, evidence: AnswerEvidence) -> FoundForm:
+def apply_setting(columns: CellColumns, setting: FormSetting, evidence: AnswerEvidence) -> FoundForm:
     """Return the form that a setting names, with the details that it leaves to the sample submission."""
     names = find_answer_columns(columns, evidence, setting.form)
     cells = [cell.strip() for name in names for cell in columns[name] if not is_null(cell)]
@@ -216,7 +216,7 @@ def _decide_index(cells: Sequence[str], symbols: Symbols, evidence: AnswerEviden
     )
 
 
-def _decide_several(columns: Columns, evidence: AnswerEvidence) -> FoundForm:
+def _decide_several(columns: CellColumns, evidence: AnswerEvidence) -> FoundForm:
     """Decide the form of an answer in several columns."""
     names = tuple(columns)
     cells = [cell.strip() for own in columns.values() for cell in own if not is_null(cell)]

@@ -59,10 +59,10 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
     notes = [*unpacked.notes]
     if decoded.encoding != "utf-8" or decoded.has_bom:
         notes.append(decoded.encoding + (" with a byte order mark" if decoded.has_bom else ""))
-    named_json = PurePosixPath(unpacked.name).suffix.lower() in _JSON_SUFFIXES
-    bracket = named_json and decoded.text.lstrip().startswith(("{", "["))
+    suffix = PurePosixPath(unpacked.name).suffix.lower()
+    bracket = suffix in _JSON_SUFFIXES and decoded.text.lstrip().startswith(("{", "["))
     if table_format.separator is None and (bracket or looks_like_json(decoded.text)):
-        found = read_json_rows(decoded.text, where)
+        found = read_json_rows(decoded.text, where, lines=suffix in _JSON_SUFFIXES[1:])
         columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
         return RawTable(columns=columns, rows=found.rows, notes=(*notes, found.form))
     read = read_csv_lines(decoded.text, where, table_format.separator, suggest_separator(unpacked.name))
