@@ -90,8 +90,8 @@ def compare_hostile_rows(rows: int) -> dict[str, int]:
     from tests.support.sloppy import make_sloppy_file
 
     from quorum.data.read import read_records
-    from quorum.data.table.csv_reader import read_csv_lines
     from quorum.errors import BadInput
+    from quorum.tables.csv_reader import read_csv_lines
 
     source = random.Random(2026)
     counts = dict.fromkeys(("rows", "files", "read alike", "refused alike", "silent differences", "tracebacks"), 0)

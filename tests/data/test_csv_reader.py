@@ -9,10 +9,10 @@ import pytest
 
 from quorum.data.read import read_records
 from quorum.data.repair import repair_table
-from quorum.data.table.csv_reader import detect_separator, read_csv_lines
-from quorum.data.table.open import read_raw_table
 from quorum.errors import BadInput
 from quorum.files.cells import read_cells
+from quorum.tables.csv_reader import detect_separator, read_csv_lines
+from quorum.tables.open import read_raw_table
 from tests.support.sloppy import HEADER, make_sloppy_file
 
 

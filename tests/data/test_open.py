@@ -14,8 +14,8 @@ import pytest
 
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
-from quorum.data.table.open import read_raw_table
 from quorum.errors import BadInput
+from quorum.tables.open import read_raw_table
 from tests.support.workbook import write_workbook
 
 PLAIN = "id,question,A,B,answer\n1,Is 1 odd?,yes,no,A\n2,Is 2 odd?,yes,no,B\n"

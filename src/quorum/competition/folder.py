@@ -8,11 +8,11 @@ from typing import Any
 from quorum.competition.file_roles import FileRoles, find_roles
 from quorum.config import from_table, read_config
 from quorum.data.layout import Layout
-from quorum.data.table.unpack import is_packed_name, is_table_name, strip_table_suffixes
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
 from quorum.evaluation.metrics import check_metric
 from quorum.files.form_setting import parse_form
+from quorum.tables.unpack import is_packed_name, is_table_name, strip_table_suffixes
 
 DESCRIPTION_FILE = "quorum.toml"
 BACKGROUND_FOLDER = "background"

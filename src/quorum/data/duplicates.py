@@ -177,8 +177,8 @@ def _find_near_pairs(
     compared = np.zeros(0, dtype=np.int64)  # codes of pairs
     for band, blocks in enumerate(propose_pairs(table)):
         for ones, twos in blocks:
-            wanted = may_link(ones, twos)
-            codes = np.unique(ones[wanted] * len(table) + twos[wanted])
+            linked = may_link(ones, twos)
+            codes = np.unique(ones[linked] * len(table) + twos[linked])
             codes = codes[~_is_in(codes, compared)]
             if len(codes):
                 compared = np.sort(np.concatenate((compared, codes)), kind="stable")

@@ -11,7 +11,6 @@ import polars as pl
 from quorum.data.layout import Layout
 from quorum.data.records import Record, build_records
 from quorum.data.subject_files import mark_files, read_raw_folder, split_off_files
-from quorum.data.table.cells import Line
 from quorum.data.table.column_table import table_by_columns
 from quorum.data.table.columns import (
     describe_roles,
@@ -23,10 +22,11 @@ from quorum.data.table.columns import (
     names_question,
 )
 from quorum.data.table.names import CHOICE_LISTS
-from quorum.data.table.open import TableFormat, read_raw_table
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.question import Question, letters
+from quorum.tables.open import TableFormat, read_raw_table
+from quorum.tables.raw_table import Line
 
 # Our own layout: `write_questions` writes it, and it is read back without detection.
 QUESTIONS = pl.Schema(

@@ -16,7 +16,6 @@ from quorum.data.table.answers import (
     read_one_hot,
     replace_lookalikes,
 )
-from quorum.data.table.cells import cell_text
 from quorum.data.table.choice_sources import ChoiceReader, RowChoices
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
@@ -24,6 +23,7 @@ from quorum.data.table.options import find_mark
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, letters
+from quorum.tables.raw_table import cell_text
 
 _LEAST_SAME = 2  # rows whose marked choice is always the first, so that their order would give the answer away
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from quorum.data.layout import Layout
 from quorum.data.records import Record
-from quorum.data.table.cells import Cell, Line, RaggedRow, RawTable
 from quorum.data.table.column_table import ColumnTable
-from quorum.data.table.open import HeaderRule, TableFormat, read_raw_table
-from quorum.data.table.unpack import is_table_name, strip_table_suffixes
 from quorum.errors import BadInput, list_some
+from quorum.tables.open import HeaderRule, TableFormat, read_raw_table
+from quorum.tables.raw_table import Cell, Line, RaggedRow, RawTable
+from quorum.tables.unpack import is_table_name, strip_table_suffixes
 
 _FILE_COLUMN = "\0file"  # no file has a column with this name
 _SHARD = re.compile(r"-\d{5}-of-\d{5}$")

@@ -25,7 +25,7 @@ FEW_WORDS = 8  # of a text with fewer words no word may be missing
 FEWEST_WORDS = 4  # a text with fewer words has to be equal
 TELLING_WORDS = 4  # equal choices identify a question if they have at least this many words besides numbers
 
-_WORD_BREAK = 0  # stands between the words of two questions, and of two choices
+_WORD_BREAK = 0  # separates the words of two questions, and of two choices
 _PAIRS = 50_000  # compared at a time
 
 Integers = NDArray[np.int64]

@@ -29,7 +29,7 @@ def is_number(word: str) -> bool:
 
 @cache
 def _compile_word() -> re.Pattern[str]:
-    """Return the pattern of one word. Marks count as letters: vowel signs of Indic scripts are marks."""
+    """Return the pattern of one word. Marks count as letters: the vowels of Indic scripts are such marks."""
     characters = (chr(code) for code in range(0x10000))
     apart = "".join(char for char in characters if unicodedata.category(char)[0] in "PSZC")
     symbols = "".join(char for char in apart if unicodedata.category(char) == "Sm" and char not in _OPERATORS)

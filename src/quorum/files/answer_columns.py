@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.data.text_table import read_text_table
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null
 from quorum.files.form_setting import split_ranked_cells
@@ -13,6 +12,7 @@ from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import CellColumns, is_answer_name, is_ranking, parse_share, read_column_labels
 from quorum.files.yes_no import find_yes_no_pair
 from quorum.question import letters
+from quorum.tables.text_table import read_text_table
 
 _INDEX_NAMES = ("", "unnamed: 0", "index", "column_1")
 _SHARE = re.compile(r"-?\d*[.,]\d+(e-?\d+)?|-?\d+([.,]\d+)?%|-\d+|[01]|\d(\.\d+)?e-\d+", re.ASCII | re.IGNORECASE)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.data.table.csv_reader import read_csv_lines
-from quorum.data.table.encoding import decode_text
-from quorum.data.table.open import describe_dialect, suggest_separator
-from quorum.data.table.unpack import unpack_file
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
+from quorum.tables.csv_reader import read_csv_lines
+from quorum.tables.encoding import decode_text
+from quorum.tables.open import describe_dialect, suggest_separator
+from quorum.tables.unpack import unpack_file
 
 # Cells that pandas, and so a Kaggle metric, reads as a missing value (its default na_values, case folded).
 NULL_CELLS = frozenset({"", "nan", "-nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na"})

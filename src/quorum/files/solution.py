@@ -7,12 +7,12 @@ from typing import Literal, cast, get_args
 
 from quorum.data.read import Table, read_records
 from quorum.data.repair import answer_to_label
-from quorum.data.text_table import read_text_table
 from quorum.errors import BadInput, list_some
 from quorum.files.answer_columns import find_kind
 from quorum.files.cells import find_id_column, is_null
 from quorum.files.sample_columns import is_answer_name
 from quorum.question import Question
+from quorum.tables.text_table import read_text_table
 
 Usage = Literal["Public", "Private", "Ignored"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quorum.data.split import HELD_OUT, Split
-from quorum.data.strict_json import parse_json
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.question import Message, Prompt, Question
+from quorum.tables.strict_json import parse_json
 from quorum.train.row import TrainingRow
 
 RowFormat = Literal["prompt", "chat", "alpaca"]

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from quorum.data.layout import AnswerKind
 from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
-from quorum.data.table.cells import Cell, cell_text
 from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, list_words, plain_name
 from quorum.data.table.options import find_mark, parse_literal
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
+from quorum.tables.raw_table import Cell, cell_text
 
 _YES = list_words(
     """yes true y t ja oui sí si sim wahr richtig vrai verdadero verdadeiro vero correct right да верно правда так

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from quorum.data.layout import Layout
 from quorum.data.table.alphabet import find_alphabet, plain_label
-from quorum.data.table.cells import Cell, cell_text
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
 from quorum.data.table.names import CHOICE_LISTS, CHOICE_NAME_WORDS, COLUMN_NAMES, WRONG_WORDS, name_words, plain_name
@@ -15,6 +14,7 @@ from quorum.data.table.numbered import split_question
 from quorum.data.table.options import ParsedChoices, find_mark, parse_choices, strip_labels
 from quorum.data.table.series import Series, find_series
 from quorum.question import MOST_CHOICES
+from quorum.tables.raw_table import Cell, cell_text
 
 _UNREADABLE = 0.65  # strength of a column with the name of choices whose cells are something else
 MOST_PARSED = 0.6  # share of rows whose cell has to be a list of choices

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quorum.data.table.cells import Cell, RawTable, cell_text
+from quorum.tables.raw_table import Cell, RawTable, cell_text
 
 _DEPTH = 3
 _SEVERAL = ("questions", "qas")

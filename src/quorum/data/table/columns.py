@@ -7,7 +7,6 @@ from string import ascii_uppercase
 
 from quorum.data.layout import Layout
 from quorum.data.table.answer_sources import find_choices_and_answer, find_echoes, find_shared_choices
-from quorum.data.table.cells import Line
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import COLUMN_NAMES, plain_name
 from quorum.data.table.roles import (
@@ -21,6 +20,7 @@ from quorum.data.table.roles import (
     profile_column,
 )
 from quorum.errors import BadInput
+from quorum.tables.raw_table import Line
 
 SAMPLE_ROWS = 1000
 _DETECTORS: Mapping[str, Callable[[ColumnTable, Sequence[str]], str | None]] = {

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from string import ascii_lowercase
 from typing import Any
 
-from quorum.data.strict_json import parse_json
-from quorum.data.table.cells import Cell, cell_text
 from quorum.data.table.numbered import split_numbered
 from quorum.question import MOST_CHOICES, letters
+from quorum.tables.raw_table import Cell, cell_text
+from quorum.tables.strict_json import parse_json
 
 # limits for a list literal, against hostile input
 MOST_CHARACTERS = 200_000

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quorum.data.strict_json import parse_json
 from quorum.errors import BadInput, list_some
+from quorum.tables.strict_json import parse_json
 
 Row = dict[str, Any]
 PASSAGE_CHARACTERS = 200  # a longer text beside a list of questions is their passage, not a remark about the file

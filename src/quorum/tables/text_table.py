@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.data.table.cells import cell_text
-from quorum.data.table.open import read_raw_table
 from quorum.errors import BadInput
+from quorum.tables.open import read_raw_table
+from quorum.tables.raw_table import cell_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_letters
 
-from quorum.data.table.languages import LANGUAGES, KnownLanguage
 from quorum.errors import BadInput
+from quorum.tables.languages import LANGUAGES, KnownLanguage
 
 _BOMS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (codecs.BOM_UTF8, "utf-8"),

@@ -9,13 +9,13 @@ from typing import Any
 
 import polars as pl
 
-from quorum.data.table.cells import Line, RaggedRow, RawTable
-from quorum.data.table.csv_reader import COMMA, SEPARATOR_NAMES, TAB, CsvLines, is_blank_line, read_csv_lines
-from quorum.data.table.encoding import decode_text
-from quorum.data.table.json_reader import Row, looks_like_json, read_json_rows
-from quorum.data.table.spreadsheet import read_sheet
-from quorum.data.table.unpack import Unpacked, unpack_file
 from quorum.errors import BadInput, list_some
+from quorum.tables.csv_reader import COMMA, SEPARATOR_NAMES, TAB, CsvLines, is_blank_line, read_csv_lines
+from quorum.tables.encoding import decode_text
+from quorum.tables.json_reader import Row, looks_like_json, read_json_rows
+from quorum.tables.raw_table import Line, RaggedRow, RawTable
+from quorum.tables.spreadsheet import read_sheet
+from quorum.tables.unpack import Unpacked, unpack_file
 
 _JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 HeaderRule = Callable[[Sequence[Line]], bool]

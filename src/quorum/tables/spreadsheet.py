@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from quorum.data.table.csv_reader import is_blank_line
 from quorum.errors import BadInput
+from quorum.tables.csv_reader import is_blank_line
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Tables of any format, opened by their contents, with their cells as written."""
