@@ -99,7 +99,7 @@ def main(config: Vote) -> None:
         ballots = ballots_from_answers(result.ballots)
         evidence = collect_evidence(train, choices=choices, open_questions=not choices)
         sample = read_sample(config.sample, config.form, evidence)
-        write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved), choices)
+        write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved), choices=choices)
 
 
 def read_gold(config: Vote) -> "GoldQuestions | None":

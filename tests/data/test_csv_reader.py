@@ -60,6 +60,7 @@ def test_no_cell_of_sloppy_rows_is_lost_between_the_reader_and_the_table(tmp_pat
         assert [broken.row for broken in table.ragged] == [n for n, row in enumerate(body, 1) if len(row) != width]
         dropped = sum(len(row) > 1 for row in expected[1:]) - sum(len(row) > 1 for row in body)
         assert (f"empty rows left out: {dropped}" in table.notes) == bool(dropped)
+        attempt(read_records, path)  # a traceback fails the test
         rows += len(body)
 
 
@@ -92,6 +93,11 @@ def test_a_row_knows_the_line_it_begins_on(end):
 )
 def test_a_separator_is_detected(text, separator):
     assert detect_separator(text) == separator
+
+
+def test_an_answer_whose_choice_is_an_empty_cell_is_no_choice(tmp_path):
+    (tmp_path / "q.csv").write_text("id,question,A,B,C,answer\n1,q,x,y,,C\n2,q,x,y,z,C\n", encoding="utf-8")
+    assert [record.answer for record in read_records(tmp_path / "q.csv").records] == [None, "C"]
 
 
 # Rows with too few or too many cells

@@ -14,6 +14,7 @@ import pytest
 
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
+from quorum.data.table.open import read_raw_table
 from quorum.errors import BadInput
 from tests.support.workbook import write_workbook
 
@@ -99,10 +100,15 @@ JSON_LINES = "\n".join(map(json.dumps, ROWS)) + "\n"
         ("q.txt", JSON_LINES, "q.txt: JSON lines, 2 rows"),
         ("q.json", JSON_LINES, "q.json: JSON lines, 2 rows"),
         ("q.csv", JSON_LINES, "q.csv: JSON lines, 2 rows"),
+        ("q.json", PLAIN, ""),
         ("q.json", json.dumps(ROWS, indent=2), "q.json: JSON array, 2 rows"),
         ("q.txt", json.dumps(ROWS), "q.txt: JSON array, 2 rows"),
-        ("q.json", json.dumps({"version": 1, "data": ROWS}), "q.json: JSON, key 'data', 2 rows"),
-        ("q.json", json.dumps({"examples": ROWS, "canary": "x"}, indent=1), "q.json: JSON, key 'examples', 2 rows"),
+        ("q.json", json.dumps({"version": 1, "data": ROWS}), "q.json: JSON, key 'data' (not read: version), 2"),
+        (
+            "q.json",
+            json.dumps({"examples": ROWS, "canary": "x"}, indent=1),
+            "q.json: JSON, key 'examples' (not read: canary)",
+        ),
         ("q.json", json.dumps({"questions": ROWS}), "q.json: JSON, key 'questions', 2 rows"),
         (
             "q.json",
@@ -141,6 +147,22 @@ def test_a_workbook_is_read_from_its_first_sheet_with_data(tmp_path):
         ("2", "q", ("7", "8"), "B"),
     ]
     assert table.source == "q.xlsx: xlsx, sheet 'data', sheets not read: 'more', 2 rows"
+
+
+@pytest.mark.parametrize("name", ["q.json", "q.jsonl", "q.txt"])
+def test_a_passage_beside_a_list_of_questions_is_not_lost(tmp_path, name):
+    article = "The river rises in the hills and reaches the sea after a long way. " * 5
+    asked = [{"question": f"Where {n}?", "options": ["hills", "sea"], "answer": "AB"[n]} for n in range(2)]
+    table = read(tmp_path, name, json.dumps({"id": "r1", "article": article, "questions": asked}))
+    assert [(r.text, r.context, r.answer) for r in table.records] == [
+        ("Where 0?", article, "A"),
+        ("Where 1?", article, "B"),
+    ]
+
+
+def test_one_line_of_json_is_one_row(tmp_path):
+    (tmp_path / "q.jsonl").write_text('{"question": ["Which", "one?"], "choices": ["a", "b"]}', encoding="utf-8")
+    assert read_raw_table(tmp_path / "q.jsonl").rows == [{"question": ["Which", "one?"], "choices": ["a", "b"]}]
 
 
 @pytest.mark.parametrize(
@@ -255,6 +277,8 @@ def test_a_set_encoding_is_not_applied_to_a_file_that_is_utf_8(tmp_path):
         ('id;question;A;B\n1;"One; two, or |?";"5;0";4\n', ("One; two, or |?", ("5;0", "4"))),
         ("id|question|A|B\n1|a, b; c|x,y|z;z\n", ("a, b; c", ("x,y", "z;z"))),
         ("id,question,A,B\n1,a; b; c; d | e,x;y,z|z\n", ("a; b; c; d | e", ("x;y", "z|z"))),
+        ("{x} question,A,B\n[1] or {2},x,y\n", ("[1] or {2}", ("x", "y"))),
+        ("[id],question,A,B\n1,q,x,y\n", ("q", ("x", "y"))),
         ('id,question,A,B\n1,"a\nb;c;d;e\n|f",x,y\n', ("a\nb;c;d;e\n|f", ("x", "y"))),
     ],
 )

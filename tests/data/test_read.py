@@ -449,7 +449,8 @@ def test_hostile_rows_give_records_or_bad_input(tmp_path_factory, rows):
         table = read_records(path)
     except BadInput:
         return
-    assert len(table.records) == len(rows)
+    by_columns = len(rows) == 1 and all(isinstance(cell, list) for cell in rows[0].values())
+    assert len(table.records) == len(rows) or by_columns
     for record in table.records:
         assert record.answer is None or not record.choices or record.answer in letters(len(record.choices))
 

@@ -126,3 +126,87 @@ def test_polars_keeps_the_line_ends_in_codemmlus_cells_as_the_csv_module_does(na
         own = [row["question"] for row in csv.DictReader(file)]
     assert [record.text for record in read_records(path).records] == own
     assert any("\r\r\n" in text for text in own)
+
+
+ARC = "columns: id=id question=question.stem choices=question.choices answer=answerKey; unused: none"
+EXAMS = f"{ARC.partition(';')[0]} subject=info.subject; unused: none"
+AQUA = "columns: question=question choices=options answer=correct rationale=rationale; unused: none"
+GSM8K = "columns: question=question answer=answer; unused: none"
+MMLU = "columns: question=column_1 choices=column_2,column_3,column_4,column_5 answer=column_6; unused: none"
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "usable", "roles"),
+    [
+        ("aqua/dev.json", 254, 254, AQUA),
+        ("aqua/test.json", 254, 254, AQUA),
+        ("arc/ARC-Challenge-Dev.jsonl", 299, 299, ARC),
+        ("arc/ARC-Challenge-Test.jsonl", 1172, 1172, ARC),
+        ("arc/arc_easy_official_test_with_para.jsonl", 2376, 2376, ARC),
+        (
+            "boolq/dev.jsonl",
+            3270,
+            3270,
+            "columns: question=question passage=passage answer=answer choices of every question: yes/no answers as "
+            "boolean; unused: title",
+        ),
+        (
+            "codemmlu_kaggle/b6_train_data.csv",
+            3963,
+            3947,
+            "columns: id=task_id question=question choices=choices answer=answer; unused: none",
+        ),
+        (
+            "codemmlu_kaggle/b6_test_data.csv",
+            1253,
+            1253,
+            "columns: id=task_id question=question choices=choices; unused: none",
+        ),
+        ("exams/dev.jsonl.tar.gz", 2672, 2672, EXAMS),
+        ("exams/train.jsonl.tar.gz", 7961, 7959, EXAMS),
+        ("gsm8k/test.jsonl", 1319, 1319, GSM8K),
+        ("gsm8k/train.jsonl", 7473, 7473, GSM8K),
+        (
+            "medqa/phrases_no_exclude_test.jsonl",
+            1273,
+            1273,
+            "columns: question=question choices=options answer=answer answers as text; unused: meta_info, answer_idx, "
+            "metamap_phrases",
+        ),
+        ("mmlu_csv/dev", 285, 285, MMLU),
+        ("mmlu_csv/test", 14042, 14042, MMLU),
+        (
+            "mmlu_pro_1k/questions.jsonl",
+            1000,
+            1000,
+            "columns: id=question_id question=question choices=options answer=answer subject=category; unused: "
+            "answer_index, src",
+        ),
+        (
+            "safety/xstest/xstest_prompts.csv",
+            450,
+            450,
+            "columns: id=id question=prompt answer=label choices of every question: safe/unsafe answers as text; "
+            "unused: type, focus, note",
+        ),
+    ],
+)
+def test_the_roles_of_a_real_files_columns_are_found(name, rows, usable, roles):
+    table = read_records(real_data(name))
+    assert (len(table.records), table.roles) == (rows, roles)
+    assert len(repair_table(table).questions) == usable
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "codemmlu_kaggle/sample_submission.csv",
+        "safety/xstest/labels_5models.csv",
+        "safety/ailuminate_demo/filtered_spc_ipv_en_us.csv",
+        "safety/ailuminate_demo/metadata_only_fr_fr.csv",
+        "llama13b_option_probs/llm_probs_gpt.zip",
+    ],
+)
+def test_a_real_file_without_questions_is_refused(name):
+    with pytest.raises(BadInput):
+        read_records(real_data(name))

@@ -230,6 +230,17 @@ def test_a_long_text_without_a_role_is_a_finding(tmp_path):
     assert "column 'xyz'" in finding.places[0].what
 
 
+@pytest.mark.parametrize("column", ["text", "context", "support", "xyz"])
+def test_the_right_answers_text_is_never_shown_as_a_passage(tmp_path, column):
+    table = read(tmp_path, lambda r: abcd(r, label=r.right) | {column: r.answer})
+    assert (table.layout.context, answers(table)) == (None, RIGHT)
+
+
+def test_the_text_in_the_answers_own_dict_is_no_passage(tmp_path):
+    table = read(tmp_path, lambda r: abcd(r, answer={"label": r.letter, "text": r.answer}), lines=True)
+    assert (table.layout.answer, table.layout.context, answers(table)) == ("answer.label", None, RIGHT)
+
+
 # Right and wrong answers
 
 

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from quorum.evaluation.certainty import compute_bounded_interval, compute_standard_error
+from quorum.evaluation.compare import compare_runs
 from quorum.evaluation.metrics import score_answers
 from quorum.files.solution import SolvedRow
 
@@ -46,8 +48,20 @@ def test_the_interval_of_map_covers_the_truth_19_times_in_20(shares, n):
 
 
 def test_the_interval_of_zeros_and_ones_is_agresti_and_coulls():
-    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
-
     values = np.array([1.0] * 7 + [0.0] * 23)
     found = compute_bounded_interval(values, compute_standard_error(values, [None] * 30), [None] * 30, (0.0, 1.0))
     assert found == pytest.approx(proportion_confint(7, 30, method="agresti_coull"), abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_difference_that_is_the_same_everywhere_has_a_width_and_a_p_that_shrink_with_n(metric):
+    found = []
+    for n in (4, 16, 64):
+        rows = [SolvedRow(id=str(k), answer="AB"[k % 2]) for k in range(n)]
+        right = {row.id: {row.answer: 1.0} for row in rows}
+        wrong = {row.id: {"AB".replace(row.answer, ""): 1.0} for row in rows}
+        found.append(compare_runs({"right": right, "wrong": wrong}, rows, metric).pairs[0])
+    assert all(pair.low <= pair.difference <= pair.high for pair in found)
+    assert found[0].high - found[0].low > found[1].high - found[1].low > found[2].high - found[2].low > 0
+    assert found[1].p > found[2].p
+    assert metric == "macro-f1" or found[0].p > 0.05 > found[1].p

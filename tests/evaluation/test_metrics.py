@@ -277,7 +277,7 @@ def test_a_submission_is_read_in_each_form(tmp_path):
         ("id,A,B\n1,0.5,x\n", r"row 1 \(1\): 'x' for B"),
         ("id,A,B\n1,-0.5,1\n", "'-0.5' for A"),
         ("id\n1\n", "only a column of ids"),
-        ("id,answer\n1\n", "row 1: 1 cells"),
+        ("id,answer\n1\n", "no row has as many cells as the first line"),
     ],
 )
 def test_an_invalid_submission_is_refused(tmp_path, text, message):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import quorum
+from quorum.ballot import find_heaviest
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, make_answers, write_answers
 from quorum.files.runs import ReadingOptions, read_ballots, read_runs, read_runs_and_solution
@@ -92,9 +93,7 @@ def test_a_run_is_scored_alike_in_every_form_against_every_solution(tmp_path, fo
             read_ballots(path, gold)
         return
     ballots, rows = read_ballots(path, gold)
-    assert [max(ballots[row.id], key=lambda label: ballots[row.id][label]) for row in rows] == [
-        row.answer for row in rows
-    ]
+    assert [find_heaviest(ballots[row.id]) for row in rows] == [row.answer for row in rows]
     assert len(rows) == len(RIGHT)
 
 
@@ -242,7 +241,7 @@ def test_our_own_heldout_questions_are_a_solution_in_every_verb(tmp_path):
     assert (scores.overall.value, [each.subject for each in scores.subjects]) == (1, ["art", "law"])
     assert quorum.compare([one, two], gold).runs[0].run == "one"
     best = quorum.vote([one, two], gold=gold).rule.best_member
-    assert best
+    assert best is not None
     assert best.name == "one"
     bias = run_verb("letter-bias", one, "--gold", gold, "--json")
     assert bias.returncode == 0, bias.stderr
@@ -268,3 +267,37 @@ def test_every_solution_can_be_named_by_its_column(tmp_path):
     path = write(tmp_path / "gold.csv", "id,first,second\nq0,A,B\n")
     rows = read_runs_and_solution([write(tmp_path / "r.csv", "id,x\nq0,B\n")], read_solution(path, "second"))[1]
     assert [row.answer for row in rows] == ["B"]
+
+
+def test_a_folder_of_subject_files_is_a_solution(tmp_path):
+    lines = {"law": "AB", "art": "CD"}
+    for subject, answers in lines.items():
+        rows = [
+            f"What is asked of {subject} here under number {n}?,{','.join(OPTIONS)},{x}" for n, x in enumerate(answers)
+        ]
+        (tmp_path / "mmlu").mkdir(exist_ok=True)
+        write(tmp_path / "mmlu" / f"{subject}_test.csv", "\n".join(rows) + "\n")
+    gold = read_solution(tmp_path / "mmlu")
+    run = write(tmp_path / "run.csv", "id,answer\n" + "".join(f"{row.id},{row.answer.lower()}\n" for row in gold.rows))
+    scores = quorum.score(run, tmp_path / "mmlu")
+    assert scores.overall.value == 1
+    assert [each.subject for each in scores.subjects] == ["art", "law"]
+
+
+def test_open_questions_are_a_solution_of_numbers(tmp_path):
+    text = "id,question,answer\nq0,What is nine and nine here?,18\nq1,How long are twenty minutes in seconds?,1200\n"
+    gold = write(tmp_path / "gold.csv", text)
+    assert quorum.score(write(tmp_path / "run.csv", 'id,answer\nq0,18.0\nq1,"1,200"\n'), gold).overall.value == 1
+
+
+def test_texts_that_answer_open_questions_are_no_questions(tmp_path):
+    text = "id,answer,Usage\nq0,the river beside the old mill,Public\nq1,the hill behind the new church,Private\n"
+    gold = write(tmp_path / "gold.csv", text)
+    run = write(tmp_path / "run.csv", "id,answer\nq0,The river beside the old mill\nq1,the hill\n")
+    assert quorum.score(run, gold).overall.value == 0.5
+
+
+def test_a_test_file_with_an_answer_column_is_a_run_although_its_options_are_numbers(tmp_path):
+    text = "id,question,A,B,answer\nq0,What is one and two?,3,4,A\nq1,What is two and two?,3,4,B\n"
+    ballots, _ = read_ballots(write(tmp_path / "run.csv", text))
+    assert ballots == {"q0": {"A": 1.0}, "q1": {"B": 1.0}}

@@ -4,7 +4,10 @@ import csv
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions
 from quorum.errors import BadInput
@@ -86,8 +89,6 @@ def submit(folder: Path, sample_text: str, train: Path, test: Path, form: str | 
 
 
 def read_questions_like(test: Path, train: Path) -> list[Question]:
-    from quorum.data.layout import Layout
-
     found = read_records(train).layout
     boolean = found.answer_kind == "boolean" and not found.choices
     return read_clean_questions(test, Layout(answer_kind="boolean") if boolean else Layout())
@@ -297,6 +298,8 @@ def test_the_probability_of_a_letter_has_to_be_named(tmp_path):
         "\ufeffid,answer\na,A\nb,B\n",
         "id,answer,why\na,B,x\nb,A,\n",
         "id,answer\n,A\nb,B\n",
+        "id;answer\na;A\nb;B\n",
+        "id\tA\tB\na\t0.5\t0.5\nb\t0.5\t0.5\n",
     ],
 )
 def test_every_sample_is_clean_against_itself(tmp_path, text):
@@ -314,3 +317,39 @@ def test_what_the_sample_does_is_allowed_and_its_placeholder_is_not(tmp_path):
     own.write_text("id,answer\na,0\nb,3\n")  # one too low
     found = check_submission(own, read_sample(sample, "index1"))
     assert [(problem.code, problem.count) for problem in found] == [("label-unknown", 1)]
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        ("id;answer\ns0;0\ns1;0\ns2;0\ns3;0\n", "id;answer\ns0;1\ns1;2\ns2;3\ns3;4\n"),
+        (
+            "id;A;B;C;D\n" + "".join(f"s{n};0,25;0,25;0,25;0,25\n" for n in range(4)),
+            "id;A;B;C;D\ns0;1,0;0,0;0,0;0,0\ns1;0,25;0,75;0,0;0,0\ns2;0,25;0,0;0,75;0,0\ns3;0,25;0,0;0,0;0,75\n",
+        ),
+        ("id\tanswer\ns0\tA\ns1\tA\ns2\tA\ns3\tA\n", "id\tanswer\ns0\tA\ns1\tB\ns2\tC\ns3\tD\n"),
+    ],
+)
+def test_a_submission_has_the_separator_and_the_decimal_mark_of_the_sample(tmp_path, sample, expected):
+    submit(tmp_path, sample, write_train(tmp_path, "index1"), write_test(tmp_path))
+    assert (tmp_path / "submission.csv").read_bytes().decode() == expected
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.text(alphabet='id,A1"\n0.5bE-% ()é;|', max_size=60).map(lambda rows: f"id,answer\n{rows}")
+    | st.text(alphabet='id,A1"\n0.5bE-% ()é;|', max_size=60).map(lambda rows: f"id,A,B\n{rows}")
+    | st.lists(
+        st.tuples(st.sampled_from("abcde"), st.sampled_from(["A", "0", "", "0.5", "(a)", "A B", "yes", "1.0", "x y"])),
+        min_size=1,
+        max_size=6,
+    ).map(lambda rows: "id,answer\n" + "".join(f"{id},{cell}\n" for id, cell in rows))
+)
+def test_any_sample_that_can_be_read_is_clean_against_itself(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("s") / "sample.csv"
+    path.write_text(text, encoding="utf-8")
+    try:
+        sample = read_sample(path, structure_only=True)
+    except BadInput:
+        return
+    assert check_submission(path, sample) == []

@@ -12,6 +12,14 @@ from quorum.console import DONE, print_json
 if TYPE_CHECKING:
     from quorum.judge.poll import Poll
 
+VoteSample = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Sample submission: the vote is written in its form.")
+]
+VoteTrain = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Solved questions: fill what no run has read, and show how answers are written."),
+]
+
 
 def vote_command(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Files of one or more runs.")],
@@ -27,15 +35,8 @@ def vote_command(
     subjects: Annotated[
         Path | None, typer.Option(metavar="FILE", help="CSV of id and subject: weights may then differ by subject.")
     ] = None,
-    sample: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Sample submission: the vote is written in its form.")
-    ] = None,
-    train: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Solved questions: fill what no run has read, and show how answers are written."
-        ),
-    ] = None,
+    sample: VoteSample = None,
+    train: VoteTrain = None,
     column: Column = None,
     form: FormText = None,
     explain: Annotated[
@@ -59,19 +60,8 @@ def vote_command(
     """
     from quorum.competition.notebook import vote
 
-    result = vote(
-        runs,
-        out,
-        gold=gold,
-        method=method,
-        questions=questions,
-        subjects=subjects,
-        sample=sample,
-        train=train,
-        column=column,
-        form=form,
-        report=report_line,
-    )
+    files = {"gold": gold, "questions": questions, "subjects": subjects, "sample": sample, "train": train}
+    result = vote(runs, out, **files, method=method, column=column, form=form, report=report_line)
     document = make_vote_document(result, len(result.answers_by_id()), explain)
     print_json(document) if as_json else print_vote(document)
     return DONE

@@ -17,7 +17,7 @@ from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import read_ledger
-from quorum.files.cells import find_id_column, read_cells
+from quorum.files.cells import read_sample_ids
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import read_solution
 from quorum.files.submission import write_submission
@@ -133,7 +133,7 @@ def _read_sample(
     if competition.sample is None:
         blank = make_default_sample([question.id for question in test], competition.form, evidence)
         labels = {question.id: question.labels for question in test}
-        write_submission(default, {}, labels, blank, {}, choices)
+        write_submission(default, {}, labels, blank, {}, choices=choices)
         sample = read_sample(default, blank.setting)
         report(f"no sample submission: {sample.describe()}, as {train.path.name} writes them")
         return sample
@@ -181,13 +181,6 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
     report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
     return sample.metric
-
-
-def read_sample_ids(sample: Path) -> frozenset[str]:
-    """Return the ids in a sample submission, which show the id column of the test file."""
-    cells = read_cells(sample)
-    place = cells.header.index(find_id_column(cells.header))
-    return frozenset(row[place] for row in cells.rows if len(row) > place)
 
 
 def require_answers(train: Table) -> Table:

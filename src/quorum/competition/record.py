@@ -70,7 +70,7 @@ def _write(
     labels = {question.id: question.labels for question in questions}
     ballots = ballots_from_answers(read_answers(answers))
     choices = {question.id: question.choices for question in questions}
-    return len(write_submission(path, ballots, labels, sample, prepared.prior, choices).unread)
+    return len(write_submission(path, ballots, labels, sample, prepared.prior, choices=choices).unread)
 
 
 def read_held_out_answers(folder: RunFolder, questions: Sequence[Question]) -> dict[str, Ballot]:

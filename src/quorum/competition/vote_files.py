@@ -60,4 +60,4 @@ def write_vote(out: Path, result: Poll, files: VoteFiles) -> None:
         write_cells(out, ("id", "answer"), [(id, label or "") for id, label in result.answers_by_id().items()])
         return
     ballots = ballots_from_answers(result.ballots)
-    write_submission(out, ballots, files.labels, files.sample, files.prior, files.choices)
+    write_submission(out, ballots, files.labels, files.sample, files.prior, choices=files.choices)

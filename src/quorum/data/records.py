@@ -78,15 +78,20 @@ def build_records(table: ColumnTable, layout: Layout, ours: bool, where: str) ->
     answers = _read_answers(table, layout, chosen, hidden=frozenset() if ours else HIDDEN)
     chosen, answers = _hide_first_place(table, layout, chosen, answers)
     keys = [
-        None if raw is None else AnswerKey(raw, row.choices.texts, row.choices.labels, reader.names, marked)
+        None if raw is None else _make_key(raw, row, reader, marked)
         for raw, row, marked in zip(answers.raws, chosen, answers.marked, strict=True)
     ]
     kind = layout.answer_kind or _detect_kind(layout, [key for key in keys if key is not None], where)
     layout = replace(layout, answer_kind=kind)
     return [
-        _make_record(row, table, layout, choices, key, ours)
+        _make_record(row, table, layout, choices, key, ours=ours)
         for row, (choices, key) in enumerate(zip(chosen, keys, strict=True))
     ], layout
+
+
+def _make_key(raw: str, row: RowChoices, reader: ChoiceReader, marked: int | None) -> AnswerKey:
+    own = row.choices
+    return AnswerKey(raw=raw, texts=own.texts, labels=own.labels, names=reader.names, marked=marked)
 
 
 def _detect_kind(layout: Layout, keys: Sequence[AnswerKey], where: str) -> AnswerKind | None:

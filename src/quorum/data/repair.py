@@ -31,15 +31,18 @@ class RepairedTable:
     dropped: list[Remark]
 
 
-def read_clean_questions(path: Path, layout: Layout | None = None, like: Layout | None = None) -> list[Question]:
+def read_clean_questions(
+    path: Path, layout: Layout | None = None, like: Layout | None = None, ids: frozenset[str] = frozenset()
+) -> list[Question]:
     """Read a question file and repair it.
 
-    `like` is the layout of train for a test file: it may lack answers, and those it has count as placeholders.
+    `like` is the layout of train for a test file: it may lack answers, and those it has count as placeholders. `ids`
+    are those of the sample submission (see `read_records`).
 
     Raises:
         BadInput: the file cannot be read as questions.
     """
-    table = read_records(path, layout, like)
+    table = read_records(path, layout, like, ids)
     return repair_table(table if like is None else hide_answers(table)).questions
 
 

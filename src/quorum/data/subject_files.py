@@ -43,9 +43,9 @@ def read_raw_folder(path: Path, has_header: HeaderRule, table_format: TableForma
     counts = Counter(note for table in tables for note in table.notes)
     notes = [note if count == len(files) else f"{note} ({count} files)" for note, count in counts.items()]
     return RawTable(
-        (*columns, _FILE_COLUMN),
-        rows,
-        tables[0].header,
+        columns=(*columns, _FILE_COLUMN),
+        rows=rows,
+        header=tables[0].header,
         ragged=tuple(ragged),
         notes=(f"{len(files)} files with a subject each", *notes),
     )

@@ -91,7 +91,7 @@ def compute_bounded_interval(
     """
     n = len(values)
     plain = float(values.var()) / (n - 1) if n > 1 else 0.0
-    known = error is not None and error > 0 and plain > 0
+    known = error is not None and error > 0 and values.min() < values.max()
     effective = min(float(n), n * plain / error**2) if known and error else float(_number_clusters(groups).max() + 1)
     total, half = effective + Z95**2, Z95**2 / 2
     mean = (effective * float(values.mean()) + half * sum(best_and_worst)) / total

@@ -1,5 +1,6 @@
 """Compare runs question by question, and test whether their difference is significant."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from quorum.ballot import Ballot, find_heaviest, is_unread
 from quorum.errors import BadInput, list_some
-from quorum.evaluation.certainty import RESAMPLES, Z95, Values, compute_standard_error
+from quorum.evaluation.certainty import RESAMPLES, Z95, Values, compute_bounded_interval, compute_standard_error
 from quorum.evaluation.metrics import check_metric, lower_is_better, score_question
 from quorum.files.solution import SolvedRow
 
@@ -68,6 +69,7 @@ class Comparison:
 class _Difference:
     value: float
     error: float
+    interval: tuple[float, float]
     only: tuple[int, int] | None
     test: str
     p: float
@@ -121,14 +123,13 @@ def _check_runs(runs: Mapping[str, Mapping[str, Ballot]], rows: Sequence[SolvedR
 
 
 def _make_paired_difference(first: str, second: str, one: _Difference, adjusted: float) -> PairedDifference:
-    margin = Z95 * one.error
     return PairedDifference(
         first=first,
         second=second,
         difference=one.value,
         error=one.error,
-        low=one.value - margin,
-        high=one.value + margin,
+        low=one.interval[0],
+        high=one.interval[1],
         only_first=one.only[0] if one.only else None,
         only_second=one.only[1] if one.only else None,
         test=one.test,
@@ -142,23 +143,26 @@ def _compute_difference(
     first: Mapping[str, Ballot], second: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str, seed: int
 ) -> _Difference:
     groups = [row.group for row in rows]
+    scored = "accuracy" if metric == "macro-f1" else metric
+    gains = _score_rows(first, rows, scored) - _score_rows(second, rows, scored)
+    only: tuple[int, int] | None = None
     if metric == "macro-f1":
         value, error = _bootstrap_macro_f1_difference(first, second, rows, seed)
-        return _Difference(
-            value=value, error=error, only=None, test="bootstrap over groups, normal", p=_compute_normal_p(value, error)
-        )
-    gains = _score_rows(first, rows, metric) - _score_rows(second, rows, metric)
-    value, error = float(gains.mean()), compute_standard_error(gains, groups) or 0.0
-    if metric != "accuracy":
-        return _Difference(
-            value=value, error=error, only=None, test="paired, normal", p=_compute_normal_p(value, error)
-        )
-    only = int((gains > 0).sum()), int((gains < 0).sum())
-    if len(set(groups) - {None}) < sum(group is not None for group in groups):
-        return _Difference(
-            value=value, error=error, only=only, test="paired, clustered, normal", p=_compute_normal_p(value, error)
-        )
-    return _Difference(value=value, error=error, only=only, test="exact McNemar", p=compute_mcnemar_p(*only))
+        test = "bootstrap over groups, normal"
+    else:
+        equal = gains.min() == gains.max()  # then any error is one of rounding
+        value, error = float(gains.mean()), 0.0 if equal else compute_standard_error(gains, groups) or 0.0
+        test = "paired, normal"
+    if metric == "accuracy":
+        only = int((gains > 0).sum()), int((gains < 0).sum())
+        clustered = len(set(groups) - {None}) < sum(group is not None for group in groups)
+        test = "paired, clustered, normal" if clustered else "exact McNemar"
+    p = compute_mcnemar_p(*only) if only and test == "exact McNemar" else _compute_normal_p(value, error, groups)
+    interval = (value - Z95 * error, value + Z95 * error)
+    if error == 0:  # every question has the same difference, which says nothing about its spread
+        span = max(1.0, math.log(max(2, len({row.answer for row in rows})))) if metric == "log-loss" else 1.0
+        interval = compute_bounded_interval(gains, None, groups, (-span, span))
+    return _Difference(value=value, error=error, interval=interval, only=only, test=test, p=p)
 
 
 def compute_mcnemar_p(only_first: int, only_second: int) -> float:
@@ -173,11 +177,13 @@ def compute_mcnemar_p(only_first: int, only_second: int) -> float:
     return float(min(1.0, mcnemar([[0, only_first], [only_second, 0]], exact=True).pvalue))
 
 
-def _compute_normal_p(value: float, error: float) -> float:
+def _compute_normal_p(value: float, error: float, groups: Sequence[str | None]) -> float:
+    """Return the two-sided p-value of the normal test; of the sign test over groups, if all differences are equal."""
     from scipy.stats import norm  # type: ignore[import-untyped]
 
     if error == 0:
-        return 1.0 if value == 0 else 0.0
+        clusters = len(set(groups) - {None}) + sum(group is None for group in groups)
+        return 1.0 if value == 0 else min(1.0, 2 * 0.5**clusters)
     return float(2 * norm.sf(abs(value) / error))
 
 

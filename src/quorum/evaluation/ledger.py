@@ -77,7 +77,7 @@ class BoardRow:
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """The entries of one competition with the same data, split and metric, which may be ranked together; best first."""
 
@@ -160,7 +160,13 @@ def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
             private=before.private if entry.private is None else entry.private,
         )
     return [
-        Board(data, split, metric, _rank_entries(list(latest.values())), competition)
+        Board(
+            data=data,
+            split=split,
+            metric=metric,
+            standings=_rank_entries(list(latest.values())),
+            competition=competition,
+        )
         for (data, split, metric, competition), latest in reversed(boards.items())
     ]
 

@@ -10,7 +10,7 @@ from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null
 from quorum.files.form_setting import split_ranked_cells
 from quorum.files.label_style import are_indices, are_letters, find_symbols
-from quorum.files.sample_columns import Columns, is_answer_name, is_ranking, parse_share, read_column_labels
+from quorum.files.sample_columns import CellColumns, is_answer_name, is_ranking, parse_share, read_column_labels
 from quorum.files.yes_no import find_yes_no_pair
 from quorum.question import letters
 
@@ -38,9 +38,9 @@ class AnswerColumns:
     """
 
     ids: Sequence[str]
-    labels: Columns
-    ranking: Columns
-    shares: Columns
+    labels: CellColumns
+    ranking: CellColumns
+    shares: CellColumns
     aside: tuple[str, ...]
 
 
@@ -67,7 +67,7 @@ def read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     return ids, columns
 
 
-def find_answer_cells(path: Path, ids: Sequence[str], columns: Columns, column: str | None = None) -> AnswerColumns:
+def find_answer_cells(path: Path, ids: Sequence[str], columns: CellColumns, column: str | None = None) -> AnswerColumns:
     """Decide which columns hold answers, by their contents; names like "answer" are hints.
 
     Args:
@@ -89,8 +89,9 @@ def find_answer_cells(path: Path, ids: Sequence[str], columns: Columns, column: 
         raise BadInput(f"{path}: only a column of ids; a column of labels is expected beside it, separated by a comma")
     shares = _find_shares(path, free)
     chosen = _choose_label_columns(path, {name: free[name] for name in free if name not in shares.values()})
-    if shares:
-        by_label = {label: columns[name] for label, name in shares.items()}
+    by_label = {label: columns[name] for label, name in shares.items()}
+    options = any(map(is_answer_name, chosen)) and not _sum_to_one(list(by_label.values()))  # that are numbers
+    if shares and not options:
         _refuse_contradiction(path, by_label, chosen)
         return _answer_columns(ids, columns, shares=by_label, share_names=tuple(shares.values()))
     if len(chosen) > 1 and is_ranking(tuple(chosen)) and _are_distinct(chosen):
@@ -102,10 +103,10 @@ def find_answer_cells(path: Path, ids: Sequence[str], columns: Columns, column: 
 
 def _answer_columns(
     ids: Sequence[str],
-    columns: Columns,
-    labels: Columns | None = None,
-    ranking: Columns | None = None,
-    shares: Columns | None = None,
+    columns: CellColumns,
+    labels: CellColumns | None = None,
+    ranking: CellColumns | None = None,
+    shares: CellColumns | None = None,
     share_names: tuple[str, ...] = (),
 ) -> AnswerColumns:
     used = {*(labels or {}), *(ranking or {}), *share_names}
@@ -118,7 +119,7 @@ def _answer_columns(
     )
 
 
-def _choose_label_columns(path: Path, columns: Columns) -> Columns:
+def _choose_label_columns(path: Path, columns: CellColumns) -> CellColumns:
     """Return the columns of labels: the one called answer, else all whose cells are labels, else the only text."""
     kinds = {name: find_kind(cells) for name, cells in columns.items()}
     named = [name for name in columns if is_answer_name(name) and kinds[name] != "share"]
@@ -163,10 +164,10 @@ def find_kind(cells: Sequence[str]) -> str:
     return "text"
 
 
-def _find_shares(path: Path, columns: Columns) -> dict[str, str]:
+def _find_shares(path: Path, columns: CellColumns) -> dict[str, str]:
     """Return the names of the probability columns by label; empty if there are none.
 
-    Columns of numbers that are called A, B … or prob_a, prob_b …, or whose rows sum to 1, are probabilities.
+    CellColumns of numbers that are called A, B … or prob_a, prob_b …, or whose rows sum to 1, are probabilities.
     """
     named = {match[2].upper(): name for name in columns if (match := _PROBABILITY_COLUMN.fullmatch(name.strip()))}
     if {"A", "B"} & set(named) and any(_starts_with_a_number(columns[name]) for name in named.values()):
@@ -183,7 +184,7 @@ def _find_shares(path: Path, columns: Columns) -> dict[str, str]:
     return {}
 
 
-def _refuse_contradiction(path: Path, shares: Columns, chosen: Columns) -> None:
+def _refuse_contradiction(path: Path, shares: CellColumns, chosen: CellColumns) -> None:
     """Raise BadInput if a column of labels does not say what the probabilities say."""
     for name, cells in chosen.items():
         if find_kind(cells) not in ("label",):
@@ -206,7 +207,7 @@ def _are_unique(cells: Sequence[str]) -> bool:
     return "" not in cells and len(set(cells)) == len(cells)
 
 
-def _are_distinct(columns: Columns) -> bool:
+def _are_distinct(columns: CellColumns) -> bool:
     rows = [[cell for cell in row if not is_null(cell)] for row in zip(*columns.values(), strict=True)]
     return all(len(set(row)) == len(row) for row in rows)
 

@@ -17,7 +17,7 @@ from quorum.errors import BadInput, list_some
 # Cells that pandas, and so a Kaggle metric, reads as a missing value (its default na_values, case folded).
 NULL_CELLS = frozenset({"", "nan", "-nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_TO_QUOTE = re.compile('[",\r\n]')
+_TO_QUOTE = re.compile('["\r\n]')
 _ID_NAME = re.compile(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]")
 
 
@@ -35,6 +35,7 @@ class Cells:
     has_bom: bool
     lines: list[int]
     notes: tuple[str, ...] = ()
+    separator: str = ","
 
     def check_rows(self) -> list[list[str]]:
         """Return the rows after checking that they fit the header.
@@ -74,18 +75,19 @@ def read_cells(path: Path) -> Cells:
         has_bom=decoded.has_bom,
         lines=read.numbers[1:],
         notes=tuple(notes),
+        separator=read.separator,
     )
 
 
-def write_cells(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_cells(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]], separator: str = ",") -> None:
     """Write a CSV file atomically, as UTF-8 without a BOM and with LF line ends."""
     with replace_file(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        file.writelines(",".join(map(_quote_cell, row)) + "\n" for row in (header, *rows))
+        file.writelines(separator.join(_quote_cell(cell, separator) for cell in row) + "\n" for row in (header, *rows))
 
 
-def _quote_cell(text: str) -> str:
+def _quote_cell(text: str, separator: str) -> str:
     # Python 3.11's csv module leaves a bare CR unquoted, and readers then break the row there.
-    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
+    return '"' + text.replace('"', '""') + '"' if separator in text or _TO_QUOTE.search(text) else text
 
 
 def is_null(cell: str) -> bool:
@@ -103,3 +105,10 @@ def find_id_column(header: Sequence[str]) -> str:
     """Return the column named id, else the first named …_id ("row_id", "questionId"), else the first column."""
     exact = (name for name in header if name.strip().casefold() == "id")
     return next(exact, None) or next((name for name in header if _ID_NAME.fullmatch(name.strip())), header[0])
+
+
+def read_sample_ids(sample: Path) -> frozenset[str]:
+    """Return the ids in a sample submission, which show the id column of the test file."""
+    cells = read_cells(sample)
+    place = cells.header.index(find_id_column(cells.header))
+    return frozenset(row[place] for row in cells.rows if len(row) > place)

@@ -128,7 +128,7 @@ def _find_problems(
 ) -> Iterator[_Found]:
     if table.has_bom:
         yield "bom", ProblemPlace(None, None, "EF BB BF")
-    if table.notes:
+    if table.notes and not (sample.source and table.notes == sample.source.notes):
         yield "format", ProblemPlace(None, None, ", ".join(table.notes))
     yield from _check_columns(table.header, sample)
     column = {name: number for number, name in enumerate(table.header)}

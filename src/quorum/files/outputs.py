@@ -33,7 +33,7 @@ class RunOutputs:
         if self.sample and file == self.submitted:
             labels = {question.id: question.labels for question in questions}
             choices = {question.id: question.choices for question in questions}
-            write_submission(RunFolder(self.out).submission, answers, labels, self.sample, self.prior, choices)
+            write_submission(RunFolder(self.out).submission, answers, labels, self.sample, self.prior, choices=choices)
 
     def close(self, manifest: RunManifest) -> None:
         """Write the manifest of the finished run."""

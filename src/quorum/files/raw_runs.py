@@ -72,6 +72,9 @@ def read_raw_runs(
 
 def drop_repeats(answers: pl.DataFrame) -> pl.DataFrame:
     """Return answers without the places of labels that a ranked cell lists again."""
+    labels = answers["label"].drop_nulls().unique()
+    if not labels.str.contains(_REPEATS).any():
+        return answers
     return answers.filter(~pl.col("label").str.contains(_REPEATS).fill_null(False))
 
 

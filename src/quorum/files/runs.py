@@ -168,7 +168,13 @@ def _translate_solution(
         found = translate_texts({row.id: [row.answer] for row in solution.rows}, choices)
         if len(found) >= _LEAST_TEXTS * len(solution.rows):
             return [replace(row, answer=found.get((row.id, row.answer), row.answer)) for row in solution.rows]
-    mapping = translate_labels(own, [own, *others], max(map(len, choices.values()), default=0))
+    widest = max(map(len, choices.values()), default=0)
+    try:
+        mapping = translate_labels(own, [own, *others], widest)
+    except BadInput:  # its own range does not show from which number it counts
+        if options.style is None:
+            raise
+        mapping = translate_labels(own, [own, *others], widest, options.style)
     return [replace(row, answer=mapping.get(row.answer, row.answer)) for row in solution.rows]
 
 

@@ -21,10 +21,10 @@ _ANSWER_NAMES = frozenset(
 )
 _RANK_STEMS = frozenset({"pred", "prediction", "predictions", "answer", "top", "rank", "choice", "guess", "label"})
 
-Columns = Mapping[str, Sequence[str]]  # the cells of each column but the ids, by its name
+CellColumns = Mapping[str, Sequence[str]]  # the cells of each column but the ids, by its name
 
 
-def find_answer_columns(columns: Columns, evidence: AnswerEvidence, form: Form | None = None) -> tuple[str, ...]:
+def find_answer_columns(columns: CellColumns, evidence: AnswerEvidence, form: Form | None = None) -> tuple[str, ...]:
     """Return the columns that hold the answer; the others are copied from the sample.
 
     A column with the name of train's answer column, or the only one named like an answer, is the answer. Several
@@ -88,7 +88,7 @@ def read_column_labels(names: Sequence[str], evidence: AnswerEvidence | None = N
     return None
 
 
-def _find_family(columns: Columns) -> tuple[str, ...]:
+def _find_family(columns: CellColumns) -> tuple[str, ...]:
     """Return the columns that hold one answer together: numbers in all of them, or names numbered in order."""
     numeric = [name for name, cells in columns.items() if _holds_numbers(cells)]
     labels = read_column_labels(numeric) if len(numeric) > 1 else None

@@ -13,7 +13,7 @@ from quorum.files.cells import is_null, parse_cell_number
 from quorum.files.form_setting import Form, FormSetting, RankedStyle, split_ranked_cells
 from quorum.files.label_style import LabelStyle, Symbols, find_index_base, find_symbols, match_words
 from quorum.files.sample_columns import (
-    Columns,
+    CellColumns,
     find_answer_columns,
     find_column_labels,
     find_numbered_stem,
@@ -25,7 +25,7 @@ from quorum.files.train_answers import AnswerEvidence
 from quorum.files.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.question import fold_text, letters
 
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+|[+-]?\d{1,3}(,\d{3})+", re.ASCII)
+_WHOLE_CELL = re.compile(r"[+-]?\d+|[+-]?\d{1,3}(,\d{3})+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class FoundForm:
     hints: tuple[str, ...] = ()
 
 
-def decide_form(columns: Columns, ids: Sequence[str], evidence: AnswerEvidence) -> FoundForm:
+def decide_form(columns: CellColumns, ids: Sequence[str], evidence: AnswerEvidence) -> FoundForm:
     """Decide the form of a sample submission with these columns."""
     names = find_answer_columns(columns, evidence)
     if len(names) > 1:
@@ -56,7 +56,7 @@ def decide_form(columns: Columns, ids: Sequence[str], evidence: AnswerEvidence) 
     return _with_columns(found, names)
 
 
-def apply_setting(columns: Columns, setting: FormSetting, evidence: AnswerEvidence) -> FoundForm:
+def apply_setting(columns: CellColumns, setting: FormSetting, evidence: AnswerEvidence) -> FoundForm:
     """Return the form that a setting names, with the details that it leaves to the sample submission."""
     names = find_answer_columns(columns, evidence, setting.form)
     cells = [cell.strip() for name in names for cell in columns[name] if not is_null(cell)]
@@ -113,7 +113,7 @@ def _decide_single(by_id: Mapping[str, str], evidence: AnswerEvidence) -> FoundF
             return _decide_probability(cells, numbers, evidence)
         if evidence.kind == "text" and all(_is_number(text) for own in evidence.choices.values() for text in own):
             return FoundForm(form="text", style=LabelStyle("text"), reason=like_train)
-    if symbols is None and len(set(cells)) == 1 and _WHOLE_NUMBER.fullmatch(cells[0]):
+    if symbols is None and len(set(cells)) == 1 and _WHOLE_CELL.fullmatch(cells[0]):
         symbols = Symbols("", "", False, ("0",))  # a placeholder such as -1 or 999
     if symbols:
         return _decide_index(cells, symbols, evidence)
@@ -216,7 +216,7 @@ def _decide_index(cells: Sequence[str], symbols: Symbols, evidence: AnswerEviden
     )
 
 
-def _decide_several(columns: Columns, evidence: AnswerEvidence) -> FoundForm:
+def _decide_several(columns: CellColumns, evidence: AnswerEvidence) -> FoundForm:
     """Decide the form of an answer in several columns."""
     names = tuple(columns)
     cells = [cell.strip() for own in columns.values() for cell in own if not is_null(cell)]
@@ -228,7 +228,7 @@ def _decide_several(columns: Columns, evidence: AnswerEvidence) -> FoundForm:
     numbers = [parse_share(cell) for cell in cells]
     if all(number is not None for number in numbers):
         numbered = is_ranking(names)
-        if all(_WHOLE_NUMBER.fullmatch(cell) for cell in cells):
+        if all(_WHOLE_CELL.fullmatch(cell) for cell in cells):
             if set(cells) <= {"0", "1"} and not (numbered and len(names) < max(evidence.options, 2)):
                 reason = "each column is 0 or 1; set form to probabilities if it may hold probabilities"
                 return FoundForm(columns=names, form="onehot", labels=labels or letters(len(names)), reason=reason)

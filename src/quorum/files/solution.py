@@ -36,7 +36,7 @@ class SolvedRow:
 class Solution:
     """The rows of a solution; the options of its questions by id, if it is a file of questions.
 
-    `canonical`: the answers are A, B …, or canonical numbers. `unsolved` questions of the file have no usable answer.
+    `canonical`: the answers are A, B …. `unsolved` questions of the file have no usable answer.
     """
 
     path: Path
@@ -96,8 +96,10 @@ def read_solution(path: Path, answer_column: str | None = None) -> Solution:
 
 
 def _holds_questions(columns: Mapping[str, Sequence[str]]) -> bool:
-    """Return whether a table has a column of long texts, and more columns than a solution."""
-    texts = [name for name, cells in columns.items() if find_kind(cells) == "text" and _holds_prose(cells)]
+    """Return whether a table has a column of long texts beside the ids and the answers."""
+    id_column = find_id_column(tuple(columns))
+    others = [name for name in columns if name != id_column and not is_answer_name(name)]
+    texts = [name for name in others if find_kind(columns[name]) == "text" and _holds_prose(columns[name])]
     return bool(texts) and len(columns) > 2
 
 
@@ -119,7 +121,7 @@ def _read_questions(path: Path) -> Solution:
     ]
     choices = {record.id: record.choices for record in table.records if record.choices}
     unsolved = len(table.records) - len(rows)
-    return Solution(path=path, rows=rows, choices=choices, canonical=True, unsolved=unsolved)
+    return Solution(path=path, rows=rows, choices=choices, canonical=bool(choices), unsolved=unsolved)
 
 
 def _read_rows(path: Path, columns: Mapping[str, Sequence[str]], answer_column: str | None) -> list[SolvedRow]:

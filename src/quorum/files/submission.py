@@ -67,7 +67,7 @@ def write_submission(
         cells = {name: own[number] for name, own in sample.copied.items()} | {sample.id_column: id}
         cells |= zip(sample.answer_columns, answer, strict=True)
         rows.append([cells[column] for column in sample.columns])
-    write_cells(path, sample.columns, rows)
+    write_cells(path, sample.columns, rows, sample.source.separator if sample.source else ",")
     return FilledSubmission(len(rows), tuple(unread))
 
 

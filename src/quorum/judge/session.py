@@ -15,6 +15,7 @@ from quorum.ask.retrieve import Retriever
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions, repair_table
+from quorum.files.cells import read_sample_ids
 from quorum.files.manifest import make_manifest
 from quorum.files.outputs import RunOutputs
 from quorum.files.pass_result import PassResult
@@ -66,9 +67,11 @@ class Session:
         self.solved = repair_table(train).questions if train else []
         self._solved_table = train
         like = train.layout if train else Layout()
-        self.files = {
-            path.stem: read_clean_questions(path, settings.layout, like) for path in map(Path, settings.questions)
-        }
+        ids = read_sample_ids(settings.sample) if settings.sample else frozenset[str]()
+        self.files = {}
+        for path in map(Path, settings.questions):
+            asked_for = ids if not self.files else frozenset[str]()  # the first file is submitted
+            self.files[path.stem] = read_clean_questions(path, settings.layout, like, asked_for)
         self._submitted = next(iter(self.files)) if settings.sample else ""
         for stem, questions in self.files.items():
             if stem != self._submitted:  # it may be scored

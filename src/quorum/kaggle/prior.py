@@ -10,6 +10,7 @@ from quorum.data.layout import Layout
 from quorum.data.read import Table, read_records
 from quorum.data.repair import read_clean_questions, repair_table
 from quorum.errors import BadInput
+from quorum.files.cells import read_sample_ids
 from quorum.files.run_folder import RunFolder
 from quorum.files.sample import read_sample
 from quorum.files.submission import write_submission
@@ -35,10 +36,11 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
         if table.get("train"):
             train = read_records(Path(resolve_mounts(table["train"], root)), layout)
             like, prior = train.layout, label_prior(repair_table(train).questions)
-    questions = read_clean_questions(Path(resolve_mounts(file, root)), layout, like)
+    sample_file = Path(resolve_mounts(table["sample"], root))
+    questions = read_clean_questions(Path(resolve_mounts(file, root)), layout, like, read_sample_ids(sample_file))
     labels = {question.id: question.labels for question in questions}
     choices = {question.id: question.choices for question in questions if question.choices}
     evidence = collect_evidence(train, choices=choices, open_questions=not choices)
-    sample = read_sample(Path(resolve_mounts(table["sample"], root)), table.get("form") or None, evidence)
+    sample = read_sample(sample_file, table.get("form") or None, evidence)
     out = RunFolder(Path(resolve_mounts(table["out"], root))).submission
-    write_submission(out, {}, labels, sample, prior, choices)
+    write_submission(out, {}, labels, sample, prior, choices=choices)

@@ -11,6 +11,7 @@ from quorum.data.table.answers import (
     fit_answers,
     is_yes_or_no,
     means_yes,
+    place_answer,
     place_answers,
     read_one_hot,
 )
@@ -46,12 +47,13 @@ _GLUE = "\0"  # between the names of columns that answer together
 _NAMED_STRENGTH = 0.6  # strength of choices that are known by their name or form
 _CERTAIN = 0.95  # share of answers that must be readable if a column's name is not known
 _LEAST_ROWS = 4  # that prove the role of a column whose name is not known
+_ECHO = 0.5  # share of rows in which a column repeats the right answer
 _AGREE = 0.98  # share of rows in which two answer columns have to mean the same
 _FIRST_LABELS = {"yes": 0, "no": 1, "maybe": 2}
 _MOST_LABELS = 10  # different answers of a file whose questions share their choices
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFit:
     """How well a column's answers fit the choices; `places` are the choices that they mean, for each reading."""
 
@@ -91,7 +93,7 @@ def find_choices_and_answer(
         fits = _fit_columns(given, table, columns) if given.choices else []
         best = _choose_answer(fits, table, where)
         return _set_answer(given, best) if given.choices else replace(given, answer=_best_named(table, columns))
-    found = _find_source(given, table, columns, where, detect_answer, guess)
+    found = _find_source(given, table, columns, where, detect_answer=detect_answer, guess=guess)
     if found is None or isinstance(found, Layout):
         return found or given
     given = replace(given, choices=found.columns)
@@ -125,6 +127,33 @@ def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str
         return given
     boolean = len(given.labels) == 2 and all(map(is_yes_or_no, given.labels))
     return replace(given, answer_kind="boolean" if boolean else "text")
+
+
+def find_echoes(given: Layout, table: ColumnTable, columns: Sequence[str]) -> set[str]:
+    """Return the columns that repeat the right answer's text, or are entries of the answer's own dict.
+
+    They would give the answer away if they were shown as a passage.
+    """
+    if given.answer is None:
+        return set()
+    inside = given.answer.rpartition(".")[0]
+    found = {column for column in columns if inside and column.startswith(f"{inside}.")}
+    if not given.choices and not given.distractors:
+        return found
+    reader = ChoiceReader(given, table)
+    chosen = [reader.read(row) for row in range(table.rows)]
+    fit = None if given.distractors else _fit_column(given.answer, chosen, reader, table)
+    right = fit.places[0] if fit is not None and fit.places else [row.choices.marked for row in chosen]
+    for column in columns:
+        texts = [table.text(column, row) for row in range(table.rows)]
+        meant = [
+            (place_answer("text", AnswerKey(raw=text, texts=row.choices.texts)), place)
+            for text, row, place in zip(texts, chosen, right, strict=True)
+            if text is not None and place is not None
+        ]
+        if meant and sum(own == place for own, place in meant) >= _ECHO * len(meant):
+            found.add(column)
+    return found
 
 
 def find_shared_labels(answers: Sequence[str], strength: float) -> tuple[str, ...]:
@@ -178,7 +207,11 @@ def _find_source(
         if wrong is not None:
             return replace(given, choices=(), answer=wrong[0], distractors=wrong[1], answer_kind="one_hot")
     if not named:
-        named = [(source, fit) for source, fit in tried if fit is not None and _is_evidence(source, fit, table)]
+        named = [
+            (source, fit)
+            for source, fit in tried
+            if fit is not None and _is_evidence(source, fit, table) and _have_different_texts(source, given, table)
+        ]
     if not named and guess and all(fit is None for _, fit in tried):
         named = [pair for pair in tried if len(pair[0].columns) == 1]
     return _choose_source(named, given, table, where) if named else None
@@ -201,11 +234,18 @@ def _fit_columns(layout: Layout, table: ColumnTable, columns: Sequence[str]) -> 
     marks = tuple(row.choices.marked for row in chosen)
     if any(mark is not None for mark in marks):
         share = sum(mark is not None for mark in marks) / len(marks)
-        fits.append(AnswerFit((layout.choices or ("",))[0], 1.0, 1.0, share, (marks,)))
+        fits.append(
+            AnswerFit(column=(layout.choices or ("",))[0], strength=1.0, share=1.0, filled=share, places=(marks,))
+        )
     for flags in find_flag_columns(table, columns):
-        rows = zip(*(table.cells[column] for column in flags), strict=True)
-        fits.append(AnswerFit(_GLUE.join(flags), 0.5, 1.0, 1.0, (tuple(map(find_mark, rows)),)))
+        fits.append(_make_flag_fit(flags, table))
     return fits
+
+
+def _make_flag_fit(flags: Sequence[str], table: ColumnTable) -> AnswerFit:
+    rows = zip(*(table.cells[column] for column in flags), strict=True)
+    places = tuple(map(find_mark, rows))
+    return AnswerFit(column=_GLUE.join(flags), strength=0.5, share=1.0, filled=1.0, places=(places,))
 
 
 def _fit_column(
@@ -221,10 +261,11 @@ def _fit_column(
         if raw is not None and raw.strip() not in HIDDEN:
             marked = read_one_hot(table.cells[column][row])
             own = choices.choices
-            keys.append(AnswerKey(raw, own.texts, own.labels, reader.names, marked))
+            keys.append(AnswerKey(raw=raw, texts=own.texts, labels=own.labels, names=reader.names, marked=marked))
             places.append(row)
     if not keys:
-        return AnswerFit(column, strength, 0.0, 0.0, ()) if strength == 1 else None
+        empty = AnswerFit(column=column, strength=strength, share=0.0, filled=0.0, places=())
+        return empty if strength == 1 else None
     _, share = fit_answers(keys)
     readings = []
     for reading in place_answers(keys):
@@ -232,7 +273,8 @@ def _fit_column(
         for row, place in zip(places, reading, strict=True):
             by_row[row] = place
         readings.append(tuple(by_row))
-    fit = AnswerFit(column, strength, share, len(keys) / table.rows, tuple(readings))
+    filled = len(keys) / table.rows
+    fit = AnswerFit(column=column, strength=strength, share=share, filled=filled, places=tuple(readings))
     return fit if strength >= 0.5 or share >= _CERTAIN and _covers(fit, keys) else None
 
 
@@ -310,6 +352,12 @@ def _is_evidence(source: ChoiceSource, fit: AnswerFit, table: ColumnTable) -> bo
     places = {place for place in fit.places[0] if place is not None} if fit.places else set()
     size = len(source.columns) if len(source.columns) > 1 else 2
     return fit.share >= _CERTAIN and fit.filled >= 0.5 and len(places) >= min(size, 3, table.rows)
+
+
+def _have_different_texts(source: ChoiceSource, given: Layout, table: ColumnTable) -> bool:
+    reader = ChoiceReader(replace(given, choices=source.columns), table)
+    texts = [reader.read(row).choices.texts for row in range(table.rows)]
+    return sum(len(set(each)) == len(each) for each in texts) >= 0.9 * len(texts)
 
 
 def _without_inner(sources: Sequence[ChoiceSource]) -> list[ChoiceSource]:

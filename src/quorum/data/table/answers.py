@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from quorum.data.layout import AnswerKind
 from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
 from quorum.data.table.cells import Cell, cell_text
-from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, plain_name, split_words
+from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, list_words, plain_name
 from quorum.data.table.options import find_mark, parse_literal
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 
-_YES = split_words(
+_YES = list_words(
     """yes true y t ja oui sí si sim wahr richtig vrai verdadero verdadeiro vero correct right да верно правда так
     是 对 對 正确 正確 예 네 참 o はい 正しい ○ √ ✓ đúng có ya benar evet doğru हाँ सही نعم صحيح כן נכון ใช่ tak prawda"""
 )
-_NO = split_words(
+_NO = list_words(
     """no false n f nein non não nao falsch faux falso incorrect wrong нет неверно ложь ні 否 不是 错 錯 错误 錯誤
     아니오 아니요 거짓 x いいえ 誤り × ✗ sai không tidak salah hayır yanlış नहीं गलत لا خطأ לא ไม่ nie fałsz"""
 )
@@ -43,7 +43,7 @@ _LABELLED_TEXT = re.compile(r"\s*[(\[]?(\w{1,4})[)\].:．、-]\s*(.+)", re.DOTAL
 _LOOKALIKES = str.maketrans("авсе", "abce")  # Cyrillic letters that look like Latin ones
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerKey:
     """A row's answer as written, and what it can refer to.
 
@@ -93,7 +93,8 @@ def place_answers(keys: Sequence[AnswerKey]) -> list[list[int | None]]:
 
 def place_answer(kind: AnswerKind, key: AnswerKey) -> int | None:
     """Return the place of the choice that an answer means, or None if there is no such choice."""
-    return _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
+    place = _KINDS[kind](key) if len(key.texts) <= MOST_CHOICES else None
+    return place if place is not None and place < len(key.texts) else None  # the last choices' cells may be empty
 
 
 def parse_answer(kind: AnswerKind, key: AnswerKey) -> str | None:
@@ -130,8 +131,8 @@ def read_one_hot(cell: Cell) -> int | None:
 def parse_spoken_label(raw: str, texts: Sequence[str]) -> str | None:
     """Return the label of an answer like "ANSWER: C", "(c)" or a choice's text; None if its meaning is not clear."""
     match = _SPOKEN_LETTER.fullmatch(raw.strip()) if len(raw) < 100 else None
-    label = parse_answer("letter", AnswerKey(match[1], tuple(texts))) if match else None
-    return label or parse_answer("text", AnswerKey(raw, tuple(texts)))
+    label = parse_answer("letter", AnswerKey(raw=match[1], texts=tuple(texts))) if match else None
+    return label or parse_answer("text", AnswerKey(raw=raw, texts=tuple(texts)))
 
 
 def is_yes_or_no(raw: str) -> bool:

@@ -31,7 +31,7 @@ class RaggedRow:
         return f"{place}: {self.cells} cells, but the header has {self.expected}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RawTable:
     """The columns and rows of a file.
 
@@ -62,8 +62,10 @@ def cell_at(row: Mapping[str, Cell], column: str) -> Cell:
 
 def cell_text(cell: Cell) -> str:
     """Return a cell as text: empty for a missing cell, a list or a dict; a lone surrogate becomes U+FFFD."""
+    if isinstance(cell, str):
+        return cell if cell.isascii() else _LONE_SURROGATE.sub("\ufffd", cell)
     if cell is None or isinstance(cell, list | dict) or cell != cell:  # NaN is not itself
         return ""
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    return _LONE_SURROGATE.sub("\ufffd", str(cell))
+    return str(cell)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from string import ascii_uppercase
 
 from quorum.data.layout import Layout
-from quorum.data.table.answer_sources import find_choices_and_answer, find_shared_choices
+from quorum.data.table.answer_sources import find_choices_and_answer, find_echoes, find_shared_choices
 from quorum.data.table.cells import Line
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import COLUMN_NAMES, plain_name
@@ -63,12 +63,14 @@ def find_layout(
     sample = table.sample(SAMPLE_ROWS)
     free = [column for column in sample.cells if column not in given.columns]
     guess = like is None or like.choices != ()  # train has no choices of its own: only clear ones count in test
-    found = find_choices_and_answer(given, sample, free, where, "answer" not in absent, guess)
+    found = find_choices_and_answer(given, sample, free, where, detect_answer="answer" not in absent, guess=guess)
     free = _without_entries(free, found.columns)
     question = found.question if found.question is not None else find_question(sample, free, where)
     found, free = replace(found, question=question), [column for column in free if column != question]
     if found.choices is None:
         found = find_shared_choices(found, sample, free, "answer" not in absent)
+    echoes = find_echoes(found, sample, free)
+    free = [column for column in free if column not in echoes]
     for role, detect in _DETECTORS.items():
         if getattr(found, role) is None and role not in absent:
             free = _without_entries(free, found.columns)

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorum.data.strict_json import parse_json
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 
 Row = dict[str, Any]
+PASSAGE_CHARACTERS = 200  # a longer text beside a list of questions is their passage, not a remark about the file
+_QUESTION_KEYS = frozenset(("question", "query", "problem", "stem", "sentence", "prompt"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,27 +21,24 @@ class JsonRows:
 
 
 def looks_like_json(text: str) -> bool:
-    """Return whether a text is a JSON object, array, or lines of these, rather than a CSV text."""
-    start = text.lstrip()[:1]
-    if start not in ("{", "["):
-        return False
-    if start == "{":
-        return True
+    """Return whether a text begins like a JSON object or an array of values, and not like a cell with a bracket."""
+    start = text.lstrip()[:200]
+    inside = start[1:].lstrip()[:1]
+    if start.startswith("{"):
+        return inside in ('"', "}")
+    return start.startswith("[") and (inside in ("{", "[", '"', "]") or _is_json(text.lstrip().split("\n", 1)[0]))
+
+
+def _is_json(line: str) -> bool:
     try:
-        parse_json(text.lstrip().split("\n", 1)[0])
+        parse_json(line)
     except ValueError:
-        return _follows_json_bracket(text)
+        return False
     return True
 
 
-def _follows_json_bracket(text: str) -> bool:
-    """Return whether the bracket at the beginning of a text is followed by a JSON value."""
-    rest = text.lstrip()[1:].lstrip()
-    return rest[:1] in ("{", "[", '"', "]")
-
-
-def read_json_rows(text: str, where: str) -> JsonRows:
-    """Read the rows of a JSON text.
+def read_json_rows(text: str, where: str, lines: bool = False) -> JsonRows:
+    """Read the rows of a JSON text; with `lines` a single object without a list of objects is one row.
 
     Rows are an array of objects; one object a line; the one list of objects in an object, such as `{"data": [...]}`;
     an object of id -> row, whose ids become the column "id"; or an object of column -> cells, as data frames write it.
@@ -50,13 +49,15 @@ def read_json_rows(text: str, where: str) -> JsonRows:
     try:
         document = parse_json(text)
     except ValueError as error:
-        lines = [line for line in text.split("\n") if line.strip()]
-        if text.lstrip().startswith("{") and len(lines) > 1:
+        several = sum(1 for line in text.split("\n") if line.strip()) > 1
+        if text.lstrip().startswith("{") and several:
             return JsonRows(_check_rows_are_objects(list(_parse_json_lines(text, where)), where), "JSON lines")
         raise BadInput(f"{where}: not JSON: {error}") from None
     if isinstance(document, list):
         return JsonRows(_check_rows_are_objects(document, where), "JSON array")
     if isinstance(document, dict):
+        if lines and not any(map(_is_list_of_objects, document.values())):
+            return JsonRows([document], "JSON lines")
         return _read_object(document, where)
     raise BadInput(f"{where}: expected a JSON array of rows, or an object of id -> row")
 
@@ -82,11 +83,15 @@ def _read_object(document: Row, where: str) -> JsonRows:
     lists = [key for key, value in document.items() if _is_list_of_objects(value)]
     if "rows" in lists and all(set(row) >= {"row", "row_idx"} for row in document["rows"]):  # a data set server's page
         return JsonRows(_check_rows_are_objects([row["row"] for row in document["rows"]], where), "JSON, key 'rows'")
+    if _is_row(document):
+        return JsonRows([document], "JSON object")
     if len(lists) > 1:
         keys = ", ".join(map(repr, lists))
         raise BadInput(f"{where}: the keys {keys} each hold a list of rows; save one of them as a file of its own")
-    if lists and not _is_question(document):
-        return JsonRows(list(document[lists[0]]), f"JSON, key {lists[0]!r}")
+    if lists:
+        others = [key for key in document if key != lists[0]]
+        rest = f" (not read: {list_some(others)})" if others else ""
+        return JsonRows(list(document[lists[0]]), f"JSON, key {lists[0]!r}{rest}")
     values = list(document.values())
     if values and all(isinstance(value, dict) for value in values):
         if _are_frame_columns(values):
@@ -96,8 +101,6 @@ def _read_object(document: Row, where: str) -> JsonRows:
     if values and _are_lists_of_cells(values):
         columns = zip(*values, strict=True)
         return JsonRows([dict(zip(document, row, strict=True)) for row in columns], "JSON columns")
-    if _is_question(document):
-        return JsonRows([document], "JSON lines")
     raise BadInput(f"{where}: expected a JSON array of rows, or an object of id -> row")
 
 
@@ -105,10 +108,10 @@ def _is_list_of_objects(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
-def _is_question(document: Row) -> bool:
-    """Return whether an object is one row: it has a text, and not only text about a list of rows."""
+def _is_row(document: Row) -> bool:
+    """Return whether an object is one row: it has a question, or a passage beside a list of questions."""
     return any(
-        key.casefold() in ("question", "query", "problem", "stem", "sentence") and isinstance(value, str | dict)
+        isinstance(value, str) and (len(value) > PASSAGE_CHARACTERS or key.casefold() in _QUESTION_KEYS)
         for key, value in document.items()
     )
 

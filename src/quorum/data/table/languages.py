@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownLanguage:
     """A language, the encodings it is written in, its common characters and a pattern of all of its characters.
 
@@ -30,7 +30,13 @@ _ACCENTED = re.compile("[À-ÖØ-öø-ž\u0218-\u021b]")
 
 LANGUAGES = (
     *(
-        KnownLanguage(name, encodings, frozenset(letters + letters.upper()), _ACCENTED, latin=True)
+        KnownLanguage(
+            name=name,
+            encodings=encodings,
+            common=frozenset(letters + letters.upper()),
+            script=_ACCENTED,
+            latin=True,
+        )
         for name, encodings, letters in (
             ("German", ("cp1252", "cp850", "mac_roman"), "äöüß"),
             ("French", ("cp1252", "cp850", "mac_roman"), "éèêëàâçîïôûùœ"),
@@ -47,15 +53,47 @@ LANGUAGES = (
         )
     ),
     KnownLanguage(
-        "Russian", ("cp1251", "koi8_r", "cp866"), frozenset("оеаинтсрвлкмдпуяыьгз"), re.compile("[а-яА-ЯёЁ]")
+        name="Russian",
+        encodings=("cp1251", "koi8_r", "cp866"),
+        common=frozenset("оеаинтсрвлкмдпуяыьгз"),
+        script=re.compile("[а-яА-ЯёЁ]"),
     ),
-    KnownLanguage("Ukrainian", ("cp1251", "koi8_u"), frozenset("оаниівртесклумдпзяь"), re.compile("[а-яА-ЯіїєґІЇЄҐ]")),
-    KnownLanguage("Greek", ("cp1253",), frozenset("αοιετσνηρπκμυλςάέήίόύώ"), re.compile("[Ά-ώ]")),
-    KnownLanguage("Hebrew", ("cp1255",), frozenset("יוהלארתבמשנםד"), re.compile("[\u05b0-\u05ea]")),
-    KnownLanguage("Arabic", ("cp1256",), frozenset("اليمونرتبةعدسف؟"), re.compile("[\u0600-\u06ff]")),
-    KnownLanguage("Thai", ("cp874",), frozenset("านรอกเงมยลวดทสต่้ีัิ"), re.compile("[\u0e01-\u0e5b]")),
-    KnownLanguage("Korean", ("cp949",), frozenset(_COMMON_HANGUL), re.compile("[\uac00-\ud7a3]"), core="euc_kr"),
-    KnownLanguage("Japanese", ("cp932", "euc_jp"), frozenset(_COMMON_KANA + _COMMON_KANJI), _HANZI, core="shift_jis"),
-    KnownLanguage("simplified Chinese", ("gb18030",), frozenset(_SIMPLIFIED), _HANZI, core="gb2312"),
-    KnownLanguage("traditional Chinese", ("cp950",), frozenset(_TRADITIONAL), _HANZI, core="big5"),
+    KnownLanguage(
+        name="Ukrainian",
+        encodings=("cp1251", "koi8_u"),
+        common=frozenset("оаниівртесклумдпзяь"),
+        script=re.compile("[а-яА-ЯіїєґІЇЄҐ]"),
+    ),
+    KnownLanguage(
+        name="Greek", encodings=("cp1253",), common=frozenset("αοιετσνηρπκμυλςάέήίόύώ"), script=re.compile("[Ά-ώ]")
+    ),
+    KnownLanguage(
+        name="Hebrew", encodings=("cp1255",), common=frozenset("יוהלארתבמשנםד"), script=re.compile("[\u05b0-\u05ea]")
+    ),
+    KnownLanguage(
+        name="Arabic", encodings=("cp1256",), common=frozenset("اليمونرتبةعدسف؟"), script=re.compile("[\u0600-\u06ff]")
+    ),
+    KnownLanguage(
+        name="Thai", encodings=("cp874",), common=frozenset("านรอกเงมยลวดทสต่้ีัิ"), script=re.compile("[\u0e01-\u0e5b]")
+    ),
+    KnownLanguage(
+        name="Korean",
+        encodings=("cp949",),
+        common=frozenset(_COMMON_HANGUL),
+        script=re.compile("[\uac00-\ud7a3]"),
+        core="euc_kr",
+    ),
+    KnownLanguage(
+        name="Japanese",
+        encodings=("cp932", "euc_jp"),
+        common=frozenset(_COMMON_KANA + _COMMON_KANJI),
+        script=_HANZI,
+        core="shift_jis",
+    ),
+    KnownLanguage(
+        name="simplified Chinese", encodings=("gb18030",), common=frozenset(_SIMPLIFIED), script=_HANZI, core="gb2312"
+    ),
+    KnownLanguage(
+        name="traditional Chinese", encodings=("cp950",), common=frozenset(_TRADITIONAL), script=_HANZI, core="big5"
+    ),
 )

@@ -18,7 +18,7 @@ def name_words(column: str) -> tuple[str, ...]:
     return tuple(word for word in map(plain_name, re.split(r"[\s_\-.:/()\[\]]+", spaced)) if word)
 
 
-def split_words(text: str) -> tuple[str, ...]:
+def list_words(text: str) -> tuple[str, ...]:
     """Return the words of a text that is separated by spaces."""
     return tuple(text.split())
 
@@ -33,7 +33,7 @@ COLUMN_NAMES: Mapping[str, tuple[str, ...]] = {
         """id taskid questionid qid rowid sampleid itemid recordid exampleid pubid promptid uid uuid guid key idx ind
         index idstring dialogueid nr no number questionnumber num frageid
         번호 문제번호 문항번호 문항id
-        아이디 編號 编号 序号 题号 番号 問題番号 設問番号 题目编号 題目編號 
+        아이디 編號 编号 序号 题号 番号 問題番号 設問番号 题目编号 題目編號
         aufgabennummer fragennummer 問題id номер идентификатор ид رقم المعرف stt"""
     ),
     "question": _names(

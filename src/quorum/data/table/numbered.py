@@ -15,7 +15,7 @@ _SERIES = (
 )
 # how a label is marked; {} is the label
 _STYLES = (r"\({}\)", r"（{}）", r"{}\s?\)", r"{}\s?[.．、](?!\d)", r"{}\s?[:：]")
-_BEFORE = r"(?:^|(?<=[\s,;|/]))"
+_START_OF_ITEM = r"(?:^|(?<=[\s,;|/]))"
 _TRAILING_SEPARATORS = ",;|/"
 
 
@@ -68,7 +68,7 @@ def _find_series(text: str) -> Iterator[list[tuple[int, int]]]:
 def _find_labels(text: str, series: tuple[str, ...], style: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     position = 0
-    before = "" if style == "{}" or not style.startswith("{") else _BEFORE
+    before = "" if style == "{}" or not style.startswith("{") else _START_OF_ITEM
     for label in series:
         match = re.compile(before + style.format(label) + r"\s*").search(text, position)
         if match is None:

@@ -17,6 +17,7 @@ from quorum.data.table.spreadsheet import read_sheet
 from quorum.data.table.unpack import Unpacked, unpack_file
 from quorum.errors import BadInput, list_some
 
+_JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 HeaderRule = Callable[[Sequence[Line]], bool]
 
 
@@ -58,10 +59,12 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
     notes = [*unpacked.notes]
     if decoded.encoding != "utf-8" or decoded.has_bom:
         notes.append(decoded.encoding + (" with a byte order mark" if decoded.has_bom else ""))
-    if table_format.separator is None and looks_like_json(decoded.text):
-        found = read_json_rows(decoded.text, where)
+    suffix = PurePosixPath(unpacked.name).suffix.lower()
+    bracket = suffix in _JSON_SUFFIXES and decoded.text.lstrip().startswith(("{", "["))
+    if table_format.separator is None and (bracket or looks_like_json(decoded.text)):
+        found = read_json_rows(decoded.text, where, lines=suffix in _JSON_SUFFIXES[1:])
         columns = tuple(dict.fromkeys(name for row in found.rows for name in row))
-        return RawTable(columns, found.rows, notes=(*notes, found.form))
+        return RawTable(columns=columns, rows=found.rows, notes=(*notes, found.form))
     read = read_csv_lines(decoded.text, where, table_format.separator, suggest_separator(unpacked.name))
     notes += describe_dialect(read)
     return _make_table(read.rows, read.numbers, where, has_header, notes)
@@ -110,7 +113,9 @@ def _make_table(
         raise BadInput(f"{where}: no row has as many cells as the first line; {ragged[0].describe()}")
     if not header:
         notes.append("no header line (header = false)")
-    return RawTable(tuple(columns), _to_dicts(body, columns), header, ragged=tuple(ragged), notes=tuple(notes))
+    return RawTable(
+        columns=tuple(columns), rows=_to_dicts(body, columns), header=header, ragged=tuple(ragged), notes=tuple(notes)
+    )
 
 
 def _to_dicts(rows: list[Any], columns: Sequence[str]) -> list[Row]:
@@ -135,4 +140,4 @@ def _parquet_table(unpacked: Unpacked, where: str) -> RawTable:
         frame = pl.read_parquet(io.BytesIO(unpacked.content))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise BadInput(f"{where}: not a Parquet file: {str(error).splitlines()[0]}") from None
-    return RawTable(tuple(frame.columns), frame.to_dicts(), notes=(*unpacked.notes, "Parquet"))
+    return RawTable(columns=tuple(frame.columns), rows=frame.to_dicts(), notes=(*unpacked.notes, "Parquet"))

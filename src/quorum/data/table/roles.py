@@ -9,26 +9,27 @@ from quorum.data.table.names import (
     COLUMN_NAMES,
     has_other_role,
     is_other_name,
+    list_words,
     name_rank,
     name_strength,
     name_words,
     plain_name,
-    split_words,
 )
 from quorum.errors import BadInput
 
 _FIRST_CELLS = 1000  # among which one of the sample submission's ids has to be
 _UNNAMED = ("", "unnamed:0", "unnamed0")
 _NUMERIC_TEXT = re.compile(r"\s*[-+]?[\d.,\s]*\d[%\s]*", re.ASCII)
-_QUESTION_ENDS = split_words("? ？ ؟ ; : ： 까 か 呢 _ … ... । 是 () （） ( ) （ ）")
+_WORDS = re.compile(r"\S\s+\S|[\u0e00-\u0e7f\u2e80-\uffef]")
+_QUESTION_ENDS = list_words("? ？ ؟ ; : ： 까 か 呢 _ … ... । 是 () （） ( ) （ ）")
 # names that only sometimes mean a passage: they yield to the others
-_WEAK_CONTEXT = split_words(
+_WEAK_CONTEXT = list_words(
     """code codesnippet snippet hint text evidence support background body document sent1 texto texte tekst testo
     текст 글 material premise"""
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnProfile:
     """What the cells of a column look like; the shares are among its filled cells, but `filled` is among all rows."""
 
@@ -38,6 +39,7 @@ class ColumnProfile:
     numeric: float
     asking: float  # share that ends like a question
     several: float  # share of lists and dicts
+    wordy: float  # share of texts with a space, or in a script that writes none
 
 
 def profile_column(table: ColumnTable, column: str) -> ColumnProfile:
@@ -46,7 +48,8 @@ def profile_column(table: ColumnTable, column: str) -> ColumnProfile:
     texts = [text for text in map(passage_text, cells) if text.strip()]
     several = sum(isinstance(cell, list | dict) for cell in cells)
     if not texts:
-        return ColumnProfile(0, 0, 0, 0, 0, several / len(cells) if cells else 0)
+        share = several / len(cells) if cells else 0
+        return ColumnProfile(filled=0, distinct=0, length=0, numeric=0, asking=0, several=share, wordy=0)
     count = len(texts)
     return ColumnProfile(
         filled=count / len(cells),
@@ -55,6 +58,7 @@ def profile_column(table: ColumnTable, column: str) -> ColumnProfile:
         numeric=sum(_NUMERIC_TEXT.fullmatch(text) is not None for text in texts) / count,
         asking=sum(text.rstrip("\"'”’」』。 ").endswith(_QUESTION_ENDS) for text in texts) / count,
         several=several / len(cells),
+        wordy=sum(_WORDS.search(text) is not None for text in texts) / count,
     )
 
 
@@ -187,7 +191,7 @@ def _are_keys(table: ColumnTable, column: str) -> bool:
 
 
 def _is_prose(profile: ColumnProfile) -> bool:
-    return profile.filled >= 0.5 and profile.numeric < 0.5 and profile.length >= 8 and profile.distinct > 0.02
+    return profile.filled >= 0.5 and profile.numeric < 0.5 and profile.length >= 8 and profile.wordy >= 0.5
 
 
 def _is_constant(profile: ColumnProfile, rows: int) -> bool:

@@ -20,9 +20,12 @@ def read_sheet(content: bytes, where: str) -> SheetRows:
     """Read the first sheet with data of a workbook; whole numbers have no decimal point.
 
     Raises:
-        BadInput: the workbook is damaged or has no data.
+        BadInput: the workbook is damaged or has no data, or the package that reads it is missing, as at Kaggle.
     """
-    from fastexcel import FastExcelError, read_excel
+    try:
+        from fastexcel import FastExcelError, read_excel
+    except ImportError:
+        raise BadInput(f"{where}: a spreadsheet needs the package fastexcel; install it, or save as CSV") from None
 
     try:
         workbook = read_excel(content)
