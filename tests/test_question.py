@@ -16,7 +16,7 @@ def test_a_question_without_choices_is_open_and_takes_a_number():
 
 @pytest.mark.parametrize("count", [1, 27])
 def test_one_choice_or_more_than_26_choices_are_refused(count):
-    with pytest.raises(BadInput, match=f"question q: found {count} choices"):
+    with pytest.raises(BadInput, match=f"question q: number of choices: {count}"):
         Question(id="q", text="?", choices=("x",) * count)
 
 

@@ -10,7 +10,7 @@ True
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quorum.competition.notebook import check, compare, read, score, submit, vote
+    from quorum.competition.api import check, compare, read, score, submit, vote
     from quorum.errors import BadInput
 
 __all__ = ["BadInput", "check", "compare", "read", "score", "submit", "vote"]
@@ -26,7 +26,7 @@ def __getattr__(name: str) -> Any:
 
         return BadInput
     if name in __all__:
-        import quorum.competition.notebook as notebook
+        import quorum.competition.api as notebook
 
         return getattr(notebook, name)
     raise AttributeError(f"module 'quorum' has no attribute {name!r}")

@@ -55,7 +55,7 @@ class Question:
             raise BadInput(f"question {self.id}: the text is empty")
         if len(self.choices) == 1 or len(self.choices) > MOST_CHOICES:
             raise BadInput(
-                f"question {self.id}: found {len(self.choices)} choices; none or 2 to {MOST_CHOICES} are allowed"
+                f"question {self.id}: number of choices: {len(self.choices)}; allowed are 0 or 2 to {MOST_CHOICES}"
             )
         if self.choices and self.answer is not None and self.answer not in self.labels:
             raise BadInput(f"question {self.id}: answer {self.answer!r} is not among {', '.join(self.labels)}")

@@ -45,7 +45,7 @@ def test_the_description_wins_over_names(tmp_path):
 @pytest.mark.parametrize(
     ("names", "description", "message"),
     [
-        (["train.csv"], None, "no file with 'test' in its name among train.csv; name it in quorum.toml"),
+        (["train.csv"], None, "no file with 'test' in its name among train.csv; set test = 'FILE' in quorum.toml"),
         (["train1.csv", "train2.csv", "test.csv"], None, "train1.csv, train2.csv could each be the train file"),
         (["train.csv", "test.csv"], 'test = "nope.csv"', "file 'nope.csv' does not exist"),
         (["train.csv", "test.csv"], 'metric = "f2"', "quorum.toml: metric 'f2' is not among accuracy, map@K"),

@@ -218,7 +218,7 @@ def ablate(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from quorum.competition.climb import climb_known_runs
+    from quorum.competition.climb_ladder import climb_known_runs
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import CompetitionRun

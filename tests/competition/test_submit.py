@@ -117,7 +117,7 @@ def test_two_members_that_would_share_a_name_are_refused_before_one_is_asked(tmp
     for members, told in (
         (("a.toml", "b.toml"), "a.toml and b.toml have the same run name 'neighbour'"),
         (("a.toml", "more/a.toml"), "a.toml and more/a.toml have the same name 'a'"),
-        (("gold.toml",), "gold.toml: the name 'gold' is reserved for one of our own folders"),
+        (("gold.toml",), "gold.toml: the name 'gold' is reserved for one of Quorum's own folders"),
     ):
         done = submit(tmp_path / "toys", tmp_path, *(word for name in members for word in ("--member", name)))
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -12,7 +12,7 @@ from quorum.judge.ensemble.diagnostics import find_copied_runs, find_near_copies
 from quorum.judge.ensemble.labelled import collect_labelled_ballots
 from quorum.judge.ensemble.pool import vote_majority
 from quorum.judge.ensemble.rule import apply_rule, explain_vote
-from quorum.judge.ensemble.select import predict_labels, select_rule
+from quorum.judge.ensemble.select_rule import predict_labels, select_rule
 from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
 from quorum.judge.ensemble.weighting import (
     PROBABILITY_METHODS,

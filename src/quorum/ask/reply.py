@@ -17,9 +17,9 @@ from quorum.ask.parse.claim import (
     is_retracted,
     match_whole_claim,
 )
+from quorum.ask.parse.clean import strip_markup, strip_reasoning
 from quorum.ask.parse.label import compile_label_patterns
 from quorum.ask.parse.option import index_option_texts, match_option_line
-from quorum.ask.parse.plain import strip_markup, strip_reasoning
 from quorum.ask.parse.quantity import find_announced_numbers, parse_number_phrase
 from quorum.ask.parse.words import CONDITION_WORDS, DENYING_WORDS, NEXT_QUESTION, REFUSING_WORDS
 from quorum.ballot import Ballot

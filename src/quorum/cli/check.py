@@ -31,7 +31,7 @@ def check_command(
     """
     from dataclasses import asdict
 
-    from quorum.competition.notebook import read_expected
+    from quorum.competition.api import read_expected
     from quorum.files.check import check_submission
 
     expected, labels, choices = read_expected(sample, questions=questions, train=train, form=form)

@@ -35,7 +35,7 @@ def compare_command(
     """
     from dataclasses import asdict
 
-    from quorum.competition.notebook import compare
+    from quorum.competition.api import compare
 
     found = compare(runs, gold, metric, groups=groups, questions=questions, form=form, seed=seed, report=report_line)
     print_json(asdict(found)) if as_json else print_comparison(found)

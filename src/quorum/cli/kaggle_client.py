@@ -7,11 +7,12 @@ if TYPE_CHECKING:
 
 
 def open_kaggle(user: str, wait: float, dry_run: bool) -> "tuple[Kaggle, RetryPolicy]":
-    """Return a client, and the policy by which it waits and repeats requests.
+    """Return a Kaggle client and its retry policy; in a dry run, a client that only prints its requests.
 
     Args:
         user: the user name to assume in a dry run.
-        wait: hours to wait for Kaggle at most.
+        wait: the most hours to wait for Kaggle, in total.
+        dry_run: print the requests and send none.
     """
     import sys
     import time

@@ -50,7 +50,7 @@ def ladder_command(
     from dataclasses import asdict
 
     from quorum.competition.ablation import parse_arm
-    from quorum.competition.climb import add_stages, choose_stages, run_ladder, write_winner
+    from quorum.competition.climb_ladder import add_stages, choose_stages, run_ladder, write_winner
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml

@@ -45,7 +45,7 @@ def score_command(
     """
     from dataclasses import asdict
 
-    from quorum.competition.notebook import score
+    from quorum.competition.api import score
 
     scores = score(
         submission,

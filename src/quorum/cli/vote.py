@@ -58,7 +58,7 @@ def vote_command(
     stack, blend, weighted mean, calibrated mean, weighted calibrated mean, geometric mean, weighted geometric mean,
     calibrated geometric mean, stacked votes, and with --subjects blend by subject.
     """
-    from quorum.competition.notebook import vote
+    from quorum.competition.api import vote
 
     files = {"gold": gold, "questions": questions, "subjects": subjects, "sample": sample, "train": train}
     result = vote(runs, out, **files, method=method, column=column, form=form, report=report_line)

@@ -80,7 +80,10 @@ def find_competition(folder: Path, form: str | None = None) -> Competition:
     if files.train is None or files.test is None:
         missing = "train" if files.train is None else "test"
         names = ", ".join(path.name for path in tables) or "none"
-        raise BadInput(f"{folder}: no file with {missing!r} in its name among {names}; name it in {DESCRIPTION_FILE}")
+        raise BadInput(
+            f"{folder}: no file with {missing!r} in its name among {names}; "
+            f"set {missing} = 'FILE' in {DESCRIPTION_FILE}"
+        )
     return Competition(
         name=_find_name(folder, described.name),
         train=files.train,

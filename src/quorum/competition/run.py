@@ -53,7 +53,9 @@ def choose_members(tomls: Sequence[Path], background: bool) -> list[Path]:
         if is_tuned(toml):
             read_table(find_training_toml(toml))
         if check_file_name(toml.stem, "member") in RESERVED_NAMES:
-            raise BadInput(f"{toml}: the name {toml.stem!r} is reserved for one of our own folders; rename the file")
+            raise BadInput(
+                f"{toml}: the name {toml.stem!r} is reserved for one of Quorum's own folders; rename the file"
+            )
         for name in {f"name {toml.stem!r}", f"run name {run!r}"}:
             if name in seen:
                 raise BadInput(f"{seen[name]} and {toml} have the same {name}; give each its own")

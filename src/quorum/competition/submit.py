@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.competition.ablation import describe_difference
-from quorum.competition.climb import climb_known_runs
+from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.folder import find_competition
 from quorum.competition.ladder import Ladder
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition

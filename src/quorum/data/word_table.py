@@ -194,7 +194,7 @@ def make_word_table(questions: Sequence[Question]) -> WordTable:
 
 
 def _split_part(text: str) -> list[str]:
-    """Return the words of a text; one without words, such as "?!", is a word itself."""
+    """Return the words of a text; a text without words, such as "?!", counts as one word, a blank one as none."""
     return split_into_words(text) or ([fold_text(text)] if text.strip() else [])
 
 

@@ -20,7 +20,7 @@ from quorum.files.canonical import (
 )
 from quorum.files.cells import is_null
 from quorum.files.label_style import LabelStyle
-from quorum.files.raw_runs import RawRun, drop_repeats, read_raw_runs
+from quorum.files.run_tables import RawRun, drop_repeats, read_raw_runs
 from quorum.files.solution import Solution, SolvedRow
 
 ReportLine = Callable[[str], None]
@@ -69,7 +69,10 @@ def read_runs_and_solution(
     options = options or ReadingOptions()
     raws = read_raw_runs(paths, options.column, options.report)
     if not raws:
-        raise BadInput(f"{list_some([str(path) for path in paths])}: no run")
+        raise BadInput(
+            f"{list_some([str(path) for path in paths])}: no answers; "
+            "expected a run's answers.parquet, or a table of ids and answers"
+        )
     choices = {**(solution.choices if solution else {}), **(options.choices or {})}
     frames, rows = _translate(raws, solution, choices, options)
     if not options.keep_repeats:

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from quorum.errors import BadInput
+from quorum.judge.ensemble.apply_rule import Voters, check_voting_method
 from quorum.judge.ensemble.rule import VotingRule, explain_vote
 from quorum.judge.ensemble.screen import screen_runs
-from quorum.judge.ensemble.voters import Voters, check_voting_method
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ _OTHER_NAME = "hint: if the competition's folder has another name, add --data FO
 
 
 def choose_file(file: Path | None, kernel: Path | None) -> Path | None:
-    """Return the submission that is named, by itself or as the output of a kernel; None if neither is named.
+    """Return the submission to send: `file`, or else the submission in the folder `kernel`; None if both are None.
 
     Raises:
-        BadInput: the file is not an output of the kernel, whose version Kaggle would run.
+        BadInput: `file` is not in `kernel`, whose pushed version Kaggle would run.
     """
     if kernel is None or file is None:
         return RunFolder(kernel).submission if kernel else file

@@ -97,7 +97,10 @@ def _check_imports(module: SourceModule) -> None:
             raise BadInput(f"{where}: import quorum…; allowed is only: from quorum.package.module import name")
         if isinstance(node, ast.ImportFrom):
             if node.level:
-                raise BadInput(f"{where}: a relative import; allowed is only: from quorum.package.module import name")
+                raise BadInput(
+                    f"{where}: a relative import, impossible in a bundled script; "
+                    "write: from quorum.package.module import name"
+                )
             if node.module == "__future__":
                 raise BadInput(f"{where}: from __future__ applies to a whole file; remove it")
         if isinstance(node, ast.Name) and node.id == "__file__":

@@ -112,7 +112,7 @@ class Seq2seq:
         )
 
     def _logprobs(self, requests: Sequence[_ScoringRequest]) -> list[list[float]]:
-        """Return the log-probability of each following token of each request."""
+        """Return, for each request, the log-probability of each token of its continuation."""
         by_source: dict[tuple[int, ...], list[Continuation]] = {}
         for source, continuation in requests:
             by_source.setdefault(source, []).append(continuation)

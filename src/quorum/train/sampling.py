@@ -88,7 +88,9 @@ def draw_sample(training: TrainingFolds, wrong: Collection[str], settings: Sampl
     if not solved:
         raise BadInput(f"none of the {len(training.questions)} questions in the training folds has an answer")
     if unknown := sorted(set(wrong) - set(solved)):
-        raise BadInput(f"{len(unknown)} wrong answers are not to solved training questions: {list_some(unknown)}")
+        raise BadInput(
+            f"{len(unknown)} ids of wrong answers are not among the solved training questions: {list_some(unknown)}"
+        )
     subjects = _group_by_subject(list(solved.values()), wrong)
     misses = len(set(wrong))
     weak = {each.name: len(each.wrong) for each in subjects if len(each.wrong) * len(solved) > misses * len(each.ids)}

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from quorum.ask.parse.plain import strip_markup
+from quorum.ask.parse.clean import strip_markup
 from quorum.ask.parse.words import AND_WORDS, FILLING_WORDS
 
 # An option's words, numbers and symbols -> its label.

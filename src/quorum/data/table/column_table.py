@@ -22,7 +22,7 @@ class ColumnTable:
     rows: int
 
     def text(self, column: str | None, row: int) -> str | None:
-        """Return a cell as text, the texts of a list as lines; None without a column or a visible text."""
+        """Return a cell as text, a list with one line per item; None if `column` is None or the text is blank."""
         text = "" if column is None else passage_text(self.cells[column][row])
         return text if text.strip() else None
 

@@ -11,7 +11,7 @@ from quorum.judge.ensemble.diagnostics import find_worse_than_chance
 from quorum.judge.ensemble.labelled import collect_labelled_ballots
 from quorum.judge.ensemble.pool import Pool
 from quorum.judge.ensemble.rule import VotingRule, apply_rule
-from quorum.judge.ensemble.select import FEWEST_LABELLED, select_rule
+from quorum.judge.ensemble.select_rule import FEWEST_LABELLED, select_rule
 from quorum.judge.ensemble.unsupervised import vote_dawid_skene, vote_glad, weigh_by_agreement
 from quorum.judge.ensemble.weighting import BY_SUBJECT, PROBABILITY_METHODS, VOTE_METHODS
 

@@ -27,10 +27,10 @@ _ENCODERS = {
 
 
 def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
-    """Return one stage for each arm, with the arm's settings.
+    """Turn each arm, a name with overrides of the member's settings, into a stage of the member's ladder.
 
     Raises:
-        BadInput: an arm names another member, which cannot be a stage of this one.
+        BadInput: an arm overrides another member.
     """
     if others := [arm.name for arm in arms if arm.toml != member]:
         raise BadInput(f"--stage {others[0]!r} names another member; a stage is a set of overrides of {member}")
