@@ -1,6 +1,6 @@
 """Print leaderboards, ladders and paired differences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from quorum.cli.tables import print_line, print_table
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from quorum.evaluation.compare import PairedDifference
     from quorum.evaluation.ledger import Board, BoardRow
 
-_OPTIONAL = ("public", "commit")  # columns that are left out when empty
+_OPTIONAL = ("public", "commit")  # columns that are left out when empty; a commit of all rows is in the title
 _NOTES = (
     "score: held-out; unread: held-out + test; eval.: evaluations of these questions",
     "≈ within error of the best: 1.96 standard errors, as if unpaired",
@@ -27,13 +27,14 @@ def print_boards(boards: "Sequence[Board]") -> None:
         entries = [row.entry for row in board.standings]
         sizes = "/".join(str(n) for n in sorted({entry.held_out.n for entry in entries}))
         name = board.competition or "leaderboard"
-        versions = f"data {board.data[:8]}, split {board.split[:8]}" if len(boards) > 1 else ""
         cells = [_format_board_row(row) for row in board.standings]
-        shown = [column for column in cells[0] if column not in _OPTIONAL or any(row[column] for row in cells)]
+        evaluated = f"{_describe_evaluations(board)}{_describe_shared_commit(cells)}"
+        versions = f"data {board.data[:8]}, split {board.split[:8]}" if len(boards) > 1 else ""
+        shown = [column for column in cells[0] if column not in _OPTIONAL or _is_informative(column, cells)]
         print_table(
             shown,
             [[row[column] for column in shown] for row in cells],
-            title=f"{name}: {board.metric}, n = {sizes}, {_describe_evaluations(board)}",
+            title=f"{name}: {board.metric}, n = {sizes}, {evaluated}",
             caption=versions,
         )
         print_line("")
@@ -66,9 +67,19 @@ def print_differences(pairs: "Sequence[PairedDifference]") -> None:
     print_line(f"p: {tests}; detectable: found four times in five by a test at 5 %")
 
 
+def _is_informative(column: str, cells: Sequence[Mapping[str, str]]) -> bool:
+    values = {row[column] for row in cells}
+    return len(values) > 1 if column == "commit" else values != {""}
+
+
 def _describe_evaluations(board: "Board") -> str:
     count = max(row.evaluations for row in board.standings)
     return "evaluated once" if count == 1 else f"evaluated {count} times"
+
+
+def _describe_shared_commit(cells: Sequence[Mapping[str, str]]) -> str:
+    commit = cells[0]["commit"]
+    return f", commit {commit}" if commit and not _is_informative("commit", cells) else ""
 
 
 def _format_board_row(row: "BoardRow") -> dict[str, str]:
