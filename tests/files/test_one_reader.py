@@ -146,12 +146,21 @@ def test_answers_that_mean_the_same_are_equal(tmp_path, run, solution):
         (["yes", "no", "yes", "no"], "ABAB", "none of its answers is ever given"),
         (["0", "1", "2", "3"], ["1", "2", "3", "4"], "one counts from 0, the other from 1"),
         (["1", "2", "3", "2"], "ABCD", "--form index0 or --form index1"),
+        (["0", "1", "2", "3"], ["104", "112", "44", "48"], "none of its answers is ever given"),
     ],
 )
 def test_labels_that_cannot_be_compared_are_refused_with_both(tmp_path, run, solution, message):
     own, gold = (write(tmp_path / f"{n}.csv", run_text(each)) for n, each in enumerate((run, solution)))
     with pytest.raises(BadInput, match=message):
         quorum.score(own, gold)
+
+
+@pytest.mark.parametrize("cells", [["0"] * 4, ["10"] * 4, ["7", "300", "9", "12"]])
+def test_numbers_that_are_all_wrong_score_0(tmp_path, cells):
+    own, gold = (
+        write(tmp_path / f"{n}.csv", run_text(each)) for n, each in enumerate((cells, ["104", "112", "44", "48"]))
+    )
+    assert quorum.score(own, gold).overall.value == 0
 
 
 def test_an_index_base_that_is_named_settles_it(tmp_path):
