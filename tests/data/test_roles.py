@@ -353,6 +353,12 @@ def test_the_role_of_every_column_is_reported(tmp_path):
     assert examine(table).columns == table.roles
 
 
+def test_a_column_of_numbers_within_a_passage_holds_no_ids(tmp_path):
+    table = read(tmp_path, lambda r: {"question_id": r.number % 3, **{k: v for k, v in abcd(r).items() if k != "id"}})
+    assert table.layout.id is None
+    assert table.unused == ["question_id"]
+
+
 # Findings over the whole file
 
 
