@@ -54,6 +54,7 @@ def abcd(row, **more):
         lambda r: f"{r.right}.0",
         lambda r: f"({r.right + 1})",
         lambda r: "①②③④"[r.right],
+        lambda r: f"{r.right + 1}번",
         lambda r: f"Option {r.right + 1}",
         lambda r: r.answer,
         lambda r: r.answer.upper() + " ",
@@ -351,6 +352,20 @@ def test_the_role_of_every_column_is_reported(tmp_path):
         "unused: difficulty, source"
     )
     assert examine(table).columns == table.roles
+
+
+def test_a_column_called_solution_is_the_answer_if_it_holds_labels(tmp_path):
+    table = read(tmp_path, lambda r: abcd(r, solution=r.letter.lower() + ")"))
+    assert [question.answer for question in repair_table(table).questions] == RIGHT
+    both = read(tmp_path, lambda r: abcd(r, answer=r.letter, solution=f"See note {r.number}."))
+    assert (both.layout.answer, both.layout.rationale) == ("answer", "solution")
+
+
+@pytest.mark.parametrize("names", ["q a b c d y", "q a b c d answer", "question a b c d y"])
+def test_columns_of_one_letter_may_hold_the_question_and_the_answer(tmp_path, names):
+    table = read(tmp_path, lambda r: dict(zip(names.split(), [r.text, *r.choices, r.letter], strict=True)))
+    assert table.layout.choices == ("a", "b", "c", "d")
+    assert [question.answer for question in repair_table(table).questions] == RIGHT
 
 
 def test_a_column_of_numbers_within_a_passage_holds_no_ids(tmp_path):

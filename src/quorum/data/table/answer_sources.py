@@ -50,6 +50,7 @@ _LEAST_ROWS = 4  # that prove the role of a column whose name is not known
 _ECHO = 0.5  # share of rows in which a column repeats the right answer
 _AGREE = 0.98  # share of rows in which two answer columns have to mean the same
 _FIRST_LABELS = {"yes": 0, "no": 1, "maybe": 2}
+_LONGEST_LABEL = 12  # characters
 _MOST_LABELS = 10  # different answers of a file whose questions share their choices
 
 
@@ -252,7 +253,10 @@ def _fit_column(
     column: str, chosen: Sequence[RowChoices], reader: ChoiceReader, table: ColumnTable
 ) -> AnswerFit | None:
     strength = name_strength("answer", column)
-    if is_wrong_name(column) or strength < 1 and (is_other_name(column) or has_other_role(column, "answer")):
+    other = strength < 1 and (is_other_name(column) or has_other_role(column, "answer"))
+    if other and name_rank("rationale", column) is not None:  # a column called "solution" may hold bare labels
+        other = not _are_short(_raws(table, column))
+    if is_wrong_name(column) or other:
         return None
     if strength == 0 and table.rows < _LEAST_ROWS:
         return None
@@ -276,6 +280,11 @@ def _fit_column(
     filled = len(keys) / table.rows
     fit = AnswerFit(column=column, strength=strength, share=share, filled=filled, places=tuple(readings))
     return fit if strength >= 0.5 or share >= _CERTAIN and _covers(fit, keys) else None
+
+
+def _are_short(raws: Sequence[str | None]) -> bool:
+    """Return whether no answer is longer than a label, such as "(A)" or "Option A"."""
+    return all(raw is None or len(raw.strip()) <= _LONGEST_LABEL for raw in raws)
 
 
 def _covers(fit: AnswerFit, keys: Sequence[AnswerKey]) -> bool:
