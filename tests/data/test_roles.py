@@ -361,6 +361,13 @@ def test_a_column_called_solution_is_the_answer_if_it_holds_labels(tmp_path):
     assert (both.layout.answer, both.layout.rationale) == ("answer", "solution")
 
 
+def test_a_column_called_solution_is_the_answer_of_open_questions_if_it_holds_numbers(tmp_path):
+    table = read(tmp_path, lambda r: {"id": r.id, "problem": r.text, "solution": 7 * r.number})
+    assert answers(table)[:2] == ["7", "14"]
+    worked = read(tmp_path, lambda r: {"id": r.id, "problem": r.text, "solution": r.why})
+    assert (worked.layout.answer, worked.layout.rationale) == (None, "solution")
+
+
 @pytest.mark.parametrize("names", ["q a b c d y", "q a b c d answer", "question a b c d y"])
 def test_columns_of_one_letter_may_hold_the_question_and_the_answer(tmp_path, names):
     table = read(tmp_path, lambda r: dict(zip(names.split(), [r.text, *r.choices, r.letter], strict=True)))
