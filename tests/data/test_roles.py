@@ -302,6 +302,14 @@ def test_a_layout_whose_choices_contain_the_answer_column_does_not_make_every_an
 # Null words
 
 
+def test_nulls_at_the_end_of_a_list_are_no_choices(tmp_path):
+    def padded(row):
+        return [*row.choices, None, None] if row.number % 2 else [*row.choices, "none of them", None]
+
+    table = read(tmp_path, lambda r: {"question": r.text, "options": padded(r), "answer": r.letter}, lines=True)
+    assert {len(question.choices) for question in repair_table(table).questions} == {4, 5}
+
+
 def test_null_words_are_texts_of_choices(tmp_path):
     (tmp_path / "q.csv").write_text(
         "id,question,A,B,C,D,answer\n"
