@@ -172,6 +172,13 @@ def test_a_file_without_a_header_is_refused_and_loses_no_row(tmp_path, ids):
             quorum.score(run, solution)
 
 
+@pytest.mark.parametrize("separator", [" ", ",", ", ", ";", "|", ">", " > ", "/"])
+def test_a_ranking_may_have_any_separator(tmp_path, separator):
+    cells = [f'"{separator.join(each)}"' for each in ("BAC", "BCA", "CAB", "DAB")]
+    gold = write(tmp_path / "gold.csv", run_text("ABCD"))
+    assert quorum.score(write(tmp_path / "run.csv", run_text(cells)), gold, "map@3").overall.value == 3.5 / 4
+
+
 def test_numbers_as_column_names_are_a_header(tmp_path):
     run = write(tmp_path / "run.csv", "0,1\n0,A\n1,B\n")
     assert quorum.score(run, write(tmp_path / "gold.csv", "id,answer\n0,A\n1,B\n")).overall.value == 1
