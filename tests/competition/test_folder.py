@@ -35,6 +35,11 @@ def test_a_sample_submission_is_not_taken_for_the_test_file(tmp_path):
     )
 
 
+def test_an_unlabelled_file_is_not_taken_for_the_labelled_one(tmp_path):
+    found = find_competition(folder(tmp_path, "questions_labeled.csv", "questions_unlabeled.csv", "sample.csv"))
+    assert (found.train.name, found.test.name) == ("questions_labeled.csv", "questions_unlabeled.csv")
+
+
 def test_the_description_wins_over_names(tmp_path):
     text = 'name = "c"\ntrain = "old/a.jsonl"\nmetric = "map@3"\n[layout]\nid = "key"\n'
     found = find_competition(folder(tmp_path, "train1.csv", "train2.csv", "test.csv", "old/a.jsonl", description=text))

@@ -119,6 +119,15 @@ def test_a_form_that_nothing_settles_stops_before_the_split_and_can_be_named(tmp
     assert prepare(folder, tmp_path)[0].sample.setting == "index0"
 
 
+def test_a_sample_without_a_row_for_every_question_stops_before_the_split(tmp_path):
+    folder = make_competition(tmp_path / "comp", list("ABCD"), "A")
+    sample = folder / "sample_submission.csv"
+    sample.write_text("".join(sample.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(BadInput, match=r"sample_submission.csv: no row for 'q\d+' of test.csv"):
+        prepare(folder, tmp_path)
+    assert not (tmp_path / "data" / "split").exists()
+
+
 def test_an_unnamed_solution_is_used_only_if_it_solves_the_test(tmp_path):
     folder = make_competition(tmp_path / "comp", list("1234"), "0")
     write_table(folder / "solution.csv", ["id", "answer"], [[f"q{n}", "1"] for n in range(100, 110)])

@@ -181,6 +181,14 @@ def test_one_line_of_json_is_one_row(tmp_path):
             PLAIN.encode() + '3,"é",x,y,A\n'.encode() * 9 + b"4,\xff,x,y,A\n",
             "line 13: byte 0xff is not UTF-8, al",
         ),
+        (
+            "q.csv",
+            PLAIN.encode()
+            + b"".join(f"{n},caf\u00e9?,x,y,A\n".encode("utf-8" if n % 2 else "cp1252") for n in range(3, 13)),
+            "line 5: byte 0xe9 is not UTF-8, although other lines are",
+        ),
+        ("q.csv", "<!DOCTYPE html>\n<html><body>\n<p>Sign in, please</p>\n</body></html>\n", "a web page or XML"),
+        ("q.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n", "a pointer of Git LFS"),
         ("q.csv", PLAIN + '3,"a" b,x,y,A\n4,q,x,y,A\n', "line 4: not a CSV file: a closing quote is followed by text"),
         (
             "q.csv",

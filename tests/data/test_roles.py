@@ -54,6 +54,7 @@ def abcd(row, **more):
         lambda r: f"{r.right}.0",
         lambda r: f"({r.right + 1})",
         lambda r: "①②③④"[r.right],
+        lambda r: f"{r.right + 1}번",
         lambda r: f"Option {r.right + 1}",
         lambda r: r.answer,
         lambda r: r.answer.upper() + " ",
@@ -301,6 +302,14 @@ def test_a_layout_whose_choices_contain_the_answer_column_does_not_make_every_an
 # Null words
 
 
+def test_nulls_at_the_end_of_a_list_are_no_choices(tmp_path):
+    def padded(row):
+        return [*row.choices, None, None] if row.number % 2 else [*row.choices, "none of them", None]
+
+    table = read(tmp_path, lambda r: {"question": r.text, "options": padded(r), "answer": r.letter}, lines=True)
+    assert {len(question.choices) for question in repair_table(table).questions} == {4, 5}
+
+
 def test_null_words_are_texts_of_choices(tmp_path):
     (tmp_path / "q.csv").write_text(
         "id,question,A,B,C,D,answer\n"
@@ -351,6 +360,33 @@ def test_the_role_of_every_column_is_reported(tmp_path):
         "unused: difficulty, source"
     )
     assert examine(table).columns == table.roles
+
+
+def test_a_column_called_solution_is_the_answer_if_it_holds_labels(tmp_path):
+    table = read(tmp_path, lambda r: abcd(r, solution=r.letter.lower() + ")"))
+    assert [question.answer for question in repair_table(table).questions] == RIGHT
+    both = read(tmp_path, lambda r: abcd(r, answer=r.letter, solution=f"See note {r.number}."))
+    assert (both.layout.answer, both.layout.rationale) == ("answer", "solution")
+
+
+def test_a_column_called_solution_is_the_answer_of_open_questions_if_it_holds_numbers(tmp_path):
+    table = read(tmp_path, lambda r: {"id": r.id, "problem": r.text, "solution": 7 * r.number})
+    assert answers(table)[:2] == ["7", "14"]
+    worked = read(tmp_path, lambda r: {"id": r.id, "problem": r.text, "solution": r.why})
+    assert (worked.layout.answer, worked.layout.rationale) == (None, "solution")
+
+
+@pytest.mark.parametrize("names", ["q a b c d y", "q a b c d answer", "question a b c d y"])
+def test_columns_of_one_letter_may_hold_the_question_and_the_answer(tmp_path, names):
+    table = read(tmp_path, lambda r: dict(zip(names.split(), [r.text, *r.choices, r.letter], strict=True)))
+    assert table.layout.choices == ("a", "b", "c", "d")
+    assert [question.answer for question in repair_table(table).questions] == RIGHT
+
+
+def test_a_column_of_numbers_within_a_passage_holds_no_ids(tmp_path):
+    table = read(tmp_path, lambda r: {"question_id": r.number % 3, **{k: v for k, v in abcd(r).items() if k != "id"}})
+    assert table.layout.id is None
+    assert table.unused == ["question_id"]
 
 
 # Findings over the whole file

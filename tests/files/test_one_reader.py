@@ -146,12 +146,49 @@ def test_answers_that_mean_the_same_are_equal(tmp_path, run, solution):
         (["yes", "no", "yes", "no"], "ABAB", "none of its answers is ever given"),
         (["0", "1", "2", "3"], ["1", "2", "3", "4"], "one counts from 0, the other from 1"),
         (["1", "2", "3", "2"], "ABCD", "--form index0 or --form index1"),
+        (["0", "1", "2", "3"], ["104", "112", "44", "48"], "none of its answers is ever given"),
     ],
 )
 def test_labels_that_cannot_be_compared_are_refused_with_both(tmp_path, run, solution, message):
     own, gold = (write(tmp_path / f"{n}.csv", run_text(each)) for n, each in enumerate((run, solution)))
     with pytest.raises(BadInput, match=message):
         quorum.score(own, gold)
+
+
+@pytest.mark.parametrize("cells", [["0"] * 4, ["10"] * 4, ["7", "300", "9", "12"]])
+def test_numbers_that_are_all_wrong_score_0(tmp_path, cells):
+    own, gold = (
+        write(tmp_path / f"{n}.csv", run_text(each)) for n, each in enumerate((cells, ["104", "112", "44", "48"]))
+    )
+    assert quorum.score(own, gold).overall.value == 0
+
+
+@pytest.mark.parametrize("ids", ["1 2 3 4", "q1 q2 q3 q4"])
+def test_a_file_without_a_header_is_refused_and_loses_no_row(tmp_path, ids):
+    headless = write(tmp_path / "run.csv", "".join(f"{id},A\n" for id in ids.split()))
+    gold = write(tmp_path / "gold.csv", "id,answer\n" + "".join(f"{id},A\n" for id in ids.split()))
+    for run, solution in ((headless, gold), (gold, headless)):
+        with pytest.raises(BadInput, match=r"line 1: 'q?1' is an id; a header is expected"):
+            quorum.score(run, solution)
+
+
+@pytest.mark.parametrize("separator", [" ", ",", ", ", ";", "|", ">", " > ", "/"])
+def test_a_ranking_may_have_any_separator(tmp_path, separator):
+    cells = [f'"{separator.join(each)}"' for each in ("BAC", "BCA", "CAB", "DAB")]
+    gold = write(tmp_path / "gold.csv", run_text("ABCD"))
+    assert quorum.score(write(tmp_path / "run.csv", run_text(cells)), gold, "map@3").overall.value == 3.5 / 4
+
+
+def test_numbers_as_column_names_are_a_header(tmp_path):
+    run = write(tmp_path / "run.csv", "0,1\n0,A\n1,B\n")
+    assert quorum.score(run, write(tmp_path / "gold.csv", "id,answer\n0,A\n1,B\n")).overall.value == 1
+
+
+@pytest.mark.parametrize("cell", ["A,B", "A B", "['A', 'B']"])
+def test_a_solution_with_two_answers_to_a_question_is_refused(tmp_path, cell):
+    gold = write(tmp_path / "gold.csv", f'id,answer\nq0,A\nq1,"{cell}"\nq2,C\nq3,D\n')
+    with pytest.raises(BadInput, match=r"row 2 \(q1\): .* has several answers; expected one"):
+        quorum.score(write(tmp_path / "run.csv", run_text("ABCD")), gold)
 
 
 def test_an_index_base_that_is_named_settles_it(tmp_path):

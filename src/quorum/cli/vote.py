@@ -94,6 +94,8 @@ def print_vote(document: dict[str, Any]) -> None:
         report_line(f"warning: {warning}")
     members, unread = len(document["members"]), document["unread"]
     print_line(f"{document['method']}: {document['questions']} questions, {members} members, {unread} unread")
+    if document["left_out"]:
+        print_line(f"left out: {', '.join(document['left_out'])}")
     print_table(["run", "weight"], [[run, f"{weight:.3f}"] for run, weight in document["weights"].items()])
     if measured := document["out_of_fold"]:
         best = document["best_single"]

@@ -1,5 +1,6 @@
 """Which file of a competition's folder is the train file, the test file, the sample submission and the solution."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ _SAMPLE = ("sample", "example", "template", "format", "dummy")
 _SUBMISSION = ("submission", "submit")
 _SOLUTION = ("solution", "answer", "groundtruth", "ground_truth", "ground-truth", "gold", "labels", "key")
 _TRAIN = ("train", "trn", "labelled", "labeled", "训练", "訓練", "학습", "обуч", "entren", "entraîn", "entrain", "lern")
+_UNLABELLED = re.compile("un[-_]?label+ed")
 _TEST = ("test", "tst", "测试", "測試", "평가", "тест", "prüf", "prueb")
 _TEST_TOO = ("eval", "unlabelled", "unlabeled", "blind", "holdout", "hidden", "public", "private", "question")
 
@@ -82,6 +84,8 @@ def _select(paths: Sequence[Path], layout: Layout, labelled: bool) -> list[Path]
 
 def _has_word(path: Path, words: Sequence[str]) -> bool:
     stem = path.name.split(".")[0].casefold()
+    if words is _TRAIN:
+        stem = _UNLABELLED.sub("", stem)
     return any(word in stem for word in words)
 
 

@@ -15,7 +15,7 @@ from quorum.data.split import Split, select_held_out, select_training_folds, spl
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 from quorum.evaluation.ledger import read_ledger
 from quorum.files.cells import read_sample_ids
 from quorum.files.sample import Sample, make_default_sample, read_sample
@@ -139,6 +139,10 @@ def _read_sample(
         return sample
     sample = read_sample(competition.sample, competition.form, evidence)
     report(f"{competition.sample.name}: {sample.describe()}")
+    known = set(sample.ids)
+    missing = [repr(question.id) for question in test if question.id not in known]
+    if missing:
+        raise BadInput(f"{competition.sample}: no row for {list_some(missing)} of {competition.test.name}")
     return sample
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.errors import BadInput, list_some
-from quorum.files.cells import find_id_column, is_null
+from quorum.files.cells import find_id_column, is_null, refuse_missing_header
 from quorum.files.form_setting import split_ranked_cells
 from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import CellColumns, is_answer_name, is_ranking, parse_share, read_column_labels
@@ -48,7 +48,7 @@ def read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """Return the ids and the other columns of a table, as text.
 
     Raises:
-        BadInput: the file cannot be read, has no rows, or an id is empty or not unique.
+        BadInput: the file cannot be read, has no header or no rows, or an id is empty or not unique.
     """
     table = read_text_table(path)
     header, rows = table.header, table.rows
@@ -57,7 +57,9 @@ def read_columns(path: Path) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     columns = dict(zip(header, zip(*rows, strict=True), strict=True))
     own = find_id_column(header)
     named = [own, *(name for name in header if re.fullmatch(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]", name.strip()))]
-    ids = list(columns.pop(next((name for name in named if _are_unique(columns[name])), own)))
+    id_column = next((name for name in named if _are_unique(columns[name])), own)
+    ids = list(columns.pop(id_column))
+    refuse_missing_header(path, id_column, ids)
     seen: set[str] = set()
     for number, id in enumerate(ids, 1):
         if not id.strip() or id in seen:

@@ -99,12 +99,18 @@ def translate_texts(
 
 
 def refuse_other_alphabets(run: str, given: set[str], right: set[str], where: str) -> None:
-    """Raise BadInput if a run's labels are of another kind than a solution's, of which none is ever given."""
+    """Raise BadInput if a run's labels are of another kind than a solution's, of which none is ever given.
+
+    Small and large numbers are of one kind, because an open question may have any number as its answer; but a run of
+    0, 1, 2 … or 1, 2, 3 … holds indices.
+    """
     if not given or not right or given & right:
         return
     kinds = [LabelSet(where="", given=frozenset(labels)).kind for labels in (given, right)]
     if kinds[0] == kinds[1] and kinds[0] != "texts":
         return  # every answer may be wrong
+    if set(kinds) == {"indices", "numbers"} and not (kinds[0] == "indices" and _are_consecutive(given)):
+        return
     raise BadInput(
         f"run {run!r} answers {list_some(sorted(given))}; {where} has {list_some(sorted(right))}: none of its answers"
         " is ever given; --questions FILE says what options mean, if they are written otherwise"
@@ -160,6 +166,12 @@ def _translate_words(own: LabelSet, together: Sequence[LabelSet]) -> dict[str, s
     return {
         label: pairs[0][0] if parse_yes_no(label) or _plain_number(label) == "1" else pairs[0][1] for label in own.given
     }
+
+
+def _are_consecutive(indices: Iterable[str]) -> bool:
+    """Return whether indices are three or more consecutive numbers from 0 or 1."""
+    numbers = sorted({int(symbols.values[0]) for index in indices if (symbols := find_symbols([index]))})
+    return len(numbers) > 2 and numbers[0] < 2 and numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
 def _are_bits(labels: Iterable[str]) -> bool:

@@ -17,6 +17,7 @@ from quorum.tables.unpack import unpack_file
 # Cells that pandas, and so a Kaggle metric, reads as a missing value (its default na_values, case folded).
 NULL_CELLS = frozenset({"", "nan", "-nan", "none", "null", "na", "n/a", "<na>", "#n/a", "#n/a n/a", "#na"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_NUMBERS_IN_IDS = re.compile(r"\d+")
 _TO_QUOTE = re.compile('["\r\n]')
 _ID_NAME = re.compile(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]")
 
@@ -105,6 +106,13 @@ def find_id_column(header: Sequence[str]) -> str:
     """Return the column named id, else the first named …_id ("row_id", "questionId"), else the first column."""
     exact = (name for name in header if name.strip().casefold() == "id")
     return next(exact, None) or next((name for name in header if _ID_NAME.fullmatch(name.strip())), header[0])
+
+
+def refuse_missing_header(path: Path, name: str, ids: Sequence[str]) -> None:
+    """Raise BadInput if the id column's name is itself an id: 1 above 2 and 3, or q1 above q2 and q3."""
+    shape = _NUMBERS_IN_IDS.sub("0", name)
+    if _NUMBERS_IN_IDS.search(name) and name not in ids and all(_NUMBERS_IN_IDS.sub("0", id) == shape for id in ids):
+        raise BadInput(f"{path}, line 1: {name!r} is an id; a header is expected, such as id,answer")
 
 
 def read_sample_ids(sample: Path) -> frozenset[str]:

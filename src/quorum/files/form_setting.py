@@ -16,7 +16,7 @@ FORM_HELP = (
     "How the submission writes an answer, if train and the sample do not show it: letter, index0, index1, text, ranked,"
     " probabilities, onehot; probability: B; words: yes | no. An example may follow the name, as in letter: (a)."
 )
-_LIST_SEPARATORS = (", ", ",", "; ", ";", " | ", "|", "/", " ")
+_LIST_SEPARATORS = (", ", ",", "; ", ";", " | ", "|", " > ", ">", "/", " ")
 _WORD_SEPARATOR = " | "
 _SHORT_LABEL = re.compile(r"[^\s\w]?(?:[A-Za-z]|[0-9]{1,2})[^\s\w]?")
 _WRAPPED = re.compile(r"(?P<opening>[\[({]['\"]?)(?P<inner>[^\[\](){}]*?)(?P<closing>['\"]?[\])}])")

@@ -10,7 +10,7 @@ from quorum.question import MOST_CHOICES, fold_text, letters
 # What the first label is written as: an upper or lower case letter, an index from 0 or 1, a word, its option's text.
 Alphabet = Literal["A", "a", "0", "1", "words", "text"]
 _DECORATED = re.compile(
-    r"(?P<prefix>[^\w+-]*(?:[^\W\d_]{2,}(?:[\s_.:#-]+|(?=[0-9])))?[^\w+-]*?)(?P<symbol>[A-Za-z]|[0-9]{1,2})(?P<suffix>\.0+|[^\w]*)"
+    r"(?P<prefix>[^\w+-]*(?:[^\W\d_]{2,}(?:[\s_.:#-]+|(?=[0-9])))?[^\w+-]*?)(?P<symbol>[A-Za-z]|[0-9]{1,2})(?P<suffix>\.0+|\s?[번番号號]|[^\w]*)"
 )
 
 

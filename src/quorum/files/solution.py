@@ -9,7 +9,9 @@ from quorum.data.read import Table, read_records
 from quorum.data.repair import answer_to_label
 from quorum.errors import BadInput, list_some
 from quorum.files.answer_columns import find_kind
-from quorum.files.cells import find_id_column, is_null
+from quorum.files.cells import find_id_column, is_null, refuse_missing_header
+from quorum.files.form_setting import split_ranked_cells
+from quorum.files.label_style import find_symbols
 from quorum.files.sample_columns import is_answer_name
 from quorum.question import Question
 from quorum.tables.text_table import read_text_table
@@ -126,6 +128,7 @@ def _read_questions(path: Path) -> Solution:
 
 def _read_rows(path: Path, columns: Mapping[str, Sequence[str]], answer_column: str | None) -> list[SolvedRow]:
     id_column = find_id_column(tuple(columns))
+    refuse_missing_header(path, id_column, columns[id_column])
     by_name = {name.strip().casefold(): name for name in columns}
     extra = {
         part: next((by_name[name] for name in names if name in by_name), None)
@@ -133,6 +136,7 @@ def _read_rows(path: Path, columns: Mapping[str, Sequence[str]], answer_column: 
     }
     extra = {part: name for part, name in extra.items() if name not in (None, id_column, answer_column)}
     answer = _find_answer_column(path, columns, answer_column, {id_column, *extra.values()})
+    _refuse_several_answers(path, columns[id_column], columns[answer])
     rows = []
     for number, id in enumerate(columns[id_column], 1):
         where = f"{path}, row {number} ({id})"
@@ -166,6 +170,17 @@ def _find_answer_column(
     raise BadInput(
         f"{path}: no answer column {name or 'answer'!r} among {', '.join(columns)}; --answer-column names it"
     )
+
+
+def _refuse_several_answers(path: Path, ids: Sequence[str], cells: Sequence[str]) -> None:
+    """Raise BadInput if the right answers are labels, and one cell has several of them: no run could be right."""
+    filled = [cell.strip() for cell in cells if not is_null(cell)]
+    single = [cell for cell in filled if find_symbols([cell])]
+    if not len(filled) / 2 <= len(single) < len(filled):
+        return
+    for number, (id, cell) in enumerate(zip(ids, cells, strict=True), 1):
+        if not is_null(cell) and split_ranked_cells([cell.strip()]):
+            raise BadInput(f"{path}, row {number} ({id}): {cell.strip()!r} has several answers; expected one")
 
 
 def _parse_usage(cell: str, where: str) -> Usage:

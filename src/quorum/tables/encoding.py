@@ -23,6 +23,7 @@ _SAMPLE_BYTES = 300_000  # of the lines that are not ASCII; enough to tell encod
 _NON_ASCII = re.compile(r"[^\x00-\x7f]")
 _LONG_RUN = re.compile(r"[^\x00-\x7f\u2010-\u2026]{3,}")
 _INSIDE = re.compile(r"(?<=[a-z])[^\x00-\xbf]")
+_UTF8_ACCENTS = re.compile(rb"([\xc3-\xc5][\x80-\xbf]|\xe2\x80[\x90-\xaf])+")
 _PUNCTUATION = frozenset("“”„‘’‚–—…«»°·€£§²³½¼×÷±µ™©®•´¿¡→ \u3000，。？！：；（）、《》「」『』・％～①②③④⑤－．")
 _MIXED_WORD = re.compile(r"[A-Za-z][^\x00-\xbf\u2000-\u20ff]|[^\x00-\xbf\u2000-\u20ff][A-Za-z]")
 
@@ -104,9 +105,9 @@ def _decode_wide(raw: bytes, least: float) -> Decoded | None:
 def _decode_by_letters(raw: bytes, where: str, error: UnicodeDecodeError) -> Decoded:
     line = raw.count(b"\n", 0, error.start) + 1
     byte = f"{where}, line {line}: byte {raw[error.start]:#04x} is not UTF-8"
-    if _is_damaged_utf8(raw):
+    if _is_damaged_utf8(raw) or _has_utf8_accents(raw):
         raise BadInput(
-            f"{byte}, although most of the file is; it is damaged, or was put together from files of several encodings"
+            f"{byte}, although other lines are; it is damaged, or was put together from files of several encodings"
         )
     scores = _score_encodings(_sample_lines(raw))
     western = next(one for one in scores if one.encoding == "cp1252")
@@ -154,6 +155,18 @@ def _is_damaged_utf8(raw: bytes) -> bool:
     text = _sample_lines(raw).decode("utf-8", "surrogateescape")
     bad = len(re.findall("[\udc80-\udcff]", text))
     return len(_NON_ASCII.findall(text)) > 2 * bad
+
+
+def _has_utf8_accents(raw: bytes) -> bool:
+    """Return whether some accented letters are UTF-8 and others are not: at least three, and a tenth of them.
+
+    A run of two bytes that is such a letter in UTF-8 (C3 A9 for é) is two characters in Western encodings (Ã©) that
+    do not occur together.
+    """
+    runs = re.findall(rb"[\x80-\xff]+", _sample_lines(raw))
+    accents = sum(_UTF8_ACCENTS.fullmatch(run) is not None for run in runs)
+    single = sum(len(run) == 1 for run in runs)
+    return accents >= max(3, len(runs) / 10) and accents + single >= len(runs) / 2 and single > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
     decoded = decode_text(unpacked.content, where, table_format.encoding)
     if not decoded.text.strip():
         raise BadInput(f"{where}: the file is empty")
+    _refuse_other_content(decoded.text, where)
     notes = [*unpacked.notes]
     if decoded.encoding != "utf-8" or decoded.has_bom:
         notes.append(decoded.encoding + (" with a byte order mark" if decoded.has_bom else ""))
@@ -68,6 +69,15 @@ def _text_table(unpacked: Unpacked, where: str, has_header: HeaderRule, table_fo
     read = read_csv_lines(decoded.text, where, table_format.separator, suggest_separator(unpacked.name))
     notes += describe_dialect(read)
     return _make_table(read.rows, read.numbers, where, has_header, notes)
+
+
+def _refuse_other_content(text: str, where: str) -> None:
+    """Raise BadInput for what is downloaded in place of a table: a web page, or the pointer of Git LFS."""
+    start = text[:200].lstrip().casefold()
+    if start.startswith(("<!doctype", "<html", "<?xml")):
+        raise BadInput(f"{where}: a web page or XML, not a table; download the file itself")
+    if start.startswith("version https://git-lfs.github.com/"):
+        raise BadInput(f"{where}: a pointer of Git LFS, not the file itself; fetch it with: git lfs pull")
 
 
 def suggest_separator(name: str) -> str:

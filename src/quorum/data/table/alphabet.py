@@ -29,13 +29,13 @@ ALPHABETS: tuple[tuple[str, ...], ...] = (
     tuple("অআইঈউ"),
     tuple("কখগঘঙ"),
 )
-_WHOLE_NUMBER = re.compile(r"0*(\d{1,3})(?:\.0+)?")
+_WHOLE_NUMBER = re.compile(r"0*(\d{1,3})(?:\.0+)?(?:\s?[번番号號])?")  # "3번" is the third in Korean exams
 _AROUND_LABEL = re.compile(r"^[\s([{<'\"（【「*.:]+|[\s)\]}>'\"）】」*.:,;、。．]+$")
 
 
 @lru_cache(maxsize=4096)
 def plain_label(text: str) -> str:
-    """Return a label without decoration: "(A)", "a.", "Ａ", "①" and "1.0" are "a", "a", "a", "1" and "1"."""
+    """Return a label without decoration: "(A)", "a.", "①", "1.0" and "1번" are "a", "a", "1", "1" and "1"."""
     plain = _AROUND_LABEL.sub("", unicodedata.normalize("NFKC", text.strip()[:20])).casefold()
     number = _WHOLE_NUMBER.fullmatch(plain)
     return str(int(number[1])) if number else plain

@@ -40,6 +40,7 @@ from quorum.data.table.names import (
 from quorum.data.table.numbered import split_question
 from quorum.data.table.options import find_mark
 from quorum.errors import BadInput
+from quorum.number import canonical_number
 
 HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
 YES_NO = ("yes", "no")
@@ -50,6 +51,7 @@ _LEAST_ROWS = 4  # that prove the role of a column whose name is not known
 _ECHO = 0.5  # share of rows in which a column repeats the right answer
 _AGREE = 0.98  # share of rows in which two answer columns have to mean the same
 _FIRST_LABELS = {"yes": 0, "no": 1, "maybe": 2}
+_LONGEST_LABEL = 12  # characters
 _MOST_LABELS = 10  # different answers of a file whose questions share their choices
 
 
@@ -110,7 +112,8 @@ def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str
     questions are open.
     """
     if given.answer is None and given.answer_columns is None and detect_answer:
-        given = replace(given, answer=_best_named(table, columns) or _only_yes_or_no(table, columns))
+        found = _best_named(table, columns) or _only_yes_or_no(table, columns) or _find_solution(table, columns)
+        given = replace(given, answer=found)
     raws = _raws(table, given.answer) if given.answer is not None else []
     answers = [raw.strip() for raw in raws if raw is not None and raw.strip() not in HIDDEN]
     lettered = [raw for raw in answers if re.fullmatch(r"\W*[A-Za-z]\W*", raw)]
@@ -252,7 +255,10 @@ def _fit_column(
     column: str, chosen: Sequence[RowChoices], reader: ChoiceReader, table: ColumnTable
 ) -> AnswerFit | None:
     strength = name_strength("answer", column)
-    if is_wrong_name(column) or strength < 1 and (is_other_name(column) or has_other_role(column, "answer")):
+    other = strength < 1 and (is_other_name(column) or has_other_role(column, "answer"))
+    if other and name_rank("rationale", column) is not None:  # a column called "solution" may hold bare labels
+        other = not _are_short(_raws(table, column))
+    if is_wrong_name(column) or other:
         return None
     if strength == 0 and table.rows < _LEAST_ROWS:
         return None
@@ -276,6 +282,21 @@ def _fit_column(
     filled = len(keys) / table.rows
     fit = AnswerFit(column=column, strength=strength, share=share, filled=filled, places=tuple(readings))
     return fit if strength >= 0.5 or share >= _CERTAIN and _covers(fit, keys) else None
+
+
+def _find_solution(table: ColumnTable, columns: Sequence[str]) -> str | None:
+    """Return the first column that is called solution or the like, if it holds numbers only and no explanations."""
+    for column in columns:
+        if name_rank("rationale", column) is not None:
+            filled = [raw for raw in _raws(table, column) if raw is not None and raw.strip()]
+            if filled and all(map(canonical_number, filled)):
+                return column
+    return None
+
+
+def _are_short(raws: Sequence[str | None]) -> bool:
+    """Return whether no answer is longer than a label, such as "(A)" or "Option A"."""
+    return all(raw is None or len(raw.strip()) <= _LONGEST_LABEL for raw in raws)
 
 
 def _covers(fit: AnswerFit, keys: Sequence[AnswerKey]) -> bool:

@@ -63,7 +63,7 @@ def parse_choices(cell: Cell, separator: str | None = None) -> ParsedChoices:
         case ParsedChoices():
             return cell
         case list():
-            return _parse_list(cell)
+            return _parse_list(_without_padding(cell))
         case {"text": list(texts), **rest}:
             labels = rest.get("label")
             return _sort_by_label(_check_texts(texts), _check_texts(labels) if isinstance(labels, list) else ())
@@ -118,6 +118,12 @@ def parse_literal(text: str) -> Cell:
         return _plain(ast.parse(text, mode="eval").body, text)
     except (SyntaxError, ValueError, MemoryError, RecursionError, tokenize.TokenError):
         raise ValueError(f"{text[:40]!r} is not a list of choices") from None
+
+
+def _without_padding(items: list[Any]) -> list[Any]:
+    """Return a list without the nulls at its end: files that give every row as many choices fill up with them."""
+    filled = [place for place, item in enumerate(items) if item is not None]
+    return items[: filled[-1] + 1] if filled else items
 
 
 def _parse_choice_text(text: str, separator: str | None) -> Cell:

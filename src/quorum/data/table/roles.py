@@ -18,6 +18,7 @@ from quorum.data.table.names import (
 from quorum.errors import BadInput
 
 _FIRST_CELLS = 1000  # among which one of the sample submission's ids has to be
+_MOST_REPEATED = 0.4  # least share of different cells in a column of ids, some of which are duplicated by mistake
 _UNNAMED = ("", "unnamed:0", "unnamed0")
 _NUMERIC_TEXT = re.compile(r"\s*[-+]?[\d.,\s]*\d[%\s]*", re.ASCII)
 _WORDS = re.compile(r"\S\s+\S|[\u0e00-\u0e7f\u2e80-\uffef]")
@@ -124,8 +125,13 @@ def find_context(table: ColumnTable, columns: Sequence[str], question: str, wher
 
 
 def find_id(table: ColumnTable, columns: Sequence[str]) -> str | None:
-    """Return the column of the ids: by its name, a unique one before others, or the first if its name ends in id."""
-    named = [column for column in _by_rank("id", columns) if profile_column(table, column).length <= 100]
+    """Return the column of the ids: by its name, a unique one before others, or the first if its name ends in id.
+
+    A column in which most cells repeat, such as a passage's id or the number of a question within it, is none.
+    """
+    repeated = _MOST_REPEATED if table.rows >= 4 else 0.0
+    profiles = {column: profile_column(table, column) for column in _by_rank("id", columns)}
+    named = [c for c, profile in profiles.items() if profile.length <= 100 and profile.distinct >= repeated]
     unique = [column for column in named if profile_column(table, column).distinct >= 0.98]
     if unique or named:
         return (unique or named)[0]

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 from quorum.data.table.alphabet import ALPHABETS, find_alphabet
 from quorum.data.table.names import plain_name
 
 _LABELS = sorted({label for alphabet in ALPHABETS for label in alphabet}, key=len, reverse=True)
 _LABEL = re.compile("|".join(map(re.escape, [r for r in _LABELS if not r.isdigit()])))
+_ROLES = frozenset({"q", "y"})  # names of one letter for the question and the answer
 _DIGITS = re.compile(r"\d{1,2}")
 
 
@@ -58,7 +60,16 @@ def _strip_zero(label: str) -> str:
     return str(int(label)) if label.isdecimal() else label
 
 
+def _without_other_roles(members: dict[str, str]) -> dict[str, str]:
+    """Return columns called a, b, c … without those called q or y, which hold the question or the answer."""
+    count = next((place for place, label in enumerate(ascii_lowercase) if label not in members), 26)
+    last = {label for label in members if label not in ascii_lowercase[:count]}
+    return {label: column for label, column in members.items() if label not in last} if last <= _ROLES else members
+
+
 def _order(before: str, after: str, members: dict[str, str]) -> Series | None:
+    if not before + after:
+        members = _without_other_roles(members)
     labels = tuple(members)
     alphabet = find_alphabet(labels) if len(labels) > 1 else None
     if alphabet is None:
