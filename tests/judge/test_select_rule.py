@@ -319,10 +319,10 @@ def test_where_nobody_read_anything_every_answer_is_empty(tmp_path, cells, metho
 def test_labels_that_no_run_ever_gives_are_refused_and_a_handful_of_them_is_too_little(tmp_path):
     answers, gold = pool_of([0.8, 0.6, 0.4], 50)
     answers.pivot("run", index="id", values="label", maintain_order=True).write_csv(tmp_path / "runs.csv")
-    gold.with_columns(pl.col("answer").replace({"A": "1", "B": "2", "C": "3", "D": "4"})).write_csv(tmp_path / "d.csv")
+    gold.with_columns(pl.col("answer").replace({"A": "W", "B": "X", "C": "Y", "D": "Z"})).write_csv(tmp_path / "d.csv")
     bad = vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "d.csv"))
     assert bad.returncode == 2
-    assert "answers are '1', '2', '3', '4', and no run gives one of them: theirs are 'A', 'B'" in bad.stderr
+    assert "answers are 'W', 'X', 'Y', 'Z', and no run gives one of them: theirs are 'A', 'B'" in bad.stderr
     gold.head(5).write_csv(tmp_path / "d.csv")
     told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--gold", str(tmp_path / "d.csv"), "--json").stdout)
     assert (told["method"], told["out_of_fold"]) == ("agreement", None)
@@ -333,8 +333,9 @@ def test_a_column_that_is_no_run_is_named(tmp_path):
     answers, _ = pool_of([0.8, 0.6, 0.4], 50)
     wide = answers.pivot("run", index="id", values="label", maintain_order=True)
     wide.with_columns(subject=pl.lit("law"), row=pl.arange(wide.height)).write_csv(tmp_path / "runs.csv")
-    told = json.loads(vote(tmp_path, str(tmp_path / "runs.csv"), "--json").stdout)
-    assert [line.split("'")[1] for line in told["warnings"] if "no other run gives" in line] == ["subject", "row"]
+    done = vote(tmp_path, str(tmp_path / "runs.csv"), "--json")
+    assert json.loads(done.stdout)["members"] == ["m0", "m1", "m2"]
+    assert "runs.csv: m0, m1, m2 read as answers; not used: subject, row" in done.stderr
 
 
 @pytest.mark.slow
