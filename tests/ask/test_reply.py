@@ -156,9 +156,13 @@ def test_what_was_thought_changes_nothing(thought: str, label: str) -> None:
 def test_time_grows_no_faster_than_a_hostile_reply(piece: str) -> None:
     def seconds(length: int, labels: tuple[str, ...]) -> float:
         text = (piece * (length // len(piece) + 1))[:length]
-        start = time.process_time()
-        parse_reply(text, labels, labels)
-        return time.process_time() - start
+
+        def once() -> float:
+            start = time.process_time()
+            parse_reply(text, labels, labels)
+            return time.process_time() - start
+
+        return min(once() for _ in range(3))  # other work on the machine only adds
 
     for labels in (("A", "B"), ("TRUE", "FALSE"), ()):
         # a cost that grows with the square would be 16 times as high

@@ -242,15 +242,14 @@ def test_a_file_that_is_not_a_split_is_refused_by_name(tmp_path):
 def test_no_cluster_of_the_real_file_is_divided():
     frame = pl.read_csv(real_data("codemmlu_kaggle") / "b6_train_data.csv").select("task_id", "question", "choices")
     questions = [
-        Question(id=id, text=text, choices=("choices as they stand:", choices))
-        for id, text, choices in frame.iter_rows()
+        Question(id=id, text=text, choices=("choices as written:", choices)) for id, text, choices in frame.iter_rows()
     ]
     drawn = split_questions(questions)
     numbers = cluster_duplicates(questions)
     folds_of = {(number, drawn.fold_of[q.id]) for number, q in zip(numbers, questions, strict=True)}
     assert len(folds_of) == len(set(numbers))
     assert drawn.frame["fold"].eq(HELD_OUT).mean() == pytest.approx(0.2, abs=0.005)
-    assert estimate_random_leak(drawn) > 70
+    assert estimate_random_leak(drawn) > 60
 
 
 def _run(*arguments):
