@@ -209,7 +209,7 @@ def test_two_workers_answer_as_one_does_with_the_adapter_and_without(adapter: st
 def test_a_missing_model_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"vllm cannot load .*none"):
         vllm(str(tmp_path / "none"))
-    with pytest.raises(BadInput, match="no LoRA adapter that PEFT wrote"):
+    with pytest.raises(BadInput, match="not a LoRA adapter in PEFT's format"):
         vllm(folder("llama"), adapter=str(tmp_path))
 
 

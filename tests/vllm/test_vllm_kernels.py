@@ -77,7 +77,7 @@ def test_the_7b_chain_trains_in_4_bits_and_answers_in_halves_byte_for_byte_like_
     if not TRAINER.exists():
         pytest.skip(f"{TRAINER} is not there to train with; `make test` makes it")
     shutil.copytree(base(), root / "input" / "qwen2.5-coder" / "transformers" / "7b-instruct" / "1")
-    quick = ("trainer.dtype=float32", "trainer.steps=3", "held_out=0.3")
+    quick = ("trainer.dtype=float32", "trainer.steps=3", "split.held_out=0.3")
     log_alone(tmp_path / "train", kernels, "train-7b", root, *quick, *CPU, python=str(TRAINER), environment=INSTALLED)
     hand_on(root, "train-7b")
     small = (*SMALL, "backend.dtype=float32")
