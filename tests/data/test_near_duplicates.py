@@ -13,7 +13,7 @@ from quorum.data.word_table import make_word_table
 from quorum.data.words import split_into_words
 from quorum.errors import BadInput
 from quorum.question import Question
-from tests.support.families import COPIES, Planter, add_a_sentence
+from tests.support.families import COPIES, Planter
 
 TULIPS = (
     "{} plants eighteen tulips along the garden wall and digs up a third of them again before the first frost of the "
@@ -68,13 +68,11 @@ def test_planted_families_are_whole_and_nothing_else_is_joined(copy):
 @pytest.mark.slow
 @pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.__name__)
 def test_pairs_are_found_among_many_rows(copy):
-    """Copies that each add a sentence of their own are hardly near: a large family of them may fall apart."""
     questions = Planter(seed=4).plant(copy, [2] * 400 + [21] * 10 + [500] * 2, rows=20_000)
     clusters = _collect_clusters(questions)
     assert all(len({id.split("-")[0] for id in ids}) == 1 for ids in clusters)
     found = sum(len(ids) * (len(ids) - 1) // 2 for ids in clusters)
-    share = 0.75 if copy is add_a_sentence else 0.99
-    assert found >= share * (400 + 10 * 210 + 2 * 124_750)
+    assert found >= 0.99 * (400 + 10 * 210 + 2 * 124_750)
 
 
 def test_a_copy_is_near_whatever_was_changed_slightly():

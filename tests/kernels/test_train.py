@@ -204,10 +204,7 @@ def write_like(path, rng):
     path.parent.mkdir(parents=True)
     asked = [largest(rng, 4) for _ in range(80 if path.suffix == ".jsonl" else 60)]  # more where 50 are a pool
     if path.suffix == ".jsonl":
-        solved = [
-            (f"{text} Of {', '.join(numbers)}.", f"{' '.join(rng.sample(WORDS, 5))}.\n#### {numbers[right]}")
-            for text, numbers, right in asked
-        ]
+        solved = [(text, f"{' '.join(rng.sample(WORDS, 5))}.\n#### {numbers[right]}") for text, numbers, right in asked]
         lines = [json.dumps({"question": text, "answer": answer}) for text, answer in solved]
         path.write_text("\n".join(lines) + "\n")
         return

@@ -4,7 +4,9 @@ A question gets a key in each of `BANDS` bands, and questions with equal keys ar
 hashes of the text, the choices, the passage and the numbers, so questions that share one part only (a form of words,
 a passage, "yes" and "no") rarely have equal keys. A pair with equal choices whose texts have the similarity s is
 proposed with the probability 1 - (1 - s^4)^96: .998 at .5, and more than .9999999 at .6. The time is linear in the
-number of questions: in a large group of equal keys each is compared with its 32 most similar neighbours.
+number of questions: in a large group of equal keys each is compared with its 32 most similar neighbours and with the
+shortest text, of which longer ones may be copies with additions. Long texts get `_LONG_BANDS` more keys, of the text
+alone: at a similarity of .9 a pair is proposed with the probability 1 - (1 - .9^8)^16 = .9999.
 """
 
 from collections.abc import Iterator
@@ -14,20 +16,15 @@ from numpy.typing import NDArray
 
 from quorum.data.word_table import Hashes, Integers, Part, WordTable
 
-BANDS = 96  # of one key each
+_MIXED_BANDS = 96  # of one key each
+_LONG_BANDS, _LONG_ROWS = 16, 8
+BANDS = _MIXED_BANDS + _LONG_BANDS
 _TEXT_HASHES, _TEXT_ROWS = 64, 4  # a band takes 4 of the 64 minimum hashes of a text
 _CHOICE_HASHES, _CHOICE_ROWS = 24, 2
 _CONTEXT_HASHES = _NUMBER_HASHES = 16
 _FREE_BANDS = 8  # one band in 8 ignores numbers: an added sentence may have the first number
 _MOST_NEIGHBOURS = 32
-_BLOCKS = (
-    1,
-    2,
-    4,
-    8,
-    16,
-    _MOST_NEIGHBOURS,
-)  # distances in a group of equal keys: up to each, proposed together
+_BLOCKS = (1, 2, 4, 8, 16, _MOST_NEIGHBOURS)  # distances in a group of equal keys: up to each, proposed together
 _FEW = 300
 _ROWS = 4096  # questions hashed at a time
 
@@ -43,18 +40,23 @@ def propose_pairs(table: WordTable) -> Iterator[Iterator[tuple[Integers, Integer
         yield iter([np.triu_indices(len(table), 1)])
         return
     text, choices, context, numbers = _hash_questions(table)
+    lengths = np.diff(table.text.starts)
     draw = np.random.Generator(np.random.PCG64(1))
     for band in range(BANDS):
-        key = np.zeros(len(table), dtype=np.uint64)
-        used = [text[row] for row in draw.choice(_TEXT_HASHES, _TEXT_ROWS, replace=False)]
-        used += [choices[row] for row in draw.choice(_CHOICE_HASHES, _CHOICE_ROWS, replace=False)]
+        if band < _MIXED_BANDS:
+            used = [text[row] for row in draw.choice(_TEXT_HASHES, _TEXT_ROWS, replace=False)]
+            used += [choices[row] for row in draw.choice(_CHOICE_HASHES, _CHOICE_ROWS, replace=False)]
+            used += [numbers[band % _NUMBER_HASHES]] if band % _FREE_BANDS else []
+            rows = np.arange(len(table))
+        else:
+            used = [text[row] for row in draw.choice(_TEXT_HASHES, _LONG_ROWS, replace=False)]
+            rows = np.flatnonzero(table.is_long)
         used += [context[band % _CONTEXT_HASHES]]
-        if band % _FREE_BANDS:
-            used += [numbers[band % _NUMBER_HASHES]]
+        key = np.zeros(len(rows), dtype=np.uint64)
         for column in used:
-            key = mix_hashes(key + column)
-        order = _sort_by_key(key, text[band % _TEXT_HASHES])
-        yield _pair_neighbours(key[order], order)
+            key = mix_hashes(key + column[rows])
+        order = _sort_by_key(key, text[band % _TEXT_HASHES][rows])
+        yield _pair_neighbours(key[order], rows[order], lengths)
 
 
 def mix_hashes(numbers: Hashes) -> Hashes:
@@ -124,8 +126,23 @@ def _sort_by_key(key: Hashes, similar: MinimumHashes) -> Integers:
     return order
 
 
-def _pair_neighbours(ordered: Hashes, order: Integers) -> Iterator[tuple[Integers, Integers]]:
-    """Yield the pairs of questions with equal keys, nearer neighbours in `order` first."""
+def _pair_neighbours(ordered: Hashes, order: Integers, lengths: Integers) -> Iterator[tuple[Integers, Integers]]:
+    """Yield the pairs of questions with equal keys: neighbours in `order`, nearer ones first, and the shortest."""
+    yield from _pair_nearest(ordered, order)
+    starts = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] + 1))
+    sizes = np.diff(starts, append=len(ordered))
+    large = np.flatnonzero(np.repeat(sizes > _MOST_NEIGHBOURS, sizes))
+    if len(large):
+        group = np.repeat(np.arange(len(starts)), sizes)[large]
+        by_length = np.lexsort((order[large], lengths[order[large]], group))
+        firsts = np.flatnonzero(np.diff(group, prepend=-1))
+        shortest = np.repeat(order[large][by_length[firsts]], np.diff(firsts, append=len(large)))
+        different = shortest != order[large]
+        ones, twos = shortest[different], order[large][different]
+        yield np.minimum(ones, twos), np.maximum(ones, twos)
+
+
+def _pair_nearest(ordered: Hashes, order: Integers) -> Iterator[tuple[Integers, Integers]]:
     nearer = 0
     for farthest in _BLOCKS:
         firsts = [np.flatnonzero(ordered[:-step] == ordered[step:]) for step in range(nearer + 1, farthest + 1)]

@@ -2,11 +2,12 @@
 
 The similarity of two texts is the Jaccard similarity of their words and pairs of neighbouring words, each counted as
 often as it occurs. A question has three parts: its text, its choices in any order, and its passage. Two questions are
-near-duplicates if all parts are similar (`WordTable.compare`). This depends on these two questions only, so families of
-any size are found in files of any size, and the same pairs in every file.
+near-duplicates if all parts are similar (`WordTable.compare`). But for boilerplate, an instruction that nearly every
+text of a file opens or closes with, this depends on the two questions only: families of any size are found in any file.
 """
 
 from array import array
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -23,7 +24,13 @@ CLOSE = 0.7  # least similarity of choices, and of texts of which more than MOST
 MOST_MISSING = 4  # words of the shorter text that are missing in the longer one
 FEW_WORDS = 8  # of a text with fewer words no word may be missing
 FEWEST_WORDS = 4  # a text with fewer words has to be equal
+LONG_TEXT = 40  # texts of this many words identify a question by themselves, if they have the similarity SAME
+SAME = 0.8
 TELLING_WORDS = 4  # equal choices identify a question if they have at least this many words besides numbers
+
+BOILERPLATE_SHARE = 0.8  # of a file's texts that have to open, or close, with the same words
+FEWEST_TEXTS = 50  # in fewer texts no boilerplate is sought
+_EXAMINED = 2000  # texts, evenly spread
 
 _WORD_BREAK = 0  # separates the words of two questions, and of two choices
 _PAIRS = 50_000  # compared at a time
@@ -57,8 +64,8 @@ class Part:
 class WordTable:
     """The words of questions.
 
-    `word_hash`, `is_word` and `is_number` are by word number; operators are neither. `telling` is true for questions
-    whose choices identify the question if they are equal.
+    `word_hash`, `is_word` and `is_number` are by word number; operators are neither. By question, `telling` is true if
+    its choices identify it where they are equal, and `is_long` if its text has at least `LONG_TEXT` words.
     """
 
     text: Part
@@ -68,6 +75,7 @@ class WordTable:
     is_word: NDArray[np.bool_]
     is_number: NDArray[np.bool_]
     telling: NDArray[np.bool_]
+    is_long: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.telling)
@@ -77,7 +85,9 @@ class WordTable:
 
         Near means:
 
-        * The choices have at least the similarity `CLOSE`, and the passages `NEAR`.
+        * The passages have at least the similarity `NEAR`.
+        * Both texts are long (`LONG_TEXT`) and have at least the similarity `SAME`; or all of the following holds.
+        * The choices have at least the similarity `CLOSE`.
         * The texts are equal, or have at least the similarity `CLOSE`, or `NEAR` if at most `MOST_MISSING` words of the
           shorter text are missing in the longer one. If the shorter text has fewer than `FEW_WORDS` words, none may be
           missing. Texts with fewer than `FEWEST_WORDS` words have to be equal. Numbers and operators do not count here.
@@ -87,19 +97,24 @@ class WordTable:
         return np.concatenate([np.zeros(0), *(self._compare_all_parts(ones[each], twos[each]) for each in chunks)])
 
     def _compare_all_parts(self, ones: Integers, twos: Integers) -> Similarities:
-        similarity = np.ones(len(ones))
-        for compare in (self._compare_choices, self._compare_contexts, self._compare_texts, self._compare_numbers):
-            left = np.flatnonzero(similarity)
-            similarity[left] = np.minimum(similarity[left], compare(ones[left], twos[left]))
+        contexts = _Overlap(self.context, ones, twos).compute_jaccard()
+        left = np.flatnonzero(contexts >= NEAR)
+        similarity = np.zeros(len(ones))
+        similarity[left] = np.minimum(contexts[left], self._compare_without_contexts(ones[left], twos[left]))
         return similarity
 
-    def _compare_choices(self, ones: Integers, twos: Integers) -> Similarities:
-        jaccard = _Overlap(self.choices, ones, twos).compute_jaccard()
-        return np.where(jaccard < CLOSE, 0.0, jaccard)
-
-    def _compare_contexts(self, ones: Integers, twos: Integers) -> Similarities:
-        jaccard = _Overlap(self.context, ones, twos).compute_jaccard()
-        return np.where(jaccard < NEAR, 0.0, jaccard)
+    def _compare_without_contexts(self, ones: Integers, twos: Integers) -> Similarities:
+        choices = _Overlap(self.choices, ones, twos).compute_jaccard()
+        long = self.is_long[ones] & self.is_long[twos]
+        left = np.flatnonzero((choices >= CLOSE) | long)
+        texts = np.zeros(len(ones))
+        texts[left] = self._compare_texts(ones[left], twos[left])
+        identified = long & (texts >= SAME)
+        left = np.flatnonzero((choices >= CLOSE) & (texts > 0) & ~identified)
+        left = left[self._agree_in_numbers(ones[left], twos[left])]
+        similarity = np.where(identified, texts, 0.0)
+        similarity[left] = np.minimum(texts[left], choices[left])
+        return similarity
 
     def _compare_texts(self, ones: Integers, twos: Integers) -> Similarities:
         jaccard = _Overlap(self.text, ones, twos).compute_jaccard()
@@ -110,10 +125,10 @@ class WordTable:
         near = (jaccard >= NEAR) & (long | short)
         return np.where(near | (self.text.digest[ones] == self.text.digest[twos]), jaccard, 0.0)
 
-    def _compare_numbers(self, ones: Integers, twos: Integers) -> Similarities:
+    def _agree_in_numbers(self, ones: Integers, twos: Integers) -> NDArray[np.bool_]:
         numbers = _Overlap(self.text, ones, twos, self.is_number)
         confirmed = self.telling[ones] & (self.choices.digest[ones] == self.choices.digest[twos])
-        return np.where((numbers.shared == numbers.smaller) | confirmed, 1.0, 0.0)
+        return np.asarray((numbers.shared == numbers.smaller) | confirmed)
 
 
 class _Overlap:
@@ -169,28 +184,66 @@ def _sum_rows(counts: Any) -> Integers:
 
 
 def make_word_table(questions: Sequence[Question]) -> WordTable:
-    """Split the parts of questions into words."""
+    """Split the parts of questions into words, without the boilerplate of the texts (`_find_boilerplate`)."""
     numbers: dict[str, int] = {"": _WORD_BREAK}
     parts = [_PartBuilder(numbers) for _ in range(3)]
-    telling = np.zeros(len(questions), dtype=np.bool_)
+    telling, is_long = np.zeros((2, len(questions)), dtype=np.bool_)
+    boilerplate = _find_boilerplate(questions)
     for index, question in enumerate(questions):
+        text = boilerplate.remove(_split_part(question.text))
         choices = sorted(map(_split_part, question.choices))
-        for part, pieces in zip(
-            parts, ([_split_part(question.text)], choices, [_split_part(question.context or "")]), strict=True
-        ):
+        for part, pieces in zip(parts, ([text], choices, [_split_part(question.context or "")]), strict=True):
             part.add(pieces)
         telling[index] = len({word for words in choices for word in words if not is_number(word)}) >= TELLING_WORDS
-    text, choice_part, context = (part.build() for part in parts)
+        is_long[index] = sum(word[:1].isalpha() for word in text) >= LONG_TEXT
+    text_part, choice_part, context = (part.build() for part in parts)
     known = list(numbers)[1:]
     return WordTable(
-        text=text,
+        text=text_part,
         choices=choice_part,
         context=context,
         word_hash=np.array([0, *map(digest_text, known)], dtype=np.uint64),
         is_word=np.array([False, *(word[:1].isalpha() for word in known)], dtype=np.bool_),
         is_number=np.array([False, *map(is_number, known)], dtype=np.bool_),
         telling=telling,
+        is_long=is_long,
     )
+
+
+@dataclass(frozen=True)
+class _Boilerplate:
+    """The words that open, and those that close, nearly every text of a file."""
+
+    start: list[str]
+    end: list[str]
+
+    def remove(self, text: list[str]) -> list[str]:
+        """Return a text without the boilerplate; unchanged if it consists of nothing else."""
+        first = len(self.start) if text[: len(self.start)] == self.start else 0
+        last = len(text) - len(self.end)
+        last = last if last > first and text[last:] == self.end else len(text)
+        return text[first:last] or text
+
+
+def _find_boilerplate(questions: Sequence[Question]) -> _Boilerplate:
+    """Find an instruction that is repeated in every row: it says nothing of whether two questions are alike."""
+    every = max(1, len(questions) // _EXAMINED)
+    texts = [_split_part(question.text) for question in questions[::every]]
+    if len(texts) < FEWEST_TEXTS:
+        return _Boilerplate([], [])
+    return _Boilerplate(_find_shared_start(texts), _find_shared_start([text[::-1] for text in texts])[::-1])
+
+
+def _find_shared_start(texts: Sequence[list[str]]) -> list[str]:
+    start: list[str] = []
+    alike = texts
+    while True:
+        nexts = Counter(text[len(start)] for text in alike if len(text) > len(start))
+        word, count = max(nexts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+        if count < BOILERPLATE_SHARE * len(texts):
+            return start
+        alike = [text for text in alike if len(text) > len(start) and text[len(start)] == word]
+        start.append(word)
 
 
 def _split_part(text: str) -> list[str]:

@@ -10,6 +10,7 @@ _UNSPACED = (  # scripts without spaces between words: each character is a word
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
+_AMPERSAND = re.compile(r"(?<=\w) & (?=\w)")  # between words it is "and"
 _OPERATORS = "-+*/=<>^%&|~"  # they tell formulas and code apart; a hyphen between letters is none
 
 
@@ -19,7 +20,7 @@ def split_into_words(text: str) -> list[str]:
     A number keeps its points and commas ("1,200.5"). A character of a script without spaces, such as Chinese or Thai,
     is a word.
     """
-    return _compile_word().findall(fold_text(text))
+    return _compile_word().findall(_AMPERSAND.sub(" and ", fold_text(text)))
 
 
 def is_number(word: str) -> bool:
