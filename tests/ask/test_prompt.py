@@ -271,7 +271,7 @@ def test_a_template_with_wrong_fields_is_refused(table, found):
 
 @pytest.mark.parametrize("table", [{"question": "{text}"}, {"instruction": "{x}"}, {"choice": "{label}"}])
 def test_a_verdict_template_with_wrong_fields_is_refused(table):
-    with pytest.raises(BadInput, match=r"refine\.verdict"):
+    with pytest.raises(BadInput, match=rf"refine\.verdict\.{next(iter(table))}: "):
         from_table(VerdictTemplate, table, "verdict")
 
 

@@ -156,7 +156,14 @@ def test_runs_of_other_questions_prompts_or_precision_are_told_apart() -> None:
         precision={"dtype": "float16"},
         calls={"answerer": 9},
     )
-    other = replace(one, questions={"held": "f2"}, prompt={"style": "cot"}, precision={"dtype": "auto"})
+    other = replace(
+        one,
+        run="s",
+        questions={"held": "f2"},
+        prompt={"style": "cot"},
+        precision={"dtype": "auto"},
+        calls={"answerer": 18},
+    )
     assert list_differences(one, one) == {}
     assert list_differences(other, one) == {
         "questions": "other questions",

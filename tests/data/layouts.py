@@ -87,6 +87,7 @@ class LayoutCase:
     shared: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
     passages: bool = False
+    asked: Callable[[Row], str] = lambda row: row.text
 
 
 def as_csv(several: Sequence[dict[str, Any]]) -> str:
@@ -156,6 +157,7 @@ CASES: list[LayoutCase] = [
         },
         roles={"question": "question", "context": "text", "answer": "answer", "answer_kind": "index0", "id": "id"},
         unused=("type",),
+        asked=lambda r: "Which of the following can be inferred?",
     ),
     case(
         "MuSR",
@@ -170,6 +172,7 @@ CASES: list[LayoutCase] = [
         csv_file=True,
         roles={"question": "question", "context": "narrative", "choices": ("choices",)},
         passages=True,
+        unused=("answer_choice",),
     ),
     case(
         "GPQA",
@@ -196,6 +199,12 @@ CASES: list[LayoutCase] = [
             "subject": "Subdomain",
             "rationale": "Explanation",
         },
+        unused=(
+            "Pre-Revision Question",
+            "Pre-Revision Correct Answer",
+            "Pre-Revision Incorrect Answer 1",
+            "Writer's Difficulty Estimate",
+        ),
     ),
     case(
         "SciQ",
@@ -335,6 +344,7 @@ CASES: list[LayoutCase] = [
         shared=("yes", "no"),
         answers=tuple("A" if yes(r) else "B" for r in rows()),
         roles={"id": "qid", "question": "question"},
+        unused=("term", "description", "facts", "decomposition"),
     ),
     case(
         "PubMedQA",
@@ -362,6 +372,7 @@ CASES: list[LayoutCase] = [
             "topic_name": None,
         },
         roles={"answer": "cop", "answer_kind": "index1", "subject": "subject_name", "rationale": "exp"},
+        unused=("choice_type", "topic_name"),
     ),
     case(
         "MedQA",
@@ -373,6 +384,7 @@ CASES: list[LayoutCase] = [
             "answer_idx": r.letter,
         },
         roles={"choices": ("options",)},
+        unused=("meta_info", "answer_idx"),
     ),
     case(
         "CMMLU",
@@ -405,6 +417,8 @@ CASES: list[LayoutCase] = [
             "score": 5,
         },
         roles={"answer": "answer", "rationale": "analysis", "id": "index"},
+        unused=("year", "score"),
+        asked=lambda r: f"{r.number}. {r.text} ( )",
     ),
     case(
         "KMMLU",
@@ -509,6 +523,7 @@ CASES: list[LayoutCase] = [
             "multiple_choice_scores": [int(text == r.answer) for text in r.choices],
         },
         roles={"question": "inputs", "choices": ("multiple_choice_targets",)},
+        unused=("multiple_choice_scores",),
     ),
     case(
         "Belebele",
@@ -524,6 +539,7 @@ CASES: list[LayoutCase] = [
         },
         roles={"context": "flores_passage", "answer": "correct_answer_num"},
         passages=True,
+        unused=("question_number", "dialect", "ds"),
     ),
     case(
         "COPA",
@@ -537,6 +553,7 @@ CASES: list[LayoutCase] = [
         },
         size=2,
         roles={"question": "question", "context": "premise", "choices": ("choice1", "choice2"), "id": "idx"},
+        asked=lambda r: ("cause", "effect")[r.number % 2],
     ),
     case(
         "SocialIQA",
@@ -575,6 +592,7 @@ CASES: list[LayoutCase] = [
         },
         csv_file=True,
         roles={"id": "ID", "answer": "Answer Key"},
+        unused=("Source", "Context"),
     ),
     case(
         "Open trivia",

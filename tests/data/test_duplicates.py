@@ -104,8 +104,7 @@ def test_a_duplicate_within_one_file_is_not_one_between_two_files():
 def test_progress_is_reported_to_the_end():
     reported = []
     cluster_duplicates([_ask("one"), _ask("two")], progress=lambda done, total: reported.append((done, total)))
-    assert reported == sorted(reported)
-    assert reported[-1] == (2, 2)
+    assert reported == [(0, 2), (2, 2)]
 
 
 @settings(deadline=None, max_examples=25)
@@ -135,8 +134,7 @@ def test_real_duplicates_are_found_without_a_giant_cluster():
     )
     numbers = cluster_duplicates(solved)
     sizes = Counter(numbers).values()
-    assert 0.1 < sum(size for size in sizes if size > 1) / len(solved) < 0.15
-    assert max(sizes) < 15
+    assert (sum(size for size in sizes if size > 1), len(solved), max(sizes)) == (407, 3963, 7)
     found = find_duplicates(asked, solved)
     assert sum(duplicate.exact for duplicate in found) == 58  # field notes: 63, with punctuation left out
-    assert len(found) > 63
+    assert len(found) == 86

@@ -175,7 +175,8 @@ def test_one_line_of_json_is_one_row(tmp_path):
         ("q.csv.xz", b"\xfd7zXZ\x00" + b"x" * 20, "the archive is damaged"),
         ("q.csv.bz2", b"BZh", "the archive is damaged"),
         ("q.xlsx", zipped(**{"xlDIRworkbook__xml": "<x"}), "a damaged spreadsheet"),
-        ("q.csv", PLAIN.encode() + b"3,a\x00b,x,y,A\n", "line 4: a NUL byte"),
+        ("q.csv", b"id\x00" + PLAIN.encode(), "line 1: a NUL byte"),
+        ("q.csv", PLAIN.encode() + "3,Welche Größe hat die Brücke?,\0,süß,A\n".encode("cp1252"), "line 4: a NUL byte"),
         (
             "q.csv",
             PLAIN.encode() + '3,"é",x,y,A\n'.encode() * 9 + b"4,\xff,x,y,A\n",
@@ -250,6 +251,19 @@ def test_an_encoding_is_detected_by_the_letters_that_come_out(
         (f"{second}, {first}?", (second, first)),
     ]
     assert encoding.split("_")[0] in table.source.replace("-", "_")
+
+
+def test_a_nul_byte_in_a_cell_is_kept_as_the_csv_module_keeps_it(tmp_path):
+    table = read(tmp_path, "q.csv", PLAIN + '3,a\0b,\0,"\0\0",A\n')
+    assert (table.records[2].text, table.records[2].choices) == ("a\0b", ("\0", "\0\0"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_cyrillic_letters_of_two_or_four_bytes_are_not_taken_for_utf_8(tmp_path, encoding):
+    text = "id,question,A,B\n" + "".join(f"{n},Какая планета больше?,Юпитер,Земля\n" for n in range(5))
+    table = read(tmp_path, "q.csv", text.encode(encoding))
+    assert [(r.text, r.choices) for r in table.records] == [("Какая планета больше?", ("Юпитер", "Земля"))] * 5
+    assert table.source == f"q.csv: {encoding}, 5 rows"
 
 
 def test_a_rare_accent_in_an_english_file_is_western(tmp_path):

@@ -198,15 +198,15 @@ def test_the_roles_of_a_real_files_columns_are_found(name, rows, usable, roles):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "message"),
     [
-        "codemmlu_kaggle/sample_submission.csv",
-        "safety/xstest/labels_5models.csv",
-        "safety/ailuminate_demo/filtered_spc_ipv_en_us.csv",
-        "safety/ailuminate_demo/metadata_only_fr_fr.csv",
-        "llama13b_option_probs/llm_probs_gpt.zip",
+        ("codemmlu_kaggle/sample_submission.csv", "no question column among 'task_id', 'answer'"),
+        ("safety/xstest/labels_5models.csv", "no question column among"),
+        ("safety/ailuminate_demo/filtered_spc_ipv_en_us.csv", "no choices among the columns"),
+        ("safety/ailuminate_demo/metadata_only_fr_fr.csv", "no question column among"),
+        ("llama13b_option_probs/llm_probs_gpt.zip", "the archive has 32 tables"),
     ],
 )
-def test_a_real_file_without_questions_is_refused(name):
-    with pytest.raises(BadInput):
+def test_a_real_file_without_questions_is_refused(name, message):
+    with pytest.raises(BadInput, match=message):
         read_records(real_data(name))

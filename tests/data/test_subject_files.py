@@ -122,7 +122,9 @@ def test_a_folder_is_split(tmp_path):
     folder = write_mmlu(tmp_path / "test", subjects=[f"subject_{n}" for n in "abcdefghij"])
     done = run_verb("split", folder, "--out", tmp_path / "split", "--folds", "2", "--json")
     assert json.loads(done.stdout)["questions"] == 40
-    assert {question.subject for question in read_questions(tmp_path / "split" / "heldout.parquet")}
+    parts = [read_questions(tmp_path / "split" / f"{name}.parquet") for name in ("train", "heldout")]
+    assert [len(part) for part in parts] == [28, 12]
+    assert Counter(question.subject for part in parts for question in part) == {f"subject_{n}": 4 for n in "abcdefghij"}
 
 
 def test_the_57_files_of_mmlu_are_one_table():

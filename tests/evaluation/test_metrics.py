@@ -263,9 +263,10 @@ def test_questions_carry_their_own_solution():
 
 def test_a_submission_is_read_in_each_form(tmp_path):
     path = tmp_path / "s.csv"
-    path.write_text("id,answer\n007,B\n2,A C C B\n3,nan\n")
+    path.write_text("id,answer\n007,B\n2,A C C B\n3,nan\n4,1.5\n")
     place = {"(repeat 3)": 1 / 3}  # a repeated label takes a place
-    assert read_ballots(path) == {"007": {"B": 1}, "2": {"A": 1, "C": 1 / 2, **place, "B": 1 / 4}, "3": {}}
+    ranked = {"A": 1, "C": 1 / 2, **place, "B": 1 / 4}
+    assert read_ballots(path) == {"007": {"B": 1}, "2": ranked, "3": {}, "4": {"1.5": 1}}
     path.write_text("id,prob_b,prob_a\n1,0.25,0.75\n2,,\n")
     assert read_ballots(path) == {"1": {"B": 0.25, "A": 0.75}, "2": {}}
 
@@ -275,9 +276,10 @@ def test_a_submission_is_read_in_each_form(tmp_path):
     [
         ("id,answer\n1,A\n1,B\n", "row 2: id '1' is repeated"),
         ("id,A,B\n1,0.5,x\n", r"row 1 \(1\): 'x' for B"),
-        ("id,A,B\n1,-0.5,1\n", "'-0.5' for A"),
+        ("id,A,B\n1,-0.5,1\n", r"row 1 \(1\): '-0.5' for A"),
         ("id\n1\n", "only a column of ids"),
-        ("id,answer\n1\n", "no row has as many cells as the first line"),
+        ("id,answer\n1\n", "no row has as many cells as the first line; line 2: 1 cells, but the header has 2"),
+        ("id,answer\n1,A\n2\n", "row 2: line 3: 1 cells, but the header has 2"),
     ],
 )
 def test_an_invalid_submission_is_refused(tmp_path, text, message):
@@ -308,6 +310,8 @@ def test_a_solution_names_its_answer_and_usage(tmp_path):
     path.write_text("id,a,b\n1,x,A\n")
     with pytest.raises(BadInput, match="no answer column 'answer' among id, a, b"):
         read_solution(path)
+    path.write_text("id,answer,usage\n1,A,public\n2,B,PRIVATE\n")
+    assert [row.usage for row in read_solution(path).rows] == ["Public", "Private"]
     path.write_text("id,answer,usage\n1,A,both\n")
     with pytest.raises(BadInput, match="Usage 'both' is not among Public, Private, Ignored"):
         read_solution(path)

@@ -270,14 +270,18 @@ def test_a_question_without_choices_or_subject_and_a_run_alone_make_a_page():
 @pytest.mark.parametrize("metric", ["map@3", "macro-f1", "log-loss"])
 def test_every_metric_makes_a_page_with_the_better_run_first(metric):
     runs = [
-        run_of("worse", TOYS, {question.id: {"B": 0.6, "A": 0.4} for question in TOYS}, metric=metric),
-        run_of("better", TOYS, {question.id: {question.answer: 0.6, "A": 0.4} for question in TOYS}, metric=metric),
+        run_of(name, TOYS, ballots, metric=metric, competition="toys")
+        for name, ballots in (
+            ("worse", {question.id: {"B": 0.6, "A": 0.4} for question in TOYS}),
+            ("better", {question.id: {question.answer: 0.6, "A": 0.4} for question in TOYS}),
+        )
     ]
     found = facts(TOYS, runs, Parts(10, 20, False))
     assert found.runs == ("better", "worse")
     assert (found.comparison.pairs[0].first, found.comparison.pairs[0].second) == ("better", "worse")
     page = render_page(found).html
-    assert f"eld-out {metric}" in page
+    assert f"<dt>Held-out {metric}</dt>" in page
+    assert f"toys: held-out {metric}{', lower is better' if metric == 'log-loss' else ''}. Data d1" in page
     assert ("lower is better" in page) == (metric == "log-loss")
 
 

@@ -43,6 +43,18 @@ def test_numbers_in_columns_without_labels_are_refused(tmp_path, rows):
         read_runs([path])
 
 
+def test_numbers_in_columns_without_labels_are_probabilities_if_they_sum_to_one(tmp_path):
+    path = written(tmp_path / "p.csv", "id,0,1\nq1,0.2,0.8\nq2,1.0,0\n")
+    assert runs_of(path) == {"p": {"q1": {"A": 0.2, "B": 0.8}, "q2": {"A": 1.0}}}
+    path = written(tmp_path / "p.csv", "id,0,1\nq1,1e-9,1.0\nq2,0,1\n")
+    assert runs_of(path) == {"p": {"q1": {"A": 1e-9, "B": 1.0}, "q2": {"B": 1.0}}}
+
+
+def test_labels_that_agree_with_the_probabilities_beside_them_are_not_another_run(tmp_path):
+    path = written(tmp_path / "p.csv", "id,answer,A,B\nq1,A,0.8,0.2\nq2,B,0.1,0.9\n")
+    assert runs_of(path) == {"p": {"q1": {"A": 0.8, "B": 0.2}, "q2": {"A": 0.1, "B": 0.9}}}
+
+
 def test_whole_numbers_in_several_columns_are_labels(tmp_path):
     path = written(tmp_path / "p.csv", "id,x,y\nq1,0,1\nq2,1,1\nq3,1,0\n")
     assert runs_of(path)["x"] == {"q1": {"0": 1.0}, "q2": {"1": 1.0}, "q3": {"1": 1.0}}
@@ -89,7 +101,7 @@ def test_an_answers_file_and_a_csv_are_read_together(tmp_path):
         ("id,x\n ,A\n", "row 1: id ' ' is empty"),
         ("id,A,B\nq1,0.5,-1\n", r"row 1 \(q1\): '-1' for B"),
         ("id,A,B\nq1,0.5,x\n", "'x' for B"),
-        ("id,answer,A,B\nq1,A,0.2,0.8\n", "different answers"),
+        ("id,answer,A,B\nq1,A,0.2,0.8\n", "column answer and the probabilities of A, B are different answers"),
         ("id,A,C\nq1,0.5,0.5\n", "for each of A, B"),
     ],
 )

@@ -443,12 +443,13 @@ def test_a_retry_after_beyond_the_wait_ends_it_at_once(stub, kaggle, tmp_path):
     assert patience.clock() == 0
 
 
-def test_metadata_that_kaggle_would_change_is_refused(kaggle, tmp_path):
+def test_metadata_that_kaggle_would_change_is_refused_before_anything_is_sent(stub, kaggle, tmp_path):
     folder = built(tmp_path / "k")
     path = folder / "kernel-metadata.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"enable_internet": True}))
     with pytest.raises(BadInput, match="enable_internet is true; allowed is false"):
         push_kernel(kaggle, folder, patient())
+    assert stub.asked == []
 
 
 def test_a_source_with_a_secret_in_it_is_not_pushed(stub, kaggle, tmp_path):
@@ -562,11 +563,20 @@ def test_a_dry_run_without_successful_answers_ends_too():
     assert 1 < sum(patience.waits()) < 100
 
 
-@pytest.mark.parametrize("text", ['{"id": ', "[1]", '"ada"', "[" * 100_000])
-def test_a_file_without_a_json_object_is_refused_in_one_line(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"id": ', "not a JSON object: Expecting value"),
+        ("[1]", "found a list, expected a JSON object"),
+        ('"ada"', "found a str, expected a JSON object"),
+        ("[" * 100_000, "not a JSON object: "),
+    ],
+)
+def test_a_file_without_a_json_object_is_refused_in_one_line(tmp_path, text, message):
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(BadInput, match=r"x\.json: .*JSON object"):
+    with pytest.raises(BadInput, match=rf"x\.json: {message}") as error:
         read_json_object(tmp_path / "x.json")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["kernel-metadata.json", "dataset-metadata.json"])

@@ -183,14 +183,12 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     """Write questions in our own layout, as CSV or Parquet by the suffix; `read_questions` reads them back unchanged.
 
     Raises:
-        BadInput: another suffix, or a text with a NUL character, which a CSV file cannot hold.
+        BadInput: another suffix.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise BadInput(f"{path}: suffix {path.suffix!r} is not supported for questions; allowed are .csv, .parquet")
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
-    if path.suffix == ".csv" and (bad := [q.id for q in questions if "\0" in "".join(_texts_of_question(q))]):
-        raise BadInput(f"{path}: {len(bad)} questions have a NUL character ({list_some(bad)}); write a .parquet file")
     frame = pl.DataFrame(columns, schema=QUESTIONS)
     with replace_file(path) as part:
         if path.suffix == ".parquet":
@@ -198,12 +196,6 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
         else:
             texts = [json.dumps(question.choices, ensure_ascii=False) for question in questions]
             frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(part)
-
-
-def _texts_of_question(question: Question) -> list[str]:
-    """Return all texts of a question except its choices, which a CSV file holds as JSON."""
-    texts = (question.id, question.text, question.answer, question.subject, question.group)
-    return [text for text in (*texts, question.context, question.rationale) if text is not None]
 
 
 _OURS = Layout(

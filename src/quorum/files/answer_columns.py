@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null, refuse_missing_header
-from quorum.files.form_setting import split_ranked_cells
+from quorum.files.form_setting import RankedStyle, split_ranked_cells
 from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import CellColumns, is_answer_name, is_ranking, parse_share, read_column_labels
 from quorum.files.yes_no import find_yes_no_pair
@@ -150,6 +150,13 @@ def _choose_label_columns(path: Path, columns: CellColumns) -> CellColumns:
     return {}
 
 
+def find_ranked_style(cells: Sequence[str]) -> RankedStyle | None:
+    """Return how cells list labels; None if they do not. Numbers, which answer open questions, may be among them."""
+    lists = [cell for cell in cells if not re.fullmatch(r"[+-]?\d+(\.\d+)?", cell)]
+    split = split_ranked_cells(lists) if lists else None
+    return split[0] if split else None
+
+
 def find_kind(cells: Sequence[str]) -> str:
     """Return what the cells of a column are: label, ranked, whole (numbers), share, text or blank."""
     filled = list(dict.fromkeys(cell.strip() for cell in cells if not is_null(cell)))
@@ -157,7 +164,7 @@ def find_kind(cells: Sequence[str]) -> str:
         return "blank"
     if are_letters(filled) or find_yes_no_pair(filled):
         return "label"
-    if split_ranked_cells(filled):
+    if find_ranked_style(filled):
         return "ranked"
     if all(map(_SHARE.fullmatch, filled)) and not all(re.fullmatch(r"\d+(\.0+)?", cell) for cell in filled):
         return "share"

@@ -7,10 +7,10 @@ from pathlib import Path
 import polars as pl
 
 from quorum.errors import BadInput
-from quorum.files.answer_columns import AnswerColumns, find_answer_cells, find_kind, read_columns
+from quorum.files.answer_columns import AnswerColumns, find_answer_cells, find_kind, find_ranked_style, read_columns
 from quorum.files.answers import ANSWERS, check_answers, read_answers
 from quorum.files.cells import is_null
-from quorum.files.form_setting import RankedStyle, split_ranked_cells
+from quorum.files.form_setting import RankedStyle
 from quorum.files.sample_columns import parse_share
 
 REPEAT = "(repeat {})"  # takes the place of a label that a ranked cell lists again, as on Kaggle
@@ -116,8 +116,7 @@ def _make_runs(path: Path, name: str, found: AnswerColumns) -> list[RawRun]:
             frame = _make_probability_frame(own, found.ids, cells)
             runs.append(RawRun(path=path, frame=frame, numbers=numbers))
             continue
-        split = split_ranked_cells(filled) if kind == "ranked" else None
-        style = split[0] if split else None
+        style = find_ranked_style(filled) if kind == "ranked" else None
         runs.append(RawRun(path=path, frame=_make_ranked_frame(own, found.ids, _split_cells(cells, style))))
     return runs
 

@@ -53,23 +53,25 @@ def decode_text(raw: bytes, where: str, encoding: str | None = None) -> Decoded:
         encoding: of the file if it is not UTF-8, which the content shows; None means that it is detected.
 
     Raises:
-        BadInput: an unknown encoding, invalid bytes, NUL bytes, or two encodings that fit equally well.
+        BadInput: an unknown encoding, invalid bytes, NUL bytes outside of the rows of a UTF-8 file, or two encodings
+            that fit equally well.
     """
     bom, found = next(((mark, name) for mark, name in _BOMS if raw.startswith(mark)), (b"", None))
     if found is not None:
         return Decoded(_decode_named(raw[len(bom) :], found, where), found, has_bom=True)
     try:
         decoded = Decoded(raw.decode("utf-8"), "utf-8")
+        header = re.match(r"[\r\n]*[^\r\n]*", decoded.text)
+        if header is None or "\0" not in header[0]:
+            return decoded  # a cell may hold NUL
+        decoded = _decode_wide(raw) or decoded
     except UnicodeDecodeError as error:
         if encoding is not None:
             return Decoded(_decode_named(raw, encoding, where), encoding)
-        decoded = _decode_wide(raw, 0.02) or _decode_by_letters(raw, where, error)
+        decoded = _decode_wide(raw) or _decode_by_letters(raw, where, error)
     if "\0" in decoded.text:
-        wide = _decode_wide(raw, 0.25)
-        if wide is None:
-            line = decoded.text.count("\n", 0, decoded.text.index("\0")) + 1
-            raise BadInput(f"{where}, line {line}: a NUL byte; the file is damaged or not a table of text")
-        return wide
+        line = decoded.text.count("\n", 0, decoded.text.index("\0")) + 1
+        raise BadInput(f"{where}, line {line}: a NUL byte; the file is damaged or not a table of text")
     return decoded
 
 
@@ -83,12 +85,12 @@ def _decode_named(raw: bytes, encoding: str, where: str) -> str:
         raise BadInput(f"{where}, line {line}: byte {raw[error.start]:#04x} is not {encoding}") from None
 
 
-def _decode_wide(raw: bytes, least: float) -> Decoded | None:
+def _decode_wide(raw: bytes) -> Decoded | None:
     """Decode UTF-16 or UTF-32 without a byte order mark; None if the bytes are not like that.
 
-    Every table has ASCII separators and line ends, whose other bytes are NUL: at least the share `least` of all bytes.
+    Every table has ASCII separators and line ends, whose other bytes are NUL: at least a fiftieth of all bytes.
     """
-    if raw.count(0) < max(1, least * len(raw)):
+    if raw.count(0) < max(1, len(raw) / 50):
         return None
     best: tuple[int, Decoded] | None = None
     for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
@@ -97,7 +99,8 @@ def _decode_wide(raw: bytes, least: float) -> Decoded | None:
         except UnicodeDecodeError:
             continue
         plain = len(re.findall(r"[\t\n\r -~]", text))
-        if "\0" not in text and plain >= len(text) / 20 and (best is None or plain > best[0]):
+        likely = plain >= len(text) / (20 if re.search(r"[\r\n]", text) else 2)
+        if "\0" not in text and likely and (best is None or plain > best[0]):
             best = plain, Decoded(text, name)
     return None if best is None else best[1]
 
