@@ -169,7 +169,7 @@ def find_kind(cells: Sequence[str]) -> str:
 def _find_shares(path: Path, columns: CellColumns) -> dict[str, str]:
     """Return the names of the probability columns by label; empty if there are none.
 
-    CellColumns of numbers that are called A, B … or prob_a, prob_b …, or whose rows sum to 1, are probabilities.
+    Columns of numbers that are called A, B … or prob_a, prob_b …, or whose rows sum to 1, are probabilities.
     """
     named = {match[2].upper(): name for name in columns if (match := _PROBABILITY_COLUMN.fullmatch(name.strip()))}
     if {"A", "B"} & set(named) and any(_starts_with_a_number(columns[name]) for name in named.values()):
@@ -189,7 +189,7 @@ def _find_shares(path: Path, columns: CellColumns) -> dict[str, str]:
 def _refuse_contradiction(path: Path, shares: CellColumns, chosen: CellColumns) -> None:
     """Raise BadInput if a column of labels does not say what the probabilities say."""
     for name, cells in chosen.items():
-        if find_kind(cells) not in ("label",):
+        if find_kind(cells) != "label":
             continue
         for row, cell in enumerate(cells):
             weights = {label: parse_share(own[row]) or 0.0 for label, own in shares.items()}

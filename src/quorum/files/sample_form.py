@@ -53,7 +53,7 @@ def decide_form(columns: CellColumns, ids: Sequence[str], evidence: AnswerEviden
         return _decide_several({name: columns[name] for name in names}, evidence)
     cells = [cell.strip() for cell in columns[names[0]]]
     found = _decide_single(dict(zip(ids, cells, strict=True)), evidence)
-    return _with_columns(found, names)
+    return replace(found, columns=names)
 
 
 def apply_setting(columns: CellColumns, setting: FormSetting, evidence: AnswerEvidence) -> FoundForm:
@@ -300,7 +300,3 @@ def _is_decorated(style: LabelStyle | None) -> bool:
 
 def _is_number(text: str) -> bool:
     return parse_cell_number(text.strip()) is not None
-
-
-def _with_columns(found: FoundForm, columns: tuple[str, ...]) -> FoundForm:
-    return replace(found, columns=columns)

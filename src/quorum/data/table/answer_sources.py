@@ -93,7 +93,7 @@ def find_choices_and_answer(
         if known:
             return given
         fits = _fit_columns(given, table, columns) if given.choices else []
-        best = _choose_answer(fits, table, where)
+        best = _choose_answer(fits, where)
         return _set_answer(given, best) if given.choices else replace(given, answer=_best_named(table, columns))
     found = _find_source(given, table, columns, where, detect_answer=detect_answer, guess=guess)
     if found is None or isinstance(found, Layout):
@@ -102,7 +102,7 @@ def find_choices_and_answer(
     if known:
         return given
     fits = _fit_columns(given, table, [column for column in columns if column not in found.columns])
-    return _set_answer(given, _choose_answer(fits, table, where))
+    return _set_answer(given, _choose_answer(fits, where))
 
 
 def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str], detect_answer: bool) -> Layout:
@@ -305,7 +305,7 @@ def _covers(fit: AnswerFit, keys: Sequence[AnswerKey]) -> bool:
     return len(used) >= min(len(keys), max(2, 0.6 * max(len(key.texts) for key in keys)))
 
 
-def _choose_answer(fits: Sequence[AnswerFit], table: ColumnTable, where: str) -> AnswerFit | None:
+def _choose_answer(fits: Sequence[AnswerFit], where: str) -> AnswerFit | None:
     """Return the answer column that fits best.
 
     Raises:
