@@ -97,7 +97,7 @@ def main(config: Vote) -> None:
     print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         ballots = ballots_from_answers(result.ballots)
-        evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+        evidence = collect_evidence(train, choices)
         sample = read_sample(config.sample, config.form, evidence)
         write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved), choices=choices)
 

@@ -129,7 +129,7 @@ def _read_sample(
 ) -> Sample:
     """Read the sample submission; without one, write one in `default` that answers as train does."""
     choices = {question.id: question.choices for question in test if question.choices}
-    evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+    evidence = collect_evidence(train, choices)
     if competition.sample is None:
         blank = make_default_sample([question.id for question in test], competition.form, evidence)
         labels = {question.id: question.labels for question in test}

@@ -39,11 +39,11 @@ class VoteFiles:
         asked = repair_table(read_records(Path(questions))).questions if questions else []
         choices = {question.id: question.choices for question in asked if question.choices}
         table = read_records(Path(train)) if train else None
-        expected = read_sample(Path(sample), form, collect_evidence(table, choices=choices)) if sample else None
+        evidence = collect_evidence(table, choices if asked else None)
         return cls(
             labels={question.id: question.labels for question in asked},
             choices=choices,
-            sample=expected,
+            sample=read_sample(Path(sample), form, evidence) if sample else None,
             prior=label_prior(repair_table(table).questions) if table else {},
         )
 
