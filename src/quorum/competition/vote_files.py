@@ -50,8 +50,7 @@ class VoteFiles:
     def reading_options(self, column: str | None, form: str | None, report: Callable[[str], None]) -> ReadingOptions:
         """Return how the runs are read: indices count as the submission's, or as `form` says."""
         style = self.sample.style if self.sample else parse_form(form).style if form else None
-        indices = style if style and style.alphabet in ("0", "1") else None
-        return ReadingOptions(column=column, style=indices, choices=self.choices or None, report=report)
+        return ReadingOptions(column=column, style=style, choices=self.choices or None, report=report)
 
 
 def write_vote(out: Path, result: Poll, files: VoteFiles) -> None:
