@@ -8,9 +8,9 @@ from pathlib import Path
 
 from quorum.competition.folder import DESCRIPTION_FILE, Competition
 from quorum.competition.workspace import Workspace
-from quorum.data.doctor import examine
 from quorum.data.read import Table, read_records, write_questions
 from quorum.data.repair import RepairedTable, answer_to_label, hide_answers, repair_table
+from quorum.data.repeats import check_against_train
 from quorum.data.split import Split, select_held_out, select_training_folds, split_questions
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
@@ -238,12 +238,7 @@ def describe_train(table: Table, repaired: RepairedTable) -> str:
 
 def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
     """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
-    in_train = {
-        place.row
-        for finding in examine(table, train).findings
-        if finding.code in ("in_train", "text_in_train", "near_train")
-        for place in finding.places
-    }
+    in_train = {place.row for finding in check_against_train(table, train) for place in finding.places}
     counts = [
         (len({remark.row for remark in repaired.changes}), "rows repaired"),
         (len(in_train), "duplicated in train"),
