@@ -13,6 +13,7 @@ from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 from quorum.tables.raw_table import Cell, cell_text
 
+HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
 _YES = list_words(
     """yes true y t ja oui sí si sim wahr richtig vrai verdadero verdadeiro vero correct right да верно правда так
     是 对 對 正确 正確 예 네 참 o はい 正しい ○ √ ✓ đúng có ya benar evet doğru हाँ सही نعم صحيح כן נכון ใช่ tak prawda"""
@@ -78,17 +79,18 @@ def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
     return best
 
 
-def fit_answers(keys: Sequence[AnswerKey]) -> tuple[AnswerKind, float]:
-    """Return the kind that fits most answers, and the share that can be read; without answers the share is 0."""
-    best, _, _ = _compare_kinds(keys)
-    read = [place_answer(best, key) is not None or parse_spoken_label(key.raw, key.texts) is not None for key in keys]
-    return best, sum(read) / len(keys) if keys else 0.0
+def fit_answers(keys: Sequence[AnswerKey]) -> tuple[float, list[list[int | None]]]:
+    """Return the share of the answers that can be read, and the places of the choices that they mean.
 
-
-def place_answers(keys: Sequence[AnswerKey]) -> list[list[int | None]]:
-    """Return the places of the choices that answers mean, once for each kind that fits them best."""
+    The places are listed once for each kind that fits the answers best.
+    """
     best, _, rivals = _compare_kinds(keys)
-    return [[place_answer(kind, key) for key in keys] for kind in (best, *rivals)]
+    readings = [[place_answer(kind, key) for key in keys] for kind in (best, *rivals)]
+    read = [
+        place is not None or parse_spoken_label(key.raw, key.texts) is not None
+        for key, place in zip(keys, readings[0], strict=True)
+    ]
+    return sum(read) / len(keys), readings
 
 
 def place_answer(kind: AnswerKind, key: AnswerKey) -> int | None:
@@ -103,7 +105,7 @@ def parse_answer(kind: AnswerKind, key: AnswerKey) -> str | None:
     return None if place is None else letters(len(key.texts))[place]
 
 
-def answer_text(cell: Cell) -> str:
+def _answer_text(cell: Cell) -> str:
     """Return an answer cell as text; a list of one answer, also written as text, is that answer."""
     if isinstance(cell, str) and cell.lstrip().startswith(("[", "array(")):
         try:
@@ -114,6 +116,11 @@ def answer_text(cell: Cell) -> str:
         return cell_text(cell)
     items = [cell_text(item) for item in cell]
     return items[0] if len(items) == 1 else "[" + ", ".join(items) + "]" if items else ""
+
+
+def read_answer_texts(cells: Iterable[Cell]) -> list[str | None]:
+    """Return answer cells as text; None for a blank one."""
+    return [text if (text := _answer_text(cell)).strip() else None for cell in cells]
 
 
 def read_one_hot(cell: Cell) -> int | None:
