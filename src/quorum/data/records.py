@@ -8,7 +8,6 @@ from quorum.data.table.answers import (
     HIDDEN,
     AnswerKey,
     detect_answer_kind,
-    is_yes_or_no,
     means_yes,
     parse_answer,
     place_answer,
@@ -20,6 +19,7 @@ from quorum.data.table.choice_sources import ChoiceReader, RowChoices
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
 from quorum.data.table.options import find_mark
+from quorum.data.yes_no import is_yes_or_no
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, letters

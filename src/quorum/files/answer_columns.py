@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.data.yes_no import find_yes_no_pair
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null, refuse_missing_header
 from quorum.files.form_setting import split_ranked_cells
 from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import CellColumns, is_answer_name, is_ranking, parse_share, read_column_labels
-from quorum.files.yes_no import find_yes_no_pair
 from quorum.question import letters
 from quorum.tables.text_table import read_text_table
 

@@ -7,9 +7,9 @@ options are known. Numbers get their canonical form (18.0 is 18, 1,200 is 1200).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from quorum.data.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.errors import BadInput, list_some
 from quorum.files.label_style import LabelStyle, are_indices, are_letters, find_symbols
-from quorum.files.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from quorum.data.yes_no import parse_yes_no
 from quorum.files.cells import is_null, parse_cell_number
 from quorum.files.form_setting import Form, split_ranked_cells
 from quorum.files.label_style import find_symbols
 from quorum.files.train_answers import AnswerEvidence
-from quorum.files.yes_no import parse_yes_no
 from quorum.question import MOST_CHOICES, fold_text, letters
 
 _AROUND_WORD = re.compile(r"^(p|prob|probability|pred|is|class|label|answer|option|score)[\s_.(:-]+|\)$")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from quorum.data.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.errors import list_some
 from quorum.files.cells import is_null, parse_cell_number
 from quorum.files.form_setting import Form, FormSetting, RankedStyle, split_ranked_cells
@@ -22,7 +23,6 @@ from quorum.files.sample_columns import (
     read_column_labels,
 )
 from quorum.files.train_answers import AnswerEvidence
-from quorum.files.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.question import fold_text, letters
 
 _WHOLE_CELL = re.compile(r"[+-]?\d+|[+-]?\d{1,3}(,\d{3})+", re.ASCII)

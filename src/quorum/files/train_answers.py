@@ -8,8 +8,8 @@ from typing import Literal
 from quorum.data.read import QUESTIONS, Table
 from quorum.data.records import Record
 from quorum.data.repair import answer_to_label
+from quorum.data.yes_no import parse_yes_no
 from quorum.files.label_style import Alphabet, LabelStyle, find_symbols
-from quorum.files.yes_no import parse_yes_no
 from quorum.question import MOST_CHOICES, fold_text, letters
 
 _LEAST_SHARE = 0.8  # of the answers must fit a style; the others are dirty cells such as "ANSWER: C"

@@ -6,23 +6,15 @@ from dataclasses import dataclass
 
 from quorum.data.layout import AnswerKind
 from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
-from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, list_words, plain_name
+from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, plain_name
 from quorum.data.table.options import find_mark, parse_literal
+from quorum.data.yes_no import parse_yes_no
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 from quorum.tables.raw_table import Cell, cell_text
 
 HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
-_YES = list_words(
-    """yes true y t ja oui sí si sim wahr richtig vrai verdadero verdadeiro vero correct right да верно правда так
-    是 对 對 正确 正確 예 네 참 o はい 正しい ○ √ ✓ đúng có ya benar evet doğru हाँ सही نعم صحيح כן נכון ใช่ tak prawda"""
-)
-_NO = list_words(
-    """no false n f nein non não nao falsch faux falso incorrect wrong нет неверно ложь ні 否 不是 错 錯 错误 錯誤
-    아니오 아니요 거짓 x いいえ 誤り × ✗ sai không tidak salah hayır yanlış नहीं गलत لا خطأ לא ไม่ nie fałsz"""
-)
-_YES_NO = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
 _FLAGS = {"1": True, "1.0": True, "0": False, "0.0": False}
 
 
@@ -142,15 +134,10 @@ def parse_spoken_label(raw: str, texts: Sequence[str]) -> str | None:
     return label or parse_answer("text", AnswerKey(raw=raw, texts=tuple(texts)))
 
 
-def is_yes_or_no(raw: str) -> bool:
-    """Return whether an answer is yes, no, true or false, in one of the known languages."""
-    return fold_text(raw) in _YES_NO
-
-
 def means_yes(raw: str) -> bool | None:
     """Return whether an answer means yes (or true, or 1); None if it is neither yes nor no."""
-    text = fold_text(raw)
-    return _YES_NO.get(text, _FLAGS.get(text))
+    meaning = parse_yes_no(raw)
+    return _FLAGS.get(fold_text(raw)) if meaning is None else meaning
 
 
 def replace_lookalikes(raws: Sequence[str | None]) -> list[str | None]:
@@ -245,7 +232,7 @@ def _yes_no_place(key: AnswerKey) -> int | None:
     meant = means_yes(key.raw) if len(key.raw) < 20 else None
     if meant is None:
         return None
-    meanings = [_YES_NO.get(fold_text(text)) for text in key.texts]
+    meanings = [parse_yes_no(text) for text in key.texts]
     return meanings.index(meant) if meanings.count(meant) == 1 else None
 
 

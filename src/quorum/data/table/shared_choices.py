@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from quorum.data.layout import Layout
 from quorum.data.table.answer_fit import LEAST_ROWS
-from quorum.data.table.answers import HIDDEN, is_yes_or_no, means_yes, read_answer_texts
+from quorum.data.table.answers import HIDDEN, means_yes, read_answer_texts
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import is_other_name, name_rank, name_strength, rank_answer_name
 from quorum.data.table.numbered import split_question
+from quorum.data.yes_no import is_yes_or_no
 from quorum.number import canonical_number
 
 YES_NO = ("yes", "no")
