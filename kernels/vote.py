@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from quorum.console import print_status, run_story
+from quorum.console import print_status, print_warning, run_story
 from quorum.data.layout import Layout
 from quorum.errors import BadInput
 from quorum.files.form_setting import FORM_HELP, parse_form
@@ -87,7 +87,7 @@ def main(config: Vote) -> None:
         cross_fit=True,
     )
     for warning in result.warnings:
-        print_status(f"warning: {warning}")
+        print_warning(warning)
     print_status(f"{config.run}: {result.rule.summary}")
     if config.gold and result.crossed is not None:
         write_answers(result.crossed, config.out / f"{config.gold.stem}.parquet")
@@ -97,7 +97,7 @@ def main(config: Vote) -> None:
     print_status(f"{config.run}: {count} over {len(questions)} questions: {answered}")
     if config.sample:
         ballots = ballots_from_answers(result.ballots)
-        evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+        evidence = collect_evidence(train, choices)
         sample = read_sample(config.sample, config.form, evidence)
         write_submission(config.out / "submission.csv", ballots, labels, sample, label_prior(solved), choices=choices)
 

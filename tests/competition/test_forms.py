@@ -9,11 +9,13 @@ import pytest
 from quorum.competition.folder import find_competition
 from quorum.competition.prepare import PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, record_run
+from quorum.competition.report_data import find_test_parts
 from quorum.competition.run import make_shared_settings, run_prior
 from quorum.competition.workspace import Workspace
 from quorum.config import from_table
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import find_shared_names, make_leaderboard, read_ledger
+from quorum.evaluation.shakeup import Parts
 from quorum.judge.settings import RunSettings
 from tests.support.paths import KERNELS
 from tests.support.verb import run_verb
@@ -132,14 +134,26 @@ def test_an_unnamed_solution_is_used_only_if_it_solves_the_test(tmp_path):
     folder = make_competition(tmp_path / "comp", list("1234"), "0")
     write_table(folder / "solution.csv", ["id", "answer"], [[f"q{n}", "1"] for n in range(100, 110)])
     prepared, lines = prepare(folder, tmp_path)
-    assert prepared.competition.solution == folder / "solution.csv"
+    assert prepared.solution is not None and prepared.solution.path == folder / "solution.csv"
     assert any("used as the solution" in line for line in lines)
     entry = record_run(prepared, run_prior(prepared))
     assert (entry.public, entry.private) == (1.0, 1.0)
     write_table(folder / "solution.csv", ["id", "answer"], [["q1", "1"]])
     prepared, lines = prepare(folder, tmp_path)
-    assert prepared.competition.solution is None
+    assert prepared.solution is None
     assert any("it lacks 10 of 10 questions of the test file" in line for line in lines)
+
+
+def test_an_unreadable_solution_stops_before_any_run_only_if_it_is_named(tmp_path):
+    folder = make_competition(tmp_path / "comp", list("1234"), "0")
+    (folder / "answer_keys.csv").write_text("id\nq100\n")
+    prepared, lines = prepare(folder, tmp_path)
+    assert prepared.solution is None
+    assert any(line.startswith("answer_keys.csv: not used as a solution: ") for line in lines)
+    assert find_test_parts(find_competition(folder), 0.3, lines.append) == Parts(3, 7, assumed=True)
+    (folder / "quorum.toml").write_text('solution = "answer_keys.csv"\n')
+    with pytest.raises(BadInput, match=r"answer_keys.csv: column 'id' is the only one"):
+        prepare(folder, tmp_path)
 
 
 def test_two_folders_with_one_name_have_two_boards(tmp_path):

@@ -124,6 +124,7 @@ def test_an_index_that_could_begin_at_0_or_1_is_asked_about(tmp_path):
         ("はい", "いいえ", ("はい", "いいえ")),
         ("对", "错", ("对", "错")),
         ("T", "F", ("T", "F")),
+        ("ja", "nee", ("ja", "nee")),
     ],
 )
 def test_yes_and_no_are_known_in_many_languages_and_apply_to_test(tmp_path, yes, no, choices):

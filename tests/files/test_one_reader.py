@@ -129,6 +129,7 @@ def test_option_texts_are_read_with_a_question_file(tmp_path):
         (["True", "False", "True"], ["yes", "no", "yes"]),
         (["1", "0", "1"], ["True", "False", "True"]),
         (["yes", "no", "yes"], ["1", "0", "1"]),
+        (["correct", "incorrect", "correct"], ["yes", "no", "yes"]),
         (["0.9", "0.2", "0.7"], ["1", "0", "1"]),  # the probability of yes
         (["0.9", "0.2", "0.7"], ["True", "False", "True"]),
     ],

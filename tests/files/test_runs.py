@@ -2,7 +2,9 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, make_answers, write_answers
-from quorum.files.runs import read_labels, read_runs
+from quorum.files.label_style import LabelStyle
+from quorum.files.runs import ReadingOptions, read_ballots, read_labels, read_runs
+from quorum.files.solution import read_solution
 
 
 def written(path, text):
@@ -145,3 +147,12 @@ def test_labels_are_read_by_their_column(tmp_path):
     assert read_labels(path, "subject") == {"q1": "law"}
     with pytest.raises(BadInput, match="no column 'group'"):
         read_labels(path, "group")
+
+
+@pytest.mark.parametrize("alphabet", ["A", "text", "words"])
+def test_small_numbers_are_no_indices_where_the_submission_is_not_written_in_indices(tmp_path, alphabet):
+    path = written(tmp_path / "open.csv", "id,answer\nq1,3\nq2,5\nq3,12\n")
+    solution = read_solution(written(tmp_path / "gold.csv", "id,answer\nq1,3\nq2,5\nq3,11\n"))
+    ballots, rows = read_ballots(path, solution, ReadingOptions(style=LabelStyle(alphabet), choices={}))
+    assert ballots == {"q1": {"3": 1.0}, "q2": {"5": 1.0}, "q3": {"12": 1.0}}
+    assert [row.answer for row in rows] == ["3", "5", "11"]

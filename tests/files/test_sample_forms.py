@@ -181,6 +181,8 @@ BOOLEAN = [
     (("yes", "no"), column(""), "words", "yes|no|yes|no"),
     (("yes", "no"), column("Y"), "words", "Y|N|Y|N"),
     (("yes", "no"), column("0.5"), "probability", "1.0|0.25|1.0|0.25"),
+    (("correct", "incorrect"), column("0.5"), "probability", "1.0|0.25|1.0|0.25"),
+    (("O", "X"), column("X"), "words", "O|X|O|X"),
     (("True", "False"), column("0.5"), "probability", "1.0|0.25|1.0|0.25"),
     (("True", "False"), table("no,yes", "0.5,0.5"), "probabilities", "0.0,1.0|0.75,0.25|0.0,1.0|0.75,0.25"),
     (("yes", "no"), table("p_yes,p_no", "0.5,0.5"), "probabilities", "1.0,0.0|0.25,0.75|1.0,0.0|0.25,0.75"),

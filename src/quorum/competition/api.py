@@ -269,12 +269,11 @@ def read_expected(
     """
     from quorum.data.read import read_records
     from quorum.files.sample import read_sample
-    from quorum.files.train_answers import read_evidence
+    from quorum.files.train_answers import collect_evidence
     from quorum.question import letters
 
     records = read_records(Path(questions)).records if questions else ()
     labels = {record.id: letters(len(record.choices)) for record in records}
     choices = {record.id: record.choices for record in records if record.choices}
-    asked_open = bool(records) and not choices
-    evidence = read_evidence(Path(train) if train else None, choices, open_questions=asked_open)
+    evidence = collect_evidence(read_records(Path(train)) if train else None, choices if records else None)
     return read_sample(Path(sample), form, evidence, structure_only=True), labels, choices

@@ -73,7 +73,7 @@ def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], repo
         assert process.stdout is not None
         try:
             _follow_output(process.stdout, copy, report)
-        except BaseException:  # the kernel must not outlive us
+        except BaseException:  # Ctrl-C too: the kernel must not outlive us
             process.kill()
             raise
     if process.returncode:

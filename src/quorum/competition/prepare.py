@@ -8,9 +8,9 @@ from pathlib import Path
 
 from quorum.competition.folder import DESCRIPTION_FILE, Competition
 from quorum.competition.workspace import Workspace
-from quorum.data.doctor import examine
 from quorum.data.read import Table, read_records, write_questions
 from quorum.data.repair import RepairedTable, answer_to_label, hide_answers, repair_table
+from quorum.data.repeats import check_against_train
 from quorum.data.split import Split, select_held_out, select_training_folds, split_questions
 from quorum.data.split_files import write_split_folder
 from quorum.data.split_folder import SplitFolder
@@ -19,7 +19,7 @@ from quorum.errors import BadInput, list_some
 from quorum.evaluation.ledger import read_ledger
 from quorum.files.cells import read_sample_ids
 from quorum.files.sample import Sample, make_default_sample, read_sample
-from quorum.files.solution import read_solution
+from quorum.files.solution import Solution, read_solution
 from quorum.files.submission import write_submission
 from quorum.files.train_answers import collect_evidence
 from quorum.question import Question, label_prior
@@ -40,6 +40,7 @@ class PreparedCompetition:
     test: list[Question]
     prior: Mapping[str, float]  # of the labels in the training folds
     data: str  # fingerprint of the train and the test file
+    solution: Solution | None  # the hidden answers to the test questions
 
     @property
     def name(self) -> str:
@@ -111,7 +112,6 @@ def prepare_competition(
         competition=replace(
             competition,
             sample=competition.sample or folder.sample,
-            solution=_check_solution(competition, asked.questions, report),
             metric=metric,
         ),
         workspace=workspace,
@@ -121,6 +121,7 @@ def prepare_competition(
         test=asked.questions,
         prior=prior,
         data=data,
+        solution=_check_solution(competition, asked.questions, report),
     )
 
 
@@ -129,7 +130,7 @@ def _read_sample(
 ) -> Sample:
     """Read the sample submission; without one, write one in `default` that answers as train does."""
     choices = {question.id: question.choices for question in test if question.choices}
-    evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+    evidence = collect_evidence(train, choices)
     if competition.sample is None:
         blank = make_default_sample([question.id for question in test], competition.form, evidence)
         labels = {question.id: question.labels for question in test}
@@ -156,24 +157,37 @@ def _report_shared_name(name: str, data: str, workspace: Workspace, report: Call
         )
 
 
-def _check_solution(competition: Competition, test: Sequence[Question], report: Callable[[str], None]) -> Path | None:
+def _check_solution(
+    competition: Competition, test: Sequence[Question], report: Callable[[str], None]
+) -> Solution | None:
     """Return the solution; None, which is reported, if a file that was found by its name does not solve the test."""
-    path = competition.solution
-    if path is None or competition.solution_is_named:
-        return path
-    try:
-        known = {row.id for row in read_solution(path).rows}
-    except BadInput as error:
-        report(f"{path.name}: not used as a solution: {error}")
-        return None
+    solution = read_known_solution(competition, report)
+    if solution is None or competition.solution_is_named:
+        return solution
+    name, known = solution.path.name, {row.id for row in solution.rows}
     lacking = [question.id for question in test if question.id not in known]
     if lacking:
-        report(
-            f"{path.name}: not used as a solution: it lacks {len(lacking)} of {len(test)} questions of the test file"
-        )
+        report(f"{name}: not used as a solution: it lacks {len(lacking)} of {len(test)} questions of the test file")
         return None
-    report(f"{path.name}: used as the solution of {competition.test.name}, for the scores beside the submissions")
-    return path
+    report(f"{name}: used as the solution of {competition.test.name}, for the scores beside the submissions")
+    return solution
+
+
+def read_known_solution(competition: Competition, report: Callable[[str], None]) -> Solution | None:
+    """Return the solution, if there is one; a file that was found by its name and is none is reported.
+
+    Raises:
+        BadInput: the solution in quorum.toml cannot be read.
+    """
+    if competition.solution is None:
+        return None
+    try:
+        return read_solution(competition.solution)
+    except BadInput as error:
+        if competition.solution_is_named:
+            raise
+        report(f"{competition.solution.name}: not used as a solution: {error}")
+        return None
 
 
 def _choose_metric(competition: Competition, sample: Sample, report: Callable[[str], None]) -> str:
@@ -238,12 +252,7 @@ def describe_train(table: Table, repaired: RepairedTable) -> str:
 
 def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
     """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
-    in_train = {
-        place.row
-        for finding in examine(table, train).findings
-        if finding.code in ("in_train", "text_in_train", "near_train")
-        for place in finding.places
-    }
+    in_train = {place.row for finding in check_against_train(table, train) for place in finding.places}
     counts = [
         (len({remark.row for remark in repaired.changes}), "rows repaired"),
         (len(in_train), "duplicated in train"),

@@ -18,7 +18,7 @@ from quorum.files.check import check_submission
 from quorum.files.run_folder import RunFolder
 from quorum.files.runs import ReadingOptions, read_ballots
 from quorum.files.sample import Sample, make_sample
-from quorum.files.solution import Solution, make_solution, read_solution
+from quorum.files.solution import Solution, make_solution
 from quorum.files.submission import write_submission
 from quorum.question import Question, letters
 
@@ -37,10 +37,10 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
         read_held_out_answers(run.folder, prepared.held_out), make_solution(prepared.held_out), metric
     )
     public = private = None
-    if prepared.competition.solution:
+    if prepared.solution:
         choices = {question.id: question.choices for question in prepared.test}
         options = ReadingOptions(style=sample.style, choices=choices)
-        ballots, rows = read_ballots(path, read_solution(prepared.competition.solution), options)
+        ballots, rows = read_ballots(path, prepared.solution, options)
         hidden = score_answers(ballots, rows, metric)
         public, private = (part.value if part else None for part in (hidden.public, hidden.private))
     return Entry(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from quorum.competition.folder import Competition
-from quorum.competition.prepare import fingerprint_data
+from quorum.competition.prepare import fingerprint_data, read_known_solution
 from quorum.competition.record import read_held_out_answers
 from quorum.competition.workspace import Workspace
 from quorum.data.layout import Layout
@@ -20,7 +20,7 @@ from quorum.evaluation.report_page import Page
 from quorum.evaluation.shakeup import Parts, assume_parts, find_parts
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
-from quorum.files.solution import make_solution, read_solution
+from quorum.files.solution import make_solution
 from quorum.question import Question
 
 
@@ -39,7 +39,7 @@ def collect_report(
     boards = list_boards(competition, workspace.ledger, report)
     questions = find_held_out(competition, workspace, boards[0], report)
     answers = find_answers(competition, workspace, boards[0], questions, report)
-    parts = find_test_parts(competition, public_share)
+    parts = find_test_parts(competition, public_share, report)
     return collect_facts(competition.name, boards, questions if answers else [], answers, parts)
 
 
@@ -114,9 +114,9 @@ def _read_scored_answers(
     return None
 
 
-def find_test_parts(competition: Competition, public_share: float) -> Parts | None:
+def find_test_parts(competition: Competition, public_share: float, report: Callable[[str], None]) -> Parts | None:
     """Return the sizes of the public and the private part of the test, from the solution or as assumed."""
-    known = find_parts(read_solution(competition.solution).rows) if competition.solution else None
-    return known or assume_parts(
+    solution = read_known_solution(competition, report)
+    return (find_parts(solution.rows) if solution else None) or assume_parts(
         len(read_records(competition.test, competition.layout, like=Layout()).records), public_share
     )

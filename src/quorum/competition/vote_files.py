@@ -39,19 +39,18 @@ class VoteFiles:
         asked = repair_table(read_records(Path(questions))).questions if questions else []
         choices = {question.id: question.choices for question in asked if question.choices}
         table = read_records(Path(train)) if train else None
-        expected = read_sample(Path(sample), form, collect_evidence(table, choices=choices)) if sample else None
+        evidence = collect_evidence(table, choices if asked else None)
         return cls(
             labels={question.id: question.labels for question in asked},
             choices=choices,
-            sample=expected,
+            sample=read_sample(Path(sample), form, evidence) if sample else None,
             prior=label_prior(repair_table(table).questions) if table else {},
         )
 
     def reading_options(self, column: str | None, form: str | None, report: Callable[[str], None]) -> ReadingOptions:
         """Return how the runs are read: indices count as the submission's, or as `form` says."""
         style = self.sample.style if self.sample else parse_form(form).style if form else None
-        indices = style if style and style.alphabet in ("0", "1") else None
-        return ReadingOptions(column=column, style=indices, choices=self.choices or None, report=report)
+        return ReadingOptions(column=column, style=style, choices=self.choices or None, report=report)
 
 
 def write_vote(out: Path, result: Poll, files: VoteFiles) -> None:

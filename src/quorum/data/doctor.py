@@ -2,39 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from quorum.data.choice_text import cites_letters, is_all_or_none
-from quorum.data.duplicates import cluster_duplicates, exact_key, find_duplicates, text_key
+from quorum.data.findings import Finding, Severity, make_remark
 from quorum.data.read import Table
 from quorum.data.records import Record
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
+from quorum.data.repeats import check_against_train, check_duplicates, check_near_duplicates
 from quorum.progress import Progress
-from quorum.question import MOST_CHOICES, Question, fold_text, letters
+from quorum.question import MOST_CHOICES, letters
 
 _SAME_ANSWERS = 20  # rows with one and the same label that cannot be chance
-Severity = Literal["error", "warning", "note"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One kind of problem and every row that has it.
-
-    An error keeps a row from being a valid question; a warning can affect results; a note is information. `groups` is
-    the number of groups of equal questions for findings about such groups.
-    """
-
-    code: str
-    severity: Severity
-    what: str
-    places: tuple[Remark, ...]
-    groups: int | None = None
-
-    @property
-    def count(self) -> int:
-        return len(self.places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +68,11 @@ def examine(table: Table, train: Table | None = None, progress: Progress | None 
     findings = [
         *_check_file(table),
         *_check_rows(table),
-        *_check_duplicates(table),
-        _check_near_duplicates(table, progress),
+        *check_duplicates(table),
+        check_near_duplicates(table, progress),
     ]
     if train is not None:
-        findings += _check_against_train(table, train, progress)
+        findings += check_against_train(table, train, progress)
     order: Sequence[Severity] = ("error", "warning", "note")
     findings = sorted((finding for finding in findings if finding.places), key=lambda f: order.index(f.severity))
     return Report(table.path, tuple(findings), _compute_statistics(table), table.roles)
@@ -123,7 +103,7 @@ def _check_rows(table: Table) -> list[Finding]:
 
     def finding(code: str, severity: Severity, what: str, describe: Callable[[Record], str | None]) -> Finding:
         described = ((record, describe(record)) for record in table.records)
-        places = tuple(_make_remark(record, text) for record, text in described if text is not None)
+        places = tuple(make_remark(record, text) for record, text in described if text is not None)
         return Finding(code=code, severity=severity, what=what, places=places)
 
     return [
@@ -175,10 +155,6 @@ def _check_rows(table: Table) -> list[Finding]:
             _describe_cited_letters,
         ),
     ]
-
-
-def _make_remark(record: Record, what: str) -> Remark:
-    return Remark(record.row, record.id, what)
 
 
 def _make_choice_count_check(table: Table) -> Callable[[Record], str | None]:
@@ -235,119 +211,6 @@ def _describe_all_or_none(record: Record) -> str | None:
 def _describe_cited_letters(record: Record) -> str | None:
     labels = letters(min(len(record.choices), MOST_CHOICES))
     return _describe_choices(record, lambda choice: cites_letters(choice, labels))
-
-
-def _check_duplicates(table: Table) -> list[Finding]:
-    same_text, equal = _group_rows(table, text_key), _group_rows(table, exact_key)
-    conflicting = [rows for rows in equal if len({answer for r in rows if (answer := _fold_answer_text(r))}) > 1]
-    return [
-        Finding(
-            code="conflicting_answers",
-            severity="warning",
-            what="rows of equal questions whose answers differ",
-            places=tuple(
-                _make_remark(r, f"with row {_list_other_rows(r, rows)}: {r.raw_answer!r}")
-                for rows in conflicting
-                for r in rows
-            ),
-            groups=len(conflicting),
-        ),
-        _make_repeat_finding(
-            "duplicate_question", "warning", "rows that repeat another row's question and choices", equal
-        ),
-        _make_repeat_finding(
-            "duplicate_text",
-            "note",
-            "rows that repeat another row's question text (normal for templated questions)",
-            same_text,
-        ),
-    ]
-
-
-def _check_near_duplicates(table: Table, progress: Progress | None) -> Finding:
-    """Find the rows whose text nearly repeats that of an earlier row, but is not equal to it."""
-    records = [record for record in table.records if record.text.strip()]
-    questions = [replace(_make_comparable_question(record), group=None) for record in records]
-    texts: dict[int, dict[str, Record]] = {}  # by cluster: the first row of each text
-    for record, question, cluster in zip(records, questions, cluster_duplicates(questions, progress), strict=True):
-        texts.setdefault(cluster, {}).setdefault(text_key(question), record)
-    return _make_repeat_finding(
-        "near_duplicate",
-        "note",
-        "rows that nearly repeat another row's question",
-        [list(rows.values()) for rows in texts.values() if len(rows) > 1],
-    )
-
-
-def _make_repeat_finding(code: str, severity: Severity, what: str, groups: Sequence[Sequence[Record]]) -> Finding:
-    places = (_make_remark(r, f"repeats row {rows[0].row} ({rows[0].id})") for rows in groups for r in rows[1:])
-    return Finding(
-        code=code,
-        severity=severity,
-        what=what,
-        places=tuple(sorted(places, key=lambda place: place.row)),
-        groups=len(groups),
-    )
-
-
-def _group_rows(table: Table, key: Callable[[Question], str]) -> list[list[Record]]:
-    """Return the groups of two or more rows with the same key."""
-    groups: dict[str, list[Record]] = {}
-    for record in table.records:
-        if record.text.strip():
-            groups.setdefault(key(_make_comparable_question(record)), []).append(record)
-    return [rows for rows in groups.values() if len(rows) > 1]
-
-
-def _list_other_rows(record: Record, rows: Iterable[Record]) -> str:
-    return ", ".join(str(other.row) for other in rows if other is not record)
-
-
-def _fold_answer_text(record: Record) -> str | None:
-    """Return the folded text of the answer, which does not depend on the order of the choices."""
-    label = answer_to_label(record)
-    return label if label is None or not record.choices else fold_text(record.choices[ord(label) - ord("A")])
-
-
-def _make_comparable_question(record: Record) -> Question:
-    """Make a question from a record that may not be a valid one, for comparison only."""
-    choices = record.choices if 2 <= len(record.choices) <= MOST_CHOICES else ()
-    return Question(id=str(record.row), text=record.text, choices=choices, group=record.group, context=record.context)
-
-
-def _check_against_train(table: Table, train: Table, progress: Progress | None) -> list[Finding]:
-    here = [record for record in table.records if record.text.strip()]
-    there = [record for record in train.records if record.text.strip()]
-    duplicates = find_duplicates(
-        [_make_comparable_question(r) for r in here], [_make_comparable_question(r) for r in there], progress=progress
-    )
-    kinds: Mapping[tuple[bool, bool], list[Remark]] = {(True, True): [], (True, False): [], (False, False): []}
-    for duplicate in duplicates:
-        other = there[duplicate.other]
-        what = f"row {other.row} ({other.id}) of train, similarity {duplicate.similarity:.2f}"
-        kinds[duplicate.exact, duplicate.exact and duplicate.same_choices].append(
-            _make_remark(here[duplicate.question], what)
-        )
-    return [
-        Finding(
-            code="in_train",
-            severity="warning",
-            what="questions that are in train with the same choices",
-            places=tuple(kinds[True, True]),
-        ),
-        Finding(
-            code="text_in_train",
-            severity="warning",
-            what="questions whose text is in train",
-            places=tuple(kinds[True, False]),
-        ),
-        Finding(
-            code="near_train",
-            severity="warning",
-            what="questions with a near-duplicate in train",
-            places=tuple(kinds[False, False]),
-        ),
-    ]
 
 
 def _compute_statistics(table: Table) -> Statistics:

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from quorum.data.layout import AnswerKind, Layout
-from quorum.data.table.answer_sources import HIDDEN
 from quorum.data.table.answers import (
+    HIDDEN,
     AnswerKey,
-    answer_text,
     detect_answer_kind,
-    is_yes_or_no,
     means_yes,
     parse_answer,
     place_answer,
+    read_answer_texts,
     read_one_hot,
     replace_lookalikes,
 )
@@ -20,6 +19,7 @@ from quorum.data.table.choice_sources import ChoiceReader, RowChoices
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
 from quorum.data.table.options import find_mark
+from quorum.data.yes_no import is_yes_or_no
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, letters
@@ -111,7 +111,7 @@ def _read_answers(table: ColumnTable, layout: Layout, chosen: Sequence[RowChoice
     if layout.answer in (layout.choices or ()) or layout.distractors:
         return _Answers([_marked_text(row) for row in chosen], own)
     cells = table.cells[layout.answer]
-    raws = [text if (text := answer_text(cell)).strip() else None for cell in cells]
+    raws = read_answer_texts(cells)
     if {raw for raw in raws if raw is not None} <= hidden:
         raws = [None] * len(raws)
     if layout.answer_kind in (None, "one_hot"):

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.data.yes_no import find_yes_no_pair
 from quorum.errors import BadInput, list_some
 from quorum.files.cells import find_id_column, is_null, refuse_missing_header
 from quorum.files.form_setting import RankedStyle, split_ranked_cells
 from quorum.files.label_style import are_indices, are_letters, find_symbols
 from quorum.files.sample_columns import CellColumns, is_answer_name, is_ranking, parse_share, read_column_labels
-from quorum.files.yes_no import find_yes_no_pair
 from quorum.question import letters
 from quorum.tables.text_table import read_text_table
 
@@ -176,7 +176,7 @@ def find_kind(cells: Sequence[str]) -> str:
 def _find_shares(path: Path, columns: CellColumns) -> dict[str, str]:
     """Return the names of the probability columns by label; empty if there are none.
 
-    CellColumns of numbers that are called A, B … or prob_a, prob_b …, or whose rows sum to 1, are probabilities.
+    Columns of numbers that are called A, B … or prob_a, prob_b …, or whose rows sum to 1, are probabilities.
     """
     named = {match[2].upper(): name for name in columns if (match := _PROBABILITY_COLUMN.fullmatch(name.strip()))}
     if {"A", "B"} & set(named) and any(_starts_with_a_number(columns[name]) for name in named.values()):
@@ -196,7 +196,7 @@ def _find_shares(path: Path, columns: CellColumns) -> dict[str, str]:
 def _refuse_contradiction(path: Path, shares: CellColumns, chosen: CellColumns) -> None:
     """Raise BadInput if a column of labels does not say what the probabilities say."""
     for name, cells in chosen.items():
-        if find_kind(cells) not in ("label",):
+        if find_kind(cells) != "label":
             continue
         for row, cell in enumerate(cells):
             weights = {label: parse_share(own[row]) or 0.0 for label, own in shares.items()}

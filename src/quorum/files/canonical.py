@@ -7,9 +7,9 @@ options are known. Numbers get their canonical form (18.0 is 18, 1,200 is 1200).
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from quorum.data.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.errors import BadInput, list_some
 from quorum.files.label_style import LabelStyle, are_indices, are_letters, find_symbols
-from quorum.files.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 
@@ -50,13 +50,13 @@ def translate_labels(
         together: what all files give, the solution first, `own` among them: indices become letters if any file gives
             letters, and words and texts are written as in the first file.
         options: the number of options of the widest question; 0: not known.
-        style: how the file writes its labels, if known.
+        style: how the file writes its labels, if known; it shows from which number indices count.
 
     Raises:
         BadInput: the labels are indices, and it is not clear from which number they count.
     """
-    if style is not None and own.kind == "indices":
-        return _translate_indices(own, "1" if style.alphabet == "1" else "0")
+    if style is not None and style.alphabet in ("0", "1") and own.kind == "indices":
+        return _translate_indices(own, style.alphabet)
     lettered = any(one.kind == "letters" for one in together) or options > 0
     match own.kind:
         case "letters":

@@ -19,7 +19,7 @@ FORM_HELP = (
 _LIST_SEPARATORS = (", ", ",", "; ", ";", " | ", "|", " > ", ">", "/", " ")
 _WORD_SEPARATOR = " | "
 _SHORT_LABEL = re.compile(r"[^\s\w]?(?:[A-Za-z]|[0-9]{1,2})[^\s\w]?")
-_WRAPPED = re.compile(r"(?P<opening>[\[({]['\"]?)(?P<inner>[^\[\](){}]*?)(?P<closing>['\"]?[\])}])")
+_WRAPPED = re.compile(r"(?P<opening>[\[({]['\"]?)(?:[^\[\](){}]*?)(?P<closing>['\"]?[\])}])")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +103,7 @@ def format_form(
         case "words":
             return f"words: {_WORD_SEPARATOR.join(style.words)}"
         case "letter" | "index0" | "index1":
-            example = style.write("A")
-            return form if style == _default_style(form) else f"{form}: {example}"
+            return form if style == _default_style(form) else f"{form}: {style.write('A')}"
         case "probability" | "probabilities" | "onehot":
             return f"{form}: {' '.join(labels)}"
         case "ranked":
@@ -116,8 +115,7 @@ def format_form(
 
 def split_ranked_cells(cells: list[str]) -> tuple[RankedStyle, list[list[str]]] | None:
     """Return how cells list labels, and the words of each; None unless they hold short labels, one cell several."""
-    wrapped = _find_wrapping(cells)
-    opening, closing = wrapped
+    opening, closing = _find_wrapping(cells)
     inner = [cell.removeprefix(opening).removesuffix(closing) for cell in cells]
     for separator in _LIST_SEPARATORS:
         style = RankedStyle(separator=separator, opening=opening, closing=closing)
@@ -128,9 +126,7 @@ def split_ranked_cells(cells: list[str]) -> tuple[RankedStyle, list[list[str]]] 
         if max(map(len, rows)) < 2:
             continue
         words = [word for row in rows for word in row]
-        if all(re.fullmatch(r"[^\s\w]?(?:[A-Za-z]|[0-9]{1,2})[^\s\w]?", word) for word in words) and find_symbols(
-            words
-        ):
+        if all(map(_SHORT_LABEL.fullmatch, words)) and find_symbols(words):
             return style, rows
     return None
 
@@ -150,8 +146,6 @@ def _default_style(form: Form) -> LabelStyle | None:
 
 def _find_wrapping(cells: list[str]) -> tuple[str, str]:
     """Return what begins and ends every cell of lists: ("['", "']") of "['A', 'B']"."""
-    found = [
-        re.fullmatch(r"(?P<opening>[\[({]['\"]?)(?P<inner>[^\[\](){}]*?)(?P<closing>['\"]?[\])}])", c) for c in cells
-    ]
+    found = map(_WRAPPED.fullmatch, cells)
     pairs = {(match["opening"], match["closing"]) if match else ("", "") for match in found}
     return pairs.pop() if len(pairs) == 1 else ("", "")

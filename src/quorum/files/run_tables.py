@@ -31,11 +31,6 @@ class RawRun:
     numbers: pl.DataFrame | None = None
 
     @property
-    def name(self) -> str:
-        """The name of the run."""
-        return str(self.frame["run"][0])
-
-    @property
     def labels(self) -> set[str]:
         """The labels that are given, without the places of repeated ones."""
         given = self.frame["label"].drop_nulls().unique()

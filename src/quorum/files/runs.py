@@ -33,7 +33,7 @@ class ReadingOptions:
 
     Attributes:
         column: the column of a table that holds the answers.
-        style: how runs write indices.
+        style: how runs write labels; it shows from which number indices count.
         choices: the options of questions by id.
         keep_repeats: keep the place of a label that a ranked cell lists again, for MAP@k.
         report: takes a line on what was set aside.

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from quorum.data.yes_no import parse_yes_no
 from quorum.files.cells import is_null, parse_cell_number
 from quorum.files.form_setting import Form, split_ranked_cells
 from quorum.files.label_style import find_symbols
 from quorum.files.train_answers import AnswerEvidence
-from quorum.files.yes_no import parse_yes_no
 from quorum.question import MOST_CHOICES, fold_text, letters
 
 _AROUND_WORD = re.compile(r"^(p|prob|probability|pred|is|class|label|answer|option|score)[\s_.(:-]+|\)$")
@@ -47,7 +47,7 @@ def find_answer_columns(columns: CellColumns, evidence: AnswerEvidence, form: Fo
     return tuple(filled) if len(filled) == 1 else names
 
 
-def find_column_labels(names: Sequence[str], evidence: AnswerEvidence | None = None) -> tuple[str, ...]:
+def find_column_labels(names: Sequence[str], evidence: AnswerEvidence) -> tuple[str, ...]:
     """Return the labels of columns: by the letters or numbers that end their names, or by their answers' words.
 
     "A" and "prob_a" are A; "0", "1", "2" and "ending0" count from the smallest of them; "yes" or "p_yes" is the label
@@ -66,10 +66,7 @@ def read_column_labels(names: Sequence[str], evidence: AnswerEvidence | None = N
     for strip in (False, True):
         plain = [fold_text(name) for name in names]
         if strip:
-            plain = [
-                re.sub(r"^(p|prob|probability|pred|is|class|label|answer|option|score)[\s_.(:-]+|\)$", "", n)
-                for n in plain
-            ]
+            plain = [_AROUND_WORD.sub("", name) for name in plain]
         if words and all(name in words for name in plain) and len({words[name] for name in plain}) == len(names):
             return tuple(words[name] for name in plain)
     ends = [re.fullmatch(r"(?:.*[^A-Za-z])?([A-Za-z])[)\]]?", name.strip()) for name in names]

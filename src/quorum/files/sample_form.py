@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from quorum.data.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.errors import list_some
 from quorum.files.cells import is_null, parse_cell_number
 from quorum.files.form_setting import Form, FormSetting, RankedStyle, split_ranked_cells
@@ -22,7 +23,6 @@ from quorum.files.sample_columns import (
     read_column_labels,
 )
 from quorum.files.train_answers import AnswerEvidence
-from quorum.files.yes_no import find_yes_no_pair, parse_yes_no
 from quorum.question import fold_text, letters
 
 _WHOLE_CELL = re.compile(r"[+-]?\d+|[+-]?\d{1,3}(,\d{3})+", re.ASCII)
@@ -53,7 +53,7 @@ def decide_form(columns: CellColumns, ids: Sequence[str], evidence: AnswerEviden
         return _decide_several({name: columns[name] for name in names}, evidence)
     cells = [cell.strip() for cell in columns[names[0]]]
     found = _decide_single(dict(zip(ids, cells, strict=True)), evidence)
-    return _with_columns(found, names)
+    return replace(found, columns=names)
 
 
 def apply_setting(columns: CellColumns, setting: FormSetting, evidence: AnswerEvidence) -> FoundForm:
@@ -300,7 +300,3 @@ def _is_decorated(style: LabelStyle | None) -> bool:
 
 def _is_number(text: str) -> bool:
     return parse_cell_number(text.strip()) is not None
-
-
-def _with_columns(found: FoundForm, columns: tuple[str, ...]) -> FoundForm:
-    return replace(found, columns=columns)

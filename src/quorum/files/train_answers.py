@@ -3,15 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
-from quorum.data.layout import Layout
-from quorum.data.read import QUESTIONS, Table, read_records
+from quorum.data.read import QUESTIONS, Table
 from quorum.data.records import Record
 from quorum.data.repair import answer_to_label
+from quorum.data.yes_no import parse_yes_no
 from quorum.files.label_style import Alphabet, LabelStyle, find_symbols
-from quorum.files.yes_no import parse_yes_no
 from quorum.question import MOST_CHOICES, fold_text, letters
 
 _LEAST_SHARE = 0.8  # of the answers must fit a style; the others are dirty cells such as "ANSWER: C"
@@ -55,22 +53,19 @@ class AnswerEvidence:
         return None
 
 
-def collect_evidence(
-    train: Table | None, *, choices: Choices | None = None, open_questions: bool = False
-) -> AnswerEvidence:
+def collect_evidence(train: Table | None, choices: Choices | None = None) -> AnswerEvidence:
     """Return what labelled questions, and the options of the questions to answer, show about the answers' form.
 
     A file of `write_questions` does not show how its competition writes answers: its labels are always letters.
 
     Args:
-        choices: the options of the questions to answer.
-        open_questions: whether the questions to answer have no options; asked only without labelled questions.
+        choices: the options of the questions to answer, empty if they are open; None: not known.
     """
     own = choices or {}
     records = train.records if train else ()
     options = max((len(texts) for texts in (*own.values(), *(record.choices for record in records))), default=0)
     if train is None or not train.labelled:
-        return AnswerEvidence(options=options, choices=own, kind="open" if open_questions else None)
+        return AnswerEvidence(options=options, choices=own, kind=None if choices is None or choices else "open")
     if train.open:
         return AnswerEvidence(kind="open", column=train.layout.answer, choices=own, source=train.path.name)
     canonical = train.columns == tuple(QUESTIONS)
@@ -87,19 +82,7 @@ def collect_evidence(
     )
 
 
-def read_evidence(
-    train: Path | None, choices: Choices | None = None, layout: Layout | None = None, open_questions: bool = False
-) -> AnswerEvidence:
-    """Return the evidence of a file of labelled questions, with the options of the questions to answer.
-
-    Raises:
-        BadInput: the file cannot be read.
-    """
-    table = read_records(train, layout) if train else None
-    return collect_evidence(table, choices=choices, open_questions=open_questions)
-
-
-def find_answer_style(records: Sequence[Record], boolean: bool = False) -> LabelStyle | None:
+def find_answer_style(records: Sequence[Record], boolean: bool) -> LabelStyle | None:
     """Return the style in which most of the records' answers are written; None if no style fits four in five.
 
     Args:

@@ -164,10 +164,5 @@ def is_order_sensitive(ballots: Sequence[Ballot]) -> bool:
     return len({find_heaviest(ballot) for ballot in ballots if ballot}) > 1
 
 
-def measure_order_sensitivity(asked: Sequence[Sequence[Ballot]]) -> float:
-    """Return the share of order-sensitive questions; `asked[question][order]` is over the question's own letters."""
-    return sum(map(is_order_sensitive, asked)) / len(asked) if asked else 0.0
-
-
 def _has_all_labels(ballot: Ballot, question: Question) -> bool:
     return bool(ballot) and ballot.keys() == set(question.labels)

@@ -98,7 +98,7 @@ class Session:
             return None
         questions = self.files[self._submitted]
         choices = {question.id: question.choices for question in questions if question.choices}
-        evidence = collect_evidence(self._solved_table, choices=choices, open_questions=not choices)
+        evidence = collect_evidence(self._solved_table, choices)
         return read_sample(settings.sample, settings.form, evidence)
 
     def answer(self) -> None:

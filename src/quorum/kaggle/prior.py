@@ -40,7 +40,7 @@ def write_prior(table: Mapping[str, Any], root: Path) -> None:
     questions = read_clean_questions(Path(resolve_mounts(file, root)), layout, like, read_sample_ids(sample_file))
     labels = {question.id: question.labels for question in questions}
     choices = {question.id: question.choices for question in questions if question.choices}
-    evidence = collect_evidence(train, choices=choices, open_questions=not choices)
+    evidence = collect_evidence(train, choices)
     sample = read_sample(sample_file, table.get("form") or None, evidence)
     out = RunFolder(Path(resolve_mounts(table["out"], root))).submission
     write_submission(out, {}, labels, sample, prior, choices=choices)

@@ -1,7 +1,7 @@
 """The columns and rows of a file with their cells as they are, before any interpretation."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,15 +49,6 @@ class RawTable:
     def describe(self, name: str) -> str:
         """Return a line about the format of the file `name`; it is empty for plain UTF-8 CSV with commas."""
         return f"{name}: {', '.join(self.notes)}, {len(self.rows):,} rows" if self.notes else ""
-
-
-def cell_at(row: Mapping[str, Cell], column: str) -> Cell:
-    """Return the cell of a column; `question.stem` is the entry `stem` of the dict in column `question`."""
-    if column in row:
-        return row[column]
-    outer, dot, inner = column.partition(".")
-    nested = row.get(outer) if dot else None
-    return nested.get(inner) if isinstance(nested, dict) else None
 
 
 def cell_text(cell: Cell) -> str:

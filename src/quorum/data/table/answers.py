@@ -6,22 +6,15 @@ from dataclasses import dataclass
 
 from quorum.data.layout import AnswerKind
 from quorum.data.table.alphabet import ALPHABETS, plain_label, plain_labels
-from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, list_words, plain_name
+from quorum.data.table.names import CHOICE_NAME_WORDS, COLUMN_NAMES, plain_name
 from quorum.data.table.options import find_mark, parse_literal
+from quorum.data.yes_no import parse_yes_no
 from quorum.errors import BadInput
 from quorum.number import canonical_number
 from quorum.question import MOST_CHOICES, fold_text, letters
 from quorum.tables.raw_table import Cell, cell_text
 
-_YES = list_words(
-    """yes true y t ja oui sí si sim wahr richtig vrai verdadero verdadeiro vero correct right да верно правда так
-    是 对 對 正确 正確 예 네 참 o はい 正しい ○ √ ✓ đúng có ya benar evet doğru हाँ सही نعم صحيح כן נכון ใช่ tak prawda"""
-)
-_NO = list_words(
-    """no false n f nein non não nao falsch faux falso incorrect wrong нет неверно ложь ні 否 不是 错 錯 错误 錯誤
-    아니오 아니요 거짓 x いいえ 誤り × ✗ sai không tidak salah hayır yanlış नहीं गलत لا خطأ לא ไม่ nie fałsz"""
-)
-_YES_NO = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
+HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
 _FLAGS = {"1": True, "1.0": True, "0": False, "0.0": False}
 
 
@@ -78,17 +71,18 @@ def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
     return best
 
 
-def fit_answers(keys: Sequence[AnswerKey]) -> tuple[AnswerKind, float]:
-    """Return the kind that fits most answers, and the share that can be read; without answers the share is 0."""
-    best, _, _ = _compare_kinds(keys)
-    read = [place_answer(best, key) is not None or parse_spoken_label(key.raw, key.texts) is not None for key in keys]
-    return best, sum(read) / len(keys) if keys else 0.0
+def fit_answers(keys: Sequence[AnswerKey]) -> tuple[float, list[list[int | None]]]:
+    """Return the share of the answers that can be read, and the places of the choices that they mean.
 
-
-def place_answers(keys: Sequence[AnswerKey]) -> list[list[int | None]]:
-    """Return the places of the choices that answers mean, once for each kind that fits them best."""
+    The places are listed once for each kind that fits the answers best.
+    """
     best, _, rivals = _compare_kinds(keys)
-    return [[place_answer(kind, key) for key in keys] for kind in (best, *rivals)]
+    readings = [[place_answer(kind, key) for key in keys] for kind in (best, *rivals)]
+    read = [
+        place is not None or parse_spoken_label(key.raw, key.texts) is not None
+        for key, place in zip(keys, readings[0], strict=True)
+    ]
+    return sum(read) / len(keys), readings
 
 
 def place_answer(kind: AnswerKind, key: AnswerKey) -> int | None:
@@ -103,7 +97,7 @@ def parse_answer(kind: AnswerKind, key: AnswerKey) -> str | None:
     return None if place is None else letters(len(key.texts))[place]
 
 
-def answer_text(cell: Cell) -> str:
+def _answer_text(cell: Cell) -> str:
     """Return an answer cell as text; a list of one answer, also written as text, is that answer."""
     if isinstance(cell, str) and cell.lstrip().startswith(("[", "array(")):
         try:
@@ -114,6 +108,11 @@ def answer_text(cell: Cell) -> str:
         return cell_text(cell)
     items = [cell_text(item) for item in cell]
     return items[0] if len(items) == 1 else "[" + ", ".join(items) + "]" if items else ""
+
+
+def read_answer_texts(cells: Iterable[Cell]) -> list[str | None]:
+    """Return answer cells as text; None for a blank one."""
+    return [text if (text := _answer_text(cell)).strip() else None for cell in cells]
 
 
 def read_one_hot(cell: Cell) -> int | None:
@@ -135,15 +134,10 @@ def parse_spoken_label(raw: str, texts: Sequence[str]) -> str | None:
     return label or parse_answer("text", AnswerKey(raw=raw, texts=tuple(texts)))
 
 
-def is_yes_or_no(raw: str) -> bool:
-    """Return whether an answer is yes, no, true or false, in one of the known languages."""
-    return fold_text(raw) in _YES_NO
-
-
 def means_yes(raw: str) -> bool | None:
     """Return whether an answer means yes (or true, or 1); None if it is neither yes nor no."""
-    text = fold_text(raw)
-    return _YES_NO.get(text, _FLAGS.get(text))
+    meaning = parse_yes_no(raw)
+    return _FLAGS.get(fold_text(raw)) if meaning is None else meaning
 
 
 def replace_lookalikes(raws: Sequence[str | None]) -> list[str | None]:
@@ -238,7 +232,7 @@ def _yes_no_place(key: AnswerKey) -> int | None:
     meant = means_yes(key.raw) if len(key.raw) < 20 else None
     if meant is None:
         return None
-    meanings = [_YES_NO.get(fold_text(text)) for text in key.texts]
+    meanings = [parse_yes_no(text) for text in key.texts]
     return meanings.index(meant) if meanings.count(meant) == 1 else None
 
 

@@ -1,6 +1,5 @@
 """Where a file's choices can be: a column of lists, a column per choice, or a right answer and distractors."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +8,16 @@ from quorum.data.layout import Layout
 from quorum.data.table.alphabet import find_alphabet, plain_label
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.distractors import order_choices
-from quorum.data.table.names import CHOICE_LISTS, CHOICE_NAME_WORDS, COLUMN_NAMES, WRONG_WORDS, name_words, plain_name
+from quorum.data.table.names import (
+    CHOICE_LISTS,
+    CHOICE_NAME_WORDS,
+    COLUMN_NAMES,
+    is_wrong_name,
+    name_words,
+    plain_name,
+)
 from quorum.data.table.numbered import split_question
-from quorum.data.table.options import ParsedChoices, find_mark, parse_choices, strip_labels
+from quorum.data.table.options import ParsedChoices, find_mark, list_texts, parse_choices, strip_labels
 from quorum.data.table.series import Series, find_series
 from quorum.question import MOST_CHOICES
 from quorum.tables.raw_table import Cell, cell_text
@@ -92,16 +98,6 @@ class ChoiceReader:
         return RowChoices(ParsedChoices(texts, (), texts.index(right) if right else None))
 
 
-def list_texts(cell: Cell) -> list[str]:
-    """Return the texts in a cell: of a list, also written as text, of texts separated by ";", or the cell's own."""
-    try:
-        parsed = parse_choices(cell)
-    except ValueError:
-        text = cell_text(cell)
-        return [part.strip() for part in text.split(";")] if text.count(";") and " ; " not in text else [text]
-    return list(parsed.texts)
-
-
 def find_choice_sources(table: ColumnTable, columns: Sequence[str]) -> list[ChoiceSource]:
     """Return the columns that could hold the choices, by their contents; the strongest first."""
     series = [each for each in find_series(columns) if not is_wrong_name(each.columns[0])]
@@ -130,12 +126,6 @@ def find_separator(cells: Sequence[Cell]) -> str | None:
         if len(texts) >= _LEAST_SEPARATED and len(split) >= 0.95 * len(texts):
             return separator
     return None
-
-
-def is_wrong_name(column: str) -> bool:
-    """Return whether a column's name says that it holds a wrong answer."""
-    words = {re.sub(r"\d+$", "", word) for word in (*name_words(column), plain_name(column))}
-    return bool(words & WRONG_WORDS)
 
 
 def _label_columns(columns: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

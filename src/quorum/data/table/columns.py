@@ -6,7 +6,7 @@ from dataclasses import replace
 from string import ascii_uppercase
 
 from quorum.data.layout import Layout
-from quorum.data.table.answer_sources import find_choices_and_answer, find_echoes, find_shared_choices
+from quorum.data.table.answer_sources import find_choices_and_answer, find_echoes
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import COLUMN_NAMES, plain_name
 from quorum.data.table.roles import (
@@ -19,6 +19,7 @@ from quorum.data.table.roles import (
     is_long_text,
     profile_column,
 )
+from quorum.data.table.shared_choices import find_shared_choices
 from quorum.errors import BadInput
 from quorum.tables.raw_table import Line
 

@@ -164,3 +164,15 @@ def has_other_role(column: str, role: str) -> bool:
 def is_other_name(column: str) -> bool:
     """Return whether a name says that a column is no answer, such as "difficulty" or "model_prediction"."""
     return bool({plain_name(column), *name_words(column)} & OTHER_WORDS)
+
+
+def is_wrong_name(column: str) -> bool:
+    """Return whether a column's name says that it holds a wrong answer."""
+    words = {re.sub(r"\d+$", "", word) for word in (*name_words(column), plain_name(column))}
+    return bool(words & WRONG_WORDS)
+
+
+def rank_answer_name(column: str) -> int:
+    """Return the position of a column's name among the known names of answers; other names come last."""
+    rank = name_rank("answer", column)
+    return len(COLUMN_NAMES["answer"]) if rank is None else rank

@@ -76,6 +76,16 @@ def parse_choices(cell: Cell, separator: str | None = None) -> ParsedChoices:
     raise ValueError(f"{cell_text(cell)[:40]!r} is not a list of choices")
 
 
+def list_texts(cell: Cell) -> list[str]:
+    """Return the texts in a cell: of a list, also written as text, of texts separated by ";", or the cell's own."""
+    try:
+        parsed = parse_choices(cell)
+    except ValueError:
+        text = cell_text(cell)
+        return [part.strip() for part in text.split(";")] if text.count(";") and " ; " not in text else [text]
+    return list(parsed.texts)
+
+
 def find_mark(flags: Sequence[Cell]) -> int | None:
     """Return the place of the only 1 (or true) among zeros; None if there is none or a flag is something else."""
     texts = [cell_text(flag).strip().casefold() for flag in flags]

@@ -1,4 +1,4 @@
-"""The words for yes and no in which boolean answers are written."""
+"""The words for yes and no in which boolean answers are written, in train files, samples and runs."""
 
 from collections.abc import Iterable
 
@@ -48,6 +48,22 @@ YES_NO_PAIRS = (
     ("真", "假"),
     ("نعم", "لا"),
     ("हाँ", "नहीं"),
+    ("правда", "ложь"),
+    ("sim", "nao"),
+    ("correct", "incorrect"),
+    ("right", "wrong"),
+    ("benar", "salah"),
+    ("正しい", "誤り"),
+    ("सही", "गलत"),
+    ("صحيح", "خطأ"),
+    ("כן", "לא"),
+    ("נכון", "לא נכון"),
+    ("ใช่", "ไม่"),
+    ("ใช่", "ไม่ใช่"),
+    ("o", "x"),
+    ("○", "×"),
+    ("✓", "✗"),
+    ("√", "×"),
 )
 _MEANING = {word: True for word, _ in YES_NO_PAIRS} | {word: False for _, word in YES_NO_PAIRS}
 
@@ -55,6 +71,11 @@ _MEANING = {word: True for word, _ in YES_NO_PAIRS} | {word: False for _, word i
 def parse_yes_no(text: str) -> bool | None:
     """Return what a word for yes or no means; None for any other text."""
     return _MEANING.get(fold_text(text))
+
+
+def is_yes_or_no(text: str) -> bool:
+    """Return whether a text is a word for yes or no, in one of the known languages."""
+    return fold_text(text) in _MEANING
 
 
 def find_yes_no_pair(cells: Iterable[str]) -> tuple[str, str] | None:
