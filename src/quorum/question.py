@@ -112,7 +112,15 @@ class Reply:
     """A model's reply: its text, and the natural log-probability of each of the prompt's labels if they are known.
 
     The log-probabilities are normalised over the labels: their exponentials sum to 1.
+
+    Attributes:
+        finish: why the model stopped: "stop" (it had finished), "length" (the limit of new tokens) or "" (not known).
+        label_mass: the total probability of the labels before they were normalised, from 0 to 1; None: not known.
+        tokens: the number of tokens that were generated; None: not known.
     """
 
     text: str
     label_logprobs: Mapping[str, float] | None = None
+    finish: str = ""
+    label_mass: float | None = None
+    tokens: int | None = None

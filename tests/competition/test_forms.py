@@ -134,7 +134,8 @@ def test_an_unnamed_solution_is_used_only_if_it_solves_the_test(tmp_path):
     folder = make_competition(tmp_path / "comp", list("1234"), "0")
     write_table(folder / "solution.csv", ["id", "answer"], [[f"q{n}", "1"] for n in range(100, 110)])
     prepared, lines = prepare(folder, tmp_path)
-    assert prepared.solution is not None and prepared.solution.path == folder / "solution.csv"
+    assert prepared.solution is not None
+    assert prepared.solution.path == folder / "solution.csv"
     assert any("used as the solution" in line for line in lines)
     entry = record_run(prepared, run_prior(prepared))
     assert (entry.public, entry.private) == (1.0, 1.0)
