@@ -16,6 +16,26 @@ class RunFolder:
         """Return the file with the answers to the question file with this stem."""
         return self.path / f"{questions}.parquet"
 
+    def replies(self, questions: str) -> Path:
+        """Return the file with every reply to the question file with this stem, and what was parsed from it."""
+        return self.path / f"{questions}.replies.parquet"
+
+    def prompts(self, questions: str) -> Path:
+        """Return the file with the prompts of these replies, each once."""
+        return self.path / f"{questions}.prompts.parquet"
+
+    def background(self, questions: str) -> Path:
+        """Return the file that lists what was retrieved for each question, with scores."""
+        return self.path / f"{questions}.background.parquet"
+
+    def parts(self, questions: str) -> Path:
+        """Return the folder of prompts and replies of a run that is not finished, or was killed."""
+        return self.path / f"{questions}.parts"
+
+    def verdicts(self, questions: str) -> Path:
+        """Return the file with the verifier's verdicts, round by round."""
+        return self.path / f"{questions}.rounds.parquet"
+
     @property
     def test(self) -> Path:
         """The answers to the test questions."""

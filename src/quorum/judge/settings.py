@@ -204,6 +204,13 @@ class RunSettings:
     prompt: PromptSettings = field(default_factory=PromptSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     refine: RefineSettings = field(default_factory=RefineSettings)
+    keep: Literal["all", "answers"] = field(
+        default="all",
+        metadata={
+            "help": "all: also keep each prompt once, and every reply with what was parsed from it"
+            " (OUT/FILE.replies.parquet), for `quorum show` and the report. answers: only the answers."
+        },
+    )
     limits: LimitSettings = field(default_factory=LimitSettings)
     layout: Layout = field(default_factory=Layout)
 
