@@ -213,7 +213,7 @@ class Session:
         )
 
     def _make_recorder(self, questions: Sequence[Question], stem: str) -> ReplyRecorder | None:
-        if self.settings.keep == "answers" or not questions:
+        if self.settings.limits.keep == "answers" or not questions:
             return None
         self._logs[stem] = ReplyLog(RunFolder(self.settings.out), stem)
         return ReplyRecorder(self._logs[stem], {question.id: question for question in questions})
