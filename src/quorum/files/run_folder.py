@@ -1,9 +1,12 @@
 """Name the files in the folder of a run: answers, manifest and submission."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
+
+_OTHER_TABLE = re.compile(r"\.(?:replies|prompts|background|rounds)$")  # beside the answers, in the stem of a file
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,10 @@ class RunFolder:
     def answers(self, questions: str) -> Path:
         """Return the file with the answers to the question file with this stem."""
         return self.path / f"{questions}.parquet"
+
+    def list_answered(self) -> list[str]:
+        """Return the names (without ending) of the question files that the run has answered."""
+        return sorted(path.stem for path in self.path.glob("*.parquet") if not _OTHER_TABLE.search(path.stem))
 
     def replies(self, questions: str) -> Path:
         """Return the file with every reply to the question file with this stem, and what was parsed from it."""
