@@ -47,6 +47,19 @@ class Workspace:
         found = {path.parent for depth in depths for path in self.runs.glob(f"{depth}.parquet")}
         return [RunFolder(path) for path in sorted(found) if RunFolder(path).list_answered()]
 
+    def ladder(self, competition: str, name: str) -> Path:
+        """Return the file with the result of a ladder, for the report."""
+        file = f"ladder-{check_file_name(name, 'ladder')}.json"
+        return self.runs / _check_competition_name(competition) / file
+
+    def list_ladders(self, competition: str) -> list[Path]:
+        """Return the results of the competition's ladders."""
+        return sorted((self.runs / _check_competition_name(competition)).glob("ladder-*.json"))
+
+    def list_losses(self, competition: str) -> list[Path]:
+        """Return the loss curves of the competition's trainings."""
+        return sorted((self.runs / _check_competition_name(competition)).glob("*/loss.json"))
+
     def gold(self, competition: str) -> Path:
         """Return the file of held-out questions with their answers; it is not in `split`, so members cannot read it."""
         return self.run(competition, GOLD).held_out
@@ -65,6 +78,11 @@ class Workspace:
     def ledger(self) -> Path:
         """The ledger, the record of all submissions."""
         return self.submissions / "ledger.jsonl"
+
+    @property
+    def kaggle_state(self) -> Path:
+        """The file with the number of submissions that Kaggle still allowed, by competition."""
+        return self.submissions / "kaggle.json"
 
     @property
     def training_sample(self) -> Path:
