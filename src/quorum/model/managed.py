@@ -68,6 +68,11 @@ class ManagedBackend:
         return getattr(self._inner, "shortened", 0)
 
     @property
+    def stored(self) -> Sequence[bool]:
+        """Return whether each reply of the last batch came from the journal; empty without one."""
+        return self._journal.stored if self._journal else ()
+
+    @property
     def calls(self) -> int:
         """Return the number of prompts that were answered or failed, those answered from the journal included."""
         return self._prompts - self.unasked
