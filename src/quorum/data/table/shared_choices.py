@@ -1,4 +1,4 @@
-"""Find what stands in for columns of choices: choices in the question's text, or those that all questions share."""
+"""Find what replaces columns of choices: choices in the question's text, or those that all questions share."""
 
 import re
 from collections.abc import Sequence
