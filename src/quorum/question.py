@@ -3,7 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from string import ascii_uppercase
 
 from quorum.errors import BadInput
@@ -123,6 +123,7 @@ class Reply:
 
     text: str
     label_logprobs: Mapping[str, float] | None = None
+    _: KW_ONLY
     finish: str = ""
     label_mass: float | None = None
     tokens: int | None = None

@@ -4,11 +4,11 @@ import re
 
 from quorum.errors import BadInput
 
-_INSIDE = r"[^\s<>\[\]◁▷/]{0,20}"
-_NAME = f"(?!\\W?no){_INSIDE}(?:think|thought|reason|reflect|scratchpad){_INSIDE}"
-_OPENED = re.compile(f"(?i)(?:[<\\[◁]{_NAME}[>\\]▷])\\s*\\Z")
-_BEGUN = re.compile(
-    f"(?i)\\A\\s*[<\\[◁]{_NAME}[>\\]▷]|[<\\[◁]/{_NAME}[>\\]▷]|<\\|end_{_NAME}>|<\\|channel\\|>(?:analysis|commentary)"
+_TAG_TEXT = r"[^\s<>\[\]◁▷/]{0,20}"
+_TAG_NAME = f"(?!\\W?no){_TAG_TEXT}(?:think|thought|reason|reflect|scratchpad){_TAG_TEXT}"
+_OPENED_TAG = re.compile(f"(?i)(?:[<\\[◁]{_TAG_NAME}[>\\]▷])\\s*\\Z")
+_REASONING_TAG = re.compile(
+    f"(?i)\\A\\s*[<\\[◁]{_TAG_NAME}[>\\]▷]|[<\\[◁]/{_TAG_NAME}[>\\]▷]|<\\|end_{_TAG_NAME}>|<\\|channel\\|>(?:analysis|commentary)"
 )
 _START_WORD = re.compile(r"(?i)(?<=<\|)(?:start|begin)(?=_)")
 _LONGEST_TAG = 80  # characters at the end of a prompt in which a tag is searched
@@ -16,13 +16,13 @@ _LONGEST_TAG = 80  # characters at the end of a prompt in which a tag is searche
 
 def find_opened_tag(prompt: str) -> str:
     """Return the tag of the reasoning block that a prompt opens at its end, with white space after it; or nothing."""
-    found = _OPENED.search(prompt, max(0, len(prompt) - _LONGEST_TAG))
+    found = _OPENED_TAG.search(prompt, max(0, len(prompt) - _LONGEST_TAG))
     return found[0] if found else ""
 
 
 def begins_with_reasoning(reply: str) -> bool:
     """Return whether a reply opens a reasoning block at its start, or closes one that its prompt opened."""
-    return _BEGUN.search(reply) is not None
+    return _REASONING_TAG.search(reply) is not None
 
 
 def make_closing_tag(opened: str) -> str:
