@@ -176,11 +176,16 @@ class PromptTokenizer:
         return text
 
 
+def count_head(limit: int) -> int:
+    """Return how many of `limit` tokens are kept of the beginning of a text that is too long."""
+    return int(limit * _HEAD_SHARE)
+
+
 def truncate_middle(tokens: tuple[int, ...], limit: int) -> tuple[int, ...]:
     """Shorten `tokens` to at most `limit` by removing the middle."""
     if len(tokens) <= limit:
         return tokens
-    head = int(limit * _HEAD_SHARE)
+    head = count_head(limit)
     return tokens[:head] + tokens[len(tokens) - (limit - head) :]
 
 

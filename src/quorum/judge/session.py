@@ -138,6 +138,8 @@ class Session:
                 self._report(f"{settings.run}, {stem}: {line}")
         if unasked := sum(model.unasked for model in models.values()):
             self._report(f"deadline of {settings.limits.deadline:g} minutes: {unasked} questions were not asked")
+        if shortened := self._retriever.shortened:
+            self._report(f"{settings.run}: {shortened} texts were too long for a retrieval model and lost their middle")
         for part, model in models.items():
             for note in model.notes:
                 self._report(f"{settings.run}{'' if part == 'answerer' else f', {part}'}: {note}")
