@@ -10,12 +10,15 @@ from itertools import islice
 
 from quorum.ask.parse.label import LabelPatterns
 from quorum.ask.parse.option import OptionTexts, find_option_at
+from quorum.ask.parse.places import MOST_PLACES, PlaceFinder
 from quorum.ask.parse.verdict import find_judged_labels
 from quorum.ask.parse.words import (
     ANSWER_WORDS,
+    BEST_STEMS,
     BEST_WORDS,
     CHOICE_WORDS,
     CHOOSE_WORDS,
+    DECIDING_STEMS,
     DECIDING_WORDS,
     LINK_WORDS,
     NONE_OF_THESE,
@@ -51,12 +54,16 @@ class Answerable:
     options: OptionTexts
 
 
-_ANNOUNCED = re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|{ANSWER_WORDS}")
-_CHOICE_WORD = re.compile(rf"(?i){CHOICE_WORDS}")
+_ANNOUNCED = PlaceFinder(
+    re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|{ANSWER_WORDS}"), ("\\boxed", "\\fbox", *ANSWER_WORDS.stems)
+)
+_CHOICE_WORD = PlaceFinder(re.compile(rf"(?i){CHOICE_WORDS}"), CHOICE_WORDS.stems)
 _LINK = re.compile(rf"(?i){LINK_WORDS}")
-_CHOSEN = re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?")
-_DECIDED = re.compile(f"(?i){DECIDING_WORDS}")
-_BEST = re.compile(f"(?i){BEST_WORDS}")
+_CHOSEN = PlaceFinder(
+    re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?"), (*CHOOSE_WORDS.stems, *THEREFORE_WORDS.stems)
+)
+_DECIDED = PlaceFinder(re.compile(f"(?i){DECIDING_WORDS}"), DECIDING_STEMS)
+_BEST = PlaceFinder(re.compile(f"(?i){BEST_WORDS}"), BEST_STEMS)
 _FIELD = re.compile(r"\w{0,20}[\"']\s{0,3}:")
 _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
@@ -74,13 +81,15 @@ _SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
 _SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
 
 _WINDOW = 110  # characters after an announcing word in which its claim may start
+_LEAD = 40  # characters before a label in which a judgement of it may start
+_MOST_SITES = 8 * MOST_PLACES  # of more labels in a text, the last ones count
 _MAX_LINKS = 4  # links to try in a window
 _NEAR = 80  # claims with fewer characters and no revising word between them are one claim
 
 
 def find_announced(text: str, answerable: Answerable) -> list[Claim]:
     """Find claims that are called the answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the answer"."""
-    found = [claim for place in _ANNOUNCED.finditer(text) for claim in _find_announced_at(text, place, answerable)]
+    found = [claim for place in _ANNOUNCED.find_all(text) for claim in _find_announced_at(text, place, answerable)]
     fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
     return fields or sorted(found + _find_judged(text, answerable, answer=True), key=lambda claim: claim.start)
 
@@ -89,13 +98,13 @@ def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
     """Find claims in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
     found = [
         claim
-        for place in _CHOICE_WORD.finditer(text)
+        for place in _CHOICE_WORD.find_all(text)
         if not _is_negated(text, place.start())
         for claim in _find_linked(text, place.end(), answerable)
     ]
     labels = answerable.labels
     for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
-        for place in lead.finditer(text):
+        for place in lead.find_all(text):
             if not _is_negated(text, place.start()) and (value := pattern.match(text, place.end())):
                 found += match_whole_claim(text, place.start(), value, answerable)
     if listed := find_judged_labels(text, labels.canonical):
@@ -191,12 +200,25 @@ def _match_value(text: str, start: int, place: int, answerable: Answerable) -> I
 
 def _find_judged(text: str, answerable: Answerable, *, answer: bool) -> list[Claim]:
     claims = []
-    for found in answerable.labels.judged.finditer(text):
+    for found in _find_judgements(text, answerable.labels):
         joined = _JOINED_BEFORE.search(text, max(0, found.start() - 12), found.start())
         calls_it_answer = _CALLED_ANSWER.search(found[0]) is not None
         if calls_it_answer == answer and not joined and not _is_negated(text, found.start()):
             claims.append(Claim((answerable.labels.find_label(found),), found.start(), found.end()))
     return claims
+
+
+def _find_judgements(text: str, labels: LabelPatterns) -> Iterator[re.Match[str]]:
+    """Yield what `labels.judged` finds; labels are found first, because trying that pattern everywhere is slow."""
+    end = 0
+    for site in list(labels.site.finditer(text))[-_MOST_SITES:]:
+        if site.start() >= end and labels.judgement.match(text, site.end()):
+            for found in labels.judged.finditer(text, max(end, site.start() - _LEAD)):
+                if found.end() > site.start():
+                    if found.start() <= site.start():
+                        yield found
+                        end = found.end()
+                    break
 
 
 def _is_negated(text: str, start: int) -> bool:

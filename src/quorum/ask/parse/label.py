@@ -12,6 +12,7 @@ from quorum.ask.parse.words import (
     BECAUSE_WORDS,
     BEFORE_WORD,
     CHOICE_WORDS,
+    COPULA_AFTER,
     FILLING_WORDS,
     GOOD_AFTER,
     GOOD_WORDS,
@@ -27,6 +28,8 @@ class LabelPatterns:
     more: re.Pattern[str]  # after another label: " and (C)"
     firm: re.Pattern[str]  # in brackets, or with nothing after it
     judged: re.Pattern[str]  # "(C) is the correct answer"
+    judgement: re.Pattern[str]  # what follows the label there
+    site: re.Pattern[str]  # a label as a word of its own, in capitals or small letters
     concluded: re.Pattern[str]  # "… is (C) because": the end of a sentence that leads to a label
     line: re.Pattern[str]  # at the start of a line: "C. text"
     last: re.Pattern[str]  # a word that is all of the last sentence: "… in no case. FALSE"
@@ -39,11 +42,13 @@ class LabelPatterns:
         return self.canonical[next(group for group in found.groups() if group).casefold()]
 
 
-_EAST_SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-_SIGN = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
+# Letters of other scripts: a Latin label before one is complete. Greek is left out: "E = hν" is a formula.
+_OTHER_SCRIPT = r"[\u0400-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+_OPERATOR = r"=+*/^×·÷<>≤≥≈~%°#&@\-–—\u2190-\u22ff\u2a00-\u2aff"
+# A label is complete before anything but a word, an operator of a formula, or a bracket: that list is open.
 _CLOSED = (
-    rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])|</|{_SIGN})"
-    rf"|\s?[{_EAST_SCRIPT}])"
+    rf"(?:\s{{0,3}}(?:$|\n|[^\w\s{_OPERATOR}(\[{{.:'’\\]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])"
+    rf"|<[/|]?[A-Za-z][\w|]{{0,30}}>)|\s?{_OTHER_SCRIPT}|{COPULA_AFTER})"
 )
 # An explanation after the label.
 _GOES_ON = rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"
@@ -94,11 +99,15 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         firm=re.compile(
             rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
-            rf"(?:{bracketed}|{opening}({one})(?=[.!。\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s(?![A-Z]\.)|。))"
+            rf"(?:{bracketed}|{opening}({one})(?=[.!。।\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。।]\s(?![A-Z]\.)|。|{COPULA_AFTER}))"
         ),
         judged=re.compile(
             rf"(?:{bracketed}|{_PLACED}({one}))(?i:{_JUDGED_GOOD})(?!\s(?:only\s)?(?:if|when|had|than)\s)"
         ),
+        judgement=re.compile(rf"[\"']?\s?[)\]}}>」】]?(?i:{_JUDGED_GOOD})"),
+        site=re.compile(rf"[{''.join(labels)}{''.join(labels).lower()}](?<![A-Za-z0-9_].)(?![A-Za-z0-9_])")
+        if single
+        else re.compile(rf"(?i:{one})"),
         concluded=re.compile(
             rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
             rf"(?:{bracketed}|{opening}({one})(?=\.\s(?![A-Z]\.)|,\s{concluding}))"
