@@ -6,6 +6,7 @@ Every pattern is bounded and every position is examined once, so the time is lin
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 from quorum.ask.parse.label import LabelPatterns
@@ -76,20 +77,30 @@ _RECANTED = re.compile(f"(?i){RECANTING_WORDS}")
 _ASIDE = re.compile(
     r"(?i)^\s?(?:choices|options|key|sheet|[(\[]?(?-i:[A-Z])[)\]]?(?![a-z]))|n['’]t|\b(?:not|although|though|unless|if|whereas)\b|incorrect|wrong"
 )
+_ANNOUNCED_VALUE = re.compile(  # a link, and what follows it; `like` is like a label
+    rf"(?i)\s{{0,3}}(?:(?P<colon>[:】=：])|{LINK_WORDS})\s{{0,3}}(?:(?P<like>(?-i:[A-Z])(?![\w'’])|[(\[](?-i:[A-Z])[)\]])|\S)"
+)
+_EACH = re.compile(
+    r"(?i)\b(?:each|every|all|any|these|those|following|given|other|remaining|possible|available)\s(?:\w{1,12}\s){0,2}$"
+)
+_LISTED = re.compile(r"(?i)\s{0,3}s?:\s{0,3}(?:\n|(?=[(\[]?[A-Z][)\].]))")
+_NUMERAL = re.compile(r"(?<![A-Za-z])(?:I{2,3}|IV)(?![A-Za-z])")
+_NUMBERED_WORD = re.compile(r"(?i)(?:statement|assertion|claim|conclusion|proposition|premise)s?\s$")
 _JOINED_BEFORE = re.compile(r"(?i)(?:and|or|nor|&|than|not|neither|und|oder|et|ou)\s{1,2}(?:option\s|choice\s)?$")
 _SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
 _SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
 
 _WINDOW = 110  # characters after an announcing word in which its claim may start
 _LEAD = 40  # characters before a label in which a judgement of it may start
-_MOST_SITES = 8 * MOST_PLACES  # of more labels in a text, the last ones count
+_MOST_SITES = 32 * MOST_PLACES  # of more labels in a text, the last ones count
+_LIST = 400  # characters after the first item of a list in which the second one may be
 _MAX_LINKS = 4  # links to try in a window
 _NEAR = 80  # claims with fewer characters and no revising word between them are one claim
 
 
 def find_announced(text: str, answerable: Answerable) -> list[Claim]:
     """Find claims that are called the answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the answer"."""
-    found = [claim for place in _ANNOUNCED.find_all(text) for claim in _find_announced_at(text, place, answerable)]
+    found = [claim for place in list_announcements(text) for claim in _find_announced_at(text, place, answerable)]
     fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
     return fields or sorted(found + _find_judged(text, answerable, answer=True), key=lambda claim: claim.start)
 
@@ -99,13 +110,13 @@ def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
     found = [
         claim
         for place in _CHOICE_WORD.find_all(text)
-        if not _is_negated(text, place.start())
+        if not is_negated(text, place.start()) and not _introduces_list(text, place, answerable)
         for claim in _find_linked(text, place.end(), answerable)
     ]
     labels = answerable.labels
     for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
         for place in lead.find_all(text):
-            if not _is_negated(text, place.start()) and (value := pattern.match(text, place.end())):
+            if not is_negated(text, place.start()) and (value := pattern.match(text, place.end())):
                 found += match_whole_claim(text, place.start(), value, answerable)
     if listed := find_judged_labels(text, labels.canonical):
         found.append(Claim(listed[:1], *listed[1:]))
@@ -141,6 +152,8 @@ def match_whole_claim(text: str, start: int, value: re.Match[str], answerable: A
     "(D) Paris" claims two labels if Paris is the text of another option.
     """
     labels, end = [answerable.labels.find_label(value)], value.end()
+    if labels == ["I"] and _is_numeral(text, value):
+        return
     while more := answerable.labels.more.match(text, end):
         labels.append(answerable.labels.find_label(more))
         end = more.end()
@@ -164,11 +177,41 @@ def _belongs_with(one: Claim, next: Claim, text: str) -> bool:
     return next.start - one.end < _NEAR and not _REVISED.search(text, one.end, max(one.end, next.start))
 
 
+def _introduces_list(text: str, place: re.Match[str], answerable: Answerable) -> bool:
+    """Return whether options follow a word, not a choice of one: "consider each choice:\\n(A) means …"."""
+    listed = _LISTED.match(text, place.end())
+    if listed is None:
+        return False
+    first = answerable.labels.line.match(text, listed.end(), min(len(text), listed.end() + _WINDOW))
+    if first is None:
+        return False
+    if _EACH.search(text, max(0, place.start() - 40), place.start()):
+        return True
+    line_end = text.find("\n", first.end())
+    following = text[first.end() : first.end() + _LIST] if line_end < 0 else text[first.end() : line_end + _LIST]
+    label = answerable.labels.find_label(first)
+    return any(
+        answerable.labels.find_label(other) != label for other in answerable.labels.listed_item.finditer(following)
+    )
+
+
+def _is_numeral(text: str, value: re.Match[str]) -> bool:
+    """Return whether a label I is a Roman numeral: "I, II and III", "statement I"."""
+    start = max(value.start(group) for group in range(1, len(value.groups()) + 1))
+    bracketed = text[start - 1 : start] in "([" if start else False
+    if _NUMERAL.search(text, value.end(), value.end() + 20):
+        return True
+    before = text[max(0, start - 60) : start]
+    return not bracketed and bool(_NUMERAL.search(before) or _NUMBERED_WORD.search(before))
+
+
 def _find_announced_at(text: str, place: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
-    if _is_negated(text, place.start()):
+    if is_negated(text, place.start()):
         return
     if place["box"]:
         yield from _match_value(text, place.start(), place.end(), answerable)
+    elif _introduces_list(text, place, answerable):
+        return
     elif value := answerable.labels.firm.match(text, place.end()):  # "Answer B."
         yield from match_whole_claim(text, place.start(), value, answerable)
     else:
@@ -200,26 +243,51 @@ def _match_value(text: str, start: int, place: int, answerable: Answerable) -> I
 
 def _find_judged(text: str, answerable: Answerable, *, answer: bool) -> list[Claim]:
     claims = []
-    for found in _find_judgements(text, answerable.labels):
+    for found in _list_judgements(text, answerable.labels):
         joined = _JOINED_BEFORE.search(text, max(0, found.start() - 12), found.start())
         calls_it_answer = _CALLED_ANSWER.search(found[0]) is not None
-        if calls_it_answer == answer and not joined and not _is_negated(text, found.start()):
+        if calls_it_answer == answer and not joined and not is_negated(text, found.start()):
             claims.append(Claim((answerable.labels.find_label(found),), found.start(), found.end()))
     return claims
 
 
-def _find_judgements(text: str, labels: LabelPatterns) -> Iterator[re.Match[str]]:
-    """Yield what `labels.judged` finds; labels are found first, because trying that pattern everywhere is slow."""
-    end = 0
+@lru_cache(maxsize=8)
+def _list_judgements(text: str, labels: LabelPatterns) -> tuple[re.Match[str], ...]:
+    """Return what `labels.judged` finds; labels are found first, because trying that pattern everywhere is slow."""
+    judgements, end = list[re.Match[str]](), 0
     for site in list(labels.site.finditer(text))[-_MOST_SITES:]:
         if site.start() >= end and labels.judgement.match(text, site.end()):
             for found in labels.judged.finditer(text, max(end, site.start() - _LEAD)):
                 if found.end() > site.start():
                     if found.start() <= site.start():
-                        yield found
+                        judgements.append(found)
                         end = found.end()
                     break
+    return tuple(judgements)
 
 
-def _is_negated(text: str, start: int) -> bool:
-    return _NOT_BEFORE.search(text, max(0, start - 40), start) is not None
+def is_negated(text: str, start: int) -> bool:
+    """Return whether the words before an announcing word deny or condition it: "if the answer"."""
+    first = max(0, start - 40)
+    stops = (text.rfind(stop, first, start) for stop in ".\n,;:")  # denials do not reach beyond these
+    return _NOT_BEFORE.search(text, max(first, *(stop + 1 for stop in stops)), start) is not None
+
+
+@lru_cache(maxsize=8)
+def list_announcements(text: str) -> tuple[re.Match[str], ...]:
+    """Return the words in `text` that may announce an answer."""
+    return tuple(_ANNOUNCED.find_all(text))
+
+
+def find_unparsed_announcement(text: str) -> int:
+    """Return where the last announced answer is that is not a label of the question; -1 if there is none.
+
+    "Answer: 42 m" at the end, or anywhere a value that is like a label: "答案: E. 42".
+    """
+    for place in reversed(list_announcements(text)):
+        value = _ANNOUNCED_VALUE.match(text, place.end())
+        if value and not is_negated(text, place.start()):
+            last_line = "\n" not in text[value.end() :].strip()
+            if value["like"] or (value["colon"] and last_line):
+                return place.start()
+    return -1

@@ -20,7 +20,7 @@ from quorum.ask.parse.words import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # compared by identity: one for each set of labels
 class LabelPatterns:
     """The patterns of one set of labels; the group of each pattern that matches is the label."""
 
@@ -34,6 +34,7 @@ class LabelPatterns:
     line: re.Pattern[str]  # at the start of a line: "C. text"
     last: re.Pattern[str]  # a word that is all of the last sentence: "… in no case. FALSE"
     listed: re.Pattern[str]  # as in a list: "C." or "C:"
+    listed_item: re.Pattern[str]  # at the start of a line or of a part of a sentence: "; (C) text"
     named: re.Pattern[str]  # in brackets, or after the word option
     canonical: Mapping[str, str]
 
@@ -118,6 +119,9 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         last=re.compile("(?!)" if single else rf"[.:!?。\n]\s{{0,3}}({one})[.!。]?\s{{0,3}}$"),
         listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
+        listed_item=re.compile(
+            rf"(?:^|\n|[,;.]\s|\s(?=\())[\s>\-•#*]{{0,6}}(?:[(\[]({one})[)\]]|({one})[.):])(?=\s|$)"
+        ),
         named=re.compile(
             rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"
             rf"|\b(?:is|ist|est|es|là)\s(?i:{FILLING_WORDS})({one})(?=[.!]?\s{{0,3}}$)"

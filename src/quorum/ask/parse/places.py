@@ -1,16 +1,19 @@
 """Find where any of many words occurs in a text, much faster than one search for all of them.
 
 A pattern of alternatives that ignores case is tried at every character. Here `str.find` looks for the literal
-beginnings of the alternatives in the text in lower case, and the pattern is tried at those places only.
+beginnings of the alternatives in the text in lower case, if a word of the text begins like them, and the pattern is
+tried at those places only.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-MOST_PLACES = 256  # a reply that repeats itself is read at its end: of more places, the last ones count
+MOST_PLACES = 64  # a reply that repeats itself is read at its end: of more places, the last ones count
 
+_HEAD = 3  # letters at the beginning of a word by which it is looked up
+_WORD = re.compile("[a-zà-ỹ]+")
 _LITERAL = re.compile(r"[^\\\[\](){}?*+.|^$]*")
 
 
@@ -45,26 +48,34 @@ class PlaceFinder:
     stems: tuple[str, ...]
 
     @cached_property
-    def _ascii_stems(self) -> tuple[str, ...]:
-        return tuple(stem for stem in self.stems if stem.isascii())
+    def _keyed_stems(self) -> tuple[tuple[str, str], ...]:
+        """Each stem with the beginning of its first word; empty if that is too short to look up."""
+        heads = [(_WORD.match(stem), stem) for stem in self.stems]
+        return tuple((word[0][:_HEAD] if word and len(word[0]) >= _HEAD else "", stem) for word, stem in heads)
 
     def find_all(self, text: str) -> list[re.Match[str]]:
         """Return the matches in `text`, as `finditer` of the pattern does; of very many, the last ones."""
-        low = text.lower()
-        if len(low) != len(text):  # few capitals, such as "İ", become two characters
-            return list(self.pattern.finditer(text))[-MOST_PLACES:]
+        low, heads, characters = _scan(text)
         starts = set()
-        for stem in self._ascii_stems if text.isascii() else self.stems:
-            at = low.find(stem)
-            while at >= 0:
-                starts.add(at)
-                at = low.find(stem, at + 1)
+        for head, stem in self._keyed_stems:
+            if head in heads if head else stem[0] in characters:
+                at = low.find(stem)
+                while at >= 0:
+                    starts.add(at)
+                    at = low.find(stem, at + 1)
         found, end = [], 0
-        for start in sorted(starts)[-4 * MOST_PLACES :]:
+        for start in sorted(starts)[-16 * MOST_PLACES :]:
             if start >= end and (match := self.pattern.match(text, start)):
                 found.append(match)
                 end = match.end()
         return found[-MOST_PLACES:]
+
+
+@lru_cache(maxsize=8)  # the rules search the same text for many words
+def _scan(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
+    """Return the text in lower case, the beginnings of its words, and its characters."""
+    low = text.replace("İ", "I").lower()  # the only letter that becomes two in lower case
+    return low, frozenset(word[:_HEAD] for word in _WORD.findall(low)), frozenset(low)
 
 
 def list_stems(alternatives: str) -> list[str]:

@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from itertools import islice
 
 from quorum.ask.parse.claim import NO_LABEL, Claim
+from quorum.ask.parse.places import PlaceFinder
 from quorum.ask.parse.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
 from quorum.number import NUMBER, canonical_match
 
 _LONE_NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?<!\^)(?<!\^\{{)(?<!sqrt\{{)(?:{NUMBER})(?!\d|[:/.,]\d|\s?(?:\^|\\sqrt|\\pi|π|√)|\.\.|…)"
 )
-_PLACE = re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}")
+_PLACE = PlaceFinder(
+    re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}"),
+    ("\\boxed", "\\fbox", "####", *ANSWER_WORDS.stems),
+)
 _WORTH = re.compile(rf"(?i){LINK_WORDS}")
 _BEFORE, _LINKED = re.compile(f"(?i){NOT_BEFORE}"), re.compile(f"(?i){NOT_LINKED}")
 _NO_NUMBER = re.compile(rf"(?i)[\s:\"'(]{{0,6}}(?:{NONE_OF_THESE})")
@@ -27,7 +31,7 @@ _PHRASE = 160  # characters after an announcing word in which its number may be
 
 def find_announced_numbers(text: str) -> list[Claim]:
     """Find the numbers that the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
-    return [claim for place in _PLACE.finditer(text) for claim in _find_numbers_at(text, place)]
+    return [claim for place in _PLACE.find_all(text) for claim in _find_numbers_at(text, place)]
 
 
 def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:

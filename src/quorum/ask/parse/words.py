@@ -100,8 +100,14 @@ NONE_OF_THESE = (
 
 # --- words that retract a claim --------------------------------------------------------------------------------------
 
-CONDITION_WORDS = Words("if|whether|suppose|assume|assuming|unless|imagine|wenn|falls|nếu|jika|kalau|seandainya|jeśli|jeżeli|gdyby|eğer"
-    "|если|यदि|अगर", "إذا|ถ้า|หาก")
+CONDITION_WORDS = Words(
+    "if|whether|suppose|assume|assuming|unless|imagine|wenn|falls|nếu|jika|kalau|seandainya|jeśli|jeżeli|gdyby|eğer"
+    "|если|यदि|अगर",
+    "إذا|ถ้า|หาก",
+)
+HYPOTHETICAL_WORDS = Words(  # "if she had sold all, it would be 3100"
+    "would|wäre|hätte|serait|aurait|sería|habría|sarebbe|avrebbe|seria|teria|byłoby|был[оа]? бы|olurdu"
+)
 ABANDONED_WORDS = Words(  # "I first thought the answer was", "most people would say"
     "thought|initially|originally|at first|first (?:guess|instinct|thought|impression)|tempt(?:ed|ing)"
     "|(?:many|most|some|others|one|you) (?:would|might|may|will|could|said|say|chose|choose|claim|pick|picked)"
@@ -152,9 +158,12 @@ RECANTING_WORDS = (  # "wait, that's wrong", "hmm, I made a mistake": no other a
 
 # --- words of texts without an answer --------------------------------------------------------------------------------
 
+NEXT_WORDS = (
+    "(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|domanda|pergunta|questão|pertanyaan|soal"
+    "|pytanie|soru|вопрос|प्रश्न|السؤال|سؤال|คำถาม|câu hỏi|câu|问题|問題|문제|질문)"
+)
 NEXT_QUESTION = (  # the model asks itself another question, or lists its answers to several
-    r"\n[\s>*#\-]{0,6}(?:(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|domanda|pergunta|questão|pertanyaan|soal|pytanie|soru|вопрос|प्रश्न|السؤال|سؤال|คำถาม|câu hỏi|câu|问题"
-    r"|問題|문제|질문)\s{0,2}(?:\d{1,3}|no\.?\s?\d{1,3})?\s{0,2}[:.\n]"
+    rf"\n[ \t>*#\-]{{0,6}}(?:{NEXT_WORDS}\s{{0,2}}(?:\d{{1,3}}|no\.?\s?\d{{1,3}})?\s{{0,2}}[:.\n]"
     r"|(?:now|so),?\s[^\n]{0,60}\ball (?:the |of the |these )?(?:answers|questions)|[^\n]{0,30}总结[^\n]{0,12}答案)"
 )
 REFUSING_WORDS = (
