@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from quorum.ask.parse.claim import is_negated, list_announcements
+from quorum.ask.parse.claim import is_negated
 from quorum.ask.parse.clean import fold_letters
-from quorum.ask.parse.words import NEXT_QUESTION, NEXT_WORDS
+from quorum.ask.parse.words import ANSWER_WORDS, NEXT_QUESTION, NEXT_WORDS
 
 _ENDING = re.compile(
     r"(?:\A|(?P<stop>[.,;:\n])\s{0,3}|[!?)*]\s{0,3}|(?:[Ss]o|[Tt]hus|[Hh]ence|[Tt]herefore),? )\*{0,2}"
@@ -19,6 +19,8 @@ _MAYBE_NEXT = re.compile(rf"(?i)\n[ \t>*#\-_`~]{{0,8}}{NEXT_WORDS}")
 _CLEANED = re.compile(r"<[/|｜A-Za-z]|\[INST\]|\r")  # marks that end a turn or a line
 _FIELD = re.compile(r"[\"']\s{0,3}:")
 _ANY_ANSWER = re.compile(r"(?i)answer|boxed")
+_OTHER_STEMS = ("boxed", *(stem for stem in ANSWER_WORDS.stems if not stem.startswith("ans")))
+_ANS = re.compile("ans(?<![a-z]ans)(?![a-z])")
 _TAIL = 300  # characters before the ending in which another claim would count
 
 
@@ -40,7 +42,7 @@ def read_ending(text: str, labels: Sequence[str], options: Sequence[str]) -> str
         return None
     tail = text[max(0, ending.start() - _TAIL) :]
     start = ending.start("word") - len(text) + len(tail)
-    if len(list_announcements(tail)) != (2 if ending["title"] else 1):
+    if _announces_more(tail, 2 if ending["title"] else 1):
         return None
     if ending["stop"] is None and is_negated(tail, start):
         return None
@@ -49,6 +51,12 @@ def read_ending(text: str, labels: Sequence[str], options: Sequence[str]) -> str
     if (ending["label"] == "I" and "II" in tail) or _speak_of_answers(tuple(options)):
         return None
     return ending["label"]
+
+
+def _announces_more(text: str, count: int) -> bool:
+    """Return whether `text` has more than `count` words that may announce an answer."""
+    low = text.lower()
+    return low.count("answer") > count or any(stem in low for stem in _OTHER_STEMS) or bool(_ANS.search(low))
 
 
 @lru_cache(maxsize=256)

@@ -12,8 +12,7 @@ from functools import cached_property, lru_cache
 
 MOST_PLACES = 64  # a reply that repeats itself is read at its end: of more places, the last ones count
 
-_HEAD = 3  # letters at the beginning of a word by which it is looked up
-_WORD = re.compile("[a-zà-ỹ]+")
+_HEAD = re.compile("([a-zà-ỹ]{3})[a-zà-ỹ]{0,99}")  # the beginning of a word, by which it is looked up
 _LITERAL = re.compile(r"[^\\\[\](){}?*+.|^$]*")
 
 
@@ -50,8 +49,8 @@ class PlaceFinder:
     @cached_property
     def _keyed_stems(self) -> tuple[tuple[str, str], ...]:
         """Each stem with the beginning of its first word; empty if that is too short to look up."""
-        heads = [(_WORD.match(stem), stem) for stem in self.stems]
-        return tuple((word[0][:_HEAD] if word and len(word[0]) >= _HEAD else "", stem) for word, stem in heads)
+        heads = [(_HEAD.match(stem), stem) for stem in self.stems]
+        return tuple((head[1] if head else "", stem) for head, stem in heads)
 
     def find_all(self, text: str) -> list[re.Match[str]]:
         """Return the matches in `text`, as `finditer` of the pattern does; of very many, the last ones."""
@@ -75,7 +74,7 @@ class PlaceFinder:
 def _scan(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
     """Return the text in lower case, the beginnings of its words, and its characters."""
     low = text.replace("İ", "I").lower()  # the only letter that becomes two in lower case
-    return low, frozenset(word[:_HEAD] for word in _WORD.findall(low)), frozenset(low)
+    return low, frozenset(_HEAD.findall(low)), frozenset(low)
 
 
 def list_stems(alternatives: str) -> list[str]:
