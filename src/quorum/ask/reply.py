@@ -14,8 +14,8 @@ from quorum.ask.parse.claim import (
     find_announced,
     find_chosen,
     find_last_claim,
+    find_retraction,
     find_unparsed_announcement,
-    is_retracted,
     list_announcements,
 )
 from quorum.ask.parse.clean import strip_markup
@@ -94,9 +94,9 @@ def parse_reply(
         markers: the marks around the model's reasoning, if they are not among the known ones.
 
     Returns:
-        The reading. Its reason is answer, line, choice, start or end (the rule); for an unread reply it is empty,
-        cut off (in its reasoning, or by the limit), two claims, none of these, no such label, unclear answer, refused or
-        no claim.
+        The reading. Its reason is answer, repeated, line, choice, start or end (the rule); for an unread reply it is empty,
+        cut off (in its reasoning, or by the limit), two claims (they share one vote), none of these, no such label,
+        unclear answer, refused or no claim.
     """
     plain = strip_reasoning(text, markers)
     if plain is None:
@@ -132,6 +132,8 @@ def _parse_plain(plain: str, labels: Sequence[str], options: Sequence[str]) -> P
     elif options:
         plain = hide_misleading_options(plain, labels, options)
     reading = _parse_to_next_question(plain, labels, options)
+    if set(reading.ballot) == set(labels):  # a claim of every label is none
+        reading = replace(reading, ballot={})
     if reading.reason == "no claim" and (translated := translate_circled(plain, labels, options)):
         circled = _apply_rules(translated, _make_rules(labels, options)[:2])
         reading = circled if circled.label is not None else reading
@@ -159,27 +161,29 @@ def _apply_rules(text: str, rules: Sequence[tuple[str, Rule]]) -> ParsedReply:
             continue
         if claim.end <= unparsed:  # a weaker claim before an answer that cannot be parsed
             return ParsedReply(None, "unclear answer")
-        if len(claim.labels) > 1 or is_retracted(text, claim) or _has_later_decision(text, claim, rules):
-            return ParsedReply(None, "two claims", _share_vote(claim))
+        others = find_retraction(text, claim)
+        if len(claim.labels) > 1 or others is not None or (others := _list_later_decisions(text, claim, rules)):
+            return ParsedReply(
+                None, "two claims", {} if others == () else _share_vote((*claim.labels, *(others or ())))
+            )
         if claim.labels != (NO_LABEL,):
-            return ParsedReply(claim.labels[0], reason, {claim.labels[0]: 1.0})
+            return ParsedReply(claim.labels[0], "repeated" if claim.repeated else reason, {claim.labels[0]: 1.0})
         why, text = "none of these", text[claim.end :]
     return ParsedReply(None, why)
 
 
-def _share_vote(claim: Claim) -> Ballot:
-    """Return one vote, shared by the labels of a claim."""
-    labels = [label for label in claim.labels if label != NO_LABEL]
-    return {label: 1 / len(claim.labels) for label in sorted(labels)}
+def _share_vote(labels: Sequence[str]) -> Ballot:
+    """Return one vote, shared by labels; the share of "none of these" is nobody's."""
+    return {label: 1 / len(labels) for label in sorted(labels) if label != NO_LABEL}
 
 
-def _has_later_decision(text: str, claim: Claim, rules: Sequence[tuple[str, Rule]]) -> bool:
-    """Return whether the last sentence after a claim decides for another label: "Answer: B … So I choose C."."""
+def _list_later_decisions(text: str, claim: Claim, rules: Sequence[tuple[str, Rule]]) -> tuple[str, ...]:
+    """Return the other labels for which the last sentence after a claim decides: "Answer: B … So I choose C."."""
     start, _ = find_last_sentence(text)
     decides = dict(rules).get("choice")
     if decides is None or start < claim.end:
-        return False
-    return any({*later.labels} - {*claim.labels, NO_LABEL} for later in decides(text[start:]))
+        return ()
+    return tuple({label for later in decides(text[start:]) for label in later.labels} - {*claim.labels, NO_LABEL})
 
 
 def _explain_unread(text: str, labels: Sequence[str]) -> str:

@@ -39,12 +39,14 @@ NO_LABEL = ""
 class Claim:
     """A passage that states an answer: its labels, and its start and end in the text.
 
-    Two labels are an ambiguous claim; NO_LABEL means "none of these".
+    Two labels are an ambiguous claim; NO_LABEL means "none of these". A repeated claim is the last one of several in
+    the same words.
     """
 
     labels: tuple[str, ...]
     start: int
     end: int
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,16 @@ class Answerable:
 
 
 _ANNOUNCED = PlaceFinder(
-    re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|{ANSWER_WORDS}"), ("\\boxed", "\\fbox", *ANSWER_WORDS.stems)
+    re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|{ANSWER_WORDS}"),
+    ("\\boxed", "\\fbox", *ANSWER_WORDS.stems),
+    ANSWER_WORDS.joined_stems,
 )
-_CHOICE_WORD = PlaceFinder(re.compile(rf"(?i){CHOICE_WORDS}"), CHOICE_WORDS.stems)
+_CHOICE_WORD = PlaceFinder(re.compile(rf"(?i){CHOICE_WORDS}"), CHOICE_WORDS.stems, CHOICE_WORDS.joined_stems)
 _LINK = re.compile(rf"(?i){LINK_WORDS}")
 _CHOSEN = PlaceFinder(
-    re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?"), (*CHOOSE_WORDS.stems, *THEREFORE_WORDS.stems)
+    re.compile(rf"(?i){CHOOSE_WORDS}|{THEREFORE_WORDS},?"),
+    (*CHOOSE_WORDS.stems, *THEREFORE_WORDS.stems),
+    (*CHOOSE_WORDS.joined_stems, *THEREFORE_WORDS.joined_stems),
 )
 _DECIDED = PlaceFinder(re.compile(f"(?i){DECIDING_WORDS}"), DECIDING_STEMS)
 _BEST = PlaceFinder(re.compile(f"(?i){BEST_WORDS}"), BEST_STEMS)
@@ -94,6 +100,7 @@ _WINDOW = 110  # characters after an announcing word in which its claim may star
 _LEAD = 40  # characters before a label in which a judgement of it may start
 _MOST_SITES = 32 * MOST_PLACES  # of more labels in a text, the last ones count
 _LIST = 400  # characters after the first item of a list in which the second one may be
+_REPEATS = 3  # claims in the same words, of which the last one counts
 _MAX_LINKS = 4  # links to try in a window
 _NEAR = 80  # claims with fewer characters and no revising word between them are one claim
 
@@ -127,23 +134,38 @@ def find_last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
     """Return the last claim, joined with the claims just before it unless a revising word is between them.
 
     "The answer is A. The answer is B." claims two labels; with a reason or a "wait" between them, the last one counts.
+    It also counts if the same sentence comes three times or more: such a list answers other questions first.
     """
     if not claims:
         return None
     first = len(claims) - 1
     while first and _belongs_with(claims[first - 1], claims[first], text):
         first -= 1
-    labels = dict.fromkeys(label for claim in claims[first:] for label in claim.labels)
-    return Claim(tuple(labels), claims[first].start, claims[-1].end)
+    joined, last = claims[first:], claims[-1]
+    labels = tuple(dict.fromkeys(label for claim in joined for label in claim.labels))
+    if len(labels) > 1 and len(joined) >= _REPEATS:
+        sentences = [_remove_labels(claim, text) for claim in joined]
+        if sentences.count(sentences[-1]) >= _REPEATS:
+            return Claim(last.labels, last.start, last.end, repeated=True)
+    return Claim(labels, joined[0].start, last.end)
 
 
-def is_retracted(text: str, claim: Claim) -> bool:
-    """Return whether the text after a claim retracts it: "… wait, it is C", "no, that's wrong"."""
+def _remove_labels(claim: Claim, text: str) -> str:
+    """Return the letters of a claim without its labels, to compare its sentence with others."""
+    words = re.findall(r"\w+", text[claim.start : claim.end])
+    return " ".join(word for word in words if word not in claim.labels).casefold()
+
+
+def find_retraction(text: str, claim: Claim) -> tuple[str, ...] | None:
+    """Return the labels that the text after a claim puts in its place, none of them in "no, that's wrong".
+
+    None if the claim is not retracted.
+    """
     end = claim.end + _WINDOW
-    if _RECANTED.search(text, claim.end, end):
-        return True
     found = _RETRACTED.search(text, claim.end, end)
-    return found is not None and claim.labels[0].isalpha() and found["label"] not in claim.labels
+    if found is not None and claim.labels[0].isalpha() and found["label"] not in claim.labels:
+        return (found["label"],)
+    return () if _RECANTED.search(text, claim.end, end) else None
 
 
 def match_whole_claim(text: str, start: int, value: re.Match[str], answerable: Answerable) -> Iterator[Claim]:

@@ -19,7 +19,10 @@ _MAYBE_NEXT = re.compile(rf"(?i)\n[ \t>*#\-_`~]{{0,8}}{NEXT_WORDS}")
 _CLEANED = re.compile(r"<[/|｜A-Za-z]|\[INST\]|\r")  # marks that end a turn or a line
 _FIELD = re.compile(r"[\"']\s{0,3}:")
 _ANY_ANSWER = re.compile(r"(?i)answer|boxed")
-_OTHER_STEMS = ("boxed", *(stem for stem in ANSWER_WORDS.stems if not stem.startswith("ans")))
+_OTHER_STEMS = (
+    "boxed",
+    *(stem for stem in ANSWER_WORDS.stems + ANSWER_WORDS.joined_stems if not stem.startswith("ans")),
+)
 _ANS = re.compile("ans(?<![a-z]ans)(?![a-z])")
 _TAIL = 300  # characters before the ending in which another claim would count
 

@@ -35,22 +35,30 @@ class Words:
 
     @cached_property
     def stems(self) -> tuple[str, ...]:
-        """The literal beginnings of all alternatives, in lower case."""
-        return tuple(dict.fromkeys(list_stems(self.spaced) + (list_stems(self.joined) if self.joined else [])))
+        """The literal beginnings of the spaced words, in lower case."""
+        return tuple(dict.fromkeys(list_stems(self.spaced)))
+
+    @cached_property
+    def joined_stems(self) -> tuple[str, ...]:
+        """The same of the joined words."""
+        return tuple(dict.fromkeys(list_stems(self.joined))) if self.joined else ()
 
 
 @dataclass(frozen=True)
 class PlaceFinder:
-    """A pattern, and the literal texts with which its matches begin."""
+    """A pattern, and the literal texts with which its matches begin: at the start of a word, or `anywhere`."""
 
     pattern: re.Pattern[str]
     stems: tuple[str, ...]
+    anywhere: tuple[str, ...] = ()
 
     @cached_property
     def _keyed_stems(self) -> tuple[tuple[str, str], ...]:
         """Each stem with the beginning of its first word; empty if that is too short to look up."""
         heads = [(_HEAD.match(stem), stem) for stem in self.stems]
-        return tuple((head[1] if head else "", stem) for head, stem in heads)
+        return tuple(
+            (head[1] if head else "", stem) for head, stem in [*heads, *((None, one) for one in self.anywhere)]
+        )
 
     def find_all(self, text: str) -> list[re.Match[str]]:
         """Return the matches in `text`, as `finditer` of the pattern does; of very many, the last ones."""

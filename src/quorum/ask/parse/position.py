@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from quorum.ask.parse.claim import Answerable, Claim, match_whole_claim
 from quorum.ask.parse.option import match_option_line
-from quorum.ask.parse.quantity import parse_number_phrase
+from quorum.ask.parse.quantity import is_hypothetical, parse_number_phrase
 from quorum.ask.parse.words import CONDITION_WORDS, DENYING_WORDS
 
 _DENIED = re.compile(f"(?i){DENYING_WORDS}")
@@ -23,6 +23,7 @@ _LETTERED = re.compile(  # "the blood type is B": a letter that is not a label
     r"|allele|gene|element|symbol|variable|unit|matrix|hepatitis)\s(?:is|was|would be|must be)\s"
 )
 _WHOLE = re.compile(r"(?:[.!。)}]|\d[^\d?？]{0,12})$")
+_CLOCK = re.compile(r"(?<!\d)[012]?\d:[0-5]\d(?!\d)")
 _TAIL = 400  # characters at the end in which the last sentence is searched
 _FIRST_LINE = 300  # maximum length of a first line that may begin with its letter
 
@@ -109,6 +110,8 @@ def find_last_number(text: str) -> list[Claim]:
     """Find the only number of the last sentence, if that sentence is complete."""
     start, sentence = find_last_sentence(text)
     if _DENIED.search(sentence) or _COUNTED.search(sentence) or not _WHOLE.search(sentence):
+        return []
+    if is_hypothetical(sentence, 0, len(sentence)) or ("=" not in sentence and _CLOCK.search(sentence)):
         return []
     return list(parse_number_phrase(text, start, start + len(sentence), lone=True))
 

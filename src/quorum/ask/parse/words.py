@@ -13,7 +13,7 @@ BEFORE_WORD, AFTER_WORD = r"(?<![a-zà-ỹ])", r"(?![a-zà-ỹ])"
 ANSWER_WORDS = Words(
     r"answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời"
     r"|rispost[ae]|soluzione|respostas?|gabarito|solução|jawab(?:an(?:nya)?)?|odpowied(?:ź|zi|zią)(?: to)?|rozwiązanie(?: to)?"
-    r"|cevab(?:ı|ımız)|cevap|yanıt(?:ı|ımız)?|ответ(?:ом|а)?|उत्तर|जवाब",
+    r"|cevab(?:ı|ımız)|cevap|yanıt(?:ı|ımız)?|ответ(?:ом|а)?|उत्तर|जवाब|सही विकल्प|doğru (?:seçenek|şık)",
     r"정답|답변|해답|답(?=[은:이\s(])|答案|答え|正解|解答|回答|答(?=[:是为為はえ])|正确选项|正確選項|【答】"
     r"|إجابة|اجابة|الجواب|جوابي|คำตอบ|ตอบ|เฉลย",
     before=r"(?<![a-zà-ỹ/])",
@@ -21,7 +21,7 @@ ANSWER_WORDS = Words(
 CHOICE_WORDS = Words(
     "options?|choice|selection|statement|assertion|alternative|letter|conclusion|response|solution|claim"
     "|judge?ment|pick|label|prediction|opción|opcion|aussage|proposition|afirmación|lựa chọn|phương án"
-    "|opzione|alternativa|affermazione|lettera|opção|letra|afirmação|pilihan|opsi|pernyataan|opcj[aąę]|wariant|stwierdzenie"
+    "|opzione|alternativa|affermazione|lettera|opção|letra|afirmação|pilihan|opsi|pernyataan|opcj[aąę](?: to)?|wariant(?: to)?|stwierdzenie"
     "|seçenek|seçeneği|şık|şıkkı|вариант(?:ом)?|утверждение|विकल्प|कथन",
     "选项|選項|보기|선택지|選択肢|选择|選擇|الخيار|الاختيار|العبارة|ตัวเลือก|ข้อ",
 )
@@ -79,7 +79,7 @@ FILLING_WORDS = (
     "|entonces|vậy|most likely|more likely|likely|probably"
     "|definitely|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter"
     "|number|statement|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn|đáp án"
-    "|quindi|dunque|chiaramente|risposta|opzione|alternativa|lettera|l['’]opzione|l['’]alternativa|quella|portanto|opção"
+    "|quindi|dunque|chiaramente|risposta|opzione|alternativa|lettera|l['’]opzione|a letra|a opção|a alternativa|(?<=é )a|l['’]alternativa|quella|portanto|opção"
     "|resposta|correta|corretta|giusta|pilihan|opsi|huruf|jawaban|opcja|odpowiedź|litera|wariant|şık|seçenek|вариант|ответ"
     "|буква|под буквой|пункт|विकल्प|उत्तर|स्पष्ट रूप से|الخيار|الإجابة|الاختيار|الحرف|ตัวเลือก|คำตอบ|ข้อ"
     rf"|phương án|câu|选项|選項|보기|選択肢){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
@@ -140,7 +140,7 @@ REVISING_WORDS = Words(
 )
 DENYING_WORDS = Words(
     r"not|never|wrong|incorrect|false|except|unlike|neither|nor|none|cannot|eliminat\w{1,5}|rul(?:e|es|ed"
-    r"|ing) out|than|no|nicht|pas|không|non|não|nao|bukan|tidak|nie|değil|не|नहीं|sbagliat[ao]|errad[ao]|salah",
+    r"|ing) out|than|no|nicht|pas|không|non(?![-‐])|não|nao|bukan|tidak|nie|değil|не|नहीं|sbagliat[ao]|errad[ao]|salah",
     r"n['’]t|不|아니|ない|ません|ليس|ليست|ไม่ใช่|ผิด|خطأ",
 )
 
