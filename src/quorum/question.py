@@ -107,8 +107,8 @@ class Prompt:
     `content` is plain text, or the turns of a conversation. `labels` are the allowed answers: the question's letters,
     or TRUE and FALSE for a verifier; empty for an open question. `options` are the texts of the labels, in the same
     order, or empty if the prompt has none; option likelihood and encoders score them. `repeat` numbers the repetitions
-    of a prompt that is sampled several times. `markers` are those around the reasoning in the model's reply, if the reply
-    parser does not know them.
+    of a prompt that is sampled several times. `markers` are those around the reasoning in the model's reply, if the
+    reply parser does not know them.
     """
 
     question_id: str

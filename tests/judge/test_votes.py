@@ -125,7 +125,9 @@ def test_one_vote_is_the_reply_itself():
 
 
 def test_an_unread_reply_costs_a_vote_and_counts_for_nothing():
-    found = vote_adaptively(scripted("", "B", "Hard to say.", "B", "A or B", *"BBBBB"), [ask()], VoteSettings())[0]
+    found = vote_adaptively(
+        scripted("", "B", "Hard to say.", "B", "I can not tell.", *"BBBBB"), [ask()], VoteSettings()
+    )[0]
     assert found.votes == (None, "B", None, "B", None, "B", "B")
     assert found.ballot == {"B": 1.0}
 

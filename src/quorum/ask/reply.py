@@ -19,7 +19,7 @@ from quorum.ask.parse.claim import (
     list_announcements,
 )
 from quorum.ask.parse.clean import strip_markup
-from quorum.ask.parse.ending import read_ending
+from quorum.ask.parse.ending import FURTHER_QUESTION, read_ending
 from quorum.ask.parse.label import compile_label_patterns
 from quorum.ask.parse.option import index_option_texts
 from quorum.ask.parse.places import PlaceFinder, list_stems
@@ -33,7 +33,7 @@ from quorum.ask.parse.position import (
 from quorum.ask.parse.quantity import find_announced_numbers
 from quorum.ask.parse.reasoning import strip_reasoning
 from quorum.ask.parse.rewrite import hide_misleading_options, negate_verdicts, translate_circled
-from quorum.ask.parse.words import NEXT_QUESTION, REFUSING_WORDS
+from quorum.ask.parse.words import REFUSING_WORDS
 from quorum.ballot import Ballot
 from quorum.question import MOST_CHOICES, Prompt, ReasoningMarkers, Reply, letters
 
@@ -55,7 +55,6 @@ class ParsedReply:
 # Returns the claims of one kind in a text.
 Rule = Callable[[str], list[Claim]]
 
-_NEXT = re.compile(f"(?i){NEXT_QUESTION}")
 _REFUSED = PlaceFinder(re.compile(f"(?i){REFUSING_WORDS}"), tuple(list_stems(REFUSING_WORDS)))
 _QUESTIONS = 3  # number of further questions at which we try to end the reply
 _CUT_WEIGHT = 0.5  # of an answer that a reply announces before the length limit cuts it
@@ -94,9 +93,9 @@ def parse_reply(
         markers: the marks around the model's reasoning, if they are not among the known ones.
 
     Returns:
-        The reading. Its reason is answer, repeated, line, choice, start or end (the rule); for an unread reply it is empty,
-        cut off (in its reasoning, or by the limit), two claims (they share one vote), none of these, no such label,
-        unclear answer, refused or no claim.
+        The reading. Its reason is answer, repeated, line, choice, start or end (the rule); for an unread reply it is
+        empty, cut off (in its reasoning, or by the limit), two claims (they share one vote), none of these, no such
+        label, unclear answer, refused or no claim.
     """
     plain = strip_reasoning(text, markers)
     if plain is None:
@@ -115,7 +114,7 @@ def _discount_cut(reading: ParsedReply, plain: str, labels: Sequence[str], optio
 
     A reply that was cut in a further question of the model's own is complete.
     """
-    if reading.label is None or _NEXT.search(plain):
+    if reading.label is None or FURTHER_QUESTION.search(plain):
         return reading if reading.label is not None else ParsedReply(None, "cut off")
     first, _, _ = plain.strip().partition("\n")
     begins = reading.reason in ("line", "start") and _parse_plain(first, labels, options).label == reading.label
@@ -142,7 +141,7 @@ def _parse_plain(plain: str, labels: Sequence[str], options: Sequence[str]) -> P
 
 def _parse_to_next_question(plain: str, labels: Sequence[str], options: Sequence[str]) -> ParsedReply:
     rules = _make_rules(labels, options)
-    ends = [asked.start() for asked in islice(_NEXT.finditer(plain), _QUESTIONS)] + [len(plain)]
+    ends = [asked.start() for asked in islice(FURTHER_QUESTION.finditer(plain), _QUESTIONS)] + [len(plain)]
     for end in ends:
         reading = _apply_rules(plain[:end], rules)
         if reading.label is not None or reading.reason == "two claims":

@@ -97,10 +97,10 @@ _SENTENCE_STOP = re.compile(r"[.!?](?=\s)|\n|。")
 _SEPARATED = re.compile(r"[)\]}.:\s\"']{0,8}(?P<dash>[-–—]\s)?")
 
 _WINDOW = 110  # characters after an announcing word in which its claim may start
-_LEAD = 40  # characters before a label in which a judgement of it may start
+_JUDGED_LEAD = 40  # characters before a label in which a judgement of it may start
 _MOST_SITES = 32 * MOST_PLACES  # of more labels in a text, the last ones count
 _LIST = 400  # characters after the first item of a list in which the second one may be
-_REPEATS = 3  # claims in the same words, of which the last one counts
+_MIN_REPEATS = 3  # claims in the same words, of which the last one counts
 _MAX_LINKS = 4  # links to try in a window
 _NEAR = 80  # claims with fewer characters and no revising word between them are one claim
 
@@ -143,9 +143,9 @@ def find_last_claim(claims: Sequence[Claim], text: str) -> Claim | None:
         first -= 1
     joined, last = claims[first:], claims[-1]
     labels = tuple(dict.fromkeys(label for claim in joined for label in claim.labels))
-    if len(labels) > 1 and len(joined) >= _REPEATS:
+    if len(labels) > 1 and len(joined) >= _MIN_REPEATS:
         sentences = [_remove_labels(claim, text) for claim in joined]
-        if sentences.count(sentences[-1]) >= _REPEATS:
+        if sentences.count(sentences[-1]) >= _MIN_REPEATS:
             return Claim(last.labels, last.start, last.end, repeated=True)
     return Claim(labels, joined[0].start, last.end)
 
@@ -174,7 +174,7 @@ def match_whole_claim(text: str, start: int, value: re.Match[str], answerable: A
     "(D) Paris" claims two labels if Paris is the text of another option.
     """
     labels, end = [answerable.labels.find_label(value)], value.end()
-    if labels == ["I"] and _is_numeral(text, value):
+    if labels == ["I"] and _is_numeral(text, value.start(value.lastindex or 0), end):
         return
     while more := answerable.labels.more.match(text, end):
         labels.append(answerable.labels.find_label(more))
@@ -217,14 +217,12 @@ def _introduces_list(text: str, place: re.Match[str], answerable: Answerable) ->
     )
 
 
-def _is_numeral(text: str, value: re.Match[str]) -> bool:
-    """Return whether a label I is a Roman numeral: "I, II and III", "statement I"."""
-    start = max(value.start(group) for group in range(1, len(value.groups()) + 1))
-    bracketed = text[start - 1 : start] in "([" if start else False
-    if _NUMERAL.search(text, value.end(), value.end() + 20):
+def _is_numeral(text: str, start: int, end: int) -> bool:
+    """Return whether the label I is a Roman numeral: "I, II and III", "statement I". After others, (I) is a label."""
+    if _NUMERAL.search(text, end, end + 20):
         return True
     before = text[max(0, start - 60) : start]
-    return not bracketed and bool(_NUMERAL.search(before) or _NUMBERED_WORD.search(before))
+    return before[-1:] not in ("(", "[") and bool(_NUMERAL.search(before) or _NUMBERED_WORD.search(before))
 
 
 def _find_announced_at(text: str, place: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
@@ -268,8 +266,10 @@ def _find_judged(text: str, answerable: Answerable, *, answer: bool) -> list[Cla
     for found in _list_judgements(text, answerable.labels):
         joined = _JOINED_BEFORE.search(text, max(0, found.start() - 12), found.start())
         calls_it_answer = _CALLED_ANSWER.search(found[0]) is not None
-        if calls_it_answer == answer and not joined and not is_negated(text, found.start()):
-            claims.append(Claim((answerable.labels.find_label(found),), found.start(), found.end()))
+        label, place = answerable.labels.find_label(found), found.start(found.lastindex or 0)
+        numeral = label == "I" and _is_numeral(text, place, found.end())
+        if calls_it_answer == answer and not joined and not numeral and not is_negated(text, found.start()):
+            claims.append(Claim((label,), found.start(), found.end()))
     return claims
 
 
@@ -279,7 +279,7 @@ def _list_judgements(text: str, labels: LabelPatterns) -> tuple[re.Match[str], .
     judgements, end = list[re.Match[str]](), 0
     for site in list(labels.site.finditer(text))[-_MOST_SITES:]:
         if site.start() >= end and labels.judgement.match(text, site.end()):
-            for found in labels.judged.finditer(text, max(end, site.start() - _LEAD)):
+            for found in labels.judged.finditer(text, max(end, site.start() - _JUDGED_LEAD)):
                 if found.end() > site.start():
                     if found.start() <= site.start():
                         judgements.append(found)

@@ -12,7 +12,7 @@ _OPENING = re.compile(r"^\s{0,9}(?:<\|im_start\|>(?:assistant)?|<\|assistant\|>|
 _WIDE = re.compile(
     "[\uff01-\uff5e\u249c-\u24e9\U0001d400-\U0001d7ff\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189]+"
 )
-_CIRCLED = {  # Ⓐ ⓐ 🅐 🅰
+_CIRCLED_LETTERS = {  # Ⓐ ⓐ 🅐 🅰
     chr(base + place): letter
     for base in (0x24B6, 0x24D0, 0x1F150, 0x1F170)
     for place, letter in enumerate(ascii_uppercase)
@@ -68,7 +68,10 @@ def fold_letters(text: str) -> str:
 
 
 def _normalise_wide(wide: re.Match[str]) -> str:
-    return "".join(f"({_CIRCLED[one]})" if one in _CIRCLED else unicodedata.normalize("NFKC", one) for one in wide[0])
+    return "".join(
+        f"({_CIRCLED_LETTERS[one]})" if one in _CIRCLED_LETTERS else unicodedata.normalize("NFKC", one)
+        for one in wide[0]
+    )
 
 
 def _lower_match(found: re.Match[str]) -> str:

@@ -14,17 +14,17 @@ _ENDING = re.compile(
     r"(?:[Ff]inal |[Cc]orrect |[Bb]est )?(?P<word>[Aa]nswer is:?|[Aa]nswer:|ANSWER:) {0,2}\*{0,2}\(?(?P<label>[A-Z])\)?"
     r"\*{0,2}[.\s]{0,9}\Z"
 )
-_NEXT = re.compile(f"(?i){NEXT_QUESTION}")
+FURTHER_QUESTION = re.compile(f"(?i){NEXT_QUESTION}")
 _MAYBE_NEXT = re.compile(rf"(?i)\n[ \t>*#\-_`~]{{0,8}}{NEXT_WORDS}")
 _CLEANED = re.compile(r"<[/|｜A-Za-z]|\[INST\]|\r")  # marks that end a turn or a line
-_FIELD = re.compile(r"[\"']\s{0,3}:")
+_QUOTED_FIELD = re.compile(r"[\"']\s{0,3}:")
 _ANY_ANSWER = re.compile(r"(?i)answer|boxed")
 _OTHER_STEMS = (
     "boxed",
     *(stem for stem in ANSWER_WORDS.stems + ANSWER_WORDS.joined_stems if not stem.startswith("ans")),
 )
 _ANS = re.compile("ans(?<![a-z]ans)(?![a-z])")
-_TAIL = 300  # characters before the ending in which another claim would count
+_ENDING_TAIL = 300  # characters before the ending in which another claim would count
 
 
 def read_ending(text: str, labels: Sequence[str], options: Sequence[str]) -> str | None:
@@ -36,20 +36,20 @@ def read_ending(text: str, labels: Sequence[str], options: Sequence[str]) -> str
     if len(labels) < 2 or _CLEANED.search(text):
         return None
     if maybe := _MAYBE_NEXT.search(text):
-        asked = _NEXT.search(text)
+        asked = FURTHER_QUESTION.search(text)
         if asked is None or asked.start() != maybe.start():
             return None
         text = text[: asked.start()]
     ending = _ENDING.search(text, max(0, len(text) - 80))
     if ending is None or ending["label"] not in labels:
         return None
-    tail = text[max(0, ending.start() - _TAIL) :]
+    tail = text[max(0, ending.start() - _ENDING_TAIL) :]
     start = ending.start("word") - len(text) + len(tail)
     if _announces_more(tail, 2 if ending["title"] else 1):
         return None
     if ending["stop"] is None and is_negated(tail, start):
         return None
-    if _FIELD.search(text) or not (tail.isascii() or tail == fold_letters(tail)):
+    if _QUOTED_FIELD.search(text) or not (tail.isascii() or tail == fold_letters(tail)):
         return None
     if (ending["label"] == "I" and "II" in tail) or _speak_of_answers(tuple(options)):
         return None

@@ -78,16 +78,7 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         rf"(?<![A-Za-z0-9_])[(\[{{「【<]\s?(?i:option\s|choice\s)?[\"']?((?:{one})|{small})[\"']?\s?[)\]}}>」】]"
     )
     opening = r"(?<![A-Za-zÀ-ỹ0-9_\\^])"
-    if single:
-        # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
-        titled = "|".join(re.escape(label.upper()) for label in labels if label.upper() not in {"A", "I"}) or "(?!)"
-        bare = (
-            rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
-            rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$|\s(?:because|since)\s)"
-        )
-        alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD}|\s(?i:{AND_WORDS})\s)"
-    else:
-        bare = alone = rf"({one})(?!\w)"
+    bare, alone = _make_bare_patterns(labels, one)
     but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
     # "that is true, but": a word is a verdict only at the end of a sentence
     concluding = "" if single else "(?:because|since|as)\\s"
@@ -128,3 +119,17 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         canonical={label.casefold(): label for label in labels},
     )
+
+
+def _make_bare_patterns(labels: tuple[str, ...], one: str) -> tuple[str, str]:
+    """Return the patterns of a label without brackets: after an announcing word, and after another label."""
+    if all(len(label) == 1 for label in labels):
+        # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
+        titled = "|".join(re.escape(label.upper()) for label in labels if label.upper() not in {"A", "I"}) or "(?!)"
+        bare = (
+            rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
+            rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$|\s(?:because|since)\s)"
+        )
+        alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD}|\s(?i:{AND_WORDS})\s)"
+        return bare, alone
+    return rf"({one})(?!\w)", rf"({one})(?!\w)"

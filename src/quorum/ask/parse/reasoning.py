@@ -9,7 +9,7 @@ _NAMES = (
     r"think(?:ing)?|thoughts?|reason(?:ing|s)?|rationale|analysis|analy[sz]e|scratch_?pad|reflect(?:ion|ing)?"
     r"|(?:inner_|internal_)?monologue|cot|chain_of_thought|deliberat(?:e|ion)|planning|brainstorm(?:ing)?|commentary"
 )
-_ANSWER_NAMES = r"final(?:_?answer)?|answers?|response|solution|output|result|conclusion|choice"
+_ANSWER_TAGS = r"final(?:_?answer)?|answers?|response|solution|output|result|conclusion|choice"
 # A mark in any kind of bracket, with anything around the name but letters: <think>, [THINK], ◁think▷, <seed:think>,
 # <|begin_of_thought|>, <|END_THINKING|>, <unused_thought>.
 _MARK = re.compile(
@@ -19,16 +19,16 @@ _MARK = re.compile(
 # <|channel|>analysis<|message|>, and <|channel>thought with <channel|> at its end.
 _CHANNEL = re.compile(r"<\|channel\|?>\s?(?P<name>\w{1,30})(?P<rest>[^<\n]{0,40}(?:<\|message\|>)?)")
 _CHANNEL_END = re.compile(r"<channel\|>")
-_ANSWER_CHANNEL = re.compile(rf"(?i){_ANSWER_NAMES}")
+_ANSWER_CHANNEL = re.compile(rf"(?i){_ANSWER_TAGS}")
 # The same with the marks themselves removed, as some programs decode them.
 _BARE_CHANNEL = re.compile(r"\s{0,9}analysis(?=[A-Z])")
 _BARE_FINAL = "assistantfinal"
 _PAIR = re.compile(r"<(?P<name>[A-Za-z][\w:-]{0,30})(?:\s[^<>]{0,200})?>|</(?P<close>[A-Za-z][\w:-]{0,30})>")
 _FORMATS = re.compile(
-    rf"(?i){_ANSWER_NAMES}|a|b|i|u|s|em|strong|p|div|span|code|pre|mark|h[1-6]|li|ul|ol|su[bp]|center|br|t[rdh]|table|font"
+    rf"(?i){_ANSWER_TAGS}|a|b|i|u|s|em|strong|p|div|span|code|pre|mark|h[1-6]|li|ul|ol|su[bp]|center|br|t[rdh]|table|font"
     r"|label|letter|option|html|body|xml"
 )
-_ANSWER_MARK = re.compile(rf"(?i)<\|?(?:begin_of_|start_)?(?:{_ANSWER_NAMES})\|?>")
+_ANSWER_MARK = re.compile(rf"(?i)<\|?(?:begin_of_|start_)?(?:{_ANSWER_TAGS})\|?>")
 _SHORT = 40  # characters: a shorter block is a word in a format, not reasoning
 
 

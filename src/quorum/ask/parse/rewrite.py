@@ -12,7 +12,7 @@ _NOT_TRUE = re.compile(r"(?i)(?:\bnot|n['’]t)\s(?:actually |really )?(true|fal
 _BASES = ((0x2460, 20), (0x2776, 10), (0x2780, 10), (0x278A, 10), (0x24F5, 10))  # ① ❶ ➀ ➊ ⓵, and how many of each
 _NUMBERS = {chr(base + place): place + 1 for base, count in _BASES for place in range(count)}
 _ONE = re.compile(f"[{''.join(_NUMBERS)}]")
-_SEVERAL = re.compile(
+_SEVERAL_CIRCLED = re.compile(
     rf"{_ONE.pattern}(?:[\s,、，/]|和|及|与|と|와|과|and|or){{0,3}}{_ONE.pattern}"
 )  # ①③: parts of an option
 
@@ -42,7 +42,7 @@ def translate_circled(text: str, labels: Sequence[str], options: Sequence[str]) 
     None if the text has none, or if circled digits may number statements: the text combines them, or an option has one.
     """
     found = {_NUMBERS[one] for one in _ONE.findall(text)}
-    if not found or not labels or max(found) > len(labels) or _SEVERAL.search(text):
+    if not found or not labels or max(found) > len(labels) or _SEVERAL_CIRCLED.search(text):
         return None
     if any(_ONE.search(option) for option in options):
         return None

@@ -12,8 +12,10 @@ BEFORE_WORD, AFTER_WORD = r"(?<![a-zà-ỹ])", r"(?![a-zà-ỹ])"
 
 ANSWER_WORDS = Words(
     r"answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời"
-    r"|rispost[ae]|soluzione|respostas?|gabarito|solução|jawab(?:an(?:nya)?)?|odpowied(?:ź|zi|zią)(?: to)?|rozwiązanie(?: to)?"
-    r"|cevab(?:ı|ımız)|cevap|yanıt(?:ı|ımız)?|ответ(?:ом|а)?|उत्तर|जवाब|सही विकल्प|doğru (?:seçenek|şık)",
+    r"|rispost[ae]|soluzione|respostas?|gabarito|solução|jawab(?:an(?:nya)?)?|odpowied(?:ź|zi"
+    r"|zią)(?: to)?|rozwiązanie(?: to)?"
+    r"|cevab(?:ı|ımız)|cevap|yanıt(?:ı|ımız)?|ответ(?:ом|а)?|उत्तर|जवाब|सही विकल्प|(?:właściw|poprawn"
+    r"|prawidłow)[aą] opcj[aą](?: to)?|doğru (?:seçenek|şık)",
     r"정답|답변|해답|답(?=[은:이\s(])|答案|答え|正解|解答|回答|答(?=[:是为為はえ])|正确选项|正確選項|【答】"
     r"|إجابة|اجابة|الجواب|جوابي|คำตอบ|ตอบ|เฉลย",
     before=r"(?<![a-zà-ỹ/])",
@@ -21,7 +23,8 @@ ANSWER_WORDS = Words(
 CHOICE_WORDS = Words(
     "options?|choice|selection|statement|assertion|alternative|letter|conclusion|response|solution|claim"
     "|judge?ment|pick|label|prediction|opción|opcion|aussage|proposition|afirmación|lựa chọn|phương án"
-    "|opzione|alternativa|affermazione|lettera|opção|letra|afirmação|pilihan|opsi|pernyataan|opcj[aąę](?: to)?|wariant(?: to)?|stwierdzenie"
+    "|opzione|alternativa|affermazione|lettera|opção|letra|afirmação|pilihan|opsi|pernyataan"
+    "|opcj[aąę](?: to)?|wariant(?: to)?|stwierdzenie"
     "|seçenek|seçeneği|şık|şıkkı|вариант(?:ом)?|утверждение|विकल्प|कथन",
     "选项|選項|보기|선택지|選択肢|选择|選擇|الخيار|الاختيار|العبارة|ตัวเลือก|ข้อ",
 )
@@ -56,7 +59,8 @@ BEST_WORDS = (  # "the most likely diagnosis is", "the author is best described 
 BEST_STEMS = ("best", "correct", "closest", "most ")
 THEREFORE_WORDS = Words(
     "so|therefore|thus|hence|consequently|accordingly|in conclusion|also|daher|somit|folglich|donc|ainsi|por lo tanto"
-    "|por tanto|entonces|así que|vậy|do đó|vì vậy|quindi|dunque|pertanto|perciò|portanto|assim|jadi|maka|oleh karena itu"
+    "|por tanto|entonces|así que|vậy|do đó|vì vậy|quindi|dunque|pertanto|perciò|portanto|assim|jadi|maka"
+    "|oleh karena itu"
     "|dengan demikian|zatem|więc|dlatego|następnie|dolayısıyla|bu nedenle|bu yüzden|поэтому|следовательно|итак|значит"
     "|таким образом|अतः|इसलिए",
     "∴|所以|因此|故|따라서|그러므로|したがって|よって|إذن|لذلك|لذا|ดังนั้น|เพราะฉะนั้น",
@@ -66,7 +70,8 @@ GOOD_AFTER = (
     r"\s?(?:가|이|은|는)\s?(?:정답|맞|옳|올바)|\s?(?:が|は)\s?(?:正解|正しい|答え)|\s?是?(?:正确|正確)|\s?是答案"
     r"|\s(?:richtig|korrekt)(?=[.,!;])|\scomes closest"
     r"|\s(?:ist|est|es|là|è|é|to|jest|adalah)\s(?:die |la |le |a |quella )?(?:risposta |resposta |alternativa |opção )?"
-    r"(?:richtig|korrekt|correcte?|correct[oa]|juste|bonne|đúng|đáp án|corrett[ao]|giust[ao]|esatt[ao]|corret[ao]|cert[ao]"
+    r"(?:richtig|korrekt|correcte?|correct[oa]|juste|bonne|đúng|đáp án|corrett[ao]|giust[ao]|esatt[ao]"
+    r"|corret[ao]|cert[ao]"
     r"|(?:poprawn|prawidłow)[ay]|jawaban(?:nya)? yang (?:benar|tepat)|jawaban(?:nya)?|yang benar)"
     r"|\s(?:benar|şıkkı doğru|doğru(?: cevap)?)(?=\w{0,4}[\s.,;!]|$)|\s(?:является )?(?:верн|правильн)\w{1,3}"
     r"|\sसही|\s(?:هو|هي)\s(?:الخيار |الإجابة |الجواب )?الصحيح|\s?(?:ถูกต้อง|เป็นคำตอบ|คือคำตอบ)"
@@ -79,22 +84,29 @@ FILLING_WORDS = (
     "|entonces|vậy|most likely|more likely|likely|probably"
     "|definitely|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter"
     "|number|statement|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn|đáp án"
-    "|quindi|dunque|chiaramente|risposta|opzione|alternativa|lettera|l['’]opzione|a letra|a opção|a alternativa|(?<=é )a|l['’]alternativa|quella|portanto|opção"
-    "|resposta|correta|corretta|giusta|pilihan|opsi|huruf|jawaban|opcja|odpowiedź|litera|wariant|şık|seçenek|вариант|ответ"
+    "|quindi|dunque|chiaramente|risposta|opzione|alternativa|lettera|l['’]opzione|a letra|a opção"
+    "|a alternativa|(?<=é )a|l['’]alternativa|quella|portanto|opção"
+    "|resposta|correta|corretta|giusta|pilihan|opsi|huruf|jawaban|opcja|odpowiedź|litera|wariant|şık"
+    "|seçenek|вариант|ответ"
     "|буква|под буквой|пункт|विकल्प|उत्तर|स्पष्ट रूप से|الخيار|الإجابة|الاختيار|الحرف|ตัวเลือก|คำตอบ|ข้อ"
     rf"|phương án|câu|选项|選項|보기|選択肢){AFTER_WORD}[\s:,\"'(\[]{{0,4}}){{0,5}}"
 )
-AND_WORDS = rf"(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc|oppure|dan|atau|lub|albo|oraz|ve|veya|или|и|और|या){AFTER_WORD}|أو|و(?=\s?[(A-Z])|หรือ|และ|和|或者|或|及|또는|または|と|와|과)"
+AND_WORDS = (
+    "(?:[,/&;、]|(?:and/or|and|or|und|oder|et|ou|y|o|và|hoặc|oppure|dan|atau|lub|albo|oraz|ve|veya|или|и|और|या)"
+    rf"{AFTER_WORD}|أو|و(?=\s?[(A-Z])|หรือ|และ|和|或者|或|及|또는|または|と|와|과)"
+)
 BECAUSE_WORDS = (
     "because|since|due|given|here|which|with|and|or|but|not|rather|instead|based|porque|ya que|parce|car|puisque"
     "|weil|denn|da|vì"
-    "|bởi|et|ou|und|oder|y|o|và|hoặc|perché|poiché|infatti|pois|visto que|uma vez que|karena|sebab|ponieważ|gdyż|bo|çünkü"
+    "|bởi|et|ou|und|oder|y|o|và|hoặc|perché|poiché|infatti|pois|visto que|uma vez que|karena|sebab"
+    "|ponieważ|gdyż|bo|çünkü"
 )
 NONE_OF_THESE = (
     "none|not (?:listed|provided|given|available|present|included|among|in|on|one of|clear|possible)|cannot be"
     "|can['’]t be"
     rf"|no correct|undetermined|undefined|unknown|impossible|unclear|N/?A{AFTER_WORD}|neither|missing|null"
-    "|nessun|nenhum|tidak ada|żadna|żaden|hiçbir|нет правильн|ни один|कोई नहीं|इनमें से कोई|لا شيء|لا يوجد|ไม่มี|以上都不|없음|ninguna"
+    "|nessun|nenhum|tidak ada|żadna|żaden|hiçbir|нет правильн|ни один|कोई नहीं|इनमें से कोई|لا شيء"
+    "|لا يوجد|ไม่มี|以上都不|없음|ninguna"
     "|aucune|keine"
 )
 
@@ -123,7 +135,10 @@ NOT_BEFORE = (  # "the wrong answer is", "if the answer is", "I do not think the
     rf"|(?:{CONDITION_WORDS}|{ABANDONED_WORDS})\s[^.\n,;:]{{0,25}}"
     rf"|(?:n['’]t|{BEFORE_WORD}(?:not|never|doubt|cannot|neither))\s[^.\n,;:]{{0,25}}|不)\Z"
 )
-NOT_LINKED = rf"(?:n['’]t\s|{BEFORE_WORD}(?:not|never|cannot|no|nicht|non|não|nao|bukan|bukanlah|nie|не)\s|không\s|không phải\s|ليست?\s|لا\s|ไม่|不|并非|並非)\Z"
+NOT_LINKED = (
+    rf"(?:n['’]t\s|{BEFORE_WORD}(?:not|never|cannot|no|nicht|non|não|nao|bukan|bukanlah|nie|не)\s|không\s|không phải\s"
+    r"|ليست?\s|لا\s|ไม่|不|并非|並非)\Z"
+)
 NOT_AFTER = (  # "the answer is (A) is wrong", "the answer is A, right?", "정답은 B가 아닙니다"
     r"[)\]\"'}]{0,2}\s?(?:(?:is|are|was|can|could|would|should)(?:\s(?:not|never|wrong|false|in(?:correct"
     r"|accurate|valid)"
@@ -135,7 +150,8 @@ NOT_AFTER = (  # "the answer is (A) is wrong", "the answer is A, right?", "정�
 REVISING_WORDS = Words(
     r"wait|actually|however|but|no|sorry|correction|corrected|mistake|mistaken|instead|re-?check\w{0,4}"
     r"|reconsider\w{0,4}"
-    r"|second thought|oops|hmm|rather|revis\w{1,5}|let me|moment|doch|mais|pero|nhưng|però|aspetta|anzi|mas|porém|tapi|tetapi|namun|ale|jednak|ama|ancak|но|однако|लेकिन|परंतु",
+    r"|second thought|oops|hmm|rather|revis\w{1,5}|let me|moment|doch|mais|pero|nhưng|però|aspetta|anzi"
+    r"|mas|porém|tapi|tetapi|namun|ale|jednak|ama|ancak|но|однако|लेकिन|परंतु",
     "不对|不對|等等|아니|잠깐|いや|待って|لكن|แต่",
 )
 DENYING_WORDS = Words(
@@ -159,7 +175,8 @@ RECANTING_WORDS = (  # "wait, that's wrong", "hmm, I made a mistake": no other a
 # --- words of texts without an answer --------------------------------------------------------------------------------
 
 NEXT_WORDS = (
-    "(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|domanda|pergunta|questão|pertanyaan|soal"
+    "(?:question|q|problem|exercise|user|human|instruction|input|frage|pregunta|domanda|pergunta|questão"
+    "|pertanyaan|soal"
     "|pytanie|soru|вопрос|प्रश्न|السؤال|سؤال|คำถาม|câu hỏi|câu|问题|問題|문제|질문)"
 )
 NEXT_QUESTION = (  # the model asks itself another question, or lists its answers to several
@@ -170,5 +187,6 @@ REFUSING_WORDS = (
     r"(?:can(?:not|['’]t|no)|unable to|won['’]t|not able to|will not) (?:\w{1,12} ){0,3}?(?:answer|provide"
     r"|assist|help|determine"
     r"|choose|comply|select|give)|i['’]m sorry|as an ai|not enough information|insufficient information"
-    r"|无法|抱歉|죄송|申し訳|không thể|lo siento|leider|désolé|non posso|não posso|tidak dapat|nie mogę|не могу|لا أستطيع|ไม่สามารถ"
+    r"|无法|抱歉|죄송|申し訳|không thể|lo siento|leider|désolé|non posso|não posso|tidak dapat|nie mogę|не могу"
+    r"|لا أستطيع|ไม่สามารถ"
 )
