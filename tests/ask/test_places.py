@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from quorum.ask.parse.claim import _ANNOUNCED, _BEST, _CHOICE_WORD, _CHOSEN, _DECIDED
 from quorum.ask.parse.clean import strip_markup
 from quorum.ask.parse.ending import read_ending
-from quorum.ask.parse.places import PlaceFinder, Words, list_stems
+from quorum.ask.parse.places import Alternatives, PlaceFinder, list_stems
 from quorum.ask.parse.quantity import _PLACE
 from quorum.ask.reply import _parse_plain
-from tests.support.sentences import CASES
 
 FINDERS = [_ANNOUNCED, _CHOICE_WORD, _CHOSEN, _DECIDED, _BEST, _PLACE]
-HARD = [json.loads(line) for line in Path(__file__).with_name("hard_replies.jsonl").read_text("utf-8").splitlines()]
-TEXTS = [row["text"] for row in HARD] + [text for _, text, _ in CASES]
+FILES = [Path(__file__).with_name(name) for name in ("hard_replies.jsonl", "reply_cases.jsonl")]
+TEXTS = [json.loads(line)["text"] for file in FILES for line in file.read_text("utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("finder", FINDERS)
@@ -37,7 +36,7 @@ def test_stems_are_the_literal_beginnings_of_alternatives() -> None:
 
 
 def test_words_with_a_capital_that_becomes_two_letters_are_found() -> None:
-    words = Words("answer")
+    words = Alternatives("answer")
     finder = PlaceFinder(re.compile(rf"(?i){words}"), words.stems)
     assert [match.start() for match in finder.find_all("İİİ answer")] == [4]
 

@@ -17,7 +17,7 @@ _LITERAL = re.compile(r"[^\\\[\](){}?*+.|^$]*")
 
 
 @dataclass(frozen=True)
-class Words:
+class Alternatives:
     """Alternatives, as parts of a pattern that ignores case; `str()` is the whole pattern.
 
     Attributes:

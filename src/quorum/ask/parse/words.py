@@ -5,12 +5,12 @@ Thai, Korean, Chinese and Japanese. Each constant is part of a pattern that igno
 bounded.
 """
 
-from quorum.ask.parse.places import Words
+from quorum.ask.parse.places import Alternatives
 
 # A letter before or after would make it another word; Chinese, Japanese and Korean have no spaces between words.
 BEFORE_WORD, AFTER_WORD = r"(?<![a-zà-ỹ])", r"(?![a-zà-ỹ])"
 
-ANSWER_WORDS = Words(
+ANSWER_WORDS = Alternatives(
     r"answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời"
     r"|rispost[ae]|soluzione|respostas?|gabarito|solução|jawab(?:an(?:nya)?)?|odpowied(?:ź|zi"
     r"|zią)(?: to)?|rozwiązanie(?: to)?"
@@ -20,7 +20,7 @@ ANSWER_WORDS = Words(
     r"|إجابة|اجابة|الجواب|جوابي|คำตอบ|ตอบ|เฉลย",
     before=r"(?<![a-zà-ỹ/])",
 )
-CHOICE_WORDS = Words(
+CHOICE_WORDS = Alternatives(
     "options?|choice|selection|statement|assertion|alternative|letter|conclusion|response|solution|claim"
     "|judge?ment|pick|label|prediction|opción|opcion|aussage|proposition|afirmación|lựa chọn|phương án"
     "|opzione|alternativa|affermazione|lettera|opção|letra|afirmação|pilihan|opsi|pernyataan"
@@ -28,13 +28,13 @@ CHOICE_WORDS = Words(
     "|seçenek|seçeneği|şık|şıkkı|вариант(?:ом)?|утверждение|विकल्प|कथन",
     "选项|選項|보기|선택지|選択肢|选择|選擇|الخيار|الاختيار|العبارة|ตัวเลือก|ข้อ",
 )
-LINK_WORDS = Words(
+LINK_WORDS = Alternatives(
     "is|are|be|was|ist|lautet|wäre|sind|est|serait|es|sería|son|là|seems|becomes|è|sarebbe|sono|é|seria|são"
     "|adalah|ialah|yaitu|yakni|jest|będzie|brzmi|является|будет",
     r":|\|(?!\s{0,3}(?:\n|\Z))|[\]】]|(?<=\s)[-–—](?=\s)|=|->|→|⇒|(?<!=)>|은|는|이(?=\s)|(?:应该|應該|应|應|就)?(?:是|为|為)|は|が"
     r"|(?<=\s)(?:هي|هو)(?=\s)|คือ|ได้แก่",
 )
-CHOOSE_WORDS = Words(
+CHOOSE_WORDS = Alternatives(
     "choose|chose|choosing|pick|select|selected|selecting|go with|going with|opt for|opting for|vote for|settle on"
     "|answer with|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which|it) is|(?:that|it)['’]s"
     "|(?:that|this|which) leaves(?: us with| only)?|(?:it|this|that) (?:has to|must|can only) be"
@@ -57,7 +57,7 @@ BEST_WORDS = (  # "the most likely diagnosis is", "the author is best described 
     r"|fitting))\s(?:(?!not\s)[\w-]{2,20}\s){1,4}?(?:is|was|as|by|be)\s"
 )
 BEST_STEMS = ("best", "correct", "closest", "most ")
-THEREFORE_WORDS = Words(
+THEREFORE_WORDS = Alternatives(
     "so|therefore|thus|hence|consequently|accordingly|in conclusion|also|daher|somit|folglich|donc|ainsi|por lo tanto"
     "|por tanto|entonces|así que|vậy|do đó|vì vậy|quindi|dunque|pertanto|perciò|portanto|assim|jadi|maka"
     "|oleh karena itu"
@@ -112,15 +112,15 @@ NONE_OF_THESE = (
 
 # --- words that retract a claim --------------------------------------------------------------------------------------
 
-CONDITION_WORDS = Words(
+CONDITION_WORDS = Alternatives(
     "if|whether|suppose|assume|assuming|unless|imagine|wenn|falls|nếu|jika|kalau|seandainya|jeśli|jeżeli|gdyby|eğer"
     "|если|यदि|अगर",
     "إذا|ถ้า|หาก",
 )
-HYPOTHETICAL_WORDS = Words(  # "if she had sold all, it would be 3100"
+HYPOTHETICAL_WORDS = Alternatives(  # "if she had sold all, it would be 3100"
     "would|wäre|hätte|serait|aurait|sería|habría|sarebbe|avrebbe|seria|teria|byłoby|был[оа]? бы|olurdu"
 )
-ABANDONED_WORDS = Words(  # "I first thought the answer was", "most people would say"
+ABANDONED_WORDS = Alternatives(  # "I first thought the answer was", "most people would say"
     "thought|initially|originally|at first|first (?:guess|instinct|thought|impression)|tempt(?:ed|ing)"
     "|(?:many|most|some|others|one|you) (?:would|might|may|will|could|said|say|chose|choose|claim|pick|picked)"
     "|students|people|sources|textbooks|(?:user|key|textbook|student|author) (?:says|said|claims|suggests|thinks)"
@@ -147,20 +147,20 @@ NOT_AFTER = (  # "the answer is (A) is wrong", "the answer is A, right?", "정�
     r"|\.\s(?:but |however,? )?(?:that|this)(?:['’]s| is| was)(?: clearly| actually| also)?"
     r" (?:wrong|incorrect|not (?:right|correct))(?! (?:if|when|for)))"
 )
-REVISING_WORDS = Words(
+REVISING_WORDS = Alternatives(
     r"wait|actually|however|but|no|sorry|correction|corrected|mistake|mistaken|instead|re-?check\w{0,4}"
     r"|reconsider\w{0,4}"
     r"|second thought|oops|hmm|rather|revis\w{1,5}|let me|moment|doch|mais|pero|nhưng|però|aspetta|anzi"
     r"|mas|porém|tapi|tetapi|namun|ale|jednak|ama|ancak|но|однако|लेकिन|परंतु",
     "不对|不對|等等|아니|잠깐|いや|待って|لكن|แต่",
 )
-DENYING_WORDS = Words(
+DENYING_WORDS = Alternatives(
     r"not|never|wrong|incorrect|false|except|unlike|neither|nor|none|cannot|eliminat\w{1,5}|rul(?:e|es|ed"
     r"|ing) out|than|no|nicht|pas|không|non(?![-‐])|não|nao|bukan|tidak|nie|değil|не|नहीं|sbagliat[ao]|errad[ao]|salah",
     r"n['’]t|不|아니|ない|ません|ليس|ليست|ไม่ใช่|ผิด|خطأ",
 )
 
-RETRACTING_WORDS = Words(
+RETRACTING_WORDS = Alternatives(
     "wait|actually|sorry|correction|on (?:second thought|closer inspection|reflection)|or (?:rather|maybe|perhaps"
     "|possibly)|moment|doch|en fait|en realidad",
     "不对|不對|아니|잠깐|いや|待って",
