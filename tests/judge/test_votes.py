@@ -132,6 +132,23 @@ def test_an_unread_reply_costs_a_vote_and_counts_for_nothing():
     assert found.ballot == {"B": 1.0}
 
 
+def test_a_reply_that_claims_two_labels_shares_its_vote():
+    found = vote_adaptively(scripted("A or B", "B", "B"), [ask()], VoteSettings(most=3))[0]
+    assert found.votes[0] is None
+    assert found.ballot == pytest.approx({"A": 0.5 / 3, "B": 2.5 / 3})
+    first = vote_adaptively(scripted("", "B", "B"), [ask()], VoteSettings(most=3), first=[{"A": 0.5, "B": 0.5}])[0]
+    assert first.ballot == pytest.approx({"A": 0.5 / 3, "B": 2.5 / 3})
+
+
+def test_a_reply_that_was_cut_off_is_half_a_vote():
+    cut = Reply("The answer is A because", finish="length")
+    replies = [cut, Reply("The answer is B.")]
+    model = ScriptedModel(lambda prompt: replies[prompt.repeat])
+    found = vote_adaptively(model, [ask()], VoteSettings(most=2))[0]
+    assert found.votes == ("A", "B")
+    assert found.ballot == pytest.approx({"A": 1 / 3, "B": 2 / 3})
+
+
 def test_a_question_that_nobody_reads_stays_unread():
     found = vote_adaptively(ScriptedModel(lambda prompt: Reply("")), [ask()], VoteSettings())[0]
     assert found.ballot == {}
