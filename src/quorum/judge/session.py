@@ -140,6 +140,8 @@ class Session:
             self._report(f"deadline of {settings.limits.deadline:g} minutes: {unasked} questions were not asked")
         if shortened := sum(model.shortened for model in models.values()):
             self._report(f"{settings.run}: {shortened} prompts were too long for the model and lost their middle")
+        if reused := sum(model.reused for model in models.values()):
+            self._report(f"note: {settings.run}: {reused} replies were already in {settings.limits.journal}")
         count = sum(map(len, self.files.values()))
         self._report(f"{settings.run}: {count} questions, answers in {settings.out}")
         calls = {part: model.calls for part, model in models.items()}
@@ -153,6 +155,7 @@ class Session:
                 calls=calls,
                 results=self.results,
                 reasoning=reasoning,
+                failed=sum(model.failed + model.unasked for model in models.values()),
             )
         )
 
