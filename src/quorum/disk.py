@@ -38,12 +38,12 @@ def replace_file(path: Path) -> Iterator[Path]:
         OSError: the file cannot be written; the error names `path`.
     """
     with name_file_in_errors(path):
-        target = Path(os.path.realpath(path))
-        if target.is_dir():
+        if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if target.exists() and not target.is_file():
-            yield target
+        if path.exists() and not path.is_file():
+            yield path
             return
+        target = Path(os.path.realpath(path))
         part = _make_part_path(target)
         try:
             yield part
@@ -80,6 +80,8 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except BadInput:
+        raise
     except Exception as error:
         found = find_system_error(error)
         named = None if found is None or found.filename is None else os.fspath(found.filename)
@@ -105,10 +107,24 @@ def find_system_error(error: BaseException) -> OSError | None:
 
 def _make_part_path(path: Path) -> Path:
     """Return a new path beside `path` for a temporary file; create the folder, and remove what killed programs left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _remove_stale_parts(path.parent)
     name = path.name.encode(errors="surrogateescape")[:_LONGEST_PART].decode(errors="ignore")
     return path.with_name(f".{name}.{os.getpid()}-{next(_part_numbers)}.part")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, if they are not there.
+
+    Raises:
+        OSError: it cannot be created; NotADirectoryError if a file is in its place.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # a file, or a loop of links, which stat refuses
+        place = Path(error.filename)
+        place.stat()
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place)) from None
 
 
 def _is_part(name: str) -> bool:

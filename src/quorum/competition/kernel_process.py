@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from quorum.console import PARENT_VARIABLE
-from quorum.disk import name_file_in_errors
+from quorum.disk import make_folder, name_file_in_errors
 from quorum.errors import BadInput
 from quorum.progress import PROGRESS_VARIABLE, parse_progress, progress_bar
 
@@ -62,7 +62,7 @@ def run_kernel_process(
     """
     overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # JSON is TOML
     log = Path(f"{settings['out']}.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     command = [sys.executable, str(find_kernels() / f"{story}.py"), str(toml), *overrides]
     start = time.monotonic()
     with (

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.step_inputs import Inputs, describe_inputs, list_changes
 from quorum.config import apply_overrides, read_table
-from quorum.disk import fingerprint_tree, replace_file, replace_folder
+from quorum.disk import fingerprint_tree, make_folder, replace_file, replace_folder
 from quorum.errors import list_some
 from quorum.files.manifest import read_manifest
 from quorum.files.run_folder import RunFolder
@@ -146,7 +146,7 @@ def hold_lock(file: Path, report: Callable[[str], None]) -> Iterator[tuple[int, 
     """
     import fcntl
 
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     with file.open("a", encoding="utf-8") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

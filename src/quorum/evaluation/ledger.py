@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.config import from_table
-from quorum.disk import name_file_in_errors
+from quorum.disk import make_folder, name_file_in_errors
 from quorum.errors import BadInput
 from quorum.evaluation.certainty import Z95
 from quorum.evaluation.metrics import Score, check_metric, lower_is_better
@@ -105,7 +105,7 @@ def append_entry(path: Path, entry: Entry) -> None:
         line = json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: entry {entry.name}: {error}") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with name_file_in_errors(path), path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         if size := file.seek(0, os.SEEK_END):
