@@ -30,7 +30,6 @@ SMALL_FILES = {
     "ask/exact_match.py": "an answer without a model, which a setting switches on",
     "ask/parse/verdict.py": "one form of reply, as every file of ask/parse",
     "tables/spreadsheet.py": "one format, as every reader of tables",
-    "data/words.py": "what a word is in any language, apart from how questions are compared",
     "engine/probe.py": "the self-test of the engine",
     "files/outputs.py": "the one place that names the output files of a run",
     "judge/ensemble/crossfit.py": "the only code in which labelled questions are voted on",

@@ -37,8 +37,8 @@ class Competition:
     """The files of one competition; its name is one plain file name, because folders and submissions are named by it.
 
     `solution` is there only if the hidden answers are known; `solution_is_named` is false if it was found by its name
-    alone. `background` is a folder of texts to
-    retrieve passages from. `metric` and `form` are None where the sample submission decides.
+    alone. `background` is a folder of texts to retrieve passages from. `metric` and `form` are None where the sample
+    submission decides. `unused` are the other tables in the folder.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Competition:
     layout: Layout
     form: str | None = None
     background: Path | None = None
+    unused: tuple[Path, ...] = ()
 
 
 def find_competition(folder: Path, form: str | None = None) -> Competition:
@@ -95,6 +96,7 @@ def find_competition(folder: Path, form: str | None = None) -> Competition:
         form=described.form if form is None else form,
         layout=layout,
         background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
+        unused=tuple(path for path in tables if path not in (files.train, files.test, files.sample, files.solution)),
     )
 
 

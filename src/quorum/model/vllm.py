@@ -199,7 +199,7 @@ class Vllm:
         prompts = [{"prompt_token_ids": list(each)} for each in ids]
         try:
             outputs: list[Any] = self.engine.generate(prompts, list(params), use_tqdm=False, lora_request=self._lora)
-        except Exception:  # whatever it was: requests left in the engine would be answered in place of the next batch
+        except Exception:  # of any kind: requests left in the engine would be answered in place of the next batch
             engine = self.engine.llm_engine
             engine.abort_request(list(engine.output_processor.request_states), internal=True)
             raise
