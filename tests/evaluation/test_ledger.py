@@ -259,13 +259,6 @@ def test_an_entry_is_recorded_if_only_time_commit_and_unknown_scores_differ(tmp_
     assert is_recorded(replace(same, public=None), known), "a later run does not know Kaggle's score"
     changes: list[dict[str, Any]] = [{"public": 0.6}, {"seconds": 1e6}, {"split": "z"}, {"sha256": "z"}]
     changes += [{"config": {}}, {"unread_test": 9}]
-        {"public": 0.6},
-        {"seconds": 1e6},
-        {"split": "z"},
-        {"sha256": "z"},
-        {"config": {}},
-        {"unread_test": 9},
-    )
     for changed in changes:
         assert not is_recorded(replace(same, **changed), known), changed
     assert not is_recorded(same, [])
