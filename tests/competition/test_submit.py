@@ -201,16 +201,11 @@ def test_a_second_run_reuses_everything_and_fresh_repeats_it(tmp_path):
     assert {path.name: path.read_bytes() for path in (tmp_path / "submissions").iterdir()} == submissions
     assert again.stdout == first.stdout
 
-    train = tmp_path / "toys" / "train.csv"
-    train.write_text(train.read_text().replace("house", "cottage"))
-    changed = submit(tmp_path / "toys", tmp_path, *members)
-    assert "train-small: not reused, because of another rows" in changed.stderr
-    assert "train-small: trained in" in changed.stderr
-
-    fresh = submit(tmp_path / "toys", tmp_path, *members, "--fresh")
+    fresh = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--fresh")
     assert fresh.returncode == 0
+    assert "neighbour: 30 answers in" in fresh.stderr
     assert "reused" not in fresh.stderr
-    assert "note: " not in fresh.stderr
+    assert "note: " not in fresh.stderr, "the journal is fresh too"
     assert list(tmp_path.rglob("*.part")) == []
 
 
