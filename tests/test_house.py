@@ -173,11 +173,13 @@ def test_a_story_fits_on_a_screen() -> None:
 
 
 def list_dataclasses(path: Path) -> Iterator[tuple[str, int, bool]]:
-    """Yield each dataclass: its name, its number of fields, and whether they are passed by name."""
+    """Yield each dataclass: its name, its number of fields before KW_ONLY, and whether all are passed by name."""
     for node in list_nodes(path):
         if isinstance(node, ast.ClassDef):
             fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
-            count = sum("ClassVar" not in ast.unparse(each.annotation) for each in fields)
+            types = [ast.unparse(each.annotation) for each in fields]
+            by_position = types[: types.index("KW_ONLY")] if "KW_ONLY" in types else types
+            count = sum("ClassVar" not in each for each in by_position)
             for decorator in map(ast.unparse, node.decorator_list):
                 if decorator.partition("(")[0] in ("dataclass", "dataclasses.dataclass"):
                     yield node.name, count, "kw_only=True" in decorator

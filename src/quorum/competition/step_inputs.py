@@ -19,7 +19,7 @@ from quorum.disk import fingerprint_tree
 Inputs = Mapping[str, Mapping[str, Any]]  # part -> name -> value
 
 _MODEL_SETTINGS = {"model", "adapter", "tokenizer", "embedder", "reranker", "profile"}
-_WITHOUT_EFFECT = ("out", "limits")  # settings that change no answer
+_WITHOUT_EFFECT = {"out", "limits.batch", "limits.deadline", "limits.journal"}  # settings that change no answer
 _NO_FILES = {"name", "run", "style", "method", "form"}
 _LONGEST_NAMED_PATH = 256  # characters; a longer text is not a path
 _STEP_PACKAGES = (
@@ -35,8 +35,7 @@ def describe_inputs(settings: Mapping[str, Any], data: str) -> Inputs:
         settings: the kernel's TOML table with all overrides.
         data: the name of the part with the files that the settings name: rows or questions.
     """
-    kept = {name: value for name, value in settings.items() if name not in _WITHOUT_EFFECT}
-    texts = dict(_list_settings(kept))
+    texts = {name: value for name, value in _list_settings(settings) if name not in _WITHOUT_EFFECT}
     inputs: dict[str, dict[str, Any]] = {data: {}, "settings": {}, "base model": {}, "library version": {}}
     for name, value in texts.items():
         last = name.rpartition(".")[2]
