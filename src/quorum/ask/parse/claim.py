@@ -107,23 +107,26 @@ _NEAR = 80  # claims with fewer characters and no revising word between them are
 
 def find_announced(text: str, answerable: Answerable) -> list[Claim]:
     """Find claims that are called the answer: \\boxed{D}, "the answer is (D)", {"answer": "D"}, "(D) is the answer"."""
-    found = [claim for place in list_announcements(text) for claim in _find_announced_at(text, place, answerable)]
+    found = []
+    for place in list_announcements(text):
+        claims = list(_find_announced_at(text, place, answerable))
+        if claims and not is_negated(text, place.start()):
+            found += claims
     fields = [claim for claim in found if _FIELD.match(text, claim.start)]  # JSON's own field decides
     return fields or sorted(found + _find_judged(text, answerable, answer=True), key=lambda claim: claim.start)
 
 
 def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
     """Find claims in other words: "the closest option is (D)", "I choose D.", "(D) is correct"."""
-    found = [
-        claim
-        for place in _CHOICE_WORD.find_all(text)
-        if not is_negated(text, place.start()) and not _introduces_list(text, place, answerable)
-        for claim in _find_linked(text, place.end(), answerable)
-    ]
+    found = []
+    for place in _CHOICE_WORD.find_all(text):
+        claims = list(_find_linked(text, place.end(), answerable))
+        if claims and not is_negated(text, place.start()) and not _introduces_list(text, place, answerable):
+            found += claims
     labels = answerable.labels
     for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
         for place in lead.find_all(text):
-            if not is_negated(text, place.start()) and (value := pattern.match(text, place.end())):
+            if (value := pattern.match(text, place.end())) and not is_negated(text, place.start()):
                 found += match_whole_claim(text, place.start(), value, answerable)
     if listed := find_judged_labels(text, labels.canonical):
         found.append(Claim(listed[:1], *listed[1:]))
@@ -226,8 +229,6 @@ def _is_numeral(text: str, start: int, end: int) -> bool:
 
 
 def _find_announced_at(text: str, place: re.Match[str], answerable: Answerable) -> Iterator[Claim]:
-    if is_negated(text, place.start()):
-        return
     if place["box"]:
         yield from _match_value(text, place.start(), place.end(), answerable)
     elif _introduces_list(text, place, answerable):

@@ -18,12 +18,13 @@ FURTHER_QUESTION = re.compile(f"(?i){NEXT_QUESTION}")
 _MAYBE_NEXT = re.compile(rf"(?i)\n[ \t>*#\-_`~]{{0,8}}{NEXT_WORDS}")
 _CLEANED = re.compile(r"<[/|｜A-Za-z]|\[INST\]|\r")  # marks that end a turn or a line
 _QUOTED_FIELD = re.compile(r"[\"']\s{0,3}:")
-_ANY_ANSWER = re.compile(r"(?i)answer|boxed")
 _OTHER_STEMS = (
     "boxed",
     *(stem for stem in ANSWER_WORDS.stems + ANSWER_WORDS.joined_stems if not stem.startswith("ans")),
 )
 _ANS = re.compile("ans(?<![a-z]ans)(?![a-z])")
+_LAST_WORDS = 60  # characters at the end in which the word "answer" has to be
+_LEADING_WORDS = 40  # characters before that word in which the ending may start
 _ENDING_TAIL = 300  # characters before the ending in which another claim would count
 
 
@@ -40,7 +41,8 @@ def read_ending(text: str, labels: Sequence[str], options: Sequence[str]) -> str
         if asked is None or asked.start() != maybe.start():
             return None
         text = text[: asked.start()]
-    ending = _ENDING.search(text, max(0, len(text) - 80))
+    word = max(text.rfind(each, -_LAST_WORDS) for each in ("nswer", "NSWER"))
+    ending = _ENDING.search(text, max(0, word - _LEADING_WORDS)) if word >= 0 else None
     if ending is None or ending["label"] not in labels:
         return None
     tail = text[max(0, ending.start() - _ENDING_TAIL) :]
@@ -65,4 +67,4 @@ def _announces_more(text: str, count: int) -> bool:
 @lru_cache(maxsize=256)
 def _speak_of_answers(options: tuple[str, ...]) -> bool:
     """Return whether an option's text contains a word with which replies announce their answer."""
-    return any(_ANY_ANSWER.search(option) for option in options)
+    return any("answer" in option or "boxed" in option for option in map(str.lower, options))

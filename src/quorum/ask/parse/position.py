@@ -94,9 +94,9 @@ def find_at_end(text: str, answerable: Answerable) -> list[Claim]:
     start, sentence = find_last_sentence(text)
     found = list(answerable.labels.named.finditer(sentence))
     named = {answerable.labels.find_label(other) for other in found}
-    if _CONDITION.search(sentence) or _LETTERED.search(sentence):
-        return []
     concluded = list(answerable.labels.concluded.finditer(text, start, start + len(sentence)))
+    if not (found or concluded) or _CONDITION.search(sentence) or _LETTERED.search(sentence):
+        return []
     named |= {answerable.labels.find_label(one) for one in concluded}
     if concluded:
         return list(match_whole_claim(text, start, concluded[0], answerable)) if len(named) == 1 else []

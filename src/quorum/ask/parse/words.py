@@ -36,9 +36,9 @@ LINK_WORDS = Alternatives(
 )
 CHOOSE_WORDS = Alternatives(
     "choose|chose|choosing|pick|select|selected|selecting|go with|going with|opt for|opting for|vote for|settle on"
-    "|answer with|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which|it) is|(?:that|it)['’]s"
-    "|(?:that|this|which) leaves(?: us with| only)?|(?:it|this|that) (?:has to|must|can only) be"
-    "|would say|i['’]d say|namely|supports?|mak(?:es?|ing)|points? to|leads? (?:us )?to"
+    "|answer with|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which) is|it is|it's|it’s|that['’]s"
+    "|(?:that|this|which) leaves(?: us with| only)?|(?:this|that) (?:has to|must|can only) be|it has to be|it must be"
+    "|it can only be|would say|i'd say|i’d say|namely|supports?|mak(?:es?|ing)|points? to|leads? (?:us )?to"
     "|wähle|choisis|elijo|escojo|chọn|scelgo|scegliamo|escolho|escolhemos|memilih|pilih|wybieram|выбираю|seçiyorum",
     "故选|故選|应选|應選|选择|選擇|选|選|أختار|نختار|เลือก",
 )
@@ -184,9 +184,9 @@ NEXT_QUESTION = (  # the model asks itself another question, or lists its answer
     r"|(?:now|so),?\s[^\n]{0,60}\ball (?:the |of the |these )?(?:answers|questions)|[^\n]{0,30}总结[^\n]{0,12}答案)"
 )
 REFUSING_WORDS = (
-    r"(?:can(?:not|['’]t|no)|unable to|won['’]t|not able to|will not) (?:\w{1,12} ){0,3}?(?:answer|provide"
+    r"(?:cannot|can't|can’t|canno|unable to|won['’]t|not able to|will not) (?:\w{1,12} ){0,3}?(?:answer|provide"
     r"|assist|help|determine"
-    r"|choose|comply|select|give)|i['’]m sorry|as an ai|not enough information|insufficient information"
+    r"|choose|comply|select|give)|i'm sorry|i’m sorry|as an ai|not enough information|insufficient information"
     r"|无法|抱歉|죄송|申し訳|không thể|lo siento|leider|désolé|non posso|não posso|tidak dapat|nie mogę|не могу"
     r"|لا أستطيع|ไม่สามารถ"
 )
