@@ -17,6 +17,8 @@ from quorum.errors import BadInput
 
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
 _STOPPED_BY_USER = 130
+# C0 and C1 controls without tab and line feed, marks of direction, separators of lines, surrogates
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 # On import, bitsandbytes warns that one of its faster kernels is missing, even if no model is in 4 bits.
 _IDLE_LOGGER = "bitsandbytes.backends.cpu.ops"
@@ -102,6 +104,14 @@ def format_settings(title: str, kind: type) -> str:
 def print_json(value: Any) -> None:
     """Print one JSON document on standard output."""
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def escape_controls(text: str) -> str:
+    """Return text from outside as a terminal may show it: control characters, marks that reorder text and lone
+    surrogates are written as \\x1b or \\u202e; line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def print_status(text: str) -> None:

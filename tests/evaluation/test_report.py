@@ -9,42 +9,21 @@ from threading import Thread
 
 import pytest
 
-from quorum.evaluation.ledger import Entry, append_entry, make_leaderboard
-from quorum.evaluation.metrics import Score, score_answers
+from quorum.evaluation.ledger import append_entry, make_leaderboard
+from quorum.evaluation.metrics import Score
 from quorum.evaluation.report.text import make_printable
-from quorum.evaluation.report_facts import RunAnswers, collect_facts
+from quorum.evaluation.report_facts import collect_facts
 from quorum.evaluation.report_page import render_page
 from quorum.evaluation.shakeup import Parts, assume_parts, estimate_selection_bias, estimate_shakeup, find_parts
 from quorum.files.answers import make_answers, write_answers
-from quorum.files.solution import SolvedRow, make_solution
+from quorum.files.solution import SolvedRow
 from quorum.question import Question
 from tests.support.chromium import Chromium, needs_chromium
 from tests.support.paths import SOURCES
+from tests.support.report import make_run
 from tests.support.verb import run_verb
 
 STYLE = SOURCES / "quorum" / "evaluation" / "report" / "page.css"
-
-
-def run_of(name, questions, ballots, number=0, **more):
-    """A run whose submission fills what it left unread with A; its score is that of the submission."""
-    sent = {id: ballot or {"A": 1.0} for id, ballot in ballots.items()}
-    score = score_answers(sent, make_solution(questions), more.get("metric", "accuracy")).overall
-    fields = {
-        "name": name,
-        "submission": f"{name}.csv",
-        "sha256": f"hash of {name}",
-        "config": {},
-        "commit": "0123456789abcdef",
-        "data": "d1",
-        "split": "s1",
-        "metric": "accuracy",
-        "held_out": score,
-        "members": (),
-        "unread_test": 7,
-        "seconds": 10.0 * number,
-        "when": f"2026-11-21T03:00:{number:02}Z",
-    }
-    return RunAnswers(Entry(**(fields | more)), sent, ballots)
 
 
 def facts(questions, runs, parts=None, **more):
@@ -60,9 +39,9 @@ TOYS = [
 
 
 def toy_runs():
-    good = run_of("good", TOYS, {"q1": {"A": 1.0}, "q2": {"B": 1.0}, "q3": {"B": 1.0}, "q4": {"B": 1.0}}, 1)
-    soft = run_of("soft", TOYS, {"q1": {"A": 0.7, "B": 0.3}, "q2": {"C": 1.0}, "q3": {"B": 1.0}, "q4": {}}, 2)
-    both = run_of("both", TOYS, good.ballots, 3, members=("good", "soft"))
+    good = make_run("good", TOYS, {"q1": {"A": 1.0}, "q2": {"B": 1.0}, "q3": {"B": 1.0}, "q4": {"B": 1.0}}, 1)
+    soft = make_run("soft", TOYS, {"q1": {"A": 0.7, "B": 0.3}, "q2": {"C": 1.0}, "q3": {"B": 1.0}, "q4": {}}, 2)
+    both = make_run("both", TOYS, good.ballots, 3, members=("good", "soft"))
     return [good, soft, both]
 
 
@@ -109,7 +88,7 @@ def test_scores_by_subject_are_those_of_the_submission():
 
 
 def test_of_many_runs_the_best_twenty_are_analysed():
-    runs = [run_of(f"r{number}", TOYS, toy_runs()[number % 2].ballots, number) for number in range(23)]
+    runs = [make_run(f"r{number}", TOYS, toy_runs()[number % 2].ballots, number) for number in range(23)]
     assert len(facts(TOYS, runs).runs) == 20
 
 
@@ -198,7 +177,7 @@ def hostile_facts(port=1):
     for number, text in enumerate([*texts, "\ud800 lone"]):
         ballots = {q.id: {draw.choice("ABC"): 0.8, "A": 0.2} if draw.random() < 0.9 else {} for q in questions}
         more = {"members": (texts[0], texts[1])} if number == 2 else {}
-        runs.append(run_of(text, questions, ballots, number, commit=text, when=text, public=0.4, **more))
+        runs.append(make_run(text, questions, ballots, number, commit=text, when=text, public=0.4, **more))
     return collect_facts(
         texts[0], make_leaderboard([run.entry for run in runs]), questions, runs, Parts(100, 200, True)
     )
@@ -261,7 +240,7 @@ def test_a_question_without_choices_or_subject_and_a_run_alone_make_a_page():
         Question(id="n1", text="how many?", choices=(), answer="42"),
         Question(id="n2", text="how much?", choices=(), answer="7"),
     ]
-    alone = run_of("alone", open_question, {"n1": {"42": 1.0}, "n2": {"8": 1.0}})
+    alone = make_run("alone", open_question, {"n1": {"42": 1.0}, "n2": {"8": 1.0}})
     page = render_page(facts(open_question, [alone])).html
     assert "By subject" not in page
     assert "Letters" not in page
@@ -270,7 +249,7 @@ def test_a_question_without_choices_or_subject_and_a_run_alone_make_a_page():
 @pytest.mark.parametrize("metric", ["map@3", "macro-f1", "log-loss"])
 def test_every_metric_makes_a_page_with_the_better_run_first(metric):
     runs = [
-        run_of(name, TOYS, ballots, metric=metric, competition="toys")
+        make_run(name, TOYS, ballots, metric=metric, competition="toys")
         for name, ballots in (
             ("worse", {question.id: {"B": 0.6, "A": 0.4} for question in TOYS}),
             ("better", {question.id: {question.answer: 0.6, "A": 0.4} for question in TOYS}),
@@ -442,7 +421,7 @@ def test_many_questions_come_a_page_at_a_time(browser, tmp_path):
     questions = [
         Question(id=f"q{number:03}", text=f"{number}?", choices=("x", "y"), answer="A") for number in range(60)
     ]
-    run = run_of("one", questions, {question.id: {"A": 1.0} for question in questions})
+    run = make_run("one", questions, {question.id: {"A": 1.0} for question in questions})
     opened(browser, tmp_path, render_page(facts(questions, [run])).html)
     status, rows = (
         "document.getElementById('questions-status').textContent",

@@ -17,6 +17,8 @@ from quorum.data.read import read_records
 from quorum.data.repair import repair_table
 from quorum.files.answers import read_answers
 from quorum.files.check import check_submission
+from quorum.files.kept_replies import read_kept_replies
+from quorum.files.run_folder import RunFolder
 from quorum.files.sample import read_sample
 from tests.support.paths import ROOT
 
@@ -131,3 +133,7 @@ def compare(whole, killed):
     assert killed.answers().equals(whole.answers())
     submissions = [(each.folder / each.out / "submission.csv").read_bytes() for each in (whole, killed)]
     assert submissions[0] == submissions[1]
+    for each in (whole, killed):
+        kept = read_kept_replies(RunFolder(each.folder / each.out), "test")
+        assert kept
+        assert kept.replies["id"].to_list() == each.answers()["id"].unique(maintain_order=True).to_list()

@@ -54,7 +54,11 @@ def make_asker(
 
 
 def make_styled_asker(
-    retriever: Retriever, questions: Sequence[Question], shots: ExampleSettings | None = None, test: bool = False
+    retriever: Retriever,
+    questions: Sequence[Question],
+    shots: ExampleSettings | None = None,
+    test: bool = False,
+    on_retrieved: Callable[[Sequence[Question], Sequence[RetrievedContext]], None] | None = None,
 ) -> AskIn:
     """Return the function that renders each of `questions`, in any order of its options, with its context.
 
@@ -63,10 +67,13 @@ def make_styled_asker(
 
     Args:
         test: These are the questions to submit, of which no score is taken.
+        on_retrieved: Called with the questions and what was retrieved for each.
     """
     shots = shots or ExampleSettings()
     pool = [(example, exact_key(example)) for example in read_examples(shots)]
     retrieved = retriever.retrieve(questions, test=test)
+    if on_retrieved:
+        on_retrieved(questions, retrieved)
     context_of = dict(zip((question.id for question in questions), retrieved, strict=True))
 
     def ask(style: Style, template: Template, question: Question) -> Prompt:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from math import exp
 
@@ -69,8 +69,14 @@ def ballot_from_reply(reply: Reply, prompt: Prompt) -> Ballot:
     """
     if reply.label_logprobs is not None:
         return {label: exp(reply.label_logprobs[label]) for label in prompt.labels if label in reply.label_logprobs}
-    label = parse_reply(reply.text, prompt.labels, prompt.options).label
+    label = parse_reply_once(reply.text, prompt.labels, prompt.options).label
     return {} if label is None else {label: 1.0}
+
+
+@lru_cache(maxsize=4096)
+def parse_reply_once(text: str, labels: tuple[str, ...], options: tuple[str, ...]) -> ParsedReply:
+    """Return `parse_reply` of these; a reply that was just parsed, to be kept, is not parsed again to be counted."""
+    return parse_reply(text, labels, options)
 
 
 def parse_reply(text: str, labels: Sequence[str], options: Sequence[str] = ()) -> ParsedReply:

@@ -30,6 +30,7 @@ from quorum.cli.run import run_command
 from quorum.cli.sample import sample_command
 from quorum.cli.score import score_command
 from quorum.cli.send import send_command
+from quorum.cli.show import show_command
 from quorum.cli.split import split_command
 from quorum.cli.submit import submit_command
 from quorum.cli.sweep import sweep_command
@@ -46,6 +47,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "sweep": sweep_command,
         "record": record_command,
         "leaderboard": leaderboard_command,
+        "show": show_command,
         "report": report_command,
     },
     "Data": {"doctor": doctor_command, "split": split_command, "retrieve": retrieve_command},

@@ -32,11 +32,13 @@ def report_command(
 
     from quorum.competition.folder import find_competition
     from quorum.competition.report_data import collect_report, write_report
+    from quorum.competition.report_extras_data import make_view_loader
     from quorum.evaluation.report_page import render_page
 
     workspace = Workspace(submissions_folder=submissions)
-    facts = collect_report(find_competition(folder), workspace, public_share, report_line)
-    page = render_page(facts)
+    competition = find_competition(folder)
+    facts = collect_report(competition, workspace, public_share, report_line)
+    page = render_page(facts, make_view_loader(competition, workspace, report_line))
     files = write_report(page, out)
     if as_json:
         print_json({"files": [str(path) for path in files], "facts": asdict(facts)})

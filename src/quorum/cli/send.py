@@ -65,10 +65,13 @@ def send_command(
     if entry is not None and file is not None:
         description = message or f"{entry.name} {entry.held_out.value:.4f} held out"
         submission = (file, entry.sha256, description, policy, again)
+        left: list[int] = []
         if kernel:
-            ref = submit_kernel(kaggle, competition, read_pushed_version(kernel), *submission)
+            ref = submit_kernel(kaggle, competition, read_pushed_version(kernel), *submission, note_left=left.append)
         else:
-            ref = submit_file(kaggle, competition, *submission)
+            ref = submit_file(kaggle, competition, *submission, note_left=left.append)
+        if left and not dry_run:
+            record_left(ledger, entry.competition or competition, left[0])
         if not dry_run:
             print_status(f"submission {ref} was sent; if you stop waiting, --ref {ref} reads its score later")
     assert ref is not None
@@ -99,6 +102,23 @@ def record_score(
         when = datetime.now(UTC).isoformat(timespec="seconds")
         append_entry(ledger, replace(entry, public=done.public_score, private=done.private_score, when=when))
     return entry
+
+
+def record_left(ledger: Path, competition: str, left: int) -> None:
+    """Write beside the ledger how many submissions are left today, for the report."""
+    import json
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from quorum.competition.report_extras_data import read_submissions_left
+    from quorum.competition.workspace import Workspace
+    from quorum.disk import replace_file
+
+    path = Workspace(submissions_folder=ledger.parent).kaggle_state
+    known = {name: asdict(each) for name, each in read_submissions_left(path, print_status).items()}
+    known[competition] = {"left": left, "when": datetime.now(UTC).isoformat(timespec="seconds")}
+    with replace_file(path) as part:
+        part.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def print_score(done: "SubmittedFile", entry: "Entry | None", as_json: bool) -> None:

@@ -6,11 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from quorum.competition.ablation import Arm, check_comparable, run_arm
-from quorum.competition.ladder import BASE, Attempt, Ladder, climb_ladder, split_clusters_in_half
+from quorum.competition.ladder import (
+    BASE,
+    LADDER_COLUMNS,
+    Attempt,
+    Ladder,
+    climb_ladder,
+    describe_outcome,
+    describe_skipped,
+    list_ladder_rows,
+    split_clusters_in_half,
+)
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.run import CompetitionRun, find_kernel_toml
 from quorum.competition.stages import Stage, list_stages
 from quorum.config import apply_overrides, read_table, write_table
+from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.manifest import RunManifest, read_manifest
@@ -98,7 +109,10 @@ def run_ladder(
     chosen_on, scored_on = solution, solution[:0]
     if halves_seed is not None:
         chosen_on, scored_on = split_clusters_in_half(solution, prepared.clusters, halves_seed)
-    return climb_ladder(stages, attempt, chosen_on, prepared.metric, scored_on)
+    ladder = climb_ladder(stages, attempt, chosen_on, prepared.metric, scored_on)
+    name = member.stem if known is None else f"{member.stem}-submit"
+    _write_ladder(ladder, name, prepared.workspace.ladder(prepared.name, name))
+    return ladder
 
 
 def climb_known_runs(
@@ -120,6 +134,21 @@ def climb_known_runs(
         measured = any(stage.name in names for names in known)
         stages.append(stage if measured or stage.not_for else replace(stage, not_for="no member has it"))
     return run_ladder(prepared, toml, stages, report, known=known)
+
+
+def _write_ladder(ladder: Ladder, name: str, path: Path) -> None:
+    """Write the result of a ladder, as the report shows it."""
+    table = {
+        "name": name,
+        "metric": ladder.metric,
+        "n": ladder.n,
+        "stages": [(rung.stage, rung.value, rung.kept) for rung in ladder.rungs],
+        "columns": LADDER_COLUMNS,
+        "rows": list_ladder_rows(ladder),
+        "notes": [line for line in (describe_skipped(ladder), describe_outcome(ladder)) if line],
+    }
+    with replace_file(path) as part:
+        part.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_winner(member: Path, ladder: Ladder, path: Path) -> None:

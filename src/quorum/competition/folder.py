@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from quorum.competition.file_roles import FileRoles, find_roles
 from quorum.config import from_table, read_config
@@ -29,6 +29,7 @@ class Description:
     solution: str | None = None
     metric: str | None = None
     form: str | None = None
+    keep: Literal["all", "answers"] | None = None  # of every member: prompts and replies too, or only answers
     layout: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -38,7 +39,7 @@ class Competition:
 
     `solution` is there only if the hidden answers are known; `solution_is_named` is false if it was found by its name
     alone. `background` is a folder of texts to retrieve passages from. `metric` and `form` are None where the sample
-    submission decides. `unused` are the other tables in the folder.
+    submission decides, and `keep` where each member does. `unused` are the other tables in the folder.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Competition:
     form: str | None = None
     background: Path | None = None
     unused: tuple[Path, ...] = ()
+    keep: str | None = None
 
 
 def find_competition(folder: Path, form: str | None = None) -> Competition:
@@ -95,6 +97,7 @@ def find_competition(folder: Path, form: str | None = None) -> Competition:
         metric=described.metric,
         form=described.form if form is None else form,
         layout=layout,
+        keep=described.keep,
         background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
         unused=tuple(path for path in tables if path not in (files.train, files.test, files.sample, files.solution)),
     )

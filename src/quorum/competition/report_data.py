@@ -1,11 +1,13 @@
 """Collect the report's data from disk: boards, held-out questions and the runs' answers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from quorum.competition.folder import Competition
 from quorum.competition.prepare import fingerprint_data, read_known_solution
 from quorum.competition.record import read_held_out_answers
+from quorum.competition.report_extras_data import collect_extras
 from quorum.competition.workspace import Workspace
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
@@ -40,7 +42,8 @@ def collect_report(
     questions = find_held_out(competition, workspace, boards[0], report)
     answers = find_answers(competition, workspace, boards[0], questions, report)
     parts = find_test_parts(competition, public_share, report)
-    return collect_facts(competition.name, boards, questions if answers else [], answers, parts)
+    facts = collect_facts(competition.name, boards, questions if answers else [], answers, parts)
+    return replace(facts, extras=collect_extras(competition, workspace, report))
 
 
 def write_report(page: Page, folder: Path) -> list[Path]:

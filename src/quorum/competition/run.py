@@ -146,8 +146,10 @@ def make_member_settings(
     prepared: PreparedCompetition, config: Mapping[str, Any], questions: Sequence[Path], folder: RunFolder
 ) -> dict[str, Any]:
     """Return the overrides with which a member answers these question files of the competition."""
+    keep = prepared.competition.keep
     return {
         "questions": [str(path) for path in questions],
+        **({"limits.keep": keep} if keep else {}),
         **make_shared_settings(prepared, folder),
         **make_background_settings(prepared, config),
     }

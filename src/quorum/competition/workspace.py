@@ -7,6 +7,8 @@ from quorum.data.split_folder import SplitFolder
 from quorum.disk import check_file_name
 from quorum.files.run_folder import RunFolder
 
+GOLD = "gold"  # the name, among runs, of the folder of the right answers
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -27,16 +29,40 @@ class Workspace:
         """The folder of all splits."""
         return self.root / "data" / "split"
 
+    @property
+    def runs(self) -> Path:
+        """The folder of all runs."""
+        return self.root / "runs"
+
     def run(self, competition: str, run: str, group: str = "") -> RunFolder:
         """Return the folder of a run; `group` collects runs that belong together, such as those of a ladder."""
-        folder = self.root / "runs" / _check_competition_name(competition)
+        folder = self.runs / _check_competition_name(competition)
         if group:
             folder /= check_file_name(group, "group of runs")
         return RunFolder(folder / check_file_name(run, "run"))
 
+    def list_runs(self) -> list[RunFolder]:
+        """Return the folders of all runs that have answers, those of ladders and other groups included."""
+        depths = ("*/*", "*/*/*", "*/*/*/*")  # a run of its own, of a competition, of a group
+        found = {path.parent for depth in depths for path in self.runs.glob(f"{depth}.parquet")}
+        return [RunFolder(path) for path in sorted(found) if RunFolder(path).list_answered()]
+
+    def ladder(self, competition: str, name: str) -> Path:
+        """Return the file with the result of a ladder, for the report."""
+        file = f"ladder-{check_file_name(name, 'ladder')}.json"
+        return self.runs / _check_competition_name(competition) / file
+
+    def list_ladders(self, competition: str) -> list[Path]:
+        """Return the results of the competition's ladders."""
+        return sorted((self.runs / _check_competition_name(competition)).glob("ladder-*.json"))
+
+    def list_losses(self, competition: str) -> list[Path]:
+        """Return the loss curves of the competition's trainings."""
+        return sorted((self.runs / _check_competition_name(competition)).glob("*/loss.json"))
+
     def gold(self, competition: str) -> Path:
         """Return the file of held-out questions with their answers; it is not in `split`, so members cannot read it."""
-        return self.run(competition, "gold").held_out
+        return self.run(competition, GOLD).held_out
 
     def submission(self, competition: str, run: str) -> Path:
         """Return the submission file of a run."""
@@ -52,6 +78,11 @@ class Workspace:
     def ledger(self) -> Path:
         """The ledger, the record of all submissions."""
         return self.submissions / "ledger.jsonl"
+
+    @property
+    def kaggle_state(self) -> Path:
+        """The file with the number of submissions that Kaggle still allowed, by competition."""
+        return self.submissions / "kaggle.json"
 
     @property
     def training_sample(self) -> Path:
@@ -76,7 +107,7 @@ class Workspace:
     @property
     def kaggle_outputs(self) -> Path:
         """The folder of outputs of pushed kernels, read back from Kaggle."""
-        return self.root / "runs" / "kaggle"
+        return self.runs / "kaggle"
 
 
 def _check_competition_name(name: str) -> str:

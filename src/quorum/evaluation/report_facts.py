@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from quorum.ballot import Ballot, find_heaviest, is_right
 from quorum.evaluation.compare import Comparison, PairedDifference, compare_runs
 from quorum.evaluation.ledger import Board, Entry
 from quorum.evaluation.metrics import Score, SubjectScore, score_answers
+from quorum.evaluation.report_extras import Extras
 from quorum.evaluation.shakeup import Parts, Shakeup, estimate_shakeup
 from quorum.files.solution import make_solution
 from quorum.judge.calibrate import Bin, expected_calibration_error, reliability_bins
@@ -132,6 +133,7 @@ class Facts:
         reliabilities: one for each run that gives probabilities.
         answering: number of runs that read at least one question.
         questions: hardest first.
+        extras: what the workspace holds besides scores.
     """
 
     competition: str
@@ -148,6 +150,7 @@ class Facts:
     reliabilities: tuple[Reliability, ...]
     answering: int
     questions: tuple[QuestionAnswers, ...]
+    extras: Extras = field(default_factory=Extras)
 
     @property
     def evaluations(self) -> int:

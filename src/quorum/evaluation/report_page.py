@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from quorum.evaluation.report.charts import Chart
 from quorum.evaluation.report.fact_charts import draw_charts
 from quorum.evaluation.report.page import render_html
+from quorum.evaluation.report_extras import LoadViews
 from quorum.evaluation.report_facts import Facts
 
 
@@ -16,7 +17,7 @@ class Page:
     charts: tuple[Chart, ...]
 
 
-def render_page(facts: Facts) -> Page:
-    """Draw the charts and render the page."""
+def render_page(facts: Facts, load_views: LoadViews | None = None) -> Page:
+    """Draw the charts and render the page; `load_views` gives what the models saw and replied."""
     charts = draw_charts(facts)
-    return Page(render_html(facts, charts), tuple(charts))
+    return Page(render_html(facts, charts, load_views), tuple(charts))

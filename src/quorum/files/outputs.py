@@ -29,7 +29,7 @@ class RunOutputs:
         answers = {question.id: result.ballots.get(question.id, {}) for question in questions}
         write_answers(make_answers(self.run, answers), RunFolder(self.out).answers(file))
         if result.verdicts:
-            write_verifier_log(result.verdicts, self.out / f"{file}.rounds.parquet")
+            write_verifier_log(result.verdicts, RunFolder(self.out).verdicts(file))
         if self.sample and file == self.submitted:
             labels = {question.id: question.labels for question in questions}
             choices = {question.id: question.choices for question in questions}

@@ -1,7 +1,7 @@
 """Answer questions with one model: once, and then refined as the settings say."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from quorum.ask.asker import Ask
@@ -12,6 +12,7 @@ from quorum.ballot import Ballot, apply_temperature, average_ballots, fit_temper
 from quorum.data.duplicates import cluster_duplicates
 from quorum.files.pass_result import PassResult
 from quorum.files.verifier_log import Verdict
+from quorum.judge.keep import PassName, ignore_pass
 from quorum.judge.letter_prior import LetterPrior, estimate_prior, is_order_sensitive, remove_known_prior
 from quorum.judge.llm_reader import read_with_llm
 from quorum.judge.reason import ReasoningRule, fit_reasoning
@@ -64,10 +65,11 @@ class Agent:
     batch: int = 256
     ask_verdict: AskVerdict = render_verdict_prompt
     ask_reasoned: Ask | None = None  # asks for reasoning first
+    in_pass: Callable[[Backend, PassName], Backend] = ignore_pass  # a backend that keeps the replies of a pass
 
     def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
         """Ask every question once, and yield each batch's result."""
-        return self._ask_once(questions, self.ask, {})
+        return self._ask_once(questions, self.ask, {}, "first")
 
     def refine(
         self, questions: Sequence[Question], first: Mapping[str, Ballot], fitted: FittedSettings
@@ -76,7 +78,7 @@ class Agent:
         prior, the temperature, and last the verifier."""
         current, agent = dict(first), self._with_reasoning(fitted.reasoning)
         paying = [question for question in questions if fitted.reasoning and fitted.reasoning.applies_to(question)]
-        for result in self._ask_once(paying, agent.ask, first):
+        for result in self._ask_once(paying, agent.ask, first, "reason"):
             current |= result.ballots
             yield result
         for result in agent._ask_again(questions, dict(current)):
@@ -112,7 +114,7 @@ class Agent:
         current = {id: apply_temperature(ballot, temperature) for id, ballot in current.items()}
         scores: dict[str, Ballot] = {}
         for batch in self._batches(solved):
-            scores |= score_options(batch, self.verifier, self.ask_verdict)
+            scores |= score_options(batch, self._verifier, self.ask_verdict)
         found = fit_verifier_weight(current, scores, answers, _cluster_folds(solved))
         return replace(fitted, temperature=temperature, weight=found.weight, verifier=found)
 
@@ -121,7 +123,7 @@ class Agent:
     ) -> ReasoningRule:
         """Ask solved questions both ways and decide where reasoning pays."""
         assert self.ask_reasoned is not None, "settings.reason needs ask_reasoned"
-        reasoned = _merge_ballots(self._ask_once(solved, self.ask_reasoned, plain))
+        reasoned = _merge_ballots(self._ask_once(solved, self.ask_reasoned, plain, "reason"))
         subjects = {question.id: question.subject or "" for question in solved}
         return fit_reasoning(plain, reasoned, answers, subjects, _cluster_folds(solved))
 
@@ -132,23 +134,29 @@ class Agent:
             return self
         return replace(self, ask=lambda question: (reasoned if reasoning.applies_to(question) else self.ask)(question))
 
+    @property
+    def _verifier(self) -> Backend:
+        return self.in_pass(self.verifier, "verify")
+
     def _batches(self, questions: Sequence[Question]) -> Iterator[Sequence[Question]]:
         for first in range(0, len(questions), self.batch):
             yield questions[first : first + self.batch]
 
-    def _ask_once(self, questions: Sequence[Question], ask: Ask, current: Mapping[str, Ballot]) -> Iterator[PassResult]:
+    def _ask_once(
+        self, questions: Sequence[Question], ask: Ask, current: Mapping[str, Ballot], name: PassName
+    ) -> Iterator[PassResult]:
         """Yield an answer to each question; an unread reply leaves the current one."""
         for batch in self._batches(questions):
-            ballots, reread = self._read_answers([ask(question) for question in batch])
+            ballots, reread = self._read_answers([ask(question) for question in batch], name)
             found = {q.id: ballot or current.get(q.id, {}) for q, ballot in zip(batch, ballots, strict=True)}
             yield PassResult(found, reread=reread)
 
-    def _read_answers(self, prompts: Sequence[Prompt]) -> tuple[list[Ballot], set[str]]:
+    def _read_answers(self, prompts: Sequence[Prompt], name: PassName) -> tuple[list[Ballot], set[str]]:
         """Return a ballot for each prompt, and the ids of those that the second reader parsed."""
-        replies = self.answerer.answer(prompts) if prompts else []
+        replies = self.in_pass(self.answerer, name).answer(prompts) if prompts else []
         if self.reader is None:
             return [ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)], set()
-        found = read_with_llm(prompts, replies, self.reader)
+        found = read_with_llm(prompts, replies, self.in_pass(self.reader, "reader"))
         return found.ballots, {prompts[index].question_id for index in found.indices}
 
     def _ask_again(self, questions: Sequence[Question], first: Mapping[str, Ballot]) -> Iterator[PassResult]:
@@ -158,7 +166,7 @@ class Agent:
             return
 
         def read(asked: Sequence[Question]) -> list[Ballot]:
-            return self._read_answers([self.ask(question) for question in asked])[0]
+            return self._read_answers([self.ask(question) for question in asked], "prior")[0]
 
         prior = estimate_prior(settings.calibrate, questions, first, read)
         for batch in self._batches(questions):
@@ -183,10 +191,10 @@ class Agent:
         """Return a ballot for each prompt: its votes, of which the given one is the first; without votes the given one
         or the model's. And the ids of those that the second reader parsed."""
         if self.settings.votes:
-            votes = vote_adaptively(self.answerer, prompts, self.settings.votes, first=given)
+            votes = vote_adaptively(self.in_pass(self.answerer, "vote"), prompts, self.settings.votes, first=given)
             return [each.ballot for each in votes], set()
         missing = [prompt for prompt, ballot in zip(prompts, given, strict=True) if ballot is None]
-        found, reread = self._read_answers(missing)
+        found, reread = self._read_answers(missing, "order")
         answers = iter(found)
         return [next(answers) if ballot is None else ballot for ballot in given], reread
 
@@ -195,8 +203,8 @@ class Agent:
         if settings.method == "eliminate":
             done = eliminate_false(
                 questions,
-                self.answerer,
-                verifier=self.verifier,
+                self.in_pass(self.answerer, "eliminate"),
+                verifier=self._verifier,
                 ask=self.ask,
                 ask_verdict=self.ask_verdict,
                 max_rounds=settings.rounds,
@@ -205,7 +213,7 @@ class Agent:
             return PassResult(done.ballots, done.verdicts)
         if weight == 0:
             return PassResult()
-        scores = score_options(questions, self.verifier, self.ask_verdict)
+        scores = score_options(questions, self._verifier, self.ask_verdict)
         verdicts = [
             Verdict(question_id=id, round=1, label=label, p_true=true)
             for id, each in scores.items()

@@ -16,17 +16,22 @@ from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions, repair_table
 from quorum.files.cells import read_sample_ids
+from quorum.files.kept_replies import ReplyLog, remove_kept
 from quorum.files.manifest import make_manifest
 from quorum.files.outputs import RunOutputs
 from quorum.files.pass_result import PassResult
+from quorum.files.run_folder import RunFolder
 from quorum.files.sample import Sample, read_sample
 from quorum.files.train_answers import collect_evidence
 from quorum.judge.agent import Agent, FittedSettings, draw_rehearsal
+from quorum.judge.keep import ReplyRecorder, ignore_pass
 from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.model.managed import ManagedBackend, open_managed
 from quorum.progress import Progress
 from quorum.question import Question, label_prior
+
+REHEARSAL = "(rehearsal)"  # in the place of a question file's name: rehearsed questions are in none
 
 
 class Session:
@@ -55,6 +60,7 @@ class Session:
         self.results: dict[str, PassResult] = {}
         self._models: dict[str, ManagedBackend] = {}
         self._agents: dict[str, Agent] = {}
+        self._logs: dict[str, ReplyLog] = {}
 
     def open(self) -> None:
         """Read the files, refuse leaks, write the first legal submission, and load the models.
@@ -86,6 +92,8 @@ class Session:
         self.results = {stem: PassResult() for stem in self.files}
         for stem, questions in self.files.items():
             self._outputs.save(stem, questions, self.results[stem])
+        for stem in (*self.files, REHEARSAL):
+            remove_kept(RunFolder(settings.out), stem)
         check_rehearsal(settings.refine, self.solved, settings.backend)
         self._retriever = Retriever(settings.retrieval, self.solved, load_embedder, load_reranker)
         self._models = self._open_models()
@@ -110,7 +118,7 @@ class Session:
         """Fit what has to be fitted, on solved questions."""
         refine = self.settings.refine
         rehearsed = draw_rehearsal(self.solved, refine.rehearse) if refine.to_fit else []
-        fitted = self._agent(rehearsed).rehearse(rehearsed)
+        fitted = self._agent(rehearsed, REHEARSAL).rehearse(rehearsed)
         if fitted.reasoning:
             self._report(f"{self.settings.run}: {fitted.reasoning.summary}")
         if set(refine.to_fit) - {"reason"}:
@@ -132,6 +140,8 @@ class Session:
 
     def close(self, fitted: FittedSettings) -> None:
         """Report what was noticed, and write the manifest."""
+        for log in self._logs.values():
+            log.close()
         settings, models = self.settings, self._models
         for stem, result in self.results.items():
             for line in result.summary:
@@ -182,11 +192,17 @@ class Session:
             )
         return models
 
-    def _agent(self, questions: Sequence[Question], stem: str | None = None) -> Agent:
+    def _agent(self, questions: Sequence[Question], stem: str) -> Agent:
         settings = self.settings
         prompt, verdict = settings.prompt, settings.refine.verdict
-        test = stem is not None and stem == self._submitted
-        ask = make_styled_asker(self._retriever, questions, prompt.examples, test)
+        recorder = self._make_recorder(questions, stem)
+        ask = make_styled_asker(
+            self._retriever,
+            questions,
+            prompt.examples,
+            test=stem == self._submitted,
+            on_retrieved=recorder.record_background if recorder else None,
+        )
         reasoned = replace(prompt.template, instruction=None, question=None)  # the template's own ask for an answer
         return Agent(
             answerer=self._models["answerer"],
@@ -197,7 +213,14 @@ class Session:
             batch=settings.limits.batch,
             ask_verdict=partial(render_verdict_prompt, template=verdict),
             ask_reasoned=partial(ask, "cot", reasoned),
+            in_pass=recorder.in_pass if recorder else ignore_pass,
         )
+
+    def _make_recorder(self, questions: Sequence[Question], stem: str) -> ReplyRecorder | None:
+        if self.settings.limits.keep == "answers" or not questions:
+            return None
+        self._logs[stem] = ReplyLog(RunFolder(self.settings.out), stem)
+        return ReplyRecorder(self._logs[stem], {question.id: question for question in questions})
 
     def _follow(self, stem: str, results: Iterable[PassResult]) -> None:
         """Save each result as it comes."""
@@ -206,6 +229,8 @@ class Session:
             for result in results:
                 self.results[stem].update(result)
                 self._outputs.save(stem, self.files[stem], self.results[stem])
+                if stem in self._logs:
+                    self._logs[stem].save()
                 done |= result.ballots.keys()
                 progress(len(done), len(self.files[stem]))
 

@@ -146,7 +146,7 @@ class RefineSettings:
 
 @dataclass(frozen=True)
 class LimitSettings:
-    """How a run survives a kill and keeps to a time limit.
+    """How a run survives a kill and keeps to a time limit, and what it keeps.
 
     Raises:
         BadInput: a setting is out of range.
@@ -158,6 +158,13 @@ class LimitSettings:
     )
     deadline: float | None = field(
         default=None, metadata={"help": "Minutes after the start from which nothing more is asked."}
+    )
+    keep: Literal["all", "answers"] = field(
+        default="all",
+        metadata={
+            "help": "all: keep every reply with what was parsed from it (OUT/FILE.replies.parquet), and each prompt"
+            " once, for `quorum show` and the report. answers: keep only the answers."
+        },
     )
 
     def __post_init__(self) -> None:
@@ -180,7 +187,7 @@ class RunSettings:
         "template": "prompt.template",
         "examples": "prompt.examples",
         "transfer": "refine.copy_exact",
-        **{name: f"limits.{name}" for name in ("batch", "journal", "deadline")},
+        **{name: f"limits.{name}" for name in ("batch", "journal", "deadline", "keep")},
         **{
             name: f"refine.{name}"
             for name in ("shuffle", "calibrate", "votes", "verify", "verdict", "reader", "reason", "rehearse")

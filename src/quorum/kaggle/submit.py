@@ -41,6 +41,7 @@ def submit_file(
     message: str,
     policy: RetryPolicy,
     again: bool = False,
+    note_left: Callable[[int], None] = lambda left: None,
 ) -> int:
     """Submit the file at `path` and return the submission's number.
 
@@ -48,6 +49,7 @@ def submit_file(
         approved: the SHA-256 that the file must have.
         message: becomes the description, followed by the mark of the file.
         again: submit bytes that were submitted before.
+        note_left: called with the number of submissions that are still allowed today after this one.
 
     Raises:
         BadInput: the file has another SHA-256, its bytes were submitted before, or no submission is left today.
@@ -61,8 +63,10 @@ def submit_file(
         def send(text: str) -> Any:
             return kaggle.api.competition_submit(str(copy), text, competition, quiet=True)
 
-        known = _list_known(kaggle, competition, approved, again, policy)
-        return _send_once(kaggle, competition, send=send, sha256=approved, message=message, known=known, policy=policy)
+        known, left = _list_known(kaggle, competition, approved, again, policy)
+        ref = _send_once(kaggle, competition, send=send, sha256=approved, message=message, known=known, policy=policy)
+        note_left(left)
+        return ref
 
 
 def submit_kernel(
@@ -74,6 +78,7 @@ def submit_kernel(
     message: str,
     policy: RetryPolicy,
     again: bool = False,
+    note_left: Callable[[int], None] = lambda left: None,
 ) -> int:
     """Submit the output file of a kernel's version to a code competition and return the submission's number.
 
@@ -91,9 +96,11 @@ def submit_kernel(
     def send(text: str) -> Any:
         return kaggle.api.competition_submit_code(path.name, text, competition, pushed.id, pushed.version, quiet=True)
 
-    known = _list_known(kaggle, competition, approved, again, policy)
+    known, left = _list_known(kaggle, competition, approved, again, policy)
     try:
-        return _send_once(kaggle, competition, send=send, sha256=approved, message=message, known=known, policy=policy)
+        ref = _send_once(kaggle, competition, send=send, sha256=approved, message=message, known=known, policy=policy)
+        note_left(left)
+        return ref
     except KaggleError as error:
         if error.status != 403:
             raise
@@ -142,13 +149,17 @@ def _make_mark(sha256: str) -> str:
     return f"[{sha256[:12]}]"
 
 
-def _list_known(kaggle: Kaggle, competition: str, sha256: str, again: bool, policy: RetryPolicy) -> set[int]:
-    """Return the numbers of your earlier submissions, after checking that another one is allowed and not a repeat.
+def _list_known(
+    kaggle: Kaggle, competition: str, sha256: str, again: bool, policy: RetryPolicy
+) -> tuple[set[int], int]:
+    """Return the numbers of your earlier submissions, and how many are left today after one more.
+
+    Another one is allowed, and it is not a repeat.
 
     Raises:
         BadInput: no submission is left, or the bytes were submitted before.
     """
-    _check_allowance(kaggle, competition, policy)
+    left = _check_allowance(kaggle, competition, policy) - 1
     before = _list_submissions(kaggle, competition, policy)
     same = [submission.ref for submission in before if _make_mark(sha256) in (submission.description or "")]
     if same and not again:
@@ -156,7 +167,7 @@ def _list_known(kaggle: Kaggle, competition: str, sha256: str, again: bool, poli
             f"{competition}: the same bytes are submission {max(same)} already; --ref {max(same)} reads its score, "
             "--again submits them once more"
         )
-    return {submission.ref for submission in before}
+    return {submission.ref for submission in before}, left
 
 
 def _send_once(
@@ -184,7 +195,8 @@ def _send_once(
         )
 
 
-def _check_allowance(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> None:
+def _check_allowance(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> int:
+    """Return how many submissions Kaggle allows now, at least one."""
     what = f"the submissions left in {competition}"
     limits = ask_service(
         kaggle,
@@ -196,7 +208,7 @@ def _check_allowance(kaggle: Kaggle, competition: str, policy: RetryPolicy) -> N
         competition_name=competition,
     )
     if limits.num_allowed_now > 0:
-        return
+        return int(limits.num_allowed_now)
     if limits.num_total == 0:  # Kaggle's answer to somebody without a team
         raise BadInput(f"you have not joined {competition}: accept its rules at {_page_url(competition)}/rules")
     when = "in all" if limits.limited_by_total else "today"

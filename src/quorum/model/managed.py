@@ -70,6 +70,11 @@ class ManagedBackend:
         return getattr(self._inner, "shortened", 0)
 
     @property
+    def stored(self) -> Sequence[bool]:
+        """Return whether each reply of the last batch came from the journal; empty without one."""
+        return self._journal.stored if self._journal else ()
+
+    @property
     def notes(self) -> list[str]:
         """Return lines for the log about prompts and replies that were not as they should be."""
         notes = []

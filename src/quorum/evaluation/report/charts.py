@@ -2,8 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib import rc_context
@@ -11,13 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 
 from quorum.evaluation.certainty import compute_wilson_interval
-from quorum.evaluation.report.svg import ACCENT, BAND, FAINT, INK, MUTED, PAPER, make_inline_svg
+from quorum.evaluation.report.svg import ACCENT, BAND, FAINT, INK, MUTED, PAPER, Spot, make_inline_svg
 from quorum.evaluation.report_facts import Reliability
+from quorum.judge.calibrate import Bin
 
 WIDTH = 360  # points: the width of a phone; the page enlarges charts by half at most
 _ROW, _FONT_SIZE, _FOOT = 21, 12.0, 42  # points: heights of a row, of the font and of the axis
 _TALL = 1.1  # height / width above which the page gives a chart a row of its own
 _MAX_LABEL = 20  # characters of a name beside an axis
+_LINE_HEIGHT = 190  # points
+_REACH = 7  # points around a dot that react to a finger
+_MOST_SPOTS = 200  # of a line, the last ones
 _PNG_DPI = 200
 _CHART_STYLE: Any = {
     "font.size": _FONT_SIZE,
@@ -59,6 +63,17 @@ class DotRow:
     strong: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinePoint:
+    """A point of a line chart; `text` is shown on hover, `interval` as a line."""
+
+    x: float
+    y: float
+    name: str
+    text: str
+    interval: tuple[float, float] | None = None
+
+
 def draw_dot_chart(name: str, alt: str, axis: str, rows: Sequence[DotRow], line: float | None = None) -> Chart:
     """Draw rows of dots from top to bottom over one axis, with a vertical line at `line`."""
     with rc_context(_CHART_STYLE):
@@ -81,7 +96,11 @@ def draw_dot_chart(name: str, alt: str, axis: str, rows: Sequence[DotRow], line:
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.margins(x=0.04)
         axes.locator_params(axis="x", nbins=4 if left + right < WIDTH * 2 / 3 else 2)
-    return _make_chart(figure, name, alt)
+    spots = [
+        Spot(name=row.name, tip=_describe_dot(row), left=0, top=(index + 0.1) * _ROW, width=WIDTH, height=_ROW)
+        for index, row in enumerate(rows)
+    ]
+    return _make_chart(figure, name, alt, spots)
 
 
 def draw_bar_chart(name: str, alt: str, axis: str, bars: Sequence[tuple[str, int]]) -> Chart:
@@ -96,7 +115,45 @@ def draw_bar_chart(name: str, alt: str, axis: str, bars: Sequence[tuple[str, int
         axes.set_yticks([])
         axes.set_xlabel(axis)
         axes.tick_params(length=0)
-    return _make_chart(figure, name, alt)
+        spots = [
+            _make_spot(axes, label, f"{axis}: {label} – {count:,}", (place - 0.45, 0, place + 0.45, None))
+            for place, (label, count) in enumerate(bars)
+        ]
+    return _make_chart(figure, name, alt, spots)
+
+
+def draw_line_chart(
+    name: str,
+    alt: str,
+    axis: str,
+    lines: Mapping[str, Sequence[LinePoint]],
+    best: Sequence[float] = (),
+) -> Chart:
+    """Draw a line for each series, with its name at the end if there are several.
+
+    Args:
+        best: the best value so far at each point of the only series, drawn as steps; the points are dots then.
+    """
+    with rc_context(_CHART_STYLE):
+        right = 12 + (_measure_widest([_shorten(series) for series in lines]) if len(lines) > 1 else 0)
+        figure = Figure(figsize=(WIDTH / 72, _LINE_HEIGHT / 72), dpi=72)
+        axes = figure.add_axes((46 / WIDTH, _FOOT / _LINE_HEIGHT, (WIDTH - 46 - right) / WIDTH, 0.72))
+        for number, (series, points) in enumerate(lines.items()):
+            colour = ACCENT if number == 0 else MUTED
+            xs, ys = [point.x for point in points], [point.y for point in points]
+            axes.plot(xs, ys, "o" if best else "-", color=colour, linewidth=1.5, markersize=5, zorder=3)
+            if best:
+                axes.step(xs, best, where="post", color=BAND, linewidth=1.5, zorder=1)
+            for point in points:
+                if point.interval:
+                    axes.plot([point.x] * 2, point.interval, color=colour, linewidth=1, zorder=2)
+            if len(lines) > 1:
+                axes.annotate(_shorten(series), (xs[-1], ys[-1]), (5, 0), textcoords="offset points", va="center")
+        axes.set_xlabel(axis)
+        axes.locator_params(axis="both", nbins=4)
+        axes.margins(x=0.03, y=0.08)
+        spots = [_make_point_spot(axes, point) for points in lines.values() for point in points[-_MOST_SPOTS:]]
+    return _make_chart(figure, name, alt, spots)
 
 
 def draw_reliability_chart(name: str, alt: str, reliabilities: Sequence[Reliability]) -> Chart:
@@ -105,11 +162,14 @@ def draw_reliability_chart(name: str, alt: str, reliabilities: Sequence[Reliabil
     lines = -(-len(reliabilities) // columns)
     with rc_context(_CHART_STYLE):
         figure = Figure(figsize=(WIDTH / 72, lines * side / 72), dpi=72)
+        spots: list[Spot] = []
         for index, one in enumerate(reliabilities):
             across, down = index % columns, index // columns
             box = (across / columns + 0.09, 1 - (down + 0.82) / lines, 0.38, 0.68 / lines)
-            _draw_reliability(figure.add_axes(box), one, last=index >= len(reliabilities) - columns)
-    return _make_chart(figure, name, alt)
+            axes = figure.add_axes(box)
+            _draw_reliability(axes, one, last=index >= len(reliabilities) - columns)
+            spots += [_make_point_spot(axes, _make_bin_point(one.run, point)) for point in one.bins]
+    return _make_chart(figure, name, alt, spots)
 
 
 def _draw_row(axes: Any, index: int, row: DotRow) -> None:
@@ -156,12 +216,42 @@ def _draw_reliability(axes: Any, one: Reliability, last: bool) -> None:
         axes.set_xlabel("confidence")
 
 
-def _make_chart(figure: Figure, name: str, alt: str) -> Chart:
+def _make_bin_point(run: str, one: Bin) -> LinePoint:
+    text = f"{run}: confidence {one.confidence:.3f}, right {one.accuracy:.3f}, n {one.count:,}"
+    return LinePoint(x=one.confidence, y=one.accuracy, name=run, text=text)
+
+
+def _describe_dot(row: DotRow) -> str:
+    """Return what a row shows, for its tip."""
+    facts = [f"{row.name}: {row.text}"]
+    if row.interval and row.value not in row.interval:
+        facts.append(f"95 % {row.interval[0]:.3f} to {row.interval[1]:.3f}")
+    if row.tick is not None:
+        facts.append(f"tick {row.tick:.3f}")
+    return "; ".join(facts)
+
+
+def _make_spot(axes: Any, name: str, tip: str, box: tuple[float, float, float, float | None]) -> Spot:
+    """Return the spot of a box in data coordinates (left, bottom, right, top); a top of None is that of the axes."""
+    height = axes.figure.get_size_inches()[1] * 72
+    axes.autoscale_view()
+    left, bottom = axes.transData.transform((box[0], box[1]))
+    right, top = axes.transData.transform((box[2], axes.get_ylim()[1] if box[3] is None else box[3]))
+    return Spot(name=name, tip=tip, left=left, top=height - top, width=right - left, height=top - bottom)
+
+
+def _make_point_spot(axes: Any, point: LinePoint) -> Spot:
+    """Return the spot around a point."""
+    middle = _make_spot(axes, point.name, point.text, (point.x, point.y, point.x, point.y))
+    return replace(middle, left=middle.left - _REACH, top=middle.top - _REACH, width=2 * _REACH, height=2 * _REACH)
+
+
+def _make_chart(figure: Figure, name: str, alt: str, spots: Sequence[Spot] = ()) -> Chart:
     png = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # the PNG shows a box; the page uses the reader's fonts
         figure.savefig(png, format="png", dpi=_PNG_DPI, metadata={"Software": None})
-        svg = make_inline_svg(figure, name, alt)
+        svg = make_inline_svg(figure, name, alt, spots)
     width, height = figure.get_size_inches()
     return Chart(name=name, alt=alt, svg=svg, png=png.getvalue(), tall=bool(height > _TALL * width))
 

@@ -1,11 +1,21 @@
 """Draw the charts of the report from its facts."""
 
 from quorum.evaluation.certainty import Z95
-from quorum.evaluation.report.charts import Chart, DotRow, draw_bar_chart, draw_dot_chart, draw_reliability_chart
+from quorum.evaluation.metrics import lower_is_better
+from quorum.evaluation.report.charts import (
+    Chart,
+    DotRow,
+    LinePoint,
+    draw_bar_chart,
+    draw_dot_chart,
+    draw_line_chart,
+    draw_reliability_chart,
+)
 from quorum.evaluation.report.text import format_signed, make_printable
 from quorum.evaluation.report_facts import Facts
 
 _MAX_SUBJECTS, _MAX_PANELS, _MAX_ROWS = 60, 6, 40  # per chart
+_MAX_HISTORY, _MAX_CURVES = 200, 6  # submissions, trainings
 _MAX_AXIS_NAME = 30  # characters
 
 
@@ -21,6 +31,9 @@ def draw_charts(facts: Facts) -> list[Chart]:
         _draw_reliabilities(facts),
         _draw_cost(facts),
         _draw_hits(facts),
+        _draw_history(facts),
+        _draw_ladder(facts),
+        _draw_losses(facts),
     ]
     return [chart for chart in charts if chart]
 
@@ -165,3 +178,57 @@ def _draw_hits(facts: Facts) -> Chart | None:
         f"Numbers of questions that 0 to {facts.answering} runs answer correctly, of {len(facts.questions)}: {counts}."
     )
     return draw_bar_chart("hits", alt, "runs that are right", bars)
+
+
+def _draw_history(facts: Facts) -> Chart | None:
+    """Draw the scores in the order in which they were recorded, with the best so far."""
+    entries = sorted((row.entry for row in facts.board.standings), key=lambda entry: entry.when)[-_MAX_HISTORY:]
+    if len(entries) < 2:
+        return None
+    points = [
+        LinePoint(
+            x=number,
+            y=entry.held_out.value,
+            name=make_printable(entry.name),
+            text=f"{make_printable(entry.name)}: {entry.held_out.value:.3f}, {make_printable(entry.when)[:16]}",
+            interval=None
+            if entry.held_out.low is None or entry.held_out.high is None
+            else (entry.held_out.low, entry.held_out.high),
+        )
+        for number, entry in enumerate(entries, 1)
+    ]
+    choose = min if lower_is_better(facts.board.metric) else max
+    best = [choose(point.y for point in points[:count]) for count in range(1, len(points) + 1)]
+    alt = f"Held-out {facts.board.metric} of {len(points)} submissions in the order of their time; line: best so far."
+    return draw_line_chart("history", alt, "submission, in the order of time; line: best so far", {"": points}, best)
+
+
+def _draw_ladder(facts: Facts) -> Chart | None:
+    if not facts.extras.ladders:
+        return None
+    ladder = facts.extras.ladders[0]
+    rows = [
+        DotRow(
+            name=make_printable(stage.stage),
+            value=stage.value,
+            text=f"{stage.value:.3f}{'' if stage.kept else ' not kept'}",
+            strong=stage.kept,
+        )
+        for stage in ladder.stages
+    ]
+    alt = f"{ladder.metric} of each stage of the ladder {ladder.name} on top of those kept before it."
+    return draw_dot_chart("ladder", alt, f"{make_printable(ladder.name, _MAX_AXIS_NAME)}: {ladder.metric}", rows)
+
+
+def _draw_losses(facts: Facts) -> Chart | None:
+    curves = [curve for curve in facts.extras.losses if len(curve.points) > 1][:_MAX_CURVES]
+    if not curves:
+        return None
+    lines = {}
+    for curve in curves:
+        name = make_printable(curve.name)
+        lines[name] = [
+            LinePoint(x=step, y=loss, name=name, text=f"{name}, step {step}: {loss:.4f}") for step, loss in curve.points
+        ]
+    alt = f"Training loss by step of {', '.join(lines)}."
+    return draw_line_chart("losses", alt, "step; mean loss since the point before", lines)

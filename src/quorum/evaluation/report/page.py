@@ -3,25 +3,29 @@
 import base64
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from quorum.evaluation.certainty import Z95
 from quorum.evaluation.report.charts import Chart
 from quorum.evaluation.report.text import format_number, format_signed, make_printable
-from quorum.evaluation.report_facts import Facts, QuestionAnswers
+from quorum.evaluation.report.views import pack_views
+from quorum.evaluation.report_extras import LoadViews
+from quorum.evaluation.report_facts import MAX_RUNS, Facts, QuestionAnswers
 from quorum.evaluation.shakeup import estimate_selection_bias
 
 HARDEST = 20  # questions in the page's own table
 MAX_PAIRS = 30  # of members
 MAX_QUESTIONS = 20_000  # in the page's filter, the hardest ones: about 20 MB
 _MAX_TEXT, _MAX_CHOICE, _MAX_NAME = 600, 160, 80  # characters shown of a question, of a choice and of a name
+_MAX_SETTING = 120  # characters shown of a setting's value
 
 
-def render_html(facts: Facts, charts: Sequence[Chart]) -> str:
+def render_html(facts: Facts, charts: Sequence[Chart], load_views: LoadViews | None = None) -> str:
     """Return the page as HTML.
 
     The template escapes all foreign text, except in JSON, which is written so that no HTML parser finds markup in it.
@@ -33,9 +37,11 @@ def render_html(facts: Facts, charts: Sequence[Chart]) -> str:
     environment.filters |= {
         "name": lambda text: make_printable(text, _MAX_NAME),
         "num": format_number,
+        "text": lambda text: make_printable(text, _MAX_TEXT),
         "signed": format_signed,
     }
     best = facts.board.standings[0].entry.held_out
+    views = pack_views(facts, load_views, MAX_QUESTIONS)
     return environment.from_string(_read_part("page.html")).render(
         facts=facts,
         charts={chart.name: chart for chart in charts},
@@ -44,7 +50,10 @@ def render_html(facts: Facts, charts: Sequence[Chart]) -> str:
         policy=f"default-src 'none'; style-src {_hash_for_policy(style)}; script-src {_hash_for_policy(script)}; "
         "base-uri 'none'; form-action 'none'",
         hardest=[_make_card(one) for one in facts.questions[:HARDEST]],
-        data=_dump_json_for_html(_make_filter_data(facts)),
+        data=_dump_json_for_html(_make_filter_data(facts) | {"views": asdict(views)}),
+        viewable=views.count,
+        settings=_compare_settings(facts),
+        settings_of=[row.entry.name for row in facts.board.standings[:MAX_RUNS]],
         max_pairs=MAX_PAIRS,
         filterable=min(len(facts.questions), MAX_QUESTIONS),
         selection_bias=None if best.error is None else estimate_selection_bias(best.error, facts.evaluations),
@@ -76,6 +85,36 @@ def _make_card(one: QuestionAnswers) -> _Card:
         gold=make_printable(question.answer or "", _MAX_NAME),
         answers=one,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _SettingRow:
+    """A setting, its value in each run ("" where it is not set), and whether runs differ."""
+
+    name: str
+    values: tuple[str, ...]
+    differs: bool
+
+
+def _compare_settings(facts: Facts) -> list[_SettingRow]:
+    """Return the settings of the runs on the board, those that differ first."""
+    tables = [_flatten_settings(row.entry.config) for row in facts.board.standings[:MAX_RUNS]]
+    rows = []
+    for name in sorted({name for table in tables for name in table}):
+        values = tuple(make_printable(table.get(name, ""), _MAX_SETTING) for table in tables)
+        rows.append(_SettingRow(make_printable(name, _MAX_NAME), values, len(set(values)) > 1))
+    return sorted(rows, key=lambda row: not row.differs)
+
+
+def _flatten_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the settings of nested tables by dotted name, as text."""
+    flat: dict[str, str] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten_settings(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return flat
 
 
 def _make_filter_data(facts: Facts) -> dict[str, object]:

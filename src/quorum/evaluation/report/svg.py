@@ -2,6 +2,8 @@
 
 import io
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from matplotlib import rc_context
@@ -13,12 +15,25 @@ _VARIABLES = {INK: "ink", MUTED: "muted", BAND: "band", FAINT: "faint", PAPER: "
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 
 
-def make_inline_svg(figure: Figure, name: str, alt: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A rectangle of a chart, in points from its top left corner, that shows `tip` on hover; it is about `name`."""
+
+    name: str
+    tip: str
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def make_inline_svg(figure: Figure, name: str, alt: str, spots: Sequence[Spot] = ()) -> str:
     """Return the figure as one <svg> element with the title `alt`.
 
     Colours become the page's CSS variables, so that dark mode and print use the same picture. Style attributes become
     presentation attributes, because a content security policy without 'unsafe-inline' refuses them. Ids start with
-    `name`, so that ids of several figures on a page differ; ids without a reference are left out.
+    `name`, so that ids of several figures on a page differ; ids without a reference are left out. `spots` are invisible
+    rectangles that the page's script reacts to.
     """
     raw = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
@@ -37,6 +52,15 @@ def make_inline_svg(figure: Figure, name: str, alt: str) -> str:
     title = ElementTree.Element("title", {"id": f"{name}-title"})
     title.text = alt
     root.insert(0, title)
+    for spot in spots:
+        box = {"x": spot.left, "y": spot.top, "width": max(spot.width, 0), "height": max(spot.height, 0)}
+        root.append(
+            ElementTree.Element(
+                "rect",
+                {key: f"{value:.1f}" for key, value in box.items()}
+                | {"class": "spot", "fill-opacity": "0", "data-name": spot.name, "data-tip": spot.tip},
+            )
+        )
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 

@@ -55,6 +55,7 @@ class JournalBackend:
         self.inner, self.path, self.model_key, self.most = inner, path, model_key, most
         self.dropped: Path | None = None
         self.reused = 0  # replies that came from the file
+        self.stored: list[bool] = []  # of the last batch: whether each reply came from the file
         self._seen: Counter[bytes] = Counter()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -72,6 +73,7 @@ class JournalBackend:
         replies = [self._read_reply(key) for key in keys]
         missing = [index for index, reply in enumerate(replies) if reply is None]
         self.reused += len(prompts) - len(missing)
+        self.stored = [reply is not None for reply in replies]
         for start in range(0, len(missing), self.most):
             indices = missing[start : start + self.most]
             rows = []

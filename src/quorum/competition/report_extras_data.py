@@ -1,0 +1,110 @@
+"""Collect from the workspace what the report shows besides scores."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from quorum.competition.folder import Competition
+from quorum.competition.workspace import Workspace
+from quorum.config import from_table
+from quorum.data.doctor import examine
+from quorum.data.layout import Layout
+from quorum.data.read import read_records
+from quorum.errors import BadInput
+from quorum.evaluation.question_view import ViewPart, make_question_views
+from quorum.evaluation.report_extras import (
+    Extras,
+    FileFinding,
+    LadderStage,
+    LadderTable,
+    LoadViews,
+    LossCurve,
+    SubmissionsLeft,
+)
+
+Report = Callable[[str], None]
+
+
+def collect_extras(competition: Competition, workspace: Workspace, report: Report) -> Extras:
+    """Return the ladders, loss curves, findings and submissions left; a file that cannot be read is reported."""
+    return Extras(
+        ladders=tuple(_read_all(workspace.list_ladders(competition.name), _read_ladder_table, report)),
+        losses=tuple(_read_all(workspace.list_losses(competition.name), _read_loss_curve, report)),
+        findings=tuple(_examine_files(competition)),
+        kaggle=read_submissions_left(workspace.kaggle_state, report).get(competition.name),
+    )
+
+
+def make_view_loader(competition: Competition, workspace: Workspace, report: Report) -> LoadViews:
+    """Return the function that reads the views of held-out questions from a run's folder."""
+
+    def load(run: str, ids: Sequence[str]) -> Mapping[str, Sequence[ViewPart]]:
+        folder = workspace.run(competition.name, run)
+        try:
+            return make_question_views(folder, folder.held_out.stem, ids) if folder.held_out.is_file() else {}
+        except BadInput as error:
+            report(f"{run}: replies are left out: {error}")
+            return {}
+
+    return load
+
+
+def read_submissions_left(path: Path, report: Report) -> dict[str, SubmissionsLeft]:
+    """Return how many submissions were left in each competition when `quorum send` last asked; empty if never."""
+    if not path.is_file():
+        return {}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        return {name: from_table(SubmissionsLeft, each, name) for name, each in table.items()}
+    except (ValueError, AttributeError, TypeError) as error:  # BadInput is a ValueError
+        report(f"{path}: cannot be read, and is left out: {error}")
+        return {}
+
+
+def _read_all(paths: Sequence[Path], read: Callable[[Path], Any], report: Report) -> list[Any]:
+    found = []
+    for path in paths:
+        try:
+            found.append(read(path))
+        except (ValueError, KeyError, TypeError) as error:
+            report(f"{path}: cannot be read, and is left out: {error}")
+    return found
+
+
+def _read_ladder_table(path: Path) -> LadderTable:
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return LadderTable(
+        name=str(table["name"]),
+        metric=str(table["metric"]),
+        n=int(table["n"]),
+        stages=tuple(LadderStage(str(stage), float(value), bool(kept)) for stage, value, kept in table["stages"]),
+        columns=tuple(map(str, table["columns"])),
+        rows=tuple(tuple(map(str, row)) for row in table["rows"]),
+        notes=tuple(map(str, table["notes"])),
+    )
+
+
+def _read_loss_curve(path: Path) -> LossCurve:
+    curve = json.loads(path.read_text(encoding="utf-8"))["curve"]
+    return LossCurve(path.parent.name, tuple((int(entry["step"]), float(entry["loss"])) for entry in curve))
+
+
+def _examine_files(competition: Competition) -> list[FileFinding]:
+    """Return the doctor's findings in the train file, and in the test file against it."""
+    train = read_records(competition.train, competition.layout)
+    test = read_records(competition.test, competition.layout, like=train.layout if train.layout else Layout())
+    return [
+        FileFinding(
+            file=report.path.name,
+            severity=finding.severity,
+            count=finding.count,
+            what=finding.what,
+            first=", ".join(
+                f"row {place.row} ({place.id}): {place.what}" if place.row else place.what
+                for place in finding.places[:3]
+            ),
+        )
+        for report in (examine(train), examine(test, train))
+        for finding in report.findings
+    ]
