@@ -182,7 +182,8 @@ def _draw_hits(facts: Facts) -> Chart | None:
 
 def _draw_history(facts: Facts) -> Chart | None:
     """Draw the scores in the order in which they were recorded, with the best so far."""
-    entries = sorted((row.entry for row in facts.board.standings), key=lambda entry: entry.when)[-_MAX_HISTORY:]
+    rows = sorted(facts.board.standings, key=lambda row: (row.entry.when, row.evaluations))[-_MAX_HISTORY:]
+    entries = [row.entry for row in rows]
     if len(entries) < 2:
         return None
     points = [
