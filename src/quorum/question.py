@@ -3,12 +3,13 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from string import ascii_uppercase
 
 from quorum.errors import BadInput
 
 MOST_CHOICES = len(ascii_uppercase)
+FINISHES = ("stop", "length")  # the known reasons for which a reply ends
 
 
 def letters(count: int) -> tuple[str, ...]:
@@ -111,7 +112,8 @@ class Prompt:
 class Reply:
     """A model's reply: its text, and the natural log-probability of each of the prompt's labels if they are known.
 
-    The log-probabilities are normalised over the labels: their exponentials sum to 1.
+    The log-probabilities are normalised over the labels: their exponentials sum to 1. An empty mapping means that the
+    model's scores were NaN or infinite; such a reply is unread.
 
     Attributes:
         finish: why the model stopped: "stop" (it had finished), "length" (the limit of new tokens) or "" (not known).
@@ -121,6 +123,7 @@ class Reply:
 
     text: str
     label_logprobs: Mapping[str, float] | None = None
+    _: KW_ONLY
     finish: str = ""
     label_mass: float | None = None
     tokens: int | None = None

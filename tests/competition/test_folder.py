@@ -133,7 +133,9 @@ def test_several_train_files_are_asked_for_with_a_hint(tmp_path):
     with pytest.raises(BadInput, match=r"name it in quorum.toml, as in train = 'extra_train.csv'"):
         find_competition(files)
     (files / "quorum.toml").write_text('train = "train.csv"\n')
-    assert find_competition(files).train.name == "train.csv"
+    found = find_competition(files)
+    assert found.train.name == "train.csv"
+    assert [path.name for path in found.unused] == ["extra_train.csv"]
 
 
 def test_a_form_is_set_in_the_description_or_by_the_caller(tmp_path):

@@ -202,3 +202,10 @@ def test_a_science_exam_works_from_its_files_to_the_report(tmp_path):
     assert "0.0000\n" not in done[3].stdout
     assert (tmp_path / "build" / "report" / "index.html").read_text().count("science") > 0
     assert folder.is_dir()
+
+
+def test_a_table_without_a_role_is_reported(tmp_path):
+    folder = make_competition(tmp_path / "comp", list("1234"), "0")
+    assert not any("not used" in line for line in prepare(folder, tmp_path)[1])
+    write_table(folder / "notes.csv", ["author", "year"], [["Ann", "2020"]])
+    assert "files not used: notes.csv" in prepare(folder, tmp_path)[1]

@@ -712,6 +712,24 @@ CASES: list[LayoutCase] = [
         csv_file=True,
         roles={"choices": ("options",), "answer_kind": "text"},
     ),
+    case(
+        "choices in the question, answers with letter and text",
+        lambda r: {
+            "question": r.text + "".join(f"\n{mark}) {text}" for mark, text in zip("ABCD", r.choices, strict=True)),
+            "answer": f"{r.letter}) {r.answer}",
+        },
+        csv_file=True,
+        roles={"question": "question", "choices": ("question",), "answer": "answer"},
+    ),
+    case(
+        "choices in the question, answers as text",
+        lambda r: {
+            "question": r.text + "".join(f" ({mark}) {text}" for mark, text in zip("ABCD", r.choices, strict=True)),
+            "answer": r.answer,
+        },
+        csv_file=True,
+        roles={"question": "question", "choices": ("question",), "answer_kind": "text"},
+    ),
 ]
 
 

@@ -75,6 +75,53 @@ def test_pairs_are_found_among_many_rows(copy):
     assert found >= 0.99 * (400 + 10 * 210 + 2 * 124_750)
 
 
+@pytest.mark.parametrize("rows", [60, 400])
+@pytest.mark.parametrize("copy", COPIES, ids=lambda copy: copy.__name__)
+def test_a_family_that_is_most_of_its_file_is_one_cluster(copy, rows):
+    clusters = _collect_clusters(Planter(seed=5).plant(copy, [rows - 10], rows=rows))
+    assert sorted(map(len, clusters)) == [1] * 10 + [rows - 10]
+
+
+INSTRUCTION = (
+    "You are an examiner who checks what candidates have written about one topic. Read the statement below with great "
+    "care, consider what is known about it, think of counterexamples, and then decide yourself whether it is correct "
+    "or not; answer with nothing but the letter of the option that you have chosen. Statement: "
+)
+CLOSING = " Remember: give nothing but one letter, without any explanation, and never more than one of the options."
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1])
+@pytest.mark.parametrize("choices", [("yes", "no"), ("entailment", "neutral", "contradiction"), (), None])
+@pytest.mark.parametrize("form", [INSTRUCTION + "{}", "{}" + CLOSING, INSTRUCTION + "{}" + CLOSING])
+def test_an_instruction_that_many_rows_share_joins_nothing(form, choices, share):
+    planter = Planter(seed=6)
+    questions = []
+    for number in range(700):
+        words, own = planter.draw_question(least=5, most=20)
+        text = " ".join(words)
+        given = own if choices is None else choices
+        questions.append(_ask(form.format(text) if number < share * 700 else text, *given, id=str(number)))
+    assert max(map(len, _collect_clusters(questions))) == 1
+
+
+def test_near_copies_behind_an_instruction_are_found():
+    planted = Planter(seed=7).plant(COPIES[0], [2] * 50 + [30], rows=600)
+    questions = [_ask(INSTRUCTION + q.text, *q.choices, id=q.id) for q in planted]
+    clusters = _collect_clusters(questions)
+    assert all(len({id.split("-")[0] for id in ids}) == 1 for ids in clusters)
+    assert sorted(map(len, clusters))[-51:] == [2] * 50 + [30]
+
+
+def test_a_long_text_whose_choices_were_redrawn_is_near_and_a_short_one_is_not():
+    planter = Planter(seed=8)
+    long, short = planter.draw_words(60), planter.draw_words(20)
+    for words, count in ((long, 1), (short, 2)):
+        changed = [*words[:7], "changed", *words[8:]]
+        one = _ask(" ".join(words), "river", "meadow", "lake", "fen")
+        two = _ask(" ".join(changed), "river", "copper", "violin", "lamp")
+        assert _count_clusters([one, two]) == count
+
+
 def test_a_copy_is_near_whatever_was_changed_slightly():
     text = "Which of the rivers that cross the northern plain reaches the sea first in spring?"
     question = _ask(text, "Drin", "Sava", "Vah", "Raba")

@@ -1,6 +1,7 @@
 import csv
 from string import ascii_uppercase
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from quorum.files.label_style import LabelStyle
 from quorum.files.sample import Sample, make_sample, read_sample
 from quorum.files.submission import write_submission
 from tests.support.real import real_data
+from tests.support.workbook import write_workbook
 
 PRIOR = {"A": 0.2, "B": 0.5, "C": 0.2, "D": 0.1}
 ABCD = tuple("ABCD")
@@ -214,6 +216,7 @@ def test_what_is_written_passes_the_check_and_reads_back(tmp_path_factory, data)
         if data.draw(st.booleans())
     }
     known = {id: own for id, own in labels.items() if data.draw(st.booleans()) or id in answers}
+    choices = {id: own for id, own in choices.items() if id in known}  # labels and choices come from one file
     prior = data.draw(st.dictionaries(st.sampled_from(ascii_uppercase), weights))
     filled = write_submission(path, answers, known, sample, prior, choices)
     assert check_submission(path, sample, known, choices) == []
@@ -255,3 +258,22 @@ def test_the_real_sample_keeps_its_own_row_order(tmp_path):
     write_submission(tmp_path / "s.csv", {}, {}, sample, {"A": 1.0})
     assert (tmp_path / "s.csv").read_bytes() == path.read_bytes()
     assert list(sample.ids) == [row[0] for row in rows[1:]]
+
+
+@pytest.mark.parametrize("name", ["sample.xlsx", "sample.parquet", "sample.jsonl", "sample.json"])
+def test_a_sample_of_another_format_gives_a_submission_in_csv(tmp_path, name):
+    frame = pl.DataFrame({"row_id": [7, 3, 11], "answer": ["A", "B", "C"]})
+    match name.partition(".")[2]:
+        case "xlsx":
+            write_workbook(tmp_path / name, {"sheet": [frame.columns, *map(list, frame.rows())]})
+        case "parquet":
+            frame.write_parquet(tmp_path / name)
+        case "jsonl":
+            frame.write_ndjson(tmp_path / name)
+        case "json":
+            frame.write_json(tmp_path / name)
+    sample = read_sample(tmp_path / name)
+    assert (sample.id_column, sample.ids, sample.form) == ("row_id", ("7", "3", "11"), "letter")
+    write_submission(tmp_path / "s.csv", {"3": {"D": 1.0}}, {id: tuple("ABCD") for id in sample.ids}, sample, {"B": 1})
+    assert (tmp_path / "s.csv").read_text() == "row_id,answer\n7,B\n3,D\n11,B\n"
+    assert check_submission(tmp_path / "s.csv", sample) == []

@@ -117,15 +117,71 @@ def test_if_labels_have_little_mass_the_text_is_used(tokens):
 def test_malformed_log_probabilities_are_ignored(logprobs):
     fate = completion("B")
     fate["choices"][0]["logprobs"] = logprobs
-    assert said(fate) == Reply("B")
+    assert said(fate) == Reply("B", finish="stop")
 
 
 def test_an_open_question_asks_for_no_log_probabilities_and_an_empty_content_is_an_empty_reply():
     with FlakyServer(lambda content, attempt: completion(None)) as server:
         backend = endpoint(server)
-        assert backend.answer([Prompt(question_id="q", content="How many?", labels=())]) == [Reply("")]
+        assert backend.answer([Prompt(question_id="q", content="How many?", labels=())]) == [Reply("", finish="stop")]
     assert "logprobs" not in server.bodies[0]
     assert backend.failures == []
+
+
+def test_the_finish_reason_and_the_number_of_tokens_are_those_of_the_server():
+    fate = completion("The answer is A\n\nBut wait, I have")
+    fate["choices"][0]["finish_reason"] = "length"
+    fate["usage"] = {"prompt_tokens": 9, "completion_tokens": 16}
+    reply = said(fate, method="generate")
+    assert reply == Reply("The answer is A\n\nBut wait, I have", finish="length", tokens=16)
+
+
+@pytest.mark.parametrize("reason", ["content_filter", "tool_calls", None, 3])
+def test_a_finish_reason_of_another_kind_is_not_known(reason):
+    fate = completion("B")
+    fate["choices"][0]["finish_reason"] = reason
+    assert said(fate).finish == ""
+
+
+def test_the_labels_probability_before_it_is_normalised_is_kept():
+    tokens = {"B": math.log(0.5), " B": math.log(0.1), "A": math.log(0.2), "The": math.log(0.1)}
+    assert said(completion("B", tokens)).label_mass == pytest.approx(0.8)
+    low = said(completion("The answer is B.", {"The": math.log(0.9), "A": math.log(0.1)}))
+    assert (low.label_logprobs, low.label_mass) == (None, pytest.approx(0.1))
+    assert said(completion("The answer is B.")).label_mass is None
+    assert said(completion("B", {"B": math.nan})).label_mass is None
+
+
+THOUGHTS = [
+    ({"content": "Alright: is it C?</think>\n\nB"}, "Alright: is it C?</think>\n\nB"),
+    ({"content": "<think>Is it C?</think>B"}, "<think>Is it C?</think>B"),
+    ({"content": "B", "reasoning_content": "A is odd."}, "<think>A is odd.</think>B"),
+    ({"content": "B", "reasoning": "A is odd."}, "<think>A is odd.</think>B"),
+]
+
+
+@pytest.mark.parametrize(("message", "text"), THOUGHTS)
+def test_letters_at_the_start_of_reasoning_are_not_scored_and_such_replies_are_counted(message, text):
+    fate = completion("", {"A": math.log(0.9), "B": math.log(0.05)})
+    fate["choices"][0]["message"] |= message
+    prompt = Prompt(question_id="q", content="Which?", labels=ABC)
+    with FlakyServer(lambda content, attempt: fate) as server:
+        backend = endpoint(server)
+        (reply,) = backend.answer([prompt])
+    assert (reply.text, reply.label_logprobs, reply.label_mass) == (text, None, None)
+    assert backend.unscored == 1
+    assert ballot_from_reply(reply, prompt) == {"B": 1.0}
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_reasoning_that_was_cut_before_an_answer_is_no_answer(content):
+    fate = completion(content)
+    fate["choices"][0]["message"]["reasoning_content"] = "The answer is C. Or"
+    fate["choices"][0]["finish_reason"] = "length"
+    prompt = Prompt(question_id="q", content="Which?", labels=ABC)
+    reply = said(fate, prompt, method="generate")
+    assert reply.text == "<think>The answer is C. Or"
+    assert ballot_from_reply(reply, prompt) == {}
 
 
 # --- faults -----------------------------------------------------------------------------------------------------------
@@ -145,7 +201,7 @@ def test_a_temporary_failure_is_retried_after_a_growing_wait(fate):
 def test_a_silent_server_is_retried_after_the_timeout():
     begin = time.monotonic()
     with FlakyServer(failing_first("silence")) as server:
-        assert endpoint(server, timeout=0.3).answer(prompts(1)) == [Reply("to text 0")]
+        assert endpoint(server, timeout=0.3).answer(prompts(1)) == [Reply("to text 0", finish="stop")]
         assert time.monotonic() - begin < SILENCE
     assert len(server.bodies) == 2
 
@@ -229,7 +285,7 @@ def test_a_text_that_cannot_be_encoded_fails_only_its_question():
     with FlakyServer(echo) as server:
         backend = endpoint(server, concurrency=1)
         asked = [*prompts(1), Prompt(question_id="half", content="\udc80", labels=ABC)]
-        assert backend.answer(asked) == [Reply("to text 0"), Reply("")]
+        assert backend.answer(asked) == [Reply("to text 0", finish="stop"), Reply("")]
     assert backend.failures[0].startswith("question half: ")
 
 

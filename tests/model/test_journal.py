@@ -1,3 +1,6 @@
+import hashlib
+import json
+import math
 import random
 import sqlite3
 from dataclasses import replace
@@ -6,6 +9,7 @@ from typing import Any
 import pytest
 
 from quorum.errors import BadInput
+from quorum.model.around import journal
 from quorum.model.around.journal import JournalBackend, make_journal_key
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.model.transformers import Transformers, TransformersSettings
@@ -199,6 +203,49 @@ def test_a_journal_is_read_by_any_tool(tmp_path):
     with sqlite3.connect(tmp_path / "journal.sqlite") as store:
         rows = store.execute("SELECT question, reply FROM replies").fetchall()
     assert rows == [("q0", '{"text": "text 0? 0", "label_logprobs": {"A": -0.25, "B": -1.5}}')]
+
+
+def test_every_field_of_a_reply_is_restored(tmp_path):
+    whole = Reply("A", {"A": -0.1, "B": -2.3}, finish="length", label_mass=0.0, tokens=16)
+    replies = [whole, Reply("B", finish="stop", tokens=0)]
+    opened(tmp_path, model=Asked(lambda prompt, turn: replies[turn]))[0].answer(PROMPTS[:2])
+    second, model = opened(tmp_path)
+    assert second.answer(PROMPTS[:2]) == replies
+    assert model.prompts == []
+
+
+@pytest.mark.parametrize(
+    "logprobs", [{}, {"A": math.nan, "B": -1.0}, {"A": math.inf, "B": -1.0}, dict.fromkeys("AB", -math.inf)]
+)
+def test_scores_that_are_not_finite_are_not_stored(tmp_path, logprobs):
+    opened(tmp_path, model=Asked(lambda prompt, turn: Reply("A", logprobs)))[0].answer(PROMPTS[:1])
+    second, model = opened(tmp_path)
+    assert second.answer(PROMPTS[:1])[0].text == "text 0? 0"
+    assert model.prompts == PROMPTS[:1]
+
+
+def test_a_label_of_probability_zero_is_stored(tmp_path):
+    certain = Reply("A", {"A": 0.0, "B": -math.inf})
+    opened(tmp_path, model=Asked(lambda prompt, turn: certain))[0].answer(PROMPTS[:1])
+    second, model = opened(tmp_path)
+    assert (second.answer(PROMPTS[:1]), model.prompts) == ([certain], [])
+
+
+def test_an_older_journal_is_read_and_its_scores_that_are_nan_are_asked_again(tmp_path, monkeypatch):
+    def old_row(key, prompt, reply):
+        """A row as version 0.2 wrote it, which stored NaN too."""
+        text = json.dumps({"text": reply.text, "label_logprobs": reply.label_logprobs})
+        return key, prompt.question_id, text, hashlib.sha256(key + text.encode()).digest()
+
+    replies = [Reply("A", {"A": -0.1, "B": -2.3}), Reply("A", {"A": math.nan, "B": math.nan})]
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "_make_journal_row", old_row)
+        patch.setattr(journal, "_is_answered", lambda reply: True)
+        opened(tmp_path, model=Asked(lambda prompt, turn: replies[turn]))[0].answer(PROMPTS[:2])
+    second, model = opened(tmp_path)
+    again = second.answer(PROMPTS[:2])
+    assert again == [replies[0], Reply("text 1? 0", {"A": -0.25, "B": -1.5})]
+    assert model.prompts == PROMPTS[1:2]
 
 
 def test_a_journal_s_key_depends_on_settings_and_the_bytes_of_local_files(tmp_path):

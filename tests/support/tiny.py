@@ -80,6 +80,30 @@ def tiny_tokenizer(chat: bool = False) -> Any:
     return tokenizer
 
 
+def headless(kind: str, folder: Path) -> str:
+    """A tiny language model without a multiple-choice head, of the kind BERT or DeBERTa-v2 (v3 is of that class)."""
+    import torch
+    import transformers
+
+    tokenizer = tiny_tokenizer()
+    sizes: dict[str, Any] = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+    }
+    sizes |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
+    if kind == "DebertaV2":  # as DeBERTa-v3 is configured
+        sizes |= {"relative_attention": True, "position_buckets": 16, "share_att_key": True, "type_vocab_size": 0}
+        sizes |= {"pos_att_type": ["p2c", "c2p"], "norm_rel_ebd": "layer_norm", "position_biased_input": False}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = getattr(transformers, f"{kind}Config")(**sizes)
+        getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def _config(kind: str, vocabulary: int, head_dim: int) -> Any:
     import transformers
 

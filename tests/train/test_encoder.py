@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-from typing import Any
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ from quorum.train.encoder import option_loss, tune_encoder
 from quorum.train.row import TrainingRow
 from quorum.train.settings import EncoderTuning
 from tests.support.replies import logprobs_of
-from tests.support.tiny import tiny_tokenizer
+from tests.support.tiny import headless
 
 torch.set_num_threads(1)
 SIZES = ("tiny", "small", "big", "huge")
@@ -53,29 +52,6 @@ def quiet(done, total):
 def accuracy(model, rows):
     replies = open_backend({"name": "encoder", "model": str(model)}).answer([row.prompt for row in rows])
     return sum(reply.text == row.answer for reply, row in zip(replies, rows, strict=True)) / len(rows)
-
-
-def headless(kind, folder):
-    """A tiny language model without a multiple-choice head, of the kind BERT or DeBERTa-v2 (v3 is of that class)."""
-    import transformers
-
-    tokenizer = tiny_tokenizer()
-    sizes: dict[str, Any] = {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 64,
-    }
-    sizes |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
-    if kind == "DebertaV2":  # as DeBERTa-v3 is configured
-        sizes |= {"relative_attention": True, "position_buckets": 16, "share_att_key": True, "type_vocab_size": 0}
-        sizes |= {"pos_att_type": ["p2c", "c2p"], "norm_rel_ebd": "layer_norm", "position_biased_input": False}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        config = getattr(transformers, f"{kind}Config")(**sizes)
-        getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +181,15 @@ def test_no_text_is_read_beyond_the_limit_before_training_and_after(kind, bert, 
     scorer.save(tmp_path)
     long = asked("Which? " * 500, "apple " * 500, "brick", before=["The Ostrel ends at Dolun " * 100])
     assert longest_read(scorer, long) == longest_read(open_scorer(str(tmp_path), "cpu", 20.0, 8), long) == 16
+
+
+def test_rows_that_are_longer_than_the_limit_are_reported(bert, tmp_path):
+    long = TrainingRow(asked("Which? " * 500, "apple", "brick"), "A", "-")
+    told: list[str] = []
+    tune_encoder(head_tuning(bert, epochs=1, max_tokens=32), [long, *TAUGHT[:15]], tmp_path, quiet, told.append)
+    assert told == [
+        "1 of 16 prompts are longer than 32 tokens (max_tokens or the model's limit): their middle is left out"
+    ]
 
 
 def longest_read(scorer, prompt):

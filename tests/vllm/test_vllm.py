@@ -4,6 +4,10 @@ for it, .venv-vllm, as its versions are not those of requirements.txt.
 Engines live as long as the session: one that is collected takes the process groups of the others with it.
 """
 
+import atexit
+import json
+import shutil
+import tempfile
 from collections import Counter
 from functools import cache
 from importlib.util import find_spec
@@ -26,7 +30,7 @@ from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.model.vllm import Vllm
 from quorum.question import Message, Prompt, Reply, letters
 from tests.support.replies import logprobs_of
-from tests.support.tiny import tiny_model
+from tests.support.tiny import CHATML, tiny_model
 
 CACHE = 32 * 2**20
 SHOTS = "".join(f"Question: {n} + {n}\nA. {n}\nB. {2 * n}\nAnswer: B\n\n" for n in range(3))
@@ -55,6 +59,7 @@ def assert_alike(found: list[Reply], expected: list[Reply], tolerance: float = 1
     assert [reply.text for reply in found] == [reply.text for reply in expected]
     for one, other in zip(found, expected, strict=True):
         assert one.label_logprobs == pytest.approx(other.label_logprobs, abs=tolerance)
+        assert one.label_mass == pytest.approx(other.label_mass, abs=tolerance)
 
 
 # a mixture of experts first: the first engine of a process makes the process groups, and these need one more
@@ -108,6 +113,26 @@ def test_greedy_text_equals_that_of_the_transformers_backend() -> None:
     settings: dict[str, Any] = {"method": "generate", "max_new_tokens": 12}
     found = vllm(folder("llama"), **settings).answer(PROMPTS)
     assert found == Transformers(TransformersSettings(model=folder("llama"), **settings)).answer(PROMPTS)
+
+
+def test_a_reply_keeps_its_marks_and_says_whether_it_was_cut_as_one_of_the_transformers_backend_does() -> None:
+    copy = Path(tempfile.mkdtemp(prefix="quorum-ends-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    shutil.copytree(folder("llama", chat=True), copy, dirs_exist_ok=True)
+    ends = json.loads((copy / "generation_config.json").read_text())
+    ends["eos_token_id"] = [1, *range(40, 600, 7)]  # many tokens end a reply
+    (copy / "generation_config.json").write_text(json.dumps(ends))
+    template = CHATML.replace("assistant\n{% endif", "assistant\n<think>\n{% endif")
+    (copy / "chat_template.jinja").write_text(template)
+    settings: dict[str, Any] = {"method": "generate", "max_new_tokens": 8}
+    found = vllm(str(copy), **settings).answer(PROMPTS)
+    assert found == Transformers(TransformersSettings(model=str(copy), **settings)).answer(PROMPTS)
+    assert {reply.finish for reply in found} == {"stop", "length"}
+    assert all(reply.tokens == 8 for reply in found if reply.finish == "length")
+    assert all(1 <= (reply.tokens or 0) <= 8 and reply.text.startswith("<think>\n") for reply in found)
+    sampled = vllm(str(copy), **settings, temperature=3.0).answer(PROMPTS)
+    assert any("<|im_" in reply.text for reply in sampled), "special tokens are kept"
+    assert not any("</s>" in reply.text or "<pad>" in reply.text for reply in sampled)
 
 
 def test_a_structured_reply_is_one_of_the_labels_and_nothing_else() -> None:

@@ -61,10 +61,17 @@ class Retriever:
             self.background = list(read_background(settings.background, settings.piece, settings.overlap))
         embed = load_embed(settings.model) if settings.embeds else None
         # after loading: a hub model's commit is known only once the model is in the cache
-        self.model_key = make_model_key(settings.model) if embed and settings.cache else ""
+        # "whole": vectors of an older cache are those of the beginning of a long text
+        self.model_key = f"whole {make_model_key(settings.model)}" if embed and settings.cache else ""
         self.rerank = load_rerank(settings.reranker) if settings.reranks else None
+        self._models = (embed, self.rerank)
         self.example_index = self._make_index([_join_similarity_text(question) for question in self.solved], embed)
         self.passage_index = self._make_index([passage.search_text for passage in self.background], embed)
+
+    @property
+    def shortened(self) -> int:
+        """Return the number of texts that were too long for the models and lost their middle, if the models count."""
+        return sum(getattr(model, "shortened", 0) for model in self._models)
 
     def retrieve(
         self, questions: Sequence[Question], progress: Progress | None = None, *, test: bool = False

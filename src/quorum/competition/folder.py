@@ -38,9 +38,8 @@ class Competition:
     """The files of one competition; its name is one plain file name, because folders and submissions are named by it.
 
     `solution` is there only if the hidden answers are known; `solution_is_named` is false if it was found by its name
-    alone. `background` is a folder of texts to
-    retrieve passages from. `metric` and `form` are None where the sample submission decides, and `keep` where each
-    member does.
+    alone. `background` is a folder of texts to retrieve passages from. `metric` and `form` are None where the sample
+    submission decides, and `keep` where each member does. `unused` are the other tables in the folder.
     """
 
     name: str
@@ -53,6 +52,7 @@ class Competition:
     layout: Layout
     form: str | None = None
     background: Path | None = None
+    unused: tuple[Path, ...] = ()
     keep: str | None = None
 
 
@@ -99,6 +99,7 @@ def find_competition(folder: Path, form: str | None = None) -> Competition:
         layout=layout,
         keep=described.keep,
         background=folder / BACKGROUND_FOLDER if (folder / BACKGROUND_FOLDER).is_dir() else None,
+        unused=tuple(path for path in tables if path not in (files.train, files.test, files.sample, files.solution)),
     )
 
 

@@ -89,6 +89,8 @@ def prepare_competition(
         train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
     for table in (train, test):
         report(f"{table.path.name}: {table.roles}")
+    if competition.unused:
+        report(f"files not used: {', '.join(path.name for path in competition.unused)}")
     if train.layout.context is not None and test.layout.context is None:
         report(f"{train.path.name}: column {train.layout.context!r} is left out, because {test.path.name} lacks it")
         train = drop_passages(train)

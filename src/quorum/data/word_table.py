@@ -2,12 +2,11 @@
 
 The similarity of two texts is the Jaccard similarity of their words and pairs of neighbouring words, each counted as
 often as it occurs. A question has three parts: its text, its choices in any order, and its passage. Two questions are
-near-duplicates if all parts are similar (`WordTable.compare`). But for boilerplate, an instruction that nearly every
-text of a file opens or closes with, this depends on the two questions only: families of any size are found in any file.
+near-duplicates if all parts are similar (`WordTable.compare`). Boilerplate is removed first; apart from that this
+depends on the two questions only, so that families of any size are found in any file.
 """
 
 from array import array
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -16,21 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quorum.data.words import is_number, split_into_words
-from quorum.question import Question, fold_text
+from quorum.data.boilerplate import find_boilerplate
+from quorum.data.words import is_number, split_part
+from quorum.question import Question
 
 NEAR = 0.5  # least similarity of texts and passages
 CLOSE = 0.7  # least similarity of choices, and of texts of which more than MOST_MISSING words differ
 MOST_MISSING = 4  # words of the shorter text that are missing in the longer one
-FEW_WORDS = 8  # of a text with fewer words no word may be missing
+FEW_WORDS = 10  # of a text with fewer words no word may be missing
 FEWEST_WORDS = 4  # a text with fewer words has to be equal
 LONG_TEXT = 40  # texts of this many words identify a question by themselves, if they have the similarity SAME
 SAME = 0.8
 TELLING_WORDS = 4  # equal choices identify a question if they have at least this many words besides numbers
-
-BOILERPLATE_SHARE = 0.8  # of a file's texts that have to open, or close, with the same words
-FEWEST_TEXTS = 50  # in fewer texts no boilerplate is sought
-_EXAMINED = 2000  # texts, evenly spread
 
 _WORD_BREAK = 0  # separates the words of two questions, and of two choices
 _PAIRS = 50_000  # compared at a time
@@ -184,15 +180,15 @@ def _sum_rows(counts: Any) -> Integers:
 
 
 def make_word_table(questions: Sequence[Question]) -> WordTable:
-    """Split the parts of questions into words, without the boilerplate of the texts (`_find_boilerplate`)."""
+    """Split the parts of questions into words, without the boilerplate of the texts (`find_boilerplate`)."""
     numbers: dict[str, int] = {"": _WORD_BREAK}
     parts = [_PartBuilder(numbers) for _ in range(3)]
     telling, is_long = np.zeros((2, len(questions)), dtype=np.bool_)
-    boilerplate = _find_boilerplate(questions)
+    boilerplate = find_boilerplate(questions)
     for index, question in enumerate(questions):
-        text = boilerplate.remove(_split_part(question.text))
-        choices = sorted(map(_split_part, question.choices))
-        for part, pieces in zip(parts, ([text], choices, [_split_part(question.context or "")]), strict=True):
+        text = boilerplate.remove(split_part(question.text))
+        choices = sorted(map(split_part, question.choices))
+        for part, pieces in zip(parts, ([text], choices, [split_part(question.context or "")]), strict=True):
             part.add(pieces)
         telling[index] = len({word for words in choices for word in words if not is_number(word)}) >= TELLING_WORDS
         is_long[index] = sum(word[:1].isalpha() for word in text) >= LONG_TEXT
@@ -208,47 +204,6 @@ def make_word_table(questions: Sequence[Question]) -> WordTable:
         telling=telling,
         is_long=is_long,
     )
-
-
-@dataclass(frozen=True)
-class _Boilerplate:
-    """The words that open, and those that close, nearly every text of a file."""
-
-    start: list[str]
-    end: list[str]
-
-    def remove(self, text: list[str]) -> list[str]:
-        """Return a text without the boilerplate; unchanged if it consists of nothing else."""
-        first = len(self.start) if text[: len(self.start)] == self.start else 0
-        last = len(text) - len(self.end)
-        last = last if last > first and text[last:] == self.end else len(text)
-        return text[first:last] or text
-
-
-def _find_boilerplate(questions: Sequence[Question]) -> _Boilerplate:
-    """Find an instruction that is repeated in every row: it says nothing of whether two questions are alike."""
-    every = max(1, len(questions) // _EXAMINED)
-    texts = [_split_part(question.text) for question in questions[::every]]
-    if len(texts) < FEWEST_TEXTS:
-        return _Boilerplate([], [])
-    return _Boilerplate(_find_shared_start(texts), _find_shared_start([text[::-1] for text in texts])[::-1])
-
-
-def _find_shared_start(texts: Sequence[list[str]]) -> list[str]:
-    start: list[str] = []
-    alike = texts
-    while True:
-        nexts = Counter(text[len(start)] for text in alike if len(text) > len(start))
-        word, count = max(nexts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-        if count < BOILERPLATE_SHARE * len(texts):
-            return start
-        alike = [text for text in alike if len(text) > len(start) and text[len(start)] == word]
-        start.append(word)
-
-
-def _split_part(text: str) -> list[str]:
-    """Return the words of a text; a text without words, such as "?!", counts as one word, a blank one as none."""
-    return split_into_words(text) or ([fold_text(text)] if text.strip() else [])
 
 
 class _PartBuilder:

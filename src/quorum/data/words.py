@@ -23,6 +23,11 @@ def split_into_words(text: str) -> list[str]:
     return _compile_word().findall(_AMPERSAND.sub(" and ", fold_text(text)))
 
 
+def split_part(text: str) -> list[str]:
+    """Return the words of a text; a text without words, such as "?!", counts as one word, a blank one as none."""
+    return split_into_words(text) or ([fold_text(text)] if text.strip() else [])
+
+
 def is_number(word: str) -> bool:
     """Return whether a word of `split_into_words` is a number."""
     return word[:1].isdecimal()

@@ -83,6 +83,12 @@ def find_max_length(model: Any, tokenizer: Any, requested: int | None = None) ->
     return smallest
 
 
+def find_end_tokens(model: Any) -> list[int]:
+    """Return the tokens at which the model stops generating."""
+    ends = model.generation_config.eos_token_id
+    return [ends] if isinstance(ends, int) else list(ends or [])
+
+
 def choose_device() -> str:
     """Return cuda or mps if there is such a GPU, otherwise cpu."""
     import torch

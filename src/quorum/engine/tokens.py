@@ -1,13 +1,14 @@
 """Render and tokenize prompts and their possible answers for a model."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from quorum.engine.prefixes import count_shared_tokens
+from quorum.engine.thoughts import find_opened_tag, make_closing_tag
 from quorum.errors import BadInput
-from quorum.question import Message
+from quorum.question import Message, Reply
 
 # A prompt that is too long keeps its beginning (the instruction) in this share of its tokens, and its end in the rest.
 _HEAD_SHARE = 0.25
@@ -30,12 +31,14 @@ class RenderedPrompt:
     """A prompt as one text.
 
     `templated` is true if a chat template rendered it, with its special tokens. `glue` is the text between prompt and
-    answer: empty after a generation prompt or white space, otherwise a space.
+    answer: empty after a generation prompt or white space, otherwise a space. `opened` is the tag (with the white space
+    after it) of a reasoning block in which the prompt ends; empty if it ends in none.
     """
 
     text: str
     templated: bool
     glue: str
+    opened: str = ""
 
 
 class PromptTokenizer:
@@ -60,8 +63,11 @@ class PromptTokenizer:
         so a question can neither end its turn nor start another one. A last turn by the assistant is continued. If the
         template refuses the system role, its text becomes the beginning of the next turn.
 
+        A reasoning block that the template itself opens after the last turn is closed again unless `thinking`: labels
+        that are scored inside it would not be answers.
+
         Raises:
-            BadInput: the template refuses the turns.
+            BadInput: the template refuses the turns, or opens a block and the tag that closes it is not known.
         """
         turns = (Message("user", content),) if isinstance(content, str) else content
         turns = tuple(Message(turn.role, self.escape_special_tokens(turn.content)) for turn in turns)
@@ -70,7 +76,26 @@ class PromptTokenizer:
             return RenderedPrompt(text, False, "" if text[-1:].isspace() or not text else " ")
         text = self._apply_chat_template(turns, thinking)
         continued = turns[-1].role == "assistant" and not text[-1:].isspace()
-        return RenderedPrompt(text, True, " " if continued else "")
+        opened = find_opened_tag(text)
+        if opened and not thinking:
+            return RenderedPrompt(f"{text.rstrip()}\n\n{make_closing_tag(opened)}\n\n", True, "")
+        return RenderedPrompt(text, True, " " if continued else "", opened)
+
+    def decode_reply(self, ids: Sequence[int], ends: Collection[int], opened: str = "") -> Reply:
+        """Return the reply that a model generated: the text of its tokens up to the first of `ends`.
+
+        Special tokens are kept, because they mark where reasoning and turns begin and end; only padding and the
+        tokenizer's end of text are removed.
+
+        Args:
+            opened: tag of the reasoning block that the prompt opened; the text begins with it.
+        """
+        end = next((place for place, token in enumerate(ids) if token in ends), len(ids))
+        fillers = {self.tokenizer.pad_token_id, self.tokenizer.eos_token_id}
+        written = [token for token in ids[:end] if token not in fillers]
+        text = opened + self.tokenizer.decode(written, skip_special_tokens=False)
+        count = min(end + 1, len(ids))  # a token that ends the reply counts, as servers count it
+        return Reply(text, finish="stop" if end < len(ids) else "length", tokens=count)
 
     def encode(self, rendered: RenderedPrompt, answer: str | None = None) -> tuple[int, ...]:
         """Tokenize a prompt together with its answer, if given, so that tokens across their border are merged."""
@@ -151,11 +176,16 @@ class PromptTokenizer:
         return text
 
 
+def count_head(limit: int) -> int:
+    """Return how many of `limit` tokens are kept of the beginning of a text that is too long."""
+    return int(limit * _HEAD_SHARE)
+
+
 def truncate_middle(tokens: tuple[int, ...], limit: int) -> tuple[int, ...]:
     """Shorten `tokens` to at most `limit` by removing the middle."""
     if len(tokens) <= limit:
         return tokens
-    head = int(limit * _HEAD_SHARE)
+    head = count_head(limit)
     return tokens[:head] + tokens[len(tokens) - (limit - head) :]
 
 

@@ -1,4 +1,4 @@
-"""Read and write CSV files as cells of text: no value is guessed or lost, "007" stays "007"."""
+"""Read and write tables as cells of text: no value is guessed or lost, "007" stays "007"."""
 
 import math
 import re
@@ -11,7 +11,9 @@ from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.tables.csv_reader import read_csv_lines
 from quorum.tables.encoding import decode_text
+from quorum.tables.json_reader import looks_like_json
 from quorum.tables.open import describe_dialect, suggest_separator
+from quorum.tables.text_table import read_text_table
 from quorum.tables.unpack import unpack_file
 
 # Cells that pandas, and so a Kaggle metric, reads as a missing value (its default na_values, case folded).
@@ -24,7 +26,7 @@ _ID_NAME = re.compile(r"(.*[_\s-])?(?i:id)|.*[a-z]I[dD]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The header and the rows of a CSV file, without empty lines; `rows[0]` is row 1, the first below the header.
+    """The header and the rows of a table, without empty lines; `rows[0]` is row 1, the first below the header.
 
     A row may have more or fewer cells than the header: `check_rows` refuses that, and `check_submission` lists it.
     `lines` has the line on which each row begins. `notes` say how the file differs from UTF-8 CSV with commas.
@@ -58,13 +60,17 @@ class Cells:
 def read_cells(path: Path) -> Cells:
     """Return the cells of a CSV file as unchanged text; encoding, separator and compression are detected.
 
+    A spreadsheet, Parquet or JSON file is read too; `notes` name its format.
+
     Raises:
         BadInput: the file is empty, its encoding is not clear, or it has a broken quote or a NUL byte.
     """
     unpacked = unpack_file(path)
     if unpacked.kind != "text":
-        raise BadInput(f"{path}: a {unpacked.kind} file; expected a CSV file")
+        return _read_other_format(path)
     decoded = decode_text(unpacked.content, str(path))
+    if looks_like_json(decoded.text):
+        return _read_other_format(path)
     read = read_csv_lines(decoded.text, str(path), hint=suggest_separator(unpacked.name))
     if not read.rows:
         raise BadInput(f"{path}: the file is empty")
@@ -77,6 +83,18 @@ def read_cells(path: Path) -> Cells:
         lines=read.numbers[1:],
         notes=tuple(notes),
         separator=read.separator,
+    )
+
+
+def _read_other_format(path: Path) -> Cells:
+    table = read_text_table(path)
+    return Cells(
+        path=path,
+        header=table.header,
+        rows=table.rows,
+        has_bom=False,
+        lines=list(range(2, len(table.rows) + 2)),
+        notes=table.notes,
     )
 
 

@@ -30,6 +30,8 @@ class RunManifest:
         prompt: the settings of the prompt that differ from the defaults.
         precision: the settings in `PRECISION`.
         calls: the number of prompts, by model (answerer, verifier, reader).
+        replies: by model, how many replies were cut by the length limit or had scores that are not finite, and the
+            median of the labels' total probability and the share of replies in which it is below a half.
         order_sensitive: of the questions asked in several option orders, the share whose answer depends on the order,
             by file.
         reasoning: which questions were reasoned about, and the evidence for it.
@@ -42,6 +44,7 @@ class RunManifest:
     prompt: Mapping[str, Any]
     precision: Mapping[str, Any]
     calls: Mapping[str, int]
+    replies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     order_sensitive: Mapping[str, float] = field(default_factory=dict)
     reasoning: Mapping[str, Any] = field(default_factory=dict)
     reread: Mapping[str, float] = field(default_factory=dict)
@@ -59,6 +62,7 @@ def make_manifest(
     backend: Mapping[str, Any],
     calls: Mapping[str, int],
     results: Mapping[str, PassResult],
+    replies: Mapping[str, Mapping[str, Any]] | None = None,
     reasoning: Mapping[str, Any] | None = None,
 ) -> RunManifest:
     """Return the manifest of a run over `files`; `results` are its answers by file."""
@@ -70,6 +74,7 @@ def make_manifest(
         prompt=prompt,
         precision={name: backend[name] for name in PRECISION if name in backend},
         calls=calls,
+        replies=replies or {},
         order_sensitive={file: sum(changes) / len(changes) for file, changes in sensitive.items() if changes},
         reasoning=reasoning or {},
         reread={

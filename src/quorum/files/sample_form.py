@@ -91,7 +91,7 @@ def _decide_single(by_id: Mapping[str, str], evidence: AnswerEvidence) -> FoundF
     cells = [cell for cell in by_id.values() if not is_null(cell)]
     train = evidence.style
     like_train = f"as {evidence.source} writes its answers"
-    if not cells:
+    if not cells or (len(set(cells)) == 1 and not re.search(r"[^\W_]", cells[0])):  # such as "-" in every row
         return _follow_train(evidence, "the sample is blank") or _conflict(cells, "the sample is blank", evidence)
     words = _decide_words(cells, evidence)
     if words:

@@ -148,8 +148,11 @@ class Session:
                 self._report(f"{settings.run}, {stem}: {line}")
         if unasked := sum(model.unasked for model in models.values()):
             self._report(f"deadline of {settings.limits.deadline:g} minutes: {unasked} questions were not asked")
-        if shortened := sum(model.shortened for model in models.values()):
-            self._report(f"{settings.run}: {shortened} prompts were too long for the model and lost their middle")
+        if shortened := self._retriever.shortened:
+            self._report(f"{settings.run}: {shortened} texts were too long for a retrieval model and lost their middle")
+        for part, model in models.items():
+            for note in model.notes:
+                self._report(f"{settings.run}{'' if part == 'answerer' else f', {part}'}: {note}")
         count = sum(map(len, self.files.values()))
         self._report(f"{settings.run}: {count} questions, answers in {settings.out}")
         calls = {part: model.calls for part, model in models.items()}
@@ -161,6 +164,7 @@ class Session:
                 prompt=_describe_prompt(settings),
                 backend=settings.backend,
                 calls=calls,
+                replies={part: model.counts.record for part, model in models.items()},
                 results=self.results,
                 reasoning=reasoning,
             )

@@ -1,23 +1,27 @@
 """Score options by a multiple-choice head, as of DeBERTa-v3 and similar models; used to answer and to train."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
 from quorum.errors import BadInput
+from quorum.model.shorten import shorten_pairs
 from quorum.model.similarity import make_encoder_error, split_question_context
 from quorum.question import Prompt
 
 if TYPE_CHECKING:
     import torch
 
+_Pair = tuple[str, str]  # two texts that the model reads together
+
 
 class ChoiceHeadScorer:
     """Score options by an `AutoModelForMultipleChoice`, which reads each option once.
 
     The model reads a pair of texts: the question and the option; or, if the prompt has messages before the question,
-    these messages and the question with the option. If a pair is too long, its longer half is truncated.
+    these messages and the question with the option. If a pair is too long, its longer half loses its middle;
+    `shortened` counts the prompts with such a pair.
 
     Args:
         batch: pairs in a batch.
@@ -43,19 +47,23 @@ class ChoiceHeadScorer:
         self.most_tokens = find_max_length(self.module, self.tokenizer)
         self.batch = batch
         self.tokens_read = 0  # without padding
+        self.shortened = 0
 
     def scores(self, prompts: Sequence[Prompt]) -> "list[torch.Tensor]":
         """Return the scores of each prompt's options, in order; gradients flow through if they are enabled."""
         import torch
 
-        per_prompt = [_make_pairs(prompt) for prompt in prompts]
-        distinct = sorted(
-            {pair for pairs in per_prompt for pair in pairs}, key=lambda pair: (sum(map(len, pair)), pair)
-        )
-        chunks = [distinct[start : start + self.batch] for start in range(0, len(distinct), self.batch)]
+        per_prompt, fitted = self._prepare_pairs(prompts)
+        self.shortened += _count_cut_pairs(per_prompt, fitted)
+        read = list(fitted.values())
+        chunks = [read[start : start + self.batch] for start in range(0, len(read), self.batch)]
         scores = torch.cat([self._read(chunk) for chunk in chunks]) if chunks else torch.empty(0)
-        index = {pair: row for row, pair in enumerate(distinct)}
+        index = {pair: row for row, pair in enumerate(fitted)}
         return [scores[[index[pair] for pair in pairs]] for pairs in per_prompt]
+
+    def count_shortened(self, prompts: Sequence[Prompt]) -> int:
+        """Return the number of prompts that the model cannot read whole."""
+        return _count_cut_pairs(*self._prepare_pairs(prompts))
 
     def save(self, folder: Path) -> None:
         """Write the model and its tokenizer as a folder that this class opens, weights as safetensors."""
@@ -72,7 +80,16 @@ class ChoiceHeadScorer:
         """Truncate pairs to `most` tokens, or to the model's own lower limit; the limit is saved with the model."""
         self.most_tokens = self.tokenizer.model_max_length = min(most, self.most_tokens)
 
-    def _read(self, pairs: Sequence[tuple[str, str]]) -> "torch.Tensor":
+    def _prepare_pairs(self, prompts: Sequence[Prompt]) -> tuple[list[list[_Pair]], dict[_Pair, _Pair]]:
+        """Return the pairs of each prompt, and what the model reads of each distinct pair, the shortest first."""
+        per_prompt = [_make_pairs(prompt) for prompt in prompts]
+        distinct = sorted(
+            {pair for pairs in per_prompt for pair in pairs}, key=lambda pair: (sum(map(len, pair)), pair)
+        )
+        room = self.most_tokens - self.tokenizer.num_special_tokens_to_add(pair=True)
+        return per_prompt, dict(zip(distinct, shorten_pairs(self.tokenizer, distinct, room), strict=True))
+
+    def _read(self, pairs: Sequence[_Pair]) -> "torch.Tensor":
         import torch
 
         features = self.tokenizer(
@@ -89,7 +106,12 @@ class ChoiceHeadScorer:
         return logits.squeeze(1).float()
 
 
-def _make_pairs(prompt: Prompt) -> list[tuple[str, str]]:
+def _count_cut_pairs(per_prompt: Sequence[Sequence[_Pair]], fitted: Mapping[_Pair, _Pair]) -> int:
+    """Return the number of prompts of which the model does not read every pair whole."""
+    return sum(any(fitted[pair] != pair for pair in pairs) for pairs in per_prompt)
+
+
+def _make_pairs(prompt: Prompt) -> list[_Pair]:
     question, context = split_question_context(prompt)
     if context:
         return [("\n".join(context), f"{question} {option}") for option in prompt.options]

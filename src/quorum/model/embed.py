@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, cast
 
 from quorum.ask.encoders import Embed, Rerank
 from quorum.errors import BadInput
-from quorum.model.similarity import PACKAGED, load_sentence_model
+from quorum.model.shorten import shorten_pairs
+from quorum.model.similarity import PACKAGED, fit_sentence_model, load_sentence_model
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +21,23 @@ def load_embedder(model: str = "", device: str = "cpu") -> Embed:
     Raises:
         BadInput: the model cannot be loaded.
     """
-    encoder = load_sentence_model(model or PACKAGED, device)
+    return SentenceEmbedder(model, device)
 
-    def embed(texts: Sequence[str]) -> "NDArray[np.float32]":
-        vectors = encoder.encode(
-            list(texts), normalize_embeddings=True, batch_size=_EMBEDDING_BATCH, show_progress_bar=False
+
+class SentenceEmbedder:
+    """Embed texts by a sentence-transformers model; a text that is too long for it loses its middle."""
+
+    def __init__(self, model: str, device: str) -> None:
+        self._encoder = load_sentence_model(model or PACKAGED, device)
+        self.shortened = 0  # texts that lost their middle
+
+    def __call__(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        fitted = fit_sentence_model(self._encoder, texts)
+        self.shortened += sum(one != other for one, other in zip(texts, fitted, strict=True))
+        vectors = self._encoder.encode(
+            fitted, normalize_embeddings=True, batch_size=_EMBEDDING_BATCH, show_progress_bar=False
         )
         return cast("NDArray[np.float32]", vectors)
-
-    return embed
 
 
 def load_reranker(model: str, device: str = "cpu") -> Rerank:
@@ -40,14 +49,24 @@ def load_reranker(model: str, device: str = "cpu") -> Rerank:
     Raises:
         BadInput: the model cannot be loaded.
     """
-    from sentence_transformers import CrossEncoder
+    return PassageReranker(model, device)
 
-    try:
-        encoder = CrossEncoder(model, device=device)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"reranker {model!r} cannot be loaded: {str(error).splitlines()[0]}") from None
 
-    def rerank(query: str, passages: Sequence[str]) -> list[float]:
-        return [float(score) for score in encoder.predict([(query, passage) for passage in passages])]
+class PassageReranker:
+    """Score passages for a query by a cross-encoder; of a pair that is too long for it, the longer loses its middle."""
 
-    return rerank
+    def __init__(self, model: str, device: str) -> None:
+        from sentence_transformers import CrossEncoder
+
+        try:
+            self._encoder = CrossEncoder(model, device=device)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"reranker {model!r} cannot be loaded: {str(error).splitlines()[0]}") from None
+        self.shortened = 0  # pairs that lost a middle
+
+    def __call__(self, query: str, passages: Sequence[str]) -> list[float]:
+        pairs, tokenizer = [(query, passage) for passage in passages], self._encoder.tokenizer
+        limit = getattr(self._encoder, "max_seq_length", None) or tokenizer.model_max_length
+        fitted = shorten_pairs(tokenizer, pairs, int(limit) - tokenizer.num_special_tokens_to_add(pair=True))
+        self.shortened += sum(one != other for one, other in zip(pairs, fitted, strict=True))
+        return [float(score) for score in self._encoder.predict(fitted)]

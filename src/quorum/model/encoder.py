@@ -22,6 +22,7 @@ class OptionScorer(Protocol):
     """A model that scores options: `Encoder` runs it and quorum.train.encoder trains it, both through `scores`."""
 
     tokens_read: int  # so far, without padding
+    shortened: int  # prompts so far that the model could not read whole
 
     @property
     def module(self) -> "torch.nn.Module":
@@ -30,6 +31,10 @@ class OptionScorer(Protocol):
 
     def scores(self, prompts: Sequence[Prompt]) -> "list[torch.Tensor]":
         """Return the scores of each prompt's options, in order; gradients flow through if they are enabled."""
+        ...
+
+    def count_shortened(self, prompts: Sequence[Prompt]) -> int:
+        """Return the number of prompts that the model cannot read whole."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -63,7 +68,8 @@ class Encoder:
 
     `model` is a sentence-transformers model (see `SimilarityScorer`) or one with a multiple-choice head (see
     `ChoiceHeadScorer`): a hub id or a folder. Probabilities are a softmax over the scores; for a sentence-transformers
-    model these are `scale` times cosines, and 20 is the scale that sentence-transformers trains with.
+    model these are `scale` times cosines, and 20 is the scale that sentence-transformers trains with. A text that is
+    longer than the model reads loses its middle; `shortened` counts the prompts with one.
 
     Raises:
         BadInput: the model cannot be loaded, or has no head.
@@ -73,6 +79,11 @@ class Encoder:
         settings = settings or EncoderSettings()
         self.scorer = open_scorer(settings.model, settings.device, settings.scale, settings.batch)
         self.scorer.module.eval()
+
+    @property
+    def shortened(self) -> int:
+        """Return the number of prompts that lost the middle of a text."""
+        return self.scorer.shortened
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """Return the label of the best option of each prompt, with probabilities; empty if it has no options."""

@@ -5,19 +5,21 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from random import Random
 from threading import Lock
 from typing import Any, Literal
 
 from quorum.console import read_environment_key
+from quorum.engine.thoughts import begins_with_reasoning
 from quorum.errors import BadInput
-from quorum.question import Message, Prompt, Reply
+from quorum.question import FINISHES, Message, Prompt, Reply
 
 _FIRST_WAIT = 0.5  # seconds before the first retry; doubled before each further one
 _LONGEST_WAIT = 60.0  # seconds; if a server asks for more, the question fails
 _LEAST_MASS = 0.5  # below this probability of all labels together, the model was about to write something else
+_REASONING_FIELDS = ("reasoning_content", "reasoning")  # of a message: DeepSeek, vLLM, llama.cpp; OpenRouter
 _MESSAGE_LENGTH = 300  # characters of a server's error message that are reported
 
 
@@ -71,8 +73,11 @@ class Endpoint:
         letter: request the log-probabilities of the first token and read the labels from them. Tokens are compared
             without white space; probabilities are normalised over the labels among the `top_logprobs`, and labels that
             are not among them are left out. If the server returns none, or the labels have less than half of the
-            probability mass, only the text of the reply is used.
+            probability mass, only the text of the reply is used; so it is if the reply begins with reasoning, where a
+            first letter is no answer (`unscored` counts these replies).
         generate: use only the text.
+
+    Reasoning that the server sends apart from the content is put before it, between <think> and </think>.
 
     Too many requests (429), server errors (5xx), timeouts and lost connections are retried `retries` times, after 0.5,
     1, 2 … seconds with a seeded jitter, or after the time in Retry-After. A question for which all attempts fail, or
@@ -96,6 +101,7 @@ class Endpoint:
         sampling = {"max_tokens": settings.max_new_tokens, "temperature": settings.temperature}
         self._sampling = {name: value for name, value in sampling.items() if value is not None}
         self.failures: list[str] = []
+        self.unscored = 0
         self._failure_limit = max(8, 2 * settings.concurrency)
         self._answered, self._failed_in_a_row, self._lock = 0, 0, Lock()
         self._given_up = self._refused = False
@@ -119,6 +125,7 @@ class Endpoint:
             if isinstance(result, Reply):
                 self._answered += 1
                 self._failed_in_a_row = 0
+                self.unscored += bool(self._scored_labels(prompt)) and begins_with_reasoning(result.text)
                 return result
             self._failed_in_a_row += 1
             self._given_up |= self._failed_in_a_row >= self._failure_limit
@@ -159,12 +166,12 @@ class Endpoint:
 
     def _request(self, prompt: Prompt) -> Reply:
         turns = (Message("user", prompt.content),) if isinstance(prompt.content, str) else prompt.content
-        read_letters = self.settings.method == "letter" and bool(prompt.labels)
+        labels = self._scored_labels(prompt)
         fields: dict[str, Any] = dict(self._sampling)
         if self.settings.seed is not None:
             # with one seed for all, a deterministic server would send the same reply for every vote
             fields["seed"] = self.settings.seed + prompt.repeat
-        if read_letters:
+        if labels:
             fields |= {"logprobs": True, "top_logprobs": self.settings.top_logprobs}
         extra = dict(self.settings.extra)
         if self.settings.structured and prompt.labels:
@@ -175,7 +182,11 @@ class Endpoint:
             extra_body=extra,
             **fields,
         )
-        return _parse_completion(response.text, prompt.labels if read_letters else ())
+        return _parse_completion(response.text, labels)
+
+    def _scored_labels(self, prompt: Prompt) -> tuple[str, ...]:
+        """Return the labels whose probabilities are requested; none for method generate."""
+        return prompt.labels if self.settings.method == "letter" else ()
 
     def _one_line(self, error: Exception) -> str:
         """Return the message of an error in one line; the key is removed before the message is truncated."""
@@ -184,36 +195,63 @@ class Endpoint:
 
 
 def _parse_completion(body: str, labels: Sequence[str]) -> Reply:
-    """Return the reply in the body of a chat completion.
+    """Return the reply in the body of a chat completion, with the probabilities of the labels if there are any.
 
     Raises:
         BadInput: the body is malformed.
     """
     try:
-        choice = json.loads(body)["choices"][0]
+        completion = json.loads(body)
+        choice = completion["choices"][0]
         text = choice["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         raise BadInput(f"malformed response: {body!r}") from None
     if text is not None and not isinstance(text, str):
         raise BadInput(f"malformed response: the content is {text!r}, expected text")
-    return Reply(text or "", _first_token_logprobs(choice, labels))
+    reason = choice.get("finish_reason")
+    finish = reason if reason in FINISHES else ""
+    reply = Reply(
+        _prepend_reasoning(choice["message"], text or "", finish), finish=finish, tokens=_count_completion(completion)
+    )
+    if not labels or begins_with_reasoning(reply.text):
+        return reply
+    mass = _first_token_mass(choice, labels)
+    total = sum(mass.values())
+    logprobs = {label: math.log(share / total) for label, share in mass.items() if share > 0}
+    return replace(
+        reply,
+        label_logprobs=logprobs if total >= _LEAST_MASS else None,
+        label_mass=min(total, 1.0) if mass and math.isfinite(total) else None,
+    )
 
 
-def _first_token_logprobs(choice: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float] | None:
-    """Return the labels' log-probabilities at the first token that is not white space, or None (see `Endpoint`)."""
+def _prepend_reasoning(message: Mapping[str, Any], text: str, finish: str) -> str:
+    """Return the text after the reasoning that a server sends beside it; cut reasoning stays open."""
+    reasoning = next((message[name] for name in _REASONING_FIELDS if isinstance(message.get(name), str)), "")
+    if not reasoning.strip():
+        return text
+    return f"<think>{reasoning}" if finish == "length" and not text else f"<think>{reasoning}</think>{text}"
+
+
+def _count_completion(completion: Mapping[str, Any]) -> int | None:
+    """Return the number of generated tokens, if the server counts them."""
+    usage = completion.get("usage")
+    count = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
+    return count if isinstance(count, int) else None
+
+
+def _first_token_mass(choice: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
+    """Return the labels' probabilities at the first token that is not white space; empty if the server sends none."""
     try:
         token = next(token for token in choice["logprobs"]["content"] if token["token"].strip())
         logprobs = {each["token"]: float(each["logprob"]) for each in (*token["top_logprobs"], token)}
     except (LookupError, TypeError, ValueError, AttributeError, StopIteration):
-        return None  # a server may send log-probabilities in any shape, or none
+        return {}  # a server may send log-probabilities in any shape, or none
     mass = dict.fromkeys(labels, 0.0)
     for text, logprob in logprobs.items():
         if text.strip() in mass:
             mass[text.strip()] += math.exp(min(logprob, 0.0))
-    total = sum(mass.values())
-    if not total >= _LEAST_MASS:  # this way round, NaN is rejected too
-        return None
-    return {label: math.log(share / total) for label, share in mass.items() if share > 0}
+    return mass
 
 
 def _read_retry_after(error: Exception) -> float:

@@ -1,4 +1,4 @@
-"""Run a model within a run's limits: count prompts, stop in time, store replies, survive prompts that fail."""
+"""Run a model within a run's limits: count prompts and replies, stop in time, store replies, survive failures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -9,12 +9,13 @@ from quorum.model.around.deadline import DeadlineBackend
 from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.around.journal import JournalBackend, make_journal_key
 from quorum.model.backend import Backend, open_backend
+from quorum.model.reply_counts import ReplyCounts
 from quorum.question import Prompt, Question, Reply
 
 
 class ManagedBackend:
     """A backend around a backend that counts prompts and skips those that fail; on request it stops in time and keeps
-    replies in a journal.
+    replies in a journal. A reply whose scores are NaN or infinite is unread.
 
     The journal is outermost: a stored reply takes no time, and a failure is not stored. Isolation is around the
     deadline: a batch that is asked again in parts gets no extra time.
@@ -40,6 +41,7 @@ class ManagedBackend:
     ) -> None:
         self._inner = inner
         self._prompts = 0
+        self.counts = ReplyCounts()
         self._deadline = None if until is None else DeadlineBackend(inner, until, clock, most)
         self._isolated = IsolatingBackend(self._deadline or inner, report)
         self._journal = (
@@ -50,7 +52,7 @@ class ManagedBackend:
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """Return one reply for each prompt, in the same order; empty if it was not asked or asking failed."""
         self._prompts += len(prompts)
-        return self._outermost.answer(prompts)
+        return self.counts.add(prompts, self._outermost.answer(prompts))
 
     @property
     def unasked(self) -> int:
@@ -71,6 +73,18 @@ class ManagedBackend:
     def stored(self) -> Sequence[bool]:
         """Return whether each reply of the last batch came from the journal; empty without one."""
         return self._journal.stored if self._journal else ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Return lines for the log about prompts and replies that were not as they should be."""
+        notes = []
+        if self.shortened:
+            notes.append(f"{self.shortened} prompts were too long for the model and lost their middle")
+        if unscored := getattr(self._inner, "unscored", 0):
+            notes.append(
+                f"{unscored} replies begin inside a reasoning block: their letters were not scored; the text was parsed"
+            )
+        return notes + self.counts.notes
 
     @property
     def calls(self) -> int:

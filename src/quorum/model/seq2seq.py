@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint
+from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, find_end_tokens, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, SeededSampler
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.scores import make_scored_reply
@@ -71,6 +71,8 @@ class Seq2seq:
         self._seeds = PromptSeeds(settings.seed)
         self._progress = progress
         self.tokens, self.model = load_seq2seq(settings.model, settings.revision, settings.dtype, settings.device)
+        # BART would end a text at the limit as if it had finished
+        self.model.generation_config.forced_eos_token_id = None
         self.context_tokens = longest_source(self.model, self.tokens, settings.context_tokens)
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
@@ -79,8 +81,11 @@ class Seq2seq:
         logprobs = iter(self._logprobs([request for requests in per_prompt for request in requests]))
         unscored = [prompt for prompt, requests in zip(prompts, per_prompt, strict=True) if not requests]
         generated = iter(self._generate(unscored))
+        letters = self.settings.method == "letter"
         return [
-            make_scored_reply(prompt.labels, [self._aggregate(next(logprobs)) for _ in requests])
+            make_scored_reply(
+                prompt.labels, [self._aggregate(next(logprobs)) for _ in requests], over_vocabulary=letters
+            )
             if requests
             else next(generated)
             for prompt, requests in zip(prompts, per_prompt, strict=True)
@@ -156,12 +161,12 @@ class Seq2seq:
                 GenerationRequest(source, next_seed(source, prompt.repeat))
                 for source, prompt in zip(sources, prompts, strict=True)
             ]
-            return [Reply(text) for text in self._generate_texts(requests)]
+            return self._generate_replies(requests)
 
-    def _generate_texts(self, requests: Sequence[GenerationRequest]) -> list[str]:
+    def _generate_replies(self, requests: Sequence[GenerationRequest]) -> list[Reply]:
         import torch
 
-        texts, done = [""] * len(requests), 0
+        replies, done, ends = [Reply("")] * len(requests), 0, find_end_tokens(self.model)
         for batch in self._batches([len(request.context) + self.sampling.max_new_tokens for request in requests]):
             ids, mask = self._pad([requests[index].context for index in batch])
             sampler = SeededSampler([requests[index] for index in batch], self.sampling, ids.device)
@@ -174,13 +179,12 @@ class Seq2seq:
                     do_sample=False,  # the sampler adds its noise to the logits, so the likeliest token is the sample
                     logits_processor=[sampler] if self.sampling.temperature > 0 else [],
                 )
-            for index, text in zip(
-                batch, self.tokens.tokenizer.batch_decode(outputs, skip_special_tokens=True), strict=True
-            ):
-                texts[index] = text
+            for index, ids in zip(batch, outputs.tolist(), strict=True):
+                started = 1 + (ids[1] == self.tokens.tokenizer.bos_token_id)  # BART starts with two tokens, T5 with one
+                replies[index] = self.tokens.decode_reply(ids[started:], ends)
             done += len(batch)
             self._report_progress(done, len(requests))
-        return texts
+        return replies
 
     def _pad(self, sequences: Sequence[tuple[int, ...]]) -> tuple[Any, Any]:
         """Return token ids as rows of one length, and the attention mask that hides the padding."""

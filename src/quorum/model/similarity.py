@@ -3,12 +3,13 @@
 import hashlib
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quorum.errors import BadInput
+from quorum.model.shorten import shorten_texts
 from quorum.question import Message, Prompt
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class SimilarityScorer:
     An option's score is `scale` times cos(question, option). If the prompt has messages before the question (a context,
     retrieved passages), `scale` times the best cos(sentence, question with option) over their sentences is added.
 
+    A text with more tokens than the model reads loses its middle; `shortened` counts the prompts with such a text.
+
     Args:
         batch: texts embedded at a time.
 
@@ -37,13 +40,14 @@ class SimilarityScorer:
         self.module = load_sentence_model(model, device)
         self.scale, self.batch = scale, batch
         self.tokens_read = 0  # without padding
+        self.shortened = 0
 
     def scores(self, prompts: Sequence[Prompt]) -> "list[torch.Tensor]":
         """Return the scores of each prompt's options, in order; gradients flow through if they are enabled."""
-        parts = [_split_prompt(prompt, self.window_words) for prompt in prompts]
-        distinct = sorted({text for each in parts for text in each.texts}, key=lambda text: (len(text), text))
-        vectors = self._embed(distinct)
-        index = {text: row for row, text in enumerate(distinct)}
+        parts, fitted = self._prepare(prompts)
+        self.shortened += _count_shortened(parts, fitted)
+        vectors = self._embed(list(fitted.values()))
+        index = {text: row for row, text in enumerate(fitted)}
 
         def rows(texts: Sequence[str]) -> "torch.Tensor":
             return vectors[[index[text] for text in texts]]
@@ -55,6 +59,10 @@ class SimilarityScorer:
                 score = score + (rows(each.claims) @ rows(each.windows).T).amax(dim=1)
             scores.append(self.scale * score[[each.options.index(option) for option in prompt.options]])
         return scores
+
+    def count_shortened(self, prompts: Sequence[Prompt]) -> int:
+        """Return the number of prompts that the model cannot read whole."""
+        return _count_shortened(*self._prepare(prompts))
 
     def save(self, folder: Path) -> None:
         """Write the model as a folder that this class opens, weights as safetensors."""
@@ -73,12 +81,18 @@ class SimilarityScorer:
         """Return the length of the longest piece of a passage, in words: three quarters of the model's token limit."""
         return max(16, int(0.75 * (self.module.max_seq_length or 512)))
 
+    def _prepare(self, prompts: Sequence[Prompt]) -> "tuple[list[_PromptTexts], dict[str, str]]":
+        """Return the texts of each prompt, and what the model reads of each distinct text, the shortest first."""
+        parts = [_split_prompt(prompt, self.window_words) for prompt in prompts]
+        distinct = sorted({text for each in parts for text in each.texts}, key=lambda text: (len(text), text))
+        return parts, dict(zip(distinct, fit_sentence_model(self.module, distinct), strict=True))
+
     def _embed(self, texts: Sequence[str]) -> "torch.Tensor":
         """Return the texts' unit vectors, one per row; texts sorted by length need little padding."""
         import torch
         from torch.nn.functional import normalize
 
-        prompt = self.module.prompts.get(self.module.default_prompt_name or "")
+        prompt = _default_prompt(self.module)
         vectors = []
         for start in range(0, len(texts), self.batch):
             features = self.module.preprocess(list(texts[start : start + self.batch]), prompt=prompt)
@@ -109,6 +123,11 @@ class _PromptTexts:
         return (self.question, *self.options, *self.windows, *self.claims)
 
 
+def _count_shortened(parts: Sequence[_PromptTexts], fitted: Mapping[str, str]) -> int:
+    """Return the number of prompts of which the model does not read every text whole."""
+    return sum(any(fitted[text] != text for text in each.texts) for each in parts)
+
+
 def _split_prompt(prompt: Prompt, window_words: int) -> _PromptTexts:
     question, context = split_question_context(prompt)
     return _PromptTexts(question, tuple(dict.fromkeys(prompt.options)), _cut_sentences(context, window_words))
@@ -130,6 +149,20 @@ def _cut_sentences(passages: Sequence[str], window_words: int) -> tuple[str, ...
         for start in range(0, len(words), window_words):
             windows.append(" ".join(words[start : start + window_words]))
     return tuple(dict.fromkeys(windows))
+
+
+def fit_sentence_model(module: "SentenceTransformer", texts: Sequence[str]) -> list[str]:
+    """Return the texts, without the middle of those that are longer than the model reads."""
+    tokenizer, most = module.tokenizer, module.max_seq_length
+    if not most or not hasattr(tokenizer, "num_special_tokens_to_add"):  # no limit; or a table of word vectors
+        return list(texts)
+    before = tokenizer(_default_prompt(module) or "", add_special_tokens=False).input_ids
+    return shorten_texts(tokenizer, texts, int(most) - tokenizer.num_special_tokens_to_add() - len(before))
+
+
+def _default_prompt(module: "SentenceTransformer") -> str | None:
+    """Return the text that the model reads before every text, if it has one."""
+    return module.prompts.get(module.default_prompt_name or "")
 
 
 def load_sentence_model(model: str, device: str) -> "SentenceTransformer":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint
+from quorum.engine.checkpoint import Checkpoint, find_end_tokens, find_max_length, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
@@ -124,7 +124,11 @@ class Transformers:
             scores = [[sum(tokens) for tokens in labels] for labels in per_label]
         else:
             scores = self._normalise(prompts, per_label)
-        return [make_scored_reply(prompt.labels, values) for prompt, values in zip(prompts, scores, strict=True)]
+        letters = self.settings.method == "letter"
+        return [
+            make_scored_reply(prompt.labels, values, over_vocabulary=letters)
+            for prompt, values in zip(prompts, scores, strict=True)
+        ]
 
     def _normalise(self, prompts: Sequence[Prompt], per_label: list[list[list[float]]]) -> list[list[float]]:
         sums = [[sum(tokens) for tokens in labels] for labels in per_label]
@@ -161,10 +165,8 @@ class Transformers:
                 f"max_new_tokens {self.settings.max_new_tokens} leaves no room for a prompt in a context of"
                 f" {self.context_tokens} tokens"
             )
-        prompt_ids = [
-            self.tokens.encode(self.tokens.render(prompt.content, thinking=True)) or (self.tokens.start,)
-            for prompt in prompts
-        ]
+        rendered = [self.tokens.render(prompt.content, thinking=True) for prompt in prompts]
+        prompt_ids = [self.tokens.encode(each) or (self.tokens.start,) for each in rendered]
         self.shortened += sum(len(ids) > room for ids in prompt_ids)
         sampling = SamplingSettings(self.settings.max_new_tokens, self.settings.temperature, self.settings.top_p)
         # padding after a shared prefix would count as distance in a sliding window
@@ -184,4 +186,5 @@ class Transformers:
                 share=share,
                 progress=self._progress,
             )
-        return [Reply(text) for text in self.tokens.tokenizer.batch_decode(outputs, skip_special_tokens=True)]
+        ends = find_end_tokens(self.model)
+        return [self.tokens.decode_reply(ids, ends, each.opened) for ids, each in zip(outputs, rendered, strict=True)]

@@ -7,16 +7,16 @@ sets environment variables: before that import, and never if the user has set th
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from quorum.engine.generate import PromptSeeds
 from quorum.engine.scores import make_scored_reply
-from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
+from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
-from quorum.question import Prompt, Reply
+from quorum.question import FINISHES, Prompt, Reply
 
 _VLLM_ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine runs in this process: starts in seconds and ends with it
@@ -139,7 +139,9 @@ class Vllm:
         requests = [request for labels in per_prompt if labels for request in self._label_requests(labels)]
         outputs = iter(self._run(requests))
         return [
-            make_scored_reply(prompt.labels, _read_label_scores(labels, outputs)) if labels else Reply("")
+            make_scored_reply(prompt.labels, _read_label_scores(labels, outputs), over_vocabulary=True)
+            if labels
+            else Reply("")
             for prompt, labels in zip(prompts, per_prompt, strict=True)
         ]
 
@@ -165,18 +167,27 @@ class Vllm:
                 f"max_new_tokens {self.settings.max_new_tokens} leaves no room for a prompt in a context of"
                 f" {self.max_model_len} tokens"
             )
+        rendered = [self.tokens.render(prompt.content, thinking=not self.settings.structured) for prompt in prompts]
         with self._seeds.batch() as next_seed:
-            outputs = self._run([self._generation_request(prompt, room, next_seed) for prompt in prompts])
+            outputs = self._run(
+                [
+                    self._generation_request(prompt, each, room, next_seed)
+                    for prompt, each in zip(prompts, rendered, strict=True)
+                ]
+            )
+        return [
+            self._read_generated(output.outputs[0], each.opened) for output, each in zip(outputs, rendered, strict=True)
+        ]
+
+    def _read_generated(self, output: Any, opened: str) -> Reply:
         # decoded as a whole: vLLM decodes token by token and drops a last character whose bytes are incomplete
-        texts = self.tokens.tokenizer.batch_decode(
-            [each.outputs[0].token_ids for each in outputs], skip_special_tokens=True
-        )
-        return [Reply(text) for text in texts]
+        ends = {self.tokens.tokenizer.eos_token_id, output.stop_reason}  # the second: another token that ends replies
+        reply = self.tokens.decode_reply(output.token_ids, ends, opened)
+        return replace(reply, finish=output.finish_reason if output.finish_reason in FINISHES else "")
 
     def _generation_request(
-        self, prompt: Prompt, room: int, next_seed: Callable[[tuple[int, ...], int], int]
+        self, prompt: Prompt, rendered: RenderedPrompt, room: int, next_seed: Callable[[tuple[int, ...], int], int]
     ) -> _Request:
-        rendered = self.tokens.render(prompt.content, thinking=not self.settings.structured)
         ids = self._fit_context(self.tokens.encode(rendered) or (self.tokens.start,), room)
         sampling = dict(self._sampling)
         if self.settings.temperature > 0:
@@ -199,7 +210,7 @@ class Vllm:
         prompts = [{"prompt_token_ids": list(each)} for each in ids]
         try:
             outputs: list[Any] = self.engine.generate(prompts, list(params), use_tqdm=False, lora_request=self._lora)
-        except Exception:  # whatever it was: requests left in the engine would be answered in place of the next batch
+        except Exception:  # of any kind: requests left in the engine would be answered in place of the next batch
             engine = self.engine.llm_engine
             engine.abort_request(list(engine.output_processor.request_states), internal=True)
             raise

@@ -1,6 +1,6 @@
 """Fine-tune an encoder: a cross-entropy loss over the scores of each question's options."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,21 @@ if TYPE_CHECKING:
 _PASS_TEXTS = 64  # texts in one forward pass; a step takes as many passes as its questions need
 
 
-def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, progress: Progress) -> TrainingResult:
+def tune_encoder(
+    tuning: EncoderTuning,
+    rows: Sequence[TrainingRow],
+    out: Path,
+    progress: Progress,
+    report: Callable[[str], None] = lambda text: None,
+) -> TrainingResult:
     """Train an encoder on the rows that have options, and write it to OUT/model, which the encoder backend opens.
 
     The loss is the cross-entropy of a softmax over the scores of a question's options, the same scores that the backend
     answers with. A killed run resumes from its last checkpoint and ends with the same weights; equal settings and rows
     reproduce them on the same machine. OUT also gets the model card, the loss curve and the checkpoints.
+
+    Args:
+        report: called with a line for the log.
 
     Raises:
         BadInput: no row has options, there is no such model or device, no weight is left to train, more layers are
@@ -47,6 +56,11 @@ def tune_encoder(tuning: EncoderTuning, rows: Sequence[TrainingRow], out: Path, 
     device = _select_device(tuning)
     scorer = open_scorer(tuning.model, device, tuning.scale, _PASS_TEXTS, new_head=True)
     scorer.limit_tokens(tuning.max_tokens)
+    if shortened := scorer.count_shortened([row.prompt for row in usable]):
+        report(
+            f"{shortened} of {len(usable)} prompts are longer than {tuning.max_tokens} tokens (max_tokens or the"
+            " model's limit): their middle is left out"
+        )
     _freeze(scorer.module, tuning)
     if not scorer.scores([usable[0].prompt])[0].requires_grad:
         raise BadInput(f"frozen_layers {tuning.frozen_layers} leaves no weights of {tuning.model} to train")

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from quorum.engine.checkpoint import choose_device, find_max_length
+from quorum.engine.checkpoint import choose_device, find_end_tokens, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.progress import Progress
@@ -112,7 +112,7 @@ def _prepare_trainer(
     transformers.set_seed(tuning.seed)
     arguments = _trainer_arguments(tuning)
     tokenizer, model = prepare_unsloth_model(tuning, report) if unsloth else prepare_model(tuning, report, adapter)
-    tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, _stop_tokens(model))
+    tokens, stop = PromptTokenizer(tokenizer), find_stop_token(tokenizer, find_end_tokens(model))
     most = min(tuning.max_tokens, find_max_length(model, tokenizer) - 1)  # the stop token comes on top
     encoded = encode_rows(tokens, rows, most, stop)
     if line := describe_cut_prompts([row.left_out for row in encoded], most):
@@ -220,12 +220,6 @@ def _trainer_arguments(tuning: CausalTuning) -> dict[str, Any]:
         "disable_tqdm": True,
         "dataloader_pin_memory": device == "cuda",
     }
-
-
-def _stop_tokens(model: Any) -> list[int]:
-    """Return the tokens at which the model stops generating."""
-    stops = model.generation_config.eos_token_id
-    return [stops] if isinstance(stops, int) else list(stops or [])
 
 
 def _save_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:

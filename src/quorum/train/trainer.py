@@ -45,7 +45,7 @@ def train_model(
         case "encoder":
             from quorum.train.encoder import tune_encoder
 
-            return tune_encoder(from_table(EncoderTuning, rest, where), rows, out, progress)
+            return tune_encoder(from_table(EncoderTuning, rest, where), rows, out, progress, report)
         case "sft":
             from quorum.train.expert_adapter import ExpertAdapter
             from quorum.train.sft import tune_causal

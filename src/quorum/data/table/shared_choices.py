@@ -1,4 +1,4 @@
-"""Find what stands in for columns of choices: choices in the question's text, or those that all questions share."""
+"""Find what replaces columns of choices: choices in the question's text, or those that all questions share."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from quorum.data.layout import Layout
 from quorum.data.table.answer_fit import LEAST_ROWS
-from quorum.data.table.answers import HIDDEN, means_yes, read_answer_texts
+from quorum.data.table.answers import HIDDEN, AnswerKey, means_yes, place_answer, read_answer_texts
 from quorum.data.table.column_table import ColumnTable
 from quorum.data.table.names import is_other_name, name_rank, name_strength, rank_answer_name
 from quorum.data.table.numbered import split_question
@@ -15,6 +15,7 @@ from quorum.number import canonical_number
 
 YES_NO = ("yes", "no")
 _FIRST_LABELS = {"yes": 0, "no": 1, "maybe": 2}
+_WITH_CHOICES = 0.8  # share of the rows that have to have choices in their texts
 _MOST_LABELS = 10  # different answers of a file whose questions share their choices
 
 
@@ -27,13 +28,10 @@ def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str
     if given.answer is None and given.answer_columns is None and detect_answer:
         found = find_best_named(table, columns) or _only_yes_or_no(table, columns) or _find_solution(table, columns)
         given = replace(given, answer=found)
-    raws = read_answer_texts(table.cells[given.answer]) if given.answer is not None else []
+    raws = read_answer_texts(table.cells[given.answer]) if given.answer is not None else [None] * table.rows
     answers = [raw.strip() for raw in raws if raw is not None and raw.strip() not in HIDDEN]
-    lettered = [raw for raw in answers if re.fullmatch(r"\W*[A-Za-z]\W*", raw)]
-    if given.labels is None and len(lettered) >= 0.8 * len(answers):
-        texts = [text for row in range(table.rows) if (text := table.text(given.question, row))]
-        if texts and sum(split_question(text) is not None for text in texts) >= 0.8 * len(texts):
-            return replace(given, choices=(given.question or "",))
+    if given.labels is None and _has_choices_in_text(table, given.question, raws):
+        return replace(given, choices=(given.question or "",))
     if given.labels is None and answers:
         labels = find_shared_labels(answers, name_strength("answer", given.answer or ""))
         given = replace(given, labels=labels or None)
@@ -43,6 +41,24 @@ def find_shared_choices(given: Layout, table: ColumnTable, columns: Sequence[str
         return given
     boolean = len(given.labels) == 2 and all(map(is_yes_or_no, given.labels))
     return replace(given, answer_kind="boolean" if boolean else "text")
+
+
+def _has_choices_in_text(table: ColumnTable, question: str | None, raws: Sequence[str | None]) -> bool:
+    """Return whether the texts of questions end with their choices, of which the answers name one."""
+    rows = [(text, raw) for row, raw in enumerate(raws) if (text := table.text(question, row))]
+    split = [(split_question(text), raw) for text, raw in rows]
+    if not rows or sum(found is not None for found, _ in split) < _WITH_CHOICES * len(rows):
+        return False
+    answered = [(found, raw.strip()) for found, raw in split if raw is not None and raw.strip() not in HIDDEN]
+    return sum(_names_choice(raw, found.texts if found else ()) for found, raw in answered) >= _WITH_CHOICES * len(
+        answered
+    )
+
+
+def _names_choice(raw: str, choices: Sequence[str]) -> bool:
+    key = AnswerKey(raw=raw, texts=tuple(choices))
+    letter = re.fullmatch(r"\W*[A-Za-z]\W*", raw)
+    return letter is not None or any(place_answer(kind, key) is not None for kind in ("letter", "text"))
 
 
 def find_shared_labels(answers: Sequence[str], strength: float) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.disk import fingerprint
+from quorum.engine.scores import drop_unusable_scores
 from quorum.errors import BadInput
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Reply
@@ -36,9 +37,10 @@ class JournalBackend:
     The key of a reply is the SHA-256 of everything that determines it: `model_key`, the prompt's content, labels and
     options, and how often the same content was asked before in this run (sampled votes ask again for another reply).
     That number is also the `repeat` of the prompt that the model gets, so that a sample is the same in any process. A
-    changed prompt, model or setting is asked again. `model_key` describes the model and everything its answers
-    depend on (see `make_journal_key`). An empty reply is not stored, because questions that failed or were not asked
-    have one. If the model answers a prompt the same way in any batch, a resumed run equals an uninterrupted one.
+    changed prompt, model or setting is asked again. `model_key` describes the model and everything its answers depend
+    on (see `make_journal_key`). An empty reply is not stored, because questions that failed or were not asked have one;
+    nor is a reply whose scores are NaN or infinite, and one that an older version stored is asked again. If the model
+    answers a prompt the same way in any batch, a resumed run equals an uninterrupted one.
 
     At most `most` prompts are asked between two commits, so a kill loses at most that many replies.
 
@@ -77,7 +79,7 @@ class JournalBackend:
             rows = []
             for index, reply in zip(indices, self.inner.answer([votes[index] for index in indices]), strict=True):
                 replies[index] = reply
-                if reply.text or reply.label_logprobs is not None:
+                if _is_answered(reply):
                     rows.append(_make_journal_row(keys[index], prompts[index], reply))
             self._write(rows)
         return [reply for reply in replies if reply is not None]
@@ -101,8 +103,8 @@ class JournalBackend:
         row = self._store.execute(_SELECT_REPLY, (key,)).fetchone()
         if row is None or row[1] != hashlib.sha256(key + (row[0] or b"")).digest():
             return None
-        stored = json.loads(row[0])
-        return Reply(stored["text"], stored["label_logprobs"])
+        reply = Reply(**json.loads(row[0]))  # an older version stored the text and the log-probabilities only
+        return reply if _is_answered(reply) else None
 
     def _write(self, rows: Sequence[tuple[bytes, str, str, bytes]]) -> None:
         try:
@@ -112,13 +114,21 @@ class JournalBackend:
             raise BadInput(f"{self.path}: the journal cannot be written: {error}") from None
 
 
+def _is_answered(reply: Reply) -> bool:
+    """Return whether a reply has text or usable scores."""
+    logprobs = drop_unusable_scores(reply).label_logprobs
+    return bool(reply.text) if logprobs is None else bool(logprobs)
+
+
 def _content_value(prompt: Prompt) -> Any:
     return prompt.content if isinstance(prompt.content, str) else [asdict(turn) for turn in prompt.content]
 
 
 def _make_journal_row(key: bytes, prompt: Prompt, reply: Reply) -> tuple[bytes, str, str, bytes]:
     logprobs = None if reply.label_logprobs is None else dict(reply.label_logprobs)
-    text = json.dumps({"text": reply.text, "label_logprobs": logprobs})
+    others = {"finish": reply.finish or None, "label_mass": reply.label_mass, "tokens": reply.tokens}
+    known = {name: value for name, value in others.items() if value is not None}
+    text = json.dumps({"text": reply.text, "label_logprobs": logprobs, **known})
     question = prompt.question_id.encode(errors="replace").decode()  # only for people who read the database
     return key, question, text, hashlib.sha256(key + text.encode()).digest()
 
