@@ -1,12 +1,14 @@
 """Reading replies: what is clear is read, and nothing else."""
 
 import csv
+import gzip
 import json
 import lzma
 import time
 from math import log
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -248,6 +250,31 @@ def test_the_script_writes_other_fields_answer_and_reason(tmp_path: Path) -> Non
         ("q4", "B", "line"),
     ]
     assert [row["model"] for row in found] == ["m, one", "two\r\nlines", "", ""]
+
+
+@pytest.mark.parametrize("name", ["r.csv", "r.json", "r.parquet", "r.jsonl.gz"])
+def test_replies_in_another_format_are_read(tmp_path: Path, name: str) -> None:
+    file, out = tmp_path / name, tmp_path / "out.csv"
+    rows = [
+        {"id": "q1", "text": "Thought,\nthe answer is (B).", "labels": ["A", "B"], "model": "m"},
+        {"id": "q2", "text": "#### 12", "labels": [], "model": "m"},
+    ]
+    match name.partition(".")[2]:
+        case "csv":
+            written = [{**row, "labels": ", ".join(row["labels"])} for row in rows]
+            with file.open("w", encoding="utf-8", newline="") as lines:
+                writer = csv.DictWriter(lines, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(written)
+        case "json":
+            file.write_text(json.dumps(rows))
+        case "parquet":
+            pl.DataFrame(rows, schema_overrides={"labels": pl.List(pl.String)}).write_parquet(file)
+        case "jsonl.gz":
+            file.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    done = run_verb("read-replies", file, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert out.read_text() == "model,id,answer,reason\nm,q1,B,answer\nm,q2,12,answer\n"
 
 
 @pytest.mark.parametrize(

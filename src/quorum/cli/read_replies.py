@@ -11,13 +11,13 @@ from quorum.console import DONE, print_json
 
 
 def read_replies_command(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Replies as JSON lines.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Replies: JSON lines, or any other table.")],
     out: Annotated[Path, typer.Option(metavar="CSV", help="File to write the answers to.")],
     as_json: AsJson = False,
 ) -> int:
     """Read the answers from models' replies.
 
-    Each line of FILE has id, text, labels (an empty list for an open, numeric question) and any other fields. The CSV
+    Each row of FILE has id, text, labels (an empty list for an open, numeric question) and any other fields. The CSV
     has these other fields, id, answer (empty if the reply is unread) and reason. If a field options or choices lists
     the text of each label, an answer given by its text is read too.
     """

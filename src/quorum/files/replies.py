@@ -1,26 +1,33 @@
-"""Read models' replies from JSON lines, and write the answers parsed from them as CSV."""
+"""Read models' replies from a file of any format, and write the answers parsed from them as CSV."""
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
 from quorum.ask.reply import parse_reply
 from quorum.disk import replace_file
 from quorum.errors import BadInput
+from quorum.tables.open import read_raw_table
+from quorum.tables.unpack import unpack_file
 
+_TABLE_SUFFIXES = (".csv", ".tsv", ".tab", ".json")
+_LINE_SUFFIXES = (".jsonl", ".ndjson")
 _PARSED_FIELDS = ("id", "text", "labels", "answer", "reason")  # fields of a reply or of the CSV that are not copied
 
 
 def read_reply_rows(path: Path) -> list[dict[str, Any]]:
-    """Return the records of a JSON lines file; each has `id`, `text` and `labels`.
+    """Return the records of a file; each has `id`, `text` and `labels`.
+
+    The file is JSON lines, or any other table, in which labels may be a text such as "A, B, C".
 
     Raises:
-        BadInput: there is no record, or a line is not such a record.
+        BadInput: there is no record, or one is not of this kind.
     """
-    rows = list(_iterate_reply_rows(path))
+    rows = list(_iterate_json_lines(path) if _is_json_lines(path) else _iterate_table_rows(path))
     if not rows:
         raise BadInput(f"{path}: no replies in the file")
     return rows
@@ -58,20 +65,43 @@ class _LineFeeds:
         return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
-def _iterate_reply_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _is_json_lines(path: Path) -> bool:
+    unpacked = unpack_file(path)
+    suffix = PurePosixPath(unpacked.name).suffix.lower()
+    if unpacked.notes or unpacked.kind != "text" or suffix in _TABLE_SUFFIXES:
+        return False
+    return suffix in _LINE_SUFFIXES or not unpacked.content.lstrip().startswith(b"[")
+
+
+def _iterate_json_lines(path: Path) -> Iterator[dict[str, Any]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                yield _parse_reply_row(line, f"{path}, line {number}")
+                yield _check_reply_row(_parse_json_line(line, f"{path}, line {number}"), f"{path}, line {number}")
 
 
-def _parse_reply_row(line: bytes, where: str) -> dict[str, Any]:
+def _iterate_table_rows(path: Path) -> Iterator[dict[str, Any]]:
+    table = read_raw_table(path)
+    if table.ragged:
+        raise BadInput(f"{path}, row {table.ragged[0].row}: {table.ragged[0].describe()}")
+    for number, row in enumerate(table.rows, start=1):
+        cells = {name: row.get(name) for name in table.columns}
+        labels = cells.get("labels", [])
+        if labels is None or isinstance(labels, str):  # an empty cell: an open question
+            cells["labels"] = re.findall(r"[^\s,;\[\]\"']+", labels or "")
+        yield _check_reply_row(cells, f"{path}, row {number}")
+
+
+def _parse_json_line(line: bytes, where: str) -> Any:
     try:
-        row = json.loads(line.decode("utf-8-sig"))
+        return json.loads(line.decode("utf-8-sig"))
     except ValueError as error:
         raise BadInput(f"{where}: not JSON in UTF-8: {error}") from None
     except RecursionError:
         raise BadInput(f"{where}: the JSON is nested too deeply") from None
+
+
+def _check_reply_row(row: Any, where: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise BadInput(f"{where}: expected an object, found {str(row)[:40]}")
     if missing := {"id", "text", "labels"} - row.keys():
