@@ -89,7 +89,7 @@ _ANNOUNCED_VALUE = re.compile(  # a link, and what follows it; `like` is like a 
 _EACH = re.compile(
     r"(?i)\b(?:each|every|all|any|these|those|following|given|other|remaining|possible|available)\s(?:\w{1,12}\s){0,2}$"
 )
-_LISTED = re.compile(r"(?i)\s{0,3}s?:\s{0,3}(?:\n|(?=[(\[]?[A-Z][)\].]))")
+_LISTED = re.compile(r"(?i)\s{0,3}s?\s?(?:are\s?|include\s?)?:?\s{0,3}(?:\n|(?=[(\[]?[A-Z][)\].]))")
 _NUMERAL = re.compile(r"(?<![A-Za-z])(?:I{2,3}|IV)(?![A-Za-z])")
 _NUMBERED_WORD = re.compile(r"(?i)(?:statement|assertion|claim|conclusion|proposition|premise)s?\s$")
 _JOINED_BEFORE = re.compile(r"(?i)(?:and|or|nor|&|than|not|neither|und|oder|et|ou)\s{1,2}(?:option\s|choice\s)?$")
@@ -208,7 +208,7 @@ def _introduces_list(text: str, place: re.Match[str], answerable: Answerable) ->
     if listed is None:
         return False
     first = answerable.labels.line.match(text, listed.end(), min(len(text), listed.end() + _WINDOW))
-    if first is None:
+    if first is None or answerable.labels.more.match(text, first.end()):  # "(A) and (C)" are two choices
         return False
     if _EACH.search(text, max(0, place.start() - 40), place.start()):
         return True

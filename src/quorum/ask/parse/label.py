@@ -46,10 +46,11 @@ class LabelPatterns:
 # Letters of other scripts: a Latin label before one is complete. Greek is left out: "E = hν" is a formula.
 _OTHER_SCRIPT = r"[\u0400-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 _OPERATOR = r"=+*/^×·÷<>≤≥≈~%°#&@\-–—\u2190-\u22ff\u2a00-\u2aff"
-# A label is complete before anything but a word, an operator of a formula, or a bracket: that list is open.
+# A label is complete before anything but a word, an operator of a formula, or a bracket: that list is open. "C#", "C++"
+# and "B-" are other things than labels.
 _CLOSED = (
     rf"(?:\s{{0,3}}(?:$|\n|[^\w\s{_OPERATOR}(\[{{.:'’\\]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])"
-    rf"|<[/|]?[A-Za-z][\w|]{{0,30}}>)|\s?{_OTHER_SCRIPT}|{COPULA_AFTER})"
+    rf"|<[/|]?[A-Za-z][\w|]{{0,30}}>|[#@%~/]{{2,9}}|[=%~@&°]{{1,9}}(?!\s{{0,2}}[\w(\[{{\\$.]))|\s?{_OTHER_SCRIPT}|{COPULA_AFTER})"
 )
 # An explanation after the label.
 _GOES_ON = rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"
@@ -102,7 +103,7 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         else re.compile(rf"(?i:{one})"),
         concluded=re.compile(
             rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
-            rf"(?:{bracketed}|{opening}({one})(?=\.\s(?![A-Z]\.)|,\s{concluding}))"
+            rf"(?:{bracketed}|{opening}({one})(?=\.\s(?![A-Z]\.)|:\s(?![A-Z]\b)|,\s{concluding}))"
         ),
         line=re.compile(
             rf"[\s>\-•#]{{0,6}}(?:(?i:option|choice|ans|answer)\s{{1,2}})?(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"

@@ -68,6 +68,8 @@ def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) 
     if _is_term(text, numbers[0]) or _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
         return
     several = len(numbers) == 2 and _ANOTHER.search(text[numbers[0].end() : numbers[1].start()])
+    if len(numbers) == 2 and numbers[1]["sign"] and not text[numbers[0].end() : numbers[1].start()].strip():
+        return  # "20 - 10"
     values = [canonical_match(number) for number in (numbers if several else numbers[:1])]
     labels = tuple(dict.fromkeys(value for value in values if value is not None))
     if labels:
