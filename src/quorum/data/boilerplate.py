@@ -16,7 +16,7 @@ NEARLY_ALL = 0.8  # of the texts that begin alike have to go on alike
 FEWEST_TEXTS = 50  # that share boilerplate, of those that are examined
 SHORTEST = 10  # words of boilerplate, unless nearly all texts of the file have it
 LEAST_LEFT = 4  # words of a text without its boilerplate, median
-SIMILAR = 0.3  # similarity of what is left from which the texts are a family of near-duplicates, median
+SIMILAR = 0.5  # similarity of what is left from which the texts are a family of near-duplicates, median
 GENERAL_WORDS = 4  # choices with fewer words, and without numbers, such as yes and no, do not make a family
 _EXAMINED = 5000  # texts, evenly spread
 
@@ -105,5 +105,6 @@ def _are_different(left: Sequence[Words], choices: Sequence[tuple[str, ...]]) ->
 
 
 def _compare(one: Words, two: Words) -> float:
-    """Return the Jaccard similarity of two texts' words."""
-    return len({*one} & {*two}) / len({*one} | {*two}) if one or two else 1.0
+    """Return the Jaccard similarity of two texts' different words and pairs of neighbouring words."""
+    first, second = ({*words, *pairwise(words)} for words in (one, two))
+    return len(first & second) / len(first | second) if first or second else 1.0
