@@ -15,6 +15,7 @@ from quorum.question import Prompt, Question, Reply
 
 PassName = Literal["first", "reason", "prior", "order", "vote", "eliminate", "verify", "reader"]
 SCORED = "scores"  # the reason of a reply whose labels have probabilities of their own
+UNSCORED = "scores are not finite"
 _OTHER_OPTION = "-"  # in an order: an option that is none of the question's own
 
 
@@ -108,7 +109,9 @@ def _make_reply_row(prompt: Prompt, reply: Reply) -> dict[str, Any]:
         "finish": reply.finish,
         "label": find_heaviest(ballot) if ballot else None,
         "ballot": [{"label": label, "weight": weight} for label, weight in ballot.items()],
-        "reason": SCORED if scored else parse_reply_once(reply.text, prompt.labels, prompt.options).reason,
+        "reason": (SCORED if ballot else UNSCORED)
+        if scored
+        else parse_reply_once(reply.text, prompt.labels, prompt.options).reason,
         "mass": reply.label_mass,
         "tokens": reply.tokens,
     }
