@@ -113,6 +113,16 @@ def test_a_thought_that_was_cut_is_no_answer_although_the_template_opened_it() -
     assert ballot_from_reply(tokens.decode_reply(ids, [1]), prompt) == {"C": 1.0}, "without the tag it is an answer"
 
 
+def test_a_finished_reply_that_never_closed_the_block_is_no_thought() -> None:
+    tokens = PromptTokenizer(tokenizer_with(opening("<think>\n")))
+    prompt = Prompt(question_id="q", content="Which is even?", labels=ABCD)
+    opened = tokens.render(prompt.content, thinking=True).opened
+    for text, whole in (("2 is even. Answer: B", "2 is even. Answer: B"), ("A?</think>B", "<think>\nA?</think>B")):
+        reply = tokens.decode_reply([*tokens.tokenizer(text, add_special_tokens=False).input_ids, 1], [1], opened)
+        assert (reply.text, reply.finish) == (whole, "stop")
+        assert ballot_from_reply(reply, prompt) == {"B": 1.0}
+
+
 def test_a_block_that_cannot_be_closed_is_refused() -> None:
     tokens = PromptTokenizer(tokenizer_with(opening("<|think|>")))
     with pytest.raises(BadInput, match=r"ends in <\|think\|>, inside a reasoning block.*use method generate"):

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,26 @@ def dying(marks: Path, question: str, deaths: int) -> Callable[[Mapping[str, Any
         return ScriptedModel(reply)
 
     return opened
+
+
+def counting(table: Mapping[str, Any]) -> Backend:
+    """Open a backend that counts every prompt as shortened."""
+
+    class Counting:
+        shortened = 0
+
+        def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
+            self.shortened += len(prompts)
+            return [Reply("A")] * len(prompts)
+
+    return Counting()
+
+
+def test_a_pool_counts_the_prompts_that_its_workers_shortened(pool: Callable[..., RayPool]) -> None:
+    backend = pool(counting)
+    for total in (100, 200):
+        backend.answer(PROMPTS)
+        assert (backend.shortened, backend.unscored) == (total, 0)
 
 
 def test_a_pool_gives_the_replies_of_its_backend_in_the_same_order() -> None:

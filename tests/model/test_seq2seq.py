@@ -1,12 +1,16 @@
 import json
+import math
 import signal
 import subprocess
 import sys
 import tomllib
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
+import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -139,6 +143,46 @@ def test_a_sampled_vote_is_the_same_in_any_batch_and_another_one_by_its_repeat()
     alone = [backend(**sampling).answer([vote])[0].text for vote in votes[:2]]
     assert together[:2] == alone
     assert len(set(together)) > 1
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart"])
+def test_a_generated_reply_keeps_special_tokens_and_says_whether_it_was_cut(kind, tmp_path):
+    folder = t5_folder() if kind == "t5" else tiny_bart(tmp_path)
+    settings = Seq2seqSettings(model=str(folder), method="generate", temperature=2.0, max_new_tokens=6)
+    loaded = Seq2seq(settings)
+    loaded.model.generation_config.eos_token_id = [1, *range(40, 600, 7)]  # many tokens end a reply
+    votes = [Prompt(question_id="q", content="Which?", labels=(), repeat=repeat) for repeat in range(400)]
+    replies = loaded.answer(votes)
+    cut, ended = ([reply for reply in replies if reply.finish == finish] for finish in ("length", "stop"))
+    assert (len(cut) + len(ended), bool(cut), bool(ended)) == (400, True, True)
+    assert {reply.tokens for reply in cut} == {5 if kind == "bart" else 6}  # BART's first token is not its choice
+    assert {reply.tokens for reply in ended} == set(range(1, 6 if kind == "bart" else 7))
+    assert any("<|im_" in reply.text for reply in replies)
+    assert not any("</s>" in reply.text or "<pad>" in reply.text for reply in replies)
+
+
+def tiny_bart(folder):
+    """A random BART, which starts every text with <s> and is configured to end one at the limit with </s>."""
+    tokenizer = tiny_tokenizer()
+    sizes: dict[str, Any] = dict.fromkeys(
+        ("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"), 2
+    )
+    sizes |= {"d_model": 32, "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_position_embeddings": 64}
+    ids: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "decoder_start_token_id": 1}
+    config = transformers.BartConfig(vocab_size=len(tokenizer), init_std=0.3, forced_eos_token_id=1, **sizes, **ids)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = transformers.BartForConditionalGeneration(config)
+    model.generation_config.forced_bos_token_id, model.generation_config.forced_eos_token_id = 0, 1
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_the_labels_mass_is_their_probability_among_all_tokens():
+    (reply,) = letter_backend().answer([Prompt(question_id="q", content="Which?", labels=letters(4))])
+    sums = plainly("Which?", letters(4), parted=True)
+    assert reply.label_mass == pytest.approx(sum(map(math.exp, sums)), abs=1e-5)
 
 
 def test_the_middle_of_a_long_prompt_is_left_out_and_counted():

@@ -18,7 +18,7 @@ from quorum.model.backend import open_backend
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Message, Prompt, Reply, letters
 from tests.support.replies import logprobs_of
-from tests.support.tiny import KINDS, tiny_model, tiny_tokenizer
+from tests.support.tiny import CHATML, KINDS, tiny_model, tiny_tokenizer
 
 PROMPT = Prompt(
     question_id="q1",
@@ -240,6 +240,47 @@ def test_a_sampled_reply_depends_on_seed_prompt_and_repetition_but_not_on_the_ba
     assert len({votes[at].text for at in (0, 2, 3)}) == 3
     assert sampler(1).answer([prompt] * 3) == [votes[0], votes[2], votes[3]]
     assert sampler(2).answer([prompt]) != votes[:1]
+
+
+def test_the_mass_of_the_letters_is_their_probability_among_all_tokens() -> None:
+    backend = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
+    ids = tuple(backend.tokens.tokenizer("def f(x): return x\nAnswer:").input_ids)
+    asked = [backend.tokens.tokenizer(f" {label}", add_special_tokens=False).input_ids[0] for label in "ABC"]
+    expected = float(by_hand(tiny_model("llama"), ids)[-1, asked].exp().sum())
+    assert backend.answer([PROMPT])[0].label_mass == pytest.approx(expected, abs=1e-5)
+    option = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
+    assert option.answer([PROMPT])[0].label_mass is None
+
+
+def test_generated_replies_keep_special_tokens_and_say_whether_they_were_cut(tmp_path: Path) -> None:
+    shutil.copytree(tiny_model("llama", chat=True), tmp_path, dirs_exist_ok=True)
+    config = transformers.GenerationConfig.from_pretrained(tmp_path, eos_token_id=[1, *range(40, 600, 7)])
+    config.save_pretrained(tmp_path)
+    settings: dict[str, Any] = {"method": "generate", "max_new_tokens": 8, "temperature": 2.0}
+    backend = Transformers(TransformersSettings(model=str(tmp_path), **settings))
+    replies = backend.answer([Prompt(question_id="q", content="import", labels=())] * 300)
+    by_finish = {finish: [reply for reply in replies if reply.finish == finish] for finish in ("stop", "length")}
+    assert sum(map(len, by_finish.values())) == 300
+    assert {reply.tokens for reply in by_finish["length"]} == {8}
+    assert {reply.tokens for reply in by_finish["stop"]} == set(range(1, 9))
+    assert any("<|im_" in reply.text for reply in replies)
+    assert not any("</s>" in reply.text or "<pad>" in reply.text for reply in replies)
+
+
+@pytest.mark.parametrize("method", ["letter", "option"])
+def test_nothing_is_scored_inside_a_reasoning_block_that_the_template_opens(
+    tmp_path: Path, method: Literal["letter", "option"]
+) -> None:
+    replies = []
+    for number, opening in enumerate(("<think>\n", "<think>\n\n</think>\n\n")):
+        folder = tmp_path / str(number)
+        shutil.copytree(tiny_model("llama", chat=True), folder)
+        template = CHATML.replace("assistant\n{% endif", f"assistant\n{opening}{{% endif")
+        (folder / "chat_template.jinja").write_text(template)
+        replies += Transformers(TransformersSettings(model=str(folder), method=method)).answer([PROMPT])
+    assert replies[0] == replies[1]
+    plain = Transformers(TransformersSettings(model=str(tiny_model("llama", chat=True)), method=method))
+    assert plain.answer([PROMPT])[0] != replies[0]
 
 
 def test_samples_come_as_often_as_the_model_gives_them_probability() -> None:

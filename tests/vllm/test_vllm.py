@@ -129,8 +129,10 @@ def test_a_reply_keeps_its_marks_and_says_whether_it_was_cut_as_one_of_the_trans
     assert found == Transformers(TransformersSettings(model=str(copy), **settings)).answer(PROMPTS)
     assert {reply.finish for reply in found} == {"stop", "length"}
     assert all(reply.tokens == 8 for reply in found if reply.finish == "length")
-    assert all(1 <= (reply.tokens or 0) <= 8 and reply.text.startswith("<think>\n") for reply in found)
-    sampled = vllm(str(copy), **settings, temperature=3.0).answer(PROMPTS)
+    assert all(1 <= (reply.tokens or 0) <= 8 for reply in found)
+    assert all(reply.text.startswith("<think>\n") == (reply.finish == "length") for reply in found)
+    backend = vllm(str(copy), **settings, temperature=2.0)
+    sampled = [reply for _ in range(20) for reply in backend.answer(PROMPTS)]  # a CPU has no seeds in larger batches
     assert any("<|im_" in reply.text for reply in sampled), "special tokens are kept"
     assert not any("</s>" in reply.text or "<pad>" in reply.text for reply in sampled)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quorum.engine.prefixes import count_shared_tokens
-from quorum.engine.thoughts import find_opened_tag, make_closing_tag
+from quorum.engine.thoughts import begins_with_reasoning, find_opened_tag, make_closing_tag
 from quorum.errors import BadInput
 from quorum.question import Message, Reply
 
@@ -88,14 +88,17 @@ class PromptTokenizer:
         tokenizer's end of text are removed.
 
         Args:
-            opened: tag of the reasoning block that the prompt opened; the text begins with it.
+            opened: tag of the reasoning block that the prompt opened; the text begins with it, unless the reply is
+                finished and has not closed the block, so that it is no reasoning.
         """
         end = next((place for place, token in enumerate(ids) if token in ends), len(ids))
         fillers = {self.tokenizer.pad_token_id, self.tokenizer.eos_token_id}
         written = [token for token in ids[:end] if token not in fillers]
-        text = opened + self.tokenizer.decode(written, skip_special_tokens=False)
+        text = self.tokenizer.decode(written, skip_special_tokens=False)
+        if end < len(ids) and not begins_with_reasoning(text):
+            opened = ""
         count = min(end + 1, len(ids))  # a token that ends the reply counts, as servers count it
-        return Reply(text, finish="stop" if end < len(ids) else "length", tokens=count)
+        return Reply(opened + text, finish="stop" if end < len(ids) else "length", tokens=count)
 
     def encode(self, rendered: RenderedPrompt, answer: str | None = None) -> tuple[int, ...]:
         """Tokenize a prompt together with its answer, if given, so that tokens across their border are merged."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from quorum.ask.reply import ballot_from_reply, parse_reply_once
+from quorum.ask.reply import ballot_from_reply, parse_answer_to
 from quorum.ask.retrieve import RetrievedContext
-from quorum.ballot import find_heaviest
+from quorum.ballot import Ballot, find_heaviest
 from quorum.files.kept_replies import ReplyLog
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Question, Reply
@@ -103,18 +103,22 @@ def find_option_order(question: Question | None, prompt: Prompt) -> str:
 
 def _make_reply_row(prompt: Prompt, reply: Reply) -> dict[str, Any]:
     ballot = ballot_from_reply(reply, prompt)
-    scored = reply.label_logprobs is not None
     return {
         "text": _encodable(reply.text),
         "finish": reply.finish,
         "label": find_heaviest(ballot) if ballot else None,
         "ballot": [{"label": label, "weight": weight} for label, weight in ballot.items()],
-        "reason": (SCORED if ballot else UNSCORED)
-        if scored
-        else parse_reply_once(reply.text, prompt.labels, prompt.options).reason,
+        "reason": _explain_reading(prompt, reply, ballot),
         "mass": reply.label_mass,
         "tokens": reply.tokens,
     }
+
+
+def _explain_reading(prompt: Prompt, reply: Reply, ballot: Ballot) -> str:
+    """Return the rule that read a reply, or why it is unread."""
+    if reply.label_logprobs is None:
+        return parse_answer_to(prompt, reply).reason
+    return SCORED if ballot else UNSCORED
 
 
 def _make_prompt_row(number: int, prompt: Prompt) -> dict[str, Any]:

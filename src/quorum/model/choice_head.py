@@ -13,7 +13,7 @@ from quorum.question import Prompt
 if TYPE_CHECKING:
     import torch
 
-_Pair = tuple[str, str]  # two texts that the model reads together
+_TextPair = tuple[str, str]  # two texts that the model reads together
 
 
 class ChoiceHeadScorer:
@@ -80,7 +80,7 @@ class ChoiceHeadScorer:
         """Truncate pairs to `most` tokens, or to the model's own lower limit; the limit is saved with the model."""
         self.most_tokens = self.tokenizer.model_max_length = min(most, self.most_tokens)
 
-    def _prepare_pairs(self, prompts: Sequence[Prompt]) -> tuple[list[list[_Pair]], dict[_Pair, _Pair]]:
+    def _prepare_pairs(self, prompts: Sequence[Prompt]) -> tuple[list[list[_TextPair]], dict[_TextPair, _TextPair]]:
         """Return the pairs of each prompt, and what the model reads of each distinct pair, the shortest first."""
         per_prompt = [_make_pairs(prompt) for prompt in prompts]
         distinct = sorted(
@@ -89,7 +89,7 @@ class ChoiceHeadScorer:
         room = self.most_tokens - self.tokenizer.num_special_tokens_to_add(pair=True)
         return per_prompt, dict(zip(distinct, shorten_pairs(self.tokenizer, distinct, room), strict=True))
 
-    def _read(self, pairs: Sequence[_Pair]) -> "torch.Tensor":
+    def _read(self, pairs: Sequence[_TextPair]) -> "torch.Tensor":
         import torch
 
         features = self.tokenizer(
@@ -106,12 +106,12 @@ class ChoiceHeadScorer:
         return logits.squeeze(1).float()
 
 
-def _count_cut_pairs(per_prompt: Sequence[Sequence[_Pair]], fitted: Mapping[_Pair, _Pair]) -> int:
+def _count_cut_pairs(per_prompt: Sequence[Sequence[_TextPair]], fitted: Mapping[_TextPair, _TextPair]) -> int:
     """Return the number of prompts of which the model does not read every pair whole."""
     return sum(any(fitted[pair] != pair for pair in pairs) for pairs in per_prompt)
 
 
-def _make_pairs(prompt: Prompt) -> list[_Pair]:
+def _make_pairs(prompt: Prompt) -> list[_TextPair]:
     question, context = split_question_context(prompt)
     if context:
         return [("\n".join(context), f"{question} {option}") for option in prompt.options]

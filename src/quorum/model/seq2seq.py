@@ -167,6 +167,8 @@ class Seq2seq:
         import torch
 
         replies, done, ends = [Reply("")] * len(requests), 0, find_end_tokens(self.model)
+        # the first token is the decoder's start; BART is given a second one
+        given = 1 if self.model.generation_config.forced_bos_token_id is None else 2
         for batch in self._batches([len(request.context) + self.sampling.max_new_tokens for request in requests]):
             ids, mask = self._pad([requests[index].context for index in batch])
             sampler = SeededSampler([requests[index] for index in batch], self.sampling, ids.device)
@@ -180,8 +182,7 @@ class Seq2seq:
                     logits_processor=[sampler] if self.sampling.temperature > 0 else [],
                 )
             for index, ids in zip(batch, outputs.tolist(), strict=True):
-                started = 1 + (ids[1] == self.tokens.tokenizer.bos_token_id)  # BART starts with two tokens, T5 with one
-                replies[index] = self.tokens.decode_reply(ids[started:], ends)
+                replies[index] = self.tokens.decode_reply(ids[given:], ends)
             done += len(batch)
             self._report_progress(done, len(requests))
         return replies
