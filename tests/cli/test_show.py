@@ -96,6 +96,12 @@ def test_votes_are_counted_by_the_own_label(bench: Bench, shown) -> None:
     assert "    C: 3\n    A: 1\n    unread: 1\n" in out
 
 
+def test_a_reply_that_was_cut_is_shown_with_its_half_vote(bench: Bench, shown) -> None:
+    cut = Reply("The answer is (B). Because", finish="length")
+    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: cut)})
+    assert "B with weight 0.5 (" in shown("out", "q0")[1]
+
+
 def test_options_that_the_prompt_does_not_list_are_shown(bench: Bench, shown) -> None:
     bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, prompt={"style": "option"})
     assert "Options of prompt 1: scored one by one, not in its text\n    A. " in shown("out", "q0")[1]

@@ -102,6 +102,12 @@ def test_probabilities_are_kept_with_the_mass_of_the_labels(bench: Bench) -> Non
     assert [each["label"] for each in row["ballot"]] == list("ABCD")
 
 
+def test_a_reply_without_finite_scores_is_kept_as_unread(bench: Bench) -> None:
+    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply("", {}))})
+    (row,) = read_kept(bench).replies.to_dicts()
+    assert (row["label"], row["ballot"], row["reason"]) == (None, [], "scores are not finite")
+
+
 def test_turns_of_a_conversation_and_examples_with_scores_are_kept(bench: Bench) -> None:
     solved, train = made(3), made(20, prefix="t")
     write(bench.folder / "train.jsonl", train, answers=True)

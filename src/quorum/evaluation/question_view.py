@@ -120,7 +120,8 @@ def _describe_reply(row: Mapping[str, Any], labels: Sequence[str]) -> str:
     if not ballot:
         line = f"unread ({row['reason'] or 'no reason'})"
     elif len(ballot) == 1:
-        line = f"{row['label']} ({row['reason']})"
+        weight = next(iter(ballot.values()))
+        line = f"{row['label']}{f' with weight {weight:.3g}' if weight < 1 else ''} ({row['reason']})"
     else:
         line = f"{format_ballot(ballot)} ({row['reason']})"
     facts = [line]

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from quorum.ask.reply import ballot_from_reply, parse_answer_to
 from quorum.ask.retrieve import RetrievedContext
-from quorum.ballot import find_heaviest
+from quorum.ballot import Ballot, find_heaviest
 from quorum.files.kept_replies import ReplyLog
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Question, Reply
 
 PassName = Literal["first", "reason", "prior", "order", "vote", "eliminate", "verify", "reader"]
 SCORED = "scores"  # the reason of a reply whose labels have probabilities of their own
+UNSCORED = "scores are not finite"
 _OTHER_OPTION = "-"  # in an order: an option that is none of the question's own
 
 
@@ -102,16 +103,22 @@ def find_option_order(question: Question | None, prompt: Prompt) -> str:
 
 def _make_reply_row(prompt: Prompt, reply: Reply) -> dict[str, Any]:
     ballot = ballot_from_reply(reply, prompt)
-    scored = reply.label_logprobs is not None
     return {
         "text": _encodable(reply.text),
         "finish": reply.finish,
         "label": find_heaviest(ballot) if ballot else None,
         "ballot": [{"label": label, "weight": weight} for label, weight in ballot.items()],
-        "reason": SCORED if scored else parse_answer_to(prompt, reply).reason,
+        "reason": _explain_reading(prompt, reply, ballot),
         "mass": reply.label_mass,
         "tokens": reply.tokens,
     }
+
+
+def _explain_reading(prompt: Prompt, reply: Reply, ballot: Ballot) -> str:
+    """Return the rule that read a reply, or why it is unread."""
+    if reply.label_logprobs is None:
+        return parse_answer_to(prompt, reply).reason
+    return SCORED if ballot else UNSCORED
 
 
 def _make_prompt_row(number: int, prompt: Prompt) -> dict[str, Any]:
