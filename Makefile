@@ -7,7 +7,7 @@ pip := $(bin)/python -m pip install --disable-pip-version-check --quiet
 vllm_pip := .venv-vllm/bin/python -m pip install --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help submit test check docs leaderboard report kernels push wheels sample picture bench clean
+.PHONY: help submit test check docs leaderboard report kernels push wheels sample picture bench clean clean-runs
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,8 +43,8 @@ ifdef COMPETITION
 submit: .venv/.kaggle
 	@$(bin)/quorum send $(COMPETITION) $(if $(filter-out file,$(origin DATA)),--data $(DATA))
 else
-submit: .venv/.run ## answer, check and score a submission (DATA=folder); COMPETITION=slug sends the best one to Kaggle
-	@$(bin)/quorum submit $(DATA)
+submit: .venv/.run ## answer, check and score a submission (DATA=folder, FRESH=1: reuse nothing); COMPETITION=slug sends the best one to Kaggle
+	@$(bin)/quorum submit $(DATA)$(if $(FRESH), --fresh)
 endif
 
 leaderboard: .venv/.run ## print the local leaderboard
@@ -90,3 +90,6 @@ bench: .venv/.dev ## measure Quorum against its peers in a quarter of an hour (L
 
 clean: ## remove what make made, the environment included
 	rm -rf .venv .venv-vllm build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+clean-runs: ## delete runs, trained models and splits of all competitions; submissions and their ledger are kept
+	rm -rf runs data/split

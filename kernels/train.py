@@ -4,6 +4,7 @@ python kernels/train.py kernels/train-encoder.toml [key=value ...] [--smoke]
 """
 
 from quorum.console import print_status, run_story
+from quorum.disk import name_file_in_errors
 from quorum.progress import progress_bar
 from quorum.train.settings import TrainSettings
 from quorum.train.trainer import list_trainer_settings, train_model
@@ -19,7 +20,7 @@ def main(settings: TrainSettings) -> None:
         out, trainer = out.with_name(f"{out.name}-smoke"), {**trainer, "smoke": True}
         clear_training(out)
     rows = rows_for_training(settings, out, print_status)
-    with progress_bar(settings.run) as progress:
+    with progress_bar(settings.run) as progress, name_file_in_errors(out):
         trained = train_model(trainer, rows, out, progress, print_status)
     rate = trained.tokens / trained.seconds
     loss = f"loss {trained.losses[0][1]:.3f} -> {trained.losses[-1][1]:.3f}"

@@ -1,11 +1,140 @@
-"""Folders that are removed only if Quorum created them, and names that cannot lead elsewhere."""
+"""Files that are written whole or not at all, folders of the user that are kept, and names that lead nowhere else."""
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from quorum.disk import FOLDER_MARKER, LONGEST_NAME, check_file_name, replace_folder
+from quorum.disk import (
+    FOLDER_MARKER,
+    LONGEST_NAME,
+    check_file_name,
+    create_folder,
+    find_system_error,
+    fingerprint_tree,
+    name_file_in_errors,
+    replace_file,
+    replace_folder,
+)
 from quorum.errors import BadInput
+
+
+def list_names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_replaced_at_the_end_and_its_folder_is_created(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.csv"
+    with replace_file(path) as part:
+        part.write_text("first")
+        assert not path.exists()
+    with replace_file(path) as part:
+        part.write_text("second")
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    assert list_names(path.parent) == ["x.csv"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a reason"), KeyboardInterrupt(), BadInput("bad")])
+def test_after_an_error_the_old_file_is_there_and_no_part(error: BaseException, tmp_path: Path) -> None:
+    def write_half() -> None:
+        with replace_file(tmp_path / "x") as part:
+            part.write_text("half")
+            raise error
+
+    (tmp_path / "x").write_text("old")
+    with pytest.raises(type(error)):
+        write_half()
+    assert (list_names(tmp_path), (tmp_path / "x").read_text()) == (["x"], "old")
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    with replace_file(path) as one:
+        one.write_text("one")
+        with replace_file(path) as two:
+            two.write_text("two")
+        assert path.read_text() == "two"
+    assert (list_names(tmp_path), path.read_text()) == (["x"], "one")
+
+
+def test_what_a_killed_program_left_is_removed_and_what_a_running_one_writes_is_kept(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    stale, running = f".x.{int(ended.stdout)}-0.part", f".x.{os.getppid()}-0.part"
+    (tmp_path / stale).write_text("half")
+    (tmp_path / f".folder.{int(ended.stdout)}-3.part").mkdir()
+    (tmp_path / running).write_text("being written")
+    (tmp_path / "mine.part").write_text("of the user")
+    with replace_file(tmp_path / "y") as part:
+        part.write_text("new")
+    assert list_names(tmp_path) == [running, "mine.part", "y"]
+
+
+def test_a_name_of_any_length_can_be_written(tmp_path: Path) -> None:
+    for name in ("x" * 255, "é" * 127, "漢" * 85):
+        with replace_file(tmp_path / name) as part:
+            part.write_text("new")
+        assert (tmp_path / name).read_text() == "new"
+
+
+def test_a_link_is_followed_and_its_target_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "x")
+    with replace_file(tmp_path / "link") as part:
+        part.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / "x").read_text() == "new"
+
+
+def test_errors_of_libraries_about_the_disk_name_the_file(tmp_path: Path) -> None:
+    texts = {
+        "Error while serializing: I/O error: No space left on device (os error 28)": errno.ENOSPC,
+        "[enforce fail at inline_container.cc:664] . PytorchStreamWriter failed writing file data/1": errno.EIO,
+        "unexpected pos 960 vs 854": errno.EIO,
+    }
+    for text, number in texts.items():
+        with pytest.raises(OSError, match="x.bin") as raised, replace_file(tmp_path / "x.bin"):
+            raise RuntimeError(text)
+        assert raised.value.errno == number
+        assert raised.value.filename == str(tmp_path / "x.bin")
+    assert find_system_error(RuntimeError("a bug")) is None
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as raised, replace_file(tmp_path / "copy") as part:
+        part.write_bytes((tmp_path / "missing").read_bytes())
+    assert raised.value.filename == str(tmp_path / "missing")
+    with pytest.raises(BadInput, match="os error 2"), name_file_in_errors(tmp_path):
+        raise BadInput("model cannot be loaded: No such file (os error 2)")
+
+
+def test_a_folder_appears_when_it_is_complete_or_not_at_all(tmp_path: Path) -> None:
+    with create_folder(tmp_path / "model") as part:
+        (part / "weights").write_text("w")
+        assert not (tmp_path / "model").exists()
+    assert list_names(tmp_path / "model") == ["weights"]
+    with pytest.raises(UnicodeEncodeError), create_folder(tmp_path / "other") as part:
+        (part / "weights").write_text("\ud800")
+    with pytest.raises(OSError, match="model"), create_folder(tmp_path / "model") as part:
+        (part / "weights").write_text("other")
+    assert list_names(tmp_path) == ["model"]
+    assert (tmp_path / "model" / "weights").read_text() == "w"
+
+
+def test_the_fingerprint_of_a_folder_depends_on_names_and_contents(tmp_path: Path) -> None:
+    def fingerprint_of(**files: str) -> str:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name, content in files.items():
+            (folder / name).mkdir(parents=True)
+            (folder / name / "file").write_text(content)
+        return fingerprint_tree(folder)
+
+    same = fingerprint_of(a="1", b="2")
+    assert same == fingerprint_of(b="2", a="1")
+    assert same not in {fingerprint_of(a="2", b="1"), fingerprint_of(a="1", c="2"), fingerprint_of(a="1")}
 
 
 def test_a_folder_is_created_with_its_parents_and_replaced_with_all_that_was_in_it(tmp_path: Path) -> None:

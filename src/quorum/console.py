@@ -1,6 +1,7 @@
 """Run programs: print lines and JSON, parse a kernel's arguments, turn errors into one line and an exit code."""
 
 import argparse
+import errno
 import inspect
 import json
 import logging
@@ -8,14 +9,18 @@ import os
 import re
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from quorum.config import Settings, describe_settings, read_config
+from quorum.disk import find_system_error
 from quorum.errors import BadInput
 
 DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
+PARENT_VARIABLE = "QUORUM_PARENT"  # in the environment of a kernel whose standard input ends with its parent
 _STOPPED_BY_USER = 130
 # C0 and C1 controls without tab and line feed, marks of direction, separators of lines, surrogates
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -31,21 +36,64 @@ def run_program(main: Callable[[], int]) -> None:
 
 
 def run_first(main: Callable[[], int]) -> None:
-    """Run the first part of a program as `run_program` does, but return if its code is DONE."""
+    """Run the first part of a program as `run_program` does, but return if its code is DONE.
+
+    An error of the operating system, such as a full disk, is reported as bad input is.
+    """
     logging.getLogger(_IDLE_LOGGER).setLevel(logging.ERROR)
     try:
         code = main()
-    except (BadInput, FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        print(f"error: {_format_error(error)}", file=sys.stderr)
-        code = BAD_INPUT
+        _flush_output()
     except BrokenPipeError:  # `| head` closed the pipe
         sys.stderr.close()
         code = DONE
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
         code = _STOPPED_BY_USER
+        _print_last_line("stopped")
+    except Exception as error:
+        found = error if isinstance(error, BadInput) else find_system_error(error)
+        if found is None:
+            raise
+        code = BAD_INPUT
+        _print_last_line(f"error: {_format_error(found)}")
     if code:
         sys.exit(code)
+
+
+def _flush_output() -> None:
+    """Write what is buffered for standard output, so that an error is reported here and not when Python exits."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or errno.EIO), "standard output") from None
+
+
+def _print_last_line(text: str) -> None:
+    """Print a line on standard error, and drop output that cannot be written, which Python would try again at exit."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):
+        with suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def stop_with_parent() -> None:
+    """End this process when its standard input ends, if its parent set `QUORUM_PARENT`: a killed parent ends it so."""
+
+    def wait() -> None:
+        with suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        os._exit(_STOPPED_BY_USER)
+
+    if os.environ.pop(PARENT_VARIABLE, ""):
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def run_story(
@@ -82,6 +130,7 @@ def run_story(
 
     def main() -> int:
         args = parser.parse_intermixed_args()
+        stop_with_parent()
         chosen = [f"{name}=true" for name in flags if getattr(args, name)]
         story(read_config(kind, args.toml, [*args.overrides, *chosen]))
         return DONE
@@ -145,6 +194,6 @@ def read_environment_key(variable: str) -> str:
 
 def _format_error(error: Exception) -> str:
     """Return an error as one line, an OSError with the file first."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
+    return " ".join(str(error).split()) if isinstance(error, OSError) else str(error)

@@ -1,10 +1,15 @@
 """Write files atomically, replace only folders that Quorum created, check names, and compute fingerprints."""
 
+import errno
 import hashlib
+import itertools
+import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from quorum.errors import BadInput
@@ -13,16 +18,139 @@ FOLDER_MARKER = ".quorum-folder"
 LONGEST_NAME = 120  # bytes: two such names, a hyphen and an ending still make one file name
 
 
+_PART_NAME = re.compile(r"\..*\.(?P<process>\d+)-\d+\.part", re.DOTALL)
+_LONGEST_PART = 80  # bytes of the target's name that the name of its temporary file repeats
+_part_numbers = itertools.count()
+# How libraries in C++ and Rust report an error of the operating system in a text.
+_SYSTEM_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")
+_FAILED_WRITE = re.compile(r"PytorchStreamWriter failed|unexpected pos \d+ vs|file write failed")
+
+
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to, and move it to `path` at the end.
+    """Yield a temporary path to write to, and move it to `path` at the end; after an error it is removed.
 
-    Readers never see an incomplete file, even if the program is killed.
+    Readers never see an incomplete file, even if the program is killed, and two writers at the same time do not disturb
+    each other. Temporary files of programs that were killed are removed. A link is followed, and a device or a pipe,
+    such as /dev/stdout, is written to directly.
+
+    Raises:
+        OSError: the file cannot be written; the error names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    yield part
-    part.replace(path)
+    with name_file_in_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if path.exists() and not path.is_file():
+            yield path
+            return
+        target = Path(os.path.realpath(path))
+        part = _make_part_path(target)
+        try:
+            yield part
+            part.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def create_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder to fill, and move it to `path` at the end; after an error it is removed.
+
+    Raises:
+        OSError: the folder cannot be written, or `path` exists and is not empty; the error names `path`.
+    """
+    with name_file_in_errors(path):
+        part = _make_part_path(path)
+        part.mkdir()
+        try:
+            yield part
+            part.replace(path)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def name_file_in_errors(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system while `path` is written into an OSError that names it.
+
+    An error that names another file, such as one that is read, is not changed.
+    """
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        found = find_system_error(error)
+        named = None if found is None or found.filename is None else os.fspath(found.filename)
+        if found is None or found.errno is None or not (named is None or named == str(path) or _is_part(named)):
+            raise
+        raise OSError(found.errno, os.strerror(found.errno), str(path)) from error
+
+
+def find_system_error(error: BaseException) -> OSError | None:
+    """Return the error of the operating system behind an exception, also one that a library reports as a text.
+
+    Polars, safetensors and torch raise errors of their own when a disk is full.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    if number := _SYSTEM_ERROR.search(str(error)):
+        return OSError(int(number["number"]), os.strerror(int(number["number"])))
+    if _FAILED_WRITE.search(str(error)):
+        inner = find_system_error(error.__context__) if error.__context__ else None
+        return inner or OSError(errno.EIO, "cannot be written; the disk may be full")
+    return error if isinstance(error, OSError) else None
+
+
+def _make_part_path(path: Path) -> Path:
+    """Return a new path beside `path` for a temporary file; create the folder, and remove what killed programs left."""
+    make_folder(path.parent)
+    _remove_stale_parts(path.parent)
+    name = path.name.encode(errors="surrogateescape")[:_LONGEST_PART].decode(errors="ignore")
+    return path.with_name(f".{name}.{os.getpid()}-{next(_part_numbers)}.part")
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents, if they are not there.
+
+    Raises:
+        OSError: it cannot be created; NotADirectoryError if a file is in its place.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # a file, or a loop of links, which stat refuses
+        place = Path(error.filename)
+        place.stat()
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place)) from None
+
+
+def _is_part(name: str) -> bool:
+    return _PART_NAME.fullmatch(Path(name).name) is not None
+
+
+@cache
+def _remove_stale_parts(folder: Path) -> None:
+    """Remove temporary files and folders of processes that no longer run; once per process and folder."""
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            found = _PART_NAME.fullmatch(entry.name)
+            if found is None or _is_running(int(found["process"])):
+                continue
+            with suppress(OSError):
+                shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else Path(entry.path).unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def replace_folder(path: Path) -> None:
@@ -79,3 +207,12 @@ def fingerprint(path: Path) -> str:
     """Return the SHA-256 of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint_tree(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the names and contents of all files in a folder."""
+    if path.is_file():
+        return fingerprint(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{file.relative_to(path).as_posix()} {fingerprint(file)}" for file in files]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()

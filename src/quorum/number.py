@@ -3,7 +3,9 @@
 import re
 from fractions import Fraction
 
-_GROUPED = r"\d{1,3}(?:[,']\d{3}){1,9}(?!\d)(?:\.\d{1,20})?"
+_GROUPED = (  # 1,234,567, or in Indian grouping 12,34,567
+    r"(?:\d{1,3}(?:[,']\d{3}){1,9}|\d{1,2}(?:,\d{2}){1,9},\d{3})(?![\d,]\d)(?!\d)(?:\.\d{1,20})?"
+)
 _GROUPED_BY_SPACES = r"\d{1,3}(?:[\u00a0\u2009\u202f ]\d{3}){1,9}(?!\d)(?:[.,]\d{1,20})?"
 _GROUPED_BY_POINTS = r"\d{1,3}(?:\.\d{3}){1,9},\d{1,20}(?![\d,.])|\d{1,3}(?:\.\d{3}){2,9}(?![\d,.])"
 _PLAIN = r"\d{1,40}(?:\.\d{1,20})?|\.\d{1,20}"
@@ -27,7 +29,8 @@ def canonical_number(text: str) -> str | None:
     """Return the number in `text` in canonical form, as decimals; None if it is not a number.
 
     "1,234.50" becomes "1234.5", "3/4" becomes "0.75" and "25%" becomes "25". Currency and percent symbols are ignored.
-    A comma or a space before three digits groups thousands; any other comma is a decimal comma. A fraction with
+    A comma or a space before three digits groups thousands, and commas may group in the Indian way (12,34,567); any
+    other comma is a decimal comma. A fraction with
     infinitely many decimals ("1/3") stays a fraction in lowest terms.
     """
     match = _A_NUMBER.fullmatch(_AROUND.sub("", text.replace("\\%", "%").replace("\\$", "$")))

@@ -3,7 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from string import ascii_uppercase
 
 from quorum.errors import BadInput
@@ -85,6 +85,22 @@ class Message:
     content: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReasoningMarkers:
+    """The texts with which a model starts and ends its reasoning.
+
+    Raises:
+        BadInput: one of them is empty, or both are the same.
+    """
+
+    start: str = field(metadata={"help": "Text with which the model starts its reasoning."})
+    end: str = field(metadata={"help": "Text with which the model ends its reasoning."})
+
+    def __post_init__(self) -> None:
+        if not self.start or not self.end or self.start == self.end:
+            raise BadInput(f"reasoning markers are {self.start!r} and {self.end!r}; expected two different texts")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """One request to a model about a question, with the allowed answers.
@@ -92,7 +108,8 @@ class Prompt:
     `content` is plain text, or the turns of a conversation. `labels` are the allowed answers: the question's letters,
     or TRUE and FALSE for a verifier; empty for an open question. `options` are the texts of the labels, in the same
     order, or empty if the prompt has none; option likelihood and encoders score them. `repeat` numbers the repetitions
-    of a prompt that is sampled several times.
+    of a prompt that is sampled several times. `markers` are those around the reasoning in the model's reply, if the
+    reply parser does not know them.
     """
 
     question_id: str
@@ -100,6 +117,7 @@ class Prompt:
     labels: tuple[str, ...]
     options: tuple[str, ...] = ()
     repeat: int = 0
+    markers: ReasoningMarkers | None = None
 
     def __post_init__(self) -> None:
         if self.options and len(self.options) != len(self.labels):

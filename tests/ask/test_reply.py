@@ -270,6 +270,47 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_carriage_return_in_a_field_is_quoted_in_the_csv(tmp_path: Path) -> None:
+    file, out = tmp_path / "replies.jsonl", tmp_path / "out.csv"
+    rows = [{"id": "a", "text": "The answer is A.", "labels": ["A", "B"], "prompt": "one\rtwo"}]
+    file.write_text(json.dumps(rows[0]))
+    assert run_verb("read-replies", file, "--out", out).returncode == 0
+    assert out.read_bytes() == b'prompt,id,answer,reason\n"one\rtwo",a,A,answer\n'
+    with out.open(encoding="utf-8", newline="") as lines:
+        assert [row["prompt"] for row in csv.DictReader(lines)] == ["one\rtwo"]
+
+
+def test_json_that_is_nested_too_deeply_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "replies.jsonl"
+    file.write_text('{"id": 1, "text": "A", "labels": ["A", "B"], "x": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    done = run_verb("read-replies", file, "--out", tmp_path / "out.csv")
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines() == [f"error: {file}, line 1: the JSON is nested too deeply"]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "answer: ",
+        "Let us see. The river flows, so option B might be right. ",
+        "答案",
+        "<think>",
+        "The answer is A or ",
+        "1,00,",
+    ],
+)
+@pytest.mark.parametrize("labels", [("A", "B", "C", "D"), ("TRUE", "FALSE"), ()])
+def test_a_long_reply_of_a_model_in_a_loop_is_read_in_a_tenth_of_a_second(piece: str, labels: tuple[str, ...]) -> None:
+    text = (piece * (64_000 // len(piece) + 1))[:64_000]
+    parse_reply("warm up", labels, labels)
+    times = []
+    for _ in range(5):  # other work on the machine only adds
+        start = time.process_time()
+        parse_reply(text, labels, labels)
+        times.append(time.process_time() - start)
+    assert min(times) < 0.1
+
+
 @pytest.mark.slow
 def test_real_replies_are_read_where_they_claim_one_letter_and_not_where_they_claim_none() -> None:
     folder = real_data("mmlu_pro_1k")

@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,6 +107,60 @@ def test_a_failing_kernel_raises_its_own_message_and_exit_code(story: Path, then
         run(story, then)
     assert failed.value.exit_code == code
     assert signal.SIGKILL + 128 == 137
+
+
+PARENT = """
+import sys
+from pathlib import Path
+from quorum.competition import kernel_process
+folder = Path(sys.argv[1])
+kernel_process.find_kernels = lambda: folder
+kernel_process.run_kernel_process("wait", Path("x.toml"), {"out": str(folder / "runs" / "mine")}, print)
+"""
+WAIT = """
+import os, sys, time
+from pathlib import Path
+from quorum.console import stop_with_parent
+stop_with_parent()
+Path(sys.argv[0]).with_name("kernel.pid").write_text(str(os.getpid()))
+time.sleep(120)
+"""
+
+
+def test_a_kernel_ends_when_its_parent_is_killed(story: Path) -> None:
+    (story / "wait.py").write_text(WAIT)
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(story)])
+    pid = story / "kernel.pid"
+    wait_until(lambda: pid.exists() and pid.read_text() != "")
+    parent.kill()
+    parent.wait()
+    kernel = Path("/proc") / pid.read_text()
+    wait_until(lambda: not kernel.exists() or "(zombie)" in (kernel / "status").read_text())
+
+
+def wait_until(reached: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_kernel_that_nobody_started_does_not_wait_for_its_input(story: Path) -> None:
+    (story / "once.py").write_text("from quorum.console import stop_with_parent\nstop_with_parent()\nprint('done')\n")
+    command = [sys.executable, str(story / "once.py")]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+def test_notes_are_reported_as_warnings_are(story: Path) -> None:
+    then = "print_status('note: mine: 12 replies were already in journal.sqlite')"
+    assert run(story, then)[-1] == "note: mine: 12 replies were already in journal.sqlite"
+
+
+def test_an_error_is_found_although_a_library_prints_after_it(story: Path) -> None:
+    then = "print_status('error: train.csv: broken'); print_status('leaked semaphore'); sys.exit(2)"
+    with pytest.raises(KernelFailed, match=r"^train.csv: broken$"):
+        run(story, then)
 
 
 def test_the_command_line_ends_with_the_kernels_message_and_code(

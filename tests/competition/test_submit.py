@@ -183,3 +183,36 @@ def test_the_real_competition_goes_through_untouched(tmp_path):
     lines = (tmp_path / "submissions" / "codemmlu_kaggle-neighbour.csv").read_text().splitlines()
     sample = (folder / "sample_submission.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == [line.split(",")[0] for line in sample]
+
+
+@pytest.mark.slow
+def test_a_second_run_reuses_everything_and_fresh_repeats_it(tmp_path):
+    competition(tmp_path / "toys")
+    members = (*NEIGHBOUR, "--member", write_tuned_member(tmp_path / "small-tuned.toml"))
+    steps = ("neighbour", "train-small", "small-tuned", "vote")
+    first = submit(tmp_path / "toys", tmp_path, *members)
+    assert first.returncode == 0, first.stderr
+    assert "reused" not in first.stderr
+    submissions = {path.name: path.read_bytes() for path in (tmp_path / "submissions").iterdir()}
+    again = submit(tmp_path / "toys", tmp_path, *members)
+    reused = [line.partition(":")[0] for line in again.stderr.splitlines() if ", reused (runs/toys/" in line]
+    assert tuple(reused) == steps
+    assert "submissions/ledger.jsonl: 4 of 4 entries are in it already, none is repeated" in again.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "submissions").iterdir()} == submissions
+    assert again.stdout == first.stdout
+
+    fresh = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--fresh")
+    assert fresh.returncode == 0
+    assert "neighbour: 30 answers in" in fresh.stderr
+    assert "reused" not in fresh.stderr
+    assert "note: " not in fresh.stderr, "the journal is fresh too"
+    assert list(tmp_path.rglob("*.part")) == []
+
+
+def write_tuned_member(toml):
+    """A member whose model is trained for a step or two."""
+    text = find_kernel_toml("encoder-tuned").read_text()
+    toml.write_text(text.replace('run = "encoder-tuned"', 'run = "small-tuned"'))
+    training = find_kernel_toml("train-encoder").read_text().replace("epochs = 4.0", "epochs = 0.5")
+    toml.with_name("train-small.toml").write_text(training.replace('run = "train-encoder"', 'run = "train-small"'))
+    return toml

@@ -1,15 +1,17 @@
 import json
 import multiprocessing
 import os
+import resource
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
-from quorum.evaluation.ledger import Entry, append_entry, make_leaderboard, read_ledger
+from quorum.evaluation.ledger import Entry, append_entry, is_recorded, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import Score
 from tests.support.verb import run_verb
 
@@ -245,3 +247,32 @@ def test_without_a_ledger_quorum_leaderboard_says_how_to_make_one(tmp_path):
 def test_metric_of_an_entry_must_be_known():
     with pytest.raises(BadInput, match="bleu"):
         replace(entry(), metric="bleu")
+
+
+def test_an_entry_is_recorded_if_only_time_commit_and_unknown_scores_differ(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    append_entry(path, entry("a", config={"members": ("x", "y"), "scale": 2.0}, public=0.5))
+    known = read_ledger(path)
+    same = entry("a", config={"members": ["x", "y"], "scale": 2.0}, public=0.5)
+    assert is_recorded(same, known)
+    assert is_recorded(replace(same, when="2030-01-01T00:00:00+00:00", commit="other"), known)
+    assert is_recorded(replace(same, public=None), known), "a later run does not know Kaggle's score"
+    changes: list[dict[str, Any]] = [{"public": 0.6}, {"seconds": 1e6}, {"split": "z"}, {"sha256": "z"}]
+    changes += [{"config": {}}, {"unread_test": 9}]
+    for changed in changes:
+        assert not is_recorded(replace(same, **changed), known), changed
+    assert not is_recorded(same, [])
+
+
+def test_a_line_that_cannot_be_written_to_its_end_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    append_entry(path, entry("a"))
+    before = path.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, limit[1]))
+    try:
+        with pytest.raises(OSError, match="ledger.jsonl"):
+            append_entry(path, entry("b"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert path.read_bytes() == before

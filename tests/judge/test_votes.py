@@ -125,9 +125,28 @@ def test_one_vote_is_the_reply_itself():
 
 
 def test_an_unread_reply_costs_a_vote_and_counts_for_nothing():
-    found = vote_adaptively(scripted("", "B", "Hard to say.", "B", "A or B", *"BBBBB"), [ask()], VoteSettings())[0]
+    found = vote_adaptively(
+        scripted("", "B", "Hard to say.", "B", "I can not tell.", *"BBBBB"), [ask()], VoteSettings()
+    )[0]
     assert found.votes == (None, "B", None, "B", None, "B", "B")
     assert found.ballot == {"B": 1.0}
+
+
+def test_a_reply_that_claims_two_labels_shares_its_vote():
+    found = vote_adaptively(scripted("A or B", "B", "B"), [ask()], VoteSettings(most=3))[0]
+    assert found.votes[0] is None
+    assert found.ballot == pytest.approx({"A": 0.5 / 3, "B": 2.5 / 3})
+    first = vote_adaptively(scripted("", "B", "B"), [ask()], VoteSettings(most=3), first=[{"A": 0.5, "B": 0.5}])[0]
+    assert first.ballot == pytest.approx({"A": 0.5 / 3, "B": 2.5 / 3})
+
+
+def test_a_reply_that_was_cut_off_is_half_a_vote():
+    cut = Reply("The answer is A because", finish="length")
+    replies = [cut, Reply("The answer is B.")]
+    model = ScriptedModel(lambda prompt: replies[prompt.repeat])
+    found = vote_adaptively(model, [ask()], VoteSettings(most=2))[0]
+    assert found.votes == ("A", "B")
+    assert found.ballot == pytest.approx({"A": 1 / 3, "B": 2 / 3})
 
 
 def test_a_question_that_nobody_reads_stays_unread():

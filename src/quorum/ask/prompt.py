@@ -47,6 +47,7 @@ def render_prompt(
             content=(*turns, Message("user", question.text)),
             labels=question.labels,
             options=question.choices,
+            markers=template.markers,
         )
     example_text = "".join(_render_example(example, style, template) for example in examples)
     passage_text = "".join(template.passage.format(passage=passage) for passage in passages)
@@ -57,12 +58,19 @@ def render_prompt(
             content=example_text + passage_text + block,
             labels=question.labels,
             options=question.choices,
+            markers=template.markers,
         )
     instruction, hint = _render_instruction(question, style, template), template.hint(question)
     text = FRAME.format(
         instruction=instruction, hint=hint, examples=example_text, passages=passage_text, question=block
     )
-    return Prompt(question_id=question.id, content=text, labels=question.labels, options=question.choices)
+    return Prompt(
+        question_id=question.id,
+        content=text,
+        labels=question.labels,
+        options=question.choices,
+        markers=template.markers,
+    )
 
 
 def format_answer(question: Question, style: Style, template: Template = BUILT_IN) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from quorum.ask.wording import WORDINGS, Language, Wording, detect_language
 from quorum.errors import BadInput
-from quorum.question import Question
+from quorum.question import Question, ReasoningMarkers
 
 ANY_SUBJECT = "*"  # key of the hint for subjects without their own
 TEMPLATE_FIELDS = {  # per text: the fields allowed in {curly} brackets, and the required ones
@@ -48,6 +48,7 @@ class Template:
         default_factory=dict,
         metadata={"help": 'A sentence below the instruction by subject; "*" is for all other subjects.'},
     )
+    markers: ReasoningMarkers | None = None
 
     def __post_init__(self) -> None:
         for name in ("instruction", "question", "choice", "example", "passage"):

@@ -69,7 +69,10 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     },
     "Kaggle": {"bundle": bundle_command, "wheels": wheels_command, "push": push_command, "send": send_command},
 }
-_EPILOG = "Exit codes: 0 success, 1 a problem in a file or a failed kernel, 2 invalid input, 130 stopped by the user."
+_EPILOG = (
+    "Exit codes: 0 success, 1 a problem in a file or a failed kernel, 2 invalid input or a disk error, 130 stopped by "
+    "the user."
+)
 _STOPPED = 130
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 # For `run`, which passes its options on to the kernel's own parser.

@@ -30,13 +30,20 @@ def submit_command(
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
     form: FormText = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Answer, check and score a competition's submissions.
 
     Reads and repairs the files, holds out a part of train, lets the members answer the held-out and the test questions,
     and writes one submission for each member, for their vote and for the prior (the most frequent label). --json prints
-    the new ledger entries.
+    their ledger entries.
+
+    Killed at any point and started again, it goes on where it was. Replies, trained models and votes are kept in
+    runs/NAME, and are reused, which is reported, until their rows, settings, models or library versions change. To free
+    the disk, delete runs/NAME.
 
     Exit code 1: a submission has problems.
     """
@@ -46,7 +53,14 @@ def submit_command(
 
     workspace = Workspace(submissions_folder=submissions)
     result = submit_competition(
-        folder, workspace, members=member or [], held_out=held_out, seed=seed, form=form, report=report_line
+        folder,
+        workspace,
+        members=member or [],
+        held_out=held_out,
+        seed=seed,
+        form=form,
+        fresh=fresh,
+        report=report_line,
     )
     if as_json:
         print_json([asdict(entry) for entry in result.entries])

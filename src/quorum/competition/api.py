@@ -43,6 +43,7 @@ def submit(
     held_out: float = 0.25,
     seed: int = 42,
     form: str | None = None,
+    fresh: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
     """Answer, check and score a competition's submissions, as `quorum submit FOLDER` does.
@@ -53,6 +54,7 @@ def submit(
         workspace: where submissions, runs and the ledger go.
         held_out: share of train that is held out to score on.
         form: how the submission writes an answer, if train and the sample do not show it.
+        fresh: repeat everything, even what an earlier call finished in this workspace.
         report: takes a line after each step; pass `print` to follow.
 
     Raises:
@@ -64,7 +66,14 @@ def submit(
 
     toml_files = [Path(member) for member in members]
     return submit_competition(
-        Path(folder), Workspace(Path(workspace)), toml_files, held_out=held_out, seed=seed, form=form, report=report
+        Path(folder),
+        Workspace(Path(workspace)),
+        toml_files,
+        held_out=held_out,
+        seed=seed,
+        form=form,
+        fresh=fresh,
+        report=report,
     )
 
 

@@ -7,17 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
+from quorum.console import PARENT_VARIABLE
+from quorum.disk import make_folder, name_file_in_errors
 from quorum.errors import BadInput
 from quorum.progress import PROGRESS_VARIABLE, parse_progress, progress_bar
 
-_ERROR = "error: "  # prefix of the last line of a kernel that stops with an error
-_WARNING = "warning: "
+_ERROR = "error: "  # prefix of the line that a kernel prints when it stops with an error
+_ERROR_LINES = 3  # in which that line is; libraries may print something as the process ends
+_SHOWN = ("warning: ", "note: ")  # prefixes of the lines that are passed to the user
 
 
 class KernelFailed(RuntimeError):
@@ -41,38 +44,45 @@ def find_kernels() -> Path:
     raise BadInput(f"{package}: no kernels folder in the package or beside its sources; install Quorum again")
 
 
-def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], report: Callable[[str], None]) -> float:
+def run_kernel_process(
+    story: str, toml: Path, settings: Mapping[str, Any], report: Callable[[str], None], keep_open: Sequence[int] = ()
+) -> float:
     """Run a kernel, and return its wall time in seconds.
 
-    Its output is written to OUT.log, where OUT is its setting `out`; its progress is shown, and its warnings are
-    passed to `report`.
+    Its output is written to OUT.log, where OUT is its setting `out`; its progress is shown, and its warnings and notes
+    are passed to `report`. The kernel ends with this process, even if this process is killed.
 
     Args:
         story: infer, train or vote.
         settings: overrides of the TOML, by dotted names; `out` is required.
+        keep_open: file descriptors that the kernel inherits, such as a lock that it holds until it ends.
 
     Raises:
         KernelFailed: the process failed; the message is the error that it printed, if it printed one.
     """
     overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # JSON is TOML
     log = Path(f"{settings['out']}.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(log.parent)
     command = [sys.executable, str(find_kernels() / f"{story}.py"), str(toml), *overrides]
     start = time.monotonic()
     with (
+        name_file_in_errors(log),
         log.open("w", encoding="utf-8", errors="backslashreplace") as copy,
         subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,  # ends with this process; the kernel waits for its end
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="backslashreplace",
-            env={**os.environ, PROGRESS_VARIABLE: "1"},
+            env={**os.environ, PROGRESS_VARIABLE: "1", PARENT_VARIABLE: "1"},
+            pass_fds=keep_open,
         ) as process,
     ):
         assert process.stdout is not None
         try:
             _follow_output(process.stdout, copy, report)
+            process.wait()
         except BaseException:  # Ctrl-C too: the kernel must not outlive us
             process.kill()
             raise
@@ -82,14 +92,14 @@ def run_kernel_process(story: str, toml: Path, settings: Mapping[str, Any], repo
 
 
 def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
-    """Copy a kernel's output to its log, show its progress and report its warnings, until it ends."""
+    """Copy a kernel's output to its log, show its progress and report its warnings and notes, until it ends."""
     shown, progress = "", None
     with ExitStack() as bar:
         for line in lines:
             update = parse_progress(line.rstrip("\n"))
             if update is None:
                 copy.write(line)
-                if line.startswith(_WARNING):
+                if line.startswith(_SHOWN):
                     report(line.rstrip("\n"))
                 continue
             caption, done, total = update
@@ -102,8 +112,8 @@ def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], N
 def _make_failure(what: str, code: int, log: Path) -> KernelFailed:
     """Return the exception for a process that ended with `code`; it has the error that the process printed, if any."""
     printed = [line for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if printed and printed[-1].startswith(_ERROR):
-        return KernelFailed(printed[-1].removeprefix(_ERROR), code)
+    if errors := [line for line in printed[-_ERROR_LINES:] if line.startswith(_ERROR)]:
+        return KernelFailed(errors[-1].removeprefix(_ERROR), code)
     if code == 128 + signal.SIGINT:
         return KernelFailed("stopped", code)
     if code < 0:

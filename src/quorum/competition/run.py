@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.kernel_process import find_kernels, run_kernel_process
+from quorum.competition.kernel_process import find_kernels
 from quorum.competition.prepare import PreparedCompetition
+from quorum.competition.step import KernelStep, find_trained, forget_step, run_step
 from quorum.config import read_table
-from quorum.disk import check_file_name, replace_folder
+from quorum.disk import check_file_name
 from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.run_folder import RunFolder
@@ -73,6 +74,13 @@ def find_training_toml(toml: Path) -> Path:
     return toml.with_name(f"train-{toml.stem.removesuffix(TUNED)}.toml")
 
 
+def forget_members(prepared: PreparedCompetition, tomls: Sequence[Path], report: Callable[[str], None]) -> None:
+    """Make the members, their trainings and the vote start again from nothing."""
+    trainings = [find_training_toml(toml) for toml in tomls if is_tuned(toml)]
+    for toml in [*tomls, *trainings, find_kernel_toml(VOTE)]:
+        forget_step(prepared.workspace.run(prepared.name, toml.stem).path, toml, report)
+
+
 def run_prior(prepared: PreparedCompetition) -> CompetitionRun:
     """Write the baseline without a model: every answer is unread, and is filled from the prior."""
     folder = prepared.workspace.run(prepared.name, PRIOR)
@@ -92,15 +100,17 @@ def run_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str]
     if is_tuned(toml):
         model, seconds = train_member(prepared, find_training_toml(toml), report)
         settings["backend.adapter" if "adapter" in config["backend"] else "backend.model"] = str(model)
-    answering = run_kernel_process("infer", toml, settings, report)
-    report(f"{toml.stem}: {len(prepared.test) + len(prepared.held_out)} answers in {answering:.0f} s")
-    return CompetitionRun(name=toml.stem, folder=folder, config=config | settings, seconds=seconds + answering)
+    done = run_step(KernelStep(story="infer", toml=toml, settings=settings), report)
+    if not done.reused:
+        report(f"{toml.stem}: {len(prepared.test) + len(prepared.held_out)} answers in {done.seconds:.0f} s")
+    return CompetitionRun(name=toml.stem, folder=folder, config=config | settings, seconds=seconds + done.seconds)
 
 
 def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str], None]) -> tuple[Path, float]:
     """Train on the training folds; return the folder of the model or adapter, and the wall time in seconds.
 
-    The output folder is emptied first: a training with other rows or settings could not resume from its checkpoints.
+    A finished training is reused, and an interrupted one goes on, if rows, settings, base model and library versions
+    are the same. Otherwise the output folder is emptied first.
     """
     folder = prepared.workspace.run(prepared.name, toml.stem)
     settings = {
@@ -109,10 +119,10 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
         "out": str(folder.path),
         **make_background_settings(prepared, read_table(toml)),
     }
-    replace_folder(folder.path)
-    seconds = run_kernel_process("train", toml, settings, report)
-    report(f"{toml.stem}: trained in {seconds:.0f} s")
-    return next(path for name in ("adapter", "model") if (path := folder.path / name).exists()), seconds
+    done = run_step(KernelStep(story="train", toml=toml, settings=settings), report)
+    if not done.reused:
+        report(f"{toml.stem}: trained in {done.seconds:.0f} s")
+    return find_trained(folder.path), done.seconds
 
 
 def run_vote(
@@ -131,14 +141,16 @@ def run_vote(
         "questions": str(prepared.files.test),
         **make_shared_settings(prepared, folder),
     }
-    seconds = run_kernel_process("vote", find_kernel_toml(VOTE), settings, report)
-    report(f"{VOTE}: {len(prepared.test) + len(prepared.held_out)} answers of {len(runs)} members in {seconds:.0f} s")
+    done = run_step(KernelStep(story="vote", toml=find_kernel_toml(VOTE), settings=settings), report)
+    if not done.reused:
+        count = len(prepared.test) + len(prepared.held_out)
+        report(f"{VOTE}: {count} answers of {len(runs)} members in {done.seconds:.0f} s")
     return CompetitionRun(
         name=VOTE,
         folder=folder,
         config=settings,
         members=tuple(run.name for run in runs),
-        seconds=seconds + sum(run.seconds for run in runs),
+        seconds=done.seconds + sum(run.seconds for run in runs),
     )
 
 

@@ -10,7 +10,15 @@ from quorum.competition.folder import find_competition
 from quorum.competition.ladder import Ladder
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
-from quorum.competition.run import TUNED, CompetitionRun, choose_members, run_member, run_prior, run_vote
+from quorum.competition.run import (
+    TUNED,
+    CompetitionRun,
+    choose_members,
+    forget_members,
+    run_member,
+    run_prior,
+    run_vote,
+)
 from quorum.competition.workspace import Workspace
 from quorum.evaluation.compare import compare_runs
 from quorum.evaluation.ledger import Board, Entry
@@ -49,9 +57,14 @@ def submit_competition(
     held_out: float = HELD_OUT_SHARE,
     seed: int = SPLIT_SEED,
     form: str | None = None,
+    *,
+    fresh: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
     """Write one legal submission for each member, for their vote and for the prior, and score them.
+
+    What an earlier call finished in this workspace is reused, as long as nothing that it depends on has changed; a call
+    that was killed goes on where it was.
 
     Args:
         folder: the competition's folder, with train, test and sample submission.
@@ -59,6 +72,7 @@ def submit_competition(
         held_out: share of train to hold out and score on.
         seed: of the split.
         form: how the submission writes an answer; None: what quorum.toml says, else it is detected.
+        fresh: repeat everything, even what an earlier call finished.
         report: is called with one line after each step.
 
     Raises:
@@ -68,6 +82,8 @@ def submit_competition(
     competition = find_competition(folder, form)
     chosen = choose_members(members, competition.background is not None)
     prepared = prepare_competition(competition, workspace, held_out, seed, report)
+    if fresh:
+        forget_members(prepared, chosen, report)
     answered = [run_member(prepared, toml, report) for toml in chosen]
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")

@@ -5,12 +5,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quorum.config import from_table
+from quorum.disk import make_folder, name_file_in_errors
 from quorum.errors import BadInput
 from quorum.evaluation.certainty import Z95
 from quorum.evaluation.metrics import Score, check_metric, lower_is_better
+
+if TYPE_CHECKING:
+    from io import RawIOBase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +105,40 @@ def append_entry(path: Path, entry: Entry) -> None:
         line = json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: entry {entry.name}: {error}") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
+    make_folder(path.parent)
+    with name_file_in_errors(path), path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if file.seek(0, os.SEEK_END):
+        if size := file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
             line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        try:
+            _write_all(file, line + b"\n")
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _write_all(file: "RawIOBase", data: bytes) -> None:
+    while data:
+        data = data[file.write(data) or 0 :]
+
+
+def is_recorded(entry: Entry, entries: Iterable[Entry]) -> bool:
+    """Return whether one of `entries` is the same submission of the same run with the same scores.
+
+    Only the time, the commit of the current directory and scores that `entry` lacks may differ.
+    """
+    same_file = (each for each in entries if each.sha256 == entry.sha256 and each.name == entry.name)
+    return any(_drop_circumstances(each, entry) == _drop_circumstances(entry, entry) for each in same_file)
+
+
+def _drop_circumstances(entry: Entry, like: Entry) -> str:
+    """Return an entry as JSON, without its time, its commit and the scores that `like` has not."""
+    known = {"public": entry.public, "private": entry.private}
+    shown = {name: value for name, value in known.items() if getattr(like, name) is not None}
+    table = asdict(replace(entry, when="", commit="", public=None, private=None)) | shown
+    return json.dumps(table, sort_keys=True)
 
 
 def read_ledger(path: Path, report: Callable[[str], None] | None = None) -> list[Entry]:

@@ -36,6 +36,7 @@ class RunManifest:
             by file.
         reasoning: which questions were reasoned about, and the evidence for it.
         reread: the share of questions with a reply that only the second reader could parse, by file.
+        failed: the number of prompts that failed or were not asked because of the deadline.
     """
 
     run: str
@@ -48,6 +49,7 @@ class RunManifest:
     order_sensitive: Mapping[str, float] = field(default_factory=dict)
     reasoning: Mapping[str, Any] = field(default_factory=dict)
     reread: Mapping[str, float] = field(default_factory=dict)
+    failed: int = 0
 
     @property
     def calls_per_question(self) -> float:
@@ -64,6 +66,7 @@ def make_manifest(
     results: Mapping[str, PassResult],
     replies: Mapping[str, Mapping[str, Any]] | None = None,
     reasoning: Mapping[str, Any] | None = None,
+    failed: int = 0,
 ) -> RunManifest:
     """Return the manifest of a run over `files`; `results` are its answers by file."""
     sensitive = {file: list(result.order_sensitive.values()) for file, result in results.items()}
@@ -82,6 +85,7 @@ def make_manifest(
             for file, result in results.items()
             if "reader" in calls
         },
+        failed=failed,
     )
 
 

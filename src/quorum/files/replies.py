@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from quorum.ask.reply import parse_reply
 from quorum.disk import replace_file
@@ -36,7 +36,8 @@ def write_reply_answers(rows: list[dict[str, Any]], out: Path) -> tuple[int, Cou
     reasons: Counter[str] = Counter()
     others = list(dict.fromkeys(name for row in rows for name in row if name not in _PARSED_FIELDS))
     with replace_file(out) as part, part.open("w", encoding="utf-8", errors="replace", newline="") as file:
-        writer = csv.DictWriter(file, [*others, "id", "answer", "reason"], lineterminator="\n")
+        # a line end that begins with a carriage return, so that cells with one are quoted; the file has "\n" on disk
+        writer = csv.DictWriter(_LineFeeds(file), [*others, "id", "answer", "reason"], lineterminator="\r\n")
         writer.writeheader()
         for row in rows:
             reading = parse_reply(row["text"], row["labels"], _find_option_texts(row))
@@ -45,6 +46,16 @@ def write_reply_answers(rows: list[dict[str, Any]], out: Path) -> tuple[int, Cou
             cells = {name: _format_reply_cell(row.get(name)) for name in (*others, "id")}
             writer.writerow({**cells, "answer": reading.label or "", "reason": reading.reason})
     return read, reasons
+
+
+class _LineFeeds:
+    """Write rows of CSV that end with "\r\n" to a file with "\n" in its place."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, row: str) -> int:
+        return self._file.write(row.removesuffix("\r\n") + "\n")
 
 
 def _iterate_reply_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -59,6 +70,8 @@ def _parse_reply_row(line: bytes, where: str) -> dict[str, Any]:
         row = json.loads(line.decode("utf-8-sig"))
     except ValueError as error:
         raise BadInput(f"{where}: not JSON in UTF-8: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{where}: the JSON is nested too deeply") from None
     if not isinstance(row, dict):
         raise BadInput(f"{where}: expected an object, found {str(row)[:40]}")
     if missing := {"id", "text", "labels"} - row.keys():

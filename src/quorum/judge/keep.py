@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from quorum.ask.reply import ballot_from_reply, parse_reply_once
+from quorum.ask.reply import ballot_from_reply, parse_answer_to
 from quorum.ask.retrieve import RetrievedContext
 from quorum.ballot import find_heaviest
 from quorum.files.kept_replies import ReplyLog
@@ -108,7 +108,7 @@ def _make_reply_row(prompt: Prompt, reply: Reply) -> dict[str, Any]:
         "finish": reply.finish,
         "label": find_heaviest(ballot) if ballot else None,
         "ballot": [{"label": label, "weight": weight} for label, weight in ballot.items()],
-        "reason": SCORED if scored else parse_reply_once(reply.text, prompt.labels, prompt.options).reason,
+        "reason": SCORED if scored else parse_answer_to(prompt, reply).reason,
         "mass": reply.label_mass,
         "tokens": reply.tokens,
     }

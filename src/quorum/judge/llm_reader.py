@@ -20,15 +20,16 @@ class LlmReadings:
 
 
 def read_with_llm(prompts: Sequence[Prompt], replies: Sequence[Reply], reader: Backend) -> LlmReadings:
-    """Read replies by the rules, and send the unread ones to a second reader, in one batch.
+    """Read replies by the rules, and send those without a single claim to a second reader, in one batch.
 
-    The option that the reader names gets weight 1, regardless of its probability. A reply stays unread if the reader
-    says that no option was chosen, or cannot be read itself. Empty replies and those to open questions are not sent.
+    The option that the reader names gets weight 1, regardless of its probability. A reply keeps its ballot if the
+    reader says that no option was chosen, or cannot be read itself. Empty replies and those to open questions are not
+    sent.
     """
     ballots = [ballot_from_reply(reply, prompt) for prompt, reply in zip(prompts, replies, strict=True)]
     reading_prompts: dict[int, Prompt] = {}
     for index, (prompt, reply, ballot) in enumerate(zip(prompts, replies, ballots, strict=True)):
-        if not ballot and reply.text.strip():
+        if (not ballot or (reply.label_logprobs is None and len(ballot) > 1)) and reply.text.strip():
             reading_prompt = render_reading_prompt(prompt, reply.text)
             if reading_prompt is not None:
                 reading_prompts[index] = reading_prompt

@@ -153,6 +153,8 @@ class Session:
         for part, model in models.items():
             for note in model.notes:
                 self._report(f"{settings.run}{'' if part == 'answerer' else f', {part}'}: {note}")
+        if reused := sum(model.reused for model in models.values()):
+            self._report(f"note: {settings.run}: {reused} replies were already in {settings.limits.journal}")
         count = sum(map(len, self.files.values()))
         self._report(f"{settings.run}: {count} questions, answers in {settings.out}")
         calls = {part: model.calls for part, model in models.items()}
@@ -167,6 +169,7 @@ class Session:
                 replies={part: model.counts.record for part, model in models.items()},
                 results=self.results,
                 reasoning=reasoning,
+                failed=sum(model.failed + model.unasked for model in models.values()),
             )
         )
 

@@ -15,13 +15,16 @@ from quorum.question import Prompt, Reply
 Confidence = Callable[[Sequence[Prompt], Sequence[Reply]], Sequence[float | None]]
 
 
+_WHOLE_VOTE = 0.999  # probabilities that sum to no less are rounded
+
+
 @dataclass(frozen=True, slots=True)
 class VoteResult:
     """The result of a vote on one question.
 
     Attributes:
         ballot: shares that sum to 1; if only one vote is readable, the probabilities of that vote; empty if none is.
-        votes: the labels in the order in which they were sampled; None: unread.
+        votes: the labels in the order in which they were sampled; None: unread, or for several labels alike.
         rounds: the number of batches in which the question was asked.
     """
 
@@ -32,10 +35,15 @@ class VoteResult:
 
 @dataclass(frozen=True, slots=True)
 class _Vote:
-    label: str | None
+    labels: tuple[str, ...]  # those with the most weight, which share the vote; empty: unread
     weight: float  # from 0 to 1
     decisive: bool = False  # its confidence is above `settings.alone`: as a first vote it needs no other
     ballot: Ballot = field(default_factory=dict)  # over all labels; empty: unread
+
+    @property
+    def label(self) -> str | None:
+        """The label that the vote is for; None if it is unread or for several labels."""
+        return self.labels[0] if len(self.labels) == 1 else None
 
 
 def vote_adaptively(
@@ -57,7 +65,9 @@ def vote_adaptively(
     `confidence`, or else the reply's own probability of its label; weight 1 if neither is known. a and b are then
     shares of Kish's effective number of votes, (sum of weights)^2 / (sum of squared weights).
 
-    A tie goes to the first label in the alphabet. An unread reply uses up a vote and counts for no label.
+    A reply that claims several labels alike shares its vote among them. A ballot whose weights sum to less than 1 (of a
+    reply that was cut off) is that part of a vote. A tie goes to the first label in the alphabet. An unread reply uses
+    up a vote and counts for no label.
 
     Args:
         first: for each prompt (or empty) the ballot from asking it with repeat 0, which is then its first vote, with a
@@ -100,15 +110,22 @@ def _sample_votes(
 
 
 def _make_first_vote(ballot: Ballot, settings: VoteSettings) -> _Vote:
-    return _make_vote(ballot, max(ballot.values()) if len(ballot) > 1 else None, settings)
+    return _make_vote(ballot, max(ballot.values()) if len(_list_heaviest(ballot)) < len(ballot) else None, settings)
 
 
 def _make_vote(ballot: Ballot, confidence: float | None, settings: VoteSettings) -> _Vote:
     if not ballot:
-        return _Vote(None, 0.0)
+        return _Vote((), 0.0)
     capped = 1.0 if confidence is None else min(confidence, 1.0)
     weight = exp((capped - 1) / settings.temperature) if settings.temperature else 1.0
-    return _Vote(find_heaviest(ballot), weight, confidence is not None and capped > settings.alone, ballot)
+    part = min(1.0, sum(ballot.values()))
+    decisive = confidence is not None and capped > settings.alone
+    return _Vote(_list_heaviest(ballot), weight * (part if part < _WHOLE_VOTE else 1.0), decisive, ballot)
+
+
+def _list_heaviest(ballot: Ballot) -> tuple[str, ...]:
+    most = max(ballot.values(), default=0.0)
+    return tuple(sorted(label for label, weight in ballot.items() if weight == most))
 
 
 def _read_own_confidence(prompts: Sequence[Prompt], replies: Sequence[Reply]) -> list[float | None]:
@@ -121,9 +138,9 @@ def _read_own_confidence(prompts: Sequence[Prompt], replies: Sequence[Reply]) ->
 
 def _count_needed_votes(votes: tuple[_Vote, ...], settings: VoteSettings) -> int:
     """Return after how many more votes, all for the leader, this vote could be clear."""
-    read = [vote for vote in votes if vote.label is not None]
+    read = [vote for vote in votes if vote.labels]
     weight = sum(vote.weight for vote in read) / len(read) if read else 1.0
-    leading = _Vote(find_heaviest(_sum_votes(votes)) if read else "", weight, decisive=settings.alone < 1)
+    leading = _Vote((find_heaviest(_sum_votes(votes)) if read else "",), weight, decisive=settings.alone < 1)
     left = settings.most - len(votes)
     return next((more for more in range(1, left) if _is_clear((*votes, *[leading] * more), settings)), left)
 
@@ -143,11 +160,14 @@ def _is_clear(votes: tuple[_Vote, ...], settings: VoteSettings) -> bool:
 
 
 def _make_vote_ballot(votes: Sequence[_Vote]) -> Ballot:
-    read = [vote for vote in votes if vote.label is not None]
+    read = [vote for vote in votes if vote.labels]
     return normalise_ballot(read[0].ballot if len(read) == 1 else _sum_votes(votes))
 
 
 def _sum_votes(votes: Sequence[_Vote]) -> Ballot:
     """Return each label's total weight; empty if no vote is readable."""
-    labels = sorted({vote.label for vote in votes if vote.label is not None})
-    return {label: sum(vote.weight for vote in votes if vote.label == label) for label in labels}
+    totals: Ballot = {}
+    for vote in votes:
+        for label in vote.labels:
+            totals[label] = totals.get(label, 0.0) + vote.weight / len(vote.labels)
+    return dict(sorted(totals.items()))

@@ -27,6 +27,7 @@ class Kind:
     reads_prompt: bool = True  # follows instructions and sees letters; False: it only compares texts
     sees_train: bool = False  # answers from the solved questions
     wraps: bool = False  # runs the backend of its table `inner`
+    remote: bool = False  # a server answers: no library of this machine changes a reply
 
 
 KINDS: dict[str, Kind] = {
@@ -35,7 +36,7 @@ KINDS: dict[str, Kind] = {
     "neighbour": Kind(reads_prompt=False, sees_train=True),
     "transformers": Kind(generates=True),
     "seq2seq": Kind(generates=True),
-    "endpoint": Kind(generates=True),
+    "endpoint": Kind(generates=True, remote=True),
     "vllm": Kind(generates=True),
     "ray": Kind(generates=True, wraps=True),
 }

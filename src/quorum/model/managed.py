@@ -65,6 +65,11 @@ class ManagedBackend:
         return self._isolated.failed
 
     @property
+    def reused(self) -> int:
+        """Return the number of replies that came from the journal."""
+        return self._journal.reused if self._journal else 0
+
+    @property
     def shortened(self) -> int:
         """Return the number of prompts that lost their middle, if the model counts them."""
         return getattr(self._inner, "shortened", 0)

@@ -1,12 +1,12 @@
 """Merge an adapter into its base model, and compare the answers of both."""
 
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from quorum.disk import create_folder
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.errors import BadInput
 from quorum.question import Prompt, Reply
@@ -44,11 +44,9 @@ def merge_adapter(base: str, adapter: Path, out: Path, dtype: Literal["float16",
     if out.exists():
         raise BadInput(f"{out} exists already; name another folder, or delete it")
     tokenizer, model = load_checkpoint(Checkpoint(base, adapter=str(adapter)), dtype, "cpu")
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    part.replace(out)
+    with create_folder(out) as part:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
 
 
 def compare_letters(prompts: Sequence[Prompt], first: Sequence[Reply], second: Sequence[Reply]) -> LetterParity:

@@ -1,10 +1,10 @@
 """Profile the experts of a mixture model, and prune chosen ones."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quorum.disk import create_folder
 from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint, translate_loading_errors
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
@@ -98,11 +98,9 @@ def prune_experts(model: str, places: Sequence[Expert], out: Path) -> None:
             experts.down_proj[place.expert] = 0
             if experts.has_bias:
                 experts.down_proj_bias[place.expert] = 0
-    part = out.with_name(f"{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    network.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    part.replace(out)
+    with create_folder(out) as part:
+        network.save_pretrained(part)
+        tokenizer.save_pretrained(part)
 
 
 def _length_batches(sequences: Sequence[tuple[int, ...]], most: int) -> Iterator[list[tuple[int, ...]]]:

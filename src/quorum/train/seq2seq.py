@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from quorum.disk import replace_file
 from quorum.engine.checkpoint import choose_device, choose_dtype
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
@@ -62,7 +63,8 @@ def tune_seq2seq(
     encoded = [_encode_seq2seq_row(tokens, row, source, room) for row, source in zip(rows, sources, strict=True)]
     if line := describe_cut_prompts([max(0, len(source) - room) for source in sources], room):
         report(line)
-    (out / "target.txt").write_text(_format_encoded_row(tokens, encoded[0]), encoding="utf-8")
+    with replace_file(out / "target.txt") as part:
+        part.write_text(_format_encoded_row(tokens, encoded[0]), encoding="utf-8")
     trainer = _make_seq2seq_trainer(tuning, tokens, model, encoded, out)
     trainer.add_callback(make_callback(out, progress))
     with explain_out_of_memory(

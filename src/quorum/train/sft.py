@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from quorum.disk import replace_file
 from quorum.engine.checkpoint import choose_device, find_end_tokens, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
@@ -75,7 +76,8 @@ def tune_causal(
         'a smaller batch with more accumulate, checkpointing = true, method = "qlora" or a smaller max_tokens',
     ):
         trainer, proof = _prepare_trainer(tuning, rows, out=out, progress=progress, report=report, adapter=adapter)
-        (out / "mask.txt").write_text(f"{proof}\n", encoding="utf-8")
+        with replace_file(out / "mask.txt") as part:
+            part.write_text(f"{proof}\n", encoding="utf-8")
         report(str(proof))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if adapter is not None:

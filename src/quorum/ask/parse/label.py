@@ -12,6 +12,7 @@ from quorum.ask.parse.words import (
     BECAUSE_WORDS,
     BEFORE_WORD,
     CHOICE_WORDS,
+    COPULA_AFTER,
     FILLING_WORDS,
     GOOD_AFTER,
     GOOD_WORDS,
@@ -19,7 +20,7 @@ from quorum.ask.parse.words import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # compared by identity: one for each set of labels
 class LabelPatterns:
     """The patterns of one set of labels; the group of each pattern that matches is the label."""
 
@@ -27,10 +28,13 @@ class LabelPatterns:
     more: re.Pattern[str]  # after another label: " and (C)"
     firm: re.Pattern[str]  # in brackets, or with nothing after it
     judged: re.Pattern[str]  # "(C) is the correct answer"
+    judgement: re.Pattern[str]  # what follows the label there
+    site: re.Pattern[str]  # a label as a word of its own, in capitals or small letters
     concluded: re.Pattern[str]  # "… is (C) because": the end of a sentence that leads to a label
     line: re.Pattern[str]  # at the start of a line: "C. text"
     last: re.Pattern[str]  # a word that is all of the last sentence: "… in no case. FALSE"
     listed: re.Pattern[str]  # as in a list: "C." or "C:"
+    listed_item: re.Pattern[str]  # at the start of a line or of a part of a sentence: "; (C) text"
     named: re.Pattern[str]  # in brackets, or after the word option
     canonical: Mapping[str, str]
 
@@ -39,11 +43,13 @@ class LabelPatterns:
         return self.canonical[next(group for group in found.groups() if group).casefold()]
 
 
-_EAST_SCRIPT = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
-_SIGN = r"[\u2600-\u27bf\U0001f300-\U0001faff]"
+# Letters of other scripts: a Latin label before one is complete. Greek is left out: "E = hν" is a formula.
+_OTHER_SCRIPT = r"[\u0400-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+_OPERATOR = r"=+*/^×·÷<>≤≥≈~%°#&@\-–—\u2190-\u22ff\u2a00-\u2aff"
+# A label is complete before anything but a word, an operator of a formula, or a bracket: that list is open.
 _CLOSED = (
-    rf"(?:\s{{0,3}}(?:$|[\n,;!?。、)\]}}\"”»」』】|$]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])|</|{_SIGN})"
-    rf"|\s?[{_EAST_SCRIPT}])"
+    rf"(?:\s{{0,3}}(?:$|\n|[^\w\s{_OPERATOR}(\[{{.:'’\\]|\\[\"']|\.(?!\d|\s?[A-Z]\.)|:(?!\w)|['’](?![A-Za-z])"
+    rf"|<[/|]?[A-Za-z][\w|]{{0,30}}>)|\s?{_OTHER_SCRIPT}|{COPULA_AFTER})"
 )
 # An explanation after the label.
 _GOES_ON = rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"
@@ -72,16 +78,7 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         rf"(?<![A-Za-z0-9_])[(\[{{「【<]\s?(?i:option\s|choice\s)?[\"']?((?:{one})|{small})[\"']?\s?[)\]}}>」】]"
     )
     opening = r"(?<![A-Za-zÀ-ỹ0-9_\\^])"
-    if single:
-        # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
-        titled = "|".join(re.escape(label.upper()) for label in labels if label.upper() not in {"A", "I"}) or "(?!)"
-        bare = (
-            rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
-            rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$|\s(?:because|since)\s)"
-        )
-        alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD}|\s(?i:{AND_WORDS})\s)"
-    else:
-        bare = alone = rf"({one})(?!\w)"
+    bare, alone = _make_bare_patterns(labels, one)
     but = rf"(?:not\s(?:option\s)?\(?(?:{one})\)?,?\sbut\s(?:rather\s)?)?"
     # "that is true, but": a word is a verdict only at the end of a sentence
     concluding = "" if single else "(?:because|since|as)\\s"
@@ -94,11 +91,15 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         firm=re.compile(
             rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
-            rf"(?:{bracketed}|{opening}({one})(?=[.!。\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。]\s(?![A-Z]\.)|。))"
+            rf"(?:{bracketed}|{opening}({one})(?=[.!。।\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。।]\s(?![A-Z]\.)|。|{COPULA_AFTER}))"
         ),
         judged=re.compile(
             rf"(?:{bracketed}|{_PLACED}({one}))(?i:{_JUDGED_GOOD})(?!\s(?:only\s)?(?:if|when|had|than)\s)"
         ),
+        judgement=re.compile(rf"[\"']?\s?[)\]}}>」】]?(?i:{_JUDGED_GOOD})"),
+        site=re.compile(rf"[{''.join(labels)}{''.join(labels).lower()}](?<![A-Za-z0-9_].)(?![A-Za-z0-9_])")
+        if single
+        else re.compile(rf"(?i:{one})"),
         concluded=re.compile(
             rf"(?i:{BEFORE_WORD}(?:is|be|was|are|ist|est|es|là){AFTER_WORD}|:)\s(?i:{FILLING_WORDS})"
             rf"(?:{bracketed}|{opening}({one})(?=\.\s(?![A-Z]\.)|,\s{concluding}))"
@@ -109,9 +110,26 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         last=re.compile("(?!)" if single else rf"[.:!?。\n]\s{{0,3}}({one})[.!。]?\s{{0,3}}$"),
         listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
+        listed_item=re.compile(
+            rf"(?:^|\n|[,;.]\s|\s(?=\())[\s>\-•#*]{{0,6}}(?:[(\[]({one})[)\]]|({one})[.):])(?=\s|$)"
+        ),
         named=re.compile(
             rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"
             rf"|\b(?:is|ist|est|es|là)\s(?i:{FILLING_WORDS})({one})(?=[.!]?\s{{0,3}}$)"
         ),
         canonical={label.casefold(): label for label in labels},
     )
+
+
+def _make_bare_patterns(labels: tuple[str, ...], one: str) -> tuple[str, str]:
+    """Return the patterns of a label without brackets: after an announcing word, and after another label."""
+    if all(len(label) == 1 for label in labels):
+        # a capital after A or I may go on with a title or a sentence; after another letter it starts the option's text
+        titled = "|".join(re.escape(label.upper()) for label in labels if label.upper() not in {"A", "I"}) or "(?!)"
+        bare = (
+            rf"({one})(?={_CLOSED}|{_GOES_ON})|({titled})(?=\s{{1,3}}[A-Z0-9\\\"“$])"
+            rf"|((?i:{one}))(?=[.)\"'}}]{{1,2}}\s{{0,3}}(?:$|\n)|\n|</)|((?i:{titled}))(?=\s{{0,3}}$|\s(?:because|since)\s)"
+        )
+        alone = rf"({one})(?={_CLOSED}|\s(?:are|were|respectively|could|might){AFTER_WORD}|\s(?i:{AND_WORDS})\s)"
+        return bare, alone
+    return rf"({one})(?!\w)", rf"({one})(?!\w)"

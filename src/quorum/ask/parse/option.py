@@ -69,4 +69,4 @@ def _split_option(text: str) -> tuple[str, ...]:
 
 def _fold_piece(text: str) -> str:
     """Return a word in lower case, or a number without commas between thousands."""
-    return re.sub(r",(?=\d{3}(?!\d))", "", text).casefold()
+    return re.sub(r",(?=(?:\d{2},){0,9}\d{3}(?!\d))", "", text).casefold()

@@ -5,13 +5,26 @@ from collections.abc import Iterator
 from itertools import islice
 
 from quorum.ask.parse.claim import NO_LABEL, Claim
-from quorum.ask.parse.words import ANSWER_WORDS, LINK_WORDS, NONE_OF_THESE, NOT_BEFORE, NOT_LINKED
+from quorum.ask.parse.places import PlaceFinder
+from quorum.ask.parse.words import (
+    ANSWER_WORDS,
+    CONDITION_WORDS,
+    HYPOTHETICAL_WORDS,
+    LINK_WORDS,
+    NONE_OF_THESE,
+    NOT_BEFORE,
+    NOT_LINKED,
+)
 from quorum.number import NUMBER, canonical_match
 
 _LONE_NUMBER = re.compile(
     rf"(?<![A-Za-z0-9_.,])(?<!\d[:/])(?<!\^)(?<!\^\{{)(?<!sqrt\{{)(?:{NUMBER})(?!\d|[:/.,]\d|\s?(?:\^|\\sqrt|\\pi|π|√)|\.\.|…)"
 )
-_PLACE = re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}")
+_PLACE = PlaceFinder(
+    re.compile(rf"(?i)(?P<box>\\(?:f?boxed|fbox)\s?\{{)|(?P<hashes>####)|{ANSWER_WORDS}"),
+    ("\\boxed", "\\fbox", "####", *ANSWER_WORDS.stems),
+    ANSWER_WORDS.joined_stems,
+)
 _WORTH = re.compile(rf"(?i){LINK_WORDS}")
 _BEFORE, _LINKED = re.compile(f"(?i){NOT_BEFORE}"), re.compile(f"(?i){NOT_LINKED}")
 _NO_NUMBER = re.compile(rf"(?i)[\s:\"'(]{{0,6}}(?:{NONE_OF_THESE})")
@@ -20,14 +33,24 @@ _BOX_END = re.compile(r"\}(?!\s?[{}])")
 _ANOTHER = re.compile(r"(?:-|–|~|\b(?:to|and|or|und|oder|et|ou|y|o|và|hoặc)\s|,)\s?[$€£]?$")
 _OTHER_UNKNOWN = re.compile(r"(?:and|,|;)\s{0,3}[A-Za-z]\w{0,10}\s?=")
 _DENIED_FIRST = re.compile(r"(?i)\s{0,3}(?:not|n['’]t|nicht|pas|no)\b")
+_OPERAND_BEFORE = re.compile(r"(?:(?<![A-Za-z])[A-Za-z]|\d[A-Za-z]|[)\]}])\s?(?:[-+*/^×÷·−]\s?)?$")
+_OPERATOR_BEFORE = re.compile(r"[-+*/^×÷·−]\s?$")
+_OPERAND_AFTER = re.compile(  # a dash may come before "a dozen"
+    r"\s?[+*/^×÷·]\s?(?:\d{0,9}[A-Za-z](?![A-Za-z])|\()|\s?[-−]\s?\d{0,9}[B-HJ-Zb-z](?![A-Za-z])|[xyzn](?![A-Za-z])|\([A-Za-z]"
+)
+_CONDITIONAL = re.compile(f"(?i){CONDITION_WORDS}")
+_HYPOTHETICAL = re.compile(f"(?i){HYPOTHETICAL_WORDS}")
+_SENTENCE_START = re.compile(r"[.!?。]\s|\n")
 _EQUALS = re.compile(r"[=≈]")
 
-_PHRASE = 160  # characters after an announcing word in which its number may be
+_FIELD_END = re.compile(r"\n|[\"”](?=\s{0,3}[,}\]])")
+_PHRASE = 300  # characters after an announcing word in which its number may be
+_FIELD_LENGTH = 2000  # characters of an answer field to read
 
 
 def find_announced_numbers(text: str) -> list[Claim]:
     """Find the numbers that the text calls its answer: "#### 18", \\boxed{18}, "the answer is $18", {"answer": 18}."""
-    return [claim for place in _PLACE.finditer(text) for claim in _find_numbers_at(text, place)]
+    return [claim for place in _PLACE.find_all(text) for claim in _find_numbers_at(text, place)]
 
 
 def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) -> Iterator[Claim]:
@@ -42,13 +65,31 @@ def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) 
     at_once = bool(numbers) and not equals and not lone and not re.search(r"\w", text[begin : numbers[0].start()])
     if not numbers or (len(numbers) == 2 and not at_once):
         return
-    if _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
+    if _is_term(text, numbers[0]) or _DENIED_FIRST.match(text, start) or _OTHER_UNKNOWN.search(text, start, end):
         return
     several = len(numbers) == 2 and _ANOTHER.search(text[numbers[0].end() : numbers[1].start()])
     values = [canonical_match(number) for number in (numbers if several else numbers[:1])]
     labels = tuple(dict.fromkeys(value for value in values if value is not None))
     if labels:
         yield Claim(labels, start, numbers[0].end())
+
+
+def is_hypothetical(text: str, start: int, end: int) -> bool:
+    """Return whether the sentence text[start:end] is about another case: "if she had sold all, it would be 3100"."""
+    return bool(
+        not _EQUALS.search(text, start, end)
+        and _HYPOTHETICAL.search(text, start, end)
+        and _CONDITIONAL.search(text, start, end)
+    )
+
+
+def _is_term(text: str, number: re.Match[str]) -> bool:
+    """Return whether a number is a part of an expression with an unknown: "x - 10", "2y", "3(x + 1)"."""
+    if _OPERAND_AFTER.match(text, number.end()):
+        return True
+    before = text[max(0, number.start() - 6) : number.start()]
+    joined = number["sign"] is not None or _OPERATOR_BEFORE.search(before)
+    return bool(joined and _OPERAND_BEFORE.search(before))
 
 
 def _find_numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
@@ -67,7 +108,30 @@ def _find_numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
         yield Claim((NO_LABEL,), start, none.end())
         return
     begin = link.end() + len(text[link.end() : link.end() + 9]) - len(text[link.end() : link.end() + 9].lstrip())
-    yield from parse_number_phrase(text, begin, _find_phrase_end(_PHRASE_END, text, begin))
+    end = _find_phrase_end(_PHRASE_END, text, begin)
+    if is_hypothetical(text, _find_sentence_start(text, start), end):
+        return
+    if link[0] == ":" and _EQUALS.search(text, begin, end) and (last := _find_last_part(text, end)):
+        yield from parse_number_phrase(text, *last, lone=True)
+    else:
+        yield from parse_number_phrase(text, begin, end)
+
+
+def _find_last_part(text: str, end: int) -> tuple[int, int] | None:
+    """Return the start and end of the last sentence of a field whose first one ends at `end`; None: it has only one.
+
+    The calculation in such a field goes on: "Answer: 3 * 5 = 15 apples. She eats 4, so 15 - 4 = 11."
+    """
+    stop = _FIELD_END.search(text, end, end + _FIELD_LENGTH)
+    limit = stop.start() if stop else min(len(text), end + _FIELD_LENGTH)
+    limit = end + len(text[end:limit].rstrip())
+    starts = [found.end() for found in _SENTENCE_START.finditer(text, end, limit)]
+    return (starts[-1], limit) if starts and _EQUALS.search(text, starts[-1], limit) else None
+
+
+def _find_sentence_start(text: str, place: int) -> int:
+    first = max(0, place - _PHRASE)
+    return max((found.end() for found in _SENTENCE_START.finditer(text, first, place)), default=first)
 
 
 def _find_phrase_end(pattern: re.Pattern[str], text: str, start: int) -> int:

@@ -6,7 +6,6 @@ one threshold fits all; `score` is the value that the hits are ranked by.
 
 import hashlib
 import math
-import shutil
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from quorum.ask.encoders import Embed, Rerank
 from quorum.ask.search.index import VectorIndex
 from quorum.ask.search.sources import tokenize_words
+from quorum.disk import create_folder
 
 RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
 POOL = 50  # hits of each search that are fused and reranked
@@ -63,10 +63,8 @@ class LexicalSearch:
         documents = words if len(vocabulary) > 1 else [[0]]  # if no text has a word, bm25s would divide by 0
         self.index.index((documents, vocabulary), show_progress=False)
         if cached:
-            part = cached.with_name(f"{cached.name}.part")
-            shutil.rmtree(part, ignore_errors=True)
-            self.index.save(part, show_progress=False, allow_pickle=False)
-            part.rename(cached)
+            with create_folder(cached) as part:
+                self.index.save(part, show_progress=False, allow_pickle=False)
 
     def search(self, queries: Sequence[str], count: int) -> list[list[Hit]]:
         """Return at most `count` hits for each query; a hit shares at least one word with the query."""

@@ -1,0 +1,203 @@
+"""Run a kernel as a step: a finished step is reused, and an interrupted one goes on, unless its inputs have changed.
+
+Each step keeps `step.json` in its folder: its inputs from the start on, and fingerprints of its outputs once it is
+finished.
+"""
+
+import errno
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from quorum.competition.kernel_process import run_kernel_process
+from quorum.competition.step_inputs import Inputs, describe_inputs, list_changes
+from quorum.config import apply_overrides, read_table
+from quorum.disk import fingerprint_tree, make_folder, replace_file, replace_folder
+from quorum.errors import list_some
+from quorum.files.manifest import read_manifest
+from quorum.files.run_folder import RunFolder
+from quorum.model.backend import KINDS, backend_name
+from quorum.train.resume import list_complete_checkpoints
+
+RECORD_FILE = "step.json"
+JOURNAL_FILE = "journal.sqlite"
+TRAINED_FOLDERS = ("adapter", "model")  # what a training leaves in its folder: one of these
+_ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelStep:
+    """A kernel with its settings; the folder of its setting `out` belongs to it."""
+
+    story: Literal["infer", "train", "vote"]
+    toml: Path
+    settings: Mapping[str, Any]  # overrides, by dotted names
+
+    @property
+    def out(self) -> Path:
+        """The step's folder."""
+        return Path(self.settings["out"])
+
+    def read_settings(self) -> dict[str, Any]:
+        """Return the TOML's table with the overrides."""
+        overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.settings.items()]
+        return apply_overrides(read_table(self.toml), overrides, str(self.toml))
+
+    def list_outputs(self) -> list[Path]:
+        """Return the files and folders that make the step's result."""
+        if self.story == "train":
+            return [self.out / name for name in TRAINED_FOLDERS if (self.out / name).exists()]
+        folder = RunFolder(self.out)
+        return [folder.test, folder.held_out, *([folder.manifest] if self.story == "infer" else [])]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """What is known of a step.
+
+    Attributes:
+        inputs: what its result depends on.
+        outputs: fingerprints of its outputs by their names in the folder; empty until it is finished.
+        seconds: wall time of the process that finished it.
+        finished: ISO time.
+    """
+
+    inputs: Inputs
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    finished: str = ""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """The wall time of a step's process in seconds, and whether an earlier result was reused instead."""
+
+    seconds: float
+    reused: bool
+
+
+def run_step(step: KernelStep, report: Callable[[str], None]) -> StepResult:
+    """Run a kernel unless it is finished already with the same inputs; report in one line what is reused, or why not.
+
+    A member whose prompts failed, or were not asked in time, is not finished: it runs again, and its journal has the
+    replies that it got. Another process that runs the same step is waited for.
+
+    Raises:
+        BadInput: a file of the user is where the step's folder should be.
+        KernelFailed: the process failed.
+    """
+    name = step.out.name
+    with hold_lock(Path(f"{step.out}.log"), report) as lock:
+        inputs = describe_inputs(step.read_settings(), "rows" if step.story == "train" else "questions")
+        record = read_step_record(step.out)
+        if record and record.inputs == inputs and record.outputs and _has_outputs(step, record):
+            report(f"{name}: unchanged since {record.finished}, reused ({step.out})")
+            return StepResult(record.seconds, True)
+        if record and (changes := list_changes(record.inputs, inputs)):
+            report(f"{name}: not reused, because of another {list_some(changes)}")
+        _clear_step(step, record, inputs, report)
+        write_step_record(step.out, StepRecord(inputs=inputs))
+        seconds = run_kernel_process(step.story, step.toml, _add_journal(step), report, keep_open=lock)
+        if step.story != "infer" or read_manifest(RunFolder(step.out).manifest).failed == 0:
+            outputs = {path.name: fingerprint_tree(path) for path in step.list_outputs()}
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            done = StepRecord(inputs=inputs, outputs=outputs, seconds=round(seconds, 1), finished=now)
+            write_step_record(step.out, done)
+        return StepResult(round(seconds, 1), False)
+
+
+def read_step_record(folder: Path) -> StepRecord | None:
+    """Return the record in a step's folder; None if there is none, or one that cannot be read."""
+    try:
+        return StepRecord(**json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+        return None
+
+
+def write_step_record(folder: Path, record: StepRecord) -> None:
+    """Write the record of a step into its folder, atomically."""
+    with replace_file(folder / RECORD_FILE) as part:
+        part.write_text(json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def forget_step(folder: Path, toml: Path, report: Callable[[str], None]) -> None:
+    """Make a step start again from nothing the next time it runs; a journal that its TOML names is moved aside."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        (folder / RECORD_FILE).unlink()
+    own = read_table(toml).get("limits", {}).get("journal")
+    if not own or not Path(own).is_file():
+        return
+    for tail in ("-wal", "-shm", ""):
+        if (path := Path(own + tail)).exists():
+            path.replace(f"{own}.old{tail}")
+    report(f"{own}: moved to {own}.old, so that everything is asked again")
+
+
+@contextmanager
+def hold_lock(file: Path, report: Callable[[str], None]) -> Iterator[tuple[int, ...]]:
+    """Lock a file, and wait if another process has it; yield the descriptors that hold the lock.
+
+    A process that inherits them keeps the lock until it ends, so a kernel that outlives a killed parent keeps it too.
+    On a file system without locks nothing is locked.
+    """
+    import fcntl
+
+    make_folder(file.parent)
+    with file.open("a", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _ORDINARY_LOCK_ERRORS:
+                report(f"{file.stem}: waits for another process that works on it")
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield (held.fileno(),)
+
+
+def _has_outputs(step: KernelStep, record: StepRecord) -> bool:
+    """Return whether the outputs of a finished step are as they were written."""
+    found = {path.name: fingerprint_tree(path) for path in step.list_outputs() if path.exists()}
+    return found == record.outputs
+
+
+def _clear_step(step: KernelStep, record: StepRecord | None, inputs: Inputs, report: Callable[[str], None]) -> None:
+    """Remove from a step's folder what a new process must not use; keep what an interrupted one can go on from."""
+    interrupted = record is not None and record.inputs == inputs and not record.outputs
+    if step.story == "train":
+        if not interrupted:
+            replace_folder(step.out)
+        elif checkpoints := list_complete_checkpoints(step.out):
+            report(f"{step.out.name}: continues the interrupted training from {checkpoints[-1]}")
+    elif step.story == "infer" and not (record and _keeps_replies(step, record, inputs)):
+        for path in step.out.glob(f"{JOURNAL_FILE}*"):
+            path.unlink()
+
+
+def _keeps_replies(step: KernelStep, record: StepRecord, inputs: Inputs) -> bool:
+    """Return whether the journal's replies are still valid: those of a local model depend on the libraries' versions.
+
+    All else that a reply depends on is in the journal's own keys.
+    """
+    part = "library version"
+    if record.inputs.get(part) == inputs[part]:
+        return True
+    settings = step.read_settings()
+    refine = settings.get("refine", {})
+    tables = [settings["backend"], refine.get("verify", {}).get("backend"), refine.get("reader")]
+    return all(KINDS[backend_name(table)].remote for table in tables if table)
+
+
+def _add_journal(step: KernelStep) -> dict[str, Any]:
+    """Return the overrides of a step; a member without a journal of its own gets one in its folder."""
+    own = step.read_settings().get("limits", {}).get("journal")
+    if step.story != "infer" or own:
+        return dict(step.settings)
+    return {**step.settings, "limits.journal": str(step.out / JOURNAL_FILE)}
+
+
+def find_trained(folder: Path) -> Path:
+    """Return the model or the adapter in the folder of a finished training."""
+    return next(path for name in TRAINED_FOLDERS if (path := folder / name).exists())
