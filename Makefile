@@ -69,6 +69,7 @@ picture: report ## draw the pictures of docs/ from real runs: quorum submit, and
 	@$(bin)/python scripts/picture.py docs/submit.svg submit data/sample
 	@$(bin)/python scripts/screenshot.py docs/report.png build/report/index.html --height 1290
 	@$(bin)/python scripts/screenshot.py docs/report-phone.png build/report/index.html --width 390 --height 1000 --dark
+	@$(bin)/python scripts/screenshot.py docs/report-question.png build/report/index.html --height 900 --at question-1
 
 check: .venv/.dev ## style, types and import contracts: ruff, mypy --strict, import-linter
 	@$(bin)/ruff check . && $(bin)/ruff format --check . && $(bin)/mypy

@@ -24,15 +24,16 @@ def main() -> int:
     parser.add_argument("--height", type=int, default=900, help="of the window, in pixels (default: 900)")
     parser.add_argument("--dark", action="store_true", help="in dark mode")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of a line")
+    parser.add_argument("--at", default="", help="part of the page to open, such as question-1")
     given = parser.parse_args()
     if not given.page.is_file():
         raise BadInput(f"{given.page}: no such file; hint: make report")
-    take_screenshot(given.page, given.out, (given.width, given.height), given.dark)
+    take_screenshot(given.page, given.out, (given.width, given.height), given.dark, given.at)
     print_json({"out": str(given.out)}) if given.json else print(f"{given.out}: {given.width} x {given.height}")
     return DONE
 
 
-def take_screenshot(page: Path, out: Path, size: tuple[int, int], dark: bool) -> None:
+def take_screenshot(page: Path, out: Path, size: tuple[int, int], dark: bool, at: str = "") -> None:
     """Write a PNG of the top of a page.
 
     Raises:
@@ -51,8 +52,10 @@ def take_screenshot(page: Path, out: Path, size: tuple[int, int], dark: bool) ->
             f"--window-size={size[0]},{size[1]}",
             *([f"--blink-settings={DARK}"] if dark else []),
             f"--screenshot={out.resolve()}",
+            "--virtual-time-budget=5000",  # for what the page does after it is loaded
         ]
-        done = subprocess.run([browser, *options, page.resolve().as_uri()], capture_output=True, text=True, check=False)
+        url = page.resolve().as_uri() + (f"#{at}" if at else "")
+        done = subprocess.run([browser, *options, url], capture_output=True, text=True, check=False)
     if done.returncode or not out.is_file():
         raise BadInput(f"{browser} wrote no picture: {done.stderr[-300:]}")
 

@@ -228,6 +228,7 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
     from quorum.competition.climb_ladder import climb_known_runs
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
+    from quorum.competition.report_extras_data import read_ladder_table
     from quorum.competition.run import CompetitionRun
     from quorum.competition.workspace import Workspace
     from quorum.files.answers import make_answers, write_answers
@@ -259,6 +260,10 @@ def test_make_submits_short_ladder_stands_on_the_runs_that_were_made(
     assert found is not None
     assert [(rung.stage, rung.kept) for rung in found.rungs[1:]] == [("retrieval", True), ("fine-tuned", True)]
     assert list_ladder_rows(found)[1][-3:] == ["1.00", "300", "yes"]
+    (table,) = map(read_ladder_table, Workspace().list_ladders(prepared.name))
+    assert [(stage.stage, stage.kept) for stage in table.stages] == [(r.stage, r.kept) for r in found.rungs]
+    assert table.rows == tuple(map(tuple, list_ladder_rows(found)))
+    assert table.name == "encoder-submit"
     alone = climb_known_runs(prepared, runs[:1], print)
     assert alone is not None
     assert "retrieval, fine-tuned (no member has it)" in describe_skipped(alone)

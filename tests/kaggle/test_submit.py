@@ -336,6 +336,9 @@ def test_the_best_of_the_leaderboard_is_submitted_and_its_score_is_in_the_ledger
         ("run1", None),
         ("run1", 0.7125),
     ]
+    left = json.loads((tmp_path / "submissions" / "kaggle.json").read_text())["letters"]
+    assert left["left"] == stub.daily - 1
+    assert left["when"].startswith("20")
 
 
 def test_a_file_that_the_ledger_does_not_know_is_not_sent(stub, submission, tmp_path):

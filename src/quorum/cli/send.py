@@ -1,6 +1,7 @@
 """`quorum send`: submit to a Kaggle competition, wait for the score and add it to the ledger."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +52,7 @@ def send_command(
     """
     from quorum.evaluation.ledger import read_ledger
     from quorum.kaggle.approve import choose_file, find_best_file, find_entry, read_pushed_version
-    from quorum.kaggle.submit import read_score, submit_file, submit_kernel
+    from quorum.kaggle.submit import ignore_left, read_score, submit_file, submit_kernel
 
     if ref is not None and (file or kernel):
         raise BadInput("--ref reads the score of an earlier submission; remove FILE and --kernel")
@@ -63,15 +64,12 @@ def send_command(
         entry = find_entry(entries, file, name, ledger)
     kaggle, policy = open_kaggle("you", wait, dry_run)
     if entry is not None and file is not None:
-        description = message or f"{entry.name} {entry.held_out.value:.4f} held out"
-        submission = (file, entry.sha256, description, policy, again)
-        left: list[int] = []
+        submission = (file, entry.sha256, message or f"{entry.name} {entry.held_out.value:.4f} held out", policy, again)
+        note = ignore_left if dry_run else partial(record_left, ledger, entry.competition or competition)
         if kernel:
-            ref = submit_kernel(kaggle, competition, read_pushed_version(kernel), *submission, note_left=left.append)
+            ref = submit_kernel(kaggle, competition, read_pushed_version(kernel), *submission, note_left=note)
         else:
-            ref = submit_file(kaggle, competition, *submission, note_left=left.append)
-        if left and not dry_run:
-            record_left(ledger, entry.competition or competition, left[0])
+            ref = submit_file(kaggle, competition, *submission, note_left=note)
         if not dry_run:
             print_status(f"submission {ref} was sent; if you stop waiting, --ref {ref} reads its score later")
     assert ref is not None

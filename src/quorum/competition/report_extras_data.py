@@ -23,20 +23,20 @@ from quorum.evaluation.report_extras import (
     SubmissionsLeft,
 )
 
-Report = Callable[[str], None]
+ReportLeftOut = Callable[[str], None]
 
 
-def collect_extras(competition: Competition, workspace: Workspace, report: Report) -> Extras:
+def collect_extras(competition: Competition, workspace: Workspace, report: ReportLeftOut) -> Extras:
     """Return the ladders, loss curves, findings and submissions left; a file that cannot be read is reported."""
     return Extras(
-        ladders=tuple(_read_all(workspace.list_ladders(competition.name), _read_ladder_table, report)),
-        losses=tuple(_read_all(workspace.list_losses(competition.name), _read_loss_curve, report)),
+        ladders=tuple(_read_each(workspace.list_ladders(competition.name), read_ladder_table, report)),
+        losses=tuple(_read_each(workspace.list_losses(competition.name), _read_loss_curve, report)),
         findings=tuple(_examine_files(competition)),
         kaggle=read_submissions_left(workspace.kaggle_state, report).get(competition.name),
     )
 
 
-def make_view_loader(competition: Competition, workspace: Workspace, report: Report) -> LoadViews:
+def make_view_loader(competition: Competition, workspace: Workspace, report: ReportLeftOut) -> LoadViews:
     """Return the function that reads the views of held-out questions from a run's folder."""
 
     def load(run: str, ids: Sequence[str]) -> Mapping[str, Sequence[ViewPart]]:
@@ -50,7 +50,7 @@ def make_view_loader(competition: Competition, workspace: Workspace, report: Rep
     return load
 
 
-def read_submissions_left(path: Path, report: Report) -> dict[str, SubmissionsLeft]:
+def read_submissions_left(path: Path, report: ReportLeftOut) -> dict[str, SubmissionsLeft]:
     """Return how many submissions were left in each competition when `quorum send` last asked; empty if never."""
     if not path.is_file():
         return {}
@@ -62,7 +62,7 @@ def read_submissions_left(path: Path, report: Report) -> dict[str, SubmissionsLe
         return {}
 
 
-def _read_all(paths: Sequence[Path], read: Callable[[Path], Any], report: Report) -> list[Any]:
+def _read_each(paths: Sequence[Path], read: Callable[[Path], Any], report: ReportLeftOut) -> list[Any]:
     found = []
     for path in paths:
         try:
@@ -72,7 +72,8 @@ def _read_all(paths: Sequence[Path], read: Callable[[Path], Any], report: Report
     return found
 
 
-def _read_ladder_table(path: Path) -> LadderTable:
+def read_ladder_table(path: Path) -> LadderTable:
+    """Return the result of a ladder, as `run_ladder` wrote it."""
     table = json.loads(path.read_text(encoding="utf-8"))
     return LadderTable(
         name=str(table["name"]),

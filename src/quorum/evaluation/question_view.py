@@ -13,6 +13,7 @@ from quorum.files.kept_replies import KeptReplies, read_kept_replies
 from quorum.files.run_folder import RunFolder
 from quorum.files.verifier_log import VERIFIER_LOG
 
+_ELIMINATED = VERIFIER_LOG.names()[-1]
 _NO_REPLIES = 'none were kept: the run has limits.keep = "answers", is a vote, or is of an older version'
 
 
@@ -154,8 +155,8 @@ def _describe_verdicts(rows: Sequence[Mapping[str, Any]]) -> list[ViewPart]:
         return []
     lines = []
     for row in rows:
-        said = "not verified" if row["p_true"] is None else f"P(TRUE) {row['p_true']:.3f}"
-        lines.append(f"round {row['round']}, {row['label']}: {said}{', removed' if row['taken'] else ''}")
+        verdict = "not verified" if row["p_true"] is None else f"P(TRUE) {row['p_true']:.3f}"
+        lines.append(f"round {row['round']}, {row['label']}: {verdict}{', removed' if row[_ELIMINATED] else ''}")
     return [ViewPart("Verdicts", "", "\n".join(lines))]
 
 

@@ -33,6 +33,10 @@ class SubmittedFile:
         return _make_mark(sha256) in self.description
 
 
+def ignore_left(left: int) -> None:
+    """Note nothing about the submissions that are left."""
+
+
 def submit_file(
     kaggle: Kaggle,
     competition: str,
@@ -41,7 +45,7 @@ def submit_file(
     message: str,
     policy: RetryPolicy,
     again: bool = False,
-    note_left: Callable[[int], None] = lambda left: None,
+    note_left: Callable[[int], None] = ignore_left,
 ) -> int:
     """Submit the file at `path` and return the submission's number.
 
@@ -78,7 +82,7 @@ def submit_kernel(
     message: str,
     policy: RetryPolicy,
     again: bool = False,
-    note_left: Callable[[int], None] = lambda left: None,
+    note_left: Callable[[int], None] = ignore_left,
 ) -> int:
     """Submit the output file of a kernel's version to a code competition and return the submission's number.
 

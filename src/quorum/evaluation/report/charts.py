@@ -151,6 +151,7 @@ def draw_line_chart(
                 axes.annotate(_shorten(series), (xs[-1], ys[-1]), (5, 0), textcoords="offset points", va="center")
         axes.set_xlabel(axis)
         axes.locator_params(axis="both", nbins=4)
+        axes.locator_params(axis="x", integer=True)
         axes.margins(x=0.03, y=0.08)
         spots = [_make_point_spot(axes, point) for points in lines.values() for point in points[-_MOST_SPOTS:]]
     return _make_chart(figure, name, alt, spots)

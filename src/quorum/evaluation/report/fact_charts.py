@@ -33,7 +33,7 @@ def draw_charts(facts: Facts) -> list[Chart]:
         _draw_hits(facts),
         _draw_history(facts),
         _draw_ladder(facts),
-        _draw_losses(facts),
+        _draw_loss_curves(facts),
     ]
     return [chart for chart in charts if chart]
 
@@ -182,7 +182,8 @@ def _draw_hits(facts: Facts) -> Chart | None:
 
 def _draw_history(facts: Facts) -> Chart | None:
     """Draw the scores in the order in which they were recorded, with the best so far."""
-    entries = sorted((row.entry for row in facts.board.standings), key=lambda entry: entry.when)[-_MAX_HISTORY:]
+    rows = sorted(facts.board.standings, key=lambda row: (row.entry.when, row.evaluations))[-_MAX_HISTORY:]
+    entries = [row.entry for row in rows]
     if len(entries) < 2:
         return None
     points = [
@@ -220,7 +221,7 @@ def _draw_ladder(facts: Facts) -> Chart | None:
     return draw_dot_chart("ladder", alt, f"{make_printable(ladder.name, _MAX_AXIS_NAME)}: {ladder.metric}", rows)
 
 
-def _draw_losses(facts: Facts) -> Chart | None:
+def _draw_loss_curves(facts: Facts) -> Chart | None:
     curves = [curve for curve in facts.extras.losses if len(curve.points) > 1][:_MAX_CURVES]
     if not curves:
         return None

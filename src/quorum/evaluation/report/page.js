@@ -350,5 +350,7 @@ if (byId("explorer")) {
     button.addEventListener("click", () => openView(data, Number(button.dataset.question)));
     button.hidden = false;
   }
+  const named = /^#question-(\d+)$/.exec(location.hash); // a link to the view of the n-th hardest question
+  if (named && named[1] >= 1 && named[1] <= data.views.count) openView(data, named[1] - 1);
 }
 noteScrolling();

@@ -98,11 +98,14 @@ class _SettingRow:
 
 def _compare_settings(facts: Facts) -> list[_SettingRow]:
     """Return the settings of the runs on the board, those that differ first."""
-    tables = [_flatten_settings(row.entry.config) for row in facts.board.standings[:MAX_RUNS]]
+    entries = [row.entry for row in facts.board.standings[:MAX_RUNS]]
+    tables = [_flatten_settings(entry.config) for entry in entries]
+    members = [bool(entry.config) and not entry.members for entry in entries]  # neither the prior nor a vote
     rows = []
     for name in sorted({name for table in tables for name in table}):
         values = tuple(make_printable(table.get(name, ""), _MAX_SETTING) for table in tables)
-        rows.append(_SettingRow(make_printable(name, _MAX_NAME), values, len(set(values)) > 1))
+        differs = len({value for value, member in zip(values, members, strict=True) if member}) > 1
+        rows.append(_SettingRow(make_printable(name, _MAX_NAME), values, differs))
     return sorted(rows, key=lambda row: not row.differs)
 
 
