@@ -1,4 +1,4 @@
-"""Find the tags of reasoning blocks in prompts and replies: <think>, [THINK], ◁think▷, <|start_thinking|> and alike."""
+"""Find the tags of reasoning blocks in prompts and replies: <think>, [THINK], ◁think▷, <|start_thinking|>."""
 
 import re
 
