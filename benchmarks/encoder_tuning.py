@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, print_json, run_program
-from quorum.progress import progress_bar
+from quorum.console import DONE, print_json, progress_bar, run_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -20,8 +20,7 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
-from quorum.console import DONE, print_json, run_program
-from quorum.progress import Progress
+from quorum.console import DONE, Progress, print_json, run_program
 from quorum.question import Prompt, Reply
 
 SAMPLE = Path("data/sample")
@@ -37,7 +36,8 @@ class Writer:
     def answer(self, prompts: list[Prompt]) -> list[Reply]:
         """Return one reply for each prompt, in the same order."""
         return [
-            Reply(self.replies[hash((prompt.question_id, prompt.repeat)) % len(self.replies)]) for prompt in prompts
+            Reply(text=self.replies[hash((prompt.question_id, prompt.repeat)) % len(self.replies)])
+            for prompt in prompts
         ]
 
 

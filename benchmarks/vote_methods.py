@@ -15,8 +15,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.console import DONE, print_json, run_program
-from quorum.progress import progress_bar
+from quorum.console import DONE, print_json, progress_bar, run_program
 
 if TYPE_CHECKING:
     import polars as pl

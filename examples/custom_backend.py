@@ -15,11 +15,11 @@ from pathlib import Path
 
 import quorum
 from quorum.config import from_table
+from quorum.console import progress_bar
 from quorum.errors import BadInput
 from quorum.judge.session import Session
 from quorum.judge.settings import RunSettings
 from quorum.model.backend import Kind, register_backend
-from quorum.progress import progress_bar
 from quorum.question import Prompt, Reply
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
@@ -48,10 +48,12 @@ class Longest:
 
     def _score(self, prompt: Prompt) -> Reply:
         if not prompt.labels:
-            return Reply("")  # an open question: left unread
+            return Reply(text="")  # an open question: left unread
         lengths = [len(option) / self.settings.scale for option in prompt.options]
         total = math.log(sum(map(math.exp, lengths)))
-        return Reply("", {label: value - total for label, value in zip(prompt.labels, lengths, strict=True)})
+        return Reply(
+            text="", label_logprobs={label: value - total for label, value in zip(prompt.labels, lengths, strict=True)}
+        )
 
 
 register_backend("longest", Kind(reads_prompt=False), LongestSettings, Longest)

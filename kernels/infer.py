@@ -5,10 +5,9 @@ python kernels/infer.py kernels/encoder.toml [key=value ...]
 
 import time
 
-from quorum.console import print_status, run_story
+from quorum.console import print_status, progress_bar, run_story
 from quorum.judge.settings import RunSettings
 from quorum.model.backend import list_backend_settings
-from quorum.progress import progress_bar
 
 
 def main(settings: RunSettings) -> None:

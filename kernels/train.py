@@ -3,9 +3,8 @@
 python kernels/train.py kernels/train-encoder.toml [key=value ...] [--smoke]
 """
 
-from quorum.console import print_status, run_story
+from quorum.console import print_status, progress_bar, run_story
 from quorum.disk import name_file_in_errors
-from quorum.progress import progress_bar
 from quorum.train.settings import TrainSettings
 from quorum.train.trainer import list_trainer_settings, train_model
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quorum.console import BAD_INPUT, DONE, run_first, run_story
-from quorum.progress import PROGRESS_VARIABLE, parse_progress, progress_bar
+from quorum.console import BAD_INPUT, DONE, PROGRESS_VARIABLE, parse_progress, progress_bar, run_first, run_story
 
 
 def clock_of(*seconds: float) -> Callable[[], float]:

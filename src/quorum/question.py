@@ -3,7 +3,7 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from string import ascii_uppercase
 
 from quorum.errors import BadInput
@@ -126,7 +126,7 @@ class Prompt:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A model's reply: its text, and the natural log-probability of each of the prompt's labels if they are known.
 
@@ -141,7 +141,6 @@ class Reply:
 
     text: str
     label_logprobs: Mapping[str, float] | None = None
-    _: KW_ONLY
     finish: str = ""
     label_mass: float | None = None
     tokens: int | None = None

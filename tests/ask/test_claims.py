@@ -43,7 +43,7 @@ def test_two_claims_share_one_vote() -> None:
     parsed = parse_reply("The answer is (A) or (C).", FOUR)
     assert (parsed.label, parsed.reason, parsed.ballot) == (None, "two claims", {"A": 0.5, "C": 0.5})
     prompt = Prompt(question_id="q", content="?", labels=FOUR)
-    assert ballot_from_reply(Reply("The answer is (A) or (C)."), prompt) == {"A": 0.5, "C": 0.5}
+    assert ballot_from_reply(Reply(text="The answer is (A) or (C)."), prompt) == {"A": 0.5, "C": 0.5}
 
 
 def test_a_correction_shares_the_vote_with_what_it_corrects() -> None:
@@ -78,7 +78,7 @@ CUT = [
 @pytest.mark.parametrize(("text", "ballot"), CUT)
 def test_a_cut_reply_is_read_only_where_it_announces_an_answer(text: str, ballot: dict[str, float]) -> None:
     prompt = Prompt(question_id="q", content="?", labels=FOUR)
-    assert ballot_from_reply(Reply(text, finish="length"), prompt) == ballot
+    assert ballot_from_reply(Reply(text=text, finish="length"), prompt) == ballot
     if not ballot and text:
         assert parse_reply(text, FOUR, finish="length").reason == "cut off"
 
@@ -86,12 +86,14 @@ def test_a_cut_reply_is_read_only_where_it_announces_an_answer(text: str, ballot
 def test_a_finished_reply_is_a_whole_vote() -> None:
     prompt = Prompt(question_id="q", content="?", labels=FOUR)
     for finish in ("", "stop"):
-        assert ballot_from_reply(Reply("The answer is (B) because of the river", finish=finish), prompt) == {"B": 1.0}
+        assert ballot_from_reply(Reply(text="The answer is (B) because of the river", finish=finish), prompt) == {
+            "B": 1.0
+        }
 
 
 def test_a_prompts_markers_are_used() -> None:
     markers = ReasoningMarkers(start="<unused94>thought", end="<unused95>")
     prompt = Prompt(question_id="q", content="?", labels=FOUR, markers=markers)
     text = "<unused94>thought\nThe answer is A.<unused95>The answer is B."
-    assert ballot_from_reply(Reply(text), prompt) == {"B": 1.0}
-    assert ballot_from_reply(Reply("<unused94>thought\nThe answer is A."), prompt) == {}
+    assert ballot_from_reply(Reply(text=text), prompt) == {"B": 1.0}
+    assert ballot_from_reply(Reply(text="<unused94>thought\nThe answer is A."), prompt) == {}

@@ -35,25 +35,25 @@ def test_hard_replies_are_read_as_a_careful_person_reads_them() -> None:
 
 
 def test_a_ballot_is_the_models_own_probabilities_where_it_gives_them() -> None:
-    reply = Reply("B", {"A": log(0.75), "B": log(0.25)})
+    reply = Reply(text="B", label_logprobs={"A": log(0.75), "B": log(0.25)})
     assert ballot_from_reply(reply, Prompt(question_id="q", content="?", labels=("A", "B"))) == pytest.approx(
         {"A": 0.75, "B": 0.25}
     )
 
 
 def test_a_ballot_without_probabilities_is_the_one_clear_label() -> None:
-    assert ballot_from_reply(Reply("The answer is (B)."), Prompt(question_id="q", content="?", labels=("A", "B"))) == {
-        "B": 1.0
-    }
+    assert ballot_from_reply(
+        Reply(text="The answer is (B)."), Prompt(question_id="q", content="?", labels=("A", "B"))
+    ) == {"B": 1.0}
 
 
 def test_an_unread_reply_is_an_empty_ballot() -> None:
-    assert ballot_from_reply(Reply("A or B"), Prompt(question_id="q", content="?", labels=("A", "B"))) == {}
+    assert ballot_from_reply(Reply(text="A or B"), Prompt(question_id="q", content="?", labels=("A", "B"))) == {}
 
 
 def test_the_prompts_options_are_read_too() -> None:
     assert ballot_from_reply(
-        Reply("It is clear: the answer is Rome."),
+        Reply(text="It is clear: the answer is Rome."),
         Prompt(question_id="q", content="?", labels=("A", "B"), options=("Paris", "Rome")),
     ) == {"B": 1}
 

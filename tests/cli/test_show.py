@@ -46,8 +46,8 @@ def move_run(bench: Bench, path: str) -> Path:
 
 def answer_by_words(prompt: Prompt) -> Reply:
     if prompt.labels == ("TRUE", "FALSE"):
-        return Reply("FALSE" if "Proposed answer: A." in str(prompt.content) else "TRUE")
-    return Reply(f"I think so. The answer is {'A' if len(prompt.options) == 4 else 'B'}.", finish="stop", tokens=9)
+        return Reply(text="FALSE" if "Proposed answer: A." in str(prompt.content) else "TRUE")
+    return Reply(text=f"I think so. The answer is {'A' if len(prompt.options) == 4 else 'B'}.", finish="stop", tokens=9)
 
 
 def test_a_question_is_shown_from_its_background_to_its_ballot(bench: Bench, shown) -> None:
@@ -87,7 +87,7 @@ def test_a_question_is_shown_from_its_background_to_its_ballot(bench: Bench, sho
 
 def test_votes_are_counted_by_the_own_label(bench: Bench, shown) -> None:
     texts = ["C", "C", "A", "no idea", "C"]
-    models: dict[str, Backend] = {"answerer": ScriptedModel(lambda prompt: Reply(texts[prompt.repeat]))}
+    models: dict[str, Backend] = {"answerer": ScriptedModel(lambda prompt: Reply(text=texts[prompt.repeat]))}
     bench.patch.setattr("quorum.judge.settings.check_votes", lambda backend: None)
     bench.ask(made(1), models, votes={"most": 5, "sure": 1.0, "alone": 1.0})
     _, out, _ = shown("out", "q0")
@@ -97,19 +97,19 @@ def test_votes_are_counted_by_the_own_label(bench: Bench, shown) -> None:
 
 
 def test_a_reply_that_was_cut_is_shown_with_its_half_vote(bench: Bench, shown) -> None:
-    cut = Reply("The answer is (B). Because", finish="length")
+    cut = Reply(text="The answer is (B). Because", finish="length")
     bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: cut)})
     assert "B with weight 0.5 (" in shown("out", "q0")[1]
 
 
 def test_options_that_the_prompt_does_not_list_are_shown(bench: Bench, shown) -> None:
-    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, prompt={"style": "option"})
+    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply(text="A"))}, prompt={"style": "option"})
     assert "Options of prompt 1: scored one by one, not in its text\n    A. " in shown("out", "q0")[1]
 
 
 def test_a_run_is_named_by_its_name_its_competition_or_its_folder(bench: Bench, shown) -> None:
     for path in ("toys/small", "toys/ladder/small-votes", "bikes/small"):
-        bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply("A"))})
+        bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply(text="A"))})
         move_run(bench, path)
     assert shown("small-votes", "q1")[1].startswith("question q1 of run small-votes, test\n")
     assert shown("bikes/small", "q1")[0] == shown("runs/toys/small", "q1")[0] == 0
@@ -134,7 +134,7 @@ def test_a_run_is_named_by_its_name_its_competition_or_its_folder(bench: Bench, 
 def test_an_unknown_run_or_id_gives_one_line_with_near_matches(
     bench: Bench, shown, words: tuple[str, str], message: str
 ) -> None:
-    bench.ask(made(3), {"answerer": ScriptedModel(lambda prompt: Reply("A"))})
+    bench.ask(made(3), {"answerer": ScriptedModel(lambda prompt: Reply(text="A"))})
     move_run(bench, "toys/small")
     code, out, err = shown(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -151,7 +151,7 @@ def test_without_runs_one_line_says_so(bench: Bench, shown) -> None:
 
 def test_text_from_outside_controls_no_terminal(bench: Bench, shown) -> None:
     question = Question(id="q\u202e1", text=HOSTILE, choices=("x\x1b]0;title\x07", "y"))
-    bench.ask([question], {"answerer": ScriptedModel(lambda prompt: Reply(HOSTILE))})
+    bench.ask([question], {"answerer": ScriptedModel(lambda prompt: Reply(text=HOSTILE))})
     code, out, _ = shown("out", "q\u202e1")
     assert code == 0
     assert escape_controls(out) == out
@@ -160,7 +160,7 @@ def test_text_from_outside_controls_no_terminal(bench: Bench, shown) -> None:
 
 
 def test_the_json_holds_the_same_parts(bench: Bench, shown) -> None:
-    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply("B"))})
+    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply(text="B"))})
     (question,) = json.loads(shown("out", "q1", "--json")[1])
     assert (question["run"], question["file"], question["id"]) == ("out", "test", "q1")
     assert [part["title"] for part in question["parts"]] == ["Prompt 1", "Reply to prompt 1 (first)", "Ballot"]
@@ -178,7 +178,7 @@ def test_a_run_without_replies_still_shows_its_ballot(bench: Bench, shown) -> No
 
 
 def test_a_long_reply_is_printed_whole(bench: Bench) -> None:
-    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply("B " * 200_000))})
+    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply(text="B " * 200_000))})
     done = run_verb("show", "out", "q1", cwd=bench.folder)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("B") >= 200_000

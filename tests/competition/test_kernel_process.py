@@ -17,7 +17,7 @@ from quorum.competition.kernel_process import KernelFailed, find_kernels, run_ke
 
 STORY = """
 import json, os, signal, sys
-from quorum.progress import progress_bar
+from quorum.console import progress_bar
 from quorum.console import print_status, print_warning, run_program
 
 def main():

@@ -31,7 +31,7 @@ def test_every_reply_of_every_pass_is_kept_and_every_prompt_once(bench: Bench) -
     solved = made(40)
     bench.ask(
         solved,
-        {**knowing_model(solved), "reader": ScriptedModel(lambda prompt: Reply("B"))},
+        {**knowing_model(solved), "reader": ScriptedModel(lambda prompt: Reply(text="B"))},
         shuffle={"orders": "cyclic"},
         calibrate={"prior": "pride", "share": 0.1},
         verify={"method": "eliminate", "rounds": 3},
@@ -49,7 +49,7 @@ def test_every_reply_of_every_pass_is_kept_and_every_prompt_once(bench: Bench) -
 def test_the_order_leads_from_a_shown_letter_to_the_option_that_was_chosen(bench: Bench) -> None:
     solved = made(30)
     words = {question.id: question.choice(question.answer or "") for question in solved}
-    right = ScriptedModel(lambda prompt: Reply(prompt.labels[prompt.options.index(words[prompt.question_id])]))
+    right = ScriptedModel(lambda prompt: Reply(text=prompt.labels[prompt.options.index(words[prompt.question_id])]))
     ballots = bench.ask(solved, {"answerer": right}, shuffle={"orders": "random", "count": 3})
     rows = read_kept(bench).replies.to_dicts()
     own = {(row["id"], row["order"]["ABCD".index(row["label"])]) for row in rows}
@@ -70,7 +70,7 @@ def test_an_order_names_the_own_label_of_each_shown_option(options: tuple[str, .
 
 def test_what_was_parsed_is_kept_with_its_reason_and_what_was_not(bench: Bench) -> None:
     texts = {"q0": "The answer is (C).", "q1": "I could not say.", "q2": "", "q3": "both \ud800"}
-    replies = ScriptedModel(lambda prompt: Reply(texts[prompt.question_id], finish="stop", tokens=7))
+    replies = ScriptedModel(lambda prompt: Reply(text=texts[prompt.question_id], finish="stop", tokens=7))
     bench.ask(made(4), {"answerer": replies})
     rows = {row["id"]: row for row in read_kept(bench).replies.to_dicts()}
     assert rows["q0"] | {"seconds": 0} == {
@@ -95,7 +95,7 @@ def test_what_was_parsed_is_kept_with_its_reason_and_what_was_not(bench: Bench) 
 
 
 def test_probabilities_are_kept_with_the_mass_of_the_labels(bench: Bench) -> None:
-    scored = Reply("A", {"A": -0.1, "B": -3.0, "C": -4.0, "D": -4.0}, label_mass=0.25)
+    scored = Reply(text="A", label_logprobs={"A": -0.1, "B": -3.0, "C": -4.0, "D": -4.0}, label_mass=0.25)
     bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: scored)})
     (row,) = read_kept(bench).replies.to_dicts()
     assert (row["label"], row["reason"], row["mass"]) == ("A", "scores", 0.25)
@@ -103,7 +103,7 @@ def test_probabilities_are_kept_with_the_mass_of_the_labels(bench: Bench) -> Non
 
 
 def test_a_reply_without_finite_scores_is_kept_as_unread(bench: Bench) -> None:
-    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply("", {}))})
+    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply(text="", label_logprobs={}))})
     (row,) = read_kept(bench).replies.to_dicts()
     assert (row["label"], row["ballot"], row["reason"]) == (None, [], "scores are not finite")
 
@@ -148,7 +148,7 @@ def test_a_run_that_stops_leaves_the_replies_that_were_saved(bench: Bench) -> No
         asked.append(prompt.question_id)
         if len(asked) > 9:
             raise KeyboardInterrupt
-        return Reply("A")
+        return Reply(text="A")
 
     with pytest.raises(KeyboardInterrupt):
         bench.ask(solved, {"answerer": ScriptedModel(reply)}, batch=4)
@@ -156,7 +156,7 @@ def test_a_run_that_stops_leaves_the_replies_that_were_saved(bench: Bench) -> No
     only = read_kept_replies(RunFolder(bench.folder / "out"), "test", ["q5"])
     assert only
     assert (only.replies["id"].to_list(), len(only.prompts)) == (["q5"], 1)
-    bench.ask(solved, {"answerer": ScriptedModel(lambda prompt: Reply("B"))})  # a later run replaces all
+    bench.ask(solved, {"answerer": ScriptedModel(lambda prompt: Reply(text="B"))})  # a later run replaces all
     assert set(read_kept(bench).replies["label"]) == {"B"}
     assert not RunFolder(bench.folder / "out").parts("test").exists()
 
@@ -177,7 +177,7 @@ def test_two_prompts_differ_by_the_role_of_a_turn_or_by_their_labels(bench: Benc
     one, other = (Message("user", "x"), Message("user", "y")), (Message("user", "x"), Message("system", "y"))
     prompts = [Prompt(question_id="q", content=content, labels=("A", "B")) for content in ("x", one, other, "x")]
     prompts.append(Prompt(question_id="q", content="x", labels=("A", "B", "C")))
-    recorder.in_pass(ScriptedModel(lambda prompt: Reply("A")), "first").answer(prompts)
+    recorder.in_pass(ScriptedModel(lambda prompt: Reply(text="A")), "first").answer(prompts)
     recorder.log.close()
     found = read_kept_replies(RunFolder(bench.folder), "f")
     assert found

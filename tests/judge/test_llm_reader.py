@@ -18,9 +18,11 @@ def shown(*replies: str, answer: str, prompt: Prompt = PROMPT) -> tuple[list[dic
 
     def reply(prompt: Prompt) -> Reply:
         seen.append(str(prompt.content))
-        return Reply(answer)
+        return Reply(text=answer)
 
-    return read_with_llm([prompt] * len(replies), [Reply(text) for text in replies], ScriptedModel(reply)).ballots, seen
+    return read_with_llm(
+        [prompt] * len(replies), [Reply(text=text) for text in replies], ScriptedModel(reply)
+    ).ballots, seen
 
 
 def test_only_unread_replies_are_sent_to_the_second_reader() -> None:
@@ -39,9 +41,9 @@ def test_a_second_reader_that_cannot_be_read_changes_nothing() -> None:
 
 
 def test_replies_that_the_second_reader_read_are_given_by_index() -> None:
-    replies = [Reply("A"), Reply("the yellow one"), Reply("the red one"), Reply("B")]
+    replies = [Reply(text="A"), Reply(text="the yellow one"), Reply(text="the red one"), Reply(text="B")]
     found = read_with_llm(
-        [PROMPT] * 4, replies, ScriptedModel(lambda prompt: Reply("B" if "yellow" in str(prompt.content) else "C"))
+        [PROMPT] * 4, replies, ScriptedModel(lambda prompt: Reply(text="B" if "yellow" in str(prompt.content) else "C"))
     )
     assert (found.indices, found.asked) == ((1,), 2)
 
@@ -66,13 +68,13 @@ def test_a_reading_prompt_keeps_braces_as_they_are() -> None:
 @pytest.mark.parametrize(("said", "share"), [("Well, the yellow one.", 0.5), ("B", 0.0)])
 def test_the_second_readers_share_is_in_the_run_manifest_by_file(bench: Bench, said: str, share: float) -> None:
     models: dict[str, Backend] = {
-        "answerer": ScriptedModel(lambda prompt: Reply("A" if prompt.question_id in ("q0", "q1") else said)),
-        "reader": ScriptedModel(lambda prompt: Reply("C")),
+        "answerer": ScriptedModel(lambda prompt: Reply(text="A" if prompt.question_id in ("q0", "q1") else said)),
+        "reader": ScriptedModel(lambda prompt: Reply(text="C")),
     }
     bench.ask(made(4), models, reader={"name": "reader"})
     assert account(bench).reread == {"test": share}
 
 
 def test_without_a_second_reader_the_manifest_has_no_share_of_it(bench: Bench) -> None:
-    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply("Well, the yellow one."))})
+    bench.ask(made(2), {"answerer": ScriptedModel(lambda prompt: Reply(text="Well, the yellow one."))})
     assert account(bench).reread == {}

@@ -50,7 +50,7 @@ def skilled(solved: Sequence[Question], skill: Skill) -> ScriptedModel:
         question, cot = known[prompt.question_id], reasons(prompt)
         right = random.Random(f"{cot}/{question.id}").random() < skill[question.subject or ""][cot]
         place = (question.labels.index(question.answer or "") + (not right)) % len(question.labels)
-        return Reply(f"Step by step.\nAnswer: {question.labels[place]}" if cot else question.labels[place])
+        return Reply(text=f"Step by step.\nAnswer: {question.labels[place]}" if cot else question.labels[place])
 
     return ScriptedModel(reply)
 
@@ -110,7 +110,9 @@ def test_a_reasoned_reply_that_cannot_be_read_takes_no_answer_away(bench: Bench)
     train, asked = of_subjects(60, "t", "maths"), of_subjects(20, "q", "maths")
     able = skilled([*train, *asked], {"maths": (0.0, 1.0)})
     lost = {question.id for question in asked[:9]}
-    model = ScriptedModel(lambda p: Reply("And so on and") if reasons(p) and p.question_id in lost else able.reply(p))
+    model = ScriptedModel(
+        lambda p: Reply(text="And so on and") if reasons(p) and p.question_id in lost else able.reply(p)
+    )
     assert accuracy(paid(bench, asked, train, model), asked) == 11 / 20
 
 
@@ -135,10 +137,10 @@ def test_what_is_struck_is_asked_again_in_the_way_that_was_decided(bench: Bench)
 
     def reply(prompt: Prompt) -> Reply:
         if prompt.labels[0] == "TRUE":
-            return Reply("FALSE" if f". {firsts[prompt.question_id]}\nTRUE" in str(prompt.content) else "TRUE")
+            return Reply(text="FALSE" if f". {firsts[prompt.question_id]}\nTRUE" in str(prompt.content) else "TRUE")
         ways[prompt.question_id, reasons(prompt)] += 1
         if prompt.question_id in firsts:
-            return Reply("So.\nAnswer: A" if reasons(prompt) else "A")
+            return Reply(text="So.\nAnswer: A" if reasons(prompt) else "A")
         return model.reply(prompt)
 
     paid(bench, asked, train, ScriptedModel(reply), verify={"method": "eliminate"})
@@ -150,7 +152,7 @@ def test_a_verifier_is_weighed_on_answers_as_they_will_be_given(
 ) -> None:
     train, asked = of_subjects(100, "t", "maths", "law"), of_subjects(10, "q", "law")
     model = skilled([*train, *asked], {"maths": (0.0, 1.0), "law": (1.0, 0.0)})
-    judge = ScriptedModel(lambda prompt: Reply("TRUE"))
+    judge = ScriptedModel(lambda prompt: Reply(text="TRUE"))
     write(bench.folder / "train.jsonl", train, answers=True)
     tables: dict[str, Any] = {"reason": True, "rehearse": 100, "train": bench.folder / "train.jsonl"}
     verify = {"method": "rescore", "backend": {"name": "judge"}}
@@ -165,7 +167,7 @@ def test_own_words_for_an_answer_alone_are_not_those_for_reasoning(bench: Bench)
 
     def reply(prompt: Prompt) -> Reply:
         seen.append(prompt)
-        return Reply("A")
+        return Reply(text="A")
 
     words = {"instruction": "Just the letter.", "choice": "({label}) {choice}\n"}
     paid(bench, of_subjects(3, "q", None), train, ScriptedModel(reply), template=words)
@@ -260,7 +262,7 @@ def reply(prompt):
     print(prompt.question_id, cot, file=log, flush=True)
     if sum(1 for line in open("asked.txt")) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
-    return Reply("So.\\nAnswer: B" if cot else "A")
+    return Reply(text="So.\\nAnswer: B" if cot else "A")
 quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
                         batch=4, train="train.jsonl", rehearse=12, reason=True, journal="journal.sqlite"))

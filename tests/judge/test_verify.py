@@ -43,14 +43,16 @@ def likes(*order: str) -> ScriptedModel:
 
     def reply(prompt: Prompt) -> Reply:
         first = next((option for option in order if option in prompt.options), None)
-        return Reply("No idea." if first is None else f"The answer is ({prompt.labels[prompt.options.index(first)]}).")
+        return Reply(
+            text="No idea." if first is None else f"The answer is ({prompt.labels[prompt.options.index(first)]})."
+        )
 
     return ScriptedModel(reply)
 
 
 def believes(*options: str) -> ScriptedModel:
     """A verifier that calls these options TRUE and others FALSE."""
-    return ScriptedModel(lambda prompt: Reply("TRUE" if proposed(prompt) in options else "This is FALSE."))
+    return ScriptedModel(lambda prompt: Reply(text="TRUE" if proposed(prompt) in options else "This is FALSE."))
 
 
 def run(answerer: Backend, verifier: Backend, question: Question = METALS, max_rounds: int = 25) -> VerifiedBallots:
@@ -100,12 +102,14 @@ def test_a_given_first_answer_is_not_asked_for_again() -> None:
 
 
 def test_an_unread_later_answer_keeps_the_one_before() -> None:
-    result = run(ScriptedModel(lambda prompt: Reply("A" if len(prompt.labels) == 4 else "")), believes())
+    result = run(ScriptedModel(lambda prompt: Reply(text="A" if len(prompt.labels) == 4 else "")), believes())
     assert result.ballots == {"metals": {"A": 1.0}}
 
 
 def test_an_unread_verdict_keeps_the_answer() -> None:
-    assert run(likes("zinc"), ScriptedModel(lambda prompt: Reply("Hard to say."))).ballots == {"metals": {"B": 1.0}}
+    assert run(likes("zinc"), ScriptedModel(lambda prompt: Reply(text="Hard to say."))).ballots == {
+        "metals": {"B": 1.0}
+    }
 
 
 def test_an_answer_that_cannot_be_read_is_not_verified() -> None:
@@ -116,7 +120,7 @@ def test_an_answer_that_cannot_be_read_is_not_verified() -> None:
 
 def test_an_open_question_keeps_its_answer() -> None:
     question = Question(id="sum", text="2 + 2?")
-    assert run(ScriptedModel(lambda prompt: Reply("#### 4")), believes(), question).ballots == {"sum": {"4": 1.0}}
+    assert run(ScriptedModel(lambda prompt: Reply(text="#### 4")), believes(), question).ballots == {"sum": {"4": 1.0}}
 
 
 def test_each_round_is_one_batch_to_each_model() -> None:
@@ -153,7 +157,7 @@ def test_every_option_is_scored_on_its_own() -> None:
 
 
 def test_an_unread_verdict_counts_as_one_half() -> None:
-    found = score_options([METALS], ScriptedModel(lambda prompt: Reply("Well.")), render_verdict_prompt)
+    found = score_options([METALS], ScriptedModel(lambda prompt: Reply(text="Well.")), render_verdict_prompt)
     assert found == {"metals": dict.fromkeys("ABCD", 0.5)}
 
 

@@ -34,7 +34,7 @@ class Counted:
 
 def scripted(*texts):
     """The first vote is the first text, and so on."""
-    return Counted(lambda prompt: Reply(texts[prompt.repeat]))
+    return Counted(lambda prompt: Reply(text=texts[prompt.repeat]))
 
 
 def ask(id="q", count=4):
@@ -47,7 +47,7 @@ def sampler(certainty):
     def reply(prompt):
         right = certainty(random.Random(prompt.question_id))
         chance = random.Random(f"{prompt.question_id}/{prompt.repeat}")
-        return Reply("C" if chance.random() < right else chance.choice("ABD"))
+        return Reply(text="C" if chance.random() < right else chance.choice("ABD"))
 
     return Counted(reply)
 
@@ -92,9 +92,9 @@ def test_an_unread_answer_that_is_there_is_a_vote_spent():
 
 def test_where_no_other_vote_can_be_read_the_only_one_keeps_its_probabilities():
     doubtful = {"A": 0.6, "B": 0.4}
-    found = vote_adaptively(ScriptedModel(lambda prompt: Reply("")), [ask(count=2)], VoteSettings(), first=[doubtful])[
-        0
-    ]
+    found = vote_adaptively(
+        ScriptedModel(lambda prompt: Reply(text="")), [ask(count=2)], VoteSettings(), first=[doubtful]
+    )[0]
     assert found.ballot == pytest.approx(doubtful)
 
 
@@ -106,7 +106,7 @@ def test_a_doubtful_question_is_asked_until_the_rest_can_not_change_it():
 
 
 def test_a_round_asks_only_the_questions_still_open_in_one_batch():
-    model = Counted(lambda prompt: Reply("A" if prompt.question_id == "sure" else "AB"[prompt.repeat % 2]))
+    model = Counted(lambda prompt: Reply(text="A" if prompt.question_id == "sure" else "AB"[prompt.repeat % 2]))
     sure, doubtful = vote_adaptively(model, [ask("sure"), ask("doubtful")], VoteSettings(alone=1.0))
     assert len(sure.votes) == 4
     assert len(doubtful.votes) == 10
@@ -141,8 +141,8 @@ def test_a_reply_that_claims_two_labels_shares_its_vote():
 
 
 def test_a_reply_that_was_cut_off_is_half_a_vote():
-    cut = Reply("The answer is A because", finish="length")
-    replies = [cut, Reply("The answer is B.")]
+    cut = Reply(text="The answer is A because", finish="length")
+    replies = [cut, Reply(text="The answer is B.")]
     model = ScriptedModel(lambda prompt: replies[prompt.repeat])
     found = vote_adaptively(model, [ask()], VoteSettings(most=2))[0]
     assert found.votes == ("A", "B")
@@ -150,7 +150,7 @@ def test_a_reply_that_was_cut_off_is_half_a_vote():
 
 
 def test_a_question_that_nobody_reads_stays_unread():
-    found = vote_adaptively(ScriptedModel(lambda prompt: Reply("")), [ask()], VoteSettings())[0]
+    found = vote_adaptively(ScriptedModel(lambda prompt: Reply(text="")), [ask()], VoteSettings())[0]
     assert found.ballot == {}
     assert found.votes == (None,) * 10
 
@@ -168,9 +168,9 @@ def test_a_tie_goes_to_the_first_letter():
 @pytest.mark.parametrize("count", [2, 26])
 def test_any_number_of_choices_is_voted_on(count):
     last = letters(count)[-1]
-    assert vote_adaptively(ScriptedModel(lambda prompt: Reply(last)), [ask(count=count)], VoteSettings())[0].ballot == {
-        last: 1.0
-    }
+    assert vote_adaptively(ScriptedModel(lambda prompt: Reply(text=last)), [ask(count=count)], VoteSettings())[
+        0
+    ].ballot == {last: 1.0}
 
 
 def test_numbers_of_an_open_question_are_voted_on():
@@ -180,7 +180,11 @@ def test_numbers_of_an_open_question_are_voted_on():
 
 
 def believing(shares):
-    return Counted(lambda prompt: Reply("", {label: log(share) for label, share in shares[prompt.repeat].items()}))
+    return Counted(
+        lambda prompt: Reply(
+            text="", label_logprobs={label: log(share) for label, share in shares[prompt.repeat].items()}
+        )
+    )
 
 
 def test_a_first_vote_that_is_sure_enough_stays_alone():
@@ -191,7 +195,9 @@ def test_a_first_vote_that_is_sure_enough_stays_alone():
 
 
 def test_at_1_no_first_vote_is_alone_however_sure():
-    beyond = Counted(lambda prompt: Reply("A", {"A": 1e-12, "B": -60.0}))  # a server's sum of 1, and a rounding error
+    beyond = Counted(
+        lambda prompt: Reply(text="A", label_logprobs={"A": 1e-12, "B": -60.0})
+    )  # a server's sum of 1, and a rounding error
     assert len(vote_adaptively(beyond, [ask(count=2)], VoteSettings(alone=1.0))[0].votes) == 4
 
 
@@ -265,9 +271,15 @@ def test_an_adaptive_vote_is_as_right_as_the_full_one_at_a_fraction_of_the_votes
 
 
 KINDS = {
-    "sure, and says how sure": (Reply("A", {"A": log(0.97), "B": log(0.02), "C": log(0.009), "D": log(0.001)}), 1.0),
-    "doubtful, and says so": (Reply("A", {"A": log(0.82), "B": log(0.13), "C": log(0.04), "D": log(0.01)}), 4.0),
-    "sure, in words": (Reply("The answer is A."), 4.0),
+    "sure, and says how sure": (
+        Reply(text="A", label_logprobs={"A": log(0.97), "B": log(0.02), "C": log(0.009), "D": log(0.001)}),
+        1.0,
+    ),
+    "doubtful, and says so": (
+        Reply(text="A", label_logprobs={"A": log(0.82), "B": log(0.13), "C": log(0.04), "D": log(0.01)}),
+        4.0,
+    ),
+    "sure, in words": (Reply(text="The answer is A."), 4.0),
 }
 
 
@@ -286,7 +298,7 @@ def test_every_sample_of_a_kernels_vote_is_another_draw_with_a_journal_and_witho
 
         def reply(prompt, drawn=drawn):
             drawn.append(prompt.repeat)
-            return Reply("ABCDABCDAB"[prompt.repeat])
+            return Reply(text="ABCDABCDAB"[prompt.repeat])
 
         bench.ask(made(1), {"answerer": ScriptedModel(reply)}, votes={"most": 10}, journal=journal)
         assert drawn == list(range(10))
@@ -297,7 +309,7 @@ def test_other_orders_are_voted_on_from_their_first_answer_and_the_given_one_goe
 
     def reply(prompt):
         asked[prompt.options] += 1
-        return Reply(letters(len(prompt.options))[prompt.options.index(min(prompt.options))])
+        return Reply(text=letters(len(prompt.options))[prompt.options.index(min(prompt.options))])
 
     (question,) = made(1)
     ballots = bench.ask(
@@ -313,7 +325,7 @@ def test_a_deadline_amid_the_votes_leaves_a_first_answer_and_its_probabilities(b
 
     def slow(prompt):
         now[0] += 1.0
-        return Reply("A", {"A": log(0.6), "B": log(0.4)})
+        return Reply(text="A", label_logprobs={"A": log(0.6), "B": log(0.4)})
 
     bench.patch.setattr("infer.time.monotonic", lambda: now[0])
     ballots = bench.ask(made(10), {"answerer": ScriptedModel(slow)}, votes={"most": 10}, deadline=10 / 60)

@@ -228,7 +228,7 @@ def test_circular_imports_are_refused_and_listed(tale):
     [
         ("def count_words(): ...", "count_words has two meanings in one file: defined in quorum.tale.word"),
         (
-            "from quorum.progress import progress_bar\nfrom rich.progress import Progress",
+            "from quorum.console import progress_bar\nfrom rich.progress import Progress",
             "Progress has two meanings in one file",
         ),
         ("from json import loads as list_some", "list_some has two meanings in one file"),

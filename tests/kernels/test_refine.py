@@ -71,7 +71,7 @@ def test_a_question_whose_options_may_not_move_is_freed_and_never_shuffled(bench
     def reply(prompt: Prompt) -> Reply:
         if prompt.question_id == "pinned":
             seen.append(prompt.options)
-        return Reply("A")
+        return Reply(text="A")
 
     bench.ask(
         [pinned, *made(3)],
@@ -85,20 +85,22 @@ def test_a_question_whose_options_may_not_move_is_freed_and_never_shuffled(bench
 @pytest.mark.parametrize("method", ["rescore", "eliminate"])
 def test_an_open_question_keeps_its_answer_through_all_looks(bench: Bench, method: str) -> None:
     asked = [Question(id="sum", text="2 + 2?"), *made(3)]
-    model = ScriptedModel(lambda prompt: Reply("A" if prompt.labels else "#### 4"))
+    model = ScriptedModel(lambda prompt: Reply(text="A" if prompt.labels else "#### 4"))
     looks = {"shuffle": {"orders": "cyclic"}, "calibrate": {"prior": "pride", "temperature": 2.0}}
     ballots = bench.ask(asked, {"answerer": model}, verify={"method": method, "weight": 1.0}, **looks)
     assert ballots["sum"] == {"4": 1.0}
 
 
 def test_how_many_answers_hang_on_the_order_is_told(bench: Bench) -> None:
-    bench.ask(made(10), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, shuffle={"orders": "cyclic"})
+    bench.ask(made(10), {"answerer": ScriptedModel(lambda prompt: Reply(text="A"))}, shuffle={"orders": "cyclic"})
     assert read_manifest(bench.folder / "out" / "run.json").order_sensitive == {"test": 1.0}
 
 
 def test_sampled_votes_take_the_place_of_the_first_answer(bench: Bench) -> None:
     replies = iter("ABBBBBBBBB")
-    ballots = bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply(next(replies)))}, votes={"most": 5})
+    ballots = bench.ask(
+        made(1), {"answerer": ScriptedModel(lambda prompt: Reply(text=next(replies)))}, votes={"most": 5}
+    )
     assert find_heaviest(ballots["q0"]) == "B"
 
 
@@ -106,7 +108,7 @@ def test_what_the_verifier_calls_false_is_struck_and_every_round_is_written_down
     metals = Question(id="m", text="Which is yellow?", choices=("iron", "zinc", "gold", "tin"), answer="C")
 
     def first_of(prompt: Prompt) -> Reply:
-        return Reply(prompt.labels[0])
+        return Reply(text=prompt.labels[0])
 
     models: dict[str, Backend] = {"answerer": ScriptedModel(first_of), "judge": knowing([metals], 0.9)}
     ballots = bench.ask([metals], models, verify={"method": "eliminate", "backend": {"name": "judge"}})
@@ -137,7 +139,10 @@ def test_a_verifier_sees_the_words_of_the_table_verdict(bench: Bench, looks: dic
         seen.append(str(prompt.content))
         return judge.reply(prompt)
 
-    models: dict[str, Backend] = {"answerer": ScriptedModel(lambda prompt: Reply("A")), "judge": ScriptedModel(verdict)}
+    models: dict[str, Backend] = {
+        "answerer": ScriptedModel(lambda prompt: Reply(text="A")),
+        "judge": ScriptedModel(verdict),
+    }
     verify = looks | {"backend": {"name": "judge"}}
     bench.ask(asked, models, verify=verify, verdict=OWN_WORDS, rehearse=40, train=bench.folder / "train.jsonl")
     assert len(seen) >= 5
@@ -207,7 +212,7 @@ def test_a_temperature_is_fitted_on_rehearsed_questions_and_changes_no_answer(be
 def test_what_is_to_be_fitted_needs_questions_that_the_model_has_not_learnt(bench: Bench) -> None:
     write(bench.folder / "train.jsonl", made(9, prefix="t"), answers=True)
     with pytest.raises(BadInput, match=r"refine\.verify\.weight has to be fitted: set `train`, and `refine\.rehearse`"):
-        bench.ask(made(3), {"answerer": ScriptedModel(lambda prompt: Reply("A"))}, verify={"method": "rescore"})
+        bench.ask(made(3), {"answerer": ScriptedModel(lambda prompt: Reply(text="A"))}, verify={"method": "rescore"})
     with pytest.raises(BadInput, match=r"refine\.rehearse: the neighbour backend knows the answers of train"):
         infer.main(
             run_settings(
@@ -224,8 +229,10 @@ def test_what_is_to_be_fitted_needs_questions_that_the_model_has_not_learnt(benc
 
 def test_a_second_reader_reads_what_the_rules_can_not(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     models: dict[str, Backend] = {
-        "answerer": ScriptedModel(lambda prompt: Reply("A" if prompt.question_id == "q0" else "Well, the yellow one.")),
-        "reader": ScriptedModel(lambda prompt: Reply("C")),
+        "answerer": ScriptedModel(
+            lambda prompt: Reply(text="A" if prompt.question_id == "q0" else "Well, the yellow one.")
+        ),
+        "reader": ScriptedModel(lambda prompt: Reply(text="C")),
     }
     assert bench.ask(made(2), models, reader={"name": "reader"}) == {"q0": {"A": 1.0}, "q1": {"C": 1.0}}
     assert "1 of 2 questions were read by the second reader only" in capsys.readouterr().err
@@ -237,7 +244,7 @@ def test_a_deadline_amid_the_second_looks_takes_no_answer_away(bench: Bench) -> 
 
     def slow(prompt: Prompt) -> Reply:
         now[0] += 1.0
-        return Reply(prompt.labels[1])
+        return Reply(text=prompt.labels[1])
 
     bench.patch.setattr("infer.time.monotonic", lambda: now[0])
     asked = made(40)
@@ -260,7 +267,7 @@ def test_a_question_that_the_model_fails_on_costs_itself_alone_and_is_asked_agai
         if prompt.question_id in trips:
             raise RuntimeError("CUDA out of memory")
         seen.append(prompt.question_id)
-        return Reply("B")
+        return Reply(text="B")
 
     def ask(models: dict[str, Backend]) -> dict[str, Ballot]:
         return bench.ask(made(20), models, batch=4, deadline=60.0, journal=bench.folder / "journal.sqlite")
@@ -298,7 +305,7 @@ def test_a_kill_at_question_900_leaves_most_answers_with_the_settings_that_are_s
     def killed(prompt: Prompt) -> Reply:
         if next(asked) == 900:
             raise KeyboardInterrupt
-        return Reply("B")
+        return Reply(text="B")
 
     batch = {setting: value for setting, value in SHIPPED[name].get("limits", {}).items() if setting == "batch"}
     with pytest.raises(KeyboardInterrupt):
@@ -319,7 +326,7 @@ def reply(prompt):
     calls.append(prompt)
     if len(calls) == {killed_at}:
         os.kill(os.getpid(), signal.SIGKILL)
-    return Reply("B" if prompt.labels[0] == "A" else "FALSE")
+    return Reply(text="B" if prompt.labels[0] == "A" else "FALSE")
 quorum.model.managed.open_backend = lambda table, solved: ScriptedModel(reply)
 infer.main(run_settings(run="r", questions=["test.jsonl"], out="out", backend={{"name": "fake"}}, sample="sample.csv",
                         batch=4, {looks}))
@@ -356,7 +363,7 @@ def test_a_run_over_nothing_is_refused(wrong: dict[str, Any], message: str) -> N
 
 
 def test_prompts_that_lost_their_middle_are_told(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    answerer = ScriptedModel(lambda prompt: Reply("A"))
+    answerer = ScriptedModel(lambda prompt: Reply(text="A"))
     answerer.shortened = 2  # type: ignore[attr-defined]
     bench.ask(made(3), {"answerer": answerer})
     told = capsys.readouterr().err

@@ -22,7 +22,7 @@ class Slow:
         before = self.now
         self.now += self.call + sum(self.seconds(int(prompt.question_id[1:])) for prompt in asked)
         self.batches.append((len(asked), before, self.now))
-        return [Reply(f"to {prompt.question_id}") for prompt in asked]
+        return [Reply(text=f"to {prompt.question_id}") for prompt in asked]
 
     def clock(self):
         return self.now
@@ -56,7 +56,7 @@ def test_time_spent_before_the_first_question_counts():
     slow = Slow(lambda _: 1.0)
     slow.now = 31.0  # the model took long to load
     deadline = DeadlineBackend(slow, 30.0, slow.clock)
-    assert deadline.answer(prompts(3)) == [Reply("")] * 3
+    assert deadline.answer(prompts(3)) == [Reply(text="")] * 3
     assert (slow.batches, deadline.unasked) == ([], 3)
 
 
@@ -91,7 +91,7 @@ def test_any_rate_keeps_length_and_order_and_is_late_by_less_than_one_batch(seco
     replies = [reply for a, b in zip(bounds, bounds[1:], strict=False) for reply in deadline.answer(asked[a:b])]
     assert len(replies) == len(asked)
     assert all(reply.text in ("", f"to {prompt.question_id}") for prompt, reply in zip(asked, replies, strict=True))
-    assert sum(reply == Reply("") for reply in replies) == deadline.unasked
+    assert sum(reply == Reply(text="") for reply in replies) == deadline.unasked
     assert sum(size for size, _, _ in slow.batches) == len(asked) - deadline.unasked
     assert all(size <= most and before < budget for size, before, _ in slow.batches)
     # so the end is late by no more than the last batch took

@@ -117,13 +117,15 @@ def test_if_labels_have_little_mass_the_text_is_used(tokens):
 def test_malformed_log_probabilities_are_ignored(logprobs):
     fate = completion("B")
     fate["choices"][0]["logprobs"] = logprobs
-    assert said(fate) == Reply("B", finish="stop")
+    assert said(fate) == Reply(text="B", finish="stop")
 
 
 def test_an_open_question_asks_for_no_log_probabilities_and_an_empty_content_is_an_empty_reply():
     with FlakyServer(lambda content, attempt: completion(None)) as server:
         backend = endpoint(server)
-        assert backend.answer([Prompt(question_id="q", content="How many?", labels=())]) == [Reply("", finish="stop")]
+        assert backend.answer([Prompt(question_id="q", content="How many?", labels=())]) == [
+            Reply(text="", finish="stop")
+        ]
     assert "logprobs" not in server.bodies[0]
     assert backend.failures == []
 
@@ -133,7 +135,7 @@ def test_the_finish_reason_and_the_number_of_tokens_are_those_of_the_server():
     fate["choices"][0]["finish_reason"] = "length"
     fate["usage"] = {"prompt_tokens": 9, "completion_tokens": 16}
     reply = said(fate, method="generate")
-    assert reply == Reply("The answer is A\n\nBut wait, I have", finish="length", tokens=16)
+    assert reply == Reply(text="The answer is A\n\nBut wait, I have", finish="length", tokens=16)
 
 
 @pytest.mark.parametrize("reason", ["content_filter", "tool_calls", None, 3])
@@ -201,7 +203,7 @@ def test_a_temporary_failure_is_retried_after_a_growing_wait(fate):
 def test_a_silent_server_is_retried_after_the_timeout():
     begin = time.monotonic()
     with FlakyServer(failing_first("silence")) as server:
-        assert endpoint(server, timeout=0.3).answer(prompts(1)) == [Reply("to text 0", finish="stop")]
+        assert endpoint(server, timeout=0.3).answer(prompts(1)) == [Reply(text="to text 0", finish="stop")]
         assert time.monotonic() - begin < SILENCE
     assert len(server.bodies) == 2
 
@@ -285,7 +287,7 @@ def test_a_text_that_cannot_be_encoded_fails_only_its_question():
     with FlakyServer(echo) as server:
         backend = endpoint(server, concurrency=1)
         asked = [*prompts(1), Prompt(question_id="half", content="\udc80", labels=ABC)]
-        assert backend.answer(asked) == [Reply("to text 0", finish="stop"), Reply("")]
+        assert backend.answer(asked) == [Reply(text="to text 0", finish="stop"), Reply(text="")]
     assert backend.failures[0].startswith("question half: ")
 
 
@@ -314,7 +316,7 @@ def test_single_questions_that_all_fail_end_the_run_at_the_failure_limit():
     with FlakyServer(lambda content, n: 400) as server:
         backend = endpoint(server, concurrency=1)
         for prompt in prompts(7):
-            assert backend.answer([prompt]) == [Reply("")]
+            assert backend.answer([prompt]) == [Reply(text="")]
         with pytest.raises(BadInput, match=SERVER_WORDS):
             backend.answer(prompts(8)[7:])
 
@@ -332,7 +334,7 @@ def test_a_single_failure_at_the_end_does_not_end_the_run():
     with FlakyServer(lambda content, n: 400 if content == "text 9" else echo(content, n)) as server:
         backend = endpoint(server)
         backend.answer(prompts(9))
-        assert backend.answer(prompts(10)[9:]) == [Reply("")]
+        assert backend.answer(prompts(10)[9:]) == [Reply(text="")]
 
 
 def test_a_journal_does_not_store_a_failure(tmp_path):

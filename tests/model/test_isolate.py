@@ -31,7 +31,7 @@ class Trips:
         self.batches.append(len(prompts))
         if len(prompts) > self.most or self.over & {prompt.question_id for prompt in prompts}:
             raise self.error(CUDA)
-        return [Reply(f"to {prompt.content}") for prompt in prompts]
+        return [Reply(text=f"to {prompt.content}") for prompt in prompts]
 
 
 def sifted(model, *batches):
@@ -99,9 +99,9 @@ def guarded(model, folder, **limits):
 
 
 def test_a_failed_prompt_is_not_stored_and_a_later_run_asks_it_again(tmp_path):
-    assert guarded(Trips("q5"), tmp_path).answer(prompts(20))[5] == Reply("")
+    assert guarded(Trips("q5"), tmp_path).answer(prompts(20))[5] == Reply(text="")
     model = Trips()
-    assert guarded(model, tmp_path).answer(prompts(20))[5] == Reply("to text 5")
+    assert guarded(model, tmp_path).answer(prompts(20))[5] == Reply(text="to text 5")
     assert model.batches == [1]
 
 
@@ -112,12 +112,12 @@ def test_the_deadline_holds_while_a_batch_is_asked_again_in_parts(tmp_path):
         now[0] += 1.0
         if prompt.question_id == "q30":
             raise RuntimeError(CUDA)
-        return Reply("A")
+        return Reply(text="A")
 
     model = guarded(ScriptedModel(slow), tmp_path, clock=lambda: now[0], until=50.0, most=64)
     replies = model.answer(prompts(64))
     assert now[0] <= 50
-    assert model.unasked + model.failed == replies.count(Reply("")) < 64
+    assert model.unasked + model.failed == replies.count(Reply(text="")) < 64
 
 
 def test_a_sampled_vote_that_has_to_be_asked_again_is_the_same_vote():

@@ -24,7 +24,12 @@ PROMPTS = [
 class Asked:
     """A fake model that keeps what it was asked, and answers each time with something else."""
 
-    def __init__(self, reply=lambda prompt, turn: Reply(f"{prompt.content} {turn}", {"A": -0.25 - turn, "B": -1.5})):
+    def __init__(
+        self,
+        reply=lambda prompt, turn: Reply(
+            text=f"{prompt.content} {turn}", label_logprobs={"A": -0.25 - turn, "B": -1.5}
+        ),
+    ):
         self.reply, self.prompts = reply, []
 
     def answer(self, prompts):
@@ -99,10 +104,10 @@ def test_the_same_prompt_asked_again_in_one_run_is_another_vote_and_stored_as_su
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply("B\u0000 😀 é\r\n", None),
-        Reply("\udc80 half a pair"),
-        Reply("", {"A": -0.1, "B": -2.3025850929940455}),
-        Reply("A", {"B": -float("inf"), "A": 0.0}),
+        Reply(text="B\u0000 😀 é\r\n", label_logprobs=None),
+        Reply(text="\udc80 half a pair"),
+        Reply(text="", label_logprobs={"A": -0.1, "B": -2.3025850929940455}),
+        Reply(text="A", label_logprobs={"B": -float("inf"), "A": 0.0}),
     ],
 )
 def test_a_reply_is_read_back_exactly(tmp_path, reply):
@@ -111,7 +116,7 @@ def test_a_reply_is_read_back_exactly(tmp_path, reply):
 
 
 def test_a_question_that_got_no_reply_is_asked_again(tmp_path):
-    opened(tmp_path, model=ScriptedModel(lambda prompt: Reply("")))[0].answer(PROMPTS)
+    opened(tmp_path, model=ScriptedModel(lambda prompt: Reply(text="")))[0].answer(PROMPTS)
     second, model = opened(tmp_path)
     second.answer(PROMPTS)
     assert model.prompts == PROMPTS
@@ -206,8 +211,8 @@ def test_a_journal_is_read_by_any_tool(tmp_path):
 
 
 def test_every_field_of_a_reply_is_restored(tmp_path):
-    whole = Reply("A", {"A": -0.1, "B": -2.3}, finish="length", label_mass=0.0, tokens=16)
-    replies = [whole, Reply("B", finish="stop", tokens=0)]
+    whole = Reply(text="A", label_logprobs={"A": -0.1, "B": -2.3}, finish="length", label_mass=0.0, tokens=16)
+    replies = [whole, Reply(text="B", finish="stop", tokens=0)]
     opened(tmp_path, model=Asked(lambda prompt, turn: replies[turn]))[0].answer(PROMPTS[:2])
     second, model = opened(tmp_path)
     assert second.answer(PROMPTS[:2]) == replies
@@ -218,14 +223,14 @@ def test_every_field_of_a_reply_is_restored(tmp_path):
     "logprobs", [{}, {"A": math.nan, "B": -1.0}, {"A": math.inf, "B": -1.0}, dict.fromkeys("AB", -math.inf)]
 )
 def test_scores_that_are_not_finite_are_not_stored(tmp_path, logprobs):
-    opened(tmp_path, model=Asked(lambda prompt, turn: Reply("A", logprobs)))[0].answer(PROMPTS[:1])
+    opened(tmp_path, model=Asked(lambda prompt, turn: Reply(text="A", label_logprobs=logprobs)))[0].answer(PROMPTS[:1])
     second, model = opened(tmp_path)
     assert second.answer(PROMPTS[:1])[0].text == "text 0? 0"
     assert model.prompts == PROMPTS[:1]
 
 
 def test_a_label_of_probability_zero_is_stored(tmp_path):
-    certain = Reply("A", {"A": 0.0, "B": -math.inf})
+    certain = Reply(text="A", label_logprobs={"A": 0.0, "B": -math.inf})
     opened(tmp_path, model=Asked(lambda prompt, turn: certain))[0].answer(PROMPTS[:1])
     second, model = opened(tmp_path)
     assert (second.answer(PROMPTS[:1]), model.prompts) == ([certain], [])
@@ -237,14 +242,17 @@ def test_an_older_journal_is_read_and_its_scores_that_are_nan_are_asked_again(tm
         text = json.dumps({"text": reply.text, "label_logprobs": reply.label_logprobs})
         return key, prompt.question_id, text, hashlib.sha256(key + text.encode()).digest()
 
-    replies = [Reply("A", {"A": -0.1, "B": -2.3}), Reply("A", {"A": math.nan, "B": math.nan})]
+    replies = [
+        Reply(text="A", label_logprobs={"A": -0.1, "B": -2.3}),
+        Reply(text="A", label_logprobs={"A": math.nan, "B": math.nan}),
+    ]
     with monkeypatch.context() as patch:
         patch.setattr(journal, "_make_journal_row", old_row)
         patch.setattr(journal, "_is_answered", lambda reply: True)
         opened(tmp_path, model=Asked(lambda prompt, turn: replies[turn]))[0].answer(PROMPTS[:2])
     second, model = opened(tmp_path)
     again = second.answer(PROMPTS[:2])
-    assert again == [replies[0], Reply("text 1? 0", {"A": -0.25, "B": -1.5})]
+    assert again == [replies[0], Reply(text="text 1? 0", label_logprobs={"A": -0.25, "B": -1.5})]
     assert model.prompts == PROMPTS[1:2]
 
 
@@ -287,7 +295,7 @@ def test_a_kill_loses_no_more_than_the_prompts_between_two_commits(tmp_path):
     def killed(prompt):
         if prompt.question_id == "q13":
             raise KeyboardInterrupt
-        return Reply("A")
+        return Reply(text="A")
 
     with pytest.raises(KeyboardInterrupt):
         JournalBackend(ScriptedModel(killed), tmp_path / "journal.sqlite", "m", most=5).answer(PROMPTS)

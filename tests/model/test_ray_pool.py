@@ -58,7 +58,7 @@ def dying(marks: Path, question: str, deaths: int) -> Callable[[Mapping[str, Any
             if prompt.question_id == question and died < deaths:
                 (marks / f"death-{died}").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
-            return Reply(f"to {prompt.content}")
+            return Reply(text=f"to {prompt.content}")
 
         return ScriptedModel(reply)
 
@@ -73,7 +73,7 @@ def counting(table: Mapping[str, Any]) -> Backend:
 
         def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
             self.shortened += len(prompts)
-            return [Reply("A")] * len(prompts)
+            return [Reply(text="A")] * len(prompts)
 
     return Counting()
 
@@ -99,7 +99,7 @@ def test_both_workers_have_a_share(pool: Callable[..., RayPool], tmp_path: Path)
             (tmp_path / str(os.getpid())).touch()
             while len(list(tmp_path.iterdir())) < 2:  # the other is at work too, or this test never ends
                 time.sleep(0.01)
-            return Reply(str(os.getpid()))
+            return Reply(text=str(os.getpid()))
 
         return ScriptedModel(reply)
 
@@ -115,7 +115,7 @@ def test_a_killed_workers_share_is_asked_again_and_nothing_is_lost(
     asked = (tmp_path / "asked").read_text().split()
     again = {question for question in asked if asked.count(question) > 1}
     assert again == {f"q{n}" for n in range(35, 41)}  # its own share, no other
-    assert broken.answer(PROMPTS[:20]) == [Reply(f"to {prompt.content}") for prompt in PROMPTS[:20]]
+    assert broken.answer(PROMPTS[:20]) == [Reply(text=f"to {prompt.content}") for prompt in PROMPTS[:20]]
 
 
 def test_a_share_that_kills_every_worker_ends_in_one_line(pool: Callable[..., RayPool], tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_share_that_kills_every_worker_ends_in_one_line(pool: Callable[..., Ra
 
 
 def test_workers_that_are_killed_from_outside_are_replaced(pool: Callable[..., RayPool]) -> None:
-    process = pool(lambda table: ScriptedModel(lambda prompt: Reply(str(os.getpid()))), share=50)
+    process = pool(lambda table: ScriptedModel(lambda prompt: Reply(text=str(os.getpid()))), share=50)
     before = {reply.text for reply in process.answer(PROMPTS)}
     for pid in before:
         os.kill(int(pid), signal.SIGKILL)
@@ -141,14 +141,14 @@ def test_a_backend_s_own_error_is_raised_as_without_ray(pool: Callable[..., RayP
         def reply(prompt: Prompt) -> Reply:
             if prompt.question_id == "q8":
                 raise BadInput("question q8: no labels")
-            return Reply(prompt.question_id)
+            return Reply(text=prompt.question_id)
 
         return ScriptedModel(reply)
 
     picky = pool(opened)
     with pytest.raises(BadInput, match="question q8: no labels"):
         picky.answer(PROMPTS)
-    assert picky.answer(PROMPTS[20:40]) == [Reply(f"q{n}") for n in range(20, 40)]
+    assert picky.answer(PROMPTS[20:40]) == [Reply(text=f"q{n}") for n in range(20, 40)]
 
 
 def test_a_cluster_without_resources_is_refused(pool: Callable[..., RayPool]) -> None:

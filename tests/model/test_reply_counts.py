@@ -61,7 +61,7 @@ def test_a_question_whose_scores_are_not_finite_is_unread_and_asked_again_by_the
 
 
 def test_log_probabilities_of_another_backend_that_are_nan_are_unread_without_a_journal_too() -> None:
-    backend = managed(ScriptedModel(lambda prompt: Reply("A", dict.fromkeys(ABCD, NAN))))
+    backend = managed(ScriptedModel(lambda prompt: Reply(text="A", label_logprobs=dict.fromkeys(ABCD, NAN))))
     (reply,) = backend.answer(PROMPTS[:1])
     assert ballot_from_reply(reply, PROMPTS[0]) == {}
     assert backend.counts.not_finite == 1
@@ -69,8 +69,8 @@ def test_log_probabilities_of_another_backend_that_are_nan_are_unread_without_a_
 
 def test_a_label_of_probability_zero_is_no_overflow() -> None:
     certain = {"A": 0.0, "B": -INFINITE}
-    backend = managed(ScriptedModel(lambda prompt: Reply("A", certain)))
-    assert backend.answer(PROMPTS[:1]) == [Reply("A", certain)]
+    backend = managed(ScriptedModel(lambda prompt: Reply(text="A", label_logprobs=certain)))
+    assert backend.answer(PROMPTS[:1]) == [Reply(text="A", label_logprobs=certain)]
     assert backend.notes == []
 
 
@@ -92,7 +92,7 @@ def test_the_mass_of_labels_is_the_sum_of_their_probabilities_over_the_vocabular
     ],
 )
 def test_little_label_mass_is_reported_by_median_and_share_below_a_half(masses: list[float], line: str) -> None:
-    replies = [Reply("A", {"A": 0.0}, label_mass=mass) for mass in masses]
+    replies = [Reply(text="A", label_logprobs={"A": 0.0}, label_mass=mass) for mass in masses]
     backend = managed(ScriptedModel(lambda prompt: replies[int(prompt.question_id)]))
     backend.answer([Prompt(question_id=str(n), content="?", labels=("A",)) for n in range(len(masses))])
     assert len(backend.notes) == bool(line)
@@ -104,7 +104,9 @@ def test_a_run_reports_its_cut_replies_and_writes_the_counts_to_its_manifest(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def cut(prompt: Prompt) -> Reply:
-        return Reply("Let me think about", finish="length" if prompt.question_id in ("q0", "q2") else "stop", tokens=4)
+        return Reply(
+            text="Let me think about", finish="length" if prompt.question_id in ("q0", "q2") else "stop", tokens=4
+        )
 
     bench.ask(made(3), {"answerer": ScriptedModel(cut)})
     assert "r: 2 of 3 replies were cut by the length limit (max_new_tokens)" in capsys.readouterr().err
@@ -128,6 +130,6 @@ def test_a_run_reports_little_label_mass_and_goes_on_after_nan(
 
 
 def test_a_letter_that_was_scored_is_not_cut_although_its_server_stopped_writing() -> None:
-    backend = managed(ScriptedModel(lambda prompt: Reply("A", {"A": 0.0}, finish="length")))
+    backend = managed(ScriptedModel(lambda prompt: Reply(text="A", label_logprobs={"A": 0.0}, finish="length")))
     backend.answer(PROMPTS)
     assert backend.counts.cut == 0

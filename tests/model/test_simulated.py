@@ -21,7 +21,7 @@ def accuracy(replies, questions=QUESTIONS):
 
 
 def test_a_scripted_model_answers_by_its_function_in_order():
-    fake = ScriptedModel(lambda prompt: Reply(prompt.question_id))
+    fake = ScriptedModel(lambda prompt: Reply(text=prompt.question_id))
     assert [reply.text for reply in fake.answer(PROMPTS[:3])] == ["q0", "q1", "q2"]
 
 
@@ -57,7 +57,7 @@ def test_questions_without_labels_or_gold_get_a_reply_all_the_same():
     replies = SimulatedModel().answer(
         [Prompt(question_id="open", content="?", labels=()), Prompt(question_id="q", content="?", labels=("A", "B"))]
     )
-    assert replies[0] == Reply("")
+    assert replies[0] == Reply(text="")
     assert replies[1].text in "AB"
 
 

@@ -367,8 +367,8 @@ def test_a_folder_without_a_model_is_refused_with_a_hint(tmp_path: Path) -> None
 def test_a_prompt_without_labels_or_options_stays_unread_and_the_others_are_answered() -> None:
     letter = Transformers(TransformersSettings(model=str(tiny_model("llama"))))
     assert letter.answer([Prompt(question_id="open", content="2+2?", labels=()), PROMPT]) == [
-        Reply(""),
+        Reply(text=""),
         *letter.answer([PROMPT]),
     ]
     option = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
-    assert option.answer([Prompt(question_id="bare", content="2+2?", labels=("A", "B"))]) == [Reply("")]
+    assert option.answer([Prompt(question_id="bare", content="2+2?", labels=("A", "B"))]) == [Reply(text="")]

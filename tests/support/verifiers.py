@@ -18,6 +18,6 @@ def knowing(solved: Sequence[Question], sure: float) -> ScriptedModel:
 
     def reply(prompt: Prompt) -> Reply:
         true = sure if proposed(prompt) == right[prompt.question_id] else 1 - sure
-        return Reply("", {"TRUE": log(true), "FALSE": log(1 - true)})
+        return Reply(text="", label_logprobs={"TRUE": log(true), "FALSE": log(1 - true)})
 
     return ScriptedModel(reply)

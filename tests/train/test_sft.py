@@ -169,7 +169,10 @@ def test_an_adapter_answers_other_letters_than_its_base_and_the_merged_model_the
 
 
 def test_a_merged_model_with_other_answers_is_reported_by_question() -> None:
-    even, odd = Reply("A", {"A": -0.1, "B": -2.0}), Reply("B", {"A": -2.0, "B": -0.1})
+    even, odd = (
+        Reply(text="A", label_logprobs={"A": -0.1, "B": -2.0}),
+        Reply(text="B", label_logprobs={"A": -2.0, "B": -0.1}),
+    )
     prompts = PROMPTS[:2]
     prompts = [replace(prompt, labels=("A", "B"), options=()) for prompt in prompts]
     parity = compare_letters(prompts, [even, even], [even, odd])

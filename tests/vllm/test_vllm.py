@@ -243,5 +243,5 @@ def test_a_missing_model_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_an_open_question_among_others_has_no_letters_to_score_and_stays_unread() -> None:
     prompts = [PROMPTS[0], Prompt(question_id="q", content="How many?", labels=()), PROMPTS[1]]
     first, unread, last = vllm(folder("llama")).answer(prompts)
-    assert unread == Reply("")
+    assert unread == Reply(text="")
     assert_alike([first, last], vllm(folder("llama")).answer(PROMPTS[:2]))

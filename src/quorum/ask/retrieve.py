@@ -13,9 +13,9 @@ from quorum.ask.search.index import make_model_key, make_vector_index
 from quorum.ask.search.search import DenseSearch, Hit, LexicalSearch, Searcher, SearchIndex
 from quorum.ask.search.sources import Passage, count_tokens, read_background
 from quorum.ask.settings import RetrievalSettings
+from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates, exact_key
 from quorum.data.split import TrainingFolds
-from quorum.progress import Progress
 from quorum.question import Question
 
 _BATCH = 1024  # questions in one search

@@ -7,8 +7,7 @@ import typer
 
 from quorum.cli.options import AsJson, LayoutFile
 from quorum.cli.tables import print_line, print_table
-from quorum.console import DONE, FOUND, print_json
-from quorum.progress import progress_bar
+from quorum.console import DONE, FOUND, print_json, progress_bar
 
 if TYPE_CHECKING:
     from quorum.data.doctor import Report

@@ -7,9 +7,8 @@ import typer
 
 from quorum.cli.options import AsJson
 from quorum.cli.tables import print_line
-from quorum.console import DONE, FOUND, print_json
+from quorum.console import DONE, FOUND, print_json, progress_bar
 from quorum.errors import BadInput, list_some
-from quorum.progress import progress_bar
 
 
 def merge_command(

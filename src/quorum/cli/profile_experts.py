@@ -6,9 +6,8 @@ from typing import Annotated
 import typer
 
 from quorum.cli.options import AsJson, check_seed
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, progress_bar
 from quorum.errors import BadInput
-from quorum.progress import progress_bar
 
 
 def profile_experts_command(

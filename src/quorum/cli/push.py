@@ -7,8 +7,7 @@ import typer
 
 from quorum.cli.kaggle_client import open_kaggle
 from quorum.cli.options import WORKSPACE, AsJson, DryRun, Wait, check_hours
-from quorum.console import DONE, FOUND, print_json
-from quorum.progress import progress_bar
+from quorum.console import DONE, FOUND, print_json, progress_bar
 
 if TYPE_CHECKING:
     from quorum.kaggle.fetch import EndedVersion

@@ -8,9 +8,8 @@ import typer
 
 from quorum.cli.options import WORKSPACE, AsJson, check_seed
 from quorum.cli.tables import print_table, report_line
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, progress_bar
 from quorum.errors import BadInput
-from quorum.progress import progress_bar
 
 if TYPE_CHECKING:
     import polars as pl

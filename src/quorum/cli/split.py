@@ -7,8 +7,7 @@ import typer
 
 from quorum.cli.options import WORKSPACE, AsJson, LayoutFile, SplitSeed
 from quorum.cli.tables import print_line, print_table
-from quorum.console import DONE, print_json
-from quorum.progress import progress_bar
+from quorum.console import DONE, print_json, progress_bar
 
 if TYPE_CHECKING:
     from quorum.data.split_files import SplitSummary

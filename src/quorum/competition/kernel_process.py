@@ -13,10 +13,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
-from quorum.console import PARENT_VARIABLE
+from quorum.console import PARENT_VARIABLE, PROGRESS_VARIABLE, parse_progress, progress_bar
 from quorum.disk import make_folder, name_file_in_errors
 from quorum.errors import BadInput
-from quorum.progress import PROGRESS_VARIABLE, parse_progress, progress_bar
 
 _ERROR = "error: "  # prefix of the line that a kernel prints when it stops with an error
 _ERROR_LINES = 3  # in which that line is; libraries may print something as the process ends

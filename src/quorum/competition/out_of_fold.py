@@ -11,6 +11,7 @@ from quorum.ask.retrieve import Retriever
 from quorum.ask.settings import PromptSettings, RetrievalSettings
 from quorum.ballot import Ballot
 from quorum.config import from_table, read_table
+from quorum.console import Progress
 from quorum.data.split import TrainingFolds, iterate_folds, strip_answers
 from quorum.errors import BadInput, list_some
 from quorum.files.answers import ballots_from_answers, read_answers
@@ -18,7 +19,6 @@ from quorum.judge.settings import RunSettings
 from quorum.model.backend import open_backend
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.model.managed import open_journaled
-from quorum.progress import Progress
 
 _PROGRESS_BATCH = 256  # questions between two progress updates
 

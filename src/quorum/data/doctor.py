@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.console import Progress
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.findings import Finding, Severity, make_remark
 from quorum.data.read import Table
 from quorum.data.records import Record
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
 from quorum.data.repeats import check_against_train, check_duplicates, check_near_duplicates
-from quorum.progress import Progress
 from quorum.question import MOST_CHOICES, letters
 
 _SAME_ANSWERS = 20  # rows with one and the same label that cannot be chance

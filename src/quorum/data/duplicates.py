@@ -13,9 +13,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from quorum.console import Progress
 from quorum.data.propose import BANDS, propose_pairs
 from quorum.data.word_table import Integers, WordTable, make_word_table
-from quorum.progress import Progress
 from quorum.question import Question, fold_text
 
 MOST_CHOICE_SETS = 3  # a text with more different choice sets than this is a template

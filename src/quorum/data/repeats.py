@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates, exact_key, find_duplicates, text_key
 from quorum.data.findings import Finding, Severity, make_remark
 from quorum.data.read import Table
 from quorum.data.records import Record
 from quorum.data.repair import Remark, answer_to_label
-from quorum.progress import Progress
 from quorum.question import MOST_CHOICES, Question, fold_text
 
 

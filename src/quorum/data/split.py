@@ -12,11 +12,11 @@ from pathlib import Path
 
 import polars as pl
 
+from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates
 from quorum.data.stratify import stratify
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
-from quorum.progress import Progress
 from quorum.question import Question
 
 SPLIT = pl.Schema({"id": pl.String, "cluster": pl.UInt32, "fold": pl.UInt8})

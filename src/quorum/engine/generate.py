@@ -8,8 +8,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
+from quorum.console import Progress
 from quorum.engine.prefixes import CACHE_FACTOR, PrefixNode, TokenSequence, list_ancestors, plan_blocks
-from quorum.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)

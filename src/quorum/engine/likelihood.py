@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
+from quorum.console import Progress
 from quorum.engine.tokens import Continuation
-from quorum.progress import Progress
 
 
 def score_sequences(

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import accumulate
 from typing import Any
 
+from quorum.console import Progress
 from quorum.engine.prefixes import (
     CACHE_FACTOR,
     PrefixNode,
@@ -23,7 +24,6 @@ from quorum.engine.prefixes import (
 )
 from quorum.engine.suffix_attention import PrefixCache, SuffixAttention
 from quorum.engine.tokens import Continuation
-from quorum.progress import Progress
 
 _ATTENTION_NAME = "quorum_suffix_attention"
 # Number of logits in memory at once: about 440 rows for a vocabulary of 150,000.

@@ -18,12 +18,12 @@ def make_scored_reply(labels: Sequence[str], scores: Sequence[float], *, over_vo
             `label_mass`.
     """
     if not all(map(math.isfinite, scores)):
-        return Reply("", {})
+        return Reply(text="", label_logprobs={})
     best = max(scores)
     log_sum = best + math.log(sum(math.exp(score - best) for score in scores))
     logprobs = {label: score - log_sum for label, score in zip(labels, scores, strict=True)}
     mass = min(1.0, math.exp(log_sum)) if over_vocabulary else None
-    return Reply(max(labels, key=lambda label: logprobs[label]), logprobs, label_mass=mass)
+    return Reply(text=max(labels, key=lambda label: logprobs[label]), label_logprobs=logprobs, label_mass=mass)
 
 
 def drop_unusable_scores(reply: Reply) -> Reply:

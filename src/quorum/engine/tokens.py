@@ -98,7 +98,7 @@ class PromptTokenizer:
         if end < len(ids) and not begins_with_reasoning(text):
             opened = ""
         count = min(end + 1, len(ids))  # a token that ends the reply counts, as servers count it
-        return Reply(opened + text, finish="stop" if end < len(ids) else "length", tokens=count)
+        return Reply(text=opened + text, finish="stop" if end < len(ids) else "length", tokens=count)
 
     def encode(self, rendered: RenderedPrompt, answer: str | None = None) -> tuple[int, ...]:
         """Tokenize a prompt together with its answer, if given, so that tokens across their border are merged."""

@@ -12,6 +12,7 @@ from quorum.ask.exact_match import check_no_duplicate, copy_answers
 from quorum.ask.judge_prompt import BUILT_IN_VERDICT, render_verdict_prompt
 from quorum.ask.prompt import BUILT_IN
 from quorum.ask.retrieve import Retriever
+from quorum.console import Progress
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions, repair_table
@@ -28,7 +29,6 @@ from quorum.judge.keep import ReplyRecorder, ignore_pass
 from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.model.managed import ManagedBackend, open_managed
-from quorum.progress import Progress
 from quorum.question import Question, label_prior
 
 REHEARSAL = "(rehearsal)"  # in the place of a question file's name: rehearsed questions are in none

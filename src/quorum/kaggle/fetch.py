@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.kaggle.client import Kaggle, RetryPolicy
@@ -18,7 +19,6 @@ from quorum.kaggle.push import (
     wait_for_kernel,
 )
 from quorum.kaggle.upload import DATASET_FILE, VARIATION_FILE
-from quorum.progress import Progress
 
 METADATA_FILES = (METADATA_FILE, DATASET_FILE, VARIATION_FILE)
 

@@ -13,12 +13,12 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
 from quorum.kaggle.secret import find_secrets
-from quorum.progress import Progress
 
 _INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
 # The number of parts in a source's name, without its version.

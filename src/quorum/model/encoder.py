@@ -92,7 +92,7 @@ class Encoder:
         with torch.inference_mode():
             scores = iter(self.scorer.scores([prompt for prompt in prompts if prompt.options]))
             return [
-                make_scored_reply(prompt.labels, next(scores).tolist()) if prompt.options else Reply("")
+                make_scored_reply(prompt.labels, next(scores).tolist()) if prompt.options else Reply(text="")
                 for prompt in prompts
             ]
 

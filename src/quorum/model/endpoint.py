@@ -119,7 +119,7 @@ class Endpoint:
 
     def _answer_one(self, prompt: Prompt) -> Reply:
         if self._given_up:
-            return Reply("")
+            return Reply(text="")
         result = self._request_with_retries(prompt)
         with self._lock:
             if isinstance(result, Reply):
@@ -130,7 +130,7 @@ class Endpoint:
             self._failed_in_a_row += 1
             self._given_up |= self._failed_in_a_row >= self._failure_limit
             self.failures.append(f"question {prompt.question_id}: {result}")
-        return Reply("")
+        return Reply(text="")
 
     def _request_with_retries(self, prompt: Prompt) -> Reply | str:
         """Return the reply, or the reason of the failure once the retries are used up."""
@@ -211,7 +211,9 @@ def _parse_completion(body: str, labels: Sequence[str]) -> Reply:
     reason = choice.get("finish_reason")
     finish = reason if reason in FINISHES else ""
     reply = Reply(
-        _prepend_reasoning(choice["message"], text or "", finish), finish=finish, tokens=_count_completion(completion)
+        text=_prepend_reasoning(choice["message"], text or "", finish),
+        finish=finish,
+        tokens=_count_completion(completion),
     )
     if not labels or begins_with_reasoning(reply.text):
         return reply

@@ -80,11 +80,11 @@ class Neighbour:
     def _copy_answer(self, prompt: Prompt, neighbour: Question, similarity: float) -> Reply:
         assert neighbour.answer is not None
         if not prompt.labels:
-            return Reply("" if neighbour.choices else f"#### {neighbour.answer}")
+            return Reply(text="" if neighbour.choices else f"#### {neighbour.answer}")
         label = neighbour.answer if self.by == "letter" else _find_equal_option(prompt, neighbour)
         if label not in prompt.labels:
             label = None
-        return Reply(label or "", _label_logprobs(prompt.labels, label, similarity))
+        return Reply(text=label or "", label_logprobs=_label_logprobs(prompt.labels, label, similarity))
 
 
 def _fold_and_pad(text: str) -> str:

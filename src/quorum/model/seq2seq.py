@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, find_end_tokens, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, SeededSampler
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
-from quorum.progress import Progress
 from quorum.question import Message, Prompt, Reply
 
 # The tokens that the encoder reads, and a continuation to score by the decoder.
@@ -166,7 +166,7 @@ class Seq2seq:
     def _generate_replies(self, requests: Sequence[GenerationRequest]) -> list[Reply]:
         import torch
 
-        replies, done, ends = [Reply("")] * len(requests), 0, find_end_tokens(self.model)
+        replies, done, ends = [Reply(text="")] * len(requests), 0, find_end_tokens(self.model)
         # the first token is the decoder's start; BART is given a second one
         given = 1 if self.model.generation_config.forced_bos_token_id is None else 2
         for batch in self._batches([len(request.context) + self.sampling.max_new_tokens for request in requests]):

@@ -63,7 +63,7 @@ class SimulatedModel:
             rng.random(),
         )
         if not prompt.labels:
-            return Reply("")
+            return Reply(text="")
         options = prompt.options or prompt.labels
         gold = self._gold_option(prompt)
         # sorted, so that the preferred choice survives a shuffle of the prompt's options
@@ -75,7 +75,7 @@ class SimulatedModel:
         }
         total = math.log(sum(map(math.exp, logits.values())))
         best = max(logits, key=lambda label: logits[label])
-        return Reply(best, {label: logit - total for label, logit in logits.items()})
+        return Reply(text=best, label_logprobs={label: logit - total for label, logit in logits.items()})
 
     def _gold_option(self, prompt: Prompt) -> str | None:
         """Return the right option as the prompt words it, or None if it is not known."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from quorum.console import Progress
 from quorum.engine.checkpoint import Checkpoint, find_end_tokens, find_max_length, load_checkpoint
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
@@ -12,7 +13,6 @@ from quorum.engine.probe import find_sharing_obstacle
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
-from quorum.progress import Progress
 from quorum.question import Prompt, Reply
 
 # The prompt before an option when its unconditional likelihood is computed: Holtzman et al. 2021, arXiv:2104.08315.
@@ -90,7 +90,7 @@ class Transformers:
             return self._generate(prompts)
         scorable = [bool(prompt.labels if self.settings.method == "letter" else prompt.options) for prompt in prompts]
         replies = iter(self._score([prompt for prompt, ok in zip(prompts, scorable, strict=True) if ok]))
-        return [next(replies) if ok else Reply("") for ok in scorable]
+        return [next(replies) if ok else Reply(text="") for ok in scorable]
 
     def logprobs(self, continuations: Sequence[Continuation]) -> list[list[float]]:
         """Return the log-probability of each following token of each continuation."""

@@ -141,7 +141,7 @@ class Vllm:
         return [
             make_scored_reply(prompt.labels, _read_label_scores(labels, outputs), over_vocabulary=True)
             if labels
-            else Reply("")
+            else Reply(text="")
             for prompt, labels in zip(prompts, per_prompt, strict=True)
         ]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback

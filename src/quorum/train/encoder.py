@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quorum.console import Progress
 from quorum.engine.checkpoint import choose_device
 from quorum.errors import BadInput
 from quorum.model.encoder import OptionScorer, open_scorer
-from quorum.progress import Progress
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint

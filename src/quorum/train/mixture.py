@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from quorum.console import Progress
 from quorum.disk import create_folder
 from quorum.engine.checkpoint import Checkpoint, find_max_length, load_checkpoint, translate_loading_errors
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
-from quorum.progress import Progress
 from quorum.question import Prompt
 from quorum.train.expert_profile import Criterion, Expert, ExpertProfile
 from quorum.train.experts.layers import check_expert_exists, find_fused_experts, find_shared_experts

@@ -7,12 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.engine.checkpoint import choose_device, choose_dtype
 from quorum.engine.tokens import PromptTokenizer, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.seq2seq import load_seq2seq, longest_source, source_ids, target_ids
-from quorum.progress import Progress
 from quorum.question import fold_text
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card

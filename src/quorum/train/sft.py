@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.engine.checkpoint import choose_device, find_end_tokens, find_max_length
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
-from quorum.progress import Progress
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.loss import make_plain_loss_trainer

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from quorum.config import from_table
+from quorum.console import Progress
 from quorum.errors import BadInput
-from quorum.progress import Progress
 from quorum.train.callbacks import TrainingResult
 from quorum.train.row import TrainingRow
 from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, ExpertsTable, Seq2seqTuning

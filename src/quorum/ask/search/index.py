@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from quorum.ask.encoders import Embed
 from quorum.ask.settings import IndexKind
+from quorum.console import Progress
 from quorum.disk import fingerprint, replace_file
 from quorum.errors import BadInput
-from quorum.progress import Progress
 
 Shard = NDArray[np.float16]
 

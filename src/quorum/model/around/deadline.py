@@ -37,7 +37,7 @@ class DeadlineBackend:
             self._largest, self._pace = max(self._largest, len(chunk)), (now - before) / len(chunk)
         unasked = len(prompts) - len(replies)
         self.unasked += unasked
-        return replies + [Reply("")] * unasked
+        return replies + [Reply(text="")] * unasked
 
     def _chunk_size(self, remaining: float) -> int:
         """Return the number of prompts in the next chunk with `remaining` seconds left; 0 if not one fits."""

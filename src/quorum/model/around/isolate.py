@@ -51,7 +51,7 @@ class IsolatingBackend:
                 answered = self.inner.answer(part)
             elif answered is None:
                 failed.append(part[0].question_id)
-            replies += [Reply("")] if answered is None else answered
+            replies += [Reply(text="")] if answered is None else answered
         self.failed += len(failed)
         if failed:
             self.report(
