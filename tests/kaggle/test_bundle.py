@@ -81,7 +81,7 @@ def tale(tmp_path):
     """A small package with a story: Quorum's ground floor and a wing of two modules."""
     src = tmp_path / "src"
     (src / "quorum" / "tale").mkdir(parents=True)
-    for name in ("errors", "disk", "config", "console", "progress", "kaggle/mount"):
+    for name in ("errors", "disk", "config", "console", "kaggle/mount"):
         path = src / "quorum" / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text((ROOT / "src" / "quorum" / f"{name}.py").read_text())
