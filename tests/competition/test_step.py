@@ -115,7 +115,7 @@ def test_a_training_with_other_inputs_is_not_reused(what: str, folder: Path, mon
     Path("runs/mine/model/leftover").write_text("of the old training")
     result, lines = run()
     assert not result.reused
-    assert lines == [f"mine: not reused, because of another {named}"]
+    assert lines == [f"mine: not reused, because of changes: {named}"]
     assert len(starts()) == 2
     assert not Path("runs/mine/model/leftover").exists()
     assert run()[0].reused
@@ -152,7 +152,7 @@ def test_an_interrupted_training_with_other_rows_starts_again(folder: Path) -> N
     run()
     interrupt()
     Path("train.csv").write_text("other rows")
-    assert run()[1] == ["mine: not reused, because of another rows"]
+    assert run()[1] == ["mine: not reused, because of changes: rows"]
     assert not Path("runs/mine/checkpoints").exists()
 
 
@@ -209,7 +209,7 @@ def test_a_model_that_the_step_downloads_itself_is_not_another_model(
     record = json.loads(Path("runs/mine", RECORD_FILE).read_text())
     assert set(record["inputs"]["base model"].values()) == {"c1"}
     commit.write_text("c2")
-    assert run()[1] == ["mine: not reused, because of another base model"]
+    assert run()[1] == ["mine: not reused, because of changes: base model"]
     commit.unlink()
     (folder / "kernels" / "train.py").write_text(STORY + download + "sys.exit(1)\n")
     with pytest.raises(KernelFailed):

@@ -192,7 +192,7 @@ def _explain_repeat(step: KernelStep, record: StepRecord | None, inputs: Inputs)
     if record == _FORGOTTEN:
         return ""
     if changes := list_changes(record.inputs, inputs):
-        return f"of another {list_some(changes)}"
+        return f"of changes: {list_some(changes)}"
     others = _list_other_outputs(step, record) if record.outputs else []
     return f"{list_some(others)} was changed or deleted" if others else ""
 
