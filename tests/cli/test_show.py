@@ -8,7 +8,9 @@ import pytest
 
 from quorum.ballot import Ballot
 from quorum.cli.main import run_command_line
+from quorum.competition.workspace import Workspace
 from quorum.console import escape_controls
+from quorum.data.read import write_questions
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.run_folder import RunFolder
 from quorum.model.backend import Backend
@@ -147,6 +149,14 @@ def test_without_runs_one_line_says_so(bench: Bench, shown) -> None:
         "",
         "error: run 'small': no runs in runs, and no folder with answers has this name\n",
     )
+
+
+def test_the_folder_of_right_answers_is_not_listed_as_a_run(bench: Bench, shown) -> None:
+    bench.ask(made(1), {"answerer": ScriptedModel(lambda prompt: Reply(text="A"))})
+    move_run(bench, "toys/small")
+    write_questions(made(1), Workspace(bench.folder).gold("toys"))
+    assert "there are 'small', 'toys/small'\n" in shown("zzz", "q0")[2]
+    assert "run 'gold': no such run" in shown("gold", "q0")[2]
 
 
 def test_text_from_outside_controls_no_terminal(bench: Bench, shown) -> None:

@@ -43,6 +43,16 @@ def test_losses_findings_and_submissions_left_are_collected(folder: Path, tmp_pa
     assert lines == []
 
 
+def test_the_findings_have_the_ids_of_the_sample_submission(folder: Path, tmp_path: Path) -> None:
+    for name, first in (("train.csv", "k"), ("test.csv", "t")):
+        header, *rows = (folder / name).read_text().splitlines()
+        lines = [f"key,{header}", *(f"{first}ey{n},{row}" for n, row in enumerate(rows))]
+        (folder / name).write_text("\n".join(lines) + "\n")
+    (folder / "sample_submission.csv").write_text("key,answer\ntey0,A\n")
+    extras = collect_extras(find_competition(folder), Workspace(tmp_path), print)
+    assert any(one.file == "train.csv" and "(key12)" in one.first for one in extras.findings)
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"curve": [{"step": 1}]}', "\x00"])
 def test_a_file_that_cannot_be_read_is_named_and_left_out(folder: Path, tmp_path: Path, text: str) -> None:
     workspace, lines = Workspace(tmp_path), list[str]()

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from quorum.competition import kernel_process, step_inputs
+from quorum.competition.kernel_process import KernelFailed
 from quorum.competition.step import (
     JOURNAL_FILE,
     RECORD_FILE,
@@ -114,7 +115,7 @@ def test_a_training_with_other_inputs_is_not_reused(what: str, folder: Path, mon
     Path("runs/mine/model/leftover").write_text("of the old training")
     result, lines = run()
     assert not result.reused
-    assert lines == [f"mine: not reused, because of another {named}"]
+    assert lines == [f"mine: not reused, because of changes: {named}"]
     assert len(starts()) == 2
     assert not Path("runs/mine/model/leftover").exists()
     assert run()[0].reused
@@ -151,16 +152,73 @@ def test_an_interrupted_training_with_other_rows_starts_again(folder: Path) -> N
     run()
     interrupt()
     Path("train.csv").write_text("other rows")
-    assert run()[1] == ["mine: not reused, because of another rows"]
+    assert run()[1] == ["mine: not reused, because of changes: rows"]
     assert not Path("runs/mine/checkpoints").exists()
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"inputs": {}, "unknown": 1}', "\0"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"inputs": {}, "unknown": 1}', "\0", '{"inputs": []}', '{"inputs": {"rows": [1]}}']
+    + ['{"inputs": {}, "outputs": 1}'],
+)
 def test_a_record_that_cannot_be_read_is_no_record(content: str, folder: Path) -> None:
     run()
     Path("runs/mine", RECORD_FILE).write_text(content)
-    assert not run()[0].reused
+    result, lines = run()
+    assert not result.reused
+    assert lines == ["mine: not reused, because runs/mine/step.json is missing or damaged"]
     assert run()[0].reused
+
+
+def test_a_result_that_was_changed_or_has_lost_its_record_is_reported_and_repeated(folder: Path) -> None:
+    run("infer")
+    Path("runs/mine/heldout.parquet").unlink()
+    assert run("infer")[1] == ["mine: not reused, because heldout.parquet was changed or deleted"]
+    Path("runs/mine", RECORD_FILE).unlink()
+    assert run("infer")[1] == ["mine: not reused, because runs/mine/step.json is missing or damaged"]
+
+
+@pytest.mark.parametrize(("backend", "kept"), [("endpoint", True), ("encoder", False)])
+def test_without_a_record_only_the_replies_of_a_server_are_kept_and_fresh_keeps_none(
+    backend: str, kept: bool, folder: Path
+) -> None:
+    write_toml(backend=backend)
+    run("infer")
+    journal = Path("runs/mine", JOURNAL_FILE)
+    journal.write_text("replies")
+    Path("runs/mine", RECORD_FILE).unlink()
+    run("infer")
+    assert journal.exists() == kept
+    journal.write_text("replies")
+    forget_step(Path("runs/mine"), Path("mine.toml"), print)
+    assert run("infer")[1] == []
+    assert not journal.exists()
+
+
+def test_a_model_that_the_step_downloads_itself_is_not_another_model(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "hub"))
+    Path("mine.toml").write_text(TOML.format(backend="encoder", epochs=1).replace('"base"', '"owner/model"'))
+    commit = Path("hub/models--owner--model/refs/main")
+    download = f"Path('{commit}').parent.mkdir(parents=True, exist_ok=True); Path('{commit}').write_text('c1')\n"
+    (folder / "kernels" / "train.py").write_text(STORY + download)
+    assert not run()[0].reused
+    assert commit.read_text() == "c1"
+    assert run()[0].reused
+    record = json.loads(Path("runs/mine", RECORD_FILE).read_text())
+    assert set(record["inputs"]["base model"].values()) == {"c1"}
+    commit.write_text("c2")
+    assert run()[1] == ["mine: not reused, because of changes: base model"]
+    commit.unlink()
+    (folder / "kernels" / "train.py").write_text(STORY + download + "sys.exit(1)\n")
+    with pytest.raises(KernelFailed):
+        run()
+    checkpoint = Path("runs/mine/checkpoints/checkpoint-8")
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "trainer_state.json").write_text("{}")
+    (folder / "kernels" / "train.py").write_text(STORY)
+    assert run()[1] == [f"mine: continues the interrupted training from {checkpoint}"]
 
 
 def test_a_member_gets_a_journal_and_keeps_it_until_a_library_changes(

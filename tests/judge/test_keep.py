@@ -4,10 +4,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import infer
 import polars as pl
 import pytest
 
 from quorum.ballot import find_heaviest
+from quorum.errors import BadInput
 from quorum.files.kept_replies import KeptReplies, read_kept_replies
 from quorum.files.run_folder import RunFolder
 from quorum.judge.keep import find_option_order
@@ -15,6 +17,7 @@ from quorum.model.backend import Backend
 from quorum.model.simulated import ScriptedModel, SimulatedModel, SimulatedSettings
 from quorum.question import Message, Prompt, Question, Reply
 from tests.support.bench import Bench, made, write
+from tests.support.run_settings import register_names, run_settings
 
 
 def read_kept(bench: Bench, file: str = "test") -> KeptReplies:
@@ -185,7 +188,6 @@ def test_two_prompts_differ_by_the_role_of_a_turn_or_by_their_labels(bench: Benc
 
 
 def test_a_file_that_is_no_kept_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    from quorum.errors import BadInput
 
     (tmp_path / "test.prompts.parquet").write_bytes(b"no")
     pl.DataFrame({"id": ["q"]}).write_parquet(tmp_path / "test.replies.parquet")
@@ -195,3 +197,14 @@ def test_a_file_that_is_no_kept_file_is_refused_in_one_line(tmp_path: Path) -> N
 
 def pass_is(name: str) -> pl.Expr:
     return pl.col("pass") == name
+
+
+@pytest.mark.parametrize("name", ["test.replies", "test.prompts", "test.background", "x.rounds"])
+def test_a_question_file_with_the_name_of_a_kept_table_is_refused(bench: Bench, name: str) -> None:
+    write(bench.folder / f"{name}.jsonl", made(2), answers=False)
+    register_names(bench.patch, ["answerer"])
+    settings = run_settings(
+        run="r", backend={"name": "answerer"}, questions=[bench.folder / f"{name}.jsonl"], out=bench.folder / "out"
+    )
+    with pytest.raises(BadInput, match=rf"called '{name}'.*does not end with '\.{name.rpartition('.')[2]}'"):
+        infer.main(settings)

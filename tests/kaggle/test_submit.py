@@ -341,6 +341,16 @@ def test_the_best_of_the_leaderboard_is_submitted_and_its_score_is_in_the_ledger
     assert left["when"].startswith("20")
 
 
+def test_a_disk_error_after_the_submission_was_sent_does_not_hide_its_number(stub, submission, tmp_path):
+    ledger_of(tmp_path, "0" * 64, SHA)
+    stub.submission_states = ["COMPLETE"]
+    (tmp_path / "submissions" / "kaggle.json").mkdir()
+    done = run_submit(stub, tmp_path, "letters")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("submission 1 to letters: public score 0.7125")
+    assert "warning: submissions/kaggle.json: the number of submissions left is not noted: Is a dir" in done.stderr
+
+
 def test_a_file_that_the_ledger_does_not_know_is_not_sent(stub, submission, tmp_path):
     ledger_of(tmp_path, "0" * 64)
     done = run_submit(stub, tmp_path, "letters", submission)

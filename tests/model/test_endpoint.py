@@ -273,6 +273,13 @@ def test_a_malformed_response_fails_only_its_question(fate):
     assert backend.failures[0].startswith("question q1: malformed response")
 
 
+@pytest.mark.parametrize(("count", "tokens"), [(7, 7), (-1, None), (1 << 32, None), ("7", None), (None, None)])
+def test_only_a_number_of_tokens_that_can_be_kept_is_taken_from_the_server(count, tokens):
+    with FlakyServer(lambda content, n: completion("A") | {"usage": {"completion_tokens": count}}) as server:
+        (reply,) = endpoint(server).answer(prompts(1))
+    assert reply.tokens == tokens
+
+
 @pytest.mark.parametrize(("fate", "asked"), [(500, 3), (429, 3), ("cut", 3), (400, 1), (404, 1), (422, 1)])
 def test_a_question_whose_attempts_all_fail_stays_unread_and_is_counted(fate, asked):
     with FlakyServer(lambda content, n: fate if content == "text 1" else echo(content, n)) as server:

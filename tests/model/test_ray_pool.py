@@ -12,7 +12,7 @@ import pytest
 
 from quorum.errors import BadInput
 from quorum.model.backend import Backend, open_backend
-from quorum.model.ray_pool import RayPool, RaySettings
+from quorum.model.ray_pool import RayPool, RaySettings, _RayWorker
 from quorum.model.simulated import ScriptedModel
 from quorum.question import Prompt, Reply
 from tests.support.tiny import tiny_model
@@ -167,3 +167,19 @@ def test_workers_with_a_language_model_give_the_letters_of_a_single_one(pool: Ca
     assert len({reply.text for reply in alone}) > 1
     for one, other in zip(together, alone, strict=True):
         assert one.label_logprobs == pytest.approx(other.label_logprobs, abs=1e-4)  # another batch, other roundings
+
+
+def test_a_worker_returns_what_its_backend_has_newly_failed_to_answer():
+    class Failing:
+        def __init__(self):
+            self.failures = ["question q0: earlier"]
+
+        def answer(self, prompts):
+            self.failures += [f"question {prompt.question_id}: no" for prompt in prompts]
+            return [Reply(text="") for _ in prompts]
+
+    worker = _RayWorker([None])
+    worker.backend = Failing()
+    asked = [Prompt(question_id="q1", content="x", labels=("A", "B"))]
+    assert worker.answer(asked) == ([Reply(text="")], 0, 0, ["question q1: no"])
+    assert worker.answer([]) == ([], 0, 0, [])

@@ -9,7 +9,7 @@ import typer
 
 from quorum.cli.kaggle_client import open_kaggle
 from quorum.cli.options import WORKSPACE, AsJson, DryRun, Ledger, Wait
-from quorum.console import DONE, print_json, print_status
+from quorum.console import DONE, print_json, print_status, print_warning
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -103,7 +103,10 @@ def record_score(
 
 
 def record_left(ledger: Path, competition: str, left: int) -> None:
-    """Write beside the ledger how many submissions are left today, for the report."""
+    """Write beside the ledger how many submissions are left today, for the report.
+
+    An error of the disk is only reported: the submission has been sent, and its number is still to be printed.
+    """
     import json
     from dataclasses import asdict
     from datetime import UTC, datetime
@@ -113,10 +116,13 @@ def record_left(ledger: Path, competition: str, left: int) -> None:
     from quorum.disk import replace_file
 
     path = Workspace(submissions_folder=ledger.parent).kaggle_state
-    known = {name: asdict(each) for name, each in read_submissions_left(path, print_status).items()}
-    known[competition] = {"left": left, "when": datetime.now(UTC).isoformat(timespec="seconds")}
-    with replace_file(path) as part:
-        part.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        known = {name: asdict(each) for name, each in read_submissions_left(path, print_status).items()}
+        known[competition] = {"left": left, "when": datetime.now(UTC).isoformat(timespec="seconds")}
+        with replace_file(path) as part:
+            part.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        print_warning(f"{path}: the number of submissions left is not noted: {error.strerror}")
 
 
 def print_score(done: "SubmittedFile", entry: "Entry | None", as_json: bool) -> None:

@@ -82,11 +82,7 @@ def prepare_competition(
         report: is called with one line for each input file and one for the split.
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
-    train = require_answers(read_records(competition.train, competition.layout))
-    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
-    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
-    if test.layout.id != train.layout.id and test.layout.id in train.columns:
-        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
+    train, test = read_train_and_test(competition)
     for table in (train, test):
         report(f"{table.path.name}: {table.roles}")
     if competition.unused:
@@ -125,6 +121,20 @@ def prepare_competition(
         data=data,
         solution=_check_solution(competition, asked.questions, report),
     )
+
+
+def read_train_and_test(competition: Competition) -> tuple[Table, Table]:
+    """Read the train and the test file; the sample submission decides which column of both holds the ids.
+
+    Raises:
+        BadInput: a file cannot be read, or train has no answers.
+    """
+    train = require_answers(read_records(competition.train, competition.layout))
+    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
+    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
+    if test.layout.id != train.layout.id and test.layout.id in train.columns:
+        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
+    return train, test
 
 
 def _read_sample(

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from quorum.competition.folder import Competition
+from quorum.competition.prepare import read_train_and_test
 from quorum.competition.workspace import Workspace
 from quorum.config import from_table
 from quorum.data.doctor import examine
-from quorum.data.layout import Layout
-from quorum.data.read import read_records
 from quorum.errors import BadInput
 from quorum.evaluation.question_view import ViewPart, make_question_views
 from quorum.evaluation.report_extras import (
@@ -93,8 +92,7 @@ def _read_loss_curve(path: Path) -> LossCurve:
 
 def _examine_files(competition: Competition) -> list[FileFinding]:
     """Return the doctor's findings in the train file, and in the test file against it."""
-    train = read_records(competition.train, competition.layout)
-    test = read_records(competition.test, competition.layout, like=train.layout if train.layout else Layout())
+    train, test = read_train_and_test(competition)
     return [
         FileFinding(
             file=report.path.name,

@@ -7,14 +7,14 @@ finished.
 import errno
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from quorum.competition.kernel_process import run_kernel_process
-from quorum.competition.step_inputs import Inputs, describe_inputs, list_changes
+from quorum.competition.step_inputs import Inputs, describe_inputs, has_unknown, list_changes, resolve_downloads
 from quorum.config import apply_overrides, read_table
 from quorum.disk import fingerprint_tree, make_folder, replace_file, replace_folder
 from quorum.errors import list_some
@@ -47,6 +47,10 @@ class KernelStep:
         overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in self.settings.items()]
         return apply_overrides(read_table(self.toml), overrides, str(self.toml))
 
+    def describe(self) -> Inputs:
+        """Return what the step's result depends on, as it is now."""
+        return describe_inputs(self.read_settings(), "rows" if self.story == "train" else "questions")
+
     def list_outputs(self) -> list[Path]:
         """Return the files and folders that make the step's result."""
         if self.story == "train":
@@ -72,6 +76,9 @@ class StepRecord:
     finished: str = ""
 
 
+_FORGOTTEN = StepRecord(inputs={})  # of a step that starts again from nothing
+
+
 @dataclass(frozen=True)
 class StepResult:
     """The wall time of a step's process in seconds, and whether an earlier result was reused instead."""
@@ -92,30 +99,33 @@ def run_step(step: KernelStep, report: Callable[[str], None]) -> StepResult:
     """
     name = step.out.name
     with hold_lock(Path(f"{step.out}.log"), report) as lock:
-        inputs = describe_inputs(step.read_settings(), "rows" if step.story == "train" else "questions")
+        inputs = step.describe()
         record = read_step_record(step.out)
-        if record and record.inputs == inputs and record.outputs and _has_outputs(step, record):
+        if record and not record.outputs:
+            record = replace(record, inputs=resolve_downloads(record.inputs, inputs))
+        if record and record.inputs == inputs and record.outputs and not _list_other_outputs(step, record):
             report(f"{name}: unchanged since {record.finished}, reused ({step.out})")
             return StepResult(record.seconds, True)
-        if record and (changes := list_changes(record.inputs, inputs)):
-            report(f"{name}: not reused, because of another {list_some(changes)}")
+        if reason := _explain_repeat(step, record, inputs):
+            report(f"{name}: not reused, because {reason}")
         _clear_step(step, record, inputs, report)
         write_step_record(step.out, StepRecord(inputs=inputs))
-        seconds = run_kernel_process(step.story, step.toml, _add_journal(step), report, keep_open=lock)
-        if step.story != "infer" or read_manifest(RunFolder(step.out).manifest).failed == 0:
-            outputs = {path.name: fingerprint_tree(path) for path in step.list_outputs()}
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            done = StepRecord(inputs=inputs, outputs=outputs, seconds=round(seconds, 1), finished=now)
-            write_step_record(step.out, done)
-        return StepResult(round(seconds, 1), False)
+        seconds = round(run_kernel_process(step.story, step.toml, _add_journal(step), report, keep_open=lock), 1)
+        if step.story == "infer" and (failed := read_manifest(RunFolder(step.out).manifest).failed):
+            report(f"warning: {name}: {failed} prompts failed or were not asked; the next run asks them again")
+        else:
+            _record_finished(step, inputs, seconds)
+        return StepResult(seconds, False)
 
 
 def read_step_record(folder: Path) -> StepRecord | None:
     """Return the record in a step's folder; None if there is none, or one that cannot be read."""
     try:
-        return StepRecord(**json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
+        record = StepRecord(**json.loads((folder / RECORD_FILE).read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
+    tables = (record.outputs, record.inputs, *(record.inputs.values() if isinstance(record.inputs, dict) else ()))
+    return record if all(isinstance(table, dict) for table in tables) else None
 
 
 def write_step_record(folder: Path, record: StepRecord) -> None:
@@ -126,8 +136,8 @@ def write_step_record(folder: Path, record: StepRecord) -> None:
 
 def forget_step(folder: Path, toml: Path, report: Callable[[str], None]) -> None:
     """Make a step start again from nothing the next time it runs; a journal that its TOML names is moved aside."""
-    with suppress(FileNotFoundError, NotADirectoryError):
-        (folder / RECORD_FILE).unlink()
+    if (folder / RECORD_FILE).exists() or (folder / JOURNAL_FILE).exists():
+        write_step_record(folder, _FORGOTTEN)
     own = read_table(toml).get("limits", {}).get("journal")
     if not own or not Path(own).is_file():
         return
@@ -157,10 +167,34 @@ def hold_lock(file: Path, report: Callable[[str], None]) -> Iterator[tuple[int, 
         yield (held.fileno(),)
 
 
-def _has_outputs(step: KernelStep, record: StepRecord) -> bool:
-    """Return whether the outputs of a finished step are as they were written."""
+def _record_finished(step: KernelStep, inputs: Inputs, seconds: float) -> None:
+    """Record that a step is finished, with the commits of the models that it has downloaded."""
+    known = resolve_downloads(inputs, step.describe()) if has_unknown(inputs) else inputs
+    outputs = {path.name: fingerprint_tree(path) for path in step.list_outputs()}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_step_record(step.out, StepRecord(inputs=known, outputs=outputs, seconds=seconds, finished=now))
+
+
+def _list_other_outputs(step: KernelStep, record: StepRecord) -> list[str]:
+    """Return the names of a finished step's outputs that are not as they were written."""
     found = {path.name: fingerprint_tree(path) for path in step.list_outputs() if path.exists()}
-    return found == record.outputs
+    return sorted(name for name in {**record.outputs, **found} if found.get(name) != record.outputs.get(name))
+
+
+def _explain_repeat(step: KernelStep, record: StepRecord | None, inputs: Inputs) -> str:
+    """Return why a step's earlier result is not reused; empty if there is none, or if it was interrupted."""
+    if record is None:
+        return (
+            f"{step.out / RECORD_FILE} is missing or damaged"
+            if any(path.exists() for path in step.list_outputs())
+            else ""
+        )
+    if record == _FORGOTTEN:
+        return ""
+    if changes := list_changes(record.inputs, inputs):
+        return f"of changes: {list_some(changes)}"
+    others = _list_other_outputs(step, record) if record.outputs else []
+    return f"{list_some(others)} was changed or deleted" if others else ""
 
 
 def _clear_step(step: KernelStep, record: StepRecord | None, inputs: Inputs, report: Callable[[str], None]) -> None:
@@ -171,18 +205,20 @@ def _clear_step(step: KernelStep, record: StepRecord | None, inputs: Inputs, rep
             replace_folder(step.out)
         elif checkpoints := list_complete_checkpoints(step.out):
             report(f"{step.out.name}: continues the interrupted training from {checkpoints[-1]}")
-    elif step.story == "infer" and not (record and _keeps_replies(step, record, inputs)):
+    elif step.story == "infer" and not _keeps_replies(step, record, inputs):
         for path in step.out.glob(f"{JOURNAL_FILE}*"):
             path.unlink()
 
 
-def _keeps_replies(step: KernelStep, record: StepRecord, inputs: Inputs) -> bool:
+def _keeps_replies(step: KernelStep, record: StepRecord | None, inputs: Inputs) -> bool:
     """Return whether the journal's replies are still valid: those of a local model depend on the libraries' versions.
 
     All else that a reply depends on is in the journal's own keys.
     """
+    if record == _FORGOTTEN:
+        return False
     part = "library version"
-    if record.inputs.get(part) == inputs[part]:
+    if record and record.inputs.get(part) == inputs[part]:
         return True
     settings = step.read_settings()
     refine = settings.get("refine", {})

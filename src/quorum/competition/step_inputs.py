@@ -21,6 +21,7 @@ Inputs = Mapping[str, Mapping[str, Any]]  # part -> name -> value
 _MODEL_SETTINGS = {"model", "adapter", "tokenizer", "embedder", "reranker", "profile"}
 _WITHOUT_EFFECT = {"out", "limits.batch", "limits.deadline", "limits.journal"}  # settings that change no answer
 _NO_FILES = {"name", "run", "style", "method", "form"}
+_NOT_CACHED = "not in the cache: "  # before a hub model whose commit is not known yet
 _LONGEST_NAMED_PATH = 256  # characters; a longer text is not a path
 _STEP_PACKAGES = (
     *("torch", "transformers", "tokenizers", "trl", "peft", "bitsandbytes", "unsloth", "accelerate", "safetensors"),
@@ -64,6 +65,27 @@ def list_changes(before: Inputs, after: Inputs) -> list[str]:
     return changes
 
 
+def has_unknown(inputs: Inputs) -> bool:
+    """Return whether a hub model of a step was not in the local cache, so that its commit was not known."""
+    return any(str(value).startswith(_NOT_CACHED) for value in inputs.get("base model", {}).values())
+
+
+def resolve_downloads(before: Inputs, after: Inputs) -> Inputs:
+    """Return a step's inputs with the commits of the hub models that the step has downloaded itself.
+
+    Args:
+        before: the inputs before the step's kernel started.
+        after: the inputs now.
+    """
+    part = "base model"
+    known = after.get(part, {})
+    models = {
+        name: known.get(name, value) if str(value).startswith(_NOT_CACHED) else value
+        for name, value in before.get(part, {}).items()
+    }
+    return {**before, part: models} if models else before
+
+
 def _list_settings(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield every setting by its dotted name; the values of a list have numbers."""
     for name, value in table.items():
@@ -96,7 +118,7 @@ def _fingerprint_model(name: str, revision: str) -> str:
 
     reference = revision if revision not in ("None", "") else "main"
     cached = Path(HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "refs" / reference
-    return cached.read_text(encoding="utf-8").strip() if cached.is_file() else f"{name} {reference}"
+    return cached.read_text(encoding="utf-8").strip() if cached.is_file() else f"{_NOT_CACHED}{name} {reference}"
 
 
 @cache

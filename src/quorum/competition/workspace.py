@@ -45,7 +45,7 @@ class Workspace:
         """Return the folders of all runs that have answers, those of ladders and other groups included."""
         depths = ("*/*", "*/*/*", "*/*/*/*")  # a run of its own, of a competition, of a group
         found = {path.parent for depth in depths for path in self.runs.glob(f"{depth}.parquet")}
-        return [RunFolder(path) for path in sorted(found) if RunFolder(path).list_answered()]
+        return [RunFolder(path) for path in sorted(found) if path.name != GOLD and RunFolder(path).list_answered()]
 
     def ladder(self, competition: str, name: str) -> Path:
         """Return the file with the result of a ladder, for the report."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
+from quorum.errors import BadInput
 
 _OTHER_TABLE = re.compile(r"\.(?:replies|prompts|background|rounds)$")  # beside the answers, in the stem of a file
 
@@ -16,7 +17,16 @@ class RunFolder:
     path: Path
 
     def answers(self, questions: str) -> Path:
-        """Return the file with the answers to the question file with this stem."""
+        """Return the file with the answers to the question file with this stem.
+
+        Raises:
+            BadInput: a table that is kept beside the answers has this name.
+        """
+        if found := _OTHER_TABLE.search(questions):
+            raise BadInput(
+                f"questions: a file called {questions!r} would have its answers where a run keeps another table; rename"
+                f" it, so that its name does not end with {found[0]!r}"
+            )
         return self.path / f"{questions}.parquet"
 
     def list_answered(self) -> list[str]:

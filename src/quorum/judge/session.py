@@ -151,8 +151,11 @@ class Session:
         if shortened := self._retriever.shortened:
             self._report(f"{settings.run}: {shortened} texts were too long for a retrieval model and lost their middle")
         for part, model in models.items():
+            name = settings.run if part == "answerer" else f"{settings.run}, {part}"
+            if model.warning:
+                self._report(f"warning: {name}: {model.warning}")
             for note in model.notes:
-                self._report(f"{settings.run}{'' if part == 'answerer' else f', {part}'}: {note}")
+                self._report(f"{name}: {note}")
         if reused := sum(model.reused for model in models.values()):
             self._report(f"note: {settings.run}: {reused} replies were already in {settings.limits.journal}")
         count = sum(map(len, self.files.values()))

@@ -20,6 +20,7 @@ _FIRST_WAIT = 0.5  # seconds before the first retry; doubled before each further
 _LONGEST_WAIT = 60.0  # seconds; if a server asks for more, the question fails
 _LEAST_MASS = 0.5  # below this probability of all labels together, the model was about to write something else
 _REASONING_FIELDS = ("reasoning_content", "reasoning")  # of a message: DeepSeek, vLLM, llama.cpp; OpenRouter
+_MOST_TOKENS = 1 << 32  # what a server counts above it is no number of tokens
 _MESSAGE_LENGTH = 300  # characters of a server's error message that are reported
 
 
@@ -239,7 +240,7 @@ def _count_completion(completion: Mapping[str, Any]) -> int | None:
     """Return the number of generated tokens, if the server counts them."""
     usage = completion.get("usage")
     count = usage.get("completion_tokens") if isinstance(usage, Mapping) else None
-    return count if isinstance(count, int) else None
+    return count if isinstance(count, int) and 0 <= count < _MOST_TOKENS else None
 
 
 def _first_token_mass(choice: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:

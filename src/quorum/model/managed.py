@@ -1,10 +1,12 @@
 """Run a model within a run's limits: count prompts and replies, stop in time, store replies, survive failures."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from quorum.console import print_status
+from quorum.errors import list_some
 from quorum.model.around.deadline import DeadlineBackend
 from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.around.journal import JournalBackend, make_journal_key
@@ -61,8 +63,26 @@ class ManagedBackend:
 
     @property
     def failed(self) -> int:
-        """Return the number of prompts that failed; `calls` includes them."""
-        return self._isolated.failed
+        """Return the number of prompts that failed, here or at a server; `calls` includes them."""
+        return self._isolated.failed + len(self._failures)
+
+    @property
+    def _failures(self) -> Sequence[str]:
+        """Return "question ID: REASON" for each prompt that a server failed to answer."""
+        return getattr(self._inner, "failures", ())
+
+    @property
+    def warning(self) -> str:
+        """Return a line about the prompts that a server failed to answer, with the most frequent reason; or ""."""
+        if not self._failures:
+            return ""
+        parts = [failure.removeprefix("question ").partition(": ") for failure in self._failures]
+        reason, count = Counter(reason for _, _, reason in parts).most_common(1)[0]
+        ids = list(dict.fromkeys(id for id, _, _ in parts))
+        return (
+            f"{len(parts)} of {self._prompts} prompts failed and stay unread ({list_some(ids)}); the most frequent"
+            f" reason ({count} times): {reason}"
+        )
 
     @property
     def reused(self) -> int:

@@ -46,9 +46,9 @@ class RayPool:
 
     A batch is split into shares of at most `share` prompts, at least one per worker; an idle worker takes the next. The
     share of a worker that died (killed, out of memory, machine lost) is asked again by another one, and a new worker is
-    started in its place, which joins once it has loaded; `lost` counts the dead workers, and `shortened` and `unscored`
-    are those of the workers' backends. Replies equal those of a
-    single backend, provided that its reply to a prompt does not depend on the rest of the batch.
+    started in its place, which joins once it has loaded; `lost` counts the dead workers, and `shortened`, `unscored`
+    and `failures` are those of the workers' backends. Replies equal those of a single backend, provided that its reply
+    to a prompt does not depend on the rest of the batch.
 
     Args:
         opener: makes the backend from the table, in the worker.
@@ -62,6 +62,7 @@ class RayPool:
         self.settings = settings
         self.lost = 0
         self.shortened = self.unscored = 0
+        self.failures: list[str] = []
         self._ray = _connect_ray(settings.address)
         kind = self._ray.remote(num_cpus=settings.cpus, num_gpus=settings.gpus)(_RayWorker)
         arguments = self._ray.put((dict(settings.inner), opener))  # in the cluster's memory once, not once per worker
@@ -123,7 +124,7 @@ class RayPool:
             )
         worker, start = self._running.pop(done[0])
         try:
-            replies, shortened, unscored = self._ray.get(done[0])
+            replies, shortened, unscored, failures = self._ray.get(done[0])
         except self._ray.exceptions.RayTaskError as error:  # re-raise the backend's own error, as without Ray
             self._idle.append(worker)
             raise error.cause from None
@@ -136,6 +137,7 @@ class RayPool:
         self._idle.append(worker)
         self.shortened += shortened
         self.unscored += unscored
+        self.failures += failures
         return None if start is None else (start, replies)
 
     def _replace_worker(self, worker: Any, start: int | None, error: Exception) -> None:
@@ -162,15 +164,15 @@ class _RayWorker:
         self.arguments = arguments  # in a list, so that Ray passes the reference and not the object
         self.backend: Any = None
 
-    def answer(self, prompts: Sequence[Prompt]) -> tuple[list[Reply], int, int]:
-        """Return the backend's replies, and by how much its `shortened` and `unscored` have grown."""
+    def answer(self, prompts: Sequence[Prompt]) -> tuple[list[Reply], int, int, list[str]]:
+        """Return the backend's replies, and what its `shortened`, `unscored` and `failures` have grown by."""
         if self.backend is None:
             inner, opener = import_module("ray").get(self.arguments[0])
             self.backend = opener(inner)
-        before = self._counts
+        before, known = self._counts, len(getattr(self.backend, "failures", ()))
         replies: list[Reply] = self.backend.answer(prompts) if prompts else []
         shortened, unscored = (now - then for now, then in zip(self._counts, before, strict=True))
-        return replies, shortened, unscored
+        return replies, shortened, unscored, list(getattr(self.backend, "failures", ()))[known:]
 
     @property
     def _counts(self) -> tuple[int, int]:
