@@ -76,7 +76,7 @@ _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
 _NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
 _OTHER_QUESTION = re.compile(
-    r"(?i)\b(?:if\s(?:the|this)\s(?:question|problem|task|exercise|wording)\s(?:had|were|was|asked|said|did)"
+    r"(?i)\b(?:if\s(?:the|this)\s(?:question|problem|task|exercise|wording)\s(?:had|were|was|asked|did)"
     r"|if\s(?:we|you|it)\s(?:were|had|had been)\sasked|had\s(?:the|this)\s(?:question|problem|task|exercise))\b"
     r"[^.\n]*\Z"
 )
