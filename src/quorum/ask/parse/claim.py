@@ -75,6 +75,11 @@ _FIELD = re.compile(r"\w{0,20}[\"']\s{0,3}:")
 _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
 _NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
+_OTHER_QUESTION = re.compile(
+    r"(?i)\b(?:if\s(?:the|this)\s(?:question|problem|task|exercise|wording)\s(?:had|were|was|asked|did)"
+    r"|if\s(?:we|you|it)\s(?:were|had|had been)\sasked|had\s(?:the|this)\s(?:question|problem|task|exercise))\b"
+    r"[^.\n]*\Z"
+)
 _REVISED = re.compile(f"(?i){REVISING_WORDS}")
 _RETRACTED = re.compile(
     rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?=[\s.!?)\"”]{{0,3}}(?:$|\n)|[.,;:)!?])"
@@ -126,7 +131,8 @@ def find_chosen(text: str, answerable: Answerable) -> list[Claim]:
     labels = answerable.labels
     for lead, pattern in ((_CHOSEN, labels.firm), (_DECIDED, labels.value), (_BEST, labels.named)):
         for place in lead.find_all(text):
-            if (value := pattern.match(text, place.end())) and not is_negated(text, place.start()):
+            value = pattern.match(text, place.end()) or _match_with_own_text(text, place.end(), answerable)
+            if value and not is_negated(text, place.start()):
                 found += match_whole_claim(text, place.start(), value, answerable)
     if listed := find_judged_labels(text, labels.canonical):
         found.append(Claim(listed[:1], *listed[1:]))
@@ -189,6 +195,16 @@ def match_whole_claim(text: str, start: int, value: re.Match[str], answerable: A
         yield Claim(tuple(dict.fromkeys(labels)), start, option[1] if option else end)
 
 
+def _match_with_own_text(text: str, place: int, answerable: Answerable) -> re.Match[str] | None:
+    """Return the label at `place` if the text of its own option follows: "it's C, Canberra"."""
+    value = answerable.labels.value.match(text, place) if answerable.options else None
+    if value is None:
+        return None
+    comma = text.startswith(", ", value.end())
+    option = _find_option_after(text, value.end() + 2 * comma, answerable.options)
+    return value if option is not None and option[0] == answerable.labels.find_label(value) else None
+
+
 def _find_option_after(text: str, end: int, options: OptionTexts) -> tuple[str, int] | None:
     """Return the option whose text follows a label, and its end; a dash between them may be a minus."""
     separated = _SEPARATED.match(text, end)
@@ -214,10 +230,10 @@ def _introduces_list(text: str, place: re.Match[str], answerable: Answerable) ->
         return True
     line_end = text.find("\n", first.end())
     following = text[first.end() : first.end() + _LIST] if line_end < 0 else text[first.end() : line_end + _LIST]
-    label = answerable.labels.find_label(first)
-    return any(
-        answerable.labels.find_label(other) != label for other in answerable.labels.listed_item.finditer(following)
-    )
+    order = list(answerable.labels.canonical.values())
+    after = order[order.index(answerable.labels.find_label(first)) + 1 :]
+    items = map(answerable.labels.find_label, answerable.labels.listed_item.finditer(following))
+    return bool(after) and after[0] in items
 
 
 def _is_numeral(text: str, start: int, end: int) -> bool:
@@ -290,7 +306,12 @@ def _list_judgements(text: str, labels: LabelPatterns) -> tuple[re.Match[str], .
 
 
 def is_negated(text: str, start: int) -> bool:
-    """Return whether the words before an announcing word deny or condition it: "if the answer"."""
+    """Return whether the words before an announcing word deny or condition it: "if the answer".
+
+    Also those about another question: "if the question were about Sydney, the answer would be".
+    """
+    if _OTHER_QUESTION.search(text, max(0, start - _WINDOW), start):
+        return True
     first = max(0, start - 40)
     stops = (text.rfind(stop, first, start) for stop in ".\n,;:")  # denials do not reach beyond these
     return _NOT_BEFORE.search(text, max(first, *(stop + 1 for stop in stops)), start) is not None

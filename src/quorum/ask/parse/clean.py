@@ -7,7 +7,7 @@ from string import ascii_uppercase
 _TURN_ENDS = re.compile(
     r"<\|(?:im_end|eot_id|eot|end|endoftext|end_of_text|return|user|im_start)\|>|</s>|<end_of_turn>|\[INST\]"
 )
-_OPENING = re.compile(r"^\s{0,9}(?:<\|im_start\|>(?:assistant)?|<\|assistant\|>|<s>|<bos>)\s{0,9}")
+_OPENING = re.compile(r"^\s{0,9}(?:<\|im_start\|>(?:assistant)?|<\|assistant\|>|<s>|<bos>|\[/INST\])\s{0,9}")
 
 _WIDE = re.compile(
     "[\uff01-\uff5e\u249c-\u24e9\U0001d400-\U0001d7ff\U0001f130-\U0001f149\U0001f150-\U0001f169\U0001f170-\U0001f189]+"
@@ -42,7 +42,7 @@ _EMPHASIS = re.compile(
 
 def strip_markup(text: str) -> str:
     """Return `text` up to the end of the turn, without Markdown, HTML and LaTeX marks, and with plain ASCII letters."""
-    if "<" in text or "[INST]" in text:
+    if "<" in text or "INST]" in text:
         text = _OPENING.sub("", text, count=1)
         if (end := _TURN_ENDS.search(text)) is not None:
             text = text[: end.start()]

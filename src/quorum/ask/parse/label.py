@@ -54,16 +54,21 @@ _CLOSED = (
 )
 # An explanation after the label.
 _GOES_ON = rf"(?:\s{{1,3}}[-–—]\s?(?!\w\b)|\s[(\[](?!\w\b)|\s{{1,3}}(?:{BECAUSE_WORDS}){AFTER_WORD})"
-_BEFORE_LABEL = r"(?:[\s:,=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…]|\.{3}){0,16}"
+_BEFORE_LABEL = r"(?:[\s:,=\"'“”‘’*~>|\\\-–—•✅➡👉→$\[({…「『]|\.{3}){0,16}"
 _PLACED = (  # text before a letter without brackets that is judged
-    rf"(?:^|[\n.,;:!?]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}"
-    rf"|{BEFORE_WORD}(?:that|think|believe|only|but|sondern|sino|mais){AFTER_WORD}|ではなく|아니라|而是),?\s{{0,2}})"
+    rf"(?:^|[\n.,;:!?。]\s{{0,3}}|(?i:{CHOICE_WORDS}|{ANSWER_WORDS}|{THEREFORE_WORDS}(?:\s(?:ist|est|es|è|é))?"
+    rf"|{BEFORE_WORD}(?:that|think|believe|only|but|makes?|making|have|leaves|leaving|sondern|sino|mais){AFTER_WORD}"
+    rf"|ではなく|아니라|而是)[,、]?\s{{0,2}})"
 )
 _JUDGED_GOOD = (
     r"(?:\s(?:is|was|would be|seems|must be|should be|appears|appears to be|seems to be)"
     r"(?:\s(?:the|a|an|most|only|clearly|therefore|thus|indeed|definitely|likely|probably|closest|my|one|single|more|very"
-    rf"|correct|best|right)){{0,6}}\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
-    rf"|\sbest\s\w{{3,12}}|{GOOD_AFTER})"
+    rf"|correct|best|right|final)){{0,6}}\s(?:{GOOD_WORDS})(?:\s(?:answer|choice|option|one|statement|response))?{AFTER_WORD}"
+    rf"|\sbest\s\w{{3,12}}|\s(?:fits|works|matches)\sbest|\sit\sis(?=\s{{0,3}}(?:$|[.!\n]))"  # "So B it is."
+    r"|\s(?:as\s)?(?:the|my|our)\s(?:(?:only|most|likely|plausible|correct|best|right|final)\s){0,3}(?:answer|choice|option)"
+    r"|\sis\sthe\sonly\s(?:(?:one|option|choice|answer|statement|remaining|possible)\s){1,2}(?:that|which)\s"
+    r"(?:fits|works|matches|makes\ssense|is\s(?:correct|right|true|valid|left))"
+    rf"|{GOOD_AFTER})"
 )
 
 
@@ -92,7 +97,7 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
         ),
         firm=re.compile(
             rf"[\s:,\"'“]{{0,6}}(?i:{FILLING_WORDS})"
-            rf"(?:{bracketed}|{opening}({one})(?=[.!。।\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。।]\s(?![A-Z]\.)|。|{COPULA_AFTER}))"
+            rf"(?:{bracketed}|{opening}({one})(?=(?:\s?[选選]?[项項])?[.!。।\"”')]{{0,3}}\s{{0,3}}(?:$|\n)|[.。।]\s(?![A-Z]\.)|。|{COPULA_AFTER}))"
         ),
         judged=re.compile(
             rf"(?:{bracketed}|{_PLACED}({one}))(?i:{_JUDGED_GOOD})(?!\s(?:only\s)?(?:if|when|had|than)\s)"
@@ -106,14 +111,13 @@ def compile_label_patterns(labels: tuple[str, ...]) -> LabelPatterns:
             rf"(?:{bracketed}|{opening}({one})(?=\.\s(?![A-Z]\.)|:\s(?![A-Z]\b)|,\s{concluding}))"
         ),
         line=re.compile(
-            rf"[\s>\-•#]{{0,6}}(?:(?i:option|choice|ans|answer)\s{{1,2}})?(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
+            rf"[\s>\-•#✅✔☑👉→]{{0,6}}(?:(?i:option|choice|ans|answer)\s{{1,2}}|(?i:result|output|key|decision)\s?:\s{{1,2}})?"
+            rf"(?:{bracketed}|({one})(?=[.):]|\s{{0,3}}$|\s[-–—]\s)"
             rf"|((?i:{one}))(?=[^\w(]{{0,3}}$))[.):]?"
         ),
         last=re.compile("(?!)" if single else rf"[.:!?。\n]\s{{0,3}}({one})[.!。]?\s{{0,3}}$"),
         listed=re.compile(rf"(?<!\w)({one})(?=[\"']?[.):])"),
-        listed_item=re.compile(
-            rf"(?:^|\n|[,;.]\s|\s(?=\())[\s>\-•#*]{{0,6}}(?:[(\[]({one})[)\]]|({one})[.):])(?=\s|$)"
-        ),
+        listed_item=re.compile(rf"(?:^|\n|\s)[\s>\-•#*]{{0,6}}(?:[(\[]({one})[)\]]|({one})[.):])(?=\s|$)"),
         named=re.compile(
             rf"{bracketed}|\b(?i:option|choice|letter)\s({one})(?={_CLOSED})"
             rf"|\b(?:is|ist|est|es|là)\s(?i:{FILLING_WORDS})({one})(?=[.!]?\s{{0,3}}$)"

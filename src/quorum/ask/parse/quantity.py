@@ -38,6 +38,7 @@ _OPERATOR_BEFORE = re.compile(r"[-+*/^×÷·−]\s?$")
 _OPERAND_AFTER = re.compile(  # a dash may come before "a dozen"
     r"\s?[+*/^×÷·]\s?(?:\d{0,9}[A-Za-z](?![A-Za-z])|\()|\s?[-−]\s?\d{0,9}[B-HJ-Zb-z](?![A-Za-z])|[xyzn](?![A-Za-z])|\([A-Za-z]"
 )
+_NEGATIVE = re.compile(r"(?i)(?:\bnegative|(?:\bis|=|:)\s{0,2}minus)\s[$€£]?\Z")
 _CONDITIONAL = re.compile(f"(?i){CONDITION_WORDS}")
 _HYPOTHETICAL = re.compile(f"(?i){HYPOTHETICAL_WORDS}")
 _SENTENCE_START = re.compile(r"[.!?。]\s|\n")
@@ -70,10 +71,17 @@ def parse_number_phrase(text: str, start: int, end: int, *, lone: bool = False) 
     several = len(numbers) == 2 and _ANOTHER.search(text[numbers[0].end() : numbers[1].start()])
     if len(numbers) == 2 and numbers[1]["sign"] and not text[numbers[0].end() : numbers[1].start()].strip():
         return  # "20 - 10"
-    values = [canonical_match(number) for number in (numbers if several else numbers[:1])]
+    values = [_read_number(text, number) for number in (numbers if several else numbers[:1])]
     labels = tuple(dict.fromkeys(value for value in values if value is not None))
     if labels:
         yield Claim(labels, start, numbers[0].end())
+
+
+def _read_number(text: str, number: re.Match[str]) -> str | None:
+    """Return the canonical number of a match, with the sign before it in words: "negative 4"."""
+    value = canonical_match(number)
+    negative = _NEGATIVE.search(text, max(0, number.start() - 20), number.start())
+    return f"-{value}" if value and negative and value != "0" and value[0] != "-" else value
 
 
 def is_hypothetical(text: str, start: int, end: int) -> bool:

@@ -12,7 +12,9 @@ _GOOD_MARK, _BAD_MARK = re.compile("[✅✔✓☑]"), re.compile("[❌✗✘✖�
 _WORD = re.compile(  # right after the label, or at the end of the line: "A: False – …", "| B | too small | incorrect |"
     rf"(?i)[\s:|–—\-]{{0,6}}(?:(?P<good>{_GOOD})|(?P<bad>{_BAD}))\s{{0,3}}(?:$|[.!|–—\-])"
 )
-_LAST_WORD = re.compile(rf"(?i)[|:–—\-]\s{{0,3}}(?:(?P<good>{_GOOD})|(?P<bad>{_BAD}))[\s.!|]{{0,4}}$")
+_LAST_WORD = re.compile(
+    rf"(?i)[|:–—\-]\s{{0,3}}(?:(?:this|that|it) is )?(?:(?P<good>{_GOOD})|(?P<bad>{_BAD}))[\s.!|]{{0,4}}$"
+)
 _MIN_LABELS = 3  # with two labels, the question may ask for the false one
 _MAX_LINE = 300  # characters of a line to examine
 

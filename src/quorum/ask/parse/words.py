@@ -31,21 +31,22 @@ CHOICE_WORDS = Alternatives(
 LINK_WORDS = Alternatives(
     "is|are|be|was|ist|lautet|wäre|sind|est|serait|es|sería|son|là|seems|becomes|è|sarebbe|sono|é|seria|são"
     "|adalah|ialah|yaitu|yakni|jest|będzie|brzmi|является|будет",
-    r":|\|(?!\s{0,3}(?:\n|\Z))|[\]】]|(?<=\s)[-–—](?=\s)|=|->|→|⇒|(?<!=)>|은|는|이(?=\s)|(?:应该|應該|应|應|就)?(?:是|为|為)|は|が"
+    r":|\|(?!\s{0,3}(?:\n|\Z))|[\]】]|(?<=\s)[-–—](?=\s)|=|->|→|⇒|(?<!=)>|['’]s(?=\s)|은|는|이(?=\s)|(?:应该|應該|应|應|就)?(?:是|为|為)|は|が"
     r"|(?<=\s)(?:هي|هو)(?=\s)|คือ|ได้แก่",
 )
 CHOOSE_WORDS = Alternatives(
     "choose|chose|choosing|pick|select|selected|selecting|go with|going with|opt for|opting for|vote for|settle on"
     "|answer with|corresponds? to|corresponding to|match(?:es|ing)?|(?:this|that|which) is|it is|it's|it’s|that['’]s"
     "|(?:that|this|which) leaves(?: us with| only)?|(?:this|that) (?:has to|must|can only) be|it has to be|it must be"
-    "|it can only be|would say|i'd say|i’d say|namely|supports?|mak(?:es?|ing)|points? to|leads? (?:us )?to"
+    "|it should be|it can only be|would say|i'd say|i’d say"
+    "|namely|supports?|mak(?:es?|ing)|points? to|leads? (?:us )?to"
     "|wähle|choisis|elijo|escojo|chọn|scelgo|scegliamo|escolho|escolhemos|memilih|pilih|wybieram|выбираю|seçiyorum",
     "故选|故選|应选|應選|选择|選擇|选|選|أختار|نختار|เลือก",
 )
 DECIDING_WORDS = (  # "I'd go with", "nicht A, sondern": no noun with an article follows
     rf"{BEFORE_WORD}(?:i|we|let me|let us|let['’]s)(?:['’](?:d|ll|m|re))?\s(?:(?:would|will|am|are|shall)\s)?"
     r"(?:going to\s)?(?:choose|chose|pick(?:ed)?|select(?:ed)?|go(?:ing)? with|opt(?:ing)? for|vote for|settle on"
-    r"|stick with)"
+    r"|stick with|lean(?:ing)? (?:towards?|to))"
     rf"|{BEFORE_WORD}(?:sondern|sino|bensì|mas sim|melainkan|lecz){AFTER_WORD}|而是|아니라|ではなく|بل"
 )
 DECIDING_STEMS = (
@@ -82,9 +83,9 @@ COPULA_AFTER = r"(?:\s?(?:है|होगा|होगी)|['’]?[dt][iıuü]r
 FILLING_WORDS = (
     "(?:(?:the|an|only|either|both|clearly|simply|therefore|thus|then|donc|also|somit|daher"
     "|entonces|vậy|most likely|more likely|likely|probably"
-    "|definitely|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice|letter"
-    "|number|statement|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn|đáp án"
-    "|quindi|dunque|chiaramente|risposta|opzione|alternativa|lettera|l['’]opzione|a letra|a opção"
+    "|definitely|actually|approximately|about|indeed|still|closest to|best|correct|right|final|answer|option|choice"
+    "|letter|number|statement|label|die|der|das|le|la|el|réponse|respuesta|opción|lettre|letra|buchstabe|lựa chọn"
+    "|đáp án|quindi|dunque|chiaramente|risposta|opzione|alternativa|lettera|l['’]opzione|a letra|a opção"
     "|a alternativa|(?<=é )a|l['’]alternativa|quella|portanto|opção"
     "|resposta|correta|corretta|giusta|pilihan|opsi|huruf|jawaban|opcja|odpowiedź|litera|wariant|şık"
     "|seçenek|вариант|ответ"
@@ -96,7 +97,7 @@ AND_WORDS = (
     rf"{AFTER_WORD}|أو|و(?=\s?[(A-Z])|หรือ|และ|和|或者|或|及|또는|または|と|와|과)"
 )
 BECAUSE_WORDS = (
-    "because|since|due|given|here|which|with|and|or|but|not|rather|instead|based|porque|ya que|parce|car|puisque"
+    "because|since|due|given|here|which|with|and|or|but|not|rather|instead|over|based|porque|ya que|parce|car|puisque"
     "|weil|denn|da|vì"
     "|bởi|et|ou|und|oder|y|o|và|hoặc|perché|poiché|infatti|pois|visto que|uma vez que|karena|sebab"
     "|ponieważ|gdyż|bo|çünkü"
@@ -130,7 +131,7 @@ ABANDONED_WORDS = Alternatives(  # "I first thought the answer was", "most peopl
     "一开始|起初|原以为|처음에는|最初は",
 )
 NOT_BEFORE = (  # "the wrong answer is", "if the answer is", "I do not think the answer is"
-    rf"(?:{BEFORE_WORD}(?:wrong|incorrect|false|initial|previous|original|earlier|tentative"
+    rf"(?:{BEFORE_WORD}(?:wrong|incorrect|false|initial|previous|original|earlier|tentative|second|third|backup"
     r"|not (?:the|an?)|isn['’]t (?:the|an?)|falsche|mauvaise|incorrecta)\s"
     rf"|(?:{CONDITION_WORDS}|{ABANDONED_WORDS})\s[^.\n,;:]{{0,25}}"
     rf"|(?:n['’]t|{BEFORE_WORD}(?:not|never|doubt|cannot|neither))\s[^.\n,;:]{{0,25}}|不)\Z"
@@ -142,7 +143,10 @@ NOT_LINKED = (
 NOT_AFTER = (  # "the answer is (A) is wrong", "the answer is A, right?", "정답은 B가 아닙니다"
     r"[)\]\"'}]{0,2}\s?(?:(?:is|are|was|can|could|would|should)(?:\s(?:not|never|wrong|false|in(?:correct"
     r"|accurate|valid)"
-    r"|eliminated|ruled out|also)|n['’]t)\b|(?:가|이|은|는)\s?아[니닙]|ではな|ではあり|じゃな|nicht|नहीं|değil"
+    r"|eliminated|ruled out|also)|n['’]t)\b|(?:가|이|은|는)\s?(?:아[니닙]|틀|오답)"
+    r"|(?:[选選]?[项項])?\s?(?:是|明显|显然)?(?:错|錯|不正|不对|不對|有误|有誤)"
+    r"|(?:は|が)\s?(?:間違|誤|不正)|(?:является )?не(?:верн|правильн)|गलत|ผิด|ไม่ถูก|خطأ|خاطئ|غير صحيح"
+    r"|ではな|ではあり|じゃな|nicht|नहीं|değil"
     r"|(?:,\s(?:right|correct|no|yes))?\?"
     r"|\.\s(?:but |however,? )?(?:that|this)(?:['’]s| is| was)(?: clearly| actually| also)?"
     r" (?:wrong|incorrect|not (?:right|correct))(?! (?:if|when|for)))"
