@@ -69,6 +69,11 @@ def _print_replies(folder: Path) -> None:
     start = time.process_time()
     parsed = [parse_reply(reply["text"], own) for reply, own in zip(replies, labels, strict=True)]
     seconds = time.process_time() - start
+    options = [tuple(questions[reply["question_id"]]["options"]) for reply in replies]
+    start = time.process_time()
+    for reply, own, texts in zip(replies, labels, options, strict=True):
+        parse_reply(reply["text"], own, texts)
+    seconds_with_options = time.process_time() - start
 
     ours, theirs = defaultdict[str, list[Outcome]](list), defaultdict[str, list[Outcome]](list)
     for reply, one, own in zip(replies, parsed, labels, strict=True):
@@ -83,6 +88,7 @@ def _print_replies(folder: Path) -> None:
     _print_differences(ours["**all**"], theirs["**all**"])
     print(f"reasons: {dict(Counter(one.reason for one in parsed).most_common())}")
     print(f"{seconds / len(replies) * 1e6:.0f} microseconds of CPU per reply")
+    print(f"{seconds_with_options / len(replies) * 1e6:.0f} with the options' texts, as in a run")
 
 
 def _judge(label: str | None, ballot: dict[str | None, float], gold: str, count: int) -> Outcome:

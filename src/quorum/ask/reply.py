@@ -212,7 +212,7 @@ def _make_rules(labels: Sequence[str], options: Sequence[str]) -> list[tuple[str
     """Return the rules from strict to lenient, each with its name."""
     if not labels:
         return [("answer", find_announced_numbers), ("end", find_last_number)]
-    texts = index_option_texts(labels, options) if options else {}
+    texts = index_option_texts(tuple(labels), tuple(options)) if options else {}
     answerable = Answerable(compile_label_patterns(tuple(labels)), texts)
     rules = {
         "answer": find_announced,

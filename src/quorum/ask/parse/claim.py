@@ -80,6 +80,7 @@ _OTHER_QUESTION = re.compile(
     r"|if\s(?:we|you|it)\s(?:were|had|had been)\sasked|had\s(?:the|this)\s(?:question|problem|task|exercise))\b"
     r"[^.\n]*\Z"
 )
+_MAY_BE_OTHER = re.compile(r"(?i)\b(?:if|had)\s")
 _REVISED = re.compile(f"(?i){REVISING_WORDS}")
 _RETRACTED = re.compile(
     rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?=[\s.!?)\"”]{{0,3}}(?:$|\n)|[.,;:)!?])"
@@ -310,7 +311,8 @@ def is_negated(text: str, start: int) -> bool:
 
     Also those about another question: "if the question were about Sydney, the answer would be".
     """
-    if _OTHER_QUESTION.search(text, max(0, start - _WINDOW), start):
+    window = text[max(0, start - _WINDOW) : start]
+    if _MAY_BE_OTHER.search(window) and _OTHER_QUESTION.search(window):
         return True
     first = max(0, start - 40)
     stops = (text.rfind(stop, first, start) for stop in ".\n,;:")  # denials do not reach beyond these

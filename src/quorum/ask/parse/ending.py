@@ -22,6 +22,7 @@ _OTHER_STEMS = (
     "boxed",
     *(stem for stem in ANSWER_WORDS.stems + ANSWER_WORDS.joined_stems if not stem.startswith("ans")),
 )
+_ASCII_STEMS = tuple(filter(str.isascii, _OTHER_STEMS))
 _ANS = re.compile("ans(?<![a-z]ans)(?![a-z])")
 _LAST_WORDS = 60  # characters at the end in which the word "answer" has to be
 _LEADING_WORDS = 40  # characters before that word in which the ending may start
@@ -61,7 +62,9 @@ def read_ending(text: str, labels: Sequence[str], options: Sequence[str]) -> str
 def _announces_more(text: str, count: int) -> bool:
     """Return whether `text` has more than `count` words that may announce an answer."""
     low = text.lower()
-    return low.count("answer") > count or any(stem in low for stem in _OTHER_STEMS) or bool(_ANS.search(low))
+    if low.count("answer") > count or _ANS.search(low):
+        return True
+    return any(stem in low for stem in (_ASCII_STEMS if low.isascii() else _OTHER_STEMS))
 
 
 @lru_cache(maxsize=256)

@@ -1,7 +1,8 @@
 """Find an option by its text, for replies that give the text in place of the label."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from itertools import islice
 
 from quorum.ask.parse.clean import strip_markup
@@ -15,10 +16,12 @@ _FILLING = re.compile(rf"(?i)[\s:\"'“”‘’=$≈]{{0,8}}({FILLING_WORDS})[\
 _UNIT_AND_END = re.compile(r"\s?(?:[^\W\d_]{1,12}\s?)?(?:[.,;:!?)\]}\"'\n]|$)")
 _JOINED = re.compile(rf"(?i)\s?{AND_WORDS}\s")
 _ARTICLES = {"the", "a", "an", "der", "die", "das", "le", "la", "les", "el", "los", "un", "une", "una", "ein", "eine"}
+_THOUSANDS = re.compile(r",(?=(?:\d{2},){0,9}\d{3}(?!\d))")
 _PIECES = 60  # number of words, numbers and symbols of an option to compare
 
 
-def index_option_texts(labels: Sequence[str], options: Sequence[str]) -> OptionTexts:
+@lru_cache(maxsize=256)  # several votes on one question
+def index_option_texts(labels: tuple[str, ...], options: tuple[str, ...]) -> OptionTexts:
     """Return the label of each option text; texts that occur twice or are empty are left out."""
     pieces = [_split_option(strip_markup(option)) for option in options]
     return {text: label for label, text in zip(labels, pieces, strict=True) if text and pieces.count(text) == 1}
@@ -63,10 +66,13 @@ def match_option_line(line: str, texts: OptionTexts) -> str | None:
 
 def _split_option(text: str) -> tuple[str, ...]:
     """Return the folded pieces of a text without a leading article: "the nucleus" and "nucleus" are the same."""
-    pieces = tuple(_fold_piece(piece[0]) for piece in islice(_PIECE.finditer(text), _PIECES))
+    if text.isascii() and "," not in text:
+        pieces = tuple(_PIECE.findall(text.lower())[:_PIECES])
+    else:
+        pieces = tuple(_fold_piece(piece[0]) for piece in islice(_PIECE.finditer(text), _PIECES))
     return pieces[1:] if len(pieces) > 1 and pieces[0] in _ARTICLES else pieces
 
 
 def _fold_piece(text: str) -> str:
     """Return a word in lower case, or a number without commas between thousands."""
-    return re.sub(r",(?=(?:\d{2},){0,9}\d{3}(?!\d))", "", text).casefold()
+    return (_THOUSANDS.sub("", text) if "," in text else text).casefold()

@@ -53,19 +53,21 @@ class PlaceFinder:
     anywhere: tuple[str, ...] = ()
 
     @cached_property
-    def _keyed_stems(self) -> tuple[tuple[str, str], ...]:
-        """Each stem with the beginning of its first word; empty if that is too short to look up."""
-        heads = [(_HEAD.match(stem), stem) for stem in self.stems]
-        return tuple(
-            (head[1] if head else "", stem) for head, stem in [*heads, *((None, one) for one in self.anywhere)]
-        )
+    def _stems_by_head(self) -> dict[str, tuple[str, ...]]:
+        """The stems by the beginning of their first word; by their first character if that is too short to look up."""
+        stems: dict[str, tuple[str, ...]] = {}
+        for stem, at_start in [*((one, True) for one in self.stems), *((one, False) for one in self.anywhere)]:
+            head = _HEAD.match(stem) if at_start else None
+            key = head[1] if head else stem[0]
+            stems[key] = (*stems.get(key, ()), stem)
+        return stems
 
     def find_all(self, text: str) -> list[re.Match[str]]:
         """Return the matches in `text`, as `finditer` of the pattern does; of very many, the last ones."""
-        low, heads, characters = _scan(text)
+        low, heads = _scan(text)
         starts = set()
-        for head, stem in self._keyed_stems:
-            if head in heads if head else stem[0] in characters:
+        for head in heads & self._stems_by_head.keys():
+            for stem in self._stems_by_head[head]:
                 at = low.find(stem)
                 while at >= 0:
                     starts.add(at)
@@ -79,10 +81,10 @@ class PlaceFinder:
 
 
 @lru_cache(maxsize=8)  # the rules search the same text for many words
-def _scan(text: str) -> tuple[str, frozenset[str], frozenset[str]]:
-    """Return the text in lower case, the beginnings of its words, and its characters."""
+def _scan(text: str) -> tuple[str, frozenset[str]]:
+    """Return the text in lower case, and the beginnings of its words and its characters."""
     low = text.replace("İ", "I").lower()  # the only letter that becomes two in lower case
-    return low, frozenset(_HEAD.findall(low)), frozenset(low)
+    return low, frozenset(_HEAD.findall(low)).union(low)
 
 
 def list_stems(alternatives: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from quorum.ask.parse.claim import Answerable, find_announced, find_chosen
 from quorum.ask.parse.clean import strip_markup
@@ -19,7 +20,15 @@ _SEVERAL_CIRCLED = re.compile(
 
 def hide_misleading_options(text: str, labels: Sequence[str], options: Sequence[str]) -> str:
     """Return `text` with "…" in place of each option whose own text claims another label: "C. The answer is A"."""
-    answerable = Answerable(compile_label_patterns(tuple(labels)), {})
+    for pattern in _find_misleading(tuple(labels), tuple(options)):
+        text = pattern.sub("…", text)
+    return text
+
+
+@lru_cache(maxsize=256)  # several votes on one question
+def _find_misleading(labels: tuple[str, ...], options: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    answerable = Answerable(compile_label_patterns(labels), {})
+    patterns = []
     for label, option in zip(labels, options, strict=False):
         if not answerable.labels.site.search(option):
             continue
@@ -27,8 +36,8 @@ def hide_misleading_options(text: str, labels: Sequence[str], options: Sequence[
         claims = [*find_announced(quoted, answerable), *find_chosen(quoted, answerable)]
         if any(claim.labels != (label,) for claim in claims):
             words = r"\s{1,3}".join(map(re.escape, quoted.split()))
-            text = re.sub(rf"(?i)(?<!\w){words}(?!\w)", "…", text)
-    return text
+            patterns.append(re.compile(rf"(?i)(?<!\w){words}(?!\w)"))
+    return tuple(patterns)
 
 
 def negate_verdicts(text: str) -> str:
