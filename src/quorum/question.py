@@ -25,7 +25,8 @@ def letters(count: int) -> tuple[str, ...]:
 
 def fold_text(text: str) -> str:
     """Return the text in NFKC and case-folded, with each run of white space as one space, to compare texts by."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(folded.split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,6 @@
 """Find the rows of a question file that repeat another row, in the same file or in train."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates, exact_key, find_duplicates, text_key
@@ -43,7 +42,7 @@ def check_duplicates(table: Table) -> list[Finding]:
 def check_near_duplicates(table: Table, progress: Progress | None) -> Finding:
     """Find the rows whose text nearly repeats that of an earlier row, but is not equal to it."""
     records = [record for record in table.records if record.text.strip()]
-    questions = [replace(_make_comparable_question(record), group=None) for record in records]
+    questions = list(map(_make_comparable_question, records))
     texts: dict[int, dict[str, Record]] = {}  # by cluster: the first row of each text
     for record, question, cluster in zip(records, questions, cluster_duplicates(questions, progress), strict=True):
         texts.setdefault(cluster, {}).setdefault(text_key(question), record)
@@ -86,9 +85,9 @@ def _fold_answer_text(record: Record) -> str | None:
 
 
 def _make_comparable_question(record: Record) -> Question:
-    """Make a question from a record that may not be a valid one, for comparison only."""
+    """Make a question from a record that may not be a valid one, to compare its text, choices and passage."""
     choices = record.choices if 2 <= len(record.choices) <= MOST_CHOICES else ()
-    return Question(id=str(record.row), text=record.text, choices=choices, group=record.group, context=record.context)
+    return Question(id=str(record.row), text=record.text, choices=choices, context=record.context)
 
 
 def check_against_train(table: Table, train: Table, progress: Progress | None = None) -> list[Finding]:

@@ -181,7 +181,7 @@ def _sum_rows(counts: Any) -> Integers:
 
 def make_word_table(questions: Sequence[Question]) -> WordTable:
     """Split the parts of questions into words, without the boilerplate of the texts (`find_boilerplate`)."""
-    numbers: dict[str, int] = {"": _WORD_BREAK}
+    numbers = _WordNumbers({"": _WORD_BREAK})
     parts = [_PartBuilder(numbers) for _ in range(3)]
     telling, is_long = np.zeros((2, len(questions)), dtype=np.bool_)
     boilerplate = find_boilerplate(questions)
@@ -191,7 +191,7 @@ def make_word_table(questions: Sequence[Question]) -> WordTable:
         for part, pieces in zip(parts, ([text], choices, [split_part(question.context or "")]), strict=True):
             part.add(pieces)
         telling[index] = len({word for words in choices for word in words if not is_number(word)}) >= TELLING_WORDS
-        is_long[index] = sum(word[:1].isalpha() for word in text) >= LONG_TEXT
+        is_long[index] = len(text) >= LONG_TEXT and sum(word[:1].isalpha() for word in text) >= LONG_TEXT
     text_part, choice_part, context = (part.build() for part in parts)
     known = list(numbers)[1:]
     return WordTable(
@@ -206,10 +206,18 @@ def make_word_table(questions: Sequence[Question]) -> WordTable:
     )
 
 
+class _WordNumbers(dict[str, int]):
+    """The number of each word; a new word gets the next one."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = number = len(self)
+        return number
+
+
 class _PartBuilder:
     """Collects one part of each question; `numbers` numbers the words of all parts."""
 
-    def __init__(self, numbers: dict[str, int]) -> None:
+    def __init__(self, numbers: _WordNumbers) -> None:
         self.numbers = numbers
         self.words = array("i")
         self.lengths = array("q", [0])
@@ -220,7 +228,7 @@ class _PartBuilder:
         before = len(self.words)
         for piece in pieces:
             self.words.append(_WORD_BREAK)
-            self.words.extend([self.numbers.setdefault(word, len(self.numbers)) for word in piece])
+            self.words.extend(map(self.numbers.__getitem__, piece))
         self.lengths.append(len(self.words) - before)
         self.digests.append(digest_text("\n".join(" ".join(piece) for piece in pieces)))
 

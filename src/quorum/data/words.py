@@ -20,7 +20,8 @@ def split_into_words(text: str) -> list[str]:
     A number keeps its points and commas ("1,200.5"). A character of a script without spaces, such as Chinese or Thai,
     is a word.
     """
-    return _compile_word().findall(_AMPERSAND.sub(" and ", fold_text(text)))
+    folded = fold_text(text)
+    return _compile_word().findall(_AMPERSAND.sub(" and ", folded) if "&" in folded else folded)
 
 
 def split_part(text: str) -> list[str]:
