@@ -28,7 +28,6 @@ HEAVY = {"torch", "transformers", "vllm", "unsloth", "trl", "peft", "faiss", "se
 # Small files with one importer, and why each is a file of its own.
 SMALL_FILES = {
     "ask/exact_match.py": "an answer without a model, which a setting switches on",
-    "ask/parse/rewrite.py": "changes a reply before it is parsed, as no other file of ask/parse",
     "ask/parse/verdict.py": "one form of reply, as every file of ask/parse",
     "tables/spreadsheet.py": "one format, as every reader of tables",
     "engine/probe.py": "the self-test of the engine",

@@ -61,7 +61,7 @@ def run_first(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         code = _STOPPED_BY_USER
         _print_last_line("stopped")
-    except Exception as error:
+    except Exception as error:  # libraries report a full disk as errors of their own; others are raised again
         found = error if isinstance(error, BadInput) else find_system_error(error)
         if found is None:
             raise

@@ -48,7 +48,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         try:
             yield part
             part.replace(target)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no temporary file remains
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
@@ -67,7 +67,7 @@ def create_folder(path: Path) -> Iterator[Path]:
         try:
             yield part
             part.replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: no temporary folder remains
             shutil.rmtree(part, ignore_errors=True)
             raise
 
@@ -82,7 +82,7 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
         yield
     except BadInput:
         raise
-    except Exception as error:
+    except Exception as error:  # libraries report a full disk as errors of their own; others are raised again
         found = find_system_error(error)
         named = None if found is None or found.filename is None else os.fspath(found.filename)
         if found is None or found.errno is None or not (named is None or named == str(path) or _is_part(named)):

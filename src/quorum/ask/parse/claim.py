@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from quorum.ask.parse.denial import is_negated, is_unlinked
 from quorum.ask.parse.label import LabelPatterns
 from quorum.ask.parse.option import OptionTexts, find_option_at
 from quorum.ask.parse.places import MOST_PLACES, PlaceFinder
@@ -24,8 +25,6 @@ from quorum.ask.parse.words import (
     LINK_WORDS,
     NONE_OF_THESE,
     NOT_AFTER,
-    NOT_BEFORE,
-    NOT_LINKED,
     RECANTING_WORDS,
     RETRACTING_WORDS,
     REVISING_WORDS,
@@ -74,13 +73,7 @@ _BEST = PlaceFinder(re.compile(f"(?i){BEST_WORDS}"), BEST_STEMS)
 _FIELD = re.compile(r"\w{0,20}[\"']\s{0,3}:")
 _CALLED_ANSWER = re.compile(r"(?i)answer|정답|答|正解|đáp án")
 _NONE = re.compile(rf"(?i)[\s:\"'(\[]{{0,6}}(?:the )?(?:{NONE_OF_THESE})")
-_NOT_BEFORE, _NOT_LINKED, _NOT_AFTER = (re.compile(f"(?i){words}") for words in (NOT_BEFORE, NOT_LINKED, NOT_AFTER))
-_OTHER_QUESTION = re.compile(
-    r"(?i)\b(?:if\s(?:the|this)\s(?:question|problem|task|exercise|wording)\s(?:had|were|was|asked|did)"
-    r"|if\s(?:we|you|it)\s(?:were|had|had been)\sasked|had\s(?:the|this)\s(?:question|problem|task|exercise))\b"
-    r"[^.\n]*\Z"
-)
-_MAY_BE_OTHER = re.compile(r"(?i)\b(?:if|had)\s")
+_NOT_AFTER = re.compile(f"(?i){NOT_AFTER}")
 _REVISED = re.compile(f"(?i){REVISING_WORDS}")
 _RETRACTED = re.compile(
     rf"(?i){RETRACTING_WORDS}[^\n.]{{0,30}}?(?<![\w'’])(?-i:(?P<label>[A-Z]|TRUE|FALSE))(?=[\s.!?)\"”]{{0,3}}(?:$|\n)|[.,;:)!?])"
@@ -262,7 +255,7 @@ def _find_linked(text: str, start: int, answerable: Answerable) -> Iterator[Clai
     limit = stop.start() if stop else start + _WINDOW
     for link in islice(_LINK.finditer(text, start, limit), _MAX_LINKS):
         aside = text[start : link.start()]
-        if _ASIDE.search(aside) or _NOT_LINKED.search(text, max(start, link.start() - 12), link.start()):
+        if _ASIDE.search(aside) or is_unlinked(text, start, link):
             return
         claims = list(_match_value(text, start, link.end(), answerable))
         if claims:
@@ -304,19 +297,6 @@ def _list_judgements(text: str, labels: LabelPatterns) -> tuple[re.Match[str], .
                         end = found.end()
                     break
     return tuple(judgements)
-
-
-def is_negated(text: str, start: int) -> bool:
-    """Return whether the words before an announcing word deny or condition it: "if the answer".
-
-    Also those about another question: "if the question were about Sydney, the answer would be".
-    """
-    window = text[max(0, start - _WINDOW) : start]
-    if _MAY_BE_OTHER.search(window) and _OTHER_QUESTION.search(window):
-        return True
-    first = max(0, start - 40)
-    stops = (text.rfind(stop, first, start) for stop in ".\n,;:")  # denials do not reach beyond these
-    return _NOT_BEFORE.search(text, max(first, *(stop + 1 for stop in stops)), start) is not None
 
 
 @lru_cache(maxsize=8)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from quorum.ask.parse.claim import is_negated
 from quorum.ask.parse.clean import fold_letters
+from quorum.ask.parse.denial import is_negated
 from quorum.ask.parse.words import ANSWER_WORDS, NEXT_QUESTION, NEXT_WORDS
 
 _ENDING = re.compile(

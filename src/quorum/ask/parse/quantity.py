@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from quorum.ask.parse.claim import NO_LABEL, Claim
+from quorum.ask.parse.denial import is_negated, is_unlinked
 from quorum.ask.parse.places import PlaceFinder
 from quorum.ask.parse.words import (
     ANSWER_WORDS,
@@ -12,8 +13,6 @@ from quorum.ask.parse.words import (
     HYPOTHETICAL_WORDS,
     LINK_WORDS,
     NONE_OF_THESE,
-    NOT_BEFORE,
-    NOT_LINKED,
 )
 from quorum.number import NUMBER, canonical_match
 
@@ -26,7 +25,6 @@ _PLACE = PlaceFinder(
     ANSWER_WORDS.joined_stems,
 )
 _WORTH = re.compile(rf"(?i){LINK_WORDS}")
-_BEFORE, _LINKED = re.compile(f"(?i){NOT_BEFORE}"), re.compile(f"(?i){NOT_LINKED}")
 _NO_NUMBER = re.compile(rf"(?i)[\s:\"'(]{{0,6}}(?:{NONE_OF_THESE})")
 _PHRASE_END = re.compile(r"[.!?](?=\s|$)|[\n<。]")
 _BOX_END = re.compile(r"\}(?!\s?[{}])")
@@ -109,10 +107,10 @@ def _find_numbers_at(text: str, place: re.Match[str]) -> Iterator[Claim]:
             text, start, _find_phrase_end(_BOX_END if place["box"] else _PHRASE_END, text, start)
         )
         return
-    if _BEFORE.search(text, max(0, place.start() - 40), place.start()):
+    if is_negated(text, place.start()):
         return
     link = _WORTH.search(text, start, _find_phrase_end(_PHRASE_END, text, start))
-    if link is None or _LINKED.search(text, max(start, link.start() - 12), link.start()):
+    if link is None or is_unlinked(text, start, link):
         return
     if none := _NO_NUMBER.match(text, link.end()):
         yield Claim((NO_LABEL,), start, none.end())

@@ -15,7 +15,7 @@ from quorum.question import MOST_CHOICES, fold_text, letters
 from quorum.tables.raw_table import Cell, cell_text
 
 HIDDEN = frozenset({"-1", "?"})  # test files hide their answers like this
-_EXAMINED = 5000  # answers, evenly spread; if one kind alone fits all of them, it is the kind
+_SAMPLED = 5000  # answers, evenly spread; if one kind alone fits all of them, it is the kind
 _FLAGS = {"1": True, "1.0": True, "0": False, "0.0": False}
 
 
@@ -62,7 +62,7 @@ def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
     Raises:
         BadInput: two kinds fit equally many answers but give different labels.
     """
-    examined = keys[:: max(1, len(keys) // _EXAMINED)]
+    examined = keys[:: max(1, len(keys) // _SAMPLED)]
     best, most, rivals = _compare_kinds(examined)
     if rivals or most < len(examined):  # all answers have to be looked at
         best, most, rivals = _compare_kinds(keys)
