@@ -64,7 +64,7 @@ def detect_answer_kind(keys: Sequence[AnswerKey], where: str) -> AnswerKind:
     """
     examined = keys[:: max(1, len(keys) // _SAMPLED)]
     best, most, rivals = _compare_kinds(examined)
-    if rivals or most < len(examined):  # all answers have to be looked at
+    if rivals or most < len(examined):  # all answers decide
         best, most, rivals = _compare_kinds(keys)
     if most and rivals:
         both = " and as ".join((best, *rivals))
