@@ -9,7 +9,7 @@ from quorum.console import Progress
 from quorum.data.choice_text import cites_letters, is_all_or_none
 from quorum.data.findings import Finding, Severity, make_remark
 from quorum.data.read import Table
-from quorum.data.records import Record
+from quorum.data.records import Record, pause_collection
 from quorum.data.repair import Remark, answer_to_label, describe_choice_count
 from quorum.data.repeats import check_against_train, check_duplicates, check_near_duplicates
 from quorum.question import MOST_CHOICES, letters
@@ -58,6 +58,7 @@ class Report:
         return sum(finding.count for finding in self.findings if finding.severity == "error")
 
 
+@pause_collection()
 def examine(table: Table, train: Table | None = None, progress: Progress | None = None) -> Report:
     """Check a table; with `train` also find the rows that have an exact or near duplicate there.
 

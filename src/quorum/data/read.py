@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from quorum.data.layout import Layout
-from quorum.data.records import Record, build_records
+from quorum.data.records import Record, build_records, pause_collection
 from quorum.data.subject_files import mark_files, read_raw_folder, split_off_files
 from quorum.data.table.column_table import table_by_columns
 from quorum.data.table.columns import (
@@ -73,6 +73,7 @@ class Table:
         return not any(record.choices for record in self.records)
 
 
+@pause_collection()
 def read_records(
     path: Path, layout: Layout | None = None, like: Layout | None = None, ids: frozenset[str] = frozenset()
 ) -> Table:

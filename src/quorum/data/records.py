@@ -1,6 +1,8 @@
 """Turn the rows of a question file into records, as its layout describes them."""
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from quorum.data.layout import AnswerKind, Layout
@@ -26,6 +28,18 @@ from quorum.question import MOST_CHOICES, letters
 from quorum.tables.raw_table import cell_text
 
 _LEAST_SAME = 2  # rows whose marked choice is always the first, so that their order would give the answer away
+
+
+@contextmanager
+def pause_collection() -> Iterator[None]:
+    """Pause the garbage collector: rows have no cycles, and examining a million of them takes a quarter of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

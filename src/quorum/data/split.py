@@ -14,6 +14,7 @@ import polars as pl
 
 from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates
+from quorum.data.records import pause_collection
 from quorum.data.stratify import stratify
 from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
@@ -81,6 +82,7 @@ class TrainingFolds:
             raise BadInput(f"{len(held)} questions are held out and must not be used for training: {list_some(held)}")
 
 
+@pause_collection()
 def split_questions(
     questions: Sequence[Question],
     held_out: float = 0.2,
