@@ -1,27 +1,34 @@
 """What it costs to keep prompts and replies: bytes per question with few-shot prompts, and microseconds per reply.
 
 python benchmarks/kept_replies.py [--questions FILE] [--pool FILE] [--shots 5] [--words 120] [--json]
+python benchmarks/kept_replies.py --run kernels/encoder.toml [key=value ...]
 
 The infer kernel answers questions (by default the sample's test) with a model that takes no time and writes `--words`
 words and an answer, with keep = "all" and "answers" in turn; the difference of the median CPU times is the cost of
-keeping. The examples are the same for all questions ("fixed") or drawn for each ("drawn"), or each question is asked
-ten times ("votes"). A cost of c per reply is 2 % of the run time of a model that needs 50 c, which is in the table.
+keeping. With `--run TOML` a real run of the infer kernel takes its place, and the CPU time within the functions that
+keep is given as a share of the whole run's after the model was loaded. The examples are the same for all questions
+("fixed") or drawn for each ("drawn"), or each question is asked ten times ("votes"). A cost of c per reply is 2 % of
+the run time of a model that needs 50 c, which is in the table.
 """
 
 import argparse
 import random
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from quorum.console import DONE, Progress, print_json, run_program
 from quorum.question import Prompt, Reply
+
+if TYPE_CHECKING:
+    from quorum.judge.session import Session
+    from quorum.judge.settings import RunSettings
 
 SAMPLE = Path("data/sample")
 VOTES = 10
@@ -49,7 +56,12 @@ def main() -> int:
     parser.add_argument("--words", type=int, default=120, help="of a reply (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON document")
+    parser.add_argument("--run", type=Path, metavar="TOML", help="settings of a real run")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of that run")
     args = parser.parse_args()
+    if args.run:
+        print_json(measure_real_run(args.run, args.overrides))
+        return DONE
     rows = [measure(name, args) for name in ("fixed", "drawn", "votes")]
     if args.json:
         print_json(rows)
@@ -73,6 +85,41 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
         return describe(
             Path(folder) / "out", args.questions.stem, name, median(seconds["all"]) - median(seconds["answers"])
         )
+
+
+def measure_real_run(toml: Path, overrides: list[str]) -> dict[str, Any]:
+    """Return the CPU seconds of a run after its model was loaded, and the share of them that keeping took."""
+    from quorum.config import read_config
+    from quorum.files.kept_replies import ReplyLog
+    from quorum.judge.keep import ReplyRecorder
+    from quorum.judge.settings import RunSettings
+
+    taken = [0.0]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as patches:
+        settings = read_config(RunSettings, toml, [*overrides, f"out={folder}"])
+        for owner, name in ((ReplyRecorder, "record"), (ReplyRecorder, "record_background"), (ReplyLog, "close")):
+            patches.enter_context(patch.object(owner, name, timed(getattr(owner, name), taken)))
+        patches.enter_context(patch.object(ReplyLog, "save", timed(ReplyLog.save, taken)))
+        session = make_session(settings)
+        session.open()
+        begun = time.process_time()
+        answer_all(session)
+        whole = time.process_time() - begun
+        count = sum(map(len, session.files.values()))
+    return {"questions": count, "seconds": round(whole, 2), "of keeping": round(taken[0], 3), "share": taken[0] / whole}
+
+
+def timed(function: Callable[..., Any], taken: list[float]) -> Callable[..., Any]:
+    """Return a function that adds its CPU time to `taken`; calls within such a call count once."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        before, inside = time.process_time(), taken[0]
+        try:
+            return function(*args, **kwargs)
+        finally:
+            taken[0] = inside + time.process_time() - before
+
+    return call
 
 
 def describe(out: Path, file: str, name: str, cost: float) -> dict[str, Any]:
@@ -117,24 +164,30 @@ def make_settings(folder: Path, name: str, args: argparse.Namespace) -> dict[str
 def run(table: dict[str, Any], words: int) -> float:
     """Answer all questions once; return the CPU time in seconds."""
     from quorum.config import from_table
-    from quorum.judge.session import Session
     from quorum.judge.settings import RunSettings
 
     writer = Writer(tuple(make_reply(number, words) for number in range(5000)))
     with patch("quorum.model.managed.open_backend", lambda table, solved: writer):
-        session = Session(
-            from_table(RunSettings, table, "benchmark"),
-            clock=time.monotonic,
-            report=lambda line: None,
-            show_progress=hide_progress,
-        )
+        session = make_session(from_table(RunSettings, table, "benchmark"))
         begun = time.process_time()
         session.open()
-        session.answer()
-        fitted = session.rehearse()
-        session.refine(fitted)
-        session.close(fitted)
+        answer_all(session)
         return time.process_time() - begun
+
+
+def make_session(settings: "RunSettings") -> "Session":
+    """Return a session that prints nothing."""
+    from quorum.judge.session import Session
+
+    return Session(settings, clock=time.monotonic, report=lambda line: None, show_progress=hide_progress)
+
+
+def answer_all(session: "Session") -> None:
+    """Take an open session to its end."""
+    session.answer()
+    fitted = session.rehearse()
+    session.refine(fitted)
+    session.close(fitted)
 
 
 @contextmanager

@@ -5,10 +5,10 @@ Thai, Korean, Chinese and Japanese. Each constant is part of a pattern that igno
 bounded.
 """
 
-from quorum.ask.parse.places import Alternatives
+from quorum.ask.parse.places import LETTER, Alternatives
 
 # A letter before or after would make it another word; Chinese, Japanese and Korean have no spaces between words.
-BEFORE_WORD, AFTER_WORD = r"(?<![a-zà-ỹ])", r"(?![a-zà-ỹ])"
+BEFORE_WORD, AFTER_WORD = f"(?<!{LETTER})", f"(?!{LETTER})"
 
 ANSWER_WORDS = Alternatives(
     r"answers?|ans\.?|verdict|antwort(?:en)?|lösung|réponses?|reponse|respuestas?|đáp án|câu trả lời|trả lời"
@@ -18,7 +18,7 @@ ANSWER_WORDS = Alternatives(
     r"|prawidłow)[aą] opcj[aą](?: to)?|doğru (?:seçenek|şık)",
     r"정답|답변|해답|답(?=[은:이\s(])|答案|答え|正解|解答|回答|答(?=[:是为為はえ])|正确选项|正確選項|【答】"
     r"|إجابة|اجابة|الجواب|جوابي|คำตอบ|ตอบ|เฉลย",
-    before=r"(?<![a-zà-ỹ/])",
+    before=f"(?<!{LETTER})(?<!/)",
 )
 CHOICE_WORDS = Alternatives(
     "options?|choice|selection|statement|assertion|alternative|letter|conclusion|response|solution|claim"
