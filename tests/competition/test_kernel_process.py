@@ -13,7 +13,7 @@ import pytest
 
 from quorum.cli.main import run_command_line
 from quorum.competition import kernel_process
-from quorum.competition.kernel_process import KernelFailed, find_kernels, run_kernel_process
+from quorum.competition.kernel_process import KernelFailed, OutOfTime, find_kernels, run_kernel_process
 
 STORY = """
 import json, os, signal, sys
@@ -125,6 +125,15 @@ stop_with_parent()
 Path(sys.argv[0]).with_name("kernel.pid").write_text(str(os.getpid()))
 time.sleep(120)
 """
+
+
+def test_a_kernel_is_killed_when_its_time_is_up(story: Path) -> None:
+    settings = {"out": str(story / "runs" / "mine"), "then": "import time; time.sleep(600)"}
+    begun = time.monotonic()
+    with pytest.raises(OutOfTime, match=r"tell\.py x\.toml was stopped: its time was up"):
+        run_kernel_process("tell", Path("x.toml"), settings, print, seconds=2.0)
+    assert time.monotonic() - begun < 60
+    assert run_kernel_process("tell", Path("x.toml"), {"out": settings["out"]}, print, seconds=300.0) > 0
 
 
 def test_a_kernel_ends_when_its_parent_is_killed(story: Path) -> None:

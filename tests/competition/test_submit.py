@@ -13,6 +13,7 @@ from quorum.competition.workspace import Workspace
 from quorum.disk import fingerprint
 from quorum.evaluation.ledger import read_ledger
 from tests.support.real import real_data
+from tests.support.tiny import tiny_model
 from tests.support.verb import run_verb
 
 NEIGHBOUR = ("--member", find_kernel_toml("neighbour"))
@@ -216,3 +217,28 @@ def write_tuned_member(toml):
     training = find_kernel_toml("train-encoder").read_text().replace("epochs = 4.0", "epochs = 0.5")
     toml.with_name("train-small.toml").write_text(training.replace('run = "train-encoder"', 'run = "train-small"'))
     return toml
+
+
+@pytest.mark.slow
+def test_a_language_model_answers_as_it_is_and_tuned_within_the_time(tmp_path):
+    competition(tmp_path / "toys")
+    model = tiny_model("qwen3", chat=True)
+    done = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--model", model, "--hours", 1)
+    assert done.returncode == 0, done.stderr
+    name = model.name.lower()
+    entries = {entry.name: entry for entry in read_ledger(tmp_path / "submissions" / "ledger.jsonl")}
+    assert set(entries) == {"prior", "neighbour", name, f"{name}-tuned", "vote"}
+    assert entries["vote"].members[0] == name  # it is expected to gain the most per second
+    adapter = tmp_path / "runs" / "toys" / f"train-{name}" / "adapter"
+    assert entries[f"{name}-tuned"].config["backend.adapter"] == str(adapter.relative_to(tmp_path))
+    again = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--model", model)
+    assert again.stderr.count("reused") == 5, again.stderr
+
+
+def test_without_time_for_a_member_the_prior_is_a_legal_submission(tmp_path):
+    competition(tmp_path / "toys")
+    done = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--hours", 0.0001)
+    assert done.returncode == 0, done.stderr
+    assert "neighbour: not started" in done.stderr
+    assert (tmp_path / "submissions" / "toys-prior.csv").is_file()
+    assert [entry.name for entry in read_ledger(tmp_path / "submissions" / "ledger.jsonl")] == ["prior"]

@@ -71,3 +71,25 @@ FormText = Annotated[
 SplitSeed = Annotated[int, typer.Option("--seed", metavar="N", callback=check_seed, help="Seed of the split.")]
 Wait = Annotated[float, typer.Option(metavar="HOURS", callback=check_hours, help="Maximum time to wait for Kaggle.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the requests and send none (see docs/kaggle.md).")]
+Members = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="TOML",
+        help="A member: settings of kernels/infer.py; may be repeated.",
+        show_default="members that run on a CPU",
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FOLDER|HUB_ID",
+        help="A language model that answers too, as it is and tuned, with settings for this machine; may be repeated.",
+        show_default="on a GPU the largest in the hub's cache",
+    ),
+]
+Hours = Annotated[
+    float | None,
+    typer.Option(
+        help="Most hours that this may take; members that gain most per second run first.", show_default=False
+    ),
+]

@@ -1,13 +1,23 @@
 """`quorum submit`: answer, check and score a competition's submissions."""
 
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quorum.cli.board import print_boards, print_ladder
-from quorum.cli.options import WORKSPACE, AsJson, Folder, FormText, HeldOut, SplitSeed, Submissions
+from quorum.cli.options import (
+    WORKSPACE,
+    AsJson,
+    Folder,
+    FormText,
+    HeldOut,
+    Hours,
+    Members,
+    Models,
+    SplitSeed,
+    Submissions,
+)
 from quorum.cli.tables import print_line, report_line
 from quorum.competition.workspace import Workspace
 from quorum.console import DONE, FOUND, print_json
@@ -18,14 +28,9 @@ if TYPE_CHECKING:
 
 def submit_command(
     folder: Folder,
-    member: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="TOML",
-            help="A member: settings of kernels/infer.py; may be repeated.",
-            show_default="members that run on a CPU",
-        ),
-    ] = None,
+    member: Members = None,
+    model: Models = None,
+    hours: Hours = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
@@ -56,6 +61,8 @@ def submit_command(
         folder,
         workspace,
         members=member or [],
+        models=model or [],
+        hours=hours,
         held_out=held_out,
         seed=seed,
         form=form,

@@ -43,6 +43,8 @@ def submit(
     held_out: float = 0.25,
     seed: int = 42,
     form: str | None = None,
+    models: Sequence[PathLike] = (),
+    hours: float | None = None,
     fresh: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
@@ -54,6 +56,8 @@ def submit(
         workspace: where submissions, runs and the ledger go.
         held_out: share of train that is held out to score on.
         form: how the submission writes an answer, if train and the sample do not show it.
+        models: language models, folders or hub ids, that answer too, as they are and tuned.
+        hours: most hours that this may take.
         fresh: repeat everything, even what an earlier call finished in this workspace.
         report: takes a line after each step; pass `print` to follow.
 
@@ -72,6 +76,8 @@ def submit(
         held_out=held_out,
         seed=seed,
         form=form,
+        models=[str(model) for model in models],
+        hours=hours,
         fresh=fresh,
         report=report,
     )

@@ -168,7 +168,7 @@ def _train_arms(
         run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
         run["trainer.experts.profile"] = str(comparison.profile)
         settings = {**training, **run, **comparison.train_settings}
-        seconds = run_kernel_process("train", find_kernel_toml("train-sft"), settings, report)
+        seconds = run_kernel_process("train", find_kernel_toml("train-causal"), settings, report)
         report(f"{arm}: trained in {seconds:.0f} s")
         arms[arm] = {"backend.model": comparison.model, "backend.adapter": str(out / "adapter")}
     return arms

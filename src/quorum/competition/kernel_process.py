@@ -6,14 +6,15 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
-from quorum.console import PARENT_VARIABLE, PROGRESS_VARIABLE, parse_progress, progress_bar
+from quorum.console import FOUND, PARENT_VARIABLE, PROGRESS_VARIABLE, parse_progress, progress_bar
 from quorum.disk import make_folder, name_file_in_errors
 from quorum.errors import BadInput
 
@@ -30,6 +31,10 @@ class KernelFailed(RuntimeError):
         self.exit_code = exit_code
 
 
+class OutOfTime(KernelFailed):
+    """A kernel's process was stopped because its time was up; what it has kept is used by the next run."""
+
+
 def find_kernels() -> Path:
     """Return the folder of kernels and their settings: in the installed package, or in the checkout beside src.
 
@@ -44,7 +49,13 @@ def find_kernels() -> Path:
 
 
 def run_kernel_process(
-    story: str, toml: Path, settings: Mapping[str, Any], report: Callable[[str], None], keep_open: Sequence[int] = ()
+    story: str,
+    toml: Path,
+    settings: Mapping[str, Any],
+    report: Callable[[str], None],
+    keep_open: Sequence[int] = (),
+    *,
+    seconds: float | None = None,
 ) -> float:
     """Run a kernel, and return its wall time in seconds.
 
@@ -55,8 +66,10 @@ def run_kernel_process(
         story: infer, train or vote.
         settings: overrides of the TOML, by dotted names; `out` is required.
         keep_open: file descriptors that the kernel inherits, such as a lock that it holds until it ends.
+        seconds: most wall time; the process is killed after it.
 
     Raises:
+        OutOfTime: the process was killed because its time was up.
         KernelFailed: the process failed; the message is the error that it printed, if it printed one.
     """
     overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # JSON is TOML
@@ -79,15 +92,36 @@ def run_kernel_process(
         ) as process,
     ):
         assert process.stdout is not None
-        try:
-            _follow_output(process.stdout, copy, report)
-            process.wait()
-        except BaseException:  # Ctrl-C too: the kernel must not outlive us
-            process.kill()
-            raise
+        with _limit_time(process, seconds) as late:
+            try:
+                _follow_output(process.stdout, copy, report)
+                process.wait()
+            except BaseException:  # Ctrl-C too: the kernel must not outlive us
+                process.kill()
+                raise
+    if late.is_set() and process.returncode:
+        raise OutOfTime(f"{story}.py {shlex.quote(str(toml))} was stopped: its time was up", FOUND)
     if process.returncode:
         raise _make_failure(f"{story}.py {shlex.quote(str(toml))}", process.returncode, log)
     return time.monotonic() - start
+
+
+@contextmanager
+def _limit_time(process: "subprocess.Popen[str]", seconds: float | None) -> Iterator[threading.Event]:
+    """Kill a process after so many seconds; the event is then set."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds or 0.0, kill)
+    if seconds is not None:
+        timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
 
 
 def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:

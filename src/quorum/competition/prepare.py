@@ -41,6 +41,7 @@ class PreparedCompetition:
     prior: Mapping[str, float]  # of the labels in the training folds
     data: str  # fingerprint of the train and the test file
     solution: Solution | None  # the hidden answers to the test questions
+    until: float | None = None  # time.monotonic() at which a member's process is killed; None: no limit
 
     @property
     def name(self) -> str:

@@ -19,7 +19,14 @@ PRIOR = "prior"
 VOTE = "vote"
 MEMBERS = ("encoder", "neighbour", "encoder-tuned")
 MEMBERS_WITH_BACKGROUND = ("encoder", "neighbour", "encoder-rag", "encoder-rag-tuned")
-RESERVED_NAMES = ("gold", "ablate", "ladder", PRIOR, VOTE)  # names of our own folders beside those of the members
+RESERVED_NAMES = (
+    "gold",
+    "ablate",
+    "ladder",
+    "members",
+    PRIOR,
+    VOTE,
+)  # names of our own folders beside those of the members
 TUNED = "-tuned"  # NAME-tuned.toml uses the model that train-NAME.toml in the same folder trains
 
 
@@ -100,7 +107,7 @@ def run_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str]
     if is_tuned(toml):
         model, seconds = train_member(prepared, find_training_toml(toml), report)
         settings["backend.adapter" if "adapter" in config["backend"] else "backend.model"] = str(model)
-    done = run_step(KernelStep(story="infer", toml=toml, settings=settings), report)
+    done = run_step(KernelStep(story="infer", toml=toml, settings=settings, until=prepared.until), report)
     if not done.reused:
         report(f"{toml.stem}: {len(prepared.test) + len(prepared.held_out)} answers in {done.seconds:.0f} s")
     return CompetitionRun(name=toml.stem, folder=folder, config=config | settings, seconds=seconds + done.seconds)
@@ -119,7 +126,7 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
         "out": str(folder.path),
         **make_background_settings(prepared, read_table(toml)),
     }
-    done = run_step(KernelStep(story="train", toml=toml, settings=settings), report)
+    done = run_step(KernelStep(story="train", toml=toml, settings=settings, until=prepared.until), report)
     if not done.reused:
         report(f"{toml.stem}: trained in {done.seconds:.0f} s")
     return find_trained(folder.path), done.seconds

@@ -6,6 +6,7 @@ finished.
 
 import errno
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -36,6 +37,7 @@ class KernelStep:
     story: Literal["infer", "train", "vote"]
     toml: Path
     settings: Mapping[str, Any]  # overrides, by dotted names
+    until: float | None = None  # time.monotonic() at which its process is killed; None: no limit
 
     @property
     def out(self) -> Path:
@@ -95,6 +97,7 @@ def run_step(step: KernelStep, report: Callable[[str], None]) -> StepResult:
 
     Raises:
         BadInput: a file of the user is where the step's folder should be.
+        OutOfTime: the time was up before the process ended.
         KernelFailed: the process failed.
     """
     name = step.out.name
@@ -110,7 +113,9 @@ def run_step(step: KernelStep, report: Callable[[str], None]) -> StepResult:
             report(f"{name}: not reused, because {reason}")
         _clear_step(step, record, inputs, report)
         write_step_record(step.out, StepRecord(inputs=inputs))
-        seconds = round(run_kernel_process(step.story, step.toml, _add_journal(step), report, keep_open=lock), 1)
+        left = None if step.until is None else max(step.until - time.monotonic(), 0.0)
+        took = run_kernel_process(step.story, step.toml, _add_journal(step), report, keep_open=lock, seconds=left)
+        seconds = round(took, 1)
         if step.story == "infer" and (failed := read_manifest(RunFolder(step.out).manifest).failed):
             report(f"warning: {name}: {failed} prompts failed or were not asked; the next run asks them again")
         else:

@@ -1,5 +1,6 @@
 """Make a competition's submissions: prepare it, run the members and their vote, check and score, and record."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,7 +8,11 @@ from pathlib import Path
 from quorum.competition.ablation import describe_difference
 from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.folder import find_competition
+from quorum.competition.kernel_process import OutOfTime
 from quorum.competition.ladder import Ladder
+from quorum.competition.language_models import propose_model_members
+from quorum.competition.machine import inspect_machine
+from quorum.competition.planner import Budget, expect_member, make_budget, run_within_budget
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
 from quorum.competition.run import (
@@ -21,7 +26,8 @@ from quorum.competition.run import (
 )
 from quorum.competition.workspace import Workspace
 from quorum.evaluation.compare import compare_runs
-from quorum.evaluation.ledger import Board, Entry
+from quorum.evaluation.ledger import Board, Entry, read_ledger
+from quorum.evaluation.metrics import lower_is_better
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.solution import make_solution
 
@@ -58,6 +64,8 @@ def submit_competition(
     seed: int = SPLIT_SEED,
     form: str | None = None,
     *,
+    models: Sequence[str] = (),
+    hours: float | None = None,
     fresh: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
@@ -72,24 +80,59 @@ def submit_competition(
         held_out: share of train to hold out and score on.
         seed: of the split.
         form: how the submission writes an answer; None: what quorum.toml says, else it is detected.
+        models: language models, folders or hub ids, that answer too, as they are and tuned, with settings for this
+            machine. Without any, and without `members`, a GPU runs the largest one in the hub's cache.
+        hours: most hours that this may take: members run in the order of what they are expected to gain per second, and
+            those that would take longer than what is left are not started. None: no limit.
         fresh: repeat everything, even what an earlier call finished.
         report: is called with one line after each step.
 
     Raises:
-        BadInput: a file is missing or wrong, or two members have the same name.
-        KernelFailed: a member's process failed.
+        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or two members have the same
+        name. KernelFailed: a member's process failed.
     """
+    start = time.monotonic()
     competition = find_competition(folder, form)
     chosen = choose_members(members, competition.background is not None)
+    if models or not members:
+        own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
+        chosen = choose_members([*chosen, *own], False)
     prepared = prepare_competition(competition, workspace, held_out, seed, report)
     if fresh:
         forget_members(prepared, chosen, report)
-    answered = [run_member(prepared, toml, report) for toml in chosen]
+    if hours is None:
+        answered = [run_member(prepared, toml, report) for toml in chosen]
+    else:
+        answered = run_in_time(prepared, chosen, make_budget(hours, len(chosen), prepared, start), report)
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
     differences = tuple(compare_additions(prepared, answered))
     return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))
+
+
+def run_in_time(
+    prepared: PreparedCompetition, members: Sequence[Path], budget: Budget, report: Callable[[str], None]
+) -> list[CompetitionRun]:
+    """Run members within a time budget, the most promising one first, and record each as soon as it is finished."""
+    earlier = read_ledger(prepared.workspace.ledger)
+    limited, sign = replace(prepared, until=budget.end), -1 if lower_is_better(prepared.metric) else 1
+    (prior, *_) = [entry.held_out.value for entry in record_runs(prepared, [run_prior(prepared)], report).entries] or [
+        0.0
+    ]
+
+    def run(toml: Path) -> CompetitionRun | None:
+        try:
+            return run_member(limited, toml, report)
+        except OutOfTime:
+            return None
+
+    def measure(run: CompetitionRun) -> float:
+        entries = record_runs(prepared, [run], report).entries
+        return sign * (entries[0].held_out.value - prior) if entries else 0.0
+
+    expected = {toml: expect_member(prepared, toml, earlier) for toml in members}
+    return run_within_budget(expected, run, measure, budget, report)
 
 
 def record_runs(

@@ -41,6 +41,10 @@ class Workspace:
             folder /= check_file_name(group, "group of runs")
         return RunFolder(folder / check_file_name(run, "run"))
 
+    def members(self, competition: str) -> Path:
+        """Return the folder of members that Quorum writes itself, as TOML files."""
+        return self.runs / _check_competition_name(competition) / "members"
+
     def list_runs(self) -> list[RunFolder]:
         """Return the folders of all runs that have answers, those of ladders and other groups included."""
         depths = ("*/*", "*/*/*", "*/*/*/*")  # a run of its own, of a competition, of a group

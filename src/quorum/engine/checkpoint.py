@@ -69,6 +69,31 @@ def load_checkpoint(
     return tokenizer, model.eval()
 
 
+def make_four_bit_config(dtype: str = "auto", device: str = "auto") -> Any:
+    """Return the configuration for weights in 4 bits: nf4 with double quantisation (QLoRA, arXiv:2305.14314).
+
+    Args:
+        dtype: number type of the computations; auto is the fast type of the device.
+
+    Raises:
+        BadInput: bitsandbytes is not installed.
+    """
+    import torch
+    import transformers
+
+    if find_spec("bitsandbytes") is None:
+        raise BadInput("weights in 4 bits need the package bitsandbytes; run `pip install bitsandbytes`")
+    if dtype == "auto":
+        dtype = choose_dtype(choose_device() if device == "auto" else device)
+
+    return transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, dtype),
+    )
+
+
 def find_max_length(model: Any, tokenizer: Any, requested: int | None = None) -> int:
     """Return the smallest limit on the context length: of the model, the tokenizer, and `requested`, in tokens.
 

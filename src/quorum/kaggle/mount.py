@@ -94,7 +94,7 @@ def describe_machine(root: Path, deadline: float | None) -> list[str]:
     return [
         f"python {platform.python_version()}, glibc {platform.libc_ver()[1] or 'unknown'}, {os.cpu_count()} CPUs, "
         f"{_memory_gb()} GB memory, {disk.free / 1e9:.0f} GB disk free",
-        *_list_gpus(),
+        *list_gpus(),
         "mounts: " + (list_some(folders, 40) if folders else "none"),
         "deadline: " + ("none" if deadline is None else f"{deadline:g} minutes"),
     ]
@@ -122,7 +122,7 @@ def check_gpus(count: int) -> None:
     Raises:
         BadInput: there are fewer than `count` GPUs.
     """
-    gpus = [line for line in _list_gpus() if line.startswith("GPU ")]
+    gpus = [line for line in list_gpus() if line.startswith("GPU ")]
     if len(gpus) < count:
         raise BadInput(
             f"{len(gpus)} GPUs, but the kernel's machine_shape has {count}: Kaggle gave it another machine; "
@@ -136,7 +136,7 @@ def check_driver(least: int) -> None:
     Raises:
         BadInput: the major version of the driver is below `least`.
     """
-    drivers = [line.rpartition("driver ")[2] for line in _list_gpus() if "driver " in line]
+    drivers = [line.rpartition("driver ")[2] for line in list_gpus() if "driver " in line]
     if old := [
         version for version in drivers if version.split(".")[0].isdigit() and int(version.split(".")[0]) < least
     ]:
@@ -208,7 +208,11 @@ def _list_distinct(paths: Iterable[Path]) -> list[Path]:
     return list(distinct.values())
 
 
-def _list_gpus() -> list[str]:
+def list_gpus() -> list[str]:
+    """Return a line for each GPU, "GPU 0, Tesla T4, 7.5, 15360 MiB, driver 580.65": capability and memory; or why none.
+
+    nvidia-smi is asked, because torch would take seconds to import, and is not there before the wheels are.
+    """
     query = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total,driver_version", "--format=csv,noheader"]
     if shutil.which(query[0]) is None:
         return ["no GPU"]

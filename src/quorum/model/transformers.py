@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from quorum.console import Progress
-from quorum.engine.checkpoint import Checkpoint, find_end_tokens, find_max_length, load_checkpoint
+from quorum.engine.checkpoint import Checkpoint, find_end_tokens, find_max_length, load_checkpoint, make_four_bit_config
 from quorum.engine.generate import GenerationRequest, PromptSeeds, SamplingSettings, generate_after
 from quorum.engine.likelihood import score_sequences
 from quorum.engine.prefix_attention import score_with_shared_prefixes
@@ -39,6 +39,9 @@ class TransformersSettings:
     )
     dtype: str = field(default="auto", metadata={"help": "Number type of weights: auto, float32, float16, bfloat16."})
     device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU if there is one."})
+    load_in_4bit: bool = field(
+        default=False, metadata={"help": "Quantise the weights to 4 bits (nf4) as they are loaded; needs bitsandbytes."}
+    )
     adapter: str | None = field(default=None, metadata={"help": "Folder of a LoRA adapter in PEFT's format."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the model."})
@@ -79,7 +82,8 @@ class Transformers:
         self._seeds = PromptSeeds(settings.seed)
         self._progress = progress
         checkpoint = Checkpoint(settings.model, settings.revision, settings.adapter, settings.trust_remote_code)
-        tokenizer, self.model = load_checkpoint(checkpoint, settings.dtype, settings.device)
+        quantization = make_four_bit_config(settings.dtype, settings.device) if settings.load_in_4bit else None
+        tokenizer, self.model = load_checkpoint(checkpoint, settings.dtype, settings.device, quantization=quantization)
         self.tokens = PromptTokenizer(tokenizer)
         self.context_tokens = find_max_length(self.model, tokenizer, settings.context_tokens)
         self.why_plain = find_sharing_obstacle(self.model)

@@ -7,7 +7,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from quorum.engine.checkpoint import Checkpoint, choose_device, choose_dtype, load_checkpoint, translate_loading_errors
+from quorum.engine.checkpoint import (
+    Checkpoint,
+    choose_device,
+    choose_dtype,
+    load_checkpoint,
+    make_four_bit_config,
+    translate_loading_errors,
+)
 from quorum.errors import BadInput
 from quorum.train.settings import CausalTuning
 from quorum.train.validate import is_out_of_memory
@@ -45,19 +52,13 @@ def prepare_model(
         BadInput: there is no such model, bitsandbytes is missing, no layer has the name of a target, or the adapter
             does not match the model.
     """
-    import torch
     import transformers
 
     device = choose_device()
     dtype = select_training_dtype(tuning)
     quantization = None
     if tuning.method == "qlora" and supports_four_bits(device, report):
-        quantization = transformers.BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=getattr(torch, dtype),
-        )
+        quantization = make_four_bit_config(dtype)
     stored = "float32" if tuning.method == "full" else dtype  # 16-bit weights round small updates away
     tokenizer, model = load_checkpoint(
         Checkpoint(tuning.model, tuning.revision), stored, device, quantization=quantization

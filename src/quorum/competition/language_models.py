@@ -1,0 +1,318 @@
+"""Choose how a language model runs on this machine, and write the settings of the members that use it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from quorum.competition.machine import GIB, Machine
+from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
+from quorum.config import apply_overrides, read_table, write_table
+from quorum.errors import BadInput
+
+# Instructed models to suggest, by their parameters in billions.
+_SUGGESTED = (
+    ("Qwen/Qwen2.5-0.5B-Instruct", 0.49),
+    ("Qwen/Qwen2.5-1.5B-Instruct", 1.5),
+    ("Qwen/Qwen2.5-7B-Instruct", 7.6),
+    ("Qwen/Qwen2.5-14B-Instruct", 14.8),
+    ("Qwen/Qwen2.5-32B-Instruct", 32.8),
+    ("Qwen/Qwen2.5-72B-Instruct", 72.7),
+)
+_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "4 bits": 0.6}  # per parameter; nf4 keeps some layers whole
+_RUNTIME = 2.0  # GiB for the libraries, activations and the cache of keys and values
+_TRAINING = 4.0  # GiB more for an adapter's gradients, its optimizer and activations that are computed again
+_USABLE = 0.9  # share of the memory that a model may fill
+_CPU_BILLIONS = 1.0  # of a model that answers a thousand questions on a CPU in minutes
+_TEMPLATES = {"transformers": "causal", "vllm": "vllm"}  # backend -> the TOML that we ship for it
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModel:
+    """A causal language model on disk.
+
+    Attributes:
+        source: what its settings name: a folder or a hub id.
+        billions: number of parameters, in billions.
+        chats: whether it has a chat template, so that it follows instructions.
+        heads: number of attention heads; tensor parallelism divides them.
+        quantised: the weights are quantised already; `bytes` is then their size as they are.
+        bytes: size of the weights on disk.
+    """
+
+    source: str
+    billions: float
+    chats: bool
+    heads: int
+    quantised: bool
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        """The model's name as the name of a member: "qwen2.5-7b-instruct"."""
+        return re.sub(r"[^a-z0-9.]+", "-", Path(self.source).name.lower()).strip("-.")
+
+    @property
+    def size(self) -> str:
+        """The number of parameters in words."""
+        return f"{self.billions:.1f} billion" if self.billions >= 1 else f"{1000 * self.billions:.3g} million"
+
+    def weigh(self, dtype: str) -> float:
+        """Return the size of the weights in GiB in a number type."""
+        return (self.bytes if self.quantised else self.billions * 1e9 * _BYTES[dtype]) / GIB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """How a model runs: the backend, its settings, and the settings of its training (None: it does not fit)."""
+
+    backend: str
+    settings: Mapping[str, Any]
+    training: Mapping[str, Any] | None
+
+
+def read_language_model(source: str) -> LanguageModel:
+    """Return what a model's files say of it: a folder's, or those of a hub id, which are downloaded if need be.
+
+    Raises:
+        BadInput: there is no such model, or it is no causal language model.
+    """
+    return _read_model_files(source, _find_folder(source))
+
+
+def list_cached_models() -> list[LanguageModel]:
+    """Return the causal language models in the hub's cache, the largest first."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repositories = [each for each in scan_cache_dir().repos if each.repo_type == "model"]
+    except CacheNotFound:
+        return []
+    found = []
+    for repository in repositories:
+        for revision in repository.revisions:
+            if "main" in revision.refs:
+                with suppress(BadInput):  # a model of another kind, or a download that was interrupted
+                    found.append(_read_model_files(repository.repo_id, revision.snapshot_path))
+    return sorted(found, key=lambda model: -model.billions)
+
+
+def _read_model_files(source: str, folder: Path) -> LanguageModel:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise BadInput(
+            f"--model {source}: {folder} has no config.json that can be read; name a model's folder"
+        ) from None
+    architectures = config.get("architectures") or ["an unknown class"]
+    if not any("CausalLM" in name or "ConditionalGeneration" in name for name in architectures) or config.get(
+        "is_encoder_decoder"
+    ):
+        raise BadInput(
+            f"--model {source}: {architectures[0]} is not a causal language model; use --member with a TOML of its kind"
+        )
+    size = sum(path.stat().st_size for pattern in _WEIGHTS for path in folder.glob(pattern))
+    if not size:
+        raise BadInput(f"--model {source}: {folder} has no weights ({' or '.join(_WEIGHTS)})")
+    text = config.get("text_config", config)
+    dtype = config.get("dtype") or config.get("torch_dtype") or text.get("dtype") or "float32"
+    return LanguageModel(
+        source=source,
+        billions=size / _BYTES.get(dtype, 4.0) / 1e9,
+        chats=_has_chat_template(folder),
+        heads=int(text.get("num_attention_heads", 1)),
+        quantised="quantization_config" in config,
+        bytes=size,
+    )
+
+
+def _find_folder(source: str) -> Path:
+    if Path(source).is_dir():
+        return Path(source)
+    if len(Path(source).parts) != 2 or source.startswith(("/", ".", "~")):
+        raise BadInput(
+            f"--model {source}: there is no such folder; give a folder or a hub id such as {_SUGGESTED[0][0]}"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source, allow_patterns=["*.json", "*.jinja", "*.model", "*.txt", *_WEIGHTS]))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BadInput(
+            f"--model {source}: not a folder, not in the cache of models, and the hub does not give it: {reason}"
+        ) from None
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    try:
+        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def place_model(model: LanguageModel, machine: Machine) -> Placement:
+    """Return how a model runs on a machine.
+
+    On GPUs vLLM runs models that follow instructions, over as many GPUs as divide the attention heads; transformers
+    runs the others. The weights are in 16 bits, or in 4 bits if they do not fit otherwise. On a CPU they are float32,
+    its fast type. Models that follow instructions answer with a letter; for others each option's text is scored.
+
+    Raises:
+        BadInput: the model does not fit in the memory; with what it would need.
+    """
+    method = "letter" if model.chats else "option"
+    if not machine.gpus:
+        needed = model.weigh("float32") + _RUNTIME
+        _check_memory(model, needed, machine.memory, "in float32 on a CPU")
+        fits = needed + _TRAINING <= _USABLE * machine.memory
+        training = {"dtype": "float32"} if fits and not model.quantised else None
+        return Placement(backend="transformers", settings={"method": method, "dtype": "float32"}, training=training)
+    gpu = machine.gpus[0]
+    settings: dict[str, Any] = {"method": method, "dtype": gpu.dtype}
+    serves = model.chats and _has_vllm()
+    share = _count_parallel(model.heads, len(machine.gpus)) if serves else 1
+    whole = model.weigh(gpu.dtype) / share + _RUNTIME
+    if whole > _USABLE * gpu.memory and not model.quantised:
+        _check_memory(model, model.weigh("4 bits") / share + _RUNTIME, gpu.memory, _name_gpus("in 4 bits", share))
+        settings |= {"quantization": "bitsandbytes"} if serves else {"load_in_4bit": True}
+    else:
+        _check_memory(model, whole, gpu.memory, _name_gpus("in 16 bits", share))
+    settings |= {"tensor_parallel_size": share} if serves else {"batch_tokens": 16384}
+    return Placement(
+        backend="vllm" if serves else "transformers", settings=settings, training=_place_training(model, machine)
+    )
+
+
+def _has_vllm() -> bool:
+    return find_spec("vllm") is not None
+
+
+def _count_parallel(heads: int, gpus: int) -> int:
+    """Return the largest power of two of GPUs that divides the attention heads."""
+    count = 1
+    while 2 * count <= gpus and heads % (2 * count) == 0:
+        count *= 2
+    return count
+
+
+def _place_training(model: LanguageModel, machine: Machine) -> Mapping[str, Any] | None:
+    """Return the settings of training an adapter on one GPU: LoRA if 16 bits fit, else QLoRA; None if neither does."""
+    gpu = machine.gpus[0]
+    if model.quantised:
+        return None
+    for method, dtype in (("lora", gpu.dtype), ("qlora", "4 bits")):
+        if model.weigh(dtype) + _RUNTIME + _TRAINING <= _USABLE * gpu.memory:
+            return {"method": method, "dtype": gpu.dtype, "batch": 2, "accumulate": 8, "checkpointing": True}
+    return None
+
+
+def _name_gpus(weights: str, count: int) -> str:
+    return f"{weights} on one GPU" if count == 1 else f"{weights} on each of {count} GPUs"
+
+
+def _check_memory(model: LanguageModel, needed: float, memory: float, how: str) -> None:
+    if needed > _USABLE * memory:
+        raise BadInput(
+            f"--model {model.source}: {model.size} parameters need about {needed:.0f} GiB {how},"
+            f" and {_USABLE * memory:.0f} of {memory:.0f} GiB may be used; use a smaller or a quantised model"
+        )
+
+
+def write_model_members(model: LanguageModel, machine: Machine, folder: Path) -> list[Path]:
+    """Write the TOML files of a model's members into a folder: the plain one, and the tuned one if it can be trained.
+
+    Returns:
+        The members, to give to `quorum submit --member` as well; the training's TOML is beside the tuned one.
+    """
+    placed = place_model(model, machine)
+    plain = folder / f"{model.name}.toml"
+    style = "letter" if placed.settings["method"] == "letter" else "option"
+    backend = {"model": model.source, **placed.settings}
+    _write_member(plain, find_kernel_toml(_TEMPLATES[placed.backend]), {"prompt.style": style}, "backend", backend)
+    if placed.training is None:
+        return [plain]
+    tuned = folder / f"{model.name}{TUNED}.toml"
+    letters = {**backend, "method": "letter", "adapter": ""}
+    _write_member(tuned, find_kernel_toml(_TEMPLATES[placed.backend]), {}, "backend", letters)
+    training = find_training_toml(tuned)
+    _write_member(training, find_kernel_toml("train-causal"), {}, "trainer", {"model": model.source, **placed.training})
+    return [plain, tuned]
+
+
+def _write_member(path: Path, template: Path, settings: Mapping[str, Any], part: str, table: Mapping[str, Any]) -> None:
+    values = {"run": path.stem, **settings, **{f"{part}.{name}": value for name, value in table.items()}}
+    overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_table(apply_overrides(read_table(template), overrides, str(template)), path)
+
+
+def suggest_model(machine: Machine) -> str:
+    """Return the largest model of a short list that runs on a machine; on a CPU one that answers in minutes."""
+    names = [name for name, billions in _SUGGESTED if _suits(billions, machine)]
+    return names[-1] if names else _SUGGESTED[0][0]
+
+
+def _suits(billions: float, machine: Machine) -> bool:
+    if not machine.gpus:
+        return billions <= _CPU_BILLIONS
+    share = len(machine.gpus) if _has_vllm() else 1
+    weights = billions * 1e9 * _BYTES["4 bits"] / GIB / share
+    return weights + _RUNTIME <= _USABLE * machine.gpus[0].memory
+
+
+def propose_model_members(
+    models: Sequence[str], machine: Machine, folder: Path, report: Callable[[str], None]
+) -> list[Path]:
+    """Return the members of language models, as TOML files written into a folder.
+
+    Args:
+        models: folders or hub ids. If empty, and there is a GPU, the largest model that runs on it is taken from the
+            hub's cache.
+        report: is called with a line on each model, or on what could be run.
+
+    Raises:
+        BadInput: a model cannot be read, or does not fit in the memory.
+    """
+    chosen = [read_language_model(source) for source in models]
+    if not chosen:
+        cached = [model for model in list_cached_models() if _runs(model, machine)]
+        if not machine.gpus or not cached:
+            report(_describe_choice(machine, cached))
+            return []
+        chosen = cached[:1]
+    members = []
+    for model in chosen:
+        own = write_model_members(model, machine, folder)
+        placed = place_model(model, machine)
+        how = ", ".join(f"{name} {value}" for name, value in placed.settings.items())
+        tuned = "and tuned" if placed.training else "not tuned: training does not fit in the memory"
+        report(f"{model.name}: {model.size} parameters with {placed.backend}, {how}; {tuned} ({own[0]})")
+        members += own
+    return members
+
+
+def _runs(model: LanguageModel, machine: Machine) -> bool:
+    try:
+        place_model(model, machine)
+    except BadInput:
+        return False
+    return True
+
+
+def _describe_choice(machine: Machine, cached: Sequence[LanguageModel]) -> str:
+    """Return a line on a model that could run, for a user who named none."""
+    if cached:
+        small = [model for model in cached if machine.gpus or model.billions <= _CPU_BILLIONS]
+        return f"no language model: name one with --model, such as {(small or cached)[0].source}, which is in the cache"
+    name = suggest_model(machine)
+    return f"no language model: this machine ({machine}) runs {name}; `hf download {name}`, then --model {name}"
