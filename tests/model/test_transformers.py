@@ -372,3 +372,26 @@ def test_a_prompt_without_labels_or_options_stays_unread_and_the_others_are_answ
     ]
     option = Transformers(TransformersSettings(model=str(tiny_model("llama")), method="option"))
     assert option.answer([Prompt(question_id="bare", content="2+2?", labels=("A", "B"))]) == [Reply(text="")]
+
+
+def test_weights_in_4_bits_score_nearly_the_same_labels(tmp_path: Path) -> None:
+    config = transformers.AutoConfig.from_pretrained(  # bitsandbytes quantises blocks of 64
+        tiny_model("qwen3"), hidden_size=64, intermediate_size=128, num_attention_heads=4, head_dim=32
+    )
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    whole, quantised = (
+        Transformers(TransformersSettings(model=str(tmp_path), load_in_4bit=four)) for four in (False, True)
+    )
+    assert quantised.model.is_quantized
+    words = ["return", "import", "class", "while", "True", "None", "self", "list", "print", "yield"]
+    prompts = [
+        Prompt(question_id=f"q{number}", content=f"def {word}_{number}(x): {word}\nAnswer:", labels=("A", "B", "C"))
+        for number, word in enumerate(words * 3)
+    ]
+    before, after = (
+        torch.tensor([list(logprobs_of(reply).values()) for reply in backend.answer(prompts)])
+        for backend in (whole, quantised)
+    )
+    assert not torch.equal(before, after)
+    assert torch.corrcoef(torch.stack([before.flatten(), after.flatten()]))[0, 1] > 0.8
