@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -33,6 +33,21 @@ def submit_command(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")
     ] = False,
+    folds: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            min=1,
+            max=250,
+            help="2 or more: hold out every labelled question once, in K folds, instead of one share of train.",
+        ),
+    ] = 1,
+    test_by: Annotated[
+        Literal["refit", "average"],
+        typer.Option(
+            help="With --folds: members that learn again from all labels answer test, or the average of the folds'."
+        ),
+    ] = "refit",
     as_json: AsJson = False,
 ) -> int:
     """Answer, check and score a competition's submissions.
@@ -44,6 +59,9 @@ def submit_command(
     Killed at any point and started again, it goes on where it was. Replies, trained models and votes are kept in
     runs/NAME, and are reused, which is reported, until their rows, settings, models or library versions change. To free
     the disk, delete runs/NAME.
+
+    With --folds K every label is used to learn and to score: each question is answered by members that saw neither it
+    nor a near-duplicate of it. A member that learns takes about K + 1 times as long.
 
     Exit code 1: a submission has problems.
     """
@@ -60,6 +78,8 @@ def submit_command(
         seed=seed,
         form=form,
         fresh=fresh,
+        folds=folds,
+        test_by=test_by,
         report=report_line,
     )
     if as_json:

@@ -6,7 +6,7 @@ exit.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from quorum.ballot import Ballot
@@ -44,6 +44,8 @@ def submit(
     seed: int = 42,
     form: str | None = None,
     fresh: bool = False,
+    folds: int = 1,
+    test_by: Literal["refit", "average"] = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
     """Answer, check and score a competition's submissions, as `quorum submit FOLDER` does.
@@ -55,6 +57,8 @@ def submit(
         held_out: share of train that is held out to score on.
         form: how the submission writes an answer, if train and the sample do not show it.
         fresh: repeat everything, even what an earlier call finished in this workspace.
+        folds: 2 or more: score on all labels, each held out in one of so many folds, instead of on `held_out`.
+        test_by: with folds, test is answered by a "refit" on all labels, or by the "average" of the folds' members.
         report: takes a line after each step; pass `print` to follow.
 
     Raises:
@@ -73,6 +77,8 @@ def submit(
         seed=seed,
         form=form,
         fresh=fresh,
+        folds=folds,
+        test_by=test_by,
         report=report,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from quorum.competition.ablation import describe_difference
 from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.folder import find_competition
+from quorum.competition.folds import TestBy, divide_into_parts, forget_folded_members, run_folded_member
 from quorum.competition.ladder import Ladder
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
@@ -59,6 +60,8 @@ def submit_competition(
     form: str | None = None,
     *,
     fresh: bool = False,
+    folds: int = 1,
+    test_by: TestBy = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
     """Write one legal submission for each member, for their vote and for the prior, and score them.
@@ -73,6 +76,9 @@ def submit_competition(
         seed: of the split.
         form: how the submission writes an answer; None: what quorum.toml says, else it is detected.
         fresh: repeat everything, even what an earlier call finished.
+        folds: 2 or more: hold out every labelled question once, in one of so many folds, instead of `held_out`.
+        test_by: with folds, who answers the test questions: a member that learns from all labels ("refit"), or the
+            members of all folds, whose answers are averaged ("average").
         report: is called with one line after each step.
 
     Raises:
@@ -81,10 +87,16 @@ def submit_competition(
     """
     competition = find_competition(folder, form)
     chosen = choose_members(members, competition.background is not None)
-    prepared = prepare_competition(competition, workspace, held_out, seed, report)
-    if fresh:
-        forget_members(prepared, chosen, report)
-    answered = [run_member(prepared, toml, report) for toml in chosen]
+    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds)
+    if folds > 1:
+        parts = divide_into_parts(prepared, test_by, seed)
+        if fresh:
+            forget_folded_members(parts, chosen, report)
+        answered = [run_folded_member(parts, toml, report) for toml in chosen]
+    else:
+        if fresh:
+            forget_members(prepared, chosen, report)
+        answered = [run_member(prepared, toml, report) for toml in chosen]
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
