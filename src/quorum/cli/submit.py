@@ -16,38 +16,43 @@ if TYPE_CHECKING:
     from quorum.competition.submit import SubmissionResult
 
 
+Members = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--member",
+        metavar="TOML",
+        help="A member: settings of kernels/infer.py; may be repeated.",
+        show_default="members that run on a CPU",
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")]
+FoldCount = Annotated[
+    int,
+    typer.Option(
+        metavar="K",
+        min=1,
+        max=250,
+        help="2 or more: hold out every labelled question once, in K folds, instead of one share of train.",
+    ),
+]
+TestAnswers = Annotated[
+    Literal["refit", "average"],
+    typer.Option(
+        help="With --folds, test is answered by members that learn again from all labels, or by the folds' average."
+    ),
+]
+
+
 def submit_command(
     folder: Folder,
-    member: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="TOML",
-            help="A member: settings of kernels/infer.py; may be repeated.",
-            show_default="members that run on a CPU",
-        ),
-    ] = None,
+    member: Members = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
     form: FormText = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")
-    ] = False,
-    folds: Annotated[
-        int,
-        typer.Option(
-            metavar="K",
-            min=1,
-            max=250,
-            help="2 or more: hold out every labelled question once, in K folds, instead of one share of train.",
-        ),
-    ] = 1,
-    test_by: Annotated[
-        Literal["refit", "average"],
-        typer.Option(
-            help="With --folds: members that learn again from all labels answer test, or the average of the folds'."
-        ),
-    ] = "refit",
+    fresh: Fresh = False,
+    folds: FoldCount = 1,
+    test_by: TestAnswers = "refit",
     as_json: AsJson = False,
 ) -> int:
     """Answer, check and score a competition's submissions.

@@ -3,22 +3,22 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from quorum.competition.describe_files import describe_test, describe_train
-from quorum.competition.divide import divide_in_two, divide_into_folds
 from quorum.competition.folder import DESCRIPTION_FILE, Competition
+from quorum.competition.read_files import describe_test, describe_train, drop_passages, read_train_and_test
 from quorum.competition.workspace import ALL_LABELS, Workspace
-from quorum.data.read import Table, read_records, write_questions
-from quorum.data.repair import hide_answers, repair_table
-from quorum.data.split import Split, select_training_folds
+from quorum.data.folds import split_into_folds
+from quorum.data.read import Table, write_questions
+from quorum.data.repair import repair_table
+from quorum.data.split import Split, select_training_folds, split_questions
+from quorum.data.split_files import write_questions_of_folds, write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.ledger import read_ledger
-from quorum.files.cells import read_sample_ids
 from quorum.files.run_folder import RunFolder
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import Solution, read_solution
@@ -134,8 +134,7 @@ def prepare_competition(
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
     sample = _read_sample(competition, folder.sample, train, asked.questions, report)
-    divide = partial(divide_into_folds, folds=folds) if folds > 1 else partial(divide_in_two, share=held_out)
-    split = divide(repaired.questions, folder=folder, seed=seed, report=report)
+    split = _divide(repaired.questions, folder, held_out, folds, seed=seed, report=report)
     held = [question for question in repaired.questions if question.id in split.scored]
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
@@ -161,18 +160,29 @@ def prepare_competition(
     )
 
 
-def read_train_and_test(competition: Competition) -> tuple[Table, Table]:
-    """Read the train and the test file; the sample submission decides which column of both holds the ids.
-
-    Raises:
-        BadInput: a file cannot be read, or train has no answers.
-    """
-    train = require_answers(read_records(competition.train, competition.layout))
-    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
-    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
-    if test.layout.id != train.layout.id and test.layout.id in train.columns:
-        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
-    return train, test
+def _divide(
+    questions: Sequence[Question],
+    folder: SplitFolder,
+    held_out: float,
+    folds: int,
+    *,
+    seed: int,
+    report: Callable[[str], None],
+) -> Split:
+    """Hold out a share of the questions, or each of them once in folds, and write the files that members read."""
+    if folds > 1:
+        split = split_into_folds(questions, folds, seed)
+        report(
+            f"split: {len(questions)} labelled, each held out once in {folds} folds (seed {seed}); near-duplicates kept"
+            " in one fold"
+        )
+        write_questions_of_folds(split, questions, folder)
+        return split
+    split = split_questions(questions, held_out, seed=seed)
+    held = len(split.held_out)
+    report(f"split: {len(questions) - held} train, {held} held out (seed {seed}); near-duplicates kept on one side")
+    write_split_folder(split, questions, folder)
+    return split
 
 
 def _read_sample(
@@ -249,29 +259,6 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
     report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
     return sample.metric
-
-
-def require_answers(train: Table) -> Table:
-    """Return a train file that has answers.
-
-    Raises:
-        BadInput: no column holds answers; the columns that could are listed.
-    """
-    if train.labelled:
-        return train
-    column = train.layout.answer
-    found = "no column of answers was recognised" if column is None else f"column {column!r} holds no answers"
-    unused = ", ".join(map(repr, train.unused)) or "none"
-    raise BadInput(
-        f"{train.path}: {found}; columns without a role: {unused}; name the right one in quorum.toml: "
-        '[layout] answer = "…"'
-    )
-
-
-def drop_passages(train: Table) -> Table:
-    """Return a train file without the passages of its questions, which the test file does not have."""
-    records = tuple(replace(record, context=None) for record in train.records)
-    return replace(train, records=records, layout=replace(train.layout, context=None))
 
 
 def fingerprint_data(competition: Competition) -> str:

@@ -29,11 +29,11 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
     The held-out questions are written in the submission's form too, filled by the same rule, and that file is scored.
     """
     sample, metric = prepared.sample, prepared.metric
-    path = prepared.workspace.submission(prepared.name, run.name)
+    path, folder = prepared.workspace.submission(prepared.name, run.name), run.folder
     held = make_held_out_sample(sample, prepared.held_out)
-    unread_test = _write(prepared, path, run.folder.test, prepared.test, sample)
+    unread_test = _write(path, folder.test, prepared.test, sample, prior=prepared.prior)
     unread_held = _write(
-        prepared, run.folder.held_out_submission, run.folder.held_out, prepared.held_out, held, prepared.find_prior
+        folder.held_out_submission, folder.held_out, prepared.held_out, held, prior=prepared.find_prior
     )
     score = score_answers(
         read_held_out_answers(run.folder, prepared.held_out), make_solution(prepared.held_out), metric
@@ -67,18 +67,16 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
 
 
 def _write(
-    prepared: PreparedCompetition,
     path: Path,
     answers: Path,
     questions: Sequence[Question],
     sample: Sample,
-    find_prior: Callable[[str], Mapping[str, float]] | None = None,
+    prior: Mapping[str, float] | Callable[[str], Mapping[str, float]],
 ) -> int:
     """Write answers in the sample's form; return how many questions were unread and filled from the prior."""
     labels = {question.id: question.labels for question in questions}
     ballots = ballots_from_answers(read_answers(answers))
     choices = {question.id: question.choices for question in questions}
-    prior = find_prior or prepared.prior
     return len(write_submission(path, ballots, labels, sample, prior, choices=choices).unread)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.competition.folder import Competition
-from quorum.competition.prepare import read_train_and_test
+from quorum.competition.read_files import read_train_and_test
 from quorum.competition.workspace import Workspace, is_part
 from quorum.config import from_table
 from quorum.data.doctor import examine

@@ -7,7 +7,13 @@ from pathlib import Path
 from quorum.competition.ablation import describe_difference
 from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.folder import find_competition
-from quorum.competition.folds import TestBy, divide_into_parts, forget_folded_members, run_folded_member
+from quorum.competition.folds import (
+    FoldedCompetition,
+    TestBy,
+    divide_into_parts,
+    forget_folded_members,
+    run_folded_member,
+)
 from quorum.competition.ladder import Ladder
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
@@ -87,21 +93,29 @@ def submit_competition(
     """
     competition = find_competition(folder, form)
     chosen = choose_members(members, competition.background is not None)
-    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds)
-    if folds > 1:
-        parts = divide_into_parts(prepared, test_by, seed)
-        if fresh:
-            forget_folded_members(parts, chosen, report)
-        answered = [run_folded_member(parts, toml, report) for toml in chosen]
-    else:
-        if fresh:
-            forget_members(prepared, chosen, report)
-        answered = [run_member(prepared, toml, report) for toml in chosen]
+    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds)
+    whole = divide_into_parts(prepared, test_by, seed) if folds > 1 else prepared
+    answered = _run_members(whole, chosen, fresh, report)
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
     differences = tuple(compare_additions(prepared, answered))
     return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))
+
+
+def _run_members(
+    competition: PreparedCompetition | FoldedCompetition,
+    members: Sequence[Path],
+    fresh: bool,
+    report: Callable[[str], None],
+) -> list[CompetitionRun]:
+    if isinstance(competition, FoldedCompetition):
+        if fresh:
+            forget_folded_members(competition, members, report)
+        return [run_folded_member(competition, toml, report) for toml in members]
+    if fresh:
+        forget_members(competition, members, report)
+    return [run_member(competition, toml, report) for toml in members]
 
 
 def record_runs(
