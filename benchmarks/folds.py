@@ -1,6 +1,6 @@
 """One held-out fold against every label: the score that is promised, and what the hidden answers give.
 
-python benchmarks/folds.py FOLDER [--files CodeMMLU ARC-Easy …] [--n 1000] [--folds 5] [--work FOLDER] [--json]
+python benchmarks/folds.py FOLDER [--files CodeMMLU ARC-Easy …] [--n 1000] [--folds 5] [--work FOLDER]
 
 FOLDER holds arc/, medqa/, exams/ … with the files as their authors published them. Of each file, n questions are drawn.
 Half of them, with whole clusters of near-duplicates, is the test, whose answers only the hidden score uses. "sample" is
@@ -41,6 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--members", nargs="+", default=[], help="shipped members, by name; default: those of submit")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
@@ -53,7 +54,7 @@ def main() -> int:
             if name != SAMPLE:
                 folder = work / "files" / name.lower().replace(" ", "-")
                 write_competition(read_all(args.folder, FILES[name]), folder, args.n, args.seed)
-            found = measure(name, folder, work, args.folds)
+            found = measure(name, folder, work, args.folds, args.members)
             rows += found
             for row in () if args.json else found:
                 print(format_row(row), flush=True)
@@ -87,19 +88,21 @@ def write_competition(questions: "Sequence[Question]", folder: Path, n: int, see
     write("solution.csv", ["id", "answer"], [[each.id, str(each.answer)] for each in hidden])
 
 
-def measure(name: str, folder: Path, work: Path, folds: int) -> list[dict[str, Any]]:
+def measure(name: str, folder: Path, work: Path, folds: int, members: Sequence[str]) -> list[dict[str, Any]]:
     """Return one row per run and way of scoring; "gain" compares the average's test answers with the refit's."""
+    from quorum.competition.run import find_kernel_toml
     from quorum.competition.submit import submit_competition
     from quorum.competition.workspace import Workspace
 
     rows, answers = [], {}
+    tomls = [find_kernel_toml(member) for member in members]
     ways: dict[str, dict[str, Any]] = {"one fold": {}, "refit": {"folds": folds}, "average": {"folds": folds}}
     for way, settings in ways.items():
         if way == "average":
             settings["test_by"] = "average"
         workspace = Workspace(work / ("one" if way == "one fold" else "folds"))
         start = time.monotonic()
-        result = submit_competition(folder, workspace, report=print_status, **settings)
+        result = submit_competition(folder, workspace, tomls, report=print_status, **settings)
         print_status(f"{name}, {way}: {time.monotonic() - start:.0f} s")
         for entry in result.entries:
             hidden, right = score_hidden(result, entry.name)
