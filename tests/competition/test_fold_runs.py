@@ -19,6 +19,7 @@ from quorum.competition.run import choose_members
 from quorum.competition.workspace import Workspace
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import make_leaderboard, read_ledger
+from quorum.evaluation.report_page import render_page
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.kept_replies import read_kept_replies
 from quorum.files.manifest import read_manifest
@@ -152,6 +153,10 @@ def test_ledger_board_and_report_say_how_it_was_scored(
     report: list[str] = []
     facts = collect_report(find_competition(tmp_path / "comp"), Workspace(tmp_path), 0.3, report.append)
     assert len(facts.questions) == len(rows)
+    page = render_page(facts, lambda run, ids: {}).html
+    assert f"n {len(rows)} out of 3 folds" in page
+    assert f"n {len(one.prepared.held_out)}. Unread" in page
+    assert "each once in 3 folds" in page
     assert set(facts.runs) == {"prior", "few-shot", "spy-tuned", "vote"}, report
 
 
