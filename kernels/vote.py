@@ -42,7 +42,10 @@ class Vote:
     )
     split: Path | None = field(
         default=None,
-        metadata={"help": "Split that holds out every labelled question; cross-fitting does not split its clusters."},
+        metadata={
+            "help": "Split that holds out every labelled question, or has no held-out fold because each is held out"
+            " once; cross-fitting does not split its clusters."
+        },
     )
     method: str = field(
         default="auto",
@@ -109,7 +112,7 @@ def read_gold(config: Vote) -> "GoldQuestions | None":
         BadInput: a labelled question is not held out in the split, so a run may have been trained on it.
     """
     from quorum.data.repair import read_clean_questions
-    from quorum.data.split import HELD_OUT, read_split
+    from quorum.data.split import read_split
     from quorum.errors import list_some
     from quorum.files.runs import ReadingOptions, read_runs
     from quorum.judge.poll import GoldQuestions
@@ -120,7 +123,7 @@ def read_gold(config: Vote) -> "GoldQuestions | None":
     clusters: dict[str, int] = {}
     if config.split:
         split = read_split(config.split)
-        if seen := [question.id for question in gold if split.fold_of.get(question.id) != HELD_OUT]:
+        if seen := [question.id for question in gold if question.id not in split.scored]:
             raise BadInput(f"{len(seen)} labelled questions are not held out in {config.split}: {list_some(seen)}")
         clusters = dict(split.frame.select("id", "cluster").iter_rows())
     options = ReadingOptions(choices={question.id: question.choices for question in gold if question.choices})

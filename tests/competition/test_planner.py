@@ -111,7 +111,7 @@ def test_a_greedy_order_gains_more_than_the_given_order_within_the_same_time():
 
 def make_prepared(root) -> Any:
     """What `expect_member` asks of a competition."""
-    return SimpleNamespace(name="toys", workspace=Workspace(root), held_out=[None] * 100, test=[None] * 300)
+    return SimpleNamespace(name="toys", workspace=Workspace(root), held_out=[None] * 100, test=[None] * 300, folds=1)
 
 
 def entry(name, value, seconds, **more):

@@ -242,3 +242,32 @@ def test_without_time_for_a_member_the_prior_is_a_legal_submission(tmp_path):
     assert "neighbour: not started" in done.stderr
     assert (tmp_path / "submissions" / "toys-prior.csv").is_file()
     assert [entry.name for entry in read_ledger(tmp_path / "submissions" / "ledger.jsonl")] == ["prior"]
+
+
+@pytest.mark.slow
+def test_with_folds_every_label_is_scored_and_a_second_call_repeats_nothing(tmp_path):
+    competition(tmp_path / "toys")
+    done = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--folds", "3", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(entry["name"], entry["held_out"]["n"], entry["folds"]) for entry in json.loads(done.stdout)] == [
+        ("prior", 39, 3),
+        ("neighbour", 39, 3),
+    ]
+    assert (
+        "split: 39 labelled, each held out once in 3 folds (seed 42); near-duplicates kept in one fold" in done.stderr
+    )
+    assert "neighbour, fold-3-of-3: 13 answers in" in done.stderr
+    assert "neighbour, all-labels: 20 answers in" in done.stderr
+    again = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--folds", "3")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("reused") == 4
+    assert "toys: accuracy, n = 39 out of 3 folds, evaluated" in again.stdout
+    assert run_verb("report", tmp_path / "toys", cwd=tmp_path).returncode == 0
+    shown = run_verb("show", "neighbour", "k003", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_a_number_of_folds_below_one_is_refused(tmp_path):
+    done = submit(tmp_path / "toys", tmp_path, "--folds", "0")
+    assert done.returncode == 2
+    assert "--folds" in done.stderr

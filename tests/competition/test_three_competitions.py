@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from quorum.competition.folder import find_competition
-from quorum.competition.prepare import prepare_competition, require_answers
+from quorum.competition.prepare import prepare_competition
+from quorum.competition.read_files import require_answers
 from quorum.competition.run import find_kernel_toml
 from quorum.competition.workspace import Workspace
 from quorum.data.read import read_records

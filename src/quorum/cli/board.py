@@ -8,7 +8,7 @@ from quorum.cli.tables import print_line, print_table
 if TYPE_CHECKING:
     from quorum.competition.ladder import Ladder
     from quorum.evaluation.compare import PairedDifference
-    from quorum.evaluation.ledger import Board, BoardRow
+    from quorum.evaluation.ledger import Board, BoardRow, Entry
 
 _OPTIONAL = ("public", "commit")  # columns that are left out when empty; a commit of all rows is in the title
 _NOTES = (
@@ -34,7 +34,7 @@ def print_boards(boards: "Sequence[Board]") -> None:
         print_table(
             shown,
             [[row[column] for column in shown] for row in cells],
-            title=f"{name}: {board.metric}, n = {sizes}, {evaluated}",
+            title=f"{name}: {board.metric}, n = {sizes}{_describe_folds(entries)}, {evaluated}",
             caption=versions,
         )
         print_line("")
@@ -75,6 +75,12 @@ def _is_informative(column: str, cells: Sequence[Mapping[str, str]]) -> bool:
 def _describe_evaluations(board: "Board") -> str:
     count = max(row.evaluations for row in board.standings)
     return "evaluated once" if count == 1 else f"evaluated {count} times"
+
+
+def _describe_folds(entries: "Sequence[Entry]") -> str:
+    """Return in how many folds the scored questions were held out; empty for one fold, which is the default."""
+    folds = "/".join(str(count) for count in sorted({entry.folds for entry in entries}))
+    return "" if folds == "1" else f" out of {folds} folds"
 
 
 def _describe_shared_commit(cells: Sequence[Mapping[str, str]]) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -74,6 +74,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the requests and 
 Members = Annotated[
     list[Path] | None,
     typer.Option(
+        "--member",
         metavar="TOML",
         help="A member: settings of kernels/infer.py; may be repeated.",
         show_default="members that run on a CPU",
@@ -91,5 +92,21 @@ Hours = Annotated[
     float | None,
     typer.Option(
         help="Most hours that this may take; members that gain most per second run first.", show_default=False
+    ),
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")]
+FoldCount = Annotated[
+    int,
+    typer.Option(
+        metavar="K",
+        min=1,
+        max=250,
+        help="2 or more: hold out every labelled question once, in K folds, instead of one share of train.",
+    ),
+]
+TestAnswers = Annotated[
+    Literal["refit", "average"],
+    typer.Option(
+        help="With --folds, test is answered by members that learn again from all labels, or by the folds' average."
     ),
 ]

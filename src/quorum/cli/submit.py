@@ -1,22 +1,23 @@
 """`quorum submit`: answer, check and score a competition's submissions."""
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from quorum.cli.board import print_boards, print_ladder
 from quorum.cli.options import (
     WORKSPACE,
     AsJson,
+    FoldCount,
     Folder,
     FormText,
+    Fresh,
     HeldOut,
     Hours,
     Members,
     Models,
     SplitSeed,
     Submissions,
+    TestAnswers,
 )
 from quorum.cli.tables import print_line, report_line
 from quorum.competition.workspace import Workspace
@@ -35,9 +36,9 @@ def submit_command(
     seed: SplitSeed = 42,
     submissions: Submissions = WORKSPACE.submissions,
     form: FormText = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")
-    ] = False,
+    fresh: Fresh = False,
+    folds: FoldCount = 1,
+    test_by: TestAnswers = "refit",
     as_json: AsJson = False,
 ) -> int:
     """Answer, check and score a competition's submissions.
@@ -49,6 +50,9 @@ def submit_command(
     Killed at any point and started again, it goes on where it was. Replies, trained models and votes are kept in
     runs/NAME, and are reused, which is reported, until their rows, settings, models or library versions change. To free
     the disk, delete runs/NAME.
+
+    With --folds K every label is used to learn and to score: each question is answered by members that saw neither it
+    nor a near-duplicate of it. A member that learns takes about K + 1 times as long.
 
     Exit code 1: a submission has problems.
     """
@@ -67,6 +71,8 @@ def submit_command(
         seed=seed,
         form=form,
         fresh=fresh,
+        folds=folds,
+        test_by=test_by,
         report=report_line,
     )
     if as_json:

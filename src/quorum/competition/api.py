@@ -6,7 +6,7 @@ exit.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from quorum.ballot import Ballot
@@ -46,6 +46,8 @@ def submit(
     models: Sequence[PathLike] = (),
     hours: float | None = None,
     fresh: bool = False,
+    folds: int = 1,
+    test_by: Literal["refit", "average"] = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
     """Answer, check and score a competition's submissions, as `quorum submit FOLDER` does.
@@ -59,6 +61,8 @@ def submit(
         models: language models, folders or hub ids, that answer too, as they are and tuned.
         hours: most hours that this may take.
         fresh: repeat everything, even what an earlier call finished in this workspace.
+        folds: 2 or more: score on all labels, each held out in one of so many folds, instead of on `held_out`.
+        test_by: with folds, test is answered by a "refit" on all labels, or by the "average" of the folds' members.
         report: takes a line after each step; pass `print` to follow.
 
     Raises:
@@ -79,6 +83,8 @@ def submit(
         models=[str(model) for model in models],
         hours=hours,
         fresh=fresh,
+        folds=folds,
+        test_by=test_by,
         report=report,
     )
 

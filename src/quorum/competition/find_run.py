@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from quorum.ballot import Ballot
-from quorum.competition.workspace import GOLD, Workspace
+from quorum.competition.workspace import GOLD, Workspace, is_part
 from quorum.data.read import read_questions
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.ledger import read_ledger
@@ -38,15 +38,20 @@ def find_run(workspace: Workspace, name: str) -> RunFolder:
     if name and os.path.isdir(name) and folder.list_answered():  # noqa: PTH112  # a name may be too long for a path
         return folder
     runs = {str(run.path.relative_to(workspace.runs)): run for run in workspace.list_runs()}
-    named = [key for key in runs if key == name or key.endswith(f"/{name}")]
+    named = [key for key in runs if key == name or (key.endswith(f"/{name}") and not _names_part(key, name))]
     if len(named) > 1 and name not in named:
         raise BadInput(f"run {name!r}: {len(named)} runs have this name; name one of {list_some(named)}")
     if named:
         return runs[name if name in named else named[0]]
     if not runs:
         raise BadInput(f"run {name!r}: no runs in {workspace.runs}, and no folder with answers has this name")
-    short = {key.rpartition("/")[2]: key for key in runs}
+    short = dict.fromkeys(key.rpartition("/")[2] for key in runs)
     raise BadInput(f"run {name!r}: no such run or folder; {_name_near(name, [*short, *runs])}")
+
+
+def _names_part(key: str, name: str) -> bool:
+    """Return whether a part of the competition is among the folders above `name`; the whole run is not in a part."""
+    return any(map(is_part, key.removesuffix(name).split("/")))
 
 
 def show_question(workspace: Workspace, folder: RunFolder, id: str) -> list[ShownQuestion]:

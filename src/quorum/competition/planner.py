@@ -80,10 +80,12 @@ def expect_member(prepared: PreparedCompetition, toml: Path, earlier: Sequence[E
     backend = str(config.get("backend", {}).get("name", ""))
     gain, per_answer = _TYPICAL.get(f"{backend} tuned" if is_tuned(toml) else backend, _UNKNOWN)
     own = [one for one in earlier if one.name == toml.stem and _backend_of(one.config) == backend and not one.members]
+    repeats = prepared.folds + 1 if prepared.folds > 1 and is_tuned(toml) else 1
     gains = [one.held_out.value - prior for one in own if (prior := _find_prior(one, earlier)) is not None]
-    times = [one.seconds / one.held_out.n for one in own if one.held_out.n]  # with its share of test answers
+    # per held-out answer, with its share of the test answers
+    times = [one.seconds / one.held_out.n for one in own if one.held_out.n and one.folds == prepared.folds]
     record = read_step_record(prepared.workspace.run(prepared.name, toml.stem).path)
-    first = (2 if is_tuned(toml) else 1) * _START + per_answer * _count_answers(prepared)
+    first = repeats * ((2 if is_tuned(toml) else 1) * _START + per_answer * _count_answers(prepared))
     seconds = median(times) * len(prepared.held_out) if times else first
     return Expectation(fmean(gains) if gains else gain, 0.0 if record and record.outputs else seconds)
 

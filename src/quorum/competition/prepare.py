@@ -1,23 +1,25 @@
 """Prepare a competition: read, repair and split its questions, so that no member sees a held-out answer."""
 
 import hashlib
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from quorum.competition.folder import DESCRIPTION_FILE, Competition
-from quorum.competition.workspace import Workspace
-from quorum.data.read import Table, read_records, write_questions
-from quorum.data.repair import RepairedTable, answer_to_label, hide_answers, repair_table
-from quorum.data.repeats import check_against_train
-from quorum.data.split import Split, select_held_out, select_training_folds, split_questions
-from quorum.data.split_files import write_split_folder
+from quorum.competition.read_files import describe_test, describe_train, drop_passages, read_train_and_test
+from quorum.competition.workspace import ALL_LABELS, Workspace
+from quorum.data.folds import split_into_folds
+from quorum.data.read import Table, write_questions
+from quorum.data.repair import repair_table
+from quorum.data.split import Split, select_training_folds, split_questions
+from quorum.data.split_files import write_questions_of_folds, write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import fingerprint
 from quorum.errors import BadInput, list_some
 from quorum.evaluation.ledger import read_ledger
-from quorum.files.cells import read_sample_ids
+from quorum.files.run_folder import RunFolder
 from quorum.files.sample import Sample, make_default_sample, read_sample
 from quorum.files.solution import Solution, read_solution
 from quorum.files.submission import write_submission
@@ -30,7 +32,11 @@ SPLIT_SEED = 42
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedCompetition:
-    """A competition whose questions are repaired, split and on disk; every run uses these files."""
+    """A competition whose questions are repaired, split and on disk; every run uses these files.
+
+    `part` names a part of a competition with folds (see competition/folds.py). Of a whole competition with folds every
+    labelled question is in `held_out`, because each is held out once.
+    """
 
     competition: Competition  # its sample submission and its metric are never None
     workspace: Workspace
@@ -38,10 +44,13 @@ class PreparedCompetition:
     split: Split
     held_out: list[Question]  # with their answers
     test: list[Question]
-    prior: Mapping[str, float]  # of the labels in the training folds
+    prior: Mapping[str, float]  # of the labels that the answers to the test questions may use
     data: str  # fingerprint of the train and the test file
     solution: Solution | None  # the hidden answers to the test questions
     until: float | None = None  # time.monotonic() at which a member's process is killed; None: no limit
+    folds: int = 1  # how many the scored questions were held out in; 1: in one fold
+    part: str = ""
+    asked: tuple[Literal["test", "held-out"], ...] = ("test", "held-out")  # the questions that members are asked
 
     @property
     def name(self) -> str:
@@ -55,7 +64,34 @@ class PreparedCompetition:
     @property
     def files(self) -> SplitFolder:
         """The files that members read."""
-        return self.workspace.split(self.name)
+        return self.workspace.split(self.name, self.part)
+
+    @property
+    def test_file(self) -> Path:
+        """The questions to submit answers for, which all parts share."""
+        return self.workspace.split(self.name).test
+
+    @property
+    def train_file(self) -> Path:
+        """The solved questions that answers to the test questions may use."""
+        return self.workspace.split(self.name, ALL_LABELS).train if self.folds > 1 else self.files.train
+
+    @cached_property
+    def _prior_of_fold(self) -> dict[int, dict[str, float]]:
+        """The label shares of the questions outside each fold."""
+        fold_of = self.split.fold_of
+        return {
+            fold: label_prior([question for question in self.held_out if fold_of[question.id] != fold])
+            for fold in self.split.folds
+        }
+
+    def find_prior(self, id: str) -> Mapping[str, float]:
+        """Return the label shares that may fill the answer to a held-out question: those outside its fold."""
+        return self._prior_of_fold[self.split.fold_of[id]] if self.folds > 1 else self.prior
+
+    def run(self, name: str) -> RunFolder:
+        """Return the folder of a run."""
+        return self.workspace.run(self.name, name, self.part)
 
     @property
     def gold(self) -> Path:
@@ -74,12 +110,14 @@ def prepare_competition(
     held_out: float = HELD_OUT_SHARE,
     seed: int = SPLIT_SEED,
     report: Callable[[str], None] = lambda line: None,
+    folds: int = 1,
 ) -> PreparedCompetition:
     """Read, examine, repair and split a competition's questions, and write the files that its runs use.
 
     Args:
-        held_out: share of train that is held out to score on.
+        held_out: share of train that is held out to score on; of no importance with several folds.
         seed: of the split.
+        folds: 2 or more: every labelled question is held out, in one of so many folds.
         report: is called with one line for each input file and one for the split.
     """
     folder, gold = workspace.split(competition.name), workspace.gold(competition.name)
@@ -97,14 +135,12 @@ def prepare_competition(
     report(describe_train(train, repaired))
     report(describe_test(test, asked, train))
     sample = _read_sample(competition, folder.sample, train, asked.questions, report)
-    split = split_questions(repaired.questions, held_out, seed=seed)
-    learnt = list(select_training_folds(split, repaired.questions).questions)
-    held = select_held_out(split, repaired.questions)
-    report(f"split: {len(learnt)} train, {len(held)} held out (seed {seed}); near-duplicates kept on one side")
-    write_split_folder(split, repaired.questions, folder)
+    split = _divide(repaired.questions, folder, held_out, folds, seed=seed, report=report)
+    held = [question for question in repaired.questions if question.id in split.scored]
     write_questions(held, gold)
     write_questions(asked.questions, folder.test)
-    prior, data = label_prior(learnt), fingerprint_data(competition)
+    prior = label_prior(list(select_training_folds(split, repaired.questions).questions))
+    data = fingerprint_data(competition)
     _report_shared_name(competition.name, data, workspace, report)
     metric = _choose_metric(competition, sample, report)
     return PreparedCompetition(
@@ -120,22 +156,34 @@ def prepare_competition(
         test=asked.questions,
         prior=prior,
         data=data,
+        folds=folds,
         solution=_check_solution(competition, asked.questions, report),
     )
 
 
-def read_train_and_test(competition: Competition) -> tuple[Table, Table]:
-    """Read the train and the test file; the sample submission decides which column of both holds the ids.
-
-    Raises:
-        BadInput: a file cannot be read, or train has no answers.
-    """
-    train = require_answers(read_records(competition.train, competition.layout))
-    ids = read_sample_ids(competition.sample) if competition.sample else frozenset[str]()
-    test = hide_answers(read_records(competition.test, competition.layout, like=train.layout, ids=ids))
-    if test.layout.id != train.layout.id and test.layout.id in train.columns:
-        train = read_records(competition.train, replace(competition.layout, id=test.layout.id))
-    return train, test
+def _divide(
+    questions: Sequence[Question],
+    folder: SplitFolder,
+    held_out: float,
+    folds: int,
+    *,
+    seed: int,
+    report: Callable[[str], None],
+) -> Split:
+    """Hold out a share of the questions, or each of them once in folds, and write the files that members read."""
+    if folds > 1:
+        split = split_into_folds(questions, folds, seed)
+        report(
+            f"split: {len(questions)} labelled, each held out once in {folds} folds (seed {seed}); near-duplicates kept"
+            " in one fold"
+        )
+        write_questions_of_folds(split, questions, folder)
+        return split
+    split = split_questions(questions, held_out, seed=seed)
+    held = len(split.held_out)
+    report(f"split: {len(questions) - held} train, {held} held out (seed {seed}); near-duplicates kept on one side")
+    write_split_folder(split, questions, folder)
+    return split
 
 
 def _read_sample(
@@ -214,67 +262,7 @@ def _choose_metric(competition: Competition, sample: Sample, report: Callable[[s
     return sample.metric
 
 
-def require_answers(train: Table) -> Table:
-    """Return a train file that has answers.
-
-    Raises:
-        BadInput: no column holds answers; the columns that could are listed.
-    """
-    if train.labelled:
-        return train
-    column = train.layout.answer
-    found = "no column of answers was recognised" if column is None else f"column {column!r} holds no answers"
-    unused = ", ".join(map(repr, train.unused)) or "none"
-    raise BadInput(
-        f"{train.path}: {found}; columns without a role: {unused}; name the right one in quorum.toml: "
-        '[layout] answer = "…"'
-    )
-
-
-def drop_passages(train: Table) -> Table:
-    """Return a train file without the passages of its questions, which the test file does not have."""
-    records = tuple(replace(record, context=None) for record in train.records)
-    return replace(train, records=records, layout=replace(train.layout, context=None))
-
-
 def fingerprint_data(competition: Competition) -> str:
     """Return the SHA-256 of the train and the test file; only scores on the same data are comparable."""
     both = fingerprint(competition.train) + fingerprint(competition.test)
     return hashlib.sha256(both.encode()).hexdigest()
-
-
-def describe_train(table: Table, repaired: RepairedTable) -> str:
-    """Return one line on a train file: the numbers of usable, repaired and dropped rows, and a command for details."""
-    dropped = {remark.row for remark in repaired.dropped}
-    changed = {remark.row for remark in repaired.changes}
-    labels = {
-        record.row
-        for record in table.records
-        if record.row not in dropped and record.answer is None and answer_to_label(record) is not None
-    }
-    return _describe_table(
-        table,
-        repaired,
-        [
-            (len(labels), "labels repaired"),
-            (len(changed - labels), "rows repaired otherwise"),
-            (len(dropped), "dropped"),
-        ],
-    )
-
-
-def describe_test(table: Table, repaired: RepairedTable, train: Table) -> str:
-    """Return one line on a test file: the numbers of repaired rows and of duplicates or near-duplicates in train."""
-    in_train = {place.row for finding in check_against_train(table, train) for place in finding.places}
-    counts = [
-        (len({remark.row for remark in repaired.changes}), "rows repaired"),
-        (len(in_train), "duplicated in train"),
-        (len(repaired.dropped), "dropped"),
-    ]
-    return f"{_describe_table(table, repaired, counts)} --train {shlex.quote(str(train.path))}"
-
-
-def _describe_table(table: Table, repaired: RepairedTable, counts: list[tuple[int, str]]) -> str:
-    parts = [f"{len(table.records):,} rows", f"{len(repaired.questions):,} usable"]
-    parts += [f"{count:,} {what}" for count, what in counts if count]
-    return f"{table.path.name}: {', '.join(parts)}; details: quorum doctor {shlex.quote(str(table.path))}"

@@ -1,7 +1,7 @@
 """Record a run: write its submission, score the same rule on the held-out questions, and add it to the ledger."""
 
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +29,12 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
     The held-out questions are written in the submission's form too, filled by the same rule, and that file is scored.
     """
     sample, metric = prepared.sample, prepared.metric
-    path = prepared.workspace.submission(prepared.name, run.name)
+    path, folder = prepared.workspace.submission(prepared.name, run.name), run.folder
     held = make_held_out_sample(sample, prepared.held_out)
-    unread_test = _write(prepared, path, run.folder.test, prepared.test, sample)
-    unread_held = _write(prepared, run.folder.held_out_submission, run.folder.held_out, prepared.held_out, held)
+    unread_test = _write(path, folder.test, prepared.test, sample, prior=prepared.prior)
+    unread_held = _write(
+        folder.held_out_submission, folder.held_out, prepared.held_out, held, prior=prepared.find_prior
+    )
     score = score_answers(
         read_held_out_answers(run.folder, prepared.held_out), make_solution(prepared.held_out), metric
     )
@@ -60,17 +62,22 @@ def record_run(prepared: PreparedCompetition, run: CompetitionRun) -> Entry:
         public=public,
         private=private,
         competition=prepared.name,
+        folds=prepared.folds,
     )
 
 
 def _write(
-    prepared: PreparedCompetition, path: Path, answers: Path, questions: Sequence[Question], sample: Sample
+    path: Path,
+    answers: Path,
+    questions: Sequence[Question],
+    sample: Sample,
+    prior: Mapping[str, float] | Callable[[str], Mapping[str, float]],
 ) -> int:
     """Write answers in the sample's form; return how many questions were unread and filled from the prior."""
     labels = {question.id: question.labels for question in questions}
     ballots = ballots_from_answers(read_answers(answers))
     choices = {question.id: question.choices for question in questions}
-    return len(write_submission(path, ballots, labels, sample, prepared.prior, choices=choices).unread)
+    return len(write_submission(path, ballots, labels, sample, prior, choices=choices).unread)
 
 
 def read_held_out_answers(folder: RunFolder, questions: Sequence[Question]) -> dict[str, Ballot]:

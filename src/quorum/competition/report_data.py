@@ -12,7 +12,7 @@ from quorum.competition.workspace import Workspace
 from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.data.repair import read_clean_questions
-from quorum.data.split import read_split, select_held_out
+from quorum.data.split import read_split
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.ledger import Board, Entry, make_leaderboard, read_ledger
@@ -80,7 +80,8 @@ def find_held_out(
     if not path.exists() or (split := read_split(path)).fingerprint != board.split:
         report(f"{path}: the split differs from that of the latest submissions; per-question sections are left out")
         return []
-    return select_held_out(split, read_clean_questions(competition.train, competition.layout))
+    questions = read_clean_questions(competition.train, competition.layout)
+    return [question for question in questions if question.id in split.scored]
 
 
 def find_answers(

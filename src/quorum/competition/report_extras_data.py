@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from quorum.competition.folder import Competition
-from quorum.competition.prepare import read_train_and_test
-from quorum.competition.workspace import Workspace
+from quorum.competition.read_files import read_train_and_test
+from quorum.competition.workspace import Workspace, is_part
 from quorum.config import from_table
 from quorum.data.doctor import examine
 from quorum.errors import BadInput
@@ -87,7 +87,9 @@ def read_ladder_table(path: Path) -> LadderTable:
 
 def _read_loss_curve(path: Path) -> LossCurve:
     curve = json.loads(path.read_text(encoding="utf-8"))["curve"]
-    return LossCurve(path.parent.name, tuple((int(entry["step"]), float(entry["loss"])) for entry in curve))
+    part = path.parents[1].name
+    name = f"{path.parent.name}, {part}" if is_part(part) else path.parent.name
+    return LossCurve(name, tuple((int(entry["step"]), float(entry["loss"])) for entry in curve))
 
 
 def _examine_files(competition: Competition) -> list[FileFinding]:

@@ -8,6 +8,7 @@ from typing import Any
 from quorum.competition.kernel_process import find_kernels
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.step import KernelStep, find_trained, forget_step, run_step
+from quorum.competition.workspace import is_part
 from quorum.config import read_table
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
@@ -60,7 +61,7 @@ def choose_members(tomls: Sequence[Path], background: bool) -> list[Path]:
         run = read_table(toml).get("run", toml.stem)
         if is_tuned(toml):
             read_table(find_training_toml(toml))
-        if check_file_name(toml.stem, "member") in RESERVED_NAMES:
+        if check_file_name(toml.stem, "member") in RESERVED_NAMES or is_part(toml.stem):
             raise BadInput(
                 f"{toml}: the name {toml.stem!r} is reserved for one of Quorum's own folders; rename the file"
             )
@@ -85,32 +86,45 @@ def forget_members(prepared: PreparedCompetition, tomls: Sequence[Path], report:
     """Make the members, their trainings and the vote start again from nothing."""
     trainings = [find_training_toml(toml) for toml in tomls if is_tuned(toml)]
     for toml in [*tomls, *trainings, find_kernel_toml(VOTE)]:
-        forget_step(prepared.workspace.run(prepared.name, toml.stem).path, toml, report)
+        forget_step(prepared.run(toml.stem).path, toml, report)
 
 
 def run_prior(prepared: PreparedCompetition) -> CompetitionRun:
     """Write the baseline without a model: every answer is unread, and is filled from the prior."""
-    folder = prepared.workspace.run(prepared.name, PRIOR)
+    folder = prepared.run(PRIOR)
     parts: list[tuple[Path, list[Question]]] = [(folder.test, prepared.test), (folder.held_out, prepared.held_out)]
     for path, questions in parts:
         write_answers(make_answers(PRIOR, {question.id: {} for question in questions}), path)
     return CompetitionRun(name=PRIOR, folder=folder, config={})
 
 
-def run_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str], None]) -> CompetitionRun:
-    """Let one member answer the test and the held-out questions; train its model first if it is a tuned one."""
+def run_member(
+    prepared: PreparedCompetition, toml: Path, report: Callable[[str], None], with_train: bool = True
+) -> CompetitionRun:
+    """Let one member answer the test and the held-out questions; train its model first if it is a tuned one.
+
+    Args:
+        with_train: False for a member that uses no solved questions: it does not get them.
+    """
     config = read_table(toml)
-    folder = prepared.workspace.run(prepared.name, toml.stem)
-    files = [prepared.files.test, prepared.files.held_out]
-    settings = make_member_settings(prepared, config, files, folder)
+    folder, counts = prepared.run(toml.stem), {"test": len(prepared.test), "held-out": len(prepared.held_out)}
+    files = {"test": prepared.test_file, "held-out": prepared.files.held_out}
+    settings = make_member_settings(prepared, config, [files[part] for part in prepared.asked], folder)
+    if not with_train:
+        settings["train"] = ""
     seconds = 0.0
     if is_tuned(toml):
         model, seconds = train_member(prepared, find_training_toml(toml), report)
         settings["backend.adapter" if "adapter" in config["backend"] else "backend.model"] = str(model)
     done = run_step(KernelStep(story="infer", toml=toml, settings=settings, until=prepared.until), report)
     if not done.reused:
-        report(f"{toml.stem}: {len(prepared.test) + len(prepared.held_out)} answers in {done.seconds:.0f} s")
+        count = sum(counts[part] for part in prepared.asked)
+        report(f"{_name_in_part(prepared, toml)}: {count} answers in {done.seconds:.0f} s")
     return CompetitionRun(name=toml.stem, folder=folder, config=config | settings, seconds=seconds + done.seconds)
+
+
+def _name_in_part(prepared: PreparedCompetition, toml: Path) -> str:
+    return f"{toml.stem}, {prepared.part}" if prepared.part else toml.stem
 
 
 def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[str], None]) -> tuple[Path, float]:
@@ -119,7 +133,7 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
     A finished training is reused, and an interrupted one goes on, if rows, settings, base model and library versions
     are the same. Otherwise the output folder is emptied first.
     """
-    folder = prepared.workspace.run(prepared.name, toml.stem)
+    folder = prepared.run(toml.stem)
     settings = {
         "train": str(prepared.files.train),
         "split.file": str(prepared.files.split),
@@ -128,7 +142,7 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
     }
     done = run_step(KernelStep(story="train", toml=toml, settings=settings, until=prepared.until), report)
     if not done.reused:
-        report(f"{toml.stem}: trained in {done.seconds:.0f} s")
+        report(f"{_name_in_part(prepared, toml)}: trained in {done.seconds:.0f} s")
     return find_trained(folder.path), done.seconds
 
 
@@ -139,13 +153,13 @@ def run_vote(
 
     The votes on the held-out questions are cross-fitted: the rule for a question is selected without that question.
     """
-    folder = prepared.workspace.run(prepared.name, VOTE)
+    folder = prepared.run(VOTE)
     settings = {
         "runs": [str(run.folder.test) for run in runs],
         "labelled": [str(run.folder.held_out) for run in runs],
         "gold": str(prepared.gold),
         "split": str(prepared.files.split),
-        "questions": str(prepared.files.test),
+        "questions": str(prepared.test_file),
         **make_shared_settings(prepared, folder),
     }
     done = run_step(KernelStep(story="vote", toml=find_kernel_toml(VOTE), settings=settings), report)
@@ -165,18 +179,19 @@ def make_member_settings(
     prepared: PreparedCompetition, config: Mapping[str, Any], questions: Sequence[Path], folder: RunFolder
 ) -> dict[str, Any]:
     """Return the overrides with which a member answers these question files of the competition."""
-    keep = prepared.competition.keep
+    keep, submits = prepared.competition.keep, "test" in prepared.asked
     return {
         "questions": [str(path) for path in questions],
         **({"limits.keep": keep} if keep else {}),
         **make_shared_settings(prepared, folder),
+        **({} if submits else {"sample": "", "refine.copy_exact": False}),
         **make_background_settings(prepared, config),
     }
 
 
 def make_shared_settings(prepared: PreparedCompetition, folder: RunFolder) -> dict[str, Any]:
     """Return the overrides of every kernel that answers questions of the competition."""
-    files = {"train": str(prepared.files.train), "sample": str(prepared.competition.sample)}
+    files = {"train": str(prepared.train_file), "sample": str(prepared.competition.sample)}
     return {**files, "form": prepared.sample.setting, "out": str(folder.path)}
 
 

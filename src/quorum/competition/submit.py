@@ -1,5 +1,6 @@
 """Make a competition's submissions: prepare it, run the members and their vote, check and score, and record."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from quorum.competition.ablation import describe_difference
 from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.folder import find_competition
+from quorum.competition.folds import TestBy, divide_into_parts, forget_folded_members, run_folded_member
 from quorum.competition.kernel_process import OutOfTime
 from quorum.competition.ladder import Ladder
 from quorum.competition.language_models import propose_model_members
@@ -67,6 +69,8 @@ def submit_competition(
     models: Sequence[str] = (),
     hours: float | None = None,
     fresh: bool = False,
+    folds: int = 1,
+    test_by: TestBy = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
     """Write one legal submission for each member, for their vote and for the prior, and score them.
@@ -85,11 +89,15 @@ def submit_competition(
         hours: most hours that this may take: members run in the order of what they are expected to gain per second, and
             those that would take longer than what is left are not started. None: no limit.
         fresh: repeat everything, even what an earlier call finished.
+        folds: 2 or more: hold out every labelled question once, in one of so many folds, instead of `held_out`.
+        test_by: with folds, who answers the test questions: a member that learns from all labels ("refit"), or the
+            members of all folds, whose answers are averaged ("average").
         report: is called with one line after each step.
 
     Raises:
         BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or two members have the same
-        name. KernelFailed: a member's process failed.
+            name.
+        KernelFailed: a member's process failed.
     """
     start = time.monotonic()
     competition = find_competition(folder, form)
@@ -97,13 +105,11 @@ def submit_competition(
     if models or not members:
         own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
         chosen = choose_members([*chosen, *own], False)
-    prepared = prepare_competition(competition, workspace, held_out, seed, report)
-    if fresh:
-        forget_members(prepared, chosen, report)
-    if hours is None:
-        answered = [run_member(prepared, toml, report) for toml in chosen]
-    else:
-        answered = run_in_time(prepared, chosen, make_budget(hours, len(chosen), prepared, start), report)
+    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds)
+    budget = make_budget(hours, len(chosen), prepared, start) if hours is not None else None
+    limited = replace(prepared, until=budget.end if budget else None)
+    run = _choose_way(limited, chosen, test_by, seed, fresh=fresh, report=report)
+    answered = _run_in_time(prepared, chosen, run, budget, report) if budget else [run(toml) for toml in chosen]
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
@@ -111,28 +117,49 @@ def submit_competition(
     return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))
 
 
-def run_in_time(
-    prepared: PreparedCompetition, members: Sequence[Path], budget: Budget, report: Callable[[str], None]
+def _choose_way(
+    prepared: PreparedCompetition,
+    members: Sequence[Path],
+    test_by: TestBy,
+    seed: int,
+    *,
+    fresh: bool,
+    report: Callable[[str], None],
+) -> Callable[[Path], CompetitionRun]:
+    """Return the function that runs a member: over all folds if there are several, else once."""
+    if prepared.folds == 1:
+        if fresh:
+            forget_members(prepared, members, report)
+        return lambda toml: run_member(prepared, toml, report)
+    whole = divide_into_parts(prepared, test_by, seed)
+    if fresh:
+        forget_folded_members(whole, members, report)
+    return lambda toml: run_folded_member(whole, toml, report)
+
+
+def _run_in_time(
+    prepared: PreparedCompetition,
+    members: Sequence[Path],
+    run: Callable[[Path], CompetitionRun],
+    budget: Budget,
+    report: Callable[[str], None],
 ) -> list[CompetitionRun]:
     """Run members within a time budget, the most promising one first, and record each as soon as it is finished."""
-    earlier = read_ledger(prepared.workspace.ledger)
-    limited, sign = replace(prepared, until=budget.end), -1 if lower_is_better(prepared.metric) else 1
-    (prior, *_) = [entry.held_out.value for entry in record_runs(prepared, [run_prior(prepared)], report).entries] or [
-        0.0
-    ]
+    earlier, sign = read_ledger(prepared.workspace.ledger), -1 if lower_is_better(prepared.metric) else 1
 
-    def run(toml: Path) -> CompetitionRun | None:
+    def score(finished: CompetitionRun) -> float:
+        entries = record_runs(prepared, [finished], report).entries
+        return sign * entries[0].held_out.value if entries else -math.inf
+
+    def run_until_end(toml: Path) -> CompetitionRun | None:
         try:
-            return run_member(limited, toml, report)
+            return run(toml)
         except OutOfTime:
             return None
 
-    def measure(run: CompetitionRun) -> float:
-        entries = record_runs(prepared, [run], report).entries
-        return sign * (entries[0].held_out.value - prior) if entries else 0.0
-
+    prior = score(run_prior(prepared))
     expected = {toml: expect_member(prepared, toml, earlier) for toml in members}
-    return run_within_budget(expected, run, measure, budget, report)
+    return run_within_budget(expected, run_until_end, lambda finished: score(finished) - prior, budget, report)
 
 
 def record_runs(

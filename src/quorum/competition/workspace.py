@@ -1,5 +1,6 @@
 """Define the paths of a workspace's files; no other code knows them."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,9 @@ from quorum.disk import check_file_name
 from quorum.files.run_folder import RunFolder
 
 GOLD = "gold"  # the name, among runs, of the folder of the right answers
+# Parts of a competition, each with a folder of its own among its splits and among its runs.
+FOLD = "fold"  # "fold-1-of-5": the fold is held out, and members learn from the others
+ALL_LABELS = "all-labels"  # no question is held out
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,14 @@ class Workspace:
     root: Path = Path()
     submissions_folder: Path = Path("submissions")  # relative to the root
 
-    def split(self, competition: str) -> SplitFolder:
-        """Return the folder of the repaired and split questions; it has no held-out answers, so it can go to Kaggle."""
-        return SplitFolder(self.splits / _check_competition_name(competition))
+    def split(self, competition: str, part: str = "") -> SplitFolder:
+        """Return the folder of the repaired and split questions; it has no held-out answers, so it can go to Kaggle.
+
+        Args:
+            part: the name of a part of the competition (see competition/folds.py); by default the whole competition.
+        """
+        folder = self.splits / _check_competition_name(competition)
+        return SplitFolder(folder / check_file_name(part, "part") if part else folder)
 
     @property
     def splits(self) -> Path:
@@ -61,8 +70,10 @@ class Workspace:
         return sorted((self.runs / _check_competition_name(competition)).glob("ladder-*.json"))
 
     def list_losses(self, competition: str) -> list[Path]:
-        """Return the loss curves of the competition's trainings."""
-        return sorted((self.runs / _check_competition_name(competition)).glob("*/loss.json"))
+        """Return the loss curves of the competition's trainings, those of its parts included."""
+        folder = self.runs / _check_competition_name(competition)
+        depths = ("*/loss.json", f"{FOLD}-*/*/loss.json", f"{ALL_LABELS}/*/loss.json")
+        return [path for depth in depths for path in sorted(folder.glob(depth))]
 
     def gold(self, competition: str) -> Path:
         """Return the file of held-out questions with their answers; it is not in `split`, so members cannot read it."""
@@ -112,6 +123,11 @@ class Workspace:
     def kaggle_outputs(self) -> Path:
         """The folder of outputs of pushed kernels, read back from Kaggle."""
         return self.runs / "kaggle"
+
+
+def is_part(name: str) -> bool:
+    """Return whether a folder of a competition has the name of one of its parts."""
+    return name == ALL_LABELS or re.fullmatch(rf"{FOLD}-\d+-of-\d+", name) is not None
 
 
 def _check_competition_name(name: str) -> str:

@@ -58,6 +58,16 @@ class Split:
         return self.frame.filter(pl.col("fold") != HELD_OUT)["fold"].unique().sort().to_list()
 
     @cached_property
+    def held_out(self) -> frozenset[str]:
+        """The ids of the held-out questions."""
+        return frozenset(self.frame.filter(pl.col("fold") == HELD_OUT)["id"].to_list())
+
+    @property
+    def scored(self) -> frozenset[str]:
+        """The ids of the questions to score: the held-out ones; all, if no fold is held out (see data/folds.py)."""
+        return self.held_out or frozenset(self.fold_of)
+
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the ids and their folds as JSON; equal for splits with the same questions in the same folds."""
         return hashlib.sha256(json.dumps(self.frame.select("id", "fold").rows()).encode()).hexdigest()
@@ -108,11 +118,7 @@ def split_questions(
     """
     if not 0 < held_out <= 0.5:
         raise BadInput(f"held-out share is {held_out}; allowed is more than 0 and at most 0.5")
-    if not 2 <= folds <= MOST_FOLDS:
-        raise BadInput(f"the number of folds is {folds}; allowed are 2 to {MOST_FOLDS}")
-    ordered = sorted(questions, key=lambda question: question.id)
-    if repeated := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
-        raise BadInput(f"ids have to be unique; found more than once: {list_some(repeated)}")
+    ordered = order_questions(questions, folds)
     cluster = cluster_duplicates(ordered, progress)
     if len(set(cluster)) <= folds:
         raise BadInput(
@@ -126,6 +132,20 @@ def split_questions(
         fold[index] = part + 1
     ids = [question.id for question in ordered]
     return Split(pl.DataFrame({"id": ids, "cluster": cluster, "fold": fold}, schema=SPLIT))
+
+
+def order_questions(questions: Sequence[Question], folds: int) -> list[Question]:
+    """Return the questions in the order of their ids, in which a split has them.
+
+    Raises:
+        BadInput: an id that is not unique, or the number of folds is out of range.
+    """
+    if not 2 <= folds <= MOST_FOLDS:
+        raise BadInput(f"the number of folds is {folds}; allowed are 2 to {MOST_FOLDS}")
+    ordered = sorted(questions, key=lambda question: question.id)
+    if repeated := [id for id, count in Counter(question.id for question in ordered).items() if count > 1]:
+        raise BadInput(f"ids have to be unique; found more than once: {list_some(repeated)}")
+    return ordered
 
 
 def select_held_out(split: Split, questions: Sequence[Question]) -> list[Question]:

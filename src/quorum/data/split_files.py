@@ -40,6 +40,13 @@ def write_split_folder(split: Split, questions: Sequence[Question], folder: Spli
     write_questions(strip_answers(select_held_out(split, questions)), folder.held_out)
 
 
+def write_questions_of_folds(split: Split, questions: Sequence[Question], folder: SplitFolder) -> None:
+    """Write a split without a held-out fold, and all questions without their answers; each fold has its own train."""
+    write_split(split, folder.split)
+    write_questions(strip_answers(questions), folder.held_out)
+    folder.train.unlink(missing_ok=True)
+
+
 def write_held_out_solution(split: Split, questions: Sequence[Question], folder: SplitFolder) -> None:
     """Write the answers to the held-out questions as a CSV of id and answer."""
     rows = [(question.id, question.answer) for question in select_held_out(split, questions)]

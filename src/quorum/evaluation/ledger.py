@@ -39,6 +39,7 @@ class Entry:
         private: Kaggle's private score, if known.
         evaluations: number of candidates that were evaluated on the held-out questions to pick this one.
         competition: name of the competition; empty if not known.
+        folds: 1: the score is of one held-out fold; more: of all labelled questions, each held out in one of so many.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Entry:
     private: float | None = None
     evaluations: int = 1
     competition: str = ""
+    folds: int = 1
 
     def __post_init__(self) -> None:
         check_metric(self.metric)

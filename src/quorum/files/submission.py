@@ -1,7 +1,7 @@
 """Write submissions with the columns, ids and row order of the sample submission."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def write_submission(
     answers: Mapping[str, Ballot],
     labels: Mapping[str, tuple[str, ...]],
     sample: Sample,
-    prior: Mapping[str, float],
+    prior: Mapping[str, float] | Callable[[str], Mapping[str, float]],
     choices: Choices | None = None,
 ) -> FilledSubmission:
     """Write a submission atomically; return the number of rows and which of them were filled.
@@ -40,7 +40,7 @@ def write_submission(
     Args:
         answers: ballots by question id; missing ids are unread.
         labels: labels by question id; empty for an open question.
-        prior: the share of each label in train.
+        prior: the share of each label in train, for all questions or by question id.
         choices: the options by question id; without them a "text" answer is written as the ballot has it.
 
     Raises:
@@ -49,7 +49,6 @@ def write_submission(
     """
     if sample.form == "any":
         raise BadInput("the form of the submission's answers is not known")
-    _check_weights("the prior", prior)
     unknown = sorted(map(repr, answers.keys() - set(sample.ids)))
     if unknown:
         raise BadInput(f"the sample submission has no id {list_some(unknown)}, but there are answers to it")
@@ -59,7 +58,7 @@ def write_submission(
         ballot = _check_ballot(id, answers.get(id, {}), own, sample)
         if not ballot:
             unread.append(id)
-        among = _restrict_prior(own, prior, sample)
+        among = _restrict_prior(own, prior(id) if callable(prior) else prior, sample)
         options = (choices or {}).get(id, ())
         if sample.form == "text" and own and not options:
             raise BadInput(f"question {id}: its option texts are not known, and the submission holds them")
@@ -102,6 +101,7 @@ def _check_ballot(id: str, ballot: Ballot, own: tuple[str, ...], sample: Sample)
 
 def _restrict_prior(own: tuple[str, ...], prior: Mapping[str, float], sample: Sample) -> Ballot:
     """Return the prior among a question's own labels, or all of it if they are not known; equal weights if it is 0."""
+    _check_weights("the prior", prior)
     if sample.form == "text":
         labels = own or tuple(prior) or (NO_ANSWER,)
     else:
