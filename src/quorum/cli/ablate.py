@@ -46,7 +46,8 @@ def ablate_command(
     """
     from dataclasses import asdict
 
-    from quorum.competition.ablation import UNCHANGED, Arm, make_retrieval_arms, parse_arm, run_ablation
+    from quorum.competition.ablation import make_retrieval_arms, parse_arm, run_ablation
+    from quorum.competition.arms import UNCHANGED, Arm
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml

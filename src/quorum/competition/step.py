@@ -56,7 +56,9 @@ class KernelStep:
         if self.story == "train":
             return [self.out / name for name in TRAINED_FOLDERS if (self.out / name).exists()]
         folder = RunFolder(self.out)
-        return [folder.test, folder.held_out, *([folder.manifest] if self.story == "infer" else [])]
+        if self.story == "vote" or "questions" not in self.settings:
+            return [folder.test, folder.held_out, *([folder.manifest] if self.story == "infer" else [])]
+        return [*(folder.answers(Path(file).stem) for file in self.settings["questions"]), folder.manifest]
 
 
 @dataclass(frozen=True, kw_only=True)
