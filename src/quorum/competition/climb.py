@@ -10,6 +10,7 @@ from quorum.evaluation.compare import (
     SIGNIFICANCE_LEVEL,
     Comparison,
     PairedDifference,
+    adjust_by_holm,
     compare_runs,
     compute_mcnemar_p,
 )
@@ -126,10 +127,7 @@ def climb_stages(
 
 def adjust_last_p(levels: Sequence[float], count: int) -> float:
     """Return Holm's adjusted p of the last of `levels`, in a family of `count` tests; unknown ones count as p = 1."""
-    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
-
-    family = [*levels, *[1.0] * (count - len(levels))]
-    return float(multipletests(family, method="holm")[1][len(levels) - 1])
+    return adjust_by_holm([*levels, *[1.0] * (count - len(levels))])[len(levels) - 1]
 
 
 def orient_gain(value: float, metric: str) -> float:
