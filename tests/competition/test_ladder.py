@@ -376,3 +376,35 @@ def test_arms_in_another_prompt_are_compared_only_where_that_was_said(competitio
         done = ablate(competition, "--only", *words)
         assert done.returncode == 0, done.stderr
         assert "another prompt" in done.stderr
+
+
+def test_each_question_is_voted_on_by_a_rule_that_was_selected_without_its_cluster(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quorum.competition.folder import find_competition
+    from quorum.competition.ladder_runs import LadderRuns
+    from quorum.competition.prepare import prepare_competition
+    from quorum.competition.workspace import Workspace
+
+    monkeypatch.chdir(competition)
+    prepared = prepare_competition(find_competition(competition), Workspace(), 0.5, 42)
+    chance, solution = random.Random(2), make_solution(prepared.held_out)
+    attempts = {
+        name: Attempt(
+            {row.id: {row.answer if chance.random() < skill else chance.choice("ABC"): 1.0} for row in solution},
+            1.5,
+            0.1,
+        )
+        for name, skill in (("base", 0.7), ("x", 0.7), ("y", 0.1))
+    }
+    runs = LadderRuns(prepared, competition / "member.toml", print)
+    chosen = solution[:24]
+    vote = runs.vote(attempts, chosen)
+    assert (vote.calls, vote.seconds) == (4.5, pytest.approx(0.3))
+    assert vote.ballots.keys() == {row.id for row in solution}, "the others are voted on too, by the rule of the chosen"
+    for row in chosen[:8]:
+        lie = [
+            replace(other, answer=next(a for a in "ABC" if a != row.answer)) if other is row else other
+            for other in chosen
+        ]
+        assert runs.vote(attempts, lie).ballots[row.id] == vote.ballots[row.id]

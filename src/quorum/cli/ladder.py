@@ -20,6 +20,9 @@ def ladder_command(
         typer.Option(metavar='"NAME: KEY=VALUE …"', help="Add a stage, tried last; may be repeated."),
     ] = None,
     only: Annotated[bool, typer.Option("--only", help="Try only the stages of --stage.")] = False,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="STAGE", help="Do not try this stage; may be repeated.")
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(metavar="MODEL", help="Try another model, a hub id or folder; may be repeated."),
@@ -69,7 +72,14 @@ def ladder_command(
     from dataclasses import asdict
 
     from quorum.competition.ablation import parse_arm
-    from quorum.competition.climb_ladder import LadderPlan, add_stages, choose_stages, run_ladder, write_winner
+    from quorum.competition.climb_ladder import (
+        LadderPlan,
+        add_stages,
+        choose_stages,
+        run_ladder,
+        skip_stages,
+        write_winner,
+    )
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml
@@ -82,7 +92,7 @@ def ladder_command(
         options = StageOptions(passages=passages, examples=examples, rehearse=rehearse, models=model or ())
         trainings = None if no_training else train or ()
         *built_in, vote = choose_stages(prepared, member, options, verifier, trainings)
-        stages = [*built_in, *stages, vote]
+        stages = skip_stages([*built_in, *stages, vote], skip or [])
     result = run_ladder(prepared, LadderPlan(member=member, stages=stages, folds=folds, seed=seed), report_line)
     if winner:
         report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}")

@@ -90,6 +90,18 @@ def choose_stages(
     return list_stages(table, options)
 
 
+def skip_stages(stages: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
+    """Return the stages without those of these names.
+
+    Raises:
+        BadInput: there is no stage of a name.
+    """
+    known = [stage.name for stage in stages]
+    if unknown := [name for name in names if name not in known]:
+        raise BadInput(f"--skip {unknown[0]!r}: the stages are {', '.join(known)}")
+    return [stage for stage in stages if stage.name not in names]
+
+
 def run_ladder(
     prepared: PreparedCompetition,
     plan: LadderPlan,
