@@ -113,7 +113,7 @@ def simulate(held_out: int, test: int, random: np.random.Generator) -> dict[str,
         lambda stages: attempt(tuple(int(stage.name) for stage in stages)),
         solution,
         "accuracy",
-        CrossFit(clusters=clusters, seed=int(random.integers(2**31)), test=test),
+        cross_fit=CrossFit(clusters=clusters, seed=int(random.integers(2**31)), test=test),
     )
     kept = tuple(int(rung.stage) for rung in ladder.rungs[1:] if rung.kept)
     true = rules.accuracy(kept)

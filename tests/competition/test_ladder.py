@@ -40,7 +40,9 @@ def right_on(count: int) -> Attempt:
 
 def climb(rights: Mapping[tuple[str, ...], int], *names: str, cross_fit: CrossFit | None = None) -> Ladder:
     stages = [Stage(name, {f"{name}.on": True}) for name in names]
-    return climb_ladder(stages, lambda on: right_on(rights[tuple(s.name for s in on)]), SOLUTION, "accuracy", cross_fit)
+    return climb_ladder(
+        stages, lambda on: right_on(rights[tuple(s.name for s in on)]), SOLUTION, "accuracy", cross_fit=cross_fit
+    )
 
 
 def test_a_stage_that_gains_is_kept_and_the_next_stands_on_it() -> None:
@@ -87,7 +89,7 @@ def test_a_lower_log_loss_is_a_gain() -> None:
     assert climb_ladder([Stage("x")], attempt, SOLUTION, "log-loss").rungs[1].kept
 
 
-def test_every_question_is_scored_with_stages_that_were_chosen_without_its_cluster() -> None:
+def test_luck_of_one_part_of_the_questions_is_recognised_as_optimism() -> None:
     clusters = {row.id: number // 4 for number, row in enumerate(SOLUTION)}
     parts = divide_clusters(SOLUTION, clusters, 5, 42)
     assert sorted(row.id for part in parts for row in part) == sorted(row.id for row in SOLUTION)
@@ -101,14 +103,15 @@ def test_every_question_is_scored_with_stages_that_were_chosen_without_its_clust
         return Attempt({row.id: {"A" if on and row.id in lucky else "B": 1.0} for row in SOLUTION}, 1.0, 0.1)
 
     cross_fit = CrossFit(clusters=clusters, test=100)
-    found = climb_ladder([Stage("x")], attempt, SOLUTION, "accuracy", cross_fit)
-    assert found.rungs[1].value == len(lucky) / 200
+    found = climb_ladder([Stage("x")], attempt, SOLUTION, "accuracy", cross_fit=cross_fit)
+    assert found.rungs[1].value == len(lucky) / 200 == 0.2
     assert found.final is not None
-    assert (found.final.n, found.final.base, found.final.winner.value) == (200, 0.0, 0.0)
-    assert found.final.kept == {"x": 4}
-    assert describe_outcome(found).startswith(
-        "cross-fitted (chosen on 4 of 5 folds, scored on the other): winner 0.000"
-    )
+    assert (found.final.base, found.final.optimism) == (0.0, pytest.approx(0.2))
+    assert (found.final.winner.value, found.final.winner.n) == (pytest.approx(0.0), 200)
+    assert found.final.gain is not None
+    assert (found.final.gain.value, found.final.kept) == (pytest.approx(0.0), {"x": 4})
+    assert found.final.gain.low < -0.39, "the choice differs from fold to fold, so little is certain"
+    assert describe_outcome(found).startswith("winner, cross-fitted over 5 folds: 0.000 ± 0.2")
     assert "expect 0.000 to" in describe_forecast(found)
     assert "is optimistic" in describe_outcome(climb({(): 0, ("x",): 99}, "x"))
 
@@ -161,13 +164,13 @@ def test_members_that_were_tried_vote_at_the_end_and_are_the_winner_together() -
         return right_on(190)
 
     clusters = {row.id: number for number, row in enumerate(SOLUTION)}
-    stages = [Stage("x", {"x.on": True}), Stage("y", {"y.on": True}), Stage(VOTE_STAGE, votes=True)]
+    stages = [Stage("x", {"x.on": True}), Stage("y", {"y.on": True}), Stage(VOTE_STAGE)]
     found = climb_ladder(
         stages,
         lambda on: right_on(100 + 2 * len(on)),
         SOLUTION,
         "accuracy",
-        CrossFit(clusters=clusters, folds=4),
+        cross_fit=CrossFit(clusters=clusters, folds=4),
         combine=combine,
     )
     assert [rung.kept for rung in found.rungs] == [True, False, False, True]
@@ -359,7 +362,7 @@ def test_the_ladder_is_told_and_its_winner_runs(competition: Path) -> None:
     done = run_verb("ladder", competition, "--member", "member.toml", *words, cwd=competition)
     assert done.returncode == 0, done.stderr
     assert "\nin turns " in done.stdout
-    assert "cross-fitted (chosen on 1 of 2 folds, scored on the other): winner" in done.stdout
+    assert "winner, cross-fitted over 2 folds: " in done.stdout
     assert "in turns: accuracy" in done.stderr, "each rung is printed when it is finished"
     kernel = [sys.executable, str(ROOT / "kernels" / "infer.py"), "winner.toml"]
     assert subprocess.run(kernel, cwd=competition, capture_output=True, check=False).returncode == 0
@@ -397,7 +400,7 @@ def test_each_question_is_voted_on_by_a_rule_that_was_selected_without_its_clust
         )
         for name, skill in (("base", 0.7), ("x", 0.7), ("y", 0.1))
     }
-    runs = LadderRuns(prepared, competition / "member.toml", print)
+    runs = LadderRuns(prepared=prepared, member=competition / "member.toml", report=print)
     chosen = solution[:24]
     vote = runs.vote(attempts, chosen)
     assert (vote.calls, vote.seconds) == (4.5, pytest.approx(0.3))

@@ -27,7 +27,7 @@ class ExampleSettings:
     seed: int = field(default=42, metadata={"help": "Seed of the draw; set it to the seed of the training."})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PromptSettings:
     """How a question is rendered as a prompt.
 

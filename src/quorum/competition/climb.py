@@ -88,6 +88,7 @@ def climb_stages(
     attempt: MakeAttempt,
     solution: Sequence[SolvedRow],
     metric: str,
+    *,
     combine: CombineAttempts | None = None,
     on_rung: Callable[[Rung], None] = lambda rung: None,
 ) -> Climb:
@@ -111,7 +112,9 @@ def climb_stages(
     for stage in stages:
         before = attempts[kept[-1].name if kept else BASE]
         try:
-            result = _try_stage(stage, kept, attempts, attempt, combine, solution)
+            if reason := stage.not_for or find_conflict(kept, stage):
+                raise StageFailed(reason)
+            result = _combine(combine, attempts, solution) if stage.votes else attempt((*kept, stage))
         except StageFailed as reason:
             skipped[stage.name] = str(reason)
             continue
@@ -135,23 +138,14 @@ def orient_gain(value: float, metric: str) -> float:
     return -value if lower_is_better(metric) else value
 
 
-def _try_stage(
-    stage: Stage,
-    kept: Sequence[Stage],
-    attempts: Mapping[str, Attempt],
-    attempt: MakeAttempt,
-    combine: CombineAttempts | None,
-    solution: Sequence[SolvedRow],
+def _combine(
+    combine: CombineAttempts | None, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]
 ) -> Attempt:
-    """Return the attempt with a stage on top of those kept before it.
+    """Let the attempts vote.
 
     Raises:
-        StageFailed: it does not apply, or failed.
+        StageFailed: there is only one.
     """
-    if reason := stage.not_for or find_conflict(kept, stage):
-        raise StageFailed(reason)
-    if not stage.votes:
-        return attempt((*kept, stage))
     if combine is None or len(attempts) < 2:
         raise StageFailed("there is no second member to vote with")
     return combine(attempts, solution)

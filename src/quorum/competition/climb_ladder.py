@@ -7,7 +7,7 @@ from pathlib import Path
 
 from quorum.competition.arms import Arm
 from quorum.competition.climb import Rung
-from quorum.competition.ladder import FOLDS, CrossFit, Ladder, climb_ladder
+from quorum.competition.ladder import CLIMB_FOLDS, CrossFit, Ladder, climb_ladder
 from quorum.competition.ladder_runs import LadderRuns
 from quorum.competition.ladder_text import (
     LADDER_COLUMNS,
@@ -47,7 +47,7 @@ class LadderPlan:
 
     member: Path
     stages: Sequence[Stage]
-    folds: int = FOLDS
+    folds: int = CLIMB_FOLDS
     seed: int = 42
 
 
@@ -116,7 +116,7 @@ def run_ladder(
         report: is called with one line for each run and each rung as it is finished.
         known: existing runs, by the names of their stages.
     """
-    runs = LadderRuns(prepared, plan.member, report, known or {})
+    runs = LadderRuns(prepared=prepared, member=plan.member, report=report, known=known or {})
     clusters = prepared.clusters
     cross_fit = CrossFit(clusters=clusters, folds=plan.folds, seed=plan.seed, test=len(prepared.test))
 
@@ -167,6 +167,7 @@ def write_ladder(ladder: Ladder, name: str, path: Path) -> None:
         (rung.stage, rung.value, rung.kept, compute_gain_interval(rung.difference, ladder.metric))
         for rung in ladder.rungs
     ]
+    gain = ladder.final.gain if ladder.final else None
     table = {
         "name": name,
         "metric": ladder.metric,
@@ -175,7 +176,7 @@ def write_ladder(ladder: Ladder, name: str, path: Path) -> None:
         "columns": LADDER_COLUMNS,
         "rows": list_ladder_rows(ladder),
         "notes": list_ladder_notes(ladder),
-        "total": compute_gain_interval(ladder.final.difference, ladder.metric) if ladder.final else None,
+        "total": (gain.value, gain.low, gain.high) if gain else None,
     }
     with replace_file(path) as part:
         part.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

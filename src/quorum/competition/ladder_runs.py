@@ -21,10 +21,10 @@ from quorum.files.manifest import RunManifest, read_manifest
 from quorum.files.solution import SolvedRow
 
 _GROUP = "ladder"  # collects the runs of a competition's ladders
-_STOPPED = 128 + signal.SIGINT  # exit code of a kernel that the user stopped
+_STOPPED_KERNEL = 128 + signal.SIGINT  # exit code of a kernel that the user stopped
 
 
-@dataclass
+@dataclass(kw_only=True)
 class LadderRuns:
     """The runs of one member's ladder.
 
@@ -50,7 +50,7 @@ class LadderRuns:
             try:
                 self._attempts[names] = self._run(stages)
             except KernelFailed as error:
-                if not stages or error.exit_code == _STOPPED:
+                if not stages or error.exit_code == _STOPPED_KERNEL:
                     raise
                 self.report(f"{names[-1]}: failed: {error}")
                 raise StageFailed(f"it failed: {error}") from error

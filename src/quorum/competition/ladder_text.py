@@ -1,7 +1,7 @@
 """Describe a ladder in rows and lines, for the terminal and the report."""
 
 from quorum.competition.climb import Rung, orient_gain
-from quorum.competition.ladder import Ladder
+from quorum.competition.ladder import Final, Ladder
 from quorum.evaluation.compare import PairedDifference
 
 LADDER_COLUMNS = ("stage", "value", "gain", "95 %", "Holm p", "calls", "s/1,000", "kept")
@@ -45,7 +45,7 @@ def describe_skipped(ladder: Ladder) -> str:
 def describe_outcome(ladder: Ladder) -> str:
     """Return one line on how reliable the last kept value is."""
     if ladder.final is not None:
-        return _describe_final(ladder)
+        return _describe_final(ladder.final)
     if any(rung.kept for rung in ladder.rungs[1:]):
         return "the stages were chosen on the questions that score them, so the last kept value is optimistic"
     return "no stage gains; the base is kept"
@@ -64,17 +64,15 @@ def list_ladder_notes(ladder: Ladder) -> list[str]:
     return [line for line in (describe_skipped(ladder), describe_outcome(ladder), describe_forecast(ladder)) if line]
 
 
-def _describe_final(ladder: Ladder) -> str:
-    final = ladder.final
-    assert final is not None
-    score, pair = final.winner, final.difference
+def _describe_final(final: Final) -> str:
+    score, gain = final.winner, final.gain
     error = "" if score.error is None else f" ± {score.error:.3f}"
     interval = "" if score.low is None else f" (95 %: {score.low:.3f} to {score.high:.3f})"
+    total = f", gain {gain.value:+.3f} ± {gain.error:.3f} (p = {gain.p:.2g})" if gain else ""
     kept = ", ".join(f"{stage} in {count}" for stage, count in final.kept.items()) or "no stage"
     return (
-        f"cross-fitted (chosen on {final.folds - 1} of {final.folds} folds, scored on the other): winner"
-        f" {score.value:.3f}{error}{interval}, base {final.base:.3f}, difference {pair.difference:+.3f} ±"
-        f" {pair.error:.3f}, p = {pair.p:.2g}, n = {score.n}; folds kept {kept}"
+        f"winner, cross-fitted over {final.folds} folds: {score.value:.3f}{error}{interval}, n = {score.n};"
+        f" base {final.base:.3f}{total}; optimism of the choice {final.optimism:+.3f}; kept: {kept}"
     )
 
 

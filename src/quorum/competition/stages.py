@@ -8,7 +8,7 @@ from typing import Any
 from quorum.model.backend import KINDS, backend_name
 
 VOTE_STAGE = "vote of the members"
-WORDINGS = 4  # in which the stage of wordings asks each question
+_WORDING_COUNT = 4  # in which the stage of wordings asks each question
 _WITHOUT_LETTERS = ("option", "bare")  # prompt styles without letters
 _REASONING_TOKENS = 512
 _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203.11171
@@ -30,14 +30,17 @@ class Stage:
 
     Attributes:
         training: a training whose model or adapter answers instead of the member's.
-        votes: the members tried so far vote; the stage has no settings then.
     """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted name
     not_for: str = ""
     training: Training | None = None
-    votes: bool = False
+
+    @property
+    def votes(self) -> bool:
+        """Whether the members tried so far vote; the stage has no settings then."""
+        return self.name == VOTE_STAGE
 
     @property
     def rehearses(self) -> bool:
@@ -93,7 +96,7 @@ def list_stages(member: Mapping[str, Any], options: StageOptions | None = None) 
         *_list_training_stages(facts, options),
         *_list_reasoning_stages(facts, options),
         _make_verifier_stage(facts, options),
-        Stage(VOTE_STAGE, votes=True),
+        Stage(VOTE_STAGE),
     ]
 
 
@@ -141,7 +144,7 @@ def _list_prompt_stages(facts: _MemberFacts, options: StageOptions) -> list[Stag
         calibrated |= {"refine.calibrate.temperature": 0.0, "refine.rehearse": options.rehearse}
     return [
         Stage("calibrated", calibrated, facts.no_letters),
-        Stage("wordings", {"prompt.wordings": WORDINGS}, facts.no_letters),
+        Stage("wordings", {"prompt.wordings": _WORDING_COUNT}, facts.no_letters),
         Stage("shuffled", {"refine.shuffle.orders": "cyclic"}, facts.no_letters),
     ]
 
