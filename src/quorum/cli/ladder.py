@@ -11,51 +11,55 @@ from quorum.cli.tables import report_line
 from quorum.competition.workspace import Workspace
 from quorum.console import DONE, print_json
 
+_Stages = Annotated[
+    list[str] | None, typer.Option(metavar='"NAME: KEY=VALUE …"', help="Add a stage, tried last; may be repeated.")
+]
+_Skipped = Annotated[list[str] | None, typer.Option(metavar="STAGE", help="Do not try this stage; may be repeated.")]
+_Models = Annotated[
+    list[str] | None, typer.Option(metavar="MODEL", help="Try another model, a hub id or folder; may be repeated.")
+]
+_Trainings = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="TOML",
+        help="Try a training: settings of kernels/train.py; may be repeated.",
+        show_default="those that ship for the member's kind of model",
+    ),
+]
+_Verifier = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TOML",
+        help="Settings whose [backend] verifies the answers, with the prompts of their [refine.verdict].",
+        show_default="the member's own model",
+    ),
+]
+_Folds = Annotated[
+    int,
+    typer.Option(
+        metavar="K", min=0, help="Cross-fit the winner's value over K folds of the held-out questions; 0: do not."
+    ),
+]
+_Winner = Annotated[
+    Path | None, typer.Option(metavar="TOML", help="Write the member with the kept stages to this file.")
+]
+
 
 def ladder_command(
     folder: Folder,
     member: Member = None,
-    stage: Annotated[
-        list[str] | None,
-        typer.Option(metavar='"NAME: KEY=VALUE …"', help="Add a stage, tried last; may be repeated."),
-    ] = None,
+    stage: _Stages = None,
     only: Annotated[bool, typer.Option("--only", help="Try only the stages of --stage.")] = False,
-    skip: Annotated[
-        list[str] | None, typer.Option(metavar="STAGE", help="Do not try this stage; may be repeated.")
-    ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODEL", help="Try another model, a hub id or folder; may be repeated."),
-    ] = None,
-    train: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="TOML",
-            help="Try a training: settings of kernels/train.py; may be repeated.",
-            show_default="those that ship for the member's kind of model",
-        ),
-    ] = None,
+    skip: _Skipped = None,
+    model: _Models = None,
+    train: _Trainings = None,
     no_training: Annotated[bool, typer.Option("--no-training", help="Try no training.")] = False,
     passages: Passages = 1,
     examples: Examples = 3,
-    verifier: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TOML",
-            help="Settings whose [backend] verifies the answers, with the prompts of their [refine.verdict].",
-            show_default="the member's own model",
-        ),
-    ] = None,
+    verifier: _Verifier = None,
     rehearse: Annotated[int, typer.Option(metavar="N", help="Number of solved questions to fit on.")] = 200,
-    folds: Annotated[
-        int,
-        typer.Option(
-            metavar="K", min=0, help="Cross-fit the winner's value over K folds of the held-out questions; 0: do not."
-        ),
-    ] = 5,
-    winner: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="Write the member with the kept stages to this file.")
-    ] = None,
+    folds: _Folds = 5,
+    winner: _Winner = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     as_json: AsJson = False,
@@ -72,14 +76,7 @@ def ladder_command(
     from dataclasses import asdict
 
     from quorum.competition.ablation import parse_arm
-    from quorum.competition.climb_ladder import (
-        LadderPlan,
-        add_stages,
-        choose_stages,
-        run_ladder,
-        skip_stages,
-        write_winner,
-    )
+    from quorum.competition.climb_ladder import LadderPlan, add_stages, choose_stages, run_ladder, write_winner
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml
@@ -91,9 +88,9 @@ def ladder_command(
     if not only:
         options = StageOptions(passages=passages, examples=examples, rehearse=rehearse, models=model or ())
         trainings = None if no_training else train or ()
-        *built_in, vote = choose_stages(prepared, member, options, verifier, trainings)
-        stages = skip_stages([*built_in, *stages, vote], skip or [])
-    result = run_ladder(prepared, LadderPlan(member=member, stages=stages, folds=folds, seed=seed), report_line)
+        stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
+    plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
+    result = run_ladder(prepared, plan, report_line)
     if winner:
         report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}")
     print_json(asdict(result)) if as_json else print_ladder(result)

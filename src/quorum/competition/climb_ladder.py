@@ -41,14 +41,24 @@ class LadderPlan:
     """A member and the stages to try.
 
     Attributes:
+        skip: the names of stages to leave out.
         folds: the value of the winner is cross-fitted over so many folds of the held-out clusters; below 2: it is not.
         seed: of these folds.
+
+    Raises:
+        BadInput: there is no stage of a name in `skip`.
     """
 
     member: Path
     stages: Sequence[Stage]
+    skip: Sequence[str] = ()
     folds: int = CLIMB_FOLDS
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        known = [stage.name for stage in self.stages]
+        if unknown := [name for name in self.skip if name not in known]:
+            raise BadInput(f"--skip {unknown[0]!r}: the stages are {', '.join(known)}")
 
 
 def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
@@ -66,10 +76,12 @@ def choose_stages(
     prepared: PreparedCompetition,
     member: Path,
     options: StageOptions,
+    *,
     verifier: Path | None = None,
     trainings: Sequence[Path] | None = (),
+    own: Sequence[Stage] = (),
 ) -> list[Stage]:
-    """Return the built-in stages for a member in a competition.
+    """Return the built-in stages for a member in a competition, and the user's own before the vote of all members.
 
     Args:
         verifier: a TOML whose [backend] verifies, in the words of its [refine.verdict]; without it the member's own
@@ -87,19 +99,8 @@ def choose_stages(
         trainings=possible,
         untrained=untrained,
     )
-    return list_stages(table, options)
-
-
-def skip_stages(stages: Sequence[Stage], names: Sequence[str]) -> list[Stage]:
-    """Return the stages without those of these names.
-
-    Raises:
-        BadInput: there is no stage of a name.
-    """
-    known = [stage.name for stage in stages]
-    if unknown := [name for name in names if name not in known]:
-        raise BadInput(f"--skip {unknown[0]!r}: the stages are {', '.join(known)}")
-    return [stage for stage in stages if stage.name not in names]
+    *built_in, vote = list_stages(table, options)
+    return [*built_in, *own, vote]
 
 
 def run_ladder(
@@ -125,7 +126,7 @@ def run_ladder(
             report(describe_rung(rung, prepared.metric))
 
     ladder = climb_ladder(
-        plan.stages,
+        [stage for stage in plan.stages if stage.name not in plan.skip],
         runs.attempt,
         make_solution(prepared.held_out),
         prepared.metric,

@@ -44,7 +44,7 @@ class Forecast:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TotalGain:
     """The winner minus the base, above 0 if it is better, without the optimism of the choice; `p` is two-sided."""
 
@@ -209,7 +209,7 @@ def _estimate_gain(climb: Climb, optimism: float, rows: Sequence[SolvedRow], met
     pair = compare_runs({"winner": climb.winner.ballots, BASE: climb.base.ballots}, rows, metric).pairs[0]
     value, error = orient_gain(pair.difference - optimism, metric), math.hypot(pair.error, optimism)
     p = float(2 * norm.sf(abs(value) / error)) if error else pair.p
-    return TotalGain(value, error, value - Z95 * error, value + Z95 * error, p)
+    return TotalGain(value=value, error=error, low=value - Z95 * error, high=value + Z95 * error, p=p)
 
 
 def _compute_interval(value: float, error: float, metric: str, n: int) -> tuple[float, float]:
