@@ -15,10 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.competition.climb import Attempt, StageFailed, adjust_last_p
+from quorum.competition.climb_ladder import LadderPlan
 from quorum.competition.ladder import CrossFit, Ladder, climb_ladder, divide_clusters, forecast_score
 from quorum.competition.ladder_text import describe_forecast, describe_outcome, describe_skipped, list_ladder_rows
 from quorum.competition.stages import VOTE_STAGE, Stage, StageOptions, Training, list_stages
+from quorum.competition.trainings import choose_trainings
 from quorum.config import apply_overrides, format_table
+from quorum.errors import BadInput
 from quorum.files.manifest import RunManifest, list_differences
 from quorum.files.solution import SolvedRow, make_solution
 from quorum.model.backend import Backend
@@ -202,6 +205,45 @@ def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
     assert "may have memorised train" in tuned["chain-of-thought, where it pays"]
     pooled = list_stages({"backend": {"name": "ray", "inner": {"name": "vllm"}}})
     assert "backend.inner.method" in {setting for stage in pooled for setting in stage.settings}
+
+
+def test_models_and_trainings_are_stages_of_the_members_that_can_use_them(tmp_path: Path) -> None:
+    def find(member: dict[str, Any], trainings: Sequence[Path] = ()) -> dict[str, Stage]:
+        possible, impossible = choose_trainings(member, trainings)
+        options = StageOptions(models=["small", "large"], trainings=possible, untrained=impossible)
+        return {stage.name: stage for stage in list_stages(member, options)}
+
+    causal = find({"backend": {"name": "transformers", "model": "m"}})
+    assert causal["model large"].settings == {"backend.model": "large"}
+    assert not causal["model large"].not_for
+    pooled = find({"backend": {"name": "ray", "inner": {"name": "vllm", "model": "m"}}})
+    assert pooled["model small"].settings == {"backend.inner.model": "small"}
+    adapted = find({"backend": {"name": "transformers", "model": "m", "adapter": "a"}})
+    assert "adapter" in adapted["model small"].not_for
+    encoder = find({"backend": {"name": "encoder"}})["fine-tuned"]
+    assert encoder.training is not None
+    assert encoder.training.toml.name == "train-encoder.toml"
+    (tmp_path / "mine.toml").write_text('[trainer]\nname = "sft"\nmodel = "m"\n')
+    assert not find({"backend": {"name": "vllm", "model": "m"}}, [tmp_path / "mine.toml"])["mine"].not_for
+    wrong = find({"backend": {"name": "encoder"}}, [tmp_path / "mine.toml"])["mine"].not_for
+    assert wrong == "the encoder backend cannot answer with a model of the sft trainer"
+    (tmp_path / "mine.toml").write_text('run = "r"\n')
+    with pytest.raises(BadInput, match=r"mine.toml: no \[trainer\] with a name"):
+        choose_trainings({"backend": {"name": "vllm"}}, [tmp_path / "mine.toml"])
+
+
+def test_adapters_of_large_models_need_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    member = {"backend": {"name": "transformers", "model": "m"}}
+    for gpu in (False, True):
+        monkeypatch.setattr("quorum.competition.trainings._has_gpu", lambda gpu=gpu: gpu)
+        possible, impossible = choose_trainings(member)
+        assert ("LoRA" in possible, "LoRA" in impossible) == (gpu, not gpu)
+        assert sorted({*possible, *impossible}) == ["LoRA", "QLoRA"]
+
+
+def test_a_stage_to_skip_has_to_exist() -> None:
+    with pytest.raises(BadInput, match="--skip 'y': the stages are x"):
+        LadderPlan(member=Path("m.toml"), stages=[Stage("x")], skip=["y"])
 
 
 def test_every_stage_sets_settings_that_the_kernel_knows() -> None:
@@ -411,3 +453,27 @@ def test_each_question_is_voted_on_by_a_rule_that_was_selected_without_its_clust
             for other in chosen
         ]
         assert runs.vote(attempts, lie).ballots[row.id] == vote.ballots[row.id]
+
+
+@pytest.mark.slow
+def test_a_training_is_a_stage_whose_model_answers_and_it_is_reused(competition: Path) -> None:
+    (competition / "bare.toml").write_text(
+        'run = "m"\nquestions = ["test.csv"]\nout = "out"\nprompt.style = "bare"\n[backend]\nname = "encoder"\n'
+    )
+    (competition / "small.toml").write_text(
+        'run = "t"\ntrain = "train.csv"\nout = "out"\n[trainer]\nname = "encoder"\nepochs = 1\nfrozen_layers = 5\n'
+        "max_tokens = 32\n"
+    )
+    words = ("ladder", competition, "--member", "bare.toml", "--train", "small.toml", "--skip", "retrieval", "--winner")
+    done = run_verb(*words, "winner.toml", cwd=competition)
+    assert done.returncode == 0, done.stderr
+    assert "small: trained in" in done.stderr
+    assert "small: accuracy" in done.stderr
+    table = json.loads(next((competition / "runs" / competition.name).glob("ladder-bare.json")).read_text())
+    assert [stage[0] for stage in table["stages"]] == ["base", "small", VOTE_STAGE]
+    assert next((competition / "runs" / competition.name).glob("ladder-bare.png")).read_bytes().startswith(b"\x89PNG")
+    manifests = sorted((competition / "runs" / competition.name / "ladder").glob("*/heldout.replies.parquet"))
+    assert len(manifests) == 2
+    again = run_verb(*words, "winner.toml", cwd=competition)
+    assert "trained in" not in again.stderr
+    assert again.stdout == done.stdout
