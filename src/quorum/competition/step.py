@@ -16,6 +16,7 @@ from typing import Any, Literal
 from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.step_inputs import Inputs, describe_inputs, has_unknown, list_changes, resolve_downloads
 from quorum.config import apply_overrides, read_table
+from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
 from quorum.disk import fingerprint_tree, make_folder, replace_file, replace_folder
 from quorum.errors import list_some
 from quorum.files.manifest import read_manifest
@@ -56,9 +57,10 @@ class KernelStep:
         if self.story == "train":
             return [self.out / name for name in TRAINED_FOLDERS if (self.out / name).exists()]
         folder = RunFolder(self.out)
-        if self.story == "vote" or "questions" not in self.settings:
-            return [folder.test, folder.held_out, *([folder.manifest] if self.story == "infer" else [])]
-        return [*(folder.answers(Path(file).stem) for file in self.settings["questions"]), folder.manifest]
+        if self.story == "vote":
+            return [folder.test, folder.held_out]
+        asked = self.settings.get("questions", (TEST_FILE, HELD_OUT_FILE))
+        return [*(folder.answers(Path(file).stem) for file in asked), folder.manifest]
 
 
 @dataclass(frozen=True, kw_only=True)
