@@ -169,14 +169,14 @@ def _make_rung(compared: Comparison, result: Attempt, adjusted: float) -> Rung:
         p=p,
         adjusted=adjusted,
         kept=gain > 0 and adjusted < SIGNIFICANCE_LEVEL,
-        reason=_explain_choice(gain, p, adjusted),
+        reason=_explain_choice(pair, gain, p, adjusted),
     )
 
 
-def _explain_choice(gain: float, p: float, adjusted: float) -> str:
-    if gain == 0:
+def _explain_choice(pair: PairedDifference, gain: float, p: float, adjusted: float) -> str:
+    if gain == pair.error == 0:
         return "changes nothing"
-    if gain < 0:
+    if gain <= 0:
         return "loses" if p < SIGNIFICANCE_LEVEL else "no gain"
     return "gains" if adjusted < SIGNIFICANCE_LEVEL else "gain may be luck"
 

@@ -81,6 +81,6 @@ def _format_rung(rung: Rung, metric: str) -> list[str]:
     gain = compute_gain_interval(rung.difference, metric)
     if gain is None:
         return [rung.stage, f"{rung.value:.3f}", "", "", "", *cost, ""]
-    interval = f"{gain[1]:+.3f} {gain[2]:+.3f}"
+    interval = f"{gain[1]:+.3f} to {gain[2]:+.3f}"
     kept = f"yes: {rung.reason}" if rung.kept else f"no: {rung.reason}"
     return [rung.stage, f"{rung.value:.3f}", f"{gain[0]:+.3f}", interval, f"{rung.adjusted:.2g}", *cost, kept]
