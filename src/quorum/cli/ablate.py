@@ -38,7 +38,8 @@ def ablate_command(
 
     An arm is the member with some settings changed, or another member. Every arm answers the held-out questions and is
     compared with the unchanged member, question by question, in score and in cost. Without --only there is also one arm
-    for each kind of search over the background and over the solved questions.
+    for each kind of search over the background and over the solved questions. Finished
+    arms of an interrupted ablation are reused.
 
     \b
       quorum ablate data/sample --arm "in letters: prompt.style=letter" \\
