@@ -455,6 +455,38 @@ def test_each_question_is_voted_on_by_a_rule_that_was_selected_without_its_clust
         assert runs.vote(attempts, lie).ballots[row.id] == vote.ballots[row.id]
 
 
+def test_a_stage_whose_kernel_fails_is_run_once_and_left_out_and_a_stop_by_the_user_stops_the_ladder(
+    competition: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from quorum.competition.folder import find_competition
+    from quorum.competition.kernel_process import KernelFailed
+    from quorum.competition.ladder_runs import LadderRuns
+    from quorum.competition.prepare import prepare_competition
+    from quorum.competition.workspace import Workspace
+
+    monkeypatch.chdir(competition)
+    prepared = prepare_competition(find_competition(competition), Workspace(), 0.5, 42)
+    runs, calls = LadderRuns(prepared=prepared, member=Path("member.toml"), report=print), list[str]()
+
+    def fail(code: int) -> Any:
+        def run(prepared: Any, arm: Any, *others: Any) -> Any:
+            calls.append(arm.name)
+            raise KernelFailed("out of memory", code)
+
+        return run
+
+    monkeypatch.setattr("quorum.competition.ladder_runs.run_arm", fail(1))
+    for _ in range(3):
+        with pytest.raises(StageFailed, match="it failed: out of memory"):
+            runs.attempt((Stage("x"),))
+    assert calls == ["x"]
+    with pytest.raises(KernelFailed):
+        runs.attempt(())  # without the base there is no ladder
+    monkeypatch.setattr("quorum.competition.ladder_runs.run_arm", fail(130))
+    with pytest.raises(KernelFailed):
+        runs.attempt((Stage("y"),))
+
+
 @pytest.mark.slow
 def test_a_training_is_a_stage_whose_model_answers_and_it_is_reused(competition: Path) -> None:
     (competition / "bare.toml").write_text(

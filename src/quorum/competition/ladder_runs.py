@@ -37,6 +37,7 @@ class LadderRuns:
     report: Callable[[str], None]
     known: Mapping[tuple[str, ...], CompetitionRun] = field(default_factory=dict)
     _attempts: dict[tuple[str, ...], Attempt] = field(default_factory=dict)
+    _failures: dict[tuple[str, ...], str] = field(default_factory=dict)
     _base: RunManifest | None = None
 
     def attempt(self, stages: tuple[Stage, ...]) -> Attempt:
@@ -46,14 +47,17 @@ class LadderRuns:
             StageFailed: the last stage's kernel failed.
         """
         names = tuple(stage.name for stage in stages)
+        if names in self._failures:
+            raise StageFailed(self._failures[names])
         if names not in self._attempts:
             try:
                 self._attempts[names] = self._run(stages)
             except KernelFailed as error:
                 if not stages or error.exit_code == _STOPPED_KERNEL:
                     raise
+                self._failures[names] = f"it failed: {error}"
                 self.report(f"{names[-1]}: failed: {error}")
-                raise StageFailed(f"it failed: {error}") from error
+                raise StageFailed(self._failures[names]) from error
         return self._attempts[names]
 
     def vote(self, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
