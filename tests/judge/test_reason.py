@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from quorum.ask.prompt import render_prompt
 from quorum.ballot import Ballot, compute_share_right, is_right
-from quorum.competition.ladder import Attempt, climb_ladder
-from quorum.competition.stages import list_stages
+from quorum.competition.climb import Attempt
+from quorum.competition.ladder import climb_ladder
+from quorum.competition.stages import StageOptions, list_stages
 from quorum.errors import BadInput
 from quorum.files.solution import make_solution
 from quorum.judge.agent import Agent, FittedSettings
@@ -293,7 +294,9 @@ def test_reasoning_where_it_pays_is_a_stage_of_the_ladder(bench: Bench) -> None:
     train, held = of_subjects(120, "t", "maths", "law"), of_subjects(200, "q", "maths", "law")
     model = skilled([*train, *held], SKILL)
     member = {"backend": {"name": "vllm"}}
-    stages = [stage for stage in list_stages(member, rehearse=120) if stage.name.startswith("chain-of-thought")]
+    stages = [
+        stage for stage in list_stages(member, StageOptions(rehearse=120)) if stage.name.startswith("chain-of-thought")
+    ]
 
     def attempt(on: Sequence[Any]) -> Attempt:
         given = {

@@ -100,8 +100,7 @@ def _render_instruction(question: Question, style: Style, template: Template) ->
 
 def _render_question(question: Question, style: Style, template: Template) -> str:
     lines = [
-        template.choice.format(label=label, choice=choice)
-        for label, choice in zip(question.labels, question.choices, strict=True)
+        template.list_choice(label, choice) for label, choice in zip(question.labels, question.choices, strict=True)
     ]
     words = template.wording(question)
     cue = words.reasoning if style == "cot" else words.answer

@@ -1,10 +1,11 @@
 """Settings of prompts, retrieval and option orders; imports nothing heavy, because `--help` lists them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from quorum.ask.paraphrase import PARAPHRASE_COUNT
 from quorum.ask.prompt import Style
 from quorum.ask.template import Template
 from quorum.errors import BadInput
@@ -26,9 +27,13 @@ class ExampleSettings:
     seed: int = field(default=42, metadata={"help": "Seed of the draw; set it to the seed of the training."})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PromptSettings:
-    """How a question is rendered as a prompt."""
+    """How a question is rendered as a prompt.
+
+    Raises:
+        BadInput: a number of wordings that is not built in, or wordings for a style without an instruction.
+    """
 
     RENAMED: ClassVar[Mapping[str, str]] = {
         name: f"template.{name}" for name in ("language", "instruction", "question", "choice", "example", "hints")
@@ -43,6 +48,31 @@ class PromptSettings:
     )
     template: Template = field(default_factory=Template)
     examples: ExampleSettings = field(default_factory=ExampleSettings)
+    wordings: int = field(
+        default=1,
+        metadata={
+            "help": f"Built-in wordings to ask each question in, up to {PARAPHRASE_COUNT}; their answers are averaged."
+        },
+    )
+    instructions: tuple[str, ...] = field(
+        default=(), metadata={"help": "More instructions, each of which makes one more wording to average."}
+    )
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.wordings <= PARAPHRASE_COUNT:
+            raise BadInput(f"prompt.wordings is {self.wordings}; allowed are 1 to {PARAPHRASE_COUNT}")
+        if self.style in ("option", "bare") and len(self.list_templates()) > 1:
+            raise BadInput(f"prompt.wordings: style {self.style!r} has no instruction and no list of choices to reword")
+
+    def list_templates(self) -> list[Template]:
+        """Return the template of each wording, the configured one first."""
+        first = self.template
+        numbers = [(first.paraphrase + step) % PARAPHRASE_COUNT for step in range(1, self.wordings)]
+        return [
+            first,
+            *(replace(first, paraphrase=number) for number in numbers),
+            *(replace(first, instruction=text) for text in self.instructions),
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Literal
 
+from quorum.ask.paraphrase import CHOICE, PARAPHRASE_COUNT, paraphrase_choice, paraphrase_wording
 from quorum.ask.wording import WORDINGS, Language, Wording, detect_language
 from quorum.errors import BadInput
 from quorum.question import Question, ReasoningMarkers
@@ -39,7 +40,7 @@ class Template:
     question: str | None = field(
         default=None, metadata={"help": "The question with {context}, {text}, {choices} and the cue for the answer."}
     )
-    choice: str = field(default="{label}. {choice}\n", metadata={"help": "One line of the list of choices."})
+    choice: str = field(default=CHOICE, metadata={"help": "One line of the list of choices."})
     example: str = field(
         default="{question} {answer}\n{rationale}\n", metadata={"help": "A solved example; {question} has its choices."}
     )
@@ -49,8 +50,17 @@ class Template:
         metadata={"help": 'A sentence below the instruction by subject; "*" is for all other subjects.'},
     )
     markers: ReasoningMarkers | None = None
+    paraphrase: int = field(
+        default=0,
+        metadata={
+            "help": f"Number of a built-in wording, 0 (the standard one) to {PARAPHRASE_COUNT - 1}: another instruction"
+            " in English, another list of choices in every language."
+        },
+    )
 
     def __post_init__(self) -> None:
+        if not 0 <= self.paraphrase < PARAPHRASE_COUNT:
+            raise BadInput(f"template: paraphrase is {self.paraphrase}; allowed are 0 to {PARAPHRASE_COUNT - 1}")
         for name in ("instruction", "question", "choice", "example", "passage"):
             if (text := getattr(self, name)) is not None:
                 check_template_fields(text, *TEMPLATE_FIELDS[name], f"template: {name}")
@@ -59,7 +69,12 @@ class Template:
 
     def wording(self, question: Question) -> Wording:
         """Return the built-in words in the language of `question`."""
-        return WORDINGS[detect_language(question) if self.language == "auto" else self.language]
+        language = detect_language(question) if self.language == "auto" else self.language
+        return paraphrase_wording(WORDINGS[language], language, self.paraphrase)
+
+    def list_choice(self, label: str, choice: str) -> str:
+        """Return one line of the list of choices."""
+        return paraphrase_choice(self.choice, self.paraphrase).format(label=label, choice=choice)
 
     def hint(self, question: Question) -> str:
         """Return the hint for the question's subject on its own line; empty if there is none."""

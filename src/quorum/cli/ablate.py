@@ -38,7 +38,8 @@ def ablate_command(
 
     An arm is the member with some settings changed, or another member. Every arm answers the held-out questions and is
     compared with the unchanged member, question by question, in score and in cost. Without --only there is also one arm
-    for each kind of search over the background and over the solved questions.
+    for each kind of search over the background and over the solved questions. Finished
+    arms of an interrupted ablation are reused.
 
     \b
       quorum ablate data/sample --arm "in letters: prompt.style=letter" \\
@@ -46,7 +47,8 @@ def ablate_command(
     """
     from dataclasses import asdict
 
-    from quorum.competition.ablation import UNCHANGED, Arm, make_retrieval_arms, parse_arm, run_ablation
+    from quorum.competition.ablation import make_retrieval_arms, parse_arm, run_ablation
+    from quorum.competition.arms import UNCHANGED, Arm
     from quorum.competition.folder import find_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml

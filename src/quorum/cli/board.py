@@ -45,13 +45,12 @@ def print_boards(boards: "Sequence[Board]") -> None:
 
 def print_ladder(ladder: "Ladder") -> None:
     """Print a table of the tried stages, and one line on the others."""
-    from quorum.competition.ladder import LADDER_COLUMNS, describe_outcome, describe_skipped, list_ladder_rows
+    from quorum.competition.ladder_text import LADDER_COLUMNS, list_ladder_notes, list_ladder_rows
 
     title = f"each stage on top of those kept before it: {ladder.metric}, n = {ladder.n}"
     print_table(LADDER_COLUMNS, list_ladder_rows(ladder), title=title)
-    for line in (describe_skipped(ladder), describe_outcome(ladder)):
-        if line:
-            print_line(line)
+    for line in list_ladder_notes(ladder):
+        print_line(line)
 
 
 def print_differences(pairs: "Sequence[PairedDifference]") -> None:

@@ -44,7 +44,7 @@ def sweep_command(
     All candidates are scored on the held-out questions, and the most accurate one is picked; a tie goes to the
     earliest. With --second only candidates that reach --floor can be picked. The submission of the pick is recorded
     with the number of candidates. The score that picked it is too high, so an estimate for new questions is printed
-    too.
+    too. Finished candidates of an interrupted sweep are reused.
 
     \b
       quorum sweep data/sample kernels/flan-t5.toml --trained runs/train-flan-t5

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Headings of columns of names, which are left-aligned and wrapped.
 _LEFT = {
-    *("", "#", "run", "stage", "arm", "candidate", "method", "subject", "reason", "letter", "fold"),
+    *("", "#", "run", "stage", "arm", "candidate", "method", "subject", "kept", "reason", "letter", "fold"),
     *("severity", "finding", "row (id): found", "difference of"),
 }
 

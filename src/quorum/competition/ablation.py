@@ -1,47 +1,19 @@
 """Measure the gain and the cost of additions to a member, paired on the held-out questions."""
 
 import json
-import resource
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.kernel_process import run_kernel_process
+from quorum.competition.arms import UNCHANGED, Arm, ArmCost, check_comparable, run_arm
 from quorum.competition.prepare import PreparedCompetition
-from quorum.competition.run import CompetitionRun
 from quorum.errors import BadInput
 from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.evaluation.metrics import score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
-from quorum.files.manifest import RunManifest, list_differences, read_manifest
+from quorum.files.manifest import read_manifest
 from quorum.files.solution import make_solution
-
-UNCHANGED = "unchanged"  # the arm without any addition
-# Settings that change a property in which runs have to agree to be comparable.
-_CHANGES = {
-    "prompt": ("prompt", "refine.verdict", "refine.reason"),
-    "precision": ("backend",),
-    "questions": ("questions",),
-}
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A member with overrides of its settings."""
-
-    name: str
-    toml: Path
-    settings: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class ArmCost:
-    """The cost of answering the held-out questions: prompts per question (to any model), and seconds in total."""
-
-    calls: float
-    seconds: float
-    cpu_seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,9 +79,12 @@ def run_ablation(
 ) -> list[ArmResult]:
     """Let all arms answer the held-out questions, and compare each with the first.
 
+    Finished arms of an earlier ablation are reused, as long as nothing that they depend on has changed; an arm that was
+    interrupted goes on where it was.
+
     Args:
         anyway: also compare runs with different questions, prompts or precision.
-        report: is called with one line for each arm, and for each such difference.
+        report: is called with one line for each arm as it is finished, and for each such difference.
 
     Raises:
         BadInput: an arm differs in one of these from the first although its settings do not change it.
@@ -117,7 +92,7 @@ def run_ablation(
     from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
 
     solution, metric = make_solution(prepared.held_out), prepared.metric
-    runs = [run_arm(prepared, arm, "ablate", str(number), report) for number, arm in enumerate(arms)]
+    runs = [run_arm(prepared, arm, "ablate", report) for arm in arms]
     manifests = [read_manifest(run.folder.manifest) for run, _ in runs]
     for arm, manifest in zip(arms[1:], manifests[1:], strict=True):
         check_comparable(arm, manifest, manifests[0], anyway, report)
@@ -139,48 +114,6 @@ def run_ablation(
     ]
 
 
-def run_arm(
-    prepared: PreparedCompetition, arm: Arm, group: str, folder: str, report: Callable[[str], None]
-) -> tuple[CompetitionRun, ArmCost]:
-    """Let one arm answer the held-out questions; return its run and its cost.
-
-    Args:
-        group: the folder below the competition's runs that collects the arms.
-        folder: the arm's folder in that group.
-    """
-    out = prepared.workspace.run(prepared.name, folder, group)
-    settings = {
-        "questions": [str(prepared.files.held_out)],
-        "train": str(prepared.files.train),
-        "sample": "",
-        "out": str(out.path),
-        "limits.journal": "",
-        **arm.settings,
-    }
-    before = _measure_child_cpu()
-    seconds = run_kernel_process("infer", arm.toml, settings, report)
-    calls = read_manifest(out.manifest).calls_per_question
-    report(f"{arm.name}: {len(prepared.held_out)} answers in {seconds:.0f} s")
-    run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=seconds)
-    return run, ArmCost(calls, round(seconds, 1), round(_measure_child_cpu() - before, 1))
-
-
-def check_comparable(
-    arm: Arm, manifest: RunManifest, unchanged: RunManifest, anyway: bool, report: Callable[[str], None]
-) -> None:
-    """Report differences of an arm from the unchanged member in questions, prompt or precision.
-
-    Raises:
-        BadInput: none of the arm's settings explains a difference, so it is not intended.
-    """
-    for what, difference in list_differences(manifest, unchanged).items():
-        line = f"{arm.name!r} and {UNCHANGED!r}: {difference}"
-        intended = any(f"{setting}.".startswith(f"{name}.") for name in _CHANGES[what] for setting in arm.settings)
-        if not anyway and not intended:
-            raise BadInput(f"{line}; a paired test between them has no meaning; --anyway compares them nevertheless")
-        report(line)
-
-
 def describe_difference(pair: PairedDifference) -> str:
     """Return one line on a paired difference; it has exact McNemar's p too if the test is another one."""
     from quorum.evaluation.compare import compute_mcnemar_p
@@ -191,9 +124,3 @@ def describe_difference(pair: PairedDifference) -> str:
     if pair.test != "exact McNemar":
         text += f", exact McNemar p = {compute_mcnemar_p(pair.only_first, pair.only_second):.1g}"
     return f"{text}, only one right {pair.only_first} : {pair.only_second}"
-
-
-def _measure_child_cpu() -> float:
-    """Return the CPU seconds of all ended child processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

@@ -2,32 +2,31 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from quorum.competition.ablation import Arm, check_comparable, run_arm
-from quorum.competition.ladder import (
-    BASE,
+from quorum.competition.arms import Arm
+from quorum.competition.climb import Rung
+from quorum.competition.ladder import CLIMB_FOLDS, CrossFit, Ladder, climb_ladder
+from quorum.competition.ladder_runs import LadderRuns
+from quorum.competition.ladder_text import (
     LADDER_COLUMNS,
-    Attempt,
-    Ladder,
-    climb_ladder,
-    describe_outcome,
-    describe_skipped,
+    compute_gain_interval,
+    describe_rung,
+    list_ladder_notes,
     list_ladder_rows,
-    split_clusters_in_half,
 )
 from quorum.competition.prepare import PreparedCompetition
+from quorum.competition.report_extras_data import read_ladder_table
 from quorum.competition.run import CompetitionRun, find_kernel_toml
-from quorum.competition.stages import Stage, list_stages
+from quorum.competition.stages import Stage, StageOptions, list_stages
+from quorum.competition.trainings import FINE_TUNED, choose_trainings
 from quorum.config import apply_overrides, read_table, write_table
 from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.files.answers import ballots_from_answers, read_answers
-from quorum.files.manifest import RunManifest, read_manifest
+from quorum.evaluation.report_page import draw_ladder
 from quorum.files.solution import make_solution
 
-FINE_TUNED = "fine-tuned"
 # The default members built on the encoder, by the stages that each contains.
 _ENCODERS = {
     (): "encoder",
@@ -35,6 +34,31 @@ _ENCODERS = {
     (FINE_TUNED,): "encoder-tuned",
     ("retrieval", FINE_TUNED): "encoder-rag-tuned",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderPlan:
+    """A member and the stages to try.
+
+    Attributes:
+        skip: the names of stages to leave out.
+        folds: the value of the winner is cross-fitted over so many folds of the held-out clusters; below 2: it is not.
+        seed: of these folds.
+
+    Raises:
+        BadInput: there is no stage of a name in `skip`.
+    """
+
+    member: Path
+    stages: Sequence[Stage]
+    skip: Sequence[str] = ()
+    folds: int = CLIMB_FOLDS
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        known = [stage.name for stage in self.stages]
+        if unknown := [name for name in self.skip if name not in known]:
+            raise BadInput(f"--skip {unknown[0]!r}: the stages are {', '.join(known)}")
 
 
 def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
@@ -51,67 +75,67 @@ def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
 def choose_stages(
     prepared: PreparedCompetition,
     member: Path,
+    options: StageOptions,
+    *,
     verifier: Path | None = None,
-    passages: int = 1,
-    examples: int = 3,
-    rehearse: int = 200,
+    trainings: Sequence[Path] | None = (),
+    own: Sequence[Stage] = (),
 ) -> list[Stage]:
-    """Return the built-in stages for a member.
+    """Return the built-in stages for a member in a competition, and the user's own before the vote of all members.
 
     Args:
         verifier: a TOML whose [backend] verifies, in the words of its [refine.verdict]; without it the member's own
             model verifies.
-        passages: number of background passages to retrieve.
-        examples: number of solved questions to retrieve.
-        rehearse: number of solved questions to fit on.
+        trainings: settings (TOML) of kernels/train.py; none: those that ship for the member; None: no training.
     """
-    judge = read_table(verifier) if verifier else {}
-    competition = prepared.competition
-    return list_stages(
-        read_table(member),
-        competition.background,
-        passages=passages,
-        examples=examples,
-        rehearse=rehearse,
-        verifier=judge.get("backend"),
+    table, judge = read_table(member), read_table(verifier) if verifier else {}
+    possible, untrained = ({}, {}) if trainings is None else choose_trainings(table, trainings)
+    options = replace(
+        options,
+        background=prepared.competition.background,
         metric=prepared.metric,
+        verifier=judge.get("backend"),
         verdict=judge.get("refine", {}).get("verdict"),
+        trainings=possible,
+        untrained=untrained,
     )
+    *built_in, vote = list_stages(table, options)
+    return [*built_in, *own, vote]
 
 
 def run_ladder(
     prepared: PreparedCompetition,
-    member: Path,
-    stages: Sequence[Stage],
+    plan: LadderPlan,
     report: Callable[[str], None],
-    halves_seed: int | None = None,
     known: Mapping[tuple[str, ...], CompetitionRun] | None = None,
 ) -> Ladder:
     """Try every stage that applies to the member, each on top of the stages kept before it.
 
+    Finished runs of an earlier ladder are reused, as long as nothing that they depend on has changed.
+
     Args:
-        halves_seed: choose on half of the held-out clusters, sampled with this seed, and score the winner on the rest.
+        report: is called with one line for each run and each rung as it is finished.
         known: existing runs, by the names of their stages.
     """
-    manifests: dict[str, RunManifest] = {}
+    runs = LadderRuns(prepared=prepared, member=plan.member, report=report, known=known or {})
+    clusters = prepared.clusters
+    cross_fit = CrossFit(clusters=clusters, folds=plan.folds, seed=plan.seed, test=len(prepared.test))
 
-    def attempt(tried: tuple[Stage, ...]) -> Attempt:
-        names = tuple(stage.name for stage in tried)
-        last = names[-1] if names else BASE
-        arm = Arm(last, member, {setting: value for stage in tried for setting, value in stage.settings.items()})
-        run = (known or {}).get(names) or run_arm(prepared, arm, "ladder", last, report)[0]
-        manifest = read_manifest(run.folder.manifest)
-        check_comparable(arm, manifest, manifests.setdefault(BASE, manifest), False, report)
-        ballots = ballots_from_answers(read_answers(run.folder.held_out))
-        return Attempt(ballots, manifest.calls_per_question, run.seconds / sum(manifest.counts.values()))
+    def on_rung(rung: Rung) -> None:
+        if known is None:
+            report(describe_rung(rung, prepared.metric))
 
-    solution = make_solution(prepared.held_out)
-    chosen_on, scored_on = solution, solution[:0]
-    if halves_seed is not None:
-        chosen_on, scored_on = split_clusters_in_half(solution, prepared.clusters, halves_seed)
-    ladder = climb_ladder(stages, attempt, chosen_on, prepared.metric, scored_on)
-    name = member.stem if known is None else f"{member.stem}-submit"
-    _write_ladder(ladder, name, prepared.workspace.ladder(prepared.name, name))
+    ladder = climb_ladder(
+        [stage for stage in plan.stages if stage.name not in plan.skip],
+        runs.attempt,
+        make_solution(prepared.held_out),
+        prepared.metric,
+        cross_fit=cross_fit if plan.folds > 1 else None,
+        combine=runs.vote,
+        on_rung=on_rung,
+    )
+    name = plan.member.stem if known is None else f"{plan.member.stem}-submit"
+    write_ladder(ladder, name, prepared.workspace.ladder(prepared.name, name))
     return ladder
 
 
@@ -120,7 +144,7 @@ def climb_known_runs(
 ) -> Ladder | None:
     """Climb the encoder's ladder on the runs of `quorum submit`; return None if the plain encoder is not among them.
 
-    Stages without a run are skipped here; `quorum ladder` runs them.
+    Stages without a run are skipped here; `quorum ladder` runs them, and cross-fits the value.
     """
     by_name = {run.name: run for run in runs}
     known = {stages: by_name[name] for stages, name in _ENCODERS.items() if name in by_name}
@@ -129,29 +153,53 @@ def climb_known_runs(
     toml = find_kernel_toml(_ENCODERS[()])
     tuned = next((run for stages, run in known.items() if FINE_TUNED in stages), None)
     trained = Stage(FINE_TUNED, {"backend.model": tuned.config["backend.model"]} if tuned else {})
+    options = StageOptions(background=prepared.competition.background)
+    built_in = [stage for stage in list_stages(read_table(toml), options) if not stage.votes]
     stages = []
-    for stage in [*list_stages(read_table(toml), prepared.competition.background), trained]:
+    for stage in [*built_in, trained]:
         measured = any(stage.name in names for names in known)
         stages.append(stage if measured or stage.not_for else replace(stage, not_for="no member has it"))
-    return run_ladder(prepared, toml, stages, report, known=known)
+    return run_ladder(prepared, LadderPlan(member=toml, stages=stages, folds=0), report, known=known)
 
 
-def _write_ladder(ladder: Ladder, name: str, path: Path) -> None:
-    """Write the result of a ladder, as the report shows it."""
+def write_ladder(ladder: Ladder, name: str, path: Path) -> None:
+    """Write the result of a ladder, as the report shows it, and its chart beside it."""
+    stages = [
+        (rung.stage, rung.value, rung.kept, compute_gain_interval(rung.difference, ladder.metric))
+        for rung in ladder.rungs
+    ]
+    gain = ladder.final.gain if ladder.final else None
     table = {
         "name": name,
         "metric": ladder.metric,
         "n": ladder.n,
-        "stages": [(rung.stage, rung.value, rung.kept) for rung in ladder.rungs],
+        "stages": stages,
         "columns": LADDER_COLUMNS,
         "rows": list_ladder_rows(ladder),
-        "notes": [line for line in (describe_skipped(ladder), describe_outcome(ladder)) if line],
+        "notes": list_ladder_notes(ladder),
+        "total": (gain.value, gain.low, gain.high) if gain else None,
     }
     with replace_file(path) as part:
         part.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if chart := draw_ladder(read_ladder_table(path)):
+        with replace_file(path.with_suffix(".png")) as part:
+            part.write_bytes(chart.png)
 
 
-def write_winner(member: Path, ladder: Ladder, path: Path) -> None:
-    """Write the member's TOML with the settings of the kept stages."""
-    overrides = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in ladder.settings.items()]
+def write_winner(member: Path, ladder: Ladder, path: Path) -> list[Path]:
+    """Write the member's TOML with the settings of the kept stages; return the files that were written.
+
+    If the vote is kept, the files are those of the members that vote, with the names of their stages' numbers.
+    """
+    if not ladder.voters:
+        _write_member(member, ladder.settings, path)
+        return [path]
+    files = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(len(ladder.voters))]
+    for file, settings in zip(files, ladder.voters.values(), strict=True):
+        _write_member(member, {**settings, "run": file.stem}, file)
+    return files
+
+
+def _write_member(member: Path, settings: Mapping[str, object], path: Path) -> None:
+    overrides = [f"{setting}={json.dumps(value, ensure_ascii=False)}" for setting, value in settings.items()]
     write_table(apply_overrides(read_table(member), overrides, str(member)), path)

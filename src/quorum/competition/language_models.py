@@ -238,18 +238,24 @@ def write_model_members(model: LanguageModel, machine: Machine, folder: Path) ->
     plain = folder / f"{model.name}.toml"
     style = "letter" if placed.settings["method"] == "letter" else "option"
     backend = {"model": model.source, **placed.settings}
-    _write_member(plain, find_kernel_toml(_TEMPLATES[placed.backend]), {"prompt.style": style}, "backend", backend)
+    _write_model_member(
+        plain, find_kernel_toml(_TEMPLATES[placed.backend]), {"prompt.style": style}, "backend", backend
+    )
     if placed.training is None:
         return [plain]
     tuned = folder / f"{model.name}{TUNED}.toml"
     letters = {**backend, "method": "letter", "adapter": ""}
-    _write_member(tuned, find_kernel_toml(_TEMPLATES[placed.backend]), {}, "backend", letters)
+    _write_model_member(tuned, find_kernel_toml(_TEMPLATES[placed.backend]), {}, "backend", letters)
     training = find_training_toml(tuned)
-    _write_member(training, find_kernel_toml("train-causal"), {}, "trainer", {"model": model.source, **placed.training})
+    _write_model_member(
+        training, find_kernel_toml("train-causal"), {}, "trainer", {"model": model.source, **placed.training}
+    )
     return [plain, tuned]
 
 
-def _write_member(path: Path, template: Path, settings: Mapping[str, Any], part: str, table: Mapping[str, Any]) -> None:
+def _write_model_member(
+    path: Path, template: Path, settings: Mapping[str, Any], part: str, table: Mapping[str, Any]
+) -> None:
     values = {"run": path.stem, **settings, **{f"{part}.{name}": value for name, value in table.items()}}
     overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in values.items()]
     path.parent.mkdir(parents=True, exist_ok=True)

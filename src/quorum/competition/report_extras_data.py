@@ -78,11 +78,23 @@ def read_ladder_table(path: Path) -> LadderTable:
         name=str(table["name"]),
         metric=str(table["metric"]),
         n=int(table["n"]),
-        stages=tuple(LadderStage(str(stage), float(value), bool(kept)) for stage, value, kept in table["stages"]),
+        stages=tuple(
+            LadderStage(str(stage), float(value), bool(kept), *map(_read_gain, gain))
+            for stage, value, kept, *gain in table["stages"]
+        ),
         columns=tuple(map(str, table["columns"])),
         rows=tuple(tuple(map(str, row)) for row in table["rows"]),
         notes=tuple(map(str, table["notes"])),
+        total=_read_gain(table.get("total")),
     )
+
+
+def _read_gain(values: Any) -> tuple[float, float, float] | None:
+    """Return a gain with its interval; None where there is none."""
+    if values is None:
+        return None
+    gain, low, high = map(float, values)
+    return gain, low, high
 
 
 def _read_loss_curve(path: Path) -> LossCurve:

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import numpy as np
 
 from quorum.ballot import Ballot
+from quorum.competition.arms import Arm
 from quorum.competition.folder import find_competition
-from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, record_run
 from quorum.competition.run import CompetitionRun, make_member_settings
+from quorum.competition.step import KernelStep, run_step
 from quorum.competition.sweep import (
     Candidate,
     Trial,
@@ -28,6 +30,7 @@ from quorum.data.read import write_questions
 from quorum.data.repair import read_clean_questions
 from quorum.data.split import read_split, strip_answers
 from quorum.data.split_folder import SplitFolder
+from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.evaluation.ledger import Entry
@@ -36,6 +39,8 @@ from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
 from quorum.files.solution import make_solution
 from quorum.question import Question
+
+_PICKED = "picked"  # the folder of the answers that are submitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +119,9 @@ def run_sweep(
 ) -> tuple[Sweep, list[Entry]]:
     """Score all candidates, and let the picked one answer the test questions.
 
+    Finished candidates of an earlier sweep are reused, as long as nothing that they depend on has changed; one that was
+    interrupted goes on where it was.
+
     Returns:
         The sweep, and its ledger entry if the submission is legal. The entry counts one evaluation of the held-out
         questions for each candidate.
@@ -148,8 +156,8 @@ def _try_candidates(prepared: PreparedCompetition, plan: SweepPlan, report: Call
     scores = (plan.trained or prepared.workspace.run(prepared.name, plan.name).path) / "checkpoint_scores.csv"
     trials: list[Trial] = []
     ballots: list[dict[str, Ballot]] = []
-    for number, candidate in enumerate(plan.candidates):
-        trial, own = _try_candidate(prepared, candidate, plan, _find_trial_folder(prepared, plan, number), report)
+    for candidate in plan.candidates:
+        trial, own = _try_candidate(prepared, candidate, plan, report)
         report(f"{candidate.name}: accuracy {trial.accuracy:.3f}, {trial.seconds:.0f} s")
         trials.append(trial)
         ballots.append(own)
@@ -169,17 +177,17 @@ def _try_candidate(
     prepared: PreparedCompetition,
     candidate: Candidate,
     plan: SweepPlan,
-    folder: RunFolder,
     report: Callable[[str], None],
 ) -> tuple[Trial, dict[str, Ballot]]:
     """Score a candidate on the held-out questions and on the second file; return the trial and the held-out ballots."""
+    folder = _find_trial_folder(prepared, plan, candidate)
     files = [prepared.files.held_out]
     second = folder.path / "questions" / "second.parquet"
     if plan.second:
         files.append(second)
         write_questions(strip_answers(plan.second), second)
     settings = _make_candidate_settings(prepared, candidate, plan, files, folder) | {"sample": "", "limits.journal": ""}
-    seconds = run_kernel_process("infer", plan.member, settings, report)
+    seconds = run_step(KernelStep(story="infer", toml=plan.member, settings=settings), report).seconds
     ballots = ballots_from_answers(read_answers(folder.held_out))
     score = score_answers(ballots, make_solution(prepared.held_out)).overall
     value = None
@@ -201,10 +209,14 @@ def _try_candidate(
 def _answer_test(
     prepared: PreparedCompetition, plan: SweepPlan, sweep: Sweep, report: Callable[[str], None]
 ) -> CompetitionRun:
-    """Let the picked candidate answer the test questions; its answers to the held-out questions are there already."""
-    folder = _find_trial_folder(prepared, plan, sweep.place)
+    """Let the picked candidate answer the test questions, and add its answers to the held-out questions."""
+    folder = prepared.workspace.run(prepared.name, _PICKED, plan.name)
     settings = _make_candidate_settings(prepared, sweep.picked.candidate, plan, [prepared.files.test], folder)
-    seconds = run_kernel_process("infer", plan.member, settings, report)
+    seconds = run_step(KernelStep(story="infer", toml=plan.member, settings=settings), report).seconds
+    tried = _find_trial_folder(prepared, plan, sweep.picked.candidate)
+    for file in tried.path.glob(f"{tried.held_out.stem}.*parquet"):
+        with replace_file(folder.path / file.name) as part:
+            copyfile(file, part)
     return CompetitionRun(
         name=plan.name,
         folder=folder,
@@ -213,8 +225,9 @@ def _answer_test(
     )
 
 
-def _find_trial_folder(prepared: PreparedCompetition, plan: SweepPlan, number: int) -> RunFolder:
-    return prepared.workspace.run(prepared.name, str(number), plan.name)
+def _find_trial_folder(prepared: PreparedCompetition, plan: SweepPlan, candidate: Candidate) -> RunFolder:
+    arm = Arm(candidate.name, plan.member, candidate.settings)
+    return prepared.workspace.run(prepared.name, arm.folder_name, plan.name)
 
 
 def _make_candidate_settings(

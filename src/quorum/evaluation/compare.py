@@ -98,7 +98,7 @@ def compare_runs(
     first, second, *more = runs
     pairs = [(order[0], other) for other in order[1:]] if more else [(first, second)]
     differences = [_compute_difference(runs[first], runs[second], rows, metric, seed) for first, second in pairs]
-    adjusted = _adjust_p_values([one.p for one in differences])
+    adjusted = adjust_by_holm([one.p for one in differences])
     tested = tuple(
         _make_paired_difference(first, second, one, p)
         for (first, second), one, p in zip(pairs, differences, adjusted, strict=True)
@@ -187,11 +187,15 @@ def _compute_normal_p(value: float, error: float, groups: Sequence[str | None]) 
     return float(2 * norm.sf(abs(value) / error))
 
 
-def _adjust_p_values(values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values."""
-    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
+def adjust_by_holm(values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values (1979): p times the number of p-values that are not smaller, made monotone.
 
-    return [float(p) for p in multipletests(values, method="holm")[1]]
+    statsmodels has this too, but collects garbage at each call, which takes longer than a whole comparison.
+    """
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.maximum.accumulate(np.asarray(values)[order] * np.arange(len(values), 0, -1))
+    return [float(p) for p in np.minimum(adjusted, 1.0)]
 
 
 def _score_rows(ballots: Mapping[str, Ballot], rows: Sequence[SolvedRow], metric: str) -> Values:

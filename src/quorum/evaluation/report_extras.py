@@ -11,16 +11,24 @@ LoadViews = Callable[[str, Sequence[str]], Mapping[str, Sequence[ViewPart]]]
 
 @dataclass(frozen=True, slots=True)
 class LadderStage:
-    """A stage that was tried, its value of the metric, and whether it was kept."""
+    """A stage that was tried, its value of the metric, and whether it was kept.
+
+    `gain` is the difference from the stages kept before it, with its 95 % interval (gain, low, high), above 0 if it is
+    better; None for the base, and in a ladder of an older version.
+    """
 
     stage: str
     value: float
     kept: bool
+    gain: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LadderTable:
-    """The ladder of a member as `quorum ladder` prints it: headings, rows and lines below."""
+    """The ladder of a member as `quorum ladder` prints it: headings, rows and lines below.
+
+    `total` is the cross-fitted gain of all kept stages with its 95 % interval; None if it was not cross-fitted.
+    """
 
     name: str
     metric: str
@@ -29,6 +37,7 @@ class LadderTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    total: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,14 @@ class FittedSettings:
         return f"{line} (out of fold {fit.alone:.3f} alone, {fit.combined:.3f} combined, ± {fit.error:.3f} paired)"
 
 
+@dataclass(frozen=True)
+class Rewording:
+    """Another wording of the prompts: asks for an answer, or for reasoning first."""
+
+    ask: Ask
+    ask_reasoned: Ask
+
+
 @dataclass(frozen=True, kw_only=True)
 class Agent:
     """A model, how it is asked, and how its answers are refined, in batches of questions.
@@ -65,6 +73,7 @@ class Agent:
     batch: int = 256
     ask_verdict: AskVerdict = render_verdict_prompt
     ask_reasoned: Ask | None = None  # asks for reasoning first
+    rewordings: Sequence["Rewording"] = ()  # other wordings, whose answers are averaged with those of `ask`
     in_pass: Callable[[Backend, PassName], Backend] = ignore_pass  # a backend that keeps the replies of a pass
 
     def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
@@ -75,13 +84,13 @@ class Agent:
         self, questions: Sequence[Question], first: Mapping[str, Ballot], fitted: FittedSettings
     ) -> Iterator[PassResult]:
         """Yield what becomes of first answers: reasoning where it pays, option orders and votes without the letter
-        prior, the temperature, and last the verifier."""
+        prior, the same in other wordings, the temperature, and last the verifier."""
         current, agent = dict(first), self._with_reasoning(fitted.reasoning)
         paying = [question for question in questions if fitted.reasoning and fitted.reasoning.applies_to(question)]
         for result in self._ask_once(paying, agent.ask, first, "reason"):
             current |= result.ballots
             yield result
-        for result in agent._ask_again(questions, dict(current)):
+        for result in agent._ask_in_wordings(questions, dict(current)):
             current |= result.ballots
             yield result
         if fitted.temperature != 1:
@@ -106,7 +115,7 @@ class Agent:
         if self.settings.to_fit == ["reason"]:
             return fitted
         current |= reasoning.ballots if reasoning else {}
-        current |= _merge_ballots(self._with_reasoning(reasoning)._ask_again(solved, current))
+        current |= _merge_ballots(self._with_reasoning(reasoning)._ask_in_wordings(solved, current))
         if temperature == 0:
             temperature = fit_temperature([current[id] for id in answers], list(answers.values()))
         if "verify.weight" not in self.settings.to_fit:
@@ -129,10 +138,15 @@ class Agent:
 
     def _with_reasoning(self, reasoning: ReasoningRule | None) -> "Agent":
         """Return the agent that asks for reasoning where the rule says so."""
-        reasoned = self.ask_reasoned
-        if reasoning is None or reasoned is None:
+        if reasoning is None or self.ask_reasoned is None:
             return self
-        return replace(self, ask=lambda question: (reasoned if reasoning.applies_to(question) else self.ask)(question))
+        rule = reasoning
+
+        def choose(plain: Ask, reasoned: Ask) -> Ask:
+            return lambda question: (reasoned if rule.applies_to(question) else plain)(question)
+
+        others = [replace(each, ask=choose(each.ask, each.ask_reasoned)) for each in self.rewordings]
+        return replace(self, ask=choose(self.ask, self.ask_reasoned), rewordings=others)
 
     @property
     def _verifier(self) -> Backend:
@@ -158,6 +172,20 @@ class Agent:
             return [ballot_from_reply(reply, prompt) for reply, prompt in zip(replies, prompts, strict=True)], set()
         found = read_with_llm(prompts, replies, self.in_pass(self.reader, "reader"))
         return found.ballots, {prompts[index].question_id for index in found.indices}
+
+    def _ask_in_wordings(self, questions: Sequence[Question], first: Mapping[str, Ballot]) -> Iterator[PassResult]:
+        """Yield first answers joined by votes and other option orders, and then averaged with those in each further
+        wording; an unread one does not count."""
+        own = dict(first)
+        for result in self._ask_again(questions, first):
+            own |= result.ballots
+            yield result
+        found = [own]
+        for rewording in self.rewordings:
+            agent = replace(self, ask=rewording.ask, rewordings=())
+            answers = _merge_ballots(agent._ask_once(questions, agent.ask, {}, "wording"))
+            found.append(answers | _merge_ballots(agent._ask_again(questions, answers)))
+            yield PassResult({id: average_ballots([each[id] for each in found]) or own[id] for id in own})
 
     def _ask_again(self, questions: Sequence[Question], first: Mapping[str, Ballot]) -> Iterator[PassResult]:
         """Yield first answers joined by votes and other option orders, all without the letter prior."""

@@ -13,7 +13,7 @@ from quorum.files.kept_replies import ReplyLog
 from quorum.model.backend import Backend
 from quorum.question import Prompt, Question, Reply
 
-PassName = Literal["first", "reason", "prior", "order", "vote", "eliminate", "verify", "reader"]
+PassName = Literal["first", "reason", "prior", "order", "vote", "wording", "eliminate", "verify", "reader"]
 SCORED = "scores"  # the reason of a reply whose labels have probabilities of their own
 UNSCORED = "scores are not finite"
 _OTHER_OPTION = "-"  # in an order: an option that is none of the question's own

@@ -24,7 +24,7 @@ from quorum.files.pass_result import PassResult
 from quorum.files.run_folder import RunFolder
 from quorum.files.sample import Sample, read_sample
 from quorum.files.train_answers import collect_evidence
-from quorum.judge.agent import Agent, FittedSettings, draw_rehearsal
+from quorum.judge.agent import Agent, FittedSettings, Rewording, draw_rehearsal
 from quorum.judge.keep import ReplyRecorder, ignore_pass
 from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
@@ -209,16 +209,24 @@ class Session:
             test=stem == self._submitted,
             on_retrieved=recorder.record_background if recorder else None,
         )
-        reasoned = replace(prompt.template, instruction=None, question=None)  # the template's own ask for an answer
+        wordings = [
+            Rewording(
+                partial(ask, prompt.style, template),
+                # the template's own instruction and question ask for an answer
+                partial(ask, "cot", replace(template, instruction=None, question=None)),
+            )
+            for template in prompt.list_templates()
+        ]
         return Agent(
             answerer=self._models["answerer"],
-            ask=partial(ask, prompt.style, prompt.template),
+            ask=wordings[0].ask,
             settings=settings.refine,
             verifier=self._models.get("verifier", self._models["answerer"]),
             reader=self._models.get("reader"),
             batch=settings.limits.batch,
             ask_verdict=partial(render_verdict_prompt, template=verdict),
-            ask_reasoned=partial(ask, "cot", reasoned),
+            ask_reasoned=wordings[0].ask_reasoned,
+            rewordings=wordings[1:],
             in_pass=recorder.in_pass if recorder else ignore_pass,
         )
 
@@ -246,6 +254,8 @@ def _describe_prompt(settings: RunSettings) -> dict[str, Any]:
     prompt, refine = settings.prompt, settings.refine
     described: dict[str, Any] = {"style": prompt.style}
     described |= _changed_fields(prompt.template, BUILT_IN)
+    if len(prompt.list_templates()) > 1:
+        described |= {"wordings": prompt.wordings, "instructions": prompt.instructions}
     described |= {f"examples.{name}": value for name, value in _changed_fields(prompt.examples, None).items()}
     described |= {f"verdict.{name}": value for name, value in _changed_fields(refine.verdict, BUILT_IN_VERDICT).items()}
     return described | ({"reason": True} if refine.reason else {})

@@ -12,6 +12,7 @@ from quorum.evaluation.report.charts import (
     draw_reliability_chart,
 )
 from quorum.evaluation.report.text import format_signed, make_printable
+from quorum.evaluation.report_extras import LadderTable
 from quorum.evaluation.report_facts import Facts
 
 _MAX_SUBJECTS, _MAX_PANELS, _MAX_ROWS = 60, 6, 40  # per chart
@@ -205,20 +206,45 @@ def _draw_history(facts: Facts) -> Chart | None:
 
 
 def _draw_ladder(facts: Facts) -> Chart | None:
-    if not facts.extras.ladders:
+    return draw_ladder_chart(facts.extras.ladders[0]) if facts.extras.ladders else None
+
+
+def draw_ladder_chart(ladder: LadderTable) -> Chart | None:
+    """Draw the gain of each stage with its interval; the values of a ladder of an older version, which has no gains."""
+    tried = ladder.stages[1:]
+    if not tried:
         return None
-    ladder = facts.extras.ladders[0]
+    name = make_printable(ladder.name, _MAX_AXIS_NAME)
+    if any(stage.gain is None for stage in tried):
+        rows = [
+            DotRow(
+                name=make_printable(stage.stage),
+                value=stage.value,
+                text=f"{stage.value:.3f}{'' if stage.kept else ' not kept'}",
+                strong=stage.kept,
+            )
+            for stage in ladder.stages
+        ]
+        alt = f"{ladder.metric} of each stage of the ladder {ladder.name} on top of those kept before it."
+        return draw_dot_chart("ladder", alt, f"{name}: {ladder.metric}", rows)
+    gains = [(stage.stage, stage.gain, stage.kept) for stage in tried]
+    if ladder.total:
+        gains.append(("all, cross-fitted", ladder.total, True))
     rows = [
         DotRow(
-            name=make_printable(stage.stage),
-            value=stage.value,
-            text=f"{stage.value:.3f}{'' if stage.kept else ' not kept'}",
-            strong=stage.kept,
+            name=make_printable(stage),
+            value=gain[0],
+            text=f"{format_signed(gain[0])}{'' if kept else ' not kept'}",
+            interval=gain[1:],
+            strong=kept,
         )
-        for stage in ladder.stages
+        for stage, gain, kept in gains
+        if gain
     ]
-    alt = f"{ladder.metric} of each stage of the ladder {ladder.name} on top of those kept before it."
-    return draw_dot_chart("ladder", alt, f"{make_printable(ladder.name, _MAX_AXIS_NAME)}: {ladder.metric}", rows)
+    alt = (
+        f"Gain in {ladder.metric} of each stage of the ladder {ladder.name}, with 95 % intervals; numbers in the table."
+    )
+    return draw_dot_chart("ladder", alt, f"{name}: gain in {ladder.metric}, 95 %", rows, line=0.0)
 
 
 def _draw_loss_curves(facts: Facts) -> Chart | None:
