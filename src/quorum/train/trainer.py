@@ -33,12 +33,27 @@ def train_model(
 
     Args:
         table: the trainer's name and its settings.
-        out: folder for the model, its card, the loss curve and the checkpoints.
+        out: folder for the model, its card, the loss curve and the checkpoints. If it has a record of the questions
+            that are learned, the model's folder gets it too.
         report: called with lines for the log.
 
     Raises:
         BadInput: there is no such trainer, a setting is unknown, missing or of the wrong type, or the training fails.
     """
+    from quorum.data.learned import copy_learned
+
+    trained = _run_trainer(table, rows, out, progress, report)
+    copy_learned(out, trained.folder, base=table.get("model"))
+    return trained
+
+
+def _run_trainer(
+    table: Mapping[str, Any],
+    rows: Sequence[TrainingRow],
+    out: Path,
+    progress: Progress,
+    report: Callable[[str], None],
+) -> TrainingResult:
     rest = {name: value for name, value in table.items() if name != "name"}
     where = f"trainer {table.get('name')!r}"
     match table.get("name"):
