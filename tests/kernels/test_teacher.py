@@ -29,9 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Solved questions, a model that was trained on them, and its answers to all of them."""
     folder = tmp_path_factory.mktemp("teacher")
     write_largest(folder / "train.csv", 60)
-    (folder / "train.toml").write_text(
-        f'run = "t"\ntrain = "train.csv"\nout = "trained"\nrows.style = "bare"\n{TRAINER}'
-    )
+    (folder / "train.toml").write_text(KERNEL)
     (folder / "infer.toml").write_text(
         'run = "i"\nquestions = ["train.csv"]\nout = "insider"\nprompt.style = "bare"\n'
         '[backend]\nname = "encoder"\nmodel = "trained/model"\n'
