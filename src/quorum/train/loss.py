@@ -17,8 +17,9 @@ def make_plain_loss_trainer(encoded: Sequence[EncodedRow] = ()) -> Any:
     Logits are computed only at positions with a label: the vocabulary is the widest layer of a small model, and a
     multiple-choice row has labels at two of its hundreds of tokens.
 
-    A row with soft labels has, at its answer's token, the loss (1 - w) * (cross-entropy of the answer over the
-    vocabulary) + (cross-entropy of the teacher's distribution, whose weights sum to w, over the labels).
+    A row with soft labels has, at its answer's token, the cross-entropy of the target: the answer with 1 - w, and the
+    labels with the teacher's weights, which sum to w. It is the cross-entropy over the row's own labels, minus the
+    logarithm of the labels' total probability: the model keeps writing labels, as it does without a teacher.
 
     Args:
         encoded: the rows, of which some may have soft labels.
@@ -99,6 +100,6 @@ def _mix_soft_losses(
     share, teacher = torch.ones_like(losses), losses.new_zeros(())
     for place, soft in places.items():
         share[place] = max(0.0, 1 - sum(soft.weights))
-        own = torch.log_softmax(logits[place, list(soft.tokens)], dim=0)
+        own = torch.log_softmax(logits[place], dim=0)[list(soft.tokens)]
         teacher = teacher - (own * own.new_tensor(soft.weights)).sum()
     return (losses * share).sum() + teacher

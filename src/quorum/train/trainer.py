@@ -10,6 +10,7 @@ from quorum.errors import BadInput
 from quorum.train.callbacks import TrainingResult
 from quorum.train.row import TrainingRow
 from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, ExpertsTable, Seq2seqTuning
+from quorum.train.teacher_settings import GrpoTuning
 
 
 def list_trainer_settings() -> dict[str, type]:
@@ -19,6 +20,7 @@ def list_trainer_settings() -> dict[str, type]:
         '[trainer] name = "sft"': CausalTuning,
         '[trainer.experts] of name = "sft"': ExpertAdapterSettings,
         '[trainer] name = "seq2seq"': Seq2seqTuning,
+        '[trainer] name = "grpo"': GrpoTuning,
     }
 
 
@@ -73,5 +75,9 @@ def _run_trainer(
             from quorum.train.seq2seq import tune_seq2seq
 
             return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, report)
+        case "grpo":
+            from quorum.train.grpo import tune_by_reward
+
+            return tune_by_reward(from_table(GrpoTuning, rest, where), rows, out, progress, report)
         case _:
-            raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq")
+            raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq, grpo")
