@@ -40,9 +40,9 @@ def quantise_model(model: str, prompts: Sequence[Prompt], out: Path) -> int:
     if out.exists():
         raise BadInput(f"{out} exists already; name another folder, or delete it")
     with redirect_stdout(sys.stderr):  # llm-compressor logs to standard output
-        group = _find_group_size(model, loaded := load_checkpoint(Checkpoint(model), "float32", "cpu"))
-        _compress(*loaded, prompts, group)
-    tokenizer, network = loaded
+        tokenizer, network = load_checkpoint(Checkpoint(model), "float32", "cpu")
+        group = _find_group_size(model, network)
+        _compress(tokenizer, network, prompts, group)
     with create_folder(out) as part:
         network.save_pretrained(part, save_compressed=True)
         tokenizer.save_pretrained(part)
@@ -50,12 +50,13 @@ def quantise_model(model: str, prompts: Sequence[Prompt], out: Path) -> int:
     return group
 
 
-def _find_group_size(model: str, loaded: tuple[Any, Any]) -> int:
+def _find_group_size(model: str, network: Any) -> int:
+    """Return the largest group size that divides the width of every layer to quantise."""
     import torch
 
     widths = {
         layer.in_features
-        for name, layer in loaded[1].named_modules()
+        for name, layer in network.named_modules()
         if isinstance(layer, torch.nn.Linear) and not name.endswith("lm_head")
     }
     group = next((size for size in _GROUP_SIZES if not any(width % size for width in widths)), None)
