@@ -37,7 +37,6 @@ SMALL_FILES = {
     "judge/llm_reader.py": "a stage of the agent, as every file of judge",
     "kaggle/prior.py": "the bundler adds it to kernels that submit",
     "model/around/deadline.py": "one backend around a backend, as every file of model/around",
-    "train/loss.py": "its base class is only imported with TRL",
     "train/rows/pool.py": "keeps examples away from training rows",
 }
 

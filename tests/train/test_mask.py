@@ -251,3 +251,14 @@ def test_reasoning_is_learned_with_thinking_on_and_a_letter_with_thinking_off() 
         asked = tokens.encode(tokens.render(row.prompt.content, thinking=thinking))
         assert encoded.ids[: encoded.first] == asked
         assert ("<think>" in tokenizer.decode(asked)) is not thinking
+
+
+def test_a_reply_that_begins_with_the_block_that_the_prompt_opens_is_learned_without_its_first_tag() -> None:
+    tokenizer = deepcopy(tiny_tokenizer(chat=True))
+    tokenizer.chat_template += "{% if add_generation_prompt %}<think>\n{% endif %}"
+    tokens = PromptTokenizer(tokenizer)
+    row = replace(ROW, completion="<think>\nOne is not it.</think>\nAnswer: B")
+    (encoded,) = encode_rows(tokens, [row], 400, STOP)
+    assert tokenizer.decode(encoded.ids).count("<think>") == 1
+    assert "".join(tokenizer.decode(encoded.ids[encoded.first : -1]).split()).endswith("Oneisnotit.</think>Answer:B")
+    assert "1 in the trainer's batches" in str(prove_mask(collated([encoded]), [row], [encoded], tokens, STOP))

@@ -102,6 +102,7 @@ def test_trl_trains_an_adapter_with_a_proven_mask(folder: Path) -> None:
         "README.md",
         "adapter_config.json",
         "adapter_model.safetensors",
+        "learned.parquet",
     }
     card = (out / "adapter" / "README.md").read_text()
     assert f"base_model: {base()}\nlibrary_name: peft" in card

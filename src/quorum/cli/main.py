@@ -21,6 +21,7 @@ from quorum.cli.merge import merge_command
 from quorum.cli.profile_experts import profile_experts_command
 from quorum.cli.prune_experts import prune_experts_command
 from quorum.cli.push import push_command
+from quorum.cli.quantise import quantise_command
 from quorum.cli.read_replies import read_replies_command
 from quorum.cli.record import record_command
 from quorum.cli.report import report_command
@@ -56,6 +57,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "rows": rows_command,
         "sample": sample_command,
         "merge": merge_command,
+        "quantise": quantise_command,
         "profile-experts": profile_experts_command,
         "prune-experts": prune_experts_command,
         "compare-experts": compare_experts_command,

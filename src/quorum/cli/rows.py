@@ -47,7 +47,7 @@ def rows_command(
 
     table = read_table(settings) if settings else {}
     table = apply_overrides(table, override or [], str(settings or "arguments"))
-    written = export_rows(file, out, format=format, split=split, everything=everything, table=table)
+    written = export_rows(file, out, format=format, split=split, everything=everything, table=table, report=report_line)
     if as_json:
         print_json(asdict(written))
         return DONE

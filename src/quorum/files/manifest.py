@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from quorum.data.learned import read_learned
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.files.pass_result import PassResult
@@ -37,6 +38,7 @@ class RunManifest:
         reasoning: which questions were reasoned about, and the evidence for it.
         reread: the share of questions with a reply that only the second reader could parse, by file.
         failed: the number of prompts that failed or were not asked because of the deadline.
+        seen: the ids of questions that the model knew from its training (or near-duplicates of them), by file.
     """
 
     run: str
@@ -50,6 +52,7 @@ class RunManifest:
     reasoning: Mapping[str, Any] = field(default_factory=dict)
     reread: Mapping[str, float] = field(default_factory=dict)
     failed: int = 0
+    seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def calls_per_question(self) -> float:
@@ -86,7 +89,16 @@ def make_manifest(
             if "reader" in calls
         },
         failed=failed,
+        seen={file: ids for file, questions in files.items() if (ids := _list_seen(backend, questions))},
     )
+
+
+def _list_seen(backend: Mapping[str, Any], questions: Sequence[Question]) -> list[str]:
+    """Return the ids of the questions that a backend's model or adapter was trained on, by the record in its folder."""
+    folders = [backend[name] for name in ("model", "adapter") if isinstance(backend.get(name), str)]
+    learned = [record for folder in folders if (record := read_learned(Path(folder)))]
+    seen = [question.id for question in questions if any(record.get(question.id) for record in learned)]
+    return _list_seen(backend["inner"], questions) if isinstance(backend.get("inner"), Mapping) else seen
 
 
 def list_differences(one: RunManifest, other: RunManifest) -> dict[str, str]:

@@ -4,11 +4,11 @@ vLLM reads some settings from the environment only, when it is imported. This mo
 sets environment variables: before that import, and never if the user has set them.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from quorum.engine.generate import PromptSeeds
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
+from quorum.model.lora import FoldAdapters, average_replies, find_lora_rank
 from quorum.question import FINISHES, Prompt, Reply
 
 _VLLM_ENVIRONMENT = {
@@ -27,12 +28,11 @@ _VLLM_ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
 }
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}  # set if the model and the adapter are folders
-_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # the values of max_lora_rank that vLLM supports
 _CPU_KV_CACHE = 2**30  # bytes; on a CPU, vLLM cannot take a share of the device's memory
 _CPU_BLOCK = 32  # tokens; prefixes are cached in whole blocks, and the CPU's default of 128 would miss most of them
 
-# One thing to run: token ids, and vLLM's SamplingParams.
-_Request = tuple[tuple[int, ...], Any]
+# One thing to run: token ids, vLLM's SamplingParams, and its LoRARequest or None.
+_Request = tuple[tuple[int, ...], Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,13 @@ class VllmSettings:
         default=None, metadata={"help": "awq, gptq, bitsandbytes …; the checkpoint's own when not set."}
     )
     adapter: str | None = field(default=None, metadata={"help": "Folder of a LoRA adapter in PEFT's format."})
+    adapters: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Folders of adapters that were trained without one fold each, in place of `adapter`. A training"
+            " question is answered by the adapter that has not seen it, any other by the mean of all."
+        },
+    )
     tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that share the model."})
     disable_custom_all_reduce: bool = field(
         default=False, metadata={"help": "For GPUs without peer access, where tensor parallelism hangs at the start."}
@@ -97,6 +104,9 @@ class Vllm:
     the vote is the same in any batch, order or process; the prefix cache reads the prompt once for all votes. If the
     same prompt and repeat is asked again, the number of earlier requests changes the seed too.
 
+    With `adapters` each prompt is answered by those that were not trained on its question (`FoldAdapters`), all in one
+    engine; the replies of several are averaged.
+
     A prompt longer than `max_model_len` (the answer included) loses its middle; `shortened` counts such prompts.
 
     The engine runs in this process and shares its process groups with any other engine: delete it before the next one
@@ -118,25 +128,36 @@ class Vllm:
         self.shortened = 0
         self._seeds = PromptSeeds(settings.seed)
         engine = _engine_arguments(settings)
-        self._lora = None
-        if settings.adapter is not None:
-            engine |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": _lora_rank(Path(settings.adapter))}
-            self._lora = import_module("vllm.lora.request").LoRARequest("adapter", 1, settings.adapter)
+        adapters = _list_adapters(settings)
+        self._folds = FoldAdapters(list(map(Path, adapters))) if settings.adapters else None
+        self._loras: list[Any] = [None]
+        if adapters:
+            rank = max(find_lora_rank(Path(adapter)) for adapter in adapters)
+            engine |= {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": rank}
+            request = import_module("vllm.lora.request").LoRARequest
+            self._loras = [request(f"adapter-{number}", number, name) for number, name in enumerate(adapters, 1)]
         self.engine = _start_engine(engine)
         self.max_model_len: int = self.engine.model_config.max_model_len
         self.tokens = PromptTokenizer(self.engine.get_tokenizer())
 
     def answer(self, prompts: Sequence[Prompt]) -> list[Reply]:
         """Return one reply for each prompt, in the same order."""
-        match self.settings.method:
-            case "letter":
-                return self._score(prompts)
-            case "generate":
-                return self._generate(prompts)
+        chosen = [self._folds.choose(prompt) if self._folds else [0] for prompt in prompts]
+        asked = [prompt for prompt, numbers in zip(prompts, chosen, strict=True) for _ in numbers]
+        loras = [self._loras[number] for numbers in chosen for number in numbers]
+        ask = self._score if self.settings.method == "letter" else self._generate
+        replies = iter(ask(asked, loras))
+        groups = [list(islice(replies, len(numbers))) for numbers in chosen]
+        return [average_replies(prompt, group) for prompt, group in zip(prompts, groups, strict=True)]
 
-    def _score(self, prompts: Sequence[Prompt]) -> list[Reply]:
+    def _score(self, prompts: Sequence[Prompt], loras: Sequence[Any]) -> list[Reply]:
         per_prompt = [self._tokenize_labels(prompt) if prompt.labels else [] for prompt in prompts]
-        requests = [request for labels in per_prompt if labels for request in self._label_requests(labels)]
+        requests = [
+            request
+            for labels, lora in zip(per_prompt, loras, strict=True)
+            if labels
+            for request in self._label_requests(labels, lora)
+        ]
         outputs = iter(self._run(requests))
         return [
             make_scored_reply(prompt.labels, _read_label_scores(labels, outputs), over_vocabulary=True)
@@ -152,15 +173,16 @@ class Vllm:
         context = self._fit_context(labels[0].context, self.max_model_len - longest - (longest > 1))
         return [Continuation(context, each.following) for each in labels]
 
-    def _label_requests(self, labels: Sequence[Continuation]) -> list[_Request]:
+    def _label_requests(self, labels: Sequence[Continuation], lora: Any) -> list[_Request]:
         """Return the requests of one question: one, or one per label if a label has several tokens."""
         if _one_token_each(labels):
             ids = [each.following[0] for each in labels]
-            return [(labels[0].context, _make_sampling_params(max_tokens=1, temperature=0.0, logprob_token_ids=ids))]
+            params = _make_sampling_params(max_tokens=1, temperature=0.0, logprob_token_ids=ids)
+            return [(labels[0].context, params, lora)]
         read = _make_sampling_params(max_tokens=1, temperature=0.0, prompt_logprobs=0)  # 0: no alternatives to them
-        return [(each.context + each.following, read) for each in labels]
+        return [(each.context + each.following, read, lora) for each in labels]
 
-    def _generate(self, prompts: Sequence[Prompt]) -> list[Reply]:
+    def _generate(self, prompts: Sequence[Prompt], loras: Sequence[Any]) -> list[Reply]:
         room = self.max_model_len - self.settings.max_new_tokens
         if room < 1:
             raise BadInput(
@@ -171,8 +193,8 @@ class Vllm:
         with self._seeds.batch() as next_seed:
             outputs = self._run(
                 [
-                    self._generation_request(prompt, each, room, next_seed)
-                    for prompt, each in zip(prompts, rendered, strict=True)
+                    (*self._generation_request(prompt, each, room, next_seed), lora)
+                    for prompt, each, lora in zip(prompts, rendered, loras, strict=True)
                 ]
             )
         return [
@@ -187,7 +209,7 @@ class Vllm:
 
     def _generation_request(
         self, prompt: Prompt, rendered: RenderedPrompt, room: int, next_seed: Callable[[tuple[int, ...], int], int]
-    ) -> _Request:
+    ) -> tuple[tuple[int, ...], Any]:
         ids = self._fit_context(self.tokens.encode(rendered) or (self.tokens.start,), room)
         sampling = dict(self._sampling)
         if self.settings.temperature > 0:
@@ -206,10 +228,12 @@ class Vllm:
         """Return vLLM's output for each request, in the same order."""
         if not requests:
             return []
-        ids, params = zip(*requests, strict=True)
+        ids, params, loras = zip(*requests, strict=True)
         prompts = [{"prompt_token_ids": list(each)} for each in ids]
         try:
-            outputs: list[Any] = self.engine.generate(prompts, list(params), use_tqdm=False, lora_request=self._lora)
+            outputs: list[Any] = self.engine.generate(
+                prompts, list(params), use_tqdm=False, lora_request=list(loras) if any(loras) else None
+            )
         except Exception:  # of any kind: requests left in the engine would be answered in place of the next batch
             engine = self.engine.llm_engine
             engine.abort_request(list(engine.output_processor.request_states), internal=True)
@@ -219,7 +243,7 @@ class Vllm:
 
 def _engine_arguments(settings: VllmSettings) -> dict[str, Any]:
     """Return the arguments of vLLM's engine, except those of adapters."""
-    names = [name for name in (settings.model, settings.adapter) if name is not None]
+    names = [settings.model, *_list_adapters(settings)]
     on_disk = all(Path(name).is_dir() for name in names)
     on_cpu, old_gpu = _detect_platform(_VLLM_ENVIRONMENT | _OFFLINE if on_disk else _VLLM_ENVIRONMENT)
     dtype = settings.dtype
@@ -240,6 +264,12 @@ def _engine_arguments(settings: VllmSettings) -> dict[str, Any]:
         "seed": settings.seed,
     }
     return arguments | ({"block_size": _CPU_BLOCK} if on_cpu else {})
+
+
+def _list_adapters(settings: VllmSettings) -> list[str]:
+    if settings.adapter is not None and settings.adapters:
+        raise BadInput("backend 'vllm': name one adapter (adapter) or several (adapters), not both")
+    return list(settings.adapters) or ([] if settings.adapter is None else [settings.adapter])
 
 
 def _detect_platform(environment: dict[str, str]) -> tuple[bool, bool]:
@@ -287,19 +317,3 @@ def _read_label_scores(labels: Sequence[Continuation], outputs: Iterator[Any]) -
 def _sum_logprobs(label: Continuation, output: Any) -> float:
     logprobs = output.prompt_logprobs[len(label.context) :]
     return sum(float(at[token].logprob) for token, at in zip(label.following, logprobs, strict=True))
-
-
-def _lora_rank(adapter: Path) -> int:
-    """Return the smallest max_lora_rank of vLLM that fits the adapter.
-
-    Raises:
-        BadInput: the folder has no LoRA adapter in PEFT's format, or its rank is too high.
-    """
-    try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        rank = max([int(config["r"]), *map(int, config.get("rank_pattern", {}).values())])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{adapter}: not a LoRA adapter in PEFT's format: {type(error).__name__}: {error}") from None
-    if rank > _LORA_RANKS[-1]:
-        raise BadInput(f"{adapter}: the adapter's rank is {rank}; allowed is at most {_LORA_RANKS[-1]}")
-    return next(limit for limit in _LORA_RANKS if limit >= rank)

@@ -87,7 +87,7 @@ def _loss_entries(state: Any) -> list[Mapping[str, Any]]:
 
 
 def _write_losses(state: Any, path: Path) -> None:
-    names = ("step", "loss", "learning_rate", "grad_norm", "seconds", "num_input_tokens_seen", "peak_bytes")
+    names = ("step", "loss", "learning_rate", "grad_norm", "seconds", "num_input_tokens_seen", "peak_bytes", "reward")
     curve = [{name: entry[name] for name in names if name in entry} for entry in _loss_entries(state)]
     with replace_file(path) as part:
         part.write_text(json.dumps({"steps": state.max_steps, "curve": curve}, indent=1) + "\n", encoding="utf-8")

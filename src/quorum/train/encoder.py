@@ -33,8 +33,9 @@ def tune_encoder(
     """Train an encoder on the rows that have options, and write it to OUT/model, which the encoder backend opens.
 
     The loss is the cross-entropy of a softmax over the scores of a question's options, the same scores that the backend
-    answers with. A killed run resumes from its last checkpoint and ends with the same weights; equal settings and rows
-    reproduce them on the same machine. OUT also gets the model card, the loss curve and the checkpoints.
+    answers with; its target is the answer, or the distribution of a row with soft labels. A killed run resumes from its
+    last checkpoint and ends with the same weights; equal settings and rows reproduce them on the same machine. OUT also
+    gets the model card, the loss curve and the checkpoints.
 
     Args:
         report: called with a line for the log.
@@ -94,16 +95,18 @@ def _select_device(tuning: EncoderTuning) -> str:
 
 
 def option_loss(scores: "Sequence[torch.Tensor]", answers: "torch.Tensor") -> "torch.Tensor":
-    """Return the mean cross-entropy of the right options.
+    """Return the mean cross-entropy of the right options, or of the targets' distributions over the options.
 
     Args:
         scores: one vector per question, with the score of each option.
-        answers: the index of the right option of each question.
+        answers: the index of the right option of each question; or a row per question, with the probability of each
+            option and 0 after the last.
     """
     from torch.nn.functional import cross_entropy
     from torch.nn.utils.rnn import pad_sequence
 
-    padded = pad_sequence(list(scores), batch_first=True, padding_value=float("-inf"))
+    # a probability of 0 times an infinite loss would be NaN
+    padded = pad_sequence(list(scores), batch_first=True, padding_value=-1e9 if answers.ndim > 1 else float("-inf"))
     return cross_entropy(padded, answers.to(padded.device))
 
 
@@ -153,8 +156,11 @@ def _make_scorer_trainer(
             scorer.load(Path(resume_from_checkpoint))
 
     def collate(batch: Sequence[TrainingRow]) -> dict[str, Any]:
-        answers = [row.prompt.labels.index(row.answer) for row in batch]
-        return {"prompts": [row.prompt for row in batch], "answers": torch.tensor(answers)}
+        prompts = [row.prompt for row in batch]
+        if any(row.soft for row in batch):
+            targets = [torch.tensor(row.target) for row in batch]
+            return {"prompts": prompts, "answers": torch.nn.utils.rnn.pad_sequence(targets, batch_first=True)}
+        return {"prompts": prompts, "answers": torch.tensor([row.prompt.labels.index(row.answer) for row in batch])}
 
     trainer = ScorerTrainer(model=scorer.module, args=arguments, train_dataset=list(rows), data_collator=collate)
     trainer.remove_callback(PrinterCallback)  # progress is reported by the callback of `make_callback`

@@ -1,6 +1,6 @@
 """Write training rows in a format that other trainers read, or convert rows from one format into another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +14,12 @@ from quorum.data.repair import read_clean_questions
 from quorum.data.split import SPLIT, Split, TrainingFolds, read_split, select_training_folds
 from quorum.errors import BadInput
 from quorum.question import Question
-from quorum.train.build_rows import build_rows
+from quorum.train.build_rows import build_rows, read_teaching
 from quorum.train.row import TrainingRow
 from quorum.train.row_files import detect_row_format, read_rows, write_explanations, write_rows
 from quorum.train.selection import select_folds
 from quorum.train.settings import RowSettings, SelectionSettings, TrainSettings
+from quorum.train.teacher_settings import TeacherSettings
 
 ExportFormat = Literal["prompt", "chat", "alpaca", "explain"]
 
@@ -38,14 +39,21 @@ class ExportedRows:
 
 
 def export_rows(
-    file: Path, out: Path, format: ExportFormat, split: Path | None, everything: bool, table: Mapping[str, Any]
+    file: Path,
+    out: Path,
+    format: ExportFormat,
+    split: Path | None,
+    everything: bool,
+    table: Mapping[str, Any],
+    report: Callable[[str], None] = lambda text: None,
 ) -> ExportedRows:
     """Write the rows of a file of solved questions, or those of a file of rows, to `out`.
 
     Args:
         split: a split of the questions; only its training folds become rows.
         everything: every question may become a row; either this or `split` is needed.
-        table: settings of kernels/train.py; its tables rows, sampling and layout are used.
+        table: settings of kernels/train.py; its tables rows, teacher, sampling and layout are used.
+        report: called with lines for the log.
 
     Raises:
         BadInput: neither or both of `split` and `everything`, or a setting is wrong.
@@ -60,7 +68,9 @@ def export_rows(
         write_explanations(solved, out)
         words = sum(len(f"{each.text} {each.rationale or ''}".split()) for each in solved)
         return ExportedRows(rows=len(solved), out=str(out), format=format, words=words, questions=len(folds.questions))
-    rows = build_rows(folds, from_table(RowSettings, table.get("rows", {}), "rows"))
+    settings = from_table(RowSettings, table.get("rows", {}), "rows")
+    teacher = from_table(TeacherSettings, table.get("teacher", {}), "teacher")
+    rows = build_rows(folds, settings, teaching=read_teaching(folds, settings, teacher, report))
     write_rows(rows.rows, out, format)
     return ExportedRows(
         rows=len(rows.rows),

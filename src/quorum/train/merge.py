@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from quorum.data.learned import copy_learned
 from quorum.disk import create_folder
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.errors import BadInput
@@ -47,6 +48,7 @@ def merge_adapter(base: str, adapter: Path, out: Path, dtype: Literal["float16",
     with create_folder(out) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
+        copy_learned(adapter, part)
 
 
 def compare_letters(prompts: Sequence[Prompt], first: Sequence[Reply], second: Sequence[Reply]) -> LetterParity:

@@ -56,8 +56,9 @@ def list_complete_checkpoints(out: Path) -> list[Path]:
 
 
 def fingerprint_rows(rows: Sequence[TrainingRow]) -> str:
-    """Return the SHA-256 of the rows as JSON, in order."""
-    return hashlib.sha256(json.dumps([asdict(row) for row in rows]).encode()).hexdigest()
+    """Return the SHA-256 of the rows as JSON, in order; a row without soft labels has no field for them."""
+    fields = [{name: value for name, value in asdict(row).items() if name != "soft" or value} for row in rows]
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()
 
 
 def _as_json(tuning: "DataclassInstance") -> dict[str, Any]:

@@ -138,7 +138,8 @@ def _make_document(row: TrainingRow, form: RowFormat) -> dict[str, Any]:
             fields = {"instruction": instruction if rest else content, "input": rest, "output": row.completion}
     prompt = row.prompt
     extra = {"id": prompt.question_id, "labels": prompt.labels, "options": prompt.options, "answer": row.answer}
-    return fields | extra | ({"plain": True} if form == "chat" and not turns else {})
+    soft = {"soft": dict(zip(prompt.labels, row.soft, strict=True))} if row.soft else {}
+    return fields | extra | soft | ({"plain": True} if form == "chat" and not turns else {})
 
 
 def _make_training_row(document: Mapping[str, Any], default_id: str | None) -> TrainingRow:
@@ -167,7 +168,8 @@ def _make_training_row(document: Mapping[str, Any], default_id: str | None) -> T
     prompt = Prompt(
         question_id=_read_text(document.get("id", default_id)), content=content, labels=labels, options=options
     )
-    return TrainingRow(prompt, _read_text(document.get("answer", completion)), completion)
+    soft = _read_soft_labels(document["soft"], labels) if "soft" in document else ()
+    return TrainingRow(prompt, _read_text(document.get("answer", completion)), completion, soft)
 
 
 def _detect_document_format(document: Mapping[str, Any]) -> RowFormat | None:
@@ -196,6 +198,17 @@ def _read_turns(value: Any) -> list[Message]:
     if not isinstance(value, list) or not value or not all(isinstance(turn, dict) for turn in value):
         raise BadInput(f"{value!r:.40} is not a list of messages")
     return [Message(_read_text(turn["role"]), _read_text(turn["content"])) for turn in value]
+
+
+def _read_soft_labels(value: Any, labels: Sequence[str]) -> tuple[float, ...]:
+    """Return a teacher's probability of each label, times its weight."""
+    try:
+        shares = {label: float(share) for label, share in value.items()}  # a JSON number with a point is read as text
+    except (AttributeError, TypeError, ValueError):
+        shares = {}
+    if not shares or not shares.keys() <= set(labels):
+        raise BadInput(f"soft is {value!r:.60}, expected a number for each of the labels {', '.join(labels)}")
+    return tuple(shares.get(label, 0.0) for label in labels)
 
 
 def _read_texts(value: Any) -> tuple[str, ...]:

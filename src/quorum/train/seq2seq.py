@@ -49,6 +49,8 @@ def tune_seq2seq(
 
     if not rows:
         raise BadInput("there are no rows to train on: the training folds, or the selected questions, are empty")
+    if any(row.soft for row in rows):
+        raise BadInput("trainer 'seq2seq' learns no soft labels; remove [teacher], or use the trainer encoder or sft")
     if tuning.log != "none" and find_spec(tuning.log) is None:
         raise BadInput(f"log {tuning.log}: the package {tuning.log} is not installed; pip install {tuning.log}")
     if tuning.smoke:

@@ -14,6 +14,7 @@ from quorum.ask.template import Template
 from quorum.data.layout import Layout
 from quorum.errors import BadInput
 from quorum.model.similarity import PACKAGED
+from quorum.train.teacher_settings import KeptReplySettings, TeacherSettings
 from quorum.train.validate import check_bounds
 
 Target = Literal["letter", "option", "rationale"]
@@ -47,6 +48,7 @@ class RowSettings:
     )
     pool: int = field(default=0, metadata={"help": "Size of that pool; 0: as many as `examples`, the same everywhere."})
     seed: int = field(default=42, metadata={"help": "Seed of the orders and the pool."})
+    replies: KeptReplySettings = field(default_factory=KeptReplySettings)
 
     def __post_init__(self) -> None:
         if min(self.shuffles, self.examples, self.pool) < 0:
@@ -60,6 +62,8 @@ class RowSettings:
             )
         if self.shuffles and self.style in ("option", "bare"):
             raise BadInput(f"rows: style {self.style!r} shows no letters, so shuffles have no effect; set shuffles = 0")
+        if self.replies.files and self.target != "rationale":
+            raise BadInput('rows.replies are worked solutions; set rows.style = "cot" and rows.target = "rationale"')
         if self.pool and self.pool < self.examples:
             raise BadInput(f"rows: {self.examples} examples cannot be drawn from a pool of {self.pool}")
 
@@ -112,6 +116,7 @@ class TrainSettings:
     split: SplitSettings = field(default_factory=SplitSettings)
     rows: RowSettings = field(default_factory=RowSettings)
     sampling: SelectionSettings = field(default_factory=SelectionSettings)
+    teacher: TeacherSettings = field(default_factory=TeacherSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
     layout: Layout = field(default_factory=Layout)
     smoke: bool = field(

@@ -106,7 +106,10 @@ def _prepare_trainer(
 ) -> tuple[Any, MaskProof]:
     """Return the trainer before its first step, and the proof of its label mask."""
     # Unsloth patches transformers and trl, so it has to be imported before them
-    unsloth = adapter is None and _start_unsloth(tuning, out, report)
+    soft = any(row.soft for row in rows)
+    if soft and tuning.engine == "unsloth":
+        raise BadInput('engine = "unsloth" has a loss of its own, without soft labels; use engine = "trl"')
+    unsloth = adapter is None and not soft and _start_unsloth(tuning, out, report)
     import transformers
 
     for library in ("trl", "transformers", "unsloth"):
@@ -167,8 +170,8 @@ def _make_trainer(
     )
     args = trl.SFTConfig(output_dir=str(checkpoints), **arguments)
     args._n_gpu = min(args.n_gpu, 1)  # train on one GPU; TRL refuses DataParallel's threads over several
-    use_trl_loss = unsloth or choose_device() == "cuda"
-    trainer_class = trl.SFTTrainer if use_trl_loss else make_plain_loss_trainer()
+    use_trl_loss = unsloth or (choose_device() == "cuda" and not any(row.soft for row in encoded))
+    trainer_class = trl.SFTTrainer if use_trl_loss else make_plain_loss_trainer(encoded)
     trainer = trainer_class(model=model, args=args, train_dataset=data, processing_class=tokenizer)
     # without padding there is no mask by which the trainer could count tokens
     args.include_num_input_tokens_seen = "all" if trainer.data_collator.padding_free else "non_padding"

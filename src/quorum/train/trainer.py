@@ -10,6 +10,7 @@ from quorum.errors import BadInput
 from quorum.train.callbacks import TrainingResult
 from quorum.train.row import TrainingRow
 from quorum.train.settings import CausalTuning, EncoderTuning, ExpertAdapterSettings, ExpertsTable, Seq2seqTuning
+from quorum.train.teacher_settings import GrpoTuning
 
 
 def list_trainer_settings() -> dict[str, type]:
@@ -19,6 +20,7 @@ def list_trainer_settings() -> dict[str, type]:
         '[trainer] name = "sft"': CausalTuning,
         '[trainer.experts] of name = "sft"': ExpertAdapterSettings,
         '[trainer] name = "seq2seq"': Seq2seqTuning,
+        '[trainer] name = "grpo"': GrpoTuning,
     }
 
 
@@ -33,12 +35,27 @@ def train_model(
 
     Args:
         table: the trainer's name and its settings.
-        out: folder for the model, its card, the loss curve and the checkpoints.
+        out: folder for the model, its card, the loss curve and the checkpoints. If it has a record of the questions
+            that are learned, the model's folder gets it too.
         report: called with lines for the log.
 
     Raises:
         BadInput: there is no such trainer, a setting is unknown, missing or of the wrong type, or the training fails.
     """
+    from quorum.data.learned import copy_learned
+
+    trained = _run_trainer(table, rows, out, progress, report)
+    copy_learned(out, trained.folder, base=table.get("model"))
+    return trained
+
+
+def _run_trainer(
+    table: Mapping[str, Any],
+    rows: Sequence[TrainingRow],
+    out: Path,
+    progress: Progress,
+    report: Callable[[str], None],
+) -> TrainingResult:
     rest = {name: value for name, value in table.items() if name != "name"}
     where = f"trainer {table.get('name')!r}"
     match table.get("name"):
@@ -58,5 +75,9 @@ def train_model(
             from quorum.train.seq2seq import tune_seq2seq
 
             return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, report)
+        case "grpo":
+            from quorum.train.grpo import tune_by_reward
+
+            return tune_by_reward(from_table(GrpoTuning, rest, where), rows, out, progress, report)
         case _:
-            raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq")
+            raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq, grpo")

@@ -146,10 +146,12 @@ def make_journal_key(table: Mapping[str, Any], *files: Path) -> str:
 
 
 def _list_texts(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield every text in a table and in the tables inside it, except under `name`, which is no file."""
+    """Yield every text in a table, in its lists and in the tables inside it, except under `name`, which is no file."""
     for name, value in table.items():
         if isinstance(value, Mapping):
             yield from _list_texts(value)
+        elif isinstance(value, list | tuple):
+            yield from (text for text in value if isinstance(text, str))
         elif isinstance(value, str) and name != "name":
             yield value
 

@@ -1,6 +1,6 @@
 """Tokenize rows: exactly the prompt tokens that a backend sends, and the completion after them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,27 @@ from quorum.train.row import TrainingRow
 
 
 @dataclass(frozen=True, slots=True)
+class SoftAnswer:
+    """A teacher's distribution over the labels at the answer's token.
+
+    `at` is the index of that token in the row, `tokens` are those of the labels, and `weights` are the probabilities
+    times the teacher's weight.
+    """
+
+    at: int
+    tokens: tuple[int, ...]
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedRow:
     """Token ids of prompt, completion and stop token; the loss counts those from `first` on."""
 
     ids: tuple[int, ...]
     first: int
     left_out: int = 0  # tokens cut from the middle of the prompt
+    opened: str = ""  # tag of a reasoning block that the prompt opens; a completion that begins with it does not
+    soft: SoftAnswer | None = None
 
     @property
     def labels(self) -> list[int]:
@@ -40,6 +55,23 @@ def encode_rows(tokens: PromptTokenizer, rows: Sequence[TrainingRow], most: int,
             f" model's limit): {list_some(long)}; raise max_tokens, or leave out long rows"
         )
     return [each for each in encoded if each is not None]
+
+
+def split_sequences(batch: Mapping[str, Any]) -> Iterator[tuple[int, list[int], tuple[int, ...]]]:
+    """Yield each row in a batch as a trainer collates it: its line, the places of its tokens there, and their ids.
+
+    Args:
+        batch: input_ids, padded (attention_mask) or with several rows in a line (position_ids).
+    """
+    for line, ids in enumerate(batch["input_ids"].tolist()):
+        if "attention_mask" in batch:
+            places = [place for place, is_real in enumerate(batch["attention_mask"][line].tolist()) if is_real]
+            yield line, places, tuple(ids[place] for place in places)
+            continue
+        positions = batch["position_ids"][line].tolist()
+        starts = [place for place, position in enumerate(positions) if position == 0]
+        for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
+            yield line, list(range(start, end)), tuple(ids[start:end])
 
 
 def describe_cut_prompts(left_out: Sequence[int], most: int) -> str:
@@ -88,6 +120,7 @@ def _encode_row(tokens: PromptTokenizer, row: TrainingRow, most: int, stop: int)
     prompt, completion = row.prompt, row.completion
     scored = completion in prompt.labels or completion in prompt.options
     rendered = tokens.render(prompt.content, thinking=not scored)
+    completion = completion.removeprefix(rendered.opened)
     (whole,) = tokens.encode_options(rendered, [completion])
     ids = whole.context + whole.following
     if completion in prompt.labels:
@@ -103,4 +136,20 @@ def _encode_row(tokens: PromptTokenizer, row: TrainingRow, most: int, stop: int)
     sequence = (*read, *rest, stop)
     if len(read) + len(rest) > most or learned >= len(read) + len(rest):
         return None
-    return EncodedRow(sequence, len(sequence) - 1 - learned, len(context) - len(read))
+    soft = None
+    if row.soft:
+        following = [each.following for each in candidates] if completion in prompt.labels else []
+        if {len(each) for each in following} != {1}:
+            found = f"has the completion {completion!r:.40}" if not following else "has labels of several tokens"
+            raise BadInput(
+                f"row {prompt.question_id} {found}; a causal model learns soft labels where every label is one token:"
+                ' set rows.target = "letter", or remove [teacher]'
+            )
+        soft = SoftAnswer(len(read), tuple(each[0] for each in following), row.soft)
+    return EncodedRow(
+        ids=sequence,
+        first=len(sequence) - 1 - learned,
+        left_out=len(context) - len(read),
+        opened=rendered.opened,
+        soft=soft,
+    )

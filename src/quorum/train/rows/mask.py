@@ -1,6 +1,6 @@
 """Prove before the first step that the loss counts the answers and nothing else."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.train.row import TrainingRow
-from quorum.train.rows.encode import EncodedRow
+from quorum.train.rows.encode import EncodedRow, split_sequences
 
 _SAMPLE_TOKENS = 24  # tokens of the prompt's end in the sample
 
@@ -53,13 +53,15 @@ def prove_mask(
         _check_row(row, each, each.labels, tokens, stop)
     row_of_ids = {each.ids: number for number, each in enumerate(encoded)}
     sequences, sample = 0, ""
-    for ids, labels in _split_sequences(batches):
-        number = row_of_ids.get(ids)
-        if number is None:
-            raise BadInput(_describe_unknown_sequence(ids, rows, encoded, tokens))
-        _check_row(rows[number], encoded[number], labels, tokens, stop)
-        sequences += 1
-        sample = sample or _format_sample(rows[number], ids, labels, tokens)
+    for batch in batches:
+        for line, places, ids in split_sequences(batch):
+            labels = batch["labels"][line][places].tolist()
+            number = row_of_ids.get(ids)
+            if number is None:
+                raise BadInput(_describe_unknown_sequence(ids, rows, encoded, tokens))
+            _check_row(rows[number], encoded[number], labels, tokens, stop)
+            sequences += 1
+            sample = sample or _format_sample(rows[number], ids, labels, tokens)
     if not sequences:
         raise BadInput("the trainer makes no batch of these rows: there is nothing to learn")
     read = sum(each.first for each in encoded)
@@ -90,22 +92,9 @@ def _check_row(
         expected = _decode(tokens, encoded.ids[encoded.first : -1])
         raise BadInput(f"{where}: the labels are {completion!r}, expected {expected!r}")
     # the last piece of the prompt may precede the completion, because the tokenizer may merge the two
-    if not "".join(completion.split()).endswith("".join(tokens.escape_special_tokens(row.completion).split())):
+    written = row.completion.removeprefix(encoded.opened)
+    if not "".join(completion.split()).endswith("".join(tokens.escape_special_tokens(written).split())):
         raise BadInput(f"{where}: the labels are {completion!r}, but the completion is {row.completion!r}")
-
-
-def _split_sequences(batches: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-    """Yield the ids and labels of each row in the batches, without padding."""
-    for batch in batches:
-        for line, (ids, labels) in enumerate(zip(batch["input_ids"].tolist(), batch["labels"].tolist(), strict=True)):
-            if "attention_mask" in batch:
-                real = [index for index, is_real in enumerate(batch["attention_mask"][line].tolist()) if is_real]
-                yield tuple(ids[index] for index in real), [labels[index] for index in real]
-                continue
-            positions = batch["position_ids"][line].tolist()
-            starts = [index for index, position in enumerate(positions) if position == 0]
-            for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
-                yield tuple(ids[start:end]), labels[start:end]
 
 
 def _describe_unknown_sequence(
