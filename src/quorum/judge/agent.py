@@ -67,9 +67,11 @@ class Agent:
     ask_reasoned: Ask | None = None  # asks for reasoning first
     in_pass: Callable[[Backend, PassName], Backend] = ignore_pass  # a backend that keeps the replies of a pass
 
-    def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
-        """Ask every question once, and yield each batch's result."""
-        return self._ask_once(questions, self.ask, {}, "first")
+    def first_answers(
+        self, questions: Sequence[Question], given: Mapping[str, Ballot] | None = None
+    ) -> Iterator[PassResult]:
+        """Ask every question once, and yield each batch's result; an unread reply leaves the given answer, if any."""
+        return self._ask_once(questions, self.ask, given or {}, "first")
 
     def refine(
         self, questions: Sequence[Question], first: Mapping[str, Ballot], fitted: FittedSettings
