@@ -21,6 +21,7 @@ from quorum.console import DONE, run_program
 if TYPE_CHECKING:
     import numpy as np
 
+    from quorum.ask.prompt import Style
     from quorum.ballot import Ballot
     from quorum.question import Question
 
@@ -112,7 +113,7 @@ def train_members(options: Options) -> "dict[str, np.ndarray[Any, Any]]":
     """Return the scores of members that learnt from the other folds."""
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
-    from sklearn.feature_extraction.text import HashingVectorizer  # type: ignore[import-untyped]
+    from sklearn.feature_extraction.text import HashingVectorizer
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     simple = np.column_stack(list(options.scores.values()))
@@ -141,18 +142,18 @@ def ask_model(questions: "list[Question]", folder: Path) -> "dict[str, dict[str,
     from quorum.ask.reply import ballot_from_reply
     from quorum.model.backend import open_backend
 
-    def ask(method: str, style: str, asked: "list[Question]") -> "dict[str, Ballot]":
-        backend = open_backend({"name": "transformers", "model": str(folder), "method": method}, [])
-        prompts = [render_prompt(question, style) for question in asked]
+    def ask(method: "Style", asked: "list[Question]") -> "dict[str, Ballot]":
+        backend = open_backend({"name": "transformers", "model": str(folder), "method": method})
+        prompts = [render_prompt(question, method) for question in asked]
         replies = backend.answer(prompts)
         return {p.question_id: ballot_from_reply(r, p) for p, r in zip(prompts, replies, strict=True)}
 
     turned = [replace(question, choices=question.choices[::-1]) for question in questions]
     back = {question.id: dict(zip(question.labels, reversed(question.labels), strict=True)) for question in questions}
-    reverse = ask("letter", "letter", [replace(question, answer=None) for question in turned])
+    reverse = ask("letter", [replace(question, answer=None) for question in turned])
     return {
-        "causal, options": ask("option", "option", questions),
-        "causal, letters": ask("letter", "letter", questions),
+        "causal, options": ask("option", questions),
+        "causal, letters": ask("letter", questions),
         "causal, reversed": {
             id: {back[id][label]: weight for label, weight in ballot.items()} for id, ballot in reverse.items()
         },

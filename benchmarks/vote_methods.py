@@ -20,7 +20,7 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +36,25 @@ SCORED = 1000
 BASELINE = "top 3"
 WEIGHTED = ("weighted", "weighted top 5", "greedy", "stack", "signed stack", "blend")
 METHODS = ("auto", "best member", "majority", BASELINE, "top 5", *WEIGHTED, "candidate regression")
-SIMULATED = (  # answers, members, lowest and highest accuracy, families of models, share of their letters "not parsed"
-    ("numbers, 43 strong", "numbers", 43, 0.5, 0.96, 12, 0.0),
-    ("numbers, 43 mixed", "numbers", 43, 0.05, 0.8, 5, 0.0),
-    ("letters, 14", "letters", 14, 0.5, 0.9, 4, 0.0),
-    ("letters, 25 with unparsed", "letters", 25, 0.25, 0.65, 8, 0.4),
-)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What the members of a simulated pool are like; `unparsed` is the share that gives one letter too often."""
+
+    members: int
+    accuracy: tuple[float, float]  # lowest and highest skill
+    families: int  # of models with the same habits
+    numbers: bool = False  # open answers instead of A to D
+    unparsed: float = 0.0
+
+
+SIMULATED = {
+    "numbers, 43 strong": Simulation(members=43, accuracy=(0.5, 0.96), families=12, numbers=True),
+    "numbers, 43 mixed": Simulation(members=43, accuracy=(0.05, 0.8), families=5, numbers=True),
+    "letters, 14": Simulation(members=14, accuracy=(0.5, 0.9), families=4),
+    "letters, 25 with unparsed": Simulation(members=25, accuracy=(0.25, 0.65), families=8, unparsed=0.4),
+}
 
 
 def main() -> int:
@@ -54,7 +67,7 @@ def main() -> int:
     args = parser.parse_args()
     sets = {name: found for folder in args.folders for name, found in read_sets(folder)}
     if args.simulated:
-        sets |= {name: simulate(seed, *spec) for seed, (name, *spec) in enumerate(SIMULATED)}
+        sets |= {name: simulate(seed, SIMULATED[name]) for seed, name in enumerate(SIMULATED)}
     results = []
     for labelled in args.labelled:
         usable = {name: one for name, one in sets.items() if len(one.gold) >= 1.5 * labelled}
@@ -256,9 +269,7 @@ def make_set(weights: "np.ndarray[Any, Any]", gold: "np.ndarray[Any, Any]") -> "
     )
 
 
-def simulate(
-    seed: int, form: str, members: int, lowest: float, highest: float, families: int, unparsed: float
-) -> "LabelledBallots":
+def simulate(seed: int, pool: Simulation) -> "LabelledBallots":
     """Return 4,000 questions' answers of members whose errors share a question's difficulty and a family's habits.
 
     A member is right where the sum of the question's difficulty (.35 of the variance), its family's (.2) and its own
@@ -269,20 +280,22 @@ def simulate(
     from scipy.stats import norm  # type: ignore[import-untyped]
 
     chance, count = np.random.default_rng(seed), 4000
-    labels, shape = 4 if form == "letters" else 24, (count, members)
-    family = chance.integers(families, size=members)
-    noise = 0.35**0.5 * chance.normal(size=(count, 1)) + 0.2**0.5 * chance.normal(size=(count, families))[:, family]
+    labels, shape = 24 if pool.numbers else 4, (count, pool.members)
+    family = chance.integers(pool.families, size=pool.members)
+    noise = (
+        0.35**0.5 * chance.normal(size=(count, 1)) + 0.2**0.5 * chance.normal(size=(count, pool.families))[:, family]
+    )
     noise = noise + 0.45**0.5 * chance.normal(size=shape)
-    guess = 1 / labels if form == "letters" else 0.0
-    skill = np.clip((chance.uniform(lowest, highest, members) - guess) / (1 - guess), 0.01, 0.995)
+    guess = 0.0 if pool.numbers else 1 / labels
+    skill = np.clip((chance.uniform(*pool.accuracy, pool.members) - guess) / (1 - guess), 0.01, 0.995)
     gold = chance.integers(labels, size=count)
-    wrong = chance.integers(labels, size=shape) if form == "letters" else (gold[:, None] + 3 + family) % labels
+    wrong = (gold[:, None] + 3 + family) % labels if pool.numbers else chance.integers(labels, size=shape)
     alone = (gold[:, None] + 1 + chance.integers(labels - 1, size=shape)) % labels
-    wrong = np.where(chance.random(shape) < (0.0 if form == "letters" else 0.7), alone, wrong)
+    wrong = np.where(chance.random(shape) < (0.7 if pool.numbers else 0.0), alone, wrong)
     attractive = (gold + 1 + chance.integers(labels - 1, size=count)) % labels
     wrong = np.where(chance.random(shape) < 0.3, attractive[:, None], wrong)
     given = np.where(noise < norm.ppf(skill), gold[:, None], wrong)
-    failing = np.where(chance.random(members) < unparsed, chance.uniform(0.05, 0.4, members), 0.0)
+    failing = np.where(chance.random(pool.members) < pool.unparsed, chance.uniform(0.05, 0.4, pool.members), 0.0)
     given = np.where(chance.random(shape) < failing, 0, given)
     votes = (given[:, :, None] == np.arange(labels)) & (chance.random(shape) > 0.02)[:, :, None]
     return make_set(votes.astype(np.float64), gold)

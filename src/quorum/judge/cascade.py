@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from quorum.ballot import Ballot, find_heaviest, is_unread
+from quorum.ballot import Ballot, is_right, is_unread
 from quorum.data.duplicates import cluster_duplicates
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
@@ -111,8 +111,8 @@ class Cascade:
         ids = [question.id for question in known]
         own = self.cheap[file]
         confidence = np.array([compute_confidence(own.get(id, {})) for id in ids])
-        right = [[_answers(ballots.get(id, {}), gold[id]) for id in ids] for ballots in (own, expensive)]
-        rule, taken = fit_cascade(confidence, *map(np.array, right), np.array(cluster_duplicates(known)))
+        cheap, alone = (np.array([is_right(run.get(id, {}), gold[id]) for id in ids]) for run in (own, expensive))
+        rule, taken = fit_cascade(confidence, cheap, alone, np.array(cluster_duplicates(known)))
         return rule, [id for id, took in zip(ids, taken, strict=True) if took]
 
 
@@ -174,10 +174,6 @@ def find_sure(confidence: Numbers, gain: Numbers) -> float:
         return float("inf")
     best = sums[allowed].max()
     return float(values[np.flatnonzero(allowed & (sums == best))[-1]]) if best >= 0 else float("inf")
-
-
-def _answers(ballot: Ballot, answer: str) -> bool:
-    return not is_unread(ballot) and find_heaviest(ballot) == answer
 
 
 def _read_cheap(settings: CascadeSettings, file: str, questions: Sequence[Question]) -> dict[str, Ballot]:

@@ -184,7 +184,7 @@ class CascadeSettings:
             raise BadInput("limits.cascade: `run` is not set; name the folder of the run whose answers are taken")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LimitSettings:
     """How a run survives a kill and keeps to a time limit, what it keeps, and what it does not ask at all.
 

@@ -135,9 +135,8 @@ def stack_weights(pool: Pool) -> Callable[[LabelledBallots], Floats]:
         odds = log_odds(ballots)
         spread = (odds / max(odds.max(), 1e-12)) ** 2
         evidence = ballots.evidence(pool) * spread[:, None]
-        return spread * _fit_logit(
-            evidence, ballots.gold, STACK_PENALTY, np.zeros(len(odds)), [(0.0, None)] * len(odds)
-        )
+        bounds = [(0.0, None)] * len(odds)
+        return np.asarray(spread * _fit_logit(evidence, ballots.gold, STACK_PENALTY, np.zeros(len(odds)), bounds))
 
     return fit
 
@@ -178,9 +177,8 @@ def _fit_logit(evidence: Floats, gold: Indices, penalty: float, prior: Floats, b
     """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    given = evidence.any(axis=1)
-    given &= given[np.arange(len(gold)), gold][:, None]
-    questions, labels = np.nonzero(given)
+    given = np.asarray(evidence.any(axis=1))
+    questions, labels = np.nonzero(given & given[np.arange(len(gold)), gold][:, None])
     if not len(questions):
         return prior
     rows = np.ascontiguousarray(evidence[questions, :, labels])
