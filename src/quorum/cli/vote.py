@@ -52,11 +52,11 @@ def vote_command(
     submission in its form, for which --questions is needed too; without it, a table of id and answer, which is empty
     for a question that no run has read.
 
-    Methods: auto (with --gold the blend of a stack and weighted votes, unless another method is clearly better out of
-    fold, and never below the best member; without it agreement, or the mean of one or two runs), majority, mean,
-    agreement, dawid-skene, glad. With --gold also best member, top 3, weighted, weighted top 3, weighted top 5, greedy,
-    stack, blend, weighted mean, calibrated mean, weighted calibrated mean, geometric mean, weighted geometric mean,
-    calibrated geometric mean, stacked votes, and with --subjects blend by subject.
+    Methods: auto (with --gold the blend of two stacks, unless another method or the best member is clearly better out
+    of fold; without it agreement, or the mean of one or two runs), majority, mean, agreement, dawid-skene, glad. With
+    --gold also best member, top 3, top 5, weighted, weighted top 3, weighted top 5, greedy, stack, signed stack, blend,
+    weighted mean, calibrated mean, weighted calibrated mean, geometric mean, weighted geometric mean, calibrated
+    geometric mean, stacked votes, and with --subjects blend by subject.
     """
     from quorum.competition.api import vote
 

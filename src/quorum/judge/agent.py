@@ -76,9 +76,11 @@ class Agent:
     rewordings: Sequence["Rewording"] = ()  # other wordings, whose answers are averaged with those of `ask`
     in_pass: Callable[[Backend, PassName], Backend] = ignore_pass  # a backend that keeps the replies of a pass
 
-    def first_answers(self, questions: Sequence[Question]) -> Iterator[PassResult]:
-        """Ask every question once, and yield each batch's result."""
-        return self._ask_once(questions, self.ask, {}, "first")
+    def first_answers(
+        self, questions: Sequence[Question], given: Mapping[str, Ballot] | None = None
+    ) -> Iterator[PassResult]:
+        """Ask every question once, and yield each batch's result; an unread reply leaves the given answer, if any."""
+        return self._ask_once(questions, self.ask, given or {}, "first")
 
     def refine(
         self, questions: Sequence[Question], first: Mapping[str, Ballot], fitted: FittedSettings

@@ -25,6 +25,7 @@ from quorum.files.run_folder import RunFolder
 from quorum.files.sample import Sample, read_sample
 from quorum.files.train_answers import collect_evidence
 from quorum.judge.agent import Agent, FittedSettings, Rewording, draw_rehearsal
+from quorum.judge.cascade import Cascade
 from quorum.judge.keep import ReplyRecorder, ignore_pass
 from quorum.judge.settings import RunSettings, check_rehearsal
 from quorum.model.embed import load_embedder, load_reranker
@@ -89,7 +90,9 @@ class Session:
             sample=self._read_sample(),
             prior=label_prior(self.solved),
         )
-        self.results = {stem: PassResult() for stem in self.files}
+        self._cascade = Cascade(settings.limits.cascade, self.files)
+        self._asked = {stem: list(questions) for stem, questions in self.files.items()}
+        self.results = {stem: PassResult(dict(self._cascade.cheap[stem])) for stem in self.files}
         for stem, questions in self.files.items():
             self._outputs.save(stem, questions, self.results[stem])
         for stem in (*self.files, REHEARSAL):
@@ -110,9 +113,21 @@ class Session:
         return read_sample(settings.sample, settings.form, evidence)
 
     def answer(self) -> None:
-        """Ask every question once."""
-        for stem, questions in self.files.items():
-            self._follow(stem, self._agents[stem].first_answers(questions))
+        """Ask every question once, or those that a cheap run leaves open."""
+        cascade, gold = self._cascade, self._read_gold()
+        for stem in cascade.order_files():
+            questions, result = self.files[stem], self.results[stem]
+            self._asked[stem] = cascade.list_asked(stem, questions)
+            self._follow(stem, self._agents[stem].first_answers(self._asked[stem], dict(result.ballots)))
+            if rule := cascade.fit(stem, questions, result.ballots, gold):
+                self._report(f"{self.settings.run}: {rule.summary}")
+            if taken := len(questions) - len(self._asked[stem]):
+                self._report(f"{self.settings.run}, {stem}: {taken} of {len(questions)} answers are the cheap run's")
+
+    def _read_gold(self) -> dict[str, str]:
+        path = self.settings.limits.cascade.gold
+        solved = read_clean_questions(path, self.settings.layout) if path else []
+        return {question.id: question.answer for question in solved if question.answer is not None}
 
     def rehearse(self) -> FittedSettings:
         """Fit what has to be fitted, on solved questions."""
@@ -127,8 +142,13 @@ class Session:
 
     def refine(self, fitted: FittedSettings) -> None:
         """Refine the answers as the settings say, and copy those of exact duplicates in train where that is allowed."""
+        gold = self._read_gold()
         for stem, questions in self.files.items():
-            self._follow(stem, self._agents[stem].refine(questions, self.results[stem].ballots, fitted))
+            asked, result = self._asked[stem], self.results[stem]
+            first = {question.id: result.ballots[question.id] for question in asked}
+            self._follow(stem, self._agents[stem].refine(asked, first, fitted))
+            taken = self._cascade.cross_fit(stem, questions, result.ballots, gold)
+            self._follow(stem, [PassResult(taken)] if taken else [])
             # only the submitted file may have duplicates in train
             copied = copy_answers(questions, self.solved) if self.settings.refine.copy_exact else {}
             if copied:

@@ -145,8 +145,48 @@ class RefineSettings:
 
 
 @dataclass(frozen=True)
+class CascadeSettings:
+    """Which answers of a cheap run are taken, so that the model is asked only the other questions.
+
+    Raises:
+        BadInput: a setting is out of range, or settings contradict each other.
+    """
+
+    run: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Folder of a run that has answered the same question files (a vote of cheap members): its confident"
+            " answers are taken, and the model is asked the other questions, the least certain first."
+        },
+    )
+    sure: float | None = field(
+        default=None,
+        metadata={"help": "Probability from which an answer is taken; fitted on `gold` when not set."},
+    )
+    gold: Path | None = field(
+        default=None,
+        metadata={
+            "help": "The answers to one of the question files, which the model is asked whole: `sure` is fitted on it."
+        },
+    )
+    share: float = field(
+        default=1.0, metadata={"help": "Share of a file's questions that the model is asked, at most."}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise BadInput(f"limits.cascade.share is {self.share}; allowed is 0 to 1")
+        if self.sure is not None and self.sure < 0:
+            raise BadInput(f"limits.cascade.sure is {self.sure}; allowed is 0 or more")
+        if self.run is not None and (self.sure is None) == (self.gold is None):
+            raise BadInput("limits.cascade: set `sure`, or `gold` to fit it on, and not both")
+        if self.run is None and (self.sure is not None or self.gold is not None or self.share < 1):
+            raise BadInput("limits.cascade: `run` is not set; name the folder of the run whose answers are taken")
+
+
+@dataclass(frozen=True, kw_only=True)
 class LimitSettings:
-    """How a run survives a kill and keeps to a time limit, and what it keeps.
+    """How a run survives a kill and keeps to a time limit, what it keeps, and what it does not ask at all.
 
     Raises:
         BadInput: a setting is out of range.
@@ -166,6 +206,7 @@ class LimitSettings:
             " once, for `quorum show` and the report. answers: keep only the answers."
         },
     )
+    cascade: CascadeSettings = field(default_factory=CascadeSettings)
 
     def __post_init__(self) -> None:
         if self.batch < 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelledBallots:
     """Ballots on questions whose answers are known.
 
@@ -49,25 +50,39 @@ class LabelledBallots:
 
     def evidence(self, pool: Pool) -> Floats:
         """Return what a member's weight multiplies under `pool`, [question, member, label]."""
-        if pool == "mean":
-            return self.probability
-        if pool == "log":
-            floored = np.maximum(self.probability, POOLING_FLOOR)
-            return np.asarray(np.log(floored / POOLING_FLOOR) / POOLING_DEPTH)
-        heaviest = self.probability.argmax(axis=2)
-        votes = np.zeros_like(self.probability)
-        np.put_along_axis(votes, heaviest[:, :, None], 1.0, axis=2)
-        return votes * self.read[:, :, None]
+        match pool:
+            case "votes":
+                return self._votes
+            case "mean":
+                return self.probability
+            case "log":
+                return self._heights
 
-    @property
+    @cached_property
     def read(self) -> npt.NDArray[np.bool_]:
         """Whether each ballot is read, [question, member]."""
         return np.asarray(self.probability.any(axis=2))
 
-    @property
+    @cached_property
     def right(self) -> npt.NDArray[np.bool_]:
         """Whether each ballot's heaviest label is the answer, [question, member]; an unread ballot is wrong."""
-        return np.asarray((self.probability.argmax(axis=2) == self.gold[:, None]) & self.read)
+        return np.asarray((self.heaviest == self.gold[:, None]) & self.read)
+
+    @cached_property
+    def heaviest(self) -> Indices:
+        """The heaviest label of each ballot, [question, member]; 0 for an unread one."""
+        return np.asarray(self.probability.argmax(axis=2))
+
+    @cached_property
+    def _votes(self) -> Floats:
+        votes = np.zeros_like(self.probability)
+        np.put_along_axis(votes, self.heaviest[:, :, None], self.read[:, :, None].astype(np.float64), axis=2)
+        return votes
+
+    @cached_property
+    def _heights(self) -> Floats:
+        floored = np.maximum(self.probability, POOLING_FLOOR)
+        return np.asarray(np.log(floored / POOLING_FLOOR) / POOLING_DEPTH)
 
 
 def collect_labelled_ballots(answers: pl.DataFrame, gold: pl.DataFrame) -> LabelledBallots:

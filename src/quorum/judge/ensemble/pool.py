@@ -82,13 +82,14 @@ def pool_logprobs(
     """Take the softmax of the weighted sum of log-probabilities: the logarithmic opinion pool (Genest and Zidek 1986).
 
     A weight says by how many nats a run raises a label that it is sure of. A label with probability `POOLING_FLOOR` or
-    less is not raised, one in between in proportion to its log-probability.
+    less is not raised, one in between in proportion to its log-probability. A negative weight lowers labels. A question
+    whose labels are all lowered counts as unread.
     """
     coded = _code_answers(answers, weights)
     rows = coded.rows
     # 1 for a label that the run is sure of, 0 for one at the floor or without a row
     height = (_probability(rows).clip(POOLING_FLOOR) / POOLING_FLOOR).log() / POOLING_DEPTH
-    summed = _sum_shares(rows, pl.col("votes") * height)
+    summed = _sum_shares(rows, pl.col("votes") * height).filter(pl.col("share").max().over("id") > 0)
     shares = summed.with_columns(share=(pl.col("share") - pl.col("share").max().over("id")).exp())
     return _make_ballots(coded, shares, run)
 
@@ -121,7 +122,7 @@ def _code_answers(answers: pl.DataFrame, weights: Mapping[str, float] | None) ->
         pl.col("run").cast(pl.Enum(order)).to_physical().cast(pl.UInt32),
         "weight",
     ).with_columns(votes=pl.lit(votes).gather(pl.col("run")))
-    voting = (pl.col("weight") > 0) & pl.col("label").is_not_null() & (pl.col("votes") > 0)
+    voting = (pl.col("weight") > 0) & pl.col("label").is_not_null() & (pl.col("votes") != 0)
     return _CodedAnswers(ids, labels, rows.filter(voting))
 
 

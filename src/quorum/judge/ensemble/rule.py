@@ -22,7 +22,8 @@ class VotingRule:
     """A voting method with its weights, and how well it does on labelled questions that it was not fitted on.
 
     Attributes:
-        weights: the weight of each run that votes, above 0, the best run first (which also wins a tie).
+        weights: the weight of each run that votes, not 0, the best run first (which also wins a tie). A negative weight
+            lowers the labels that its run gives.
         subject_weights: weights that replace `weights` for the questions of a subject.
         temperatures: the temperature at which a run's ballots are taken; other runs' ballots are taken as they are.
         labelled: how many labelled questions the rule was selected on; 0 for a rule that needs none.

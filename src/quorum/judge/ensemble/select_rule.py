@@ -33,8 +33,8 @@ def select_rule(ballots: LabelledBallots, method: str | None = None) -> VotingRu
     """Select the best voting method by nested cross-fitting, or take the named one; measure it out of fold.
 
     The blend is selected unless another method beats it clearly (by two standard errors) out of fold. Folds inside
-    folds measure this selection, and with it that of the single best member; where the selection scores lower, the best
-    member is taken alone. Folds are drawn with a fixed seed.
+    folds measure this selection, and with it that of the single best member; where that is clearly better, it is taken
+    alone. Folds are drawn with a fixed seed.
 
     Raises:
         BadInput: fewer than 10 labelled questions, or an unknown method.
@@ -51,21 +51,26 @@ def select_rule(ballots: LabelledBallots, method: str | None = None) -> VotingRu
 def choose_method(hits: Hits, methods: Sequence[VotingMethod]) -> VotingMethod:
     """Return the method to use, by its hits out of fold, [question, method]: see `select_rule`."""
     blend = [method.name for method in methods].index(BLEND.name)
-    gain = hits.astype(np.float64) - hits[:, [blend]]
-    clear = gain.mean(axis=0) > CLEARLY_BETTER * gain.std(axis=0) / np.sqrt(len(hits))
-    return methods[int(np.where(clear, gain.mean(axis=0), -1.0).argmax()) if clear.any() else blend]
+    gains = [column.mean() if _is_clearly_better(column, hits[:, blend]) else -1.0 for column in hits.T]
+    return methods[int(np.argmax(gains)) if max(gains) >= 0 else blend]
+
+
+def _is_clearly_better(first: Hits, second: Hits) -> bool:
+    """Return whether `first` is better by more than two standard errors of the paired difference."""
+    gain = first.astype(np.float64) - second
+    return bool(gain.mean() > CLEARLY_BETTER * gain.std() / np.sqrt(len(gain)))
 
 
 def predict_labels(ballots: LabelledBallots, pool: Pool, weights: Floats, order: Indices) -> Indices:
     """Return the index in `labels` that `apply_rule` gives each question, or -1; ties are broken by `order`."""
     first = np.zeros(len(order))
     first[order] = 1e-7 / 2.0 ** np.arange(len(order))
-    voting = weights + np.where(weights > 0, first, 0.0)
+    voting = weights + np.where(weights != 0, first, 0.0)
     if voting.ndim == 2:
         scores = np.einsum("qmk,qm->qk", ballots.evidence(pool), voting[ballots.subject])
     else:
         scores = np.einsum("qmk,m->qk", ballots.evidence(pool), voting)
-    unread = scores.max(axis=1) == 0
+    unread = scores.max(axis=1) <= 0
     plain = 1 + 1e-7 / 2.0 ** np.arange(len(order))
     scores[unread] = np.einsum("qmk,m->qk", ballots.evidence("votes")[unread], plain)
     return np.where(scores.max(axis=1) > 0, scores.argmax(axis=1), -1)
@@ -76,7 +81,7 @@ def _select_among(ballots: LabelledBallots, methods: Sequence[VotingMethod], aut
     chosen, measured, picked = methods[0], hits[:, 0], _cross_fit_hits(ballots, [BEST], FOLDS)[:, 0]
     if automatic:
         chosen, measured, picked = choose_method(hits, methods), *_nested_hits(ballots, methods)
-        if measured.mean() < picked.mean():
+        if _is_clearly_better(picked, measured):
             chosen, measured = BEST, picked
     fitted = chosen.fit(_temper(ballots, chosen, ballots)[0])
     by_subject = zip(ballots.subjects, fitted, strict=True) if fitted.ndim == 2 else ()
@@ -150,8 +155,10 @@ def _temper(fitted_on: LabelledBallots, method: VotingMethod, *ballots: Labelled
 
 
 def _name_weights(ballots: LabelledBallots, weights: Floats) -> dict[str, float]:
-    """Return member -> weight, the best member first; members without weight are left out."""
-    return {ballots.members[index]: float(weights[index]) for index in rank_members(ballots) if weights[index] > 0}
+    """Return member -> weight, the best member first, without weights of 0; empty if none is above 0."""
+    if weights.max() <= 0:
+        return {}
+    return {ballots.members[index]: float(weights[index]) for index in rank_members(ballots) if weights[index] != 0}
 
 
 def _score_method(name: str, hits: Hits) -> MethodScore:

@@ -10,17 +10,19 @@ from quorum.judge.ensemble.labelled import Floats, Indices, LabelledBallots
 from quorum.judge.ensemble.pool import Pool
 
 PRIOR_RIGHT, PRIOR_ASKED = 1.0, 4.0  # accuracy of a member before anything is known: 1 right of 4
-STACK_PENALTY, STACK_MEMBERS = 3.0, 8
-BLEND_QUESTIONS, BLEND_COUNTS = 100, (3, 5, 7)
+STACK_PENALTY, SIGNED_PENALTY = 3.0, 10.0
+BLEND_QUESTIONS = 100
 SUBJECT_PENALTY = 30.0
 GREEDY_STEPS, GREEDY_BAGS, GREEDY_MEMBERS, GREEDY_QUESTIONS = 12, 8, 10, 1000
+
+_Bounds = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class VotingMethod:
     """A voting method: how ballots are added up, and how the weights are fitted.
 
-    `fit` returns one weight per member, [member], or per subject and member, [subject, member]; none is negative.
+    `fit` returns one weight per member, [member], or per subject and member, [subject, member].
     With `calibrated`, each member's ballots are first taken at their fitted temperature (`fit_temperatures`).
     """
 
@@ -121,40 +123,39 @@ def _select_forward(votes: Floats, gold: Indices, tie_break: Floats) -> Floats:
     return best_taken
 
 
-def stack_weights(pool: Pool, count: int | None = None) -> Callable[[LabelledBallots], Floats]:
+def stack_weights(pool: Pool) -> Callable[[LabelledBallots], Floats]:
     """Return a fit of a conditional logit: softmax(sum of weight x evidence) makes the answers likeliest.
 
     McFadden (1974), with weights shared by all labels, none negative, and a ridge whose prior spread is a member's
     squared log-odds relative to the best one's: many weak members then cannot outvote a few strong ones, and the fit
-    takes into account which members err together. Only the `count` best members take part; None: all.
+    takes into account which members err together.
     """
 
     def fit(ballots: LabelledBallots) -> Floats:
-        members = rank_members(ballots)[:count]
-        odds = log_odds(ballots)[members]
+        odds = log_odds(ballots)
         spread = (odds / max(odds.max(), 1e-12)) ** 2
-        evidence = ballots.evidence(pool)[:, members] * spread[:, None]
-        weights = np.zeros(len(ballots.members))
-        weights[members] = spread * _fit_logit(evidence, ballots.gold, STACK_PENALTY, np.zeros(len(members)))
-        return weights
+        evidence = ballots.evidence(pool) * spread[:, None]
+        bounds = [(0.0, None)] * len(odds)
+        return np.asarray(spread * _fit_logit(evidence, ballots.gold, STACK_PENALTY, np.zeros(len(odds)), bounds))
 
     return fit
 
 
-def blend_weights(ballots: LabelledBallots) -> Floats:
-    """Return the stack of the best members, shrunk towards the log-odds of the best 3, 5 and 7.
+def signed_stack_weights(ballots: LabelledBallots) -> Floats:
+    """Return the weights of a stack in which all members have one prior spread, and weights may be negative.
 
-    These count as much as 100 questions: the stack dominates with many labelled questions, log-odds with few.
+    A negative weight corrects the others: where weak members agree on an attractive wrong label, or give the letter
+    that means "could not parse". Members that are no better than chance have no positive one.
     """
-    stack = stack_weights("log", STACK_MEMBERS)(ballots)
-    plain = sum(_shares(best_log_odds(count)(ballots)) for count in BLEND_COUNTS) / len(BLEND_COUNTS)
+    bounds = [(None, None if odds > 0 else 0.0) for odds in log_odds(ballots)]
+    return _fit_logit(ballots.evidence("log"), ballots.gold, SIGNED_PENALTY, np.zeros(len(bounds)), bounds)
+
+
+def blend_weights(ballots: LabelledBallots) -> Floats:
+    """Return a mean of the stack and the signed stack: at 100 questions they count alike, with more the signed one
+    counts more."""
     trust = len(ballots.gold) / (len(ballots.gold) + BLEND_QUESTIONS)
-    mixed = np.asarray(trust * _shares(stack) + (1 - trust) * plain)
-    return _shares(mixed) * float(stack.sum() or 1.0)
-
-
-def _shares(weights: Floats) -> Floats:
-    return weights / (weights.sum() or 1.0)
+    return np.asarray(trust * signed_stack_weights(ballots) + (1 - trust) * stack_weights("log")(ballots))
 
 
 def subject_weights(ballots: LabelledBallots) -> Floats:
@@ -163,33 +164,38 @@ def subject_weights(ballots: LabelledBallots) -> Floats:
     weights = np.tile(overall, (len(ballots.subjects), 1))
     for subject in np.unique(ballots.subject):
         own = ballots.only(np.flatnonzero(ballots.subject == subject))
-        voting = np.flatnonzero(overall)
-        evidence = own.evidence("log")[:, voting]
-        weights[subject, voting] = _fit_logit(evidence, own.gold, SUBJECT_PENALTY, overall[voting])
+        weights[subject] = _fit_logit(
+            own.evidence("log"), own.gold, SUBJECT_PENALTY, overall, [(None, None)] * len(overall)
+        )
     return weights
 
 
-def _fit_logit(evidence: Floats, gold: Indices, penalty: float, prior: Floats) -> Floats:
-    """Fit a conditional logit with weights from 0 on and a ridge of strength `penalty` towards `prior`."""
+def _fit_logit(evidence: Floats, gold: Indices, penalty: float, prior: Floats, bounds: Sequence[_Bounds]) -> Floats:
+    """Fit a conditional logit with weights within `bounds` and a ridge of strength `penalty` towards `prior`.
+
+    A question's alternatives are the labels with evidence; questions without evidence for their answer do not count.
+    """
     from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    questions, members, labels = evidence.shape
-    if members == 0:
+    given = np.asarray(evidence.any(axis=1))
+    questions, labels = np.nonzero(given & given[np.arange(len(gold)), gold][:, None])
+    if not len(questions):
         return prior
-    flat = np.ascontiguousarray(evidence.transpose(0, 2, 1)).reshape(-1, members)
-    of_gold = evidence[np.arange(questions), :, gold].sum(axis=0)
+    rows = np.ascontiguousarray(evidence[questions, :, labels])
+    starts = np.flatnonzero(np.diff(questions, prepend=-1))
+    place = np.cumsum(np.diff(questions, prepend=questions[0]) > 0)  # of each row's question among the starts
+    of_gold = rows[gold[questions] == labels].sum(axis=0)
 
     def loss(weights: Floats) -> tuple[float, Floats]:
-        scores = (flat @ weights).reshape(questions, labels)
-        top = scores.max(axis=1, keepdims=True)
-        shares = np.exp(scores - top)
-        total = shares.sum(axis=1, keepdims=True)
+        scores = rows @ weights
+        top = np.maximum.reduceat(scores, starts)
+        shares = np.exp(scores - top[place])
+        total = np.add.reduceat(shares, starts)
         off = weights - prior
         value = float((np.log(total) + top).sum() - of_gold @ weights + penalty / 2 * (off @ off))
-        return value, flat.T @ (shares / total).ravel() - of_gold + penalty * off
+        return value, rows.T @ (shares / total[place]) - of_gold + penalty * off
 
-    start = np.maximum(prior, 0.1)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * members)
+    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds)
     return np.asarray(found.x, dtype=np.float64)
 
 
@@ -199,11 +205,13 @@ VOTE_METHODS: Sequence[VotingMethod] = (
     BEST,
     VotingMethod("majority", "votes", equal_weights),
     VotingMethod("top 3", "votes", best_weights(3)),
+    VotingMethod("top 5", "votes", best_weights(5)),
     VotingMethod("weighted", "votes", log_odds),
     VotingMethod("weighted top 3", "votes", best_log_odds(3)),
     VotingMethod("weighted top 5", "votes", best_log_odds(5)),
     VotingMethod("greedy", "votes", greedy_weights),
     VotingMethod("stack", "log", stack_weights("log")),
+    VotingMethod("signed stack", "log", signed_stack_weights),
     BLEND,
 )
 BY_SUBJECT = VotingMethod("blend by subject", "log", subject_weights)
