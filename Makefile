@@ -65,7 +65,7 @@ wheels: .venv/.run ## download the GPU wheels for Kaggle's Python into build/whe
 sample: .venv/.run ## make data/sample again (the same bytes every time)
 	@$(bin)/python scripts/make_sample.py data/sample
 
-picture: report ## draw the pictures of docs/ from real runs: quorum submit, and the report on the last one
+picture: submit report ## draw the pictures of docs/ from real runs: quorum submit, and the report on the last one
 	@$(bin)/python scripts/picture.py docs/submit.svg submit data/sample
 	@$(bin)/python scripts/screenshot.py docs/report.png build/report/index.html --height 1290
 	@$(bin)/python scripts/screenshot.py docs/report-phone.png build/report/index.html --width 390 --height 1000 --dark
