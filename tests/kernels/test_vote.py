@@ -35,7 +35,7 @@ def test_the_rule_is_selected_on_the_held_out_questions_and_scored_where_it_was_
     settings = labelled_runs(folder)
     done = run(folder, "vote", settings)
     assert done.returncode == 0, done.stderr
-    assert "selected on 80 labelled questions (good 1.65)" in done.stderr
+    assert "selected on 80 labelled questions (good 0.38, bad -0.19, worse -0.18)" in done.stderr
     assert "q1,A" in (folder / "voted" / "submission.csv").read_text()  # two of three runs say B
     crossed = ballots_from_answers(read_answers(folder / "voted" / "heldout.parquet"))
     right = [find_heaviest(crossed[f"h{n}"]) == "AB"[n % 2] for n in range(80)]
