@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quorum.competition.ablation import parse_arm
 from quorum.competition.climb import Attempt, StageFailed, adjust_last_p
-from quorum.competition.climb_ladder import LadderPlan
+from quorum.competition.climb_ladder import LadderPlan, add_stages
 from quorum.competition.ladder import CrossFit, Ladder, climb_ladder, divide_clusters, forecast_score
 from quorum.competition.ladder_text import describe_forecast, describe_outcome, describe_skipped, list_ladder_rows
+from quorum.competition.run import find_kernel_toml
 from quorum.competition.stages import VOTE_STAGE, Stage, StageOptions, Training, list_stages
 from quorum.competition.trainings import choose_trainings
 from quorum.config import apply_overrides, format_table
@@ -239,6 +241,16 @@ def test_adapters_of_large_models_need_a_gpu(monkeypatch: pytest.MonkeyPatch) ->
         possible, impossible = choose_trainings(member)
         assert ("LoRA" in possible, "LoRA" in impossible) == (gpu, not gpu)
         assert sorted({*possible, *impossible}) == ["LoRA", "QLoRA"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("more: promt.style=bare", "unknown setting 'promt'"), ("more: backend.modle=x", "unknown setting 'modle'")],
+)
+def test_a_misspelt_setting_of_an_own_stage_is_refused_before_anything_runs(text: str, words: str) -> None:
+    member = find_kernel_toml("encoder")
+    with pytest.raises(BadInput, match=words):
+        add_stages(member, [parse_arm(text, member, "--stage")])
 
 
 def test_a_stage_to_skip_has_to_exist() -> None:

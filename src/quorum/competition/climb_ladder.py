@@ -18,7 +18,7 @@ from quorum.competition.ladder_text import (
 )
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.report_extras_data import read_ladder_table
-from quorum.competition.run import CompetitionRun, find_kernel_toml
+from quorum.competition.run import CompetitionRun, find_kernel_toml, read_member_settings
 from quorum.competition.stages import Stage, StageOptions, list_stages
 from quorum.competition.trainings import FINE_TUNED, choose_trainings
 from quorum.config import apply_overrides, read_table, write_table
@@ -65,10 +65,12 @@ def add_stages(member: Path, arms: Sequence[Arm]) -> list[Stage]:
     """Turn each arm, a name with overrides of the member's settings, into a stage of the member's ladder.
 
     Raises:
-        BadInput: an arm overrides another member.
+        BadInput: an arm overrides another member, or a setting that does not exist.
     """
     if others := [arm.name for arm in arms if arm.toml != member]:
         raise BadInput(f"--stage {others[0]!r} names another member; a stage is a set of overrides of {member}")
+    for arm in arms:
+        read_member_settings(member, arm.settings)
     return [Stage(arm.name, arm.settings) for arm in arms]
 
 

@@ -17,16 +17,14 @@ from quorum.competition.run import (
     CompetitionRun,
     forget_members,
     is_tuned,
+    read_member_settings,
     run_member,
 )
-from quorum.competition.step import KernelStep
 from quorum.competition.workspace import ALL_LABELS, FOLD
-from quorum.config import from_table
 from quorum.data.folds import hold_out_fold
 from quorum.data.split import Split
 from quorum.data.split_files import write_split_folder
 from quorum.errors import BadInput
-from quorum.judge.settings import RunSettings
 from quorum.model.backend import KINDS, backend_name
 from quorum.question import label_prior
 
@@ -95,9 +93,7 @@ def uses_labels(prepared: PreparedCompetition, toml: Path) -> bool:
     Raises:
         BadInput: the member's settings are wrong.
     """
-    overrides = {"questions": [str(prepared.test_file)], "out": str(prepared.run(toml.stem).path)}
-    table = KernelStep(story="infer", toml=toml, settings=overrides).read_settings()
-    settings = from_table(RunSettings, table, str(toml))
+    settings = read_member_settings(toml, {})
     refine = settings.refine
     tables = filter(None, (settings.backend, refine.verify.backend, refine.reader))
     return (

@@ -9,11 +9,13 @@ from quorum.competition.kernel_process import find_kernels
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.step import KernelStep, find_trained, forget_step, run_step
 from quorum.competition.workspace import is_part
-from quorum.config import read_table
+from quorum.config import from_table, read_table
 from quorum.disk import check_file_name
 from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.run_folder import RunFolder
+from quorum.judge.settings import RunSettings
+from quorum.model.backend import read_backend_settings
 from quorum.question import Question
 
 PRIOR = "prior"
@@ -87,6 +89,18 @@ def forget_members(prepared: PreparedCompetition, tomls: Sequence[Path], report:
     trainings = [find_training_toml(toml) for toml in tomls if is_tuned(toml)]
     for toml in [*tomls, *trainings, find_kernel_toml(VOTE)]:
         forget_step(prepared.run(toml.stem).path, toml, report)
+
+
+def read_member_settings(toml: Path, overrides: Mapping[str, Any]) -> RunSettings:
+    """Return a member's settings with these overrides; Quorum itself sets the questions and the folder.
+
+    Raises:
+        BadInput: a setting is unknown or wrong, those of the backend included.
+    """
+    given = {"questions": ["questions.parquet"], "out": toml.stem, **overrides}
+    settings = from_table(RunSettings, KernelStep(story="infer", toml=toml, settings=given).read_settings(), str(toml))
+    read_backend_settings(settings.backend)
+    return settings
 
 
 def run_prior(prepared: PreparedCompetition) -> CompetitionRun:
