@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from quorum.config import read_config
+from quorum.config import from_table, read_config
 from quorum.data.layout import Layout
 from quorum.data.read import read_questions, read_records
 from quorum.data.split import read_split, select_held_out, select_training_folds, split_questions, write_split
@@ -24,7 +24,8 @@ from quorum.question import Question
 from quorum.train.build_rows import build_rows
 from quorum.train.resume import clear_training
 from quorum.train.row_files import write_rows
-from quorum.train.settings import RowSettings, TrainSettings
+from quorum.train.settings import CausalTuning, EncoderTuning, RowSettings, TrainSettings
+from quorum.train.teacher_settings import GrpoTuning
 from tests.support.paths import ROOT
 from tests.support.tiny import tiny_model
 from tests.support.tiny_t5 import t5_folder
@@ -188,7 +189,8 @@ def test_training_folds_without_an_answer_are_refused(folder, monkeypatch):
         train.main(read_config(TrainSettings, folder / "train.toml"))
 
 
-PRESETS = sorted((ROOT / "kernels").glob("train-*.toml"))
+TAUGHT = ("train-soft", "train-replies", "train-reward")  # these learn from what other runs leave
+PRESETS = [path for path in sorted((ROOT / "kernels").glob("train-*.toml")) if path.stem not in TAUGHT]
 WORDS = ["river", "stone", "lamp", "copper", "cloud", "violin", "ladder", "mirror", "harbour", "engine", "letter"]
 
 
@@ -259,3 +261,12 @@ def test_every_preset_runs_in_its_smoke_on_a_file_of_its_own_shape(path, tmp_pat
         for each in questions:
             folds.setdefault(each.group, set()).add(fold_of[each.id])
         assert all(len(found) == 1 for found in folds.values())
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_every_preset_that_learns_from_other_runs_has_valid_settings(name):
+    settings = read_config(TrainSettings, ROOT / "kernels" / f"{name}.toml", [])
+    classes = {"encoder": EncoderTuning, "sft": CausalTuning, "grpo": GrpoTuning}
+    table = dict(settings.trainer)
+    from_table(classes[table.pop("name")], table, name)
+    assert settings.run == name
