@@ -7,11 +7,9 @@ FOLDERs are those of vote_methods.py. The best member of a pool is the expensive
 fitted on these, and the cascade is scored on at most 1,000 others. Errors as in vote_methods.py.
 """
 
-import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vote_methods import SCORED, SIMULATED, keep_members, read_sets, simulate
+from vote_methods import SCORED, keep_members, parse_arguments
 
 from quorum.console import DONE, print_json, progress_bar, run_program
 
@@ -24,16 +22,8 @@ PARTS = 5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--labelled", type=int, nargs="+", default=[50, 100, 500, 2000])
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--simulated", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    sets = {name: found for folder in args.folders for name, found in read_sets(folder) if len(found.members) >= 14}
-    if args.simulated:
-        sets |= {name: simulate(seed, SIMULATED[name]) for seed, name in enumerate(SIMULATED)}
+    args, read = parse_arguments(__doc__)
+    sets = {name: found for name, found in read.items() if len(found.members) >= 14}
     rows = []
     with progress_bar("settings") as progress:
         for labelled in args.labelled:

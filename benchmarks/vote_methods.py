@@ -57,8 +57,9 @@ SIMULATED = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse_arguments(text: str | None) -> tuple[argparse.Namespace, dict[str, "LabelledBallots"]]:
+    """Return the arguments, and the sets that they name."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--labelled", type=int, nargs="+", default=[50, 100, 500, 2000])
     parser.add_argument("--repeats", type=int, default=20)
@@ -68,6 +69,11 @@ def main() -> int:
     sets = {name: found for folder in args.folders for name, found in read_sets(folder)}
     if args.simulated:
         sets |= {name: simulate(seed, SIMULATED[name]) for seed, name in enumerate(SIMULATED)}
+    return args, sets
+
+
+def main() -> int:
+    args, sets = parse_arguments(__doc__)
     results = []
     for labelled in args.labelled:
         usable = {name: one for name, one in sets.items() if len(one.gold) >= 1.5 * labelled}

@@ -5,14 +5,13 @@ import pytest
 
 from quorum.competition import language_models
 from quorum.competition.language_models import (
-    LanguageModel,
     place_model,
     propose_model_members,
-    read_language_model,
     suggest_model,
     write_model_members,
 )
 from quorum.competition.machine import Gpu, Machine
+from quorum.competition.model_files import LanguageModel, read_language_model
 from quorum.competition.run import choose_members, find_training_toml, is_tuned
 from quorum.config import from_table, read_table
 from quorum.errors import BadInput

@@ -1,15 +1,19 @@
 """Choose how a language model runs on this machine, and write the settings of the members that use it."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from quorum.competition.machine import GIB, Machine
+from quorum.competition.model_files import (
+    BYTES_PER_PARAMETER,
+    LanguageModel,
+    list_cached_models,
+    read_language_model,
+)
 from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
 from quorum.config import apply_overrides, read_table, write_table
 from quorum.errors import BadInput
@@ -23,48 +27,11 @@ _SUGGESTED = (
     ("Qwen/Qwen2.5-32B-Instruct", 32.8),
     ("Qwen/Qwen2.5-72B-Instruct", 72.7),
 )
-_BYTES = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "4 bits": 0.6}  # per parameter; nf4 keeps some layers whole
 _RUNTIME = 2.0  # GiB for the libraries, activations and the cache of keys and values
 _TRAINING = 4.0  # GiB more for an adapter's gradients, its optimizer and activations that are computed again
 _USABLE = 0.9  # share of the memory that a model may fill
 _CPU_BILLIONS = 1.0  # of a model that answers a thousand questions on a CPU in minutes
 _TEMPLATES = {"transformers": "causal", "vllm": "vllm"}  # backend -> the TOML that we ship for it
-_WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageModel:
-    """A causal language model on disk.
-
-    Attributes:
-        source: what its settings name: a folder or a hub id.
-        billions: number of parameters, in billions.
-        chats: whether it has a chat template, so that it follows instructions.
-        heads: number of attention heads; tensor parallelism divides them.
-        quantised: the weights are quantised already; `bytes` is then their size as they are.
-        bytes: size of the weights on disk.
-    """
-
-    source: str
-    billions: float
-    chats: bool
-    heads: int
-    quantised: bool
-    bytes: int
-
-    @property
-    def name(self) -> str:
-        """The model's name as the name of a member: "qwen2.5-7b-instruct"."""
-        return re.sub(r"[^a-z0-9.]+", "-", Path(self.source).name.lower()).strip("-.")
-
-    @property
-    def size(self) -> str:
-        """The number of parameters in words."""
-        return f"{self.billions:.1f} billion" if self.billions >= 1 else f"{1000 * self.billions:.3g} million"
-
-    def weigh(self, dtype: str) -> float:
-        """Return the size of the weights in GiB in a number type."""
-        return (self.bytes if self.quantised else self.billions * 1e9 * _BYTES[dtype]) / GIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,90 +41,6 @@ class Placement:
     backend: str
     settings: Mapping[str, Any]
     training: Mapping[str, Any] | None
-
-
-def read_language_model(source: str) -> LanguageModel:
-    """Return what a model's files say of it: a folder's, or those of a hub id, which are downloaded if need be.
-
-    Raises:
-        BadInput: there is no such model, or it is no causal language model.
-    """
-    return _read_model_files(source, _find_folder(source))
-
-
-def list_cached_models() -> list[LanguageModel]:
-    """Return the causal language models in the hub's cache, the largest first."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        repositories = [each for each in scan_cache_dir().repos if each.repo_type == "model"]
-    except CacheNotFound:
-        return []
-    found = []
-    for repository in repositories:
-        for revision in repository.revisions:
-            if "main" in revision.refs:
-                with suppress(BadInput):  # a model of another kind, or a download that was interrupted
-                    found.append(_read_model_files(repository.repo_id, revision.snapshot_path))
-    return sorted(found, key=lambda model: -model.billions)
-
-
-def _read_model_files(source: str, folder: Path) -> LanguageModel:
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise BadInput(
-            f"--model {source}: {folder} has no config.json that can be read; name a model's folder"
-        ) from None
-    architectures = config.get("architectures") or ["an unknown class"]
-    if not any("CausalLM" in name or "ConditionalGeneration" in name for name in architectures) or config.get(
-        "is_encoder_decoder"
-    ):
-        raise BadInput(
-            f"--model {source}: {architectures[0]} is not a causal language model; use --member with a TOML of its kind"
-        )
-    size = sum(path.stat().st_size for pattern in _WEIGHTS for path in folder.glob(pattern))
-    if not size:
-        raise BadInput(f"--model {source}: {folder} has no weights ({' or '.join(_WEIGHTS)})")
-    text = config.get("text_config", config)
-    dtype = config.get("dtype") or config.get("torch_dtype") or text.get("dtype") or "float32"
-    return LanguageModel(
-        source=source,
-        billions=size / _BYTES.get(dtype, 4.0) / 1e9,
-        chats=_has_chat_template(folder),
-        heads=int(text.get("num_attention_heads", 1)),
-        quantised="quantization_config" in config,
-        bytes=size,
-    )
-
-
-def _find_folder(source: str) -> Path:
-    if Path(source).is_dir():
-        return Path(source)
-    if len(Path(source).parts) != 2 or source.startswith(("/", ".", "~")):
-        raise BadInput(
-            f"--model {source}: there is no such folder; give a folder or a hub id such as {_SUGGESTED[0][0]}"
-        )
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(source, allow_patterns=["*.json", "*.jinja", "*.model", "*.txt", *_WEIGHTS]))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise BadInput(
-            f"--model {source}: not a folder, not in the cache of models, and the hub does not give it: {reason}"
-        ) from None
-
-
-def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    try:
-        return "chat_template" in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
 
 
 def place_model(model: LanguageModel, machine: Machine) -> Placement:
@@ -272,7 +155,7 @@ def _suits(billions: float, machine: Machine) -> bool:
     if not machine.gpus:
         return billions <= _CPU_BILLIONS
     share = len(machine.gpus) if _has_vllm() else 1
-    weights = billions * 1e9 * _BYTES["4 bits"] / GIB / share
+    weights = billions * 1e9 * BYTES_PER_PARAMETER["4 bits"] / GIB / share
     return weights + _RUNTIME <= _USABLE * machine.gpus[0].memory
 
 
