@@ -58,6 +58,10 @@ def ladder_command(
     examples: Examples = 3,
     verifier: _Verifier = None,
     rehearse: Annotated[int, typer.Option(metavar="N", help="Number of solved questions to fit on.")] = 200,
+    votes: Annotated[int, typer.Option(metavar="N", min=1, help="Most sampled replies per question.")] = 10,
+    reply_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Longest reply of the stages that let the model write, in tokens.")
+    ] = 512,
     folds: _Folds = 5,
     winner: _Winner = None,
     held_out: HeldOut = 0.25,
@@ -86,7 +90,14 @@ def ladder_command(
     stages = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     if not only:
-        options = StageOptions(passages=passages, examples=examples, rehearse=rehearse, models=model or ())
+        options = StageOptions(
+            passages=passages,
+            examples=examples,
+            rehearse=rehearse,
+            votes=votes,
+            reply_tokens=reply_tokens,
+            models=model or (),
+        )
         trainings = None if no_training else train or ()
         stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
     plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)

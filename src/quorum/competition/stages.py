@@ -10,7 +10,6 @@ from quorum.model.backend import KINDS, backend_name
 VOTE_STAGE = "vote of the members"
 _WORDING_COUNT = 4  # in which the stage of wordings asks each question
 _WITHOUT_LETTERS = ("option", "bare")  # prompt styles without letters
-_REASONING_TOKENS = 512
 _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203.11171
 _TRAINABLE = {"encoder": ("encoder",), "sft": ("transformers", "vllm"), "seq2seq": ("seq2seq",)}  # backends by trainer
 _MEMORISED = "it is fitted on train, which the trained model may have memorised"
@@ -57,6 +56,8 @@ class StageOptions:
         passages: number of passages to retrieve.
         examples: number of solved questions to retrieve.
         rehearse: number of solved questions to fit on.
+        votes: most sampled replies per question.
+        reply_tokens: longest reply of the stages that let the model write, in tokens.
         verifier: the table of the backend that verifies; by default the member's own model verifies.
         verdict: the settings of the verifier's prompts.
         metric: the competition's metric.
@@ -69,6 +70,8 @@ class StageOptions:
     passages: int = 1
     examples: int = 3
     rehearse: int = 200
+    votes: int = 10
+    reply_tokens: int = 512
     verifier: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     metric: str = "accuracy"
@@ -172,9 +175,9 @@ def _list_training_stages(facts: _MemberFacts, options: StageOptions) -> list[St
 
 def _list_reasoning_stages(facts: _MemberFacts, options: StageOptions) -> list[Stage]:
     model = facts.table
-    reasoning = {f"{model}.method": "generate", f"{model}.max_new_tokens": _REASONING_TOKENS}
+    reasoning = {f"{model}.method": "generate", f"{model}.max_new_tokens": options.reply_tokens}
     paying = {"prompt.style": "letter", "refine.reason": True, "refine.rehearse": options.rehearse, **reasoning}
-    sampling = {"refine.votes.most": 10, f"{model}.method": "generate", f"{model}.temperature": _VOTING_TEMPERATURE}
+    sampling = {"refine.votes.most": options.votes, f"{model}.temperature": _VOTING_TEMPERATURE, **reasoning}
     return [
         Stage("chain-of-thought", {"prompt.style": "cot", "refine.reason": False, **reasoning}, facts.no_text),
         Stage("chain-of-thought, where it pays", paying, facts.no_text or facts.memorised),
