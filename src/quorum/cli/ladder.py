@@ -71,9 +71,9 @@ def ladder_command(
     """Add stages to a member and keep those that gain.
 
     Each stage is tried on top of the stages kept before it. The built-in stages, in order: models, calibrated,
-    wordings, shuffled, retrieval, training, chain-of-thought, chain-of-thought only where it pays, votes, verify, and
-    the vote of all members tried. A stage is kept if it improves the score on the held-out questions with a p below 5 %
-    after Holm's correction over all stages.
+    wordings, shuffled, retrieval, training, chain-of-thought, chain-of-thought only where it pays, votes, verify, folds
+    (every label is used), and a cascade and a vote of the members tried. A stage is kept if it improves the score on
+    the held-out questions with a p below 5 % after Holm's correction over all stages.
 
     Each rung is printed when it is finished. Killed at any point and started again, the ladder goes on where it was.
     """
@@ -103,6 +103,7 @@ def ladder_command(
     plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
     result = run_ladder(prepared, plan, report_line)
     if winner:
-        report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}")
+        how = f", with --folds {result.folds}" if result.folds else ""
+        report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}{how}")
     print_json(asdict(result)) if as_json else print_ladder(result)
     return DONE

@@ -7,7 +7,10 @@ from typing import Any
 
 from quorum.model.backend import KINDS, backend_name
 
+FOLDS_STAGE = "folds"
+CASCADE_STAGE = "cascade"
 VOTE_STAGE = "vote of the members"
+_FOLD_COUNT = 5  # of the stage of folds
 _WORDING_COUNT = 4  # in which the stage of wordings asks each question
 _WITHOUT_LETTERS = ("option", "bare")  # prompt styles without letters
 _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203.11171
@@ -29,17 +32,20 @@ class Stage:
 
     Attributes:
         training: a training whose model or adapter answers instead of the member's.
+        folds: above 0: the held-out questions are divided into so many folds, and each is answered by the member that
+            learns from all other folds too.
     """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted name
     not_for: str = ""
     training: Training | None = None
+    folds: int = 0
 
     @property
-    def votes(self) -> bool:
-        """Whether the members tried so far vote; the stage has no settings then."""
-        return self.name == VOTE_STAGE
+    def combines(self) -> bool:
+        """Whether the stage combines answers of the members tried so far; it has no settings then."""
+        return self.name in (CASCADE_STAGE, VOTE_STAGE)
 
     @property
     def rehearses(self) -> bool:
@@ -84,8 +90,9 @@ def list_stages(member: Mapping[str, Any], options: StageOptions | None = None) 
     """Return the built-in stages for a member, in the order in which they are tried.
 
     Models come first, because all else is tuned to the model; then what costs no training: priors, wordings, option
-    orders and retrieval; then training, which learns with the retrieved context; then more calls per question, and the
-    vote of all members tried. Nothing is fitted on train for a trained model, which probably knows these questions.
+    orders and retrieval; then training, which learns with the retrieved context; then more calls per question; then the
+    labels of all other folds; last the cascade and the vote of the members tried. Nothing is fitted on train for a
+    trained model, which probably knows these questions.
 
     Args:
         member: the member's TOML table.
@@ -99,6 +106,8 @@ def list_stages(member: Mapping[str, Any], options: StageOptions | None = None) 
         *_list_training_stages(facts, options),
         *_list_reasoning_stages(facts, options),
         _make_verifier_stage(facts, options),
+        Stage(FOLDS_STAGE, folds=_FOLD_COUNT),
+        Stage(CASCADE_STAGE),
         Stage(VOTE_STAGE),
     ]
 
