@@ -32,11 +32,14 @@ def main() -> int:
     parser.add_argument("--model", action="append", required=True, metavar="NAME=FOLDER[,KEY=VALUE…]")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--files", nargs="+", default=DEFAULT, help=f"of {SAMPLE}, {', '.join(FILES)}")
-    parser.add_argument("--n", type=int, default=1280, help="questions of a file: an eighth is held out")
+    parser.add_argument(
+        "--n", type=int, default=1600, help="questions of a file, half of them a test that is not asked"
+    )
+    parser.add_argument("--held-out", type=float, default=0.125, help="share of the labelled questions")
     parser.add_argument("--train", type=Path, action="append", default=[], help="settings of kernels/train.py")
-    parser.add_argument("--votes", type=int, default=5)
-    parser.add_argument("--reply-tokens", type=int, default=128)
-    parser.add_argument("--rehearse", type=int, default=100)
+    parser.add_argument("--votes", type=int, default=3)
+    parser.add_argument("--reply-tokens", type=int, default=64)
+    parser.add_argument("--rehearse", type=int, default=60)
     parser.add_argument("--seed", type=int, default=42)
     args = parser.parse_args()
 
@@ -82,7 +85,7 @@ def climb(folder: Path, member: Path, args: argparse.Namespace) -> "Ladder":
     from quorum.competition.workspace import Workspace
 
     workspace = Workspace(args.work / "runs")
-    prepared = prepare_competition(find_competition(folder), workspace, 0.25, args.seed, print_status)
+    prepared = prepare_competition(find_competition(folder), workspace, args.held_out, args.seed, print_status)
     options = StageOptions(rehearse=args.rehearse, votes=args.votes, reply_tokens=args.reply_tokens)
     stages = choose_stages(prepared, member, options, trainings=args.train)
     ladder = run_ladder(prepared, LadderPlan(member=member, stages=stages, folds=0), print_status)
