@@ -98,8 +98,7 @@ def submit_competition(
         report: is called with one line after each step.
 
     Raises:
-        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or two members have the same
-            name.
+        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or a name is taken.
         KernelFailed: a member's process failed.
     """
     start = time.monotonic()
@@ -108,24 +107,14 @@ def submit_competition(
     if models or not members:
         own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
         chosen = choose_members([*chosen, *own], False)
-    plain, cascades = separate_cascades(chosen, folds or 1)
+    cascades = separate_cascades(chosen, folds or 1)[1]
     prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds or 1)
     budget = make_budget(hours, len(chosen), prepared, start) if hours is not None else None
     if budget and folds is None and not cascades:
         prepared = _divide_if_in_time(prepared, chosen, budget, seed, report)
-    limited = replace(prepared, until=budget.end if budget else None)
+    limited = replace(prepared, until=budget and budget.end)
     run = _choose_way(limited, chosen, test_by, seed, fresh=fresh, report=report)
-
-    def run_all(members: Sequence[Path], run: Callable[[Path], CompetitionRun | None]) -> list[CompetitionRun]:
-        if budget:
-            return _run_in_time(prepared, members, run, budget, report)
-        return [done for toml in members if (done := run(toml))]
-
-    cheap = run_all(plain, run)
-    for toml in [] if cheap else cascades:
-        report(f"{toml.stem}: not started: no cheaper member is finished")
-    asked = run_all(cascades, lambda toml: run_cascade_member(limited, toml, cheap, report)) if cheap else []
-    answered = [*cheap, *asked]
+    answered = _run_all_members(limited, chosen, run, budget, report)
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
@@ -169,14 +158,34 @@ def _choose_way(
     return lambda toml: run_folded_member(whole, toml, report)
 
 
-def _run_in_time(
+def _run_all_members(
     prepared: PreparedCompetition,
     members: Sequence[Path],
-    run: Callable[[Path], CompetitionRun | None],
-    budget: Budget,
+    run: Callable[[Path], CompetitionRun],
+    budget: Budget | None,
     report: Callable[[str], None],
 ) -> list[CompetitionRun]:
-    """Run members within a time budget, the most promising one first, and record each as soon as it is finished."""
+    """Run the members without a cascade, and then those whose cascade takes answers of the former."""
+    plain, cascades = separate_cascades(members, prepared.folds)
+    cheap = _run_members(prepared, plain, run, budget, report)
+    if not cheap:
+        return []
+    asked = _run_members(
+        prepared, cascades, lambda toml: run_cascade_member(prepared, toml, cheap, report), budget, report
+    )
+    return [*cheap, *asked]
+
+
+def _run_members(
+    prepared: PreparedCompetition,
+    members: Sequence[Path],
+    run: Callable[[Path], CompetitionRun],
+    budget: Budget | None,
+    report: Callable[[str], None],
+) -> list[CompetitionRun]:
+    """Run members; within a time budget, the most promising one first, and record each as soon as it is finished."""
+    if budget is None:
+        return [run(toml) for toml in members]
     earlier, sign = read_ledger(prepared.workspace.ledger), -1 if lower_is_better(prepared.metric) else 1
 
     def score(finished: CompetitionRun) -> float:
