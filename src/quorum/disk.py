@@ -153,24 +153,48 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be written at `path`; create its folder, and leave a file that is there as it is.
+
+    Raises:
+        OSError: it cannot; the error names `path`, or the folder that cannot be created.
+    """
+    with name_file_in_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        part = _make_part_path(Path(os.path.realpath(path)))
+        part.touch()
+        part.unlink()
+
+
 def replace_folder(path: Path) -> None:
     """Create a folder with only a marker file at `path`; an older folder is removed first if it has the marker.
 
     Raises:
         BadInput: a file, a symbolic link, or a non-empty folder without the marker is at `path`.
     """
+    check_replaceable(path)
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    text = "Quorum created this folder and removes it before it creates it again.\n"
+    (path / FOLDER_MARKER).write_text(text, encoding="utf-8")
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that nothing but a folder of Quorum's own is at `path`, or nothing at all.
+
+    Raises:
+        BadInput: a file, a symbolic link, or a non-empty folder without the marker is there.
+    """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise BadInput(f"{path}: not a folder that Quorum created, so it is not replaced; move it or delete it")
     marker = path / FOLDER_MARKER
-    if path.exists():
-        if any(path.iterdir()) and (marker.is_symlink() or not marker.is_file()):
-            raise BadInput(
-                f"{path}: this folder was not created by Quorum (it has no {FOLDER_MARKER}), so it is not replaced; "
-                "move it or delete it"
-            )
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
-    marker.write_text("Quorum created this folder and removes it before it creates it again.\n", encoding="utf-8")
+    if path.exists() and any(path.iterdir()) and (marker.is_symlink() or not marker.is_file()):
+        raise BadInput(
+            f"{path}: this folder was not created by Quorum (it has no {FOLDER_MARKER}), so it is not replaced; "
+            "move it or delete it"
+        )
 
 
 def check_file_name(name: str, what: str) -> str:

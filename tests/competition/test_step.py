@@ -11,6 +11,7 @@ import pytest
 
 from quorum.competition import kernel_process, step_inputs
 from quorum.competition.kernel_process import KernelFailed
+from quorum.competition.lock import hold_lock
 from quorum.competition.step import (
     JOURNAL_FILE,
     RECORD_FILE,
@@ -18,7 +19,6 @@ from quorum.competition.step import (
     StepResult,
     find_trained,
     forget_step,
-    hold_lock,
     run_step,
 )
 from quorum.competition.step_inputs import describe_inputs, list_changes
@@ -294,7 +294,7 @@ def test_a_second_process_waits_for_the_first_and_reuses_its_result(folder: Path
     results: list[tuple[StepResult, list[str]]] = []
     Path("runs").mkdir()
     second = threading.Thread(target=lambda: results.append(run()))
-    with hold_lock(Path("runs/mine.log"), print):
+    with hold_lock(Path("runs/mine.log"), lambda: None):
         second.start()
         time.sleep(0.3)
         assert not results

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,25 +101,60 @@ def append_entry(path: Path, entry: Entry) -> None:
     Raises:
         BadInput: the entry has a value that JSON cannot represent.
     """
-    import fcntl
-    import os
+    with _lock_ledger(path) as file:
+        _append_line(file, _format_entry(entry, path))
 
+
+def append_new_entries(path: Path, entries: Iterable[Entry]) -> list[Entry]:
+    """Append the entries that are not in the ledger yet (`is_recorded`), under one lock, and return them.
+
+    Two processes that record the same submission at the same time write one line.
+
+    Raises:
+        BadInput: an entry has a value that JSON cannot represent, or the ledger cannot be read.
+    """
+    new: list[Entry] = []
+    with _lock_ledger(path) as file:
+        known = read_ledger(path)
+        for entry in entries:
+            if not is_recorded(entry, known):
+                _append_line(file, _format_entry(entry, path))
+                new.append(entry)
+                known.append(entry)
+    return new
+
+
+def _format_entry(entry: Entry, path: Path) -> bytes:
     try:
-        line = json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: entry {entry.name}: {error}") from None
+
+
+@contextmanager
+def _lock_ledger(path: Path) -> "Iterator[RawIOBase]":
+    """Open the ledger to append to it, and wait until no other process does."""
+    import fcntl
+
     make_folder(path.parent)
     with name_file_in_errors(path), path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if size := file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        try:
-            _write_all(file, line + b"\n")
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(size)
-            raise
+        yield file
+
+
+def _append_line(file: "RawIOBase", line: bytes) -> None:
+    """Append a line and sync it to disk, whole or not at all."""
+    import os
+
+    if size := file.seek(0, os.SEEK_END):
+        file.seek(-1, os.SEEK_END)
+        line = line if file.read(1) == b"\n" else b"\n" + line
+    try:
+        _write_all(file, line + b"\n")
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(size)
+        raise
 
 
 def _write_all(file: "RawIOBase", data: bytes) -> None:

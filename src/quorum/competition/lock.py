@@ -1,0 +1,67 @@
+"""Let one process at a time work on a competition, and say who works on it where another one has to wait."""
+
+import errno
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from quorum.competition.workspace import Workspace
+from quorum.disk import make_folder, name_file_in_errors
+
+_ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
+_MOST_SHOWN = 200  # characters of the command of another process
+
+
+@contextmanager
+def lock_competition(workspace: Workspace, name: str, report: Callable[[str], None]) -> Iterator[None]:
+    """Let no other process work on this competition in this workspace; wait, and report it, while one does.
+
+    The lock ends with the process, even with one that is killed. Its file says who has held it last, and since when.
+    """
+    path = workspace.lock(name)
+    with hold_lock(path, lambda: report(f"{name}: waits for {describe_holder(path)}; stop with Ctrl-C")):
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        holder = {"process": os.getpid(), "host": platform.node(), "since": now, "command": command[:_MOST_SHOWN]}
+        path.write_text(json.dumps(holder) + "\n", encoding="utf-8", errors="backslashreplace")
+        yield
+
+
+def describe_holder(path: Path) -> str:
+    """Return who has written into the file of a lock, and since when: process, machine and command."""
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return "process {process} on {host}, which has worked on it since {since}: {command}".format(**holder)
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return "another process, which works on it"
+
+
+@contextmanager
+def hold_lock(file: Path, on_wait: Callable[[], None]) -> Iterator[tuple[int, ...]]:
+    """Lock a file, and wait if another process has it; yield the descriptors that hold the lock.
+
+    A process that inherits them keeps the lock until it ends, so a kernel that outlives a killed parent keeps it too.
+    On a file system without locks nothing is locked.
+
+    Args:
+        on_wait: called once before waiting.
+    """
+    import fcntl
+
+    make_folder(file.parent)
+    with name_file_in_errors(file):
+        held = file.open("a", encoding="utf-8")
+    with held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _ORDINARY_LOCK_ERRORS:
+                on_wait()
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield (held.fileno(),)
