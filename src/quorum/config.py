@@ -40,7 +40,7 @@ def read_table(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also numbers of more digits than Python converts
         raise BadInput(f"{path}: not a TOML file: {error}") from None
 
 
@@ -165,7 +165,7 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise BadInput(f"{text!r} is not a setting; expected is key=value")
     try:
         return name, tomllib.loads(f"value = {given}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also numbers of more digits than Python converts
         return name, given  # text without quotes, as in out=answers.parquet
 
 

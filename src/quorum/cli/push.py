@@ -7,7 +7,7 @@ import typer
 
 from quorum.cli.kaggle_client import open_kaggle
 from quorum.cli.options import WORKSPACE, AsJson, DryRun, Wait, check_hours
-from quorum.console import DONE, FOUND, print_json, progress_bar
+from quorum.console import DONE, FOUND, print_json, print_text, progress_bar
 
 if TYPE_CHECKING:
     from quorum.kaggle.fetch import EndedVersion
@@ -55,7 +55,7 @@ def push_command(
         upload = upload_dataset if kind == DATASET_FILE else upload_model
         id = upload(kaggle, folder, notes, policy)
         if not dry_run:
-            print_json({"id": id}) if as_json else print(f"{id} is ready")
+            print_json({"id": id}) if as_json else print_text(f"{id} is ready")
         return DONE
     if version is not None:
         pushed = PushedVersion(read_kernel_metadata(folder).id, version)
@@ -65,7 +65,7 @@ def push_command(
         rehearse_reading_back(kaggle, pushed, policy)
         return DONE
     if not as_json:
-        print(f"version {pushed.version} runs at {pushed.url}", flush=True)
+        print_text(f"version {pushed.version} runs at {pushed.url}")
     with progress_bar("running at Kaggle") as progress:
         ended = read_back(kaggle, pushed, policy, out, progress)
     print_ended(ended, as_json)
@@ -81,8 +81,8 @@ def print_ended(ended: "EndedVersion", as_json: bool) -> None:
         print_json(describe_version(ended.version, ended.failure) | {"cause": ended.cause, "files": files})
         return
     for path in files:
-        print(path)
+        print_text(str(path))
     if ended.failure:
-        print("\n".join(ended.outputs.lines[-_LAST_LINES:]))
+        print_text("\n".join(ended.outputs.lines[-_LAST_LINES:]))
         cause = ended.cause or "unknown; read the log"
-        print(f"{ended.failure}\nlikely cause: {cause} ({ended.folder})")
+        print_text(f"{ended.failure}\nlikely cause: {cause} ({ended.folder})")

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from quorum.console import FOUND, PARENT_VARIABLE, PROGRESS_VARIABLE, parse_progress, progress_bar
 from quorum.disk import make_folder, name_file_in_errors
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact
 
 _ERROR = "error: "  # prefix of the line that a kernel prints when it stops with an error
 _ERROR_LINES = 3  # in which that line is; libraries may print something as the process ends
@@ -131,7 +131,7 @@ def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], N
         for line in lines:
             update = parse_progress(line.rstrip("\n"))
             if update is None:
-                copy.write(line)
+                copy.write(redact(line))
                 if line.startswith(_SHOWN):
                     report(line.rstrip("\n"))
                 continue

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from quorum.competition.workspace import Workspace
 from quorum.disk import make_folder, name_file_in_errors
+from quorum.errors import redact
 
 _ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
 _MOST_SHOWN = 200  # characters of the command of another process
@@ -28,7 +29,12 @@ def lock_competition(workspace: Workspace, name: str, report: Callable[[str], No
     with hold_lock(path, lambda: report(f"{name}: waits for {describe_holder(path)}; stop with Ctrl-C")):
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        holder = {"process": os.getpid(), "host": platform.node(), "since": now, "command": command[:_MOST_SHOWN]}
+        holder = {
+            "process": os.getpid(),
+            "host": platform.node(),
+            "since": now,
+            "command": redact(command)[:_MOST_SHOWN],
+        }
         path.write_text(json.dumps(holder) + "\n", encoding="utf-8", errors="backslashreplace")
         yield
 

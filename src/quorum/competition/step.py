@@ -18,7 +18,7 @@ from quorum.competition.step_inputs import Inputs, describe_inputs, has_unknown,
 from quorum.config import apply_overrides, read_table
 from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
 from quorum.disk import fingerprint_tree, replace_file, replace_folder
-from quorum.errors import list_some
+from quorum.errors import list_some, redact_table, remember_secrets
 from quorum.files.manifest import read_manifest
 from quorum.files.run_folder import RunFolder
 from quorum.model.backend import KINDS, backend_name
@@ -50,7 +50,10 @@ class KernelStep:
 
     def describe(self) -> Inputs:
         """Return what the step's result depends on, as it is now."""
-        return describe_inputs(self.read_settings(), "rows" if self.story == "train" else "questions")
+        settings = self.read_settings()
+        remember_secrets(settings)
+        inputs: Inputs = redact_table(describe_inputs(settings, "rows" if self.story == "train" else "questions"))
+        return inputs
 
     def list_outputs(self) -> list[Path]:
         """Return the files and folders that make the step's result."""

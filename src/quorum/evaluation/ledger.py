@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from quorum.config import from_table
 from quorum.disk import make_folder, name_file_in_errors
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact_table
 from quorum.evaluation.certainty import Z95
 from quorum.evaluation.metrics import Score, check_metric, lower_is_better
 
@@ -26,7 +26,7 @@ class Entry:
         name: name of the run.
         submission: file of the submission.
         sha256: hash of that file.
-        config: settings of the run.
+        config: settings of the run, without secrets.
         commit: commit of the code.
         data: fingerprint of the data.
         split: fingerprint of the split that the held-out score belongs to.
@@ -64,6 +64,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         check_metric(self.metric)
+        object.__setattr__(self, "config", redact_table(self.config))
 
 
 @dataclass(frozen=True, slots=True)
