@@ -93,7 +93,7 @@ def _format_surprise(error: BaseException) -> str:
     The file is in the current directory, or in the one for temporary files if that is read-only.
     """
     trace = redact("".join(traceback.format_exception(error))).encode(errors="backslashreplace")
-    what = f"unexpected {type(error).__name__}: {_join_lines(str(error))[:_LONGEST_SURPRISE]}"
+    what = f"unexpected {type(error).__name__}: {_put_on_one_line(str(error))[:_LONGEST_SURPRISE]}"
     for folder in (Path(), Path(tempfile.gettempdir())):
         path = folder / f"quorum-error-{os.getpid()}-{time.time_ns():x}.txt"
         with suppress(OSError):
@@ -248,10 +248,10 @@ def _format_error(error: Exception) -> str:
     """Return an error as one line, an OSError with the file first."""
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
-    return _join_lines(str(error))
+    return _put_on_one_line(str(error))
 
 
-def _join_lines(text: str) -> str:
+def _put_on_one_line(text: str) -> str:
     return re.sub(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*", " ", text.strip())
 
 

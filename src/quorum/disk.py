@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ LONGEST_NAME = 120  # bytes: two such names, a hyphen and an ending still make o
 
 _PART_NAME = re.compile(r"\..*\.(?P<process>\d+)-\d+\.part", re.DOTALL)
 _LONGEST_PART = 80  # bytes of the target's name that the name of its temporary file repeats
+_ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
 _part_numbers = itertools.count()
 # How libraries in C++ and Rust report an error of the operating system in a text.
 _SYSTEM_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")
@@ -195,6 +196,33 @@ def check_replaceable(path: Path) -> None:
             f"{path}: this folder was not created by Quorum (it has no {FOLDER_MARKER}), so it is not replaced; "
             "move it or delete it"
         )
+
+
+@contextmanager
+def hold_lock(file: Path, on_wait: Callable[[], None]) -> Iterator[tuple[int, ...]]:
+    """Lock a file, or a folder that exists, and wait if another process has it; yield the descriptors of the lock.
+
+    A process that inherits them keeps the lock until it ends, so a kernel that outlives a killed parent keeps it too.
+    On a file system without locks nothing is locked.
+
+    Args:
+        on_wait: called once before waiting.
+    """
+    import fcntl
+
+    make_folder(file.parent)
+    how = os.O_RDONLY if file.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    held = os.open(file, how | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _ORDINARY_LOCK_ERRORS:
+                on_wait()
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield (held,)
+    finally:
+        os.close(held)
 
 
 def check_file_name(name: str, what: str) -> str:

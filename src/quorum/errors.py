@@ -61,7 +61,7 @@ def remember_secret(text: str) -> None:
 
 def remember_secrets(table: Mapping[str, Any]) -> None:
     """Remember the values of settings that are named as secrets are, and passwords in addresses."""
-    for name, value in _list_texts("", table):
+    for name, value in _walk_texts("", table):
         if _SECRET_NAME.search(name):
             remember_secret(value)
             remember_secret(value.removeprefix("Bearer ").removeprefix("Basic "))
@@ -112,12 +112,12 @@ def _hide_encoded(found: re.Match[str]) -> str:
     return REDACTED if any(secret in decoded for secret in _known_secrets) else found[0]
 
 
-def _list_texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def _walk_texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield name, value
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _list_texts(str(key), each)
+            yield from _walk_texts(str(key), each)
     elif isinstance(value, Sequence):
         for each in value:
-            yield from _list_texts(name, each)
+            yield from _walk_texts(name, each)

@@ -11,7 +11,6 @@ import pytest
 
 from quorum.competition import kernel_process, step_inputs
 from quorum.competition.kernel_process import KernelFailed
-from quorum.competition.lock import hold_lock
 from quorum.competition.step import (
     JOURNAL_FILE,
     RECORD_FILE,
@@ -22,6 +21,7 @@ from quorum.competition.step import (
     run_step,
 )
 from quorum.competition.step_inputs import describe_inputs, list_changes
+from quorum.disk import hold_lock
 from quorum.errors import BadInput
 
 # A kernel that notes each start, and writes what the steps of its kind write.

@@ -42,9 +42,12 @@ def push_command(
     Waits for a kernel to end, and downloads its outputs. Requires Kaggle credentials and the packages of
     locks/kaggle.txt.
 
+    Killed and started again, it does not push twice: if the newest version has the same source and inputs and was not
+    read back into --out, that version is waited for and read back.
+
     Exit code 1: the kernel failed.
     """
-    from quorum.kaggle.fetch import find_metadata_file, read_back, read_owner, rehearse_reading_back
+    from quorum.kaggle.fetch import find_metadata_file, is_read_back, read_back, read_owner, rehearse_reading_back
     from quorum.kaggle.metadata import METADATA_FILE, read_kernel_metadata
     from quorum.kaggle.push import PushedVersion, push_kernel
     from quorum.kaggle.upload import DATASET_FILE, upload_dataset, upload_model
@@ -60,7 +63,8 @@ def push_command(
     if version is not None:
         pushed = PushedVersion(read_kernel_metadata(folder).id, version)
     else:
-        pushed = push_kernel(kaggle, folder, policy, session * 3600 if session else None)
+        seconds = session * 3600 if session else None
+        pushed = push_kernel(kaggle, folder, policy, seconds, lambda pushed: dry_run or is_read_back(out, pushed))
     if dry_run:
         rehearse_reading_back(kaggle, pushed, policy)
         return DONE

@@ -1,6 +1,5 @@
 """Let one process at a time work on a competition, and say who works on it where another one has to wait."""
 
-import errno
 import json
 import os
 import platform
@@ -12,10 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from quorum.competition.workspace import Workspace
-from quorum.disk import make_folder, name_file_in_errors
+from quorum.disk import hold_lock
 from quorum.errors import redact
 
-_ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
 _MOST_SHOWN = 200  # characters of the command of another process
 
 
@@ -46,28 +44,3 @@ def describe_holder(path: Path) -> str:
         return "process {process} on {host}, which has worked on it since {since}: {command}".format(**holder)
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return "another process, which works on it"
-
-
-@contextmanager
-def hold_lock(file: Path, on_wait: Callable[[], None]) -> Iterator[tuple[int, ...]]:
-    """Lock a file, and wait if another process has it; yield the descriptors that hold the lock.
-
-    A process that inherits them keeps the lock until it ends, so a kernel that outlives a killed parent keeps it too.
-    On a file system without locks nothing is locked.
-
-    Args:
-        on_wait: called once before waiting.
-    """
-    import fcntl
-
-    make_folder(file.parent)
-    with name_file_in_errors(file):
-        held = file.open("a", encoding="utf-8")
-    with held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _ORDINARY_LOCK_ERRORS:
-                on_wait()
-                fcntl.flock(held, fcntl.LOCK_EX)
-        yield (held.fileno(),)

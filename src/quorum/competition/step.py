@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quorum.competition.kernel_process import run_kernel_process
-from quorum.competition.lock import hold_lock
 from quorum.competition.step_inputs import Inputs, describe_inputs, has_unknown, list_changes, resolve_downloads
 from quorum.config import apply_overrides, read_table
 from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
-from quorum.disk import fingerprint_tree, replace_file, replace_folder
+from quorum.disk import fingerprint_tree, hold_lock, replace_file, replace_folder
 from quorum.errors import list_some, redact_table, remember_secrets
 from quorum.files.manifest import read_manifest
 from quorum.files.run_folder import RunFolder

@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quorum.console import Progress
-from quorum.disk import replace_file
+from quorum.disk import hold_lock, replace_file
 from quorum.errors import BadInput, list_some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
@@ -69,8 +69,18 @@ class FetchedOutputs:
     lines: tuple[str, ...]
 
 
-def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: float | None = None) -> PushedVersion:
+def push_kernel(
+    kaggle: Kaggle,
+    folder: Path,
+    policy: RetryPolicy,
+    session: float | None = None,
+    is_read: Callable[[PushedVersion], bool] = lambda version: True,
+) -> PushedVersion:
     """Save the built kernel in `folder` as a new version and start it, for at most `session` seconds.
+
+    Nothing is pushed if the newest version at Kaggle has the same source and inputs and `is_read` returns False for it:
+    an earlier push was killed after Kaggle had it, and that version is returned. Two processes that push one folder
+    take turns.
 
     A push whose outcome is unknown is looked up and never repeated, because two sessions would run. A push that Kaggle
     refuses for now (too many requests, too many sessions) is tried `policy.tries` times.
@@ -86,7 +96,31 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
     source = (folder / metadata.code_file).read_text(encoding="utf-8")
     if secrets := find_secrets(source):
         raise BadInput(f"{folder / metadata.code_file}: a possible secret would be pushed: {list_some(secrets)}")
-    before = find_latest_version(kaggle, metadata, policy)
+    with hold_lock(folder, lambda: None):
+        newest = _get_kernel(kaggle, metadata, policy)
+        before = newest.metadata.current_version_number if newest else 0
+        pushed = PushedVersion(metadata.id, before)
+        if newest and _is_same_kernel(newest, metadata, source) and not is_read(pushed):
+            return pushed
+        return _push_source(kaggle, folder, metadata, policy, source=source, before=before, session=session)
+
+
+def _is_same_kernel(newest: Any, metadata: KernelMetadata, source: str) -> bool:
+    """Return whether the newest version at Kaggle has this source and all inputs of the metadata."""
+    missing = _find_missing_sources(metadata, newest.metadata)
+    return _same_source(newest.blob.source, source) and not any(missing.values())
+
+
+def _push_source(
+    kaggle: Kaggle,
+    folder: Path,
+    metadata: KernelMetadata,
+    policy: RetryPolicy,
+    *,
+    source: str,
+    before: int,
+    session: float | None,
+) -> PushedVersion:
     waits = policy.waits()
     for left in range(policy.tries - 1, -1, -1):
         try:
@@ -97,12 +131,6 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
             if not left or not policy.wait_to_retry(waits, error):
                 raise
     raise AssertionError("tries is at least 1")
-
-
-def find_latest_version(kaggle: Kaggle, metadata: KernelMetadata, policy: RetryPolicy) -> int:
-    """Return the number of the kernel's newest version; 0 if Kaggle shows none."""
-    kernel = _get_kernel(kaggle, metadata, policy)
-    return kernel.metadata.current_version_number if kernel else 0
 
 
 def wait_for_kernel(
