@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -222,11 +223,10 @@ def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
         boards[key] = latest  # moves the key to the end: most recently used
         file = (entry.name, entry.sha256)
         before = latest.get(file, entry)
-        latest[file] = replace(
-            entry,
-            public=before.public if entry.public is None else entry.public,
-            private=before.private if entry.private is None else entry.private,
-        )
+        public = before.public if entry.public is None else entry.public
+        private = before.private if entry.private is None else entry.private
+        known = (public, private) == (entry.public, entry.private)
+        latest[file] = entry if known else replace(entry, public=public, private=private)
     return [
         Board(
             data=data,
@@ -251,23 +251,29 @@ def _rank_entries(entries: list[Entry]) -> tuple[BoardRow, ...]:
     sign = 1 if lower_is_better(entries[0].metric) else -1
     order = sorted(range(len(entries)), key=lambda number: sign * entries[number].held_out.value)
     best = entries[order[0]].held_out
-    values = [sign * entry.held_out.value for entry in entries]
+    values = sorted(sign * entry.held_out.value for entry in entries)
+    evaluations = _count_evaluations(entries)
     return tuple(
         BoardRow(
-            rank=1 + sum(value < values[number] for value in values),
+            rank=1 + bisect_left(values, sign * entries[number].held_out.value),
             tied=index > 0 and _is_within_error(best, entries[number].held_out),
-            evaluations=_count_evaluations(entries[: number + 1]),
+            evaluations=evaluations[number],
             entry=entries[number],
         )
         for index, number in enumerate(order)
     )
 
 
-def _count_evaluations(entries: list[Entry]) -> int:
-    evaluations: dict[str, int] = {}
+def _count_evaluations(entries: Sequence[Entry]) -> list[int]:
+    """Return the number of evaluations up to and including each entry; a file counts as often as its largest entry."""
+    most: dict[str, int] = {}
+    totals, total = [], 0
     for entry in entries:
-        evaluations[entry.sha256] = max(entry.evaluations, evaluations.get(entry.sha256, 1))
-    return sum(evaluations.values())
+        before = most.get(entry.sha256, 0)
+        most[entry.sha256] = max(entry.evaluations, before or 1)
+        total += most[entry.sha256] - before
+        totals.append(total)
+    return totals
 
 
 def _is_within_error(one: Score, other: Score) -> bool:
