@@ -190,3 +190,11 @@ def test_stories_and_settings_are_found_beside_the_sources() -> None:
     assert {"infer.py", "train.py", "vote.py", "encoder.toml", "kaggle.toml"} <= {
         path.name for path in find_kernels().iterdir()
     }
+
+
+def test_the_log_of_a_kernel_that_never_stops_writing_is_cut(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_process, "MOST_LOG_BYTES", 200_000)
+    run(story, "[print('z' * 100_000) for _ in range(20)]; print('q' * 3_000_000, end='')")
+    log = (story / "runs" / "mine.log").read_text()
+    assert len(log) < 400_000
+    assert log.endswith("more than 200,000 characters; the rest is left out\n")

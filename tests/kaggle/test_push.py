@@ -653,3 +653,19 @@ def test_two_processes_that_push_one_folder_make_one_version(stub, kaggle, tmp_p
         thread.join(60)
     assert [one.version for one in versions] == [1, 1, 1]
     assert stub.count("SaveKernel") == 1
+
+
+def test_outputs_and_logs_that_are_too_large_are_cut_and_said_so(stub, kaggle, tmp_path, monkeypatch):
+    monkeypatch.setattr("quorum.kaggle.push.MOST_OUTPUT_BYTES", 1500)
+    monkeypatch.setattr("quorum.kaggle.push.MOST_LOG_CHARACTERS", 1000)
+    stub.outputs = {"a.bin": b"x" * 1000, "b.bin": b"x" * 1000, "c.csv": b"1"}
+    stub.log = "first line\n" + "y" * 5000 + "\nlast line"
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    with pytest.raises(BadInput, match=r"cannot be written here: b.bin \(.*more than 0 GB"):
+        fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.bin", "answer-letters.log", "c.csv"]
+    log = (tmp_path / "out" / "answer-letters.log").read_text()
+    assert len(log) < 1200
+    assert log.startswith("first line")
+    assert log.rstrip().endswith("last line")
+    assert "characters left out" in log

@@ -1,5 +1,6 @@
 """Push a built kernel, wait for it, and read its outputs back."""
 
+import errno
 import hashlib
 import json
 import math
@@ -26,6 +27,8 @@ _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources":
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 _NO_STATE = "unseen"
+MOST_OUTPUT_BYTES = 21_000_000_000  # of all outputs of a version; /kaggle/working holds 20 GB
+MOST_LOG_CHARACTERS = 50_000_000  # of a log that are kept, half of them from its end
 PUSHED_FILE = "pushed.json"  # in the folder of the outputs: the version, and why it failed
 
 # Patterns in a kernel's last lines, with the likely cause and a hint.
@@ -167,7 +170,7 @@ def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: Re
     """
     pages = list(_list_output_pages(kaggle, pushed, policy))
     files = [(_safe_path(folder, file.file_name), file.url) for page in pages for file in page.files or []]
-    lines = parse_log(next((page.log for page in pages if page.log), ""))
+    lines = parse_log(_shorten_log(next((page.log for page in pages if page.log), "")))
     log = _safe_path(folder, f"{pushed.id.split('/')[1]}.log")
     paths = [path for path, _ in files]
     names = Counter([*paths, log, folder / PUSHED_FILE])
@@ -176,8 +179,9 @@ def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: Re
     with replace_file(log) as part:
         part.write_text("\n".join([*lines, ""]), encoding="utf-8", errors="backslashreplace")
     unwritten = []
+    budget = _DownloadBudget(MOST_OUTPUT_BYTES)
     for path, address in files:
-        download = partial(_download, path, address, policy.timeout)
+        download = partial(_download, path, address, policy.timeout, budget)
         problem = ask_kaggle(f"downloading {path.name}", download, policy, policy.tries, policy.transfer_timeout)
         unwritten += [f"{path.relative_to(folder)} ({problem})"] if problem else []
     if unwritten:
@@ -194,6 +198,14 @@ def parse_log(log: str) -> list[str]:
     except (ValueError, TypeError, KeyError, RecursionError):
         text = log
     return text.splitlines()
+
+
+def _shorten_log(log: str) -> str:
+    """Return a log that is not too long; the middle of a longer one is left out, and it is read as plain text."""
+    if len(log) <= MOST_LOG_CHARACTERS:
+        return log
+    half, left_out = MOST_LOG_CHARACTERS // 2, len(log) - MOST_LOG_CHARACTERS
+    return f"{log[:half]}\n({left_out:,} characters left out)\n{log[-half:]}"
 
 
 def find_likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
@@ -320,7 +332,14 @@ def _safe_path(folder: Path, name: str) -> Path:
     raise BadInput(f"an output is named {name!r}, which leads out of {folder}; nothing was downloaded")
 
 
-def _download(path: Path, address: str, timeout: float) -> str:
+@dataclass
+class _DownloadBudget:
+    """The number of bytes that may still be downloaded of a version's outputs."""
+
+    left: int
+
+
+def _download(path: Path, address: str, timeout: float, budget: _DownloadBudget) -> str:
     """Write the bytes at `address` to `path`; return the system's error, or an empty text.
 
     The address is signed, so it must not occur in a message.
@@ -333,7 +352,11 @@ def _download(path: Path, address: str, timeout: float) -> str:
         try:
             with replace_file(path) as part, part.open("wb") as file:
                 for piece in answer.iter_content(1 << 20):
+                    if file.tell() + len(piece) > budget.left:
+                        raise OSError(errno.EFBIG, f"all outputs have more than {MOST_OUTPUT_BYTES / 1e9:.0f} GB")
                     file.write(piece)
+                written = file.tell()
+            budget.left -= written
         except requests.RequestException:  # a subclass of OSError, but no problem with the file
             raise
         except OSError as error:
