@@ -9,7 +9,7 @@ from typing import Any
 from quorum.errors import BadInput
 
 # Most that a configuration may ask for; the largest open models have about 130 layers, 260,000 tokens, 512 experts.
-_LARGEST = {
+_LARGEST_SIZES = {
     **dict.fromkeys(
         ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_layers", "decoder_layers"), 2000
     ),
@@ -19,7 +19,7 @@ _LARGEST = {
     **dict.fromkeys(("intermediate_size", "d_ff", "n_inner", "moe_intermediate_size"), 1 << 22),
     **dict.fromkeys(("vocab_size", "num_labels"), 1 << 25),
 }
-_DEEPEST = 8  # tables inside tables
+_DEEPEST_CONFIG = 8  # tables inside tables
 _RENDER_SECONDS = 10.0
 _RENDER_BYTES = 2 << 30
 _LONGEST_TEMPLATE = 1 << 20  # characters
@@ -51,7 +51,7 @@ def check_model_config(config: Mapping[str, Any], name: str) -> None:
         BadInput: a size is too large, or is no number.
     """
     for key, value in _walk_sizes(config, 0, name):
-        most = _LARGEST[key]
+        most = _LARGEST_SIZES[key]
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
             shown = repr(value)[:40]
             raise BadInput(f"{name}: config.json: {key} is {shown}; expected is a whole number, at most {most:,}")
@@ -103,10 +103,10 @@ def list_chat_templates(templates: Any) -> list[str]:
 
 
 def _walk_sizes(config: Any, depth: int, name: str) -> Iterator[tuple[str, Any]]:
-    if depth > _DEEPEST:
-        raise BadInput(f"{name}: config.json has more than {_DEEPEST} tables inside each other")
+    if depth > _DEEPEST_CONFIG:
+        raise BadInput(f"{name}: config.json has more than {_DEEPEST_CONFIG} tables inside each other")
     for key, value in config.items():
         if isinstance(value, Mapping):
             yield from _walk_sizes(value, depth + 1, name)
-        elif key in _LARGEST and value is not None and not isinstance(value, list):
+        elif key in _LARGEST_SIZES and value is not None and not isinstance(value, list):
             yield key, value
