@@ -85,20 +85,23 @@ def ladder_command(
     from quorum.competition.ablation import parse_arm
     from quorum.competition.climb_ladder import LadderPlan, add_stages, choose_stages, run_ladder, write_winner
     from quorum.competition.folder import find_competition
+    from quorum.competition.lock import lock_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml
     from quorum.competition.stages import StageOptions
 
     member = member or find_kernel_toml("encoder")
     stages = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
-    prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
-    if not only:
-        limits = StageOptions(rehearse=rehearse, votes=votes, reply_tokens=reply_tokens)
-        options = replace(limits, passages=passages, examples=examples, models=model or ())
-        trainings = None if no_training else train or ()
-        stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
-    plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
-    result = run_ladder(prepared, plan, report_line)
+    competition = find_competition(folder)
+    with lock_competition(Workspace(), competition.name, report_line):
+        prepared = prepare_competition(competition, Workspace(), held_out, seed, report_line)
+        if not only:
+            limits = StageOptions(rehearse=rehearse, votes=votes, reply_tokens=reply_tokens)
+            options = replace(limits, passages=passages, examples=examples, models=model or ())
+            trainings = None if no_training else train or ()
+            stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
+        plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
+        result = run_ladder(prepared, plan, report_line)
     if winner:
         how = f", with --folds {result.folds}" if result.folds else ""
         report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}{how}")

@@ -9,11 +9,13 @@ from pathlib import Path
 from quorum.competition.ablation import describe_difference
 from quorum.competition.cascade_members import run_cascade_member, separate_cascades
 from quorum.competition.climb_ladder import climb_known_runs
-from quorum.competition.folder import find_competition
+from quorum.competition.early import check_members
+from quorum.competition.folder import Competition, find_competition
 from quorum.competition.folds import TestBy, divide_into_parts, forget_folded_members, run_folded_member
 from quorum.competition.kernel_process import OutOfTime
 from quorum.competition.ladder import Ladder
 from quorum.competition.language_models import propose_model_members
+from quorum.competition.lock import lock_competition
 from quorum.competition.machine import inspect_machine
 from quorum.competition.planner import Budget, choose_folds, expect_member, make_budget, run_within_budget
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
@@ -101,18 +103,60 @@ def submit_competition(
         BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or a name is taken.
         KernelFailed: a member's process failed.
     """
-    start = time.monotonic()
     competition = find_competition(folder, form)
+    with lock_competition(workspace, competition.name, report):
+        chosen = _choose_all_members(competition, workspace, members, models, folds or 1, report)
+        return _submit_locked(
+            competition,
+            workspace,
+            chosen,
+            held_out=held_out,
+            seed=seed,
+            hours=hours,
+            fresh=fresh,
+            folds=folds,
+            test_by=test_by,
+            report=report,
+        )
+
+
+def _choose_all_members(
+    competition: Competition,
+    workspace: Workspace,
+    members: Sequence[Path],
+    models: Sequence[str],
+    folds: int,
+    report: Callable[[str], None],
+) -> list[Path]:
+    """Return the TOML files of all members, with those of language models, after checking what can be checked."""
     chosen = choose_members(members, competition.background is not None)
     if models or not members:
         own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
         chosen = choose_members([*chosen, *own], False)
-    cascades = separate_cascades(chosen, folds or 1)[1]
+    check_members(competition, workspace, chosen)
+    separate_cascades(chosen, folds)
+    return chosen
+
+
+def _submit_locked(
+    competition: Competition,
+    workspace: Workspace,
+    chosen: Sequence[Path],
+    *,
+    held_out: float,
+    seed: int,
+    hours: float | None,
+    fresh: bool,
+    folds: int | None,
+    test_by: TestBy,
+    report: Callable[[str], None],
+) -> SubmissionResult:
+    start = time.monotonic()
     prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds or 1)
     budget = make_budget(hours, len(chosen), prepared, start) if hours is not None else None
-    if budget and folds is None and not cascades:
+    if budget and folds is None and not separate_cascades(chosen)[1]:
         prepared = _divide_if_in_time(prepared, chosen, budget, seed, report)
-    limited = replace(prepared, until=budget and budget.end)
+    limited = replace(prepared, until=budget.end if budget else None)
     run = _choose_way(limited, chosen, test_by, seed, fresh=fresh, report=report)
     answered = _run_all_members(limited, chosen, run, budget, report)
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
