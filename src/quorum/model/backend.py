@@ -28,13 +28,14 @@ class Kind:
     sees_train: bool = False  # answers from the solved questions
     wraps: bool = False  # runs the backend of its table `inner`
     remote: bool = False  # a server answers: no library of this machine changes a reply
+    libraries: tuple[str, ...] = ()  # that take seconds to import, on a machine without a GPU
 
 
 KINDS: dict[str, Kind] = {
     "fake": Kind(sees_train=True),
-    "encoder": Kind(reads_prompt=False),
-    "neighbour": Kind(reads_prompt=False, sees_train=True),
-    "transformers": Kind(generates=True),
+    "encoder": Kind(reads_prompt=False, libraries=("sentence_transformers", "transformers.trainer")),
+    "neighbour": Kind(reads_prompt=False, sees_train=True, libraries=("sklearn.feature_extraction.text",)),
+    "transformers": Kind(generates=True, libraries=("torch", "transformers")),
     "seq2seq": Kind(generates=True),
     "endpoint": Kind(generates=True, remote=True),
     "vllm": Kind(generates=True),
