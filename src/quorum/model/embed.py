@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, cast
 from quorum.ask.encoders import Embed, Rerank
 from quorum.errors import BadInput
 from quorum.model.shorten import shorten_pairs
-from quorum.model.similarity import PACKAGED, fit_sentence_model, load_sentence_model
+from quorum.model.similarity import (
+    PACKAGED,
+    choose_encoder_dtype,
+    compute_in_bfloat16,
+    fit_sentence_model,
+    load_sentence_model,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +35,9 @@ class SentenceEmbedder:
 
     def __init__(self, model: str, device: str) -> None:
         self._encoder = load_sentence_model(model or PACKAGED, device)
+        self.dtype = choose_encoder_dtype("auto", device)
+        if self.dtype == "bfloat16":
+            compute_in_bfloat16(self._encoder)
         self.shortened = 0  # texts that lost their middle
 
     def __call__(self, texts: Sequence[str]) -> "NDArray[np.float32]":

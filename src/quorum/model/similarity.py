@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from quorum.engine.checkpoint import choose_dtype
 from quorum.errors import BadInput
 from quorum.model.shorten import shorten_and_count
 from quorum.question import Message, Prompt
@@ -185,6 +186,37 @@ def load_sentence_model(model: str, device: str) -> "SentenceTransformer":
         return SentenceTransformer(path, device=device)
     except (OSError, ValueError) as error:
         raise make_encoder_error(model, error) from None
+
+
+def choose_encoder_dtype(dtype: str, device: str) -> str:
+    """Return the number type of an encoder: `dtype`, or if it is auto, bfloat16 on a CPU that is fast in it."""
+    if dtype != "auto":
+        return dtype
+    return choose_dtype(device) if device == "cpu" else "float32"
+
+
+def compute_in_bfloat16(module: "torch.nn.Module") -> None:
+    """Let a model compute in bfloat16; a sentence model adds up its tokens' vectors in float32.
+
+    Adding many bfloat16 numbers would lose digits; sums of the products inside the layers are float32 anyway.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    reader = module[0] if isinstance(module, SentenceTransformer) else module
+    reader.to(torch.bfloat16)
+    if reader is not module:
+        reader.register_forward_hook(_to_float32)
+
+
+def _to_float32(_: Any, __: Any, features: dict[str, Any]) -> dict[str, Any]:
+    """Return what a sentence model's first part gives, numbers of 16 bits as float32."""
+    import torch
+
+    return {
+        name: value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 else value
+        for name, value in features.items()
+    }
 
 
 def is_sentence_model(model: str) -> bool:
