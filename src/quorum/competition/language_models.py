@@ -7,16 +7,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.machine import GIB, Machine
-from quorum.competition.model_files import (
+from quorum.competition.machine import Machine
+from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
+from quorum.config import apply_overrides, read_table, write_table
+from quorum.errors import BadInput
+from quorum.model.model_files import (
     BYTES_PER_PARAMETER,
+    GIB,
     LanguageModel,
     list_cached_models,
     read_language_model,
 )
-from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
-from quorum.config import apply_overrides, read_table, write_table
-from quorum.errors import BadInput
 
 # Instructed models to suggest, by their parameters in billions.
 _SUGGESTED = (
