@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 from typing import IO
 
@@ -129,8 +130,8 @@ def test_a_terminal_sees_the_progress_of_the_kernel_and_then_nothing_of_it(
         ),
         (
             "raise ValueError('a surprise')",
-            1,
-            r"tell.py x.toml failed with exit code 1: ValueError: a surprise; its out",
+            3,
+            r"unexpected ValueError: a surprise; the traceback is in \S*quorum-error-\S+; please report it",
         ),
         ("sys.exit(7)", 7, r"tell.py x.toml failed with exit code 7: warning: two prompts were cut; its output is in"),
         (
@@ -142,7 +143,7 @@ def test_a_terminal_sees_the_progress_of_the_kernel_and_then_nothing_of_it(
     ],
 )
 def test_a_failing_kernel_raises_its_own_message_and_exit_code(story: Path, then: str, code: int, message: str) -> None:
-    with pytest.raises(KernelFailed, match=message) as failed:
+    with pytest.raises(KernelFailed, match=message) as failed, chdir(story):
         run(story, then)
     assert failed.value.exit_code == code
     assert signal.SIGKILL + 128 == 137
@@ -235,3 +236,11 @@ def test_stories_and_settings_are_found_beside_the_sources() -> None:
     assert {"infer.py", "train.py", "vote.py", "encoder.toml", "kaggle.toml"} <= {
         path.name for path in find_kernels().iterdir()
     }
+
+
+def test_the_log_of_a_kernel_that_never_stops_writing_is_cut(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_process, "MOST_LOG_BYTES", 200_000)
+    run(story, "[print('z' * 100_000) for _ in range(20)]; print('q' * 3_000_000, end='')")
+    log = (story / "runs" / "mine.log").read_text()
+    assert len(log) < 400_000
+    assert log.endswith("more than 200,000 characters; the rest is left out\n")

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,10 +27,12 @@ from quorum.console import (
     progress_bar,
 )
 from quorum.disk import make_folder, name_file_in_errors
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact
 from quorum.model.backend import KINDS
 
 _ERROR = "error: "  # prefix of the line that a kernel prints when it stops with an error
+MOST_LOG_BYTES = 100_000_000  # of a kernel's output that its log keeps
+_LONGEST_LINE = 1 << 16  # characters of output that are read at a time
 _ERROR_LINES = 3  # in which that line is; libraries may print something as the process ends
 _servers: list[KernelServer] = []  # the one that runs, if any
 _one_server = threading.Lock()
@@ -100,7 +102,7 @@ def run_kernel_process(
         assert process.stdout is not None
         with _limit_time(process, seconds) as late:
             try:
-                _follow_output(process.stdout, copy, report)
+                _follow_output(iter(partial(process.stdout.readline, _LONGEST_LINE), ""), copy, report)
                 process.wait()
             except BaseException:  # Ctrl-C too: the kernel must not outlive us
                 process.kill()
@@ -173,12 +175,15 @@ def _limit_time(process: "subprocess.Popen[str] | ForkedKernel", seconds: float 
 
 def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
     """Copy a kernel's output to its log, show its progress and report its warnings and notes, until it ends."""
-    shown, progress = "", None
+    shown, progress, room = "", None, MOST_LOG_BYTES
     with ExitStack() as bar:
         for line in lines:
             update = parse_progress(line.rstrip("\n"))
             if update is None:
-                copy.write(line)
+                if room > 0:
+                    copy.write(redact(line))
+                    room -= len(line)
+                    copy.write("" if room > 0 else f"\nmore than {MOST_LOG_BYTES:,} characters; the rest is left out\n")
                 if line.startswith(_SHOWN):
                     report(line.rstrip("\n"))
                 continue

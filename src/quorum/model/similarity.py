@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from quorum.engine.checkpoint import choose_dtype
+from quorum.engine.checkpoint import LOADING_ERRORS, choose_dtype
+from quorum.engine.loading_limits import check_model_config, read_model_config
 from quorum.errors import BadInput
 from quorum.model.shorten import shorten_and_count
 from quorum.question import Message, Prompt
@@ -183,8 +184,12 @@ def load_sentence_model(model: str, device: str) -> "SentenceTransformer":
     disable_progress_bar()  # type: ignore[no-untyped-call]  # loading the weights takes a fraction of a second
     path = str(find_packaged_weights()) if model == PACKAGED else model
     try:
+        if (Path(path) / "config.json").is_file():
+            check_model_config(read_model_config(path), model)
         return SentenceTransformer(path, device=device)
-    except (OSError, ValueError) as error:
+    except BadInput:
+        raise
+    except LOADING_ERRORS as error:
         raise make_encoder_error(model, error) from None
 
 
