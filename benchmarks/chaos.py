@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,7 @@ def attack_push(root: Path, most: int, draw: random.Random) -> Chaos:
     with kaggle_stub() as stub:
         stub.states = ["COMPLETE"]
         environment = {**os.environ, **stub.environment(root / "home"), "PATH": os.environ["PATH"]}
+        longest = 5.0
         while chaos.kills < most:
             folder = root / f"k{chaos.rounds}"
             folder.mkdir()
@@ -172,12 +174,12 @@ def attack_push(root: Path, most: int, draw: random.Random) -> Chaos:
                 stub.troubles["SaveKernel"] = [Trouble(503, done=True, seconds=0.5)]
             for _ in range(min(4, most - chaos.kills)):
                 both = [start_quorum(command, root, environment) for _ in range(draw.choice((1, 2)))]
-                time.sleep(draw.uniform(1.0, 6.0))
+                time.sleep(draw.uniform(0.2, 1.0) * longest)
                 for process in both:
                     chaos.kills += process.poll() is None
                     kill(process, draw)
             if not stub.kernels[f"{USER}/{slug}"] or not (root / "out" / slug / "v1" / "submission.csv").exists():
-                run_quorum(command, root, environment)
+                longest = measure(partial(run_quorum, command, root, environment))
             if (versions := len(stub.kernels[f"{USER}/{slug}"])) != 1:
                 chaos.problems.append(f"{slug}: {versions} versions")
             if not (root / "out" / slug / "v1" / "submission.csv").is_file():
