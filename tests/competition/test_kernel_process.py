@@ -1,20 +1,24 @@
 """A kernel's process: its settings, progress, warnings, log and failure."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from quorum.cli.main import run_command_line
 from quorum.competition import kernel_process
 from quorum.competition.kernel_process import KernelFailed, OutOfTime, find_kernels, run_kernel_process
+from quorum.competition.kernel_server import measure_kernel_cpu
 
 STORY = """
 import json, os, signal, sys
@@ -36,8 +40,11 @@ run_program(main)
 """
 
 
-@pytest.fixture
-def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=["alone", "forked"])
+def story(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    libraries = ("colorsys", "no_such_library") if request.param == "forked" else ()
+    monkeypatch.setattr(kernel_process, "_list_libraries", lambda *_: libraries)
+    monkeypatch.setattr(kernel_process, "_may_fork", lambda: True)
     (tmp_path / "tell.py").write_text(STORY)
     monkeypatch.setattr(kernel_process, "find_kernels", lambda: tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -60,6 +67,45 @@ def test_settings_arrive_as_toml_whatever_is_in_them(story: Path) -> None:
 
     assert sent[0] == "x.toml"
     assert apply_overrides({}, sent[1:], "test") == settings
+
+
+def test_a_fork_has_the_libraries_and_a_new_process_has_not(story: Path, request: pytest.FixtureRequest) -> None:
+    forked = "forked" in request.node.name
+    run(story, "print('imported:', 'colorsys' in sys.modules, os.getcwd(), __name__)")
+    log = (story / "runs" / "mine.log").read_text()
+    assert f"imported: {forked} {Path.cwd()} __main__" in log
+
+
+def test_the_cpu_seconds_of_a_kernel_are_measured(story: Path) -> None:
+    before = measure_kernel_cpu()
+    run(story, "import time\nwhile time.process_time() < 0.5: pass")
+    assert 0.4 < measure_kernel_cpu() - before < 60
+
+
+def test_a_fork_holds_the_locks_it_is_given_until_it_ends(story: Path) -> None:
+    with (story / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        then = f"import time; open({str(story / 'started')!r}, 'w').close(); time.sleep(1.5)"
+        settings = {"out": str(story / "runs" / "mine"), "then": then}
+        thread = threading.Thread(
+            target=run_kernel_process,
+            args=("tell", Path("x.toml"), settings, print, (held.fileno(),)),
+        )
+        thread.start()
+        wait_until((story / "started").exists, 30)
+    with (story / "lock").open("a") as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        thread.join()
+        wait_until(lambda: locks(other), 10)
+
+
+def locks(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_warnings_are_reported_and_the_rest_is_in_the_log(story: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -116,6 +162,8 @@ from pathlib import Path
 from quorum.competition import kernel_process
 folder = Path(sys.argv[1])
 kernel_process.find_kernels = lambda: folder
+kernel_process._list_libraries = lambda *_: tuple(sys.argv[2:])
+kernel_process._may_fork = lambda: True
 kernel_process.run_kernel_process("wait", Path("x.toml"), {"out": str(folder / "runs" / "mine")}, print)
 """
 WAIT = """
@@ -137,9 +185,14 @@ def test_a_kernel_is_killed_when_its_time_is_up(story: Path) -> None:
     assert run_kernel_process("tell", Path("x.toml"), {"out": settings["out"]}, print, seconds=300.0) > 0
 
 
-def test_a_kernel_ends_when_its_parent_is_killed(story: Path) -> None:
+@pytest.mark.parametrize("libraries", [(), ("colorsys",)])
+def test_a_kernel_ends_when_its_parent_is_killed(
+    libraries: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = tmp_path
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     (story / "wait.py").write_text(WAIT)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(story)])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(story), *libraries])
     pid = story / "kernel.pid"
     wait_until(lambda: pid.exists() and pid.read_text() != "")
     parent.kill()

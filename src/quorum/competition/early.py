@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from quorum.competition.cascade_members import needs_gold
 from quorum.competition.folder import Competition
 from quorum.competition.run import VOTE, find_training_toml, is_tuned, read_member_settings
 from quorum.competition.workspace import Workspace
@@ -27,7 +28,9 @@ def check_members(competition: Competition, workspace: Workspace, tomls: Sequenc
         OSError: a file cannot be written where an output goes.
     """
     for toml in tomls:
-        settings = read_member_settings(toml, {"sample": str(competition.sample or "sample_submission.csv")})
+        fitted = {"limits.cascade.gold": "heldout.parquet"} if needs_gold(toml) else {}
+        sample = {"sample": str(competition.sample or "sample_submission.csv")}
+        settings = read_member_settings(toml, sample | fitted)
         refine = settings.refine
         _check_model(settings.backend, f"{toml}: backend", trained=is_tuned(toml))
         for name, table in (("refine.verify.backend", refine.verify.backend), ("refine.reader", refine.reader)):

@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quorum.competition.climb import BASE, Attempt, Climb, CombineAttempts, MakeAttempt, Rung, climb_stages, orient_gain
+from quorum.competition.climb import (
+    BASE,
+    Attempt,
+    Climb,
+    Combination,
+    CombineAttempts,
+    MakeAttempt,
+    Rung,
+    climb_stages,
+    orient_gain,
+)
 from quorum.competition.stages import Stage
 from quorum.evaluation.certainty import Z95, compute_wilson_interval
 from quorum.evaluation.compare import compare_runs
@@ -83,7 +93,8 @@ class Ladder:
 
     Attributes:
         settings: the winner's overrides of the member's settings, by dotted names.
-        voters: if the vote is kept, the same for each member that votes, by the name of its last stage.
+        voters: if the vote or the cascade is kept, the same for each member in it, by the name of its last stage.
+        folds: the folds of the stage of folds, if it is kept.
         final: the winner's value without optimism; None: it was not cross-fitted.
     """
 
@@ -93,6 +104,7 @@ class Ladder:
     skipped: Mapping[str, str]
     settings: Mapping[str, Any]
     voters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folds: int = 0
     final: Final | None = None
 
 
@@ -120,6 +132,7 @@ def climb_ladder(
         skipped=climb.skipped,
         settings=settings | dict(climb.winner.settings),
         voters=_list_voters(climb),
+        folds=max((stage.folds for stage in climb.kept), default=0),
         final=final,
     )
 
@@ -249,6 +262,8 @@ def forecast_score(score: Score, metric: str, clusters: int, test: int) -> Forec
 
 
 def _list_voters(climb: Climb) -> dict[str, Mapping[str, Any]]:
-    if not (climb.kept and climb.kept[-1].votes):
+    winner = climb.winner
+    if not isinstance(winner, Combination):
         return {}
-    return {name: each.settings for name, each in climb.attempts.items() if each is not climb.winner}
+    voters = {name: climb.attempts[name].settings for name in winner.members}
+    return voters | {climb.kept[-1].name: winner.settings} if winner.settings else voters

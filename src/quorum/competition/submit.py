@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.competition.ablation import describe_difference
+from quorum.competition.cascade_members import run_cascade_member, separate_cascades
 from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.early import check_members
 from quorum.competition.folder import Competition, find_competition
@@ -16,7 +17,7 @@ from quorum.competition.ladder import Ladder
 from quorum.competition.language_models import propose_model_members
 from quorum.competition.lock import lock_competition
 from quorum.competition.machine import inspect_machine
-from quorum.competition.planner import Budget, expect_member, make_budget, run_within_budget
+from quorum.competition.planner import Budget, choose_folds, expect_member, make_budget, run_within_budget
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
 from quorum.competition.run import (
@@ -29,6 +30,7 @@ from quorum.competition.run import (
     run_vote,
 )
 from quorum.competition.workspace import Workspace
+from quorum.errors import BadInput
 from quorum.evaluation.compare import compare_runs
 from quorum.evaluation.ledger import Board, Entry, read_ledger
 from quorum.evaluation.metrics import lower_is_better
@@ -71,7 +73,7 @@ def submit_competition(
     models: Sequence[str] = (),
     hours: float | None = None,
     fresh: bool = False,
-    folds: int = 1,
+    folds: int | None = None,
     test_by: TestBy = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
@@ -91,19 +93,19 @@ def submit_competition(
         hours: most hours that this may take: members run in the order of what they are expected to gain per second, and
             those that would take longer than what is left are not started. None: no limit.
         fresh: repeat everything, even what an earlier call finished.
-        folds: 2 or more: hold out every labelled question once, in one of so many folds, instead of `held_out`.
+        folds: 2 or more: hold out every labelled question once, in one of so many folds, instead of `held_out`. None:
+            1; with `hours`, more if all members are expected to finish in time.
         test_by: with folds, who answers the test questions: a member that learns from all labels ("refit"), or the
             members of all folds, whose answers are averaged ("average").
         report: is called with one line after each step.
 
     Raises:
-        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or two members have the same
-            name.
+        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or a name is taken.
         KernelFailed: a member's process failed.
     """
     competition = find_competition(folder, form)
     with lock_competition(workspace, competition.name, report):
-        chosen = _choose_all_members(competition, workspace, members, models, report)
+        chosen = _choose_all_members(competition, workspace, members, models=models, folds=folds or 1, report=report)
         return _submit_locked(
             competition,
             workspace,
@@ -122,7 +124,9 @@ def _choose_all_members(
     competition: Competition,
     workspace: Workspace,
     members: Sequence[Path],
+    *,
     models: Sequence[str],
+    folds: int,
     report: Callable[[str], None],
 ) -> list[Path]:
     """Return the TOML files of all members, with those of language models, after checking what can be checked."""
@@ -131,6 +135,7 @@ def _choose_all_members(
         own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
         chosen = choose_members([*chosen, *own], False)
     check_members(competition, workspace, chosen)
+    separate_cascades(chosen, folds)
     return chosen
 
 
@@ -143,21 +148,39 @@ def _submit_locked(
     seed: int,
     hours: float | None,
     fresh: bool,
-    folds: int,
+    folds: int | None,
     test_by: TestBy,
     report: Callable[[str], None],
 ) -> SubmissionResult:
     start = time.monotonic()
-    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds)
+    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds or 1)
     budget = make_budget(hours, len(chosen), prepared, start) if hours is not None else None
+    if budget and folds is None and not separate_cascades(chosen)[1]:
+        prepared = _divide_if_in_time(prepared, chosen, budget, seed, report)
     limited = replace(prepared, until=budget.end if budget else None)
     run = _choose_way(limited, chosen, test_by, seed, fresh=fresh, report=report)
-    answered = _run_in_time(prepared, chosen, run, budget, report) if budget else [run(toml) for toml in chosen]
+    answered = _run_all_members(limited, chosen, run, budget, report)
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
     differences = tuple(compare_additions(prepared, answered))
     return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))
+
+
+def _divide_if_in_time(
+    prepared: PreparedCompetition, members: Sequence[Path], budget: Budget, seed: int, report: Callable[[str], None]
+) -> PreparedCompetition:
+    """Prepare a competition with folds if all members are expected to finish in time and its questions allow it."""
+    folds = choose_folds(prepared, members, read_ledger(prepared.workspace.ledger), budget)
+    if folds == 1:
+        return prepared
+    try:
+        divided = prepare_competition(prepared.competition, prepared.workspace, seed=seed, folds=folds)
+    except BadInput as error:
+        report(f"no folds, although there is time: {error}")
+        return prepared
+    report(f"folds: {folds}, because all members are expected to finish in time; --folds 1 holds out one part of train")
+    return divided
 
 
 def _choose_way(
@@ -180,14 +203,34 @@ def _choose_way(
     return lambda toml: run_folded_member(whole, toml, report)
 
 
-def _run_in_time(
+def _run_all_members(
     prepared: PreparedCompetition,
     members: Sequence[Path],
     run: Callable[[Path], CompetitionRun],
-    budget: Budget,
+    budget: Budget | None,
     report: Callable[[str], None],
 ) -> list[CompetitionRun]:
-    """Run members within a time budget, the most promising one first, and record each as soon as it is finished."""
+    """Run the members without a cascade, and then those whose cascade takes answers of the former."""
+    plain, cascades = separate_cascades(members, prepared.folds)
+    cheap = _run_members(prepared, plain, run, budget, report)
+    if not cheap:
+        return []
+    asked = _run_members(
+        prepared, cascades, lambda toml: run_cascade_member(prepared, toml, cheap, report), budget, report
+    )
+    return [*cheap, *asked]
+
+
+def _run_members(
+    prepared: PreparedCompetition,
+    members: Sequence[Path],
+    run: Callable[[Path], CompetitionRun],
+    budget: Budget | None,
+    report: Callable[[str], None],
+) -> list[CompetitionRun]:
+    """Run members; within a time budget, the most promising one first, and record each as soon as it is finished."""
+    if budget is None:
+        return [run(toml) for toml in members]
     earlier, sign = read_ledger(prepared.workspace.ledger), -1 if lower_is_better(prepared.metric) else 1
 
     def score(finished: CompetitionRun) -> float:

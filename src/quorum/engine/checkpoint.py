@@ -9,6 +9,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.engine.loading_limits import check_model_config, read_model_config
 from quorum.errors import BadInput
 
@@ -134,12 +135,13 @@ def choose_device() -> str:
 
 
 def choose_dtype(device: str) -> str:
-    """Return bfloat16 for GPUs that support it, float16 for older ones (T4: capability 7.5), float32 for a CPU."""
+    """Return the fast type: of a GPU bfloat16, or float16 if it is an older one (T4: capability 7.5); of a CPU bfloat16
+    if it has units for it, else float32 (see `choose_cpu_dtype`)."""
     import torch
 
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
-    return "float16" if device == "mps" else "float32"
+    return "float16" if device == "mps" else choose_cpu_dtype()
 
 
 def _check_adapter(adapter: str) -> None:
