@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from quorum.cli.ablate import ablate_command
+from quorum.cli.agreement import agreement_command
 from quorum.cli.bundle import bundle_command
 from quorum.cli.check import check_command
 from quorum.cli.compare import compare_command
@@ -28,6 +29,7 @@ from quorum.cli.report import report_command
 from quorum.cli.retrieve import retrieve_command
 from quorum.cli.rows import rows_command
 from quorum.cli.run import run_command
+from quorum.cli.safety import safety_command
 from quorum.cli.sample import sample_command
 from quorum.cli.score import score_command
 from quorum.cli.send import send_command
@@ -68,6 +70,8 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "check": check_command,
         "read-replies": read_replies_command,
         "letter-bias": letter_bias_command,
+        "safety": safety_command,
+        "agreement": agreement_command,
     },
     "Kaggle": {"bundle": bundle_command, "wheels": wheels_command, "push": push_command, "send": send_command},
 }
