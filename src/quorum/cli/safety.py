@@ -13,7 +13,7 @@ from quorum.errors import BadInput
 
 if TYPE_CHECKING:
     from quorum.competition.safety import SafetyResult
-    from quorum.evaluation.metrics import Score
+    from quorum.evaluation.metrics import Score, SubjectScore
     from quorum.evaluation.safety import GateRow, SafetyScores
 
 
@@ -86,7 +86,7 @@ def print_safety(result: "SafetyResult") -> None:
     if first.safe.subjects:
         print()
         print_table(["subject", "n", *result.scores], _list_categories(list(result.scores.values())))
-        print_line("safe by category; in brackets shrunk towards the overall rate")
+        print_line("safe by category: rate, 95 % interval, and the rate shrunk towards the overall one")
     if result.gate:
         print()
         print_table(["reason", "tuned - base", "95 %", "Holm p", "margin", "result"], _list_gate(result.gate))
@@ -109,9 +109,14 @@ def _format_rate(score: "Score | None") -> str:
 def _list_categories(models: "Sequence[SafetyScores]") -> list[list[str]]:
     rows = []
     for same in zip(*(scores.safe.subjects for scores in models), strict=True):
-        cells = [f"{_format_rate(each.score)} ({each.shrunk:.3f})" for each in same]
+        cells = [_format_category(each) for each in same]
         rows.append([same[0].subject, str(same[0].score.n), *cells])
     return rows
+
+
+def _format_category(found: "SubjectScore") -> str:
+    score = found.score
+    return f"{score.value:.3f} [{score.low:.2f}, {score.high:.2f}] {found.shrunk:.3f}"
 
 
 def _list_gate(gate: "Sequence[GateRow]") -> list[list[str]]:
