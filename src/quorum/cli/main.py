@@ -10,6 +10,7 @@ from typer.main import get_command
 
 from quorum.cli.ablate import ablate_command
 from quorum.cli.agreement import agreement_command
+from quorum.cli.benchmark import benchmark_command
 from quorum.cli.bundle import bundle_command
 from quorum.cli.check import check_command
 from quorum.cli.compare import compare_command
@@ -65,6 +66,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "compare-experts": compare_experts_command,
     },
     "Evaluation": {
+        "benchmark": benchmark_command,
         "score": score_command,
         "compare": compare_command,
         "check": check_command,

@@ -91,6 +91,13 @@ class SplitSettings:
     file: Path | None = field(
         default=None, metadata={"help": "split.parquet of `quorum split`; without it the same split is drawn here."}
     )
+    questions: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Question file of the split: rows without ids may be trained on, except those with the text of a"
+            " held-out question."
+        },
+    )
     held_out: float = field(default=0.25, metadata={"help": "Share held out, when the split is drawn here."})
     seed: int = field(default=42, metadata={"help": "Seed of the split, when it is drawn here."})
 
