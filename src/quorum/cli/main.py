@@ -39,6 +39,7 @@ from quorum.cli.split import split_command
 from quorum.cli.submit import submit_command
 from quorum.cli.sweep import sweep_command
 from quorum.cli.vote import vote_command
+from quorum.cli.weak_subjects import weak_subjects_command
 from quorum.cli.wheels import wheels_command
 from quorum.console import BAD_INPUT, DONE, print_status, run_program
 
@@ -59,6 +60,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "run": run_command,
         "rows": rows_command,
         "sample": sample_command,
+        "weak-subjects": weak_subjects_command,
         "merge": merge_command,
         "quantise": quantise_command,
         "profile-experts": profile_experts_command,
