@@ -19,6 +19,7 @@ from quorum.cli.doctor import doctor_command
 from quorum.cli.ladder import ladder_command
 from quorum.cli.leaderboard import leaderboard_command
 from quorum.cli.letter_bias import letter_bias_command
+from quorum.cli.map_experts import map_experts_command
 from quorum.cli.merge import merge_command
 from quorum.cli.profile_experts import profile_experts_command
 from quorum.cli.prune_experts import prune_experts_command
@@ -64,6 +65,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "merge": merge_command,
         "quantise": quantise_command,
         "profile-experts": profile_experts_command,
+        "map-experts": map_experts_command,
         "prune-experts": prune_experts_command,
         "compare-experts": compare_experts_command,
     },

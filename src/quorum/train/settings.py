@@ -234,9 +234,10 @@ class ExpertAdapterSettings:
     """Settings of an adapter on chosen experts of a mixture, in place of ordinary LoRA: `[trainer.experts]`."""
 
     profile: Path = field(metadata={"help": "Profile written by `quorum profile-experts`."})
-    adapt: Literal["super", "random", "attention"] = field(
+    adapt: Literal["super", "random", "matched", "attention"] = field(
         metadata={
-            "help": "The super experts; as many random ones of the same layers; or the attention of those layers."
+            "help": "The super experts; as many others of the same layers, random or with similar shares of tokens; or"
+            " the attention of those layers."
         }
     )
     draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum prune-experts` uses the same."})
