@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from quorum.competition.machine import inspect_machine
 from quorum.competition.model_files import read_language_model
 from quorum.competition.report_data import write_report
 from quorum.competition.step import KernelStep, run_step
+from quorum.config import read_table
 from quorum.data.benchmark_files import BenchmarkFiles, find_benchmark
 from quorum.data.read import Table, read_records, write_questions
 from quorum.data.repair import repair_table
@@ -24,6 +25,7 @@ from quorum.evaluation.benchmark_page import format_csv, format_markdown, render
 from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, make_benchmark_table
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
+from quorum.model.backend import KINDS, backend_name, list_backend_settings
 from quorum.question import Question
 
 Mode = Literal["zero-shot", "few-shot", "cot"]
@@ -185,7 +187,7 @@ def run_benchmarks(
                     "sample": "",
                     "out": str(folder.path),
                     **shared,
-                    **_list_mode_settings(plan, benchmark, mode, Path(f"{base}.examples.parquet")),
+                    **_list_mode_settings(plan, benchmark, mode, Path(f"{base}.examples.parquet"), toml),
                     **plan.settings,
                     **model,
                 }
@@ -266,13 +268,26 @@ def _choose_backend(plan: BenchmarkPlan) -> tuple[Path, dict[str, Any]]:
     return toml, {"backend.model": plan.model, **table}
 
 
-def _list_mode_settings(plan: BenchmarkPlan, benchmark: Benchmark, mode: Mode, examples: Path) -> dict[str, Any]:
-    """Return how a benchmark is asked in a mode; questions without choices are always answered with reasoning."""
+def _list_mode_settings(
+    plan: BenchmarkPlan, benchmark: Benchmark, mode: Mode, examples: Path, toml: Path
+) -> dict[str, Any]:
+    """Return how a benchmark is asked in a mode; questions without choices are always answered with reasoning.
+
+    Raises:
+        BadInput: the model of a TOML cannot be asked in this way.
+    """
+    name = backend_name(read_table(toml).get("backend", {}))
+    if not KINDS[name].reads_prompt:
+        if mode != "zero-shot" or plan.prompt != "quorum" or benchmark.open:
+            raise BadInput(
+                f"{toml}: the {name} backend reads no prompt; it answers zero-shot questions with choices only"
+            )
+        return {}
+    known = {each.name for each in fields(list_backend_settings()[f'[backend] name = "{name}"'])}
     reasons = mode == "cot" or benchmark.open
-    settings: dict[str, Any] = {
-        "prompt.style": "cot" if reasons else "letter",
-        "backend.method": "generate" if reasons else "letter",
-    }
+    settings: dict[str, Any] = {"prompt.style": "cot" if reasons else "letter"}
+    if "method" in known:
+        settings["backend.method"] = "generate" if reasons else "letter"
     if mode == "few-shot":
         subjects = any(example.subject is not None for example in benchmark.examples)
         settings |= {"prompt.examples.file": str(examples), "prompt.examples.by_subject": subjects}
