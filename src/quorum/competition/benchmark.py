@@ -77,7 +77,7 @@ class BenchmarkPlan:
     shots: int = 5
     reader: str = ""  # hub id or folder of a model that reads what the rules cannot
     settings: Mapping[str, Any] = field(default_factory=dict)
-    out: Path = Path("runs/benchmark")
+    out: Path = Path("build/benchmark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +241,13 @@ def list_arms(plan: BenchmarkPlan) -> dict[str, dict[str, str]]:
     """
     arms: dict[str, dict[str, str]] = {"base": {}}
     for path in plan.tuned:
-        name = "tuned" if len(plan.tuned) == 1 else path.resolve().parent.name if path.name in _PLAIN else path.name
+        name = (
+            "tuned"
+            if len(plan.tuned) == 1
+            else path.resolve().parent.name
+            if path.name in _TRAINED_NAMES
+            else path.name
+        )
         if not path.is_dir():
             raise BadInput(f"--adapter {path}: no such folder; expected an adapter or a model")
         if check_file_name(name, "adapter") in arms:
@@ -253,7 +259,7 @@ def list_arms(plan: BenchmarkPlan) -> dict[str, dict[str, str]]:
     return arms
 
 
-_PLAIN = ("adapter", "model")  # names of folders that trainings write, which do not tell them apart
+_TRAINED_NAMES = ("adapter", "model")  # names of folders that trainings write, which do not tell them apart
 
 
 def _choose_backend(plan: BenchmarkPlan) -> tuple[Path, dict[str, Any]]:

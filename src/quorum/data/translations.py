@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
+EmbedTexts = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
 _LEAST_SHARED = 8  # numbers that two files have in common
 _LEAST_AGREEMENT = 0.9  # of the answers beyond chance (Cohen's kappa)
@@ -43,7 +43,7 @@ def align_translations(questions: Sequence[Question]) -> list[Question]:
 
 
 def group_translations(
-    questions: Sequence[Question], languages: Sequence[str], embed: Embed | None = None
+    questions: Sequence[Question], languages: Sequence[str], embed: EmbedTexts | None = None
 ) -> list[Question]:
     """Return the questions with translations in one group: by aligned numbers, and by an encoder if there is one.
 
@@ -78,14 +78,14 @@ def _list_aligned(questions: Sequence[Question]) -> dict[str, list[Question]]:
         if slash and question.answer is not None:
             files[file][number] = question
     found: dict[str, list[Question]] = {}
-    for names in _group_files(files):
+    for names in _join_aligned_files(files):
         for name in names:
             for number, question in files[name].items():
                 found.setdefault(f"{names[0]}/{number}", []).append(question)
     return {id: _keep_consistent(members) for id, members in found.items() if len(_keep_consistent(members)) > 1}
 
 
-def _group_files(files: dict[str, dict[str, Question]]) -> list[list[str]]:
+def _join_aligned_files(files: dict[str, dict[str, Question]]) -> list[list[str]]:
     """Return the groups of files that are aligned with the first file of their group."""
     groups: list[list[str]] = []
     for name, own in files.items():
@@ -101,7 +101,7 @@ def _are_aligned(one: dict[str, Question], other: dict[str, Question]) -> bool:
     shared = [(one[number], other[number]) for number in one.keys() & other.keys()]
     if len(shared) < _LEAST_SHARED:
         return False
-    keys = [(_make_key(first), _make_key(second)) for first, second in shared]
+    keys = [(_make_answer_key(first), _make_answer_key(second)) for first, second in shared]
     agreement = sum(first == second for first, second in keys) / len(keys)
     left, right = (Counter(pair[side] for pair in keys) for side in (0, 1))
     chance = sum(left[key] * right[key] for key in left) / len(keys) ** 2
@@ -109,17 +109,17 @@ def _are_aligned(one: dict[str, Question], other: dict[str, Question]) -> bool:
     return same_text <= _MOST_SAME_TEXT and chance < 1 and (agreement - chance) / (1 - chance) >= _LEAST_AGREEMENT
 
 
-def _make_key(question: Question) -> tuple[str | None, str | None, int]:
+def _make_answer_key(question: Question) -> tuple[str | None, str | None, int]:
     return question.subject, question.answer, len(question.choices)
 
 
 def _keep_consistent(members: Sequence[Question]) -> list[Question]:
     """Return the questions that agree with most of the others in subject, answer and number of choices."""
-    usual = Counter(map(_make_key, members)).most_common(1)[0][0]
-    return [question for question in members if _make_key(question) == usual]
+    usual = Counter(map(_make_answer_key, members)).most_common(1)[0][0]
+    return [question for question in members if _make_answer_key(question) == usual]
 
 
-def _find_similar(questions: Sequence[Question], languages: Sequence[str], embed: Embed) -> list[tuple[int, int]]:
+def _find_similar(questions: Sequence[Question], languages: Sequence[str], embed: EmbedTexts) -> list[tuple[int, int]]:
     """Return the pairs in two languages that are each other's nearest neighbours, by a clear margin.
 
     The margin is the cosine over the mean cosine to the nearest neighbours of both (arXiv:1811.01136). A pair has the
