@@ -39,7 +39,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_letters_equal_those_of_lm_eval(scored: Path) -> None:
     record = json.loads(RECORD.read_text())
     for mode in ("zero-shot", "few-shot"):
-        answers = scored / "runs" / "benchmark" / "answers" / "base" / mode / "mmlu" / "mmlu.parquet"
+        answers = scored / "build" / "benchmark" / "answers" / "base" / mode / "mmlu" / "mmlu.parquet"
         ballots = ballots_from_answers(read_answers(answers))
         assert {id: max(ballot, key=lambda label: ballot[label]) for id, ballot in ballots.items()} == record[mode]
         assert len(set(record[mode].values())) >= 3
@@ -78,7 +78,7 @@ def test_every_question_counts_overall_and_by_subject_and_category(scored: Path)
 
 @pytest.mark.slow  # three kernels
 def test_the_tables_and_the_page_have_the_same_numbers(scored: Path) -> None:
-    out = scored / "runs" / "benchmark"
+    out = scored / "build" / "benchmark"
     with (out / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     (base,) = [row for row in rows if row["level"] == "all" and row["arm"] == "base"]

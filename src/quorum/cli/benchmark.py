@@ -47,9 +47,7 @@ def benchmark_command(
     limit: _Limit = None,
     reader: Annotated[str, typer.Option(metavar="MODEL", help="Model that reads what the rules cannot.")] = "",
     ask: _Settings = None,
-    out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder for answers, tables, page.")
-    ] = WORKSPACE.benchmark,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for answers and tables.")] = WORKSPACE.benchmark,
     as_json: AsJson = False,
 ) -> int:
     """Score a model, and models tuned from it, on benchmarks.

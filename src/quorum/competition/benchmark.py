@@ -13,13 +13,13 @@ from quorum.competition.model_files import read_language_model
 from quorum.competition.report_data import write_report
 from quorum.competition.step import KernelStep, run_step
 from quorum.config import read_table
-from quorum.data.benchmark_files import BenchmarkFiles, find_benchmark
+from quorum.data.benchmark_files import BenchmarkFiles, find_benchmark, gather_files
 from quorum.data.read import Table, read_records, write_questions
 from quorum.data.repair import repair_table
 from quorum.data.split import strip_answers
 from quorum.data.subject_categories import find_vmlu_subject
 from quorum.data.translations import align_translations
-from quorum.disk import check_file_name, make_folder, replace_file, replace_folder
+from quorum.disk import check_file_name, replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.benchmark_page import format_csv, format_markdown, render_benchmark_page
 from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, make_benchmark_table
@@ -103,7 +103,7 @@ def prepare_benchmark(
         BadInput: no split has answers.
     """
     for number, scored in enumerate(files.scored):
-        source = _gather(scored, folder / f"{files.name}-{number}")
+        source = gather_files(scored, folder / f"{files.name}-{number}")
         table = read_records(source)
         if table.labelled:
             break
@@ -304,17 +304,6 @@ def _list_mode_settings(
     return settings
 
 
-def _gather(files: Sequence[Path], folder: Path) -> Path:
-    """Return the only file, or a folder with links to all of them."""
-    if len(files) == 1:
-        return files[0]
-    replace_folder(folder)
-    make_folder(folder)
-    for file in files:
-        (folder / file.name).symlink_to(file.resolve())
-    return folder
-
-
 def _complete(questions: Sequence[Question], name: str) -> list[Question]:
     """Return the questions with the subjects that VMLU's ids name."""
     subjects = [find_vmlu_subject(question.id) for question in questions] if name.startswith("vmlu") else []
@@ -342,7 +331,7 @@ def _read_examples(files: BenchmarkFiles, folder: Path, shots: int) -> list[Ques
     """Return the first solved questions of the other split, as many of each subject as are shown."""
     if not files.shown or shots < 1:
         return []
-    solved = repair_table(read_records(_gather(files.shown, folder / f"{files.name}-examples"))).questions
+    solved = repair_table(read_records(gather_files(files.shown, folder / f"{files.name}-examples"))).questions
     counts: dict[str | None, int] = {}
     kept = []
     for question in _complete(solved, files.name):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.disk import replace_folder
 from quorum.errors import BadInput, list_some
 from quorum.tables.unpack import is_table_name, strip_table_suffixes
 
@@ -25,6 +26,7 @@ KNOWN_BENCHMARKS: Mapping[str, str] = {
 _SPLIT = re.compile(r"(?<![a-z])(test|validation|valid|val|dev|train)(?![a-z])", re.IGNORECASE)
 _SCORED_SPLITS = ("test", "", "validation", "valid", "val", "dev", "train")  # the splits to score, the best first
 _EXAMPLE_SPLITS = ("dev", "validation", "valid", "val", "train")  # the splits to take examples from
+_NO_QUESTIONS = re.compile(r"submission|solution", re.IGNORECASE)  # other files of competitions
 _SEARCH_DEPTH = 2  # levels of folders in which a benchmark is searched
 
 
@@ -64,6 +66,35 @@ def find_benchmark(named: str, folders: Sequence[Path]) -> BenchmarkFiles:
         f"--on {named}: no such benchmark in {places}; there: {', '.join(there) or 'none'}; known names: "
         f"{', '.join(KNOWN_BENCHMARKS)}; or name a labelled file or folder"
     )
+
+
+def gather_files(files: Sequence[Path], folder: Path) -> Path:
+    """Return the only file, or a folder with links to all of them, which is read as one table."""
+    if len(files) == 1:
+        return files[0]
+    replace_folder(folder)
+    for file in files:
+        (folder / file.name).symlink_to(file.resolve())
+    return folder
+
+
+def list_splits(path: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the table files of a file or folder by split: train, dev, test and so on; "" for files that name none.
+
+    Raises:
+        BadInput: there are no tables.
+    """
+    if path.is_file():
+        return {_split_of(path): (path,)}
+    if not path.is_dir():
+        raise BadInput(f"{path}: no such file or folder")
+    splits = {
+        split: tuple(file for file in files if not _NO_QUESTIONS.search(file.name))
+        for split, files in _group_by_split(path, "").items()
+    }
+    if not any(splits.values()):
+        raise BadInput(f"{path}: no tables; expected files such as test.csv, or folders test and dev")
+    return {split: files for split, files in splits.items() if files}
 
 
 def _list_present(folder: Path) -> list[str]:

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-EmbedTexts = Callable[[Sequence[str]], "NDArray[np.float32]"]
+    Vectors = NDArray[np.float32]
+
+EmbedTexts = Callable[[Sequence[str]], "Vectors"]
 
 _LEAST_SHARED = 8  # numbers that two files have in common
 _LEAST_AGREEMENT = 0.9  # of the answers beyond chance (Cohen's kappa)
 _MOST_SAME_TEXT = 0.5  # share of equal texts above which two files are copies, not translations
 _LEAST_SIMILARITY, _LEAST_MARGIN = 0.75, 1.05  # of embeddings; the margin is that of Artetxe and Schwenk 2019
 _NEIGHBOURS = 4
+_BLOCK_ROWS = 1024  # of the matrix of cosines in memory
 
 
 def align_translations(questions: Sequence[Question]) -> list[Question]:
@@ -125,8 +128,6 @@ def _find_similar(questions: Sequence[Question], languages: Sequence[str], embed
     The margin is the cosine over the mean cosine to the nearest neighbours of both (arXiv:1811.01136). A pair has the
     same number of choices too.
     """
-    import numpy as np
-
     places: dict[str, list[int]] = defaultdict(list)
     for place, language in enumerate(languages):
         places[language].append(place)
@@ -135,18 +136,29 @@ def _find_similar(questions: Sequence[Question], languages: Sequence[str], embed
     vectors = embed(["\n".join((question.text, *question.choices)) for question in questions])
     found = []
     for one, other in combinations(places, 2):
-        cosine = vectors[places[one]] @ vectors[places[other]].T
-        depth = min(_NEIGHBOURS, *cosine.shape)
-        down = np.sort(cosine, axis=1)[:, -depth:].mean(axis=1)
-        across = np.sort(cosine, axis=0)[-depth:].mean(axis=0)
-        best, back = cosine.argmax(axis=1), cosine.argmax(axis=0)
+        best, cosine, down = _find_nearest(vectors[places[one]], vectors[places[other]])
+        back, _, across = _find_nearest(vectors[places[other]], vectors[places[one]])
         for row, column in enumerate(best.tolist()):
-            margin = 2 * cosine[row, column] / (down[row] + across[column])
-            near = cosine[row, column] >= _LEAST_SIMILARITY and margin >= _LEAST_MARGIN and back[column] == row
+            margin = 2 * cosine[row] / (down[row] + across[column])
+            near = cosine[row] >= _LEAST_SIMILARITY and margin >= _LEAST_MARGIN and back[column] == row
             first, second = places[one][row], places[other][column]
             if near and len(questions[first].choices) == len(questions[second].choices):
                 found.append((first, second))
     return found
+
+
+def _find_nearest(ones: "Vectors", others: "Vectors") -> "tuple[NDArray[np.int64], Vectors, Vectors]":
+    """Return for each vector the nearest of the others, its cosine, and the mean cosine of the nearest few."""
+    import numpy as np
+
+    depth = min(_NEIGHBOURS, len(others))
+    best, cosine, means = [], [], []
+    for start in range(0, len(ones), _BLOCK_ROWS):
+        block = ones[start : start + _BLOCK_ROWS] @ others.T
+        best.append(block.argmax(axis=1))
+        cosine.append(block.max(axis=1))
+        means.append(np.partition(block, -depth, axis=1)[:, -depth:].mean(axis=1))
+    return np.concatenate(best), np.concatenate(cosine), np.concatenate(means)
 
 
 def _find_root(first: dict[int, int], place: int) -> int:
