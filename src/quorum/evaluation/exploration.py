@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from quorum.ask.prompt import render_prompt
 from quorum.data.benchmark_files import gather_files, list_splits
 from quorum.data.duplicates import Duplicate, cluster_duplicates, find_duplicates
@@ -15,7 +17,7 @@ from quorum.data.repair import repair_table
 from quorum.data.subject_categories import categorise_subjects
 from quorum.data.text_language import detect_languages, settle_languages
 from quorum.data.translations import EmbedTexts, group_translations
-from quorum.evaluation.certainty import compute_wilson_interval
+from quorum.evaluation.certainty import compute_standard_error, compute_wilson_interval
 from quorum.evaluation.compare import adjust_by_holm
 from quorum.evaluation.exploration_facts import (
     ALL_QUESTIONS,
@@ -86,8 +88,8 @@ def explore(
         subjects=tuple(subjects.most_common()),
         categories=tuple(Counter(category.get(q.subject or "", "no category") for q in questions).most_common()),
         choices=tuple(sorted(Counter(len(question.choices) for question in questions).items())),
-        letters=tuple(_describe_letters(questions)),
-        lengths=tuple(_describe_lengths(questions)),
+        letters=tuple(_describe_letters(_count_once(grouped))),
+        lengths=tuple(_describe_lengths(grouped)),
         tokens=tuple(
             TokenFacts(tokenizer=each, lengths=tuple(count(_render_all(questions))))
             for each, count in count_tokens.items()
@@ -146,6 +148,12 @@ def _describe_letters(questions: Sequence[Question]) -> Iterator[LetterFacts]:
         yield from sorted(facts, key=lambda one: (1.0 if one.p is None else one.p, one.name))
 
 
+def _count_once(questions: Sequence[Question]) -> list[Question]:
+    """Return the questions without all but the first of each group: their answers are the same one."""
+    first = {question.group: question.id for question in reversed(questions) if question.group is not None}
+    return [question for question in questions if question.group is None or first[question.group] == question.id]
+
+
 def _count_letters(name: str, questions: Sequence[Question]) -> LetterFacts:
     from scipy.stats import chisquare  # type: ignore[import-untyped]
 
@@ -161,18 +169,20 @@ def _count_letters(name: str, questions: Sequence[Question]) -> LetterFacts:
 def _describe_lengths(questions: Sequence[Question]) -> Iterator[LengthFacts]:
     """Yield whether the longest, and the shortest, option is the right one more often than by chance.
 
-    Questions whose longest (shortest) option is not unique are left out.
+    Questions whose longest (shortest) option is not unique are left out. Intervals are clustered by translations.
     """
     for which, pick in (("longest", max), ("shortest", min)):
-        hits, chances = [], []
+        hits, chances, groups = list[float](), list[float](), list[str | None]()
         for question in questions:
             lengths = [len(choice) for choice in question.choices]
             if question.answer is not None and lengths and lengths.count(pick(lengths)) == 1:
-                hits.append(question.labels[lengths.index(pick(lengths))] == question.answer)
+                hits.append(float(question.labels[lengths.index(pick(lengths))] == question.answer))
+                groups.append(question.group)
                 chances.append(1 / len(lengths))
         if hits:
             share = sum(hits) / len(hits)
-            low, high = compute_wilson_interval(share, None, [None] * len(hits))
+            error = compute_standard_error(np.array(hits), groups)
+            low, high = compute_wilson_interval(share, error, groups)
             chance = sum(chances) / len(chances)
             yield LengthFacts(which=which, n=len(hits), share=share, low=low, high=high, chance=chance)
 

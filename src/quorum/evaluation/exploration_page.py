@@ -70,8 +70,6 @@ def _show_parts(facts: Exploration) -> Section:
                 _count_cell(value)
                 for value in (len(part.files), part.rows, part.questions, part.labelled, part.dropped)
             ),
-            DocumentCell("; ".join(f"{what}: {count}" for what, count in part.reasons)),
-            DocumentCell(part.roles),
         ]
         for part in facts.parts
     ]
@@ -85,13 +83,23 @@ def _show_parts(facts: Exploration) -> Section:
         for one in facts.columns
     ]
     choices = [[DocumentCell(str(count)), _count_cell(n)] for count, n in facts.choices]
-    columns = ("split", "files", "rows", "questions", "answered", "unusable", "why", "columns")
+    columns = ("split", "files", "rows", "questions", "answered", "unusable")
+    unusable = [
+        [DocumentCell(what), DocumentCell(part.split or "all files"), _count_cell(count)]
+        for part in facts.parts
+        for what, count in part.reasons
+    ]
     return Section(
         id="files",
         title="Rows and fields",
-        text=["A row that cannot be used has no text, no usable answer, or the wrong number of cells or choices."],
+        text=[f"{part.split or 'All files'}: {part.roles}" for part in facts.parts],
         tables=[
-            DocumentTable(caption="Splits", columns=columns, rows=rows, words=("why", "columns")),
+            DocumentTable(caption="Splits", columns=columns, rows=rows),
+            *(
+                [DocumentTable(caption="Unusable rows", columns=("why", "split", "rows"), rows=unusable)]
+                if unusable
+                else []
+            ),
             DocumentTable(caption="Empty cells", columns=("field", "split", "empty", "share"), rows=empty),
             DocumentTable(caption="Number of choices", columns=("choices", "questions"), rows=choices),
         ],
@@ -149,7 +157,7 @@ def _show_letters(facts: Exploration) -> Section | None:
     ]
     text = [
         "p: Pearson's chi-square test that all letters are right equally often; with Holm's correction over subjects. "
-        "A low p means that a model gains by guessing the frequent letter."
+        "A low p means that a model gains by guessing the frequent letter. Translations count once."
     ]
     charts = [_draw_letter_shares(whole)]
     table = DocumentTable(caption="Right letters", columns=("subject", "n", *names, "p"), rows=rows)
