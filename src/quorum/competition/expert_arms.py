@@ -1,26 +1,32 @@
 """Compare a mixture with its pruned and its trained super experts; random experts are the control."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from quorum.competition.ablation import parse_json_or_text
-from quorum.competition.kernel_process import run_kernel_process
-from quorum.competition.run import find_kernel_toml
-from quorum.data.read import read_questions
+from quorum.competition.split_arms import SplitArms, has_open_questions, name_folder
+from quorum.competition.step_inputs import fingerprint_model
 from quorum.data.split_folder import SplitFolder
-from quorum.disk import replace_folder
 from quorum.errors import BadInput
 from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.evaluation.metrics import Score, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
-from quorum.files.run_folder import RunFolder
 from quorum.files.solution import read_solution
-from quorum.train.expert_profile import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
+from quorum.train.expert_profile import (
+    Chosen,
+    ExpertProfile,
+    choose_experts,
+    format_experts,
+    read_profile,
+    write_profile,
+)
 from quorum.train.mixture import prune_experts
 
 _MAX_SEEDS = 1000
+PROFILE_FILE = "experts.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +42,16 @@ class ExpertComparison:
     train_settings: Mapping[str, Any]  # of kernels/train.py
     infer_settings: Mapping[str, Any]  # of kernels/infer.py
 
-    def folder(self, arm: str) -> RunFolder:
-        """Return the folder of an arm's answers and model."""
-        return RunFolder(self.out / arm.replace(" ", "-").lower())
+    def make_arms(self) -> SplitArms:
+        """Return what trains and asks the arms."""
+        return SplitArms(
+            model=self.model,
+            split=self.split,
+            out=self.out,
+            train_settings=self.train_settings,
+            infer_settings=self.infer_settings,
+            open=has_open_questions(self.split),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,40 +77,24 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
 def compare_experts(comparison: ExpertComparison, report: Callable[[str], None]) -> ComparedExperts:
     """Let every arm answer the same held-out questions; an unread reply counts as wrong.
 
+    A killed comparison goes on: finished trainings and answers are reused, interrupted ones resume.
+
     Raises:
         BadInput: the folder has arms of another profile, or there are too few different random choices.
         KernelFailed: a training or an arm failed.
     """
-    profile = copy_profile(comparison.profile, comparison.out / "experts.json")
-    split = comparison.split
-    asking: dict[str, Any] = {
-        "questions": [str(split.held_out)],
-        "train": str(split.train),
-        "sample": "",
-        "limits.journal": "",
-    }
-    training: dict[str, Any] = {
-        "train": str(split.train),
-        "split.file": str(split.split),
-        "trainer.model": comparison.model,
-    }
-    if not any(question.choices for question in read_questions(split.held_out)):
-        asking |= {"prompt.style": "cot", "backend.method": "generate"}
-        training |= {"rows.style": "cot", "rows.target": "rationale"}
-    arms = {
-        "base": {"backend.model": comparison.model},
-        **_prune_arms(comparison, profile),
-        **_train_arms(comparison, profile, training, report),
-    }
-    answers = {}
-    for arm, model in arms.items():
-        folder = comparison.folder(arm)
-        run = {"run": arm, "out": str(folder.path), **model}
-        settings = {**asking, **run, **comparison.infer_settings}
-        seconds = run_kernel_process("infer", find_kernel_toml("causal"), settings, report)
-        report(f"{arm}: answered in {seconds:.0f} s")
-        answers[arm] = folder.held_out
-    return score_arms(answers, split.solution, comparison.draws)
+    profile = copy_profile(comparison.profile, comparison.out / PROFILE_FILE)
+    arms = comparison.make_arms()
+    models = prepare_expert_models(comparison, profile, arms, report)
+    answers = {arm: arms.ask(arm, model, report) for arm, model in models.items()}
+    return score_arms(answers, comparison.split.solution, comparison.draws)
+
+
+def prepare_expert_models(
+    comparison: ExpertComparison, profile: ExpertProfile, arms: SplitArms, report: Callable[[str], None]
+) -> dict[str, dict[str, str]]:
+    """Prune and train the models of all arms, and return the backend settings of each, the base first."""
+    return {"base": {}, **_prune_arms(comparison, profile), **_train_arms(comparison, profile, arms, report)}
 
 
 def list_expert_pairs(draws: int) -> list[tuple[str, str]]:
@@ -146,15 +143,17 @@ def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[st
     ]
     arms = {}
     for arm, what, seed in choices:
-        folder = comparison.folder(arm).path
-        replace_folder(folder)
-        prune_experts(comparison.model, choose_experts(profile, what, seed), folder / "model")
-        arms[arm] = {"backend.model": str(folder / "model")}
+        experts = choose_experts(profile, what, seed)
+        key = f"{fingerprint_model(comparison.model, 'main')} {format_experts(experts)}"
+        folder = comparison.out / "pruned" / f"{name_folder(arm)}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+        if not folder.exists():
+            prune_experts(comparison.model, experts, folder)
+        arms[arm] = {"backend.model": str(folder)}
     return arms
 
 
 def _train_arms(
-    comparison: ExpertComparison, profile: ExpertProfile, training: Mapping[str, Any], report: Callable[[str], None]
+    comparison: ExpertComparison, profile: ExpertProfile, arms: SplitArms, report: Callable[[str], None]
 ) -> dict[str, dict[str, str]]:
     """Train one adapter for each choice of experts on the same rows; return the backend settings of each arm."""
     choices = [("LoRA super", "super", comparison.seed)]
@@ -162,16 +161,12 @@ def _train_arms(
     choices += [
         (arm, "random", seed) for arm, seed in zip(_name_random_arms("LoRA", comparison.draws), seeds, strict=True)
     ]
-    arms = {}
+    adapters = {}
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", comparison.seed)]:
-        out = comparison.folder(arm).path
-        run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
-        run["trainer.experts.profile"] = str(comparison.profile)
-        settings = {**training, **run, **comparison.train_settings}
-        seconds = run_kernel_process("train", find_kernel_toml("train-causal"), settings, report)
-        report(f"{arm}: trained in {seconds:.0f} s")
-        arms[arm] = {"backend.model": comparison.model, "backend.adapter": str(out / "adapter")}
-    return arms
+        experts = {"adapt": adapt, "draw": draw, "profile": str(comparison.out / PROFILE_FILE)}
+        settings = {f"trainer.experts.{name}": value for name, value in experts.items()}
+        adapters[arm] = {"backend.adapter": str(arms.train(arm, settings, report))}
+    return adapters
 
 
 def _name_random_arms(method: str, draws: int) -> list[str]:
