@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from quorum.competition.benchmark import BenchmarkPlan, list_arms, parse_modes, prepare_benchmark
+from quorum.competition.benchmark import BenchmarkPlan, list_arms, parse_modes
 from quorum.data.benchmark_files import find_benchmark
+from quorum.data.benchmark_questions import prepare_benchmark
 from quorum.errors import BadInput
 from quorum.files.answers import ballots_from_answers, read_answers
 from tests.support.lm_eval_letters import RECORD, SUBJECTS, write_benchmark_files, write_letter_model

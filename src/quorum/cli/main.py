@@ -16,6 +16,7 @@ from quorum.cli.check import check_command
 from quorum.cli.compare import compare_command
 from quorum.cli.compare_experts import compare_experts_command
 from quorum.cli.doctor import doctor_command
+from quorum.cli.experiment import experiment_command
 from quorum.cli.explore import explore_command
 from quorum.cli.ladder import ladder_command
 from quorum.cli.leaderboard import leaderboard_command
@@ -76,6 +77,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "compare-experts": compare_experts_command,
     },
     "Evaluation": {
+        "experiment": experiment_command,
         "benchmark": benchmark_command,
         "score": score_command,
         "compare": compare_command,

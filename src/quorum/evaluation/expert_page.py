@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from quorum.evaluation.report.charts import Chart, LinePoint, draw_line_chart
-from quorum.evaluation.report.document import Cell, Document, DocumentTable, KeyFigure, Section, render_document
+from quorum.evaluation.report.document import Document, DocumentCell, DocumentTable, KeyFigure, Section, render_document
 from quorum.evaluation.report.heat_map import HeatMap, draw_heat_map
 from quorum.evaluation.report.text import make_printable
 from quorum.evaluation.report_page import Page
@@ -107,11 +107,15 @@ def _list_super_experts(found: ExpertMap) -> DocumentTable:
     rows = []
     for peak in [peak for peak in rank_candidates(found.whole) if peak.place in places]:
         share = peak.tokens / found.whole.tokens
-        cells = [Cell(peak.place.name), Cell(f"{peak.output_max:.4g}", peak.output_max), Cell(f"{share:.1%}", share)]
+        cells = [
+            DocumentCell(peak.place.name),
+            DocumentCell(f"{peak.output_max:.4g}", peak.output_max),
+            DocumentCell(f"{share:.1%}", share),
+        ]
         for kind in found.kinds:
             value = outputs[kind][peak.place].output_max
             mark = " super" if peak.place in super_in[kind] else ""
-            cells.append(Cell("" if value is None else f"{value:.4g}{mark}", value))
+            cells.append(DocumentCell("" if value is None else f"{value:.4g}{mark}", value))
         rows.append(cells)
     columns = ["layer/expert", "largest output", "tokens", *found.kinds]
     return DocumentTable(caption=f"{len(rows)} experts, largest first", columns=columns, rows=rows)
@@ -120,10 +124,10 @@ def _list_super_experts(found: ExpertMap) -> DocumentTable:
 def _list_overlaps(found: ExpertMap) -> DocumentTable:
     rows = [
         [
-            Cell(each.first),
-            Cell(each.second),
-            Cell("" if each.jaccard is None else f"{each.jaccard:.2f}", each.jaccard),
-            Cell(f"{each.jaccard_of_top:.2f}", each.jaccard_of_top),
+            DocumentCell(each.first),
+            DocumentCell(each.second),
+            DocumentCell("" if each.jaccard is None else f"{each.jaccard:.2f}", each.jaccard),
+            DocumentCell(f"{each.jaccard_of_top:.2f}", each.jaccard_of_top),
         ]
         for each in found.overlaps
     ]
@@ -137,7 +141,7 @@ def _list_perplexities(found: ExpertMap) -> DocumentTable:
     rows = []
     for kind in found.kinds:
         own = [value[kind, arm] for arm in arms]
-        rows.append([Cell(kind), *(Cell(_format(each.value, each.error), each.value) for each in own)])
+        rows.append([DocumentCell(kind), *(DocumentCell(_format(each.value, each.error), each.value) for each in own)])
     names = "; ".join(f"{arm}: {format_experts(places)}" for arm, places in found.pruned.items())
     caption = f"Perplexity per token ± standard error over sequences. {names}"
     return DocumentTable(caption=caption, columns=["kind", *arms], rows=rows)
