@@ -1,7 +1,6 @@
 """The ladder: what gains is kept, what only seems to is not, and the winner is a member that runs."""
 
 import json
-import random
 import subprocess
 import sys
 import tomllib
@@ -30,6 +29,7 @@ from quorum.model.backend import Backend
 from quorum.model.simulated import SimulatedModel, SimulatedSettings
 from tests.support.bench import Bench, made, write
 from tests.support.biased import ACCURACY, BIAS
+from tests.support.competitions import write_random_competition
 from tests.support.paths import ROOT
 from tests.support.run_settings import register_names
 from tests.support.verb import run_verb
@@ -161,30 +161,6 @@ def test_what_is_fitted_on_train_is_not_tried_on_a_model_that_was_trained_on_it(
         assert reason in found.skipped[stages[1].name]
 
 
-def test_members_that_were_tried_vote_at_the_end_and_are_the_winner_together() -> None:
-    seen: list[tuple[int, list[str]]] = []
-
-    def combine(attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
-        seen.append((len(solution), list(attempts)))
-        return right_on(190)
-
-    clusters = {row.id: number for number, row in enumerate(SOLUTION)}
-    stages = [Stage("x", {"x.on": True}), Stage("y", {"y.on": True}), Stage(VOTE_STAGE)]
-    found = climb_ladder(
-        stages,
-        lambda on: right_on(100 + 2 * len(on)),
-        SOLUTION,
-        "accuracy",
-        cross_fit=CrossFit(clusters=clusters, folds=4),
-        combine=combine,
-    )
-    assert [rung.kept for rung in found.rungs] == [True, False, False, True]
-    assert list(found.voters) == ["base", "x", "y"]
-    assert seen == [(200, ["base", "x", "y"]), *[(150, ["base", "x", "y"])] * 4]
-    alone = climb_ladder(stages[2:], lambda on: right_on(100), SOLUTION, "accuracy", combine=combine)
-    assert alone.skipped == {VOTE_STAGE: "there is no second member to vote with"}
-
-
 @pytest.mark.parametrize(
     ("right", "reason"),
     [(100, "changes nothing"), (102, "gain may be luck"), (98, "no gain"), (60, "loses"), (140, "gains")],
@@ -199,7 +175,8 @@ def test_a_stage_that_a_member_can_not_take_is_named_with_the_reason() -> None:
         stage.name: stage.not_for
         for stage in list_stages({"backend": {"name": "encoder"}, "prompt": {"style": "bare"}})
     }
-    assert [name for name, reason in encoder.items() if not reason] == ["retrieval", VOTE_STAGE]
+    combining = ["folds", "cascade", VOTE_STAGE]
+    assert [name for name, reason in encoder.items() if not reason] == ["retrieval", *combining]
     causal = list_stages({"backend": {"name": "transformers"}, "retrieval": {"examples": 1}})
     assert [stage.name for stage in causal if stage.not_for] == ["retrieval"]
     tuned = {stage.name: stage.not_for for stage in list_stages({"backend": {"name": "vllm", "adapter": "a"}})}
@@ -328,7 +305,8 @@ def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
 
     register_names(monkeypatch, models)
     stages = list_stages({"backend": {"name": "answerer"}}, StageOptions(verifier={"name": "judge"}))
-    found = climb_ladder(stages, attempt, make_solution(held), "accuracy")
+    alone = [stage for stage in stages if not stage.folds]
+    found = climb_ladder(alone, attempt, make_solution(held), "accuracy")
     assert [(rung.stage, rung.kept) for rung in found.rungs] == [
         ("base", True),
         ("calibrated", True),
@@ -339,21 +317,13 @@ def test_a_biased_model_climbs_by_calibration_and_by_a_verifier_that_knows(
     ]
     assert abs(found.rungs[1].value - ACCURACY) < 0.09
     assert [round(rung.calls, 1) for rung in found.rungs[:4] if rung.stage != "wordings"] == [1.0, 1.2, 4.2]
-    assert set(found.skipped) == {"chain-of-thought", "chain-of-thought, where it pays", "votes", VOTE_STAGE}
+    reasoning = {"chain-of-thought", "chain-of-thought, where it pays", "votes"}
+    assert set(found.skipped) == {*reasoning, "cascade", VOTE_STAGE}
 
 
 @pytest.fixture
 def competition(tmp_path: Path) -> Path:
-    chance = random.Random(1)
-    rows = [f"{chance.getrandbits(90):x}?,\"['{n} x', '{n} y', '{n} z']\"" for n in range(90)]
-    for name, part in (("train", rows[:60]), ("test", rows[60:])):
-        answer = ",answer" if name == "train" else ""
-        lines = [f"{name}{n},{row}{',' + chance.choice('ABC') if answer else ''}" for n, row in enumerate(part)]
-        (tmp_path / f"{name}.csv").write_text(f"id,question,choices{answer}\n" + "\n".join(lines) + "\n")
-    (tmp_path / "sample_submission.csv").write_text("id,answer\n" + "".join(f"test{n},A\n" for n in range(30)))
-    (tmp_path / "member.toml").write_text(
-        f'run = "m"\nquestions = ["{tmp_path}/test.csv"]\nout = "out"\n[backend]\nname = "fake"\n'
-    )
+    write_random_competition(tmp_path, 60)
     (tmp_path / "other.toml").write_text((tmp_path / "member.toml").read_text() + 'dtype = "float16"\n')
     return tmp_path
 
@@ -435,38 +405,6 @@ def test_arms_in_another_prompt_are_compared_only_where_that_was_said(competitio
         assert "another prompt" in done.stderr
 
 
-def test_each_question_is_voted_on_by_a_rule_that_was_selected_without_its_cluster(
-    competition: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from quorum.competition.folder import find_competition
-    from quorum.competition.ladder_runs import LadderRuns
-    from quorum.competition.prepare import prepare_competition
-    from quorum.competition.workspace import Workspace
-
-    monkeypatch.chdir(competition)
-    prepared = prepare_competition(find_competition(competition), Workspace(), 0.5, 42)
-    chance, solution = random.Random(2), make_solution(prepared.held_out)
-    attempts = {
-        name: Attempt(
-            {row.id: {row.answer if chance.random() < skill else chance.choice("ABC"): 1.0} for row in solution},
-            1.5,
-            0.1,
-        )
-        for name, skill in (("base", 0.7), ("x", 0.7), ("y", 0.1))
-    }
-    runs = LadderRuns(prepared=prepared, member=competition / "member.toml", report=print)
-    chosen = solution[:24]
-    vote = runs.vote(attempts, chosen)
-    assert (vote.calls, vote.seconds) == (4.5, pytest.approx(0.3))
-    assert vote.ballots.keys() == {row.id for row in solution}, "the others are voted on too, by the rule of the chosen"
-    for row in chosen[:8]:
-        lie = [
-            replace(other, answer=next(a for a in "ABC" if a != row.answer)) if other is row else other
-            for other in chosen
-        ]
-        assert runs.vote(attempts, lie).ballots[row.id] == vote.ballots[row.id]
-
-
 def test_a_stage_whose_kernel_fails_is_run_once_and_left_out_and_a_stop_by_the_user_stops_the_ladder(
     competition: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -514,7 +452,7 @@ def test_a_training_is_a_stage_whose_model_answers_and_it_is_reused(competition:
     assert "small: trained in" in done.stderr
     assert "small: accuracy" in done.stderr
     table = json.loads(next((competition / "runs" / competition.name).glob("ladder-bare.json")).read_text())
-    assert [stage[0] for stage in table["stages"]] == ["base", "small", VOTE_STAGE]
+    assert [stage[0] for stage in table["stages"]] == ["base", "small", "folds", VOTE_STAGE]
     assert next((competition / "runs" / competition.name).glob("ladder-bare.png")).read_bytes().startswith(b"\x89PNG")
     manifests = sorted((competition / "runs" / competition.name / "ladder").glob("*/heldout.replies.parquet"))
     assert len(manifests) == 2

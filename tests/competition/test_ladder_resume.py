@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.competitions import write_random_competition
 from tests.support.paths import SOURCES
 from tests.support.verb import run_verb
 
@@ -25,16 +25,7 @@ FINISHED = {"ladder": "in turns: accuracy", "ablate": "in turns: ", "sweep": "ba
 
 @pytest.fixture
 def competition(tmp_path: Path) -> Path:
-    chance = random.Random(1)
-    rows = [f"{chance.getrandbits(90):x}?,\"['{n} x', '{n} y', '{n} z']\"" for n in range(150)]
-    for name, part in (("train", rows[:120]), ("test", rows[120:])):
-        answer = ",answer" if name == "train" else ""
-        lines = [f"{name}{n},{row}{',' + chance.choice('ABC') if answer else ''}" for n, row in enumerate(part)]
-        (tmp_path / f"{name}.csv").write_text(f"id,question,choices{answer}\n" + "\n".join(lines) + "\n")
-    (tmp_path / "sample_submission.csv").write_text("id,answer\n" + "".join(f"test{n},A\n" for n in range(30)))
-    (tmp_path / "member.toml").write_text(
-        f'run = "m"\nquestions = ["{tmp_path}/test.csv"]\nout = "out"\n[backend]\nname = "fake"\nbias = {{A = 2.0}}\n'
-    )
+    write_random_competition(tmp_path, 120, "bias = {A = 2.0}")
     return tmp_path
 
 

@@ -223,7 +223,7 @@ def write_tuned_member(toml):
 def test_a_language_model_answers_as_it_is_and_tuned_within_the_time(tmp_path):
     competition(tmp_path / "toys")
     model = tiny_model("qwen3", chat=True)
-    done = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--model", model, "--hours", 1)
+    done = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--model", model, "--hours", 1, "--folds", 1)
     assert done.returncode == 0, done.stderr
     name = model.name.lower()
     entries = {entry.name: entry for entry in read_ledger(tmp_path / "submissions" / "ledger.jsonl")}
@@ -265,6 +265,60 @@ def test_with_folds_every_label_is_scored_and_a_second_call_repeats_nothing(tmp_
     assert run_verb("report", tmp_path / "toys", cwd=tmp_path).returncode == 0
     shown = run_verb("show", "neighbour", "k003", cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.slow
+def test_where_there_is_time_for_folds_they_are_used_and_one_fold_is_a_choice(tmp_path):
+    competition(tmp_path / "toys")
+    done = submit(tmp_path / "toys", tmp_path, *NEIGHBOUR, "--hours", "0.2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "folds: 5, because all members are expected to finish in time" in done.stderr
+    assert {(entry["held_out"]["n"], entry["folds"]) for entry in json.loads(done.stdout)} == {(39, 5)}
+    (tmp_path / "other").mkdir()
+    few = submit(tmp_path / "toys", tmp_path / "other", *NEIGHBOUR, "--hours", "0.02", "--json")  # 72 s
+    assert {entry["folds"] for entry in json.loads(few.stdout)} == {1}
+
+
+def write_cascade(path, cheap, backend="fake"):
+    path.write_text(
+        f'run = "{path.stem}"\nquestions = ["test.csv"]\nout = "out"\n[backend]\nname = "{backend}"\n'
+        f'[limits.cascade]\nrun = "{cheap}"\n'
+    )
+    return "--member", path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("folds", "backend"), [(1, "fake"), (3, "encoder")])
+def test_a_cascade_asks_what_the_cheaper_members_leave_open(tmp_path, folds, backend):
+    competition(tmp_path / "toys")
+    words = (*write_cascade(tmp_path / "costly.toml", "neighbour", backend), *NEIGHBOUR, "--folds", folds)
+    done = submit(tmp_path / "toys", tmp_path, *words)
+    assert done.returncode == 0, done.stderr
+    labelled = 39 if folds == 3 else 10
+    assert f"of {labelled} labelled questions" in (tmp_path / "runs" / "toys" / "costly.log").read_text()
+    entries = {entry.name: entry for entry in read_ledger(tmp_path / "submissions" / "ledger.jsonl")}
+    assert set(entries) == {"prior", "neighbour", "costly", "vote"}
+    assert entries["costly"].config["limits.cascade.run"] == "runs/toys/neighbour"
+    again = submit(tmp_path / "toys", tmp_path, *words)
+    assert "costly: unchanged" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_cascade_from_the_vote_and_names_that_are_no_member(tmp_path):
+    competition(tmp_path / "toys")
+    costly = write_cascade(tmp_path / "costly.toml", "vote")
+    fake = tmp_path / "other.toml"
+    fake.write_text('run = "other"\nquestions = ["test.csv"]\nout = "out"\n[backend]\nname = "fake"\n')
+    done = submit(tmp_path / "toys", tmp_path, *costly, *NEIGHBOUR, "--member", fake)
+    assert done.returncode == 0, done.stderr
+    assert "cheap-vote: 30 answers of 2 members" in done.stderr
+    assert (tmp_path / "submissions" / "toys-costly.csv").is_file()
+    alone = submit(tmp_path / "toys", tmp_path, *costly)
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "costly.toml: limits.cascade.run needs another member without a cascade" in alone.stderr
+    wrong = submit(tmp_path / "toys", tmp_path, *write_cascade(tmp_path / "odd.toml", "nobody"), *NEIGHBOUR)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "'nobody'; allowed are 'vote', the name of a member without a cascade (neighbour), or" in wrong.stderr
 
 
 def test_a_number_of_folds_below_one_is_refused(tmp_path):

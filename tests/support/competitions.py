@@ -75,3 +75,21 @@ def write_yes_no(folder: Path, rows: int = 80) -> dict[str, bool]:
     write_table(folder / "test.csv", test)
     write_table(folder / "sample_submission.csv", [{"id": row["id"], "answer": 0.5} for row in test])
     return {str(row["id"]): bool(row["answer"]) for row in solved[-20:]}
+
+
+def write_random_competition(folder: Path, train: int, backend: str = "") -> None:
+    """`train` solved and 30 other random questions with three choices, and member.toml, which answers at random.
+
+    Args:
+        backend: a line for the member's [backend].
+    """
+    chance = random.Random(1)
+    rows = [f"{chance.getrandbits(90):x}?,\"['{n} x', '{n} y', '{n} z']\"" for n in range(train + 30)]
+    for name, part in (("train", rows[:train]), ("test", rows[train:])):
+        answer = ",answer" if name == "train" else ""
+        lines = [f"{name}{n},{row}{',' + chance.choice('ABC') if answer else ''}" for n, row in enumerate(part)]
+        (folder / f"{name}.csv").write_text(f"id,question,choices{answer}\n" + "\n".join(lines) + "\n")
+    (folder / "sample_submission.csv").write_text("id,answer\n" + "".join(f"test{n},A\n" for n in range(30)))
+    (folder / "member.toml").write_text(
+        f'run = "m"\nquestions = ["{folder}/test.csv"]\nout = "out"\n[backend]\nname = "fake"\n{backend}\n'
+    )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from quorum.cli.options import AsJson
+from quorum.cli.options import WORKSPACE, AsJson
 from quorum.cli.tables import print_line, print_table, report_line
 from quorum.console import DONE, print_json
 from quorum.errors import BadInput
@@ -27,33 +27,27 @@ _Settings = Annotated[
 ]
 
 
+_Prompt = Annotated[
+    Literal["quorum", "lm-eval"],
+    typer.Option(help="Words of the prompts; lm-eval: those of lm-evaluation-harness, without a chat template."),
+]
+_Limit = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Questions of each benchmark, drawn.", show_default="all")
+]
+
+
 def benchmark_command(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Hub id, folder, or a TOML of settings for kernels/infer.py.")
-    ],
-    on: Annotated[
-        str, typer.Option(metavar="NAMES", help="Benchmarks, with commas: names, or labelled files and folders.")
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Hub id, folder, or a TOML for kernels/infer.py.")],
+    on: Annotated[str, typer.Option(metavar="NAMES", help="Names, or labelled files and folders, with commas.")],
     adapter: _Adapters = None,
     data: _Data = None,
-    mode: Annotated[
-        str, typer.Option(metavar="MODES", help="How to ask, with commas: zero-shot, few-shot, cot.")
-    ] = "zero-shot",
+    mode: Annotated[str, typer.Option(metavar="MODES", help="zero-shot, few-shot, cot, with commas.")] = "zero-shot",
     shots: Annotated[int, typer.Option(min=1, help="Examples of few-shot, from the dev files, by subject.")] = 5,
-    prompt: Annotated[
-        Literal["quorum", "lm-eval"],
-        typer.Option(help="Words of the prompts; lm-eval: those of lm-evaluation-harness, without a chat template."),
-    ] = "quorum",
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Questions of each benchmark, drawn.", show_default="all")
-    ] = None,
-    reader: Annotated[
-        str, typer.Option(metavar="MODEL", help="Model that reads replies which the rules cannot.", show_default="none")
-    ] = "",
+    prompt: _Prompt = "quorum",
+    limit: _Limit = None,
+    reader: Annotated[str, typer.Option(metavar="MODEL", help="Model that reads what the rules cannot.")] = "",
     ask: _Settings = None,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for answers, tables and the page.")] = Path(
-        "runs/benchmark"
-    ),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for answers and tables.")] = WORKSPACE.benchmark,
     as_json: AsJson = False,
 ) -> int:
     """Score a model, and models tuned from it, on benchmarks.

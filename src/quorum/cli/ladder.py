@@ -58,6 +58,10 @@ def ladder_command(
     examples: Examples = 3,
     verifier: _Verifier = None,
     rehearse: Annotated[int, typer.Option(metavar="N", help="Number of solved questions to fit on.")] = 200,
+    votes: Annotated[int, typer.Option(metavar="N", min=1, help="Most sampled replies per question.")] = 10,
+    reply_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Longest reply of the stages that let the model write, in tokens.")
+    ] = 512,
     folds: _Folds = 5,
     winner: _Winner = None,
     held_out: HeldOut = 0.25,
@@ -67,9 +71,9 @@ def ladder_command(
     """Add stages to a member and keep those that gain.
 
     Each stage is tried on top of the stages kept before it. The built-in stages, in order: models, calibrated,
-    wordings, shuffled, retrieval, training, chain-of-thought, chain-of-thought only where it pays, votes, verify, and
-    the vote of all members tried. A stage is kept if it improves the score on the held-out questions with a p below 5 %
-    after Holm's correction over all stages.
+    wordings, shuffled, retrieval, training, chain-of-thought, chain-of-thought only where it pays, votes, verify, folds
+    (every label is used), and a cascade and a vote of the members tried. A stage is kept if it improves the score on
+    the held-out questions with a p below 5 % after Holm's correction over all stages.
 
     Each rung is printed when it is finished. Killed at any point and started again, the ladder goes on where it was.
     """
@@ -86,12 +90,20 @@ def ladder_command(
     stages = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
     prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
     if not only:
-        options = StageOptions(passages=passages, examples=examples, rehearse=rehearse, models=model or ())
+        options = StageOptions(
+            passages=passages,
+            examples=examples,
+            rehearse=rehearse,
+            votes=votes,
+            reply_tokens=reply_tokens,
+            models=model or (),
+        )
         trainings = None if no_training else train or ()
         stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
     plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
     result = run_ladder(prepared, plan, report_line)
     if winner:
-        report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}")
+        how = f", with --folds {result.folds}" if result.folds else ""
+        report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}{how}")
     print_json(asdict(result)) if as_json else print_ladder(result)
     return DONE

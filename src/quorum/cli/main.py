@@ -16,6 +16,8 @@ from quorum.cli.check import check_command
 from quorum.cli.compare import compare_command
 from quorum.cli.compare_experts import compare_experts_command
 from quorum.cli.doctor import doctor_command
+from quorum.cli.experiment import experiment_command
+from quorum.cli.explore import explore_command
 from quorum.cli.ladder import ladder_command
 from quorum.cli.leaderboard import leaderboard_command
 from quorum.cli.letter_bias import letter_bias_command
@@ -56,7 +58,12 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "show": show_command,
         "report": report_command,
     },
-    "Data": {"doctor": doctor_command, "split": split_command, "retrieve": retrieve_command},
+    "Data": {
+        "doctor": doctor_command,
+        "explore": explore_command,
+        "split": split_command,
+        "retrieve": retrieve_command,
+    },
     "Models": {
         "run": run_command,
         "rows": rows_command,
@@ -70,6 +77,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "compare-experts": compare_experts_command,
     },
     "Evaluation": {
+        "experiment": experiment_command,
         "benchmark": benchmark_command,
         "score": score_command,
         "compare": compare_command,

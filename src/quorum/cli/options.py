@@ -96,12 +96,13 @@ Hours = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Repeat everything, even what an earlier run finished.")]
 FoldCount = Annotated[
-    int,
+    int | None,
     typer.Option(
         metavar="K",
         min=1,
         max=250,
         help="2 or more: hold out every labelled question once, in K folds, instead of one share of train.",
+        show_default="1; with --hours, more if there is time",
     ),
 ]
 TestAnswers = Annotated[

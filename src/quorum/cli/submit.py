@@ -37,7 +37,7 @@ def submit_command(
     submissions: Submissions = WORKSPACE.submissions,
     form: FormText = None,
     fresh: Fresh = False,
-    folds: FoldCount = 1,
+    folds: FoldCount = None,
     test_by: TestAnswers = "refit",
     as_json: AsJson = False,
 ) -> int:

@@ -46,7 +46,7 @@ def submit(
     models: Sequence[PathLike] = (),
     hours: float | None = None,
     fresh: bool = False,
-    folds: int = 1,
+    folds: int | None = None,
     test_by: Literal["refit", "average"] = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> "SubmissionResult":
@@ -61,7 +61,8 @@ def submit(
         models: language models, folders or hub ids, that answer too, as they are and tuned.
         hours: most hours that this may take.
         fresh: repeat everything, even what an earlier call finished in this workspace.
-        folds: 2 or more: score on all labels, each held out in one of so many folds, instead of on `held_out`.
+        folds: 2 or more: score on all labels, each held out in one of so many folds, instead of on `held_out`;
+            None: 1, or more if there is time within `hours`.
         test_by: with folds, test is answered by a "refit" on all labels, or by the "average" of the folds' members.
         report: takes a line after each step; pass `print` to follow.
 

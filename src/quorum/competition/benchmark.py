@@ -1,8 +1,7 @@
 """Let a model, and models tuned from it, answer benchmarks: every labelled file or folder is one."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -12,19 +11,18 @@ from quorum.competition.machine import inspect_machine
 from quorum.competition.model_files import read_language_model
 from quorum.competition.report_data import write_report
 from quorum.competition.step import KernelStep, run_step
-from quorum.data.benchmark_files import BenchmarkFiles, find_benchmark
-from quorum.data.read import Table, read_records, write_questions
-from quorum.data.repair import repair_table
+from quorum.config import read_table
+from quorum.data.benchmark_files import find_benchmark
+from quorum.data.benchmark_questions import Benchmark, prepare_benchmark
+from quorum.data.read import write_questions
 from quorum.data.split import strip_answers
-from quorum.data.subject_categories import find_vmlu_subject
-from quorum.data.translations import align_translations
-from quorum.disk import check_file_name, make_folder, replace_file, replace_folder
+from quorum.disk import check_file_name, replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.benchmark_page import format_csv, format_markdown, render_benchmark_page
 from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, make_benchmark_table
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
-from quorum.question import Question
+from quorum.model.backend import KINDS, backend_name, list_backend_settings
 
 Mode = Literal["zero-shot", "few-shot", "cot"]
 PromptKind = Literal["quorum", "lm-eval"]
@@ -40,31 +38,6 @@ _LM_EVAL_PROMPT: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Benchmark:
-    """The questions of a benchmark to score, with their answers, and the examples that may be shown before them.
-
-    Attributes:
-        source: the file or folder that the questions are from.
-        total: number of questions in it that can be scored; `questions` may be a sample of them.
-        dropped: rows that cannot be scored, with the reasons.
-        language: the file of each question, if the files differ in their language.
-    """
-
-    name: str
-    source: Path
-    questions: Sequence[Question]
-    examples: Sequence[Question]
-    total: int
-    dropped: Sequence[str] = ()
-    language: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def open(self) -> bool:
-        """Whether no question has choices."""
-        return not any(question.choices for question in self.questions)
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchmarkPlan:
     """What is asked: which model, the models to compare it with, in which modes, and with which settings."""
 
@@ -75,7 +48,7 @@ class BenchmarkPlan:
     shots: int = 5
     reader: str = ""  # hub id or folder of a model that reads what the rules cannot
     settings: Mapping[str, Any] = field(default_factory=dict)
-    out: Path = Path("runs/benchmark")
+    out: Path = Path("build/benchmark")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,43 +59,6 @@ class BenchmarkAnswers:
     mode: Mode
     ballots: Mapping[str, Mapping[str, Ballot]]
     seconds: Mapping[str, float]
-
-
-def prepare_benchmark(
-    files: BenchmarkFiles, folder: Path, *, limit: int | None, shots: int, seed: int = 42
-) -> Benchmark:
-    """Read a benchmark's questions and examples.
-
-    Args:
-        folder: where links to the files of one split are put, if a benchmark has several.
-        limit: number of questions to draw, the same ones each time; None: all of them.
-
-    Raises:
-        BadInput: no split has answers.
-    """
-    for number, scored in enumerate(files.scored):
-        source = _gather(scored, folder / f"{files.name}-{number}")
-        table = read_records(source)
-        if table.labelled:
-            break
-    else:
-        raise BadInput(f"{files.scored[0][0]}: benchmark {files.name!r} has no answers to score against")
-    repaired = repair_table(table)
-    questions = _complete(repaired.questions, files.name)
-    language = _find_languages(questions, scored, table)
-    if language:
-        questions = align_translations(questions)
-    dropped = [f"row {each.row} ({each.id}): {each.what}" for each in repaired.dropped]
-    examples = _read_examples(files, folder, shots)
-    return Benchmark(
-        name=files.name,
-        source=scored[0] if len(scored) == 1 else scored[0].parent,
-        questions=_draw(questions, limit, seed),
-        examples=examples,
-        total=len(questions),
-        dropped=dropped,
-        language=language,
-    )
 
 
 def parse_modes(text: str) -> tuple[Mode, ...]:
@@ -185,7 +121,7 @@ def run_benchmarks(
                     "sample": "",
                     "out": str(folder.path),
                     **shared,
-                    **_list_mode_settings(plan, benchmark, mode, Path(f"{base}.examples.parquet")),
+                    **_list_mode_settings(plan, benchmark, mode, Path(f"{base}.examples.parquet"), toml),
                     **plan.settings,
                     **model,
                 }
@@ -239,7 +175,13 @@ def list_arms(plan: BenchmarkPlan) -> dict[str, dict[str, str]]:
     """
     arms: dict[str, dict[str, str]] = {"base": {}}
     for path in plan.tuned:
-        name = "tuned" if len(plan.tuned) == 1 else path.resolve().parent.name if path.name in _PLAIN else path.name
+        name = (
+            "tuned"
+            if len(plan.tuned) == 1
+            else path.resolve().parent.name
+            if path.name in _TRAINED_NAMES
+            else path.name
+        )
         if not path.is_dir():
             raise BadInput(f"--adapter {path}: no such folder; expected an adapter or a model")
         if check_file_name(name, "adapter") in arms:
@@ -251,7 +193,7 @@ def list_arms(plan: BenchmarkPlan) -> dict[str, dict[str, str]]:
     return arms
 
 
-_PLAIN = ("adapter", "model")  # names of folders that trainings write, which do not tell them apart
+_TRAINED_NAMES = ("adapter", "model")  # names of folders that trainings write, which do not tell them apart
 
 
 def _choose_backend(plan: BenchmarkPlan) -> tuple[Path, dict[str, Any]]:
@@ -266,13 +208,26 @@ def _choose_backend(plan: BenchmarkPlan) -> tuple[Path, dict[str, Any]]:
     return toml, {"backend.model": plan.model, **table}
 
 
-def _list_mode_settings(plan: BenchmarkPlan, benchmark: Benchmark, mode: Mode, examples: Path) -> dict[str, Any]:
-    """Return how a benchmark is asked in a mode; questions without choices are always answered with reasoning."""
+def _list_mode_settings(
+    plan: BenchmarkPlan, benchmark: Benchmark, mode: Mode, examples: Path, toml: Path
+) -> dict[str, Any]:
+    """Return how a benchmark is asked in a mode; questions without choices are always answered with reasoning.
+
+    Raises:
+        BadInput: the model of a TOML cannot be asked in this way.
+    """
+    name = backend_name(read_table(toml).get("backend", {}))
+    if not KINDS[name].reads_prompt:
+        if mode != "zero-shot" or plan.prompt != "quorum" or benchmark.open:
+            raise BadInput(
+                f"{toml}: the {name} backend reads no prompt; it answers zero-shot questions with choices only"
+            )
+        return {}
+    known = {each.name for each in fields(list_backend_settings()[f'[backend] name = "{name}"'])}
     reasons = mode == "cot" or benchmark.open
-    settings: dict[str, Any] = {
-        "prompt.style": "cot" if reasons else "letter",
-        "backend.method": "generate" if reasons else "letter",
-    }
+    settings: dict[str, Any] = {"prompt.style": "cot" if reasons else "letter"}
+    if "method" in known:
+        settings["backend.method"] = "generate" if reasons else "letter"
     if mode == "few-shot":
         subjects = any(example.subject is not None for example in benchmark.examples)
         settings |= {"prompt.examples.file": str(examples), "prompt.examples.by_subject": subjects}
@@ -281,60 +236,3 @@ def _list_mode_settings(plan: BenchmarkPlan, benchmark: Benchmark, mode: Mode, e
     if plan.reader and reasons:
         settings["refine.reader"] = {"name": "transformers", "model": plan.reader, "method": "letter"}
     return settings
-
-
-def _gather(files: Sequence[Path], folder: Path) -> Path:
-    """Return the only file, or a folder with links to all of them."""
-    if len(files) == 1:
-        return files[0]
-    replace_folder(folder)
-    make_folder(folder)
-    for file in files:
-        (folder / file.name).symlink_to(file.resolve())
-    return folder
-
-
-def _complete(questions: Sequence[Question], name: str) -> list[Question]:
-    """Return the questions with the subjects that VMLU's ids name."""
-    subjects = [find_vmlu_subject(question.id) for question in questions] if name.startswith("vmlu") else []
-    if not subjects or None in subjects:
-        return list(questions)
-    return [
-        question if question.subject else replace(question, subject=subject)
-        for question, subject in zip(questions, subjects, strict=True)
-    ]
-
-
-def _find_languages(questions: Sequence[Question], files: Sequence[Path], table: Table) -> dict[str, str]:
-    """Return the file of each question, if the subject is in a column of its own and the files are something else."""
-    if len(files) < 2 or table.layout.subject is None:
-        return {}
-    files_of: dict[str | None, set[str]] = {}
-    for question in questions:
-        files_of.setdefault(question.subject, set()).add(question.id.rpartition("/")[0])
-    if sum(len(names) > 1 for names in files_of.values()) * 2 < len(files_of):  # a file has a subject, as in KMMLU
-        return {}
-    return {question.id: question.id.rpartition("/")[0] for question in questions}
-
-
-def _read_examples(files: BenchmarkFiles, folder: Path, shots: int) -> list[Question]:
-    """Return the first solved questions of the other split, as many of each subject as are shown."""
-    if not files.shown or shots < 1:
-        return []
-    solved = repair_table(read_records(_gather(files.shown, folder / f"{files.name}-examples"))).questions
-    counts: dict[str | None, int] = {}
-    kept = []
-    for question in _complete(solved, files.name):
-        if question.answer is not None and counts.get(question.subject, 0) < shots:
-            counts[question.subject] = counts.get(question.subject, 0) + 1
-            kept.append(question)
-    return kept
-
-
-def _draw(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
-    """Return `limit` questions, those whose ids have the smallest seeded hashes, in their order in the file."""
-    if limit is None or limit >= len(questions):
-        return list(questions)
-    order = sorted(questions, key=lambda question: hashlib.sha256(f"{seed}:{question.id}".encode()).digest())
-    drawn = {question.id for question in order[:limit]}
-    return [question for question in questions if question.id in drawn]

@@ -22,12 +22,17 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A member's ballots with some stages, and their cost per question."""
+    """A member's ballots with some stages, and their cost per question.
+
+    Attributes:
+        members: of a combination, the names of the attempts that it combines and that `settings` are not of.
+    """
 
     ballots: Mapping[str, Ballot]
     calls: float  # prompts to any model, per question
     seconds: float  # per question, loading and training included
     settings: Mapping[str, Any] = field(default_factory=dict)  # overrides of the member's settings, by dotted names
+    members: tuple[str, ...] = ()
 
 
 class StageFailed(Exception):
@@ -36,9 +41,9 @@ class StageFailed(Exception):
 
 # Answers the questions with some stages; raises StageFailed if the last one cannot be tried.
 MakeAttempt = Callable[[tuple[Stage, ...]], Attempt]
-# Combines the attempts, by the names of their last stages, into one by a rule fitted on the solution. The ballots on
-# the solution's questions are cross-fitted.
-CombineAttempts = Callable[[Mapping[str, Attempt], Sequence[SolvedRow]], Attempt]
+# Combines the attempts, by the names of their last stages, as the stage demands, into one by a rule fitted on the
+# solution: the last kept one is named. The ballots on the solution's questions are cross-fitted.
+CombineAttempts = Callable[[Stage, str, Mapping[str, Attempt], Sequence[SolvedRow]], Attempt]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +104,7 @@ def climb_stages(
     Args:
         attempt: answers the questions with some stages.
         solution: the questions to choose on.
-        combine: lets the attempts vote, for a stage that votes.
+        combine: combines the attempts, for a stage that does.
         on_rung: is called with each rung as it is finished.
     """
     count = sum(not stage.not_for for stage in stages)
@@ -110,11 +115,18 @@ def climb_stages(
     rungs = [_make_base_rung(attempts[BASE], solution, metric)]
     on_rung(rungs[0])
     for stage in stages:
-        before = attempts[kept[-1].name if kept else BASE]
+        last = kept[-1].name if kept else BASE
+        before = attempts[last]
         try:
             if reason := stage.not_for or find_conflict(kept, stage):
                 raise StageFailed(reason)
-            result = _combine(combine, attempts, solution) if stage.votes else attempt((*kept, stage))
+            if not stage.combines:
+                result = attempt((*kept, stage))
+            else:
+                members = _list_members(stages, kept, attempts)
+                if combine is None or len(members) < 2:
+                    raise StageFailed("there is no second member")
+                result = combine(stage, last, members, solution)
         except StageFailed as reason:
             skipped[stage.name] = str(reason)
             continue
@@ -138,17 +150,14 @@ def orient_gain(value: float, metric: str) -> float:
     return -value if lower_is_better(metric) else value
 
 
-def _combine(
-    combine: CombineAttempts | None, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]
-) -> Attempt:
-    """Let the attempts vote.
-
-    Raises:
-        StageFailed: there is only one.
-    """
-    if combine is None or len(attempts) < 2:
-        raise StageFailed("there is no second member to vote with")
-    return combine(attempts, solution)
+def _list_members(
+    stages: Sequence[Stage], kept: Sequence[Stage], attempts: Mapping[str, Attempt]
+) -> dict[str, Attempt]:
+    """Return the attempts that can be combined: no combinations, and no member both with and without folds."""
+    left_out = {stage.name for stage in stages if stage.combines or (stage.folds and stage not in kept)}
+    names = [BASE, *(stage.name for stage in kept)]
+    left_out |= {before for before, stage in zip(names, kept, strict=False) if stage.folds}
+    return {name: attempt for name, attempt in attempts.items() if name not in left_out}
 
 
 def _make_base_rung(base: Attempt, solution: Sequence[SolvedRow], metric: str) -> Rung:

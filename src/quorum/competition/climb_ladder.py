@@ -83,7 +83,7 @@ def choose_stages(
     trainings: Sequence[Path] | None = (),
     own: Sequence[Stage] = (),
 ) -> list[Stage]:
-    """Return the built-in stages for a member in a competition, and the user's own before the vote of all members.
+    """Return the built-in stages for a member in a competition, and the user's own before folds, cascade and vote.
 
     Args:
         verifier: a TOML whose [backend] verifies, in the words of its [refine.verdict]; without it the member's own
@@ -101,8 +101,8 @@ def choose_stages(
         trainings=possible,
         untrained=untrained,
     )
-    *built_in, vote = list_stages(table, options)
-    return [*built_in, *own, vote]
+    *built_in, folds, cascade, vote = list_stages(table, options)
+    return [*built_in, *own, folds, cascade, vote]
 
 
 def run_ladder(
@@ -133,7 +133,7 @@ def run_ladder(
         make_solution(prepared.held_out),
         prepared.metric,
         cross_fit=cross_fit if plan.folds > 1 else None,
-        combine=runs.vote,
+        combine=runs.combine,
         on_rung=on_rung,
     )
     name = plan.member.stem if known is None else f"{plan.member.stem}-submit"
@@ -156,7 +156,7 @@ def climb_known_runs(
     tuned = next((run for stages, run in known.items() if FINE_TUNED in stages), None)
     trained = Stage(FINE_TUNED, {"backend.model": tuned.config["backend.model"]} if tuned else {})
     options = StageOptions(background=prepared.competition.background)
-    built_in = [stage for stage in list_stages(read_table(toml), options) if not stage.votes]
+    *built_in, _folds, _cascade, _vote = list_stages(read_table(toml), options)
     stages = []
     for stage in [*built_in, trained]:
         measured = any(stage.name in names for names in known)
@@ -191,7 +191,7 @@ def write_ladder(ladder: Ladder, name: str, path: Path) -> None:
 def write_winner(member: Path, ladder: Ladder, path: Path) -> list[Path]:
     """Write the member's TOML with the settings of the kept stages; return the files that were written.
 
-    If the vote is kept, the files are those of the members that vote, with the names of their stages' numbers.
+    If the vote or the cascade is kept, the files are those of its members, with the names of their stages' numbers.
     """
     if not ladder.voters:
         _write_member(member, ladder.settings, path)

@@ -6,10 +6,10 @@ The answers to all folds together are the run's held-out answers. The test quest
 from all labels once more, or by those of all folds, whose answers are averaged.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from quorum.competition.join_runs import join_runs
 from quorum.competition.prepare import PreparedCompetition
@@ -20,8 +20,9 @@ from quorum.competition.run import (
     read_member_settings,
     run_member,
 )
-from quorum.competition.workspace import ALL_LABELS, FOLD
-from quorum.data.folds import hold_out_fold
+from quorum.competition.workspace import ALL_LABELS, FOLD, OF_HELD_OUT
+from quorum.data.folds import divide_held_out, hold_out_fold
+from quorum.data.read import read_questions
 from quorum.data.split import Split
 from quorum.data.split_files import write_split_folder
 from quorum.errors import BadInput
@@ -74,7 +75,7 @@ def run_folded_member(competition: FoldedCompetition, toml: Path, report: Callab
     A member that uses no label answers them all in one go.
     """
     whole = competition.whole
-    if not uses_labels(whole, toml):
+    if not uses_labels(toml):
         return run_member(whole, toml, report, with_train=False)
     held_out = [run_member(part, toml, report) for part in competition.folds]
     test = held_out if competition.test_by == "average" else [run_member(competition.full, toml, report)]
@@ -87,13 +88,28 @@ def forget_folded_members(competition: FoldedCompetition, tomls: Sequence[Path],
         forget_members(part, tomls, report)
 
 
-def uses_labels(prepared: PreparedCompetition, toml: Path) -> bool:
+def divide_held_out_questions(prepared: PreparedCompetition, folds: int, seed: int) -> list[PreparedCompetition]:
+    """Write the files of parts that hold out a fold of the held-out questions each, and learn from all others.
+
+    Args:
+        prepared: a competition with one held-out fold.
+    """
+    questions = [*read_questions(prepared.files.train), *prepared.held_out]
+    splits = divide_held_out(prepared.split, questions, folds, seed)
+    parts = [
+        _make_part(replace(prepared, held_out=questions), f"{FOLD}-{number}-of-{folds}{OF_HELD_OUT}", split)
+        for number, split in enumerate(splits, 1)
+    ]
+    return [replace(part, asked=("held-out",)) for part in parts]
+
+
+def uses_labels(toml: Path, overrides: Mapping[str, Any] | None = None) -> bool:
     """Return whether a member's answers may depend on solved questions.
 
     Raises:
         BadInput: the member's settings are wrong.
     """
-    settings = read_member_settings(toml, {})
+    settings = read_member_settings(toml, overrides or {})
     refine = settings.refine
     tables = filter(None, (settings.backend, refine.verify.backend, refine.reader))
     return (

@@ -83,7 +83,8 @@ class Ladder:
 
     Attributes:
         settings: the winner's overrides of the member's settings, by dotted names.
-        voters: if the vote is kept, the same for each member that votes, by the name of its last stage.
+        voters: if the vote or the cascade is kept, the same for each member in it, by the name of its last stage.
+        folds: the folds of the stage of folds, if it is kept.
         final: the winner's value without optimism; None: it was not cross-fitted.
     """
 
@@ -93,6 +94,7 @@ class Ladder:
     skipped: Mapping[str, str]
     settings: Mapping[str, Any]
     voters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folds: int = 0
     final: Final | None = None
 
 
@@ -120,6 +122,7 @@ def climb_ladder(
         skipped=climb.skipped,
         settings=settings | dict(climb.winner.settings),
         voters=_list_voters(climb),
+        folds=max((stage.folds for stage in climb.kept), default=0),
         final=final,
     )
 
@@ -249,6 +252,6 @@ def forecast_score(score: Score, metric: str, clusters: int, test: int) -> Forec
 
 
 def _list_voters(climb: Climb) -> dict[str, Mapping[str, Any]]:
-    if not (climb.kept and climb.kept[-1].votes):
-        return {}
-    return {name: each.settings for name, each in climb.attempts.items() if each is not climb.winner}
+    winner = climb.winner
+    voters = {name: climb.attempts[name].settings for name in winner.members}
+    return voters | {climb.kept[-1].name: winner.settings} if voters and winner.settings else voters

@@ -3,12 +3,12 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from quorum.competition.prepare import PreparedCompetition
+from quorum.competition.prepare import HELD_OUT_SHARE, PreparedCompetition
 from quorum.competition.run import PRIOR, CompetitionRun, is_tuned
 from quorum.competition.step import read_step_record
 from quorum.config import read_table
@@ -31,6 +31,7 @@ _UNKNOWN = (0.1, 0.5)  # of other backends
 _SECOND_BEST = 0.1  # what a member adds to a vote, as a share of its gain, if another one is better
 _VOTE, _VOTE_PER_ANSWER = 30.0, 0.001  # seconds that the vote and the records take
 _LONGER = 1.25  # a member is started only if this many times its expected time is left
+_FOLDS = (5, 3)  # the numbers of folds to choose from, the best one first
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +66,76 @@ def make_budget(hours: float, members: int, prepared: PreparedCompetition, start
     return Budget(start + seconds - min(_VOTE + _VOTE_PER_ANSWER * members * _count_answers(prepared), seconds / 4))
 
 
-def _count_answers(prepared: PreparedCompetition) -> int:
-    return len(prepared.test) + len(prepared.held_out)
+def choose_folds(
+    prepared: PreparedCompetition, members: Sequence[Path], earlier: Sequence[Entry], budget: Budget
+) -> int:
+    """Return the largest number of folds with which all members are expected to finish in time; 1 if there is none.
+
+    Args:
+        prepared: the competition with one held-out fold.
+    """
+    for folds in _FOLDS:
+        seconds = sum(expect_member(prepared, toml, earlier, folds).seconds for toml in members)
+        if _LONGER * seconds <= budget.left():
+            return folds
+    return 1
 
 
-def expect_member(prepared: PreparedCompetition, toml: Path, earlier: Sequence[Entry]) -> Expectation:
+def expect_member(
+    prepared: PreparedCompetition, toml: Path, earlier: Sequence[Entry], folds: int | None = None
+) -> Expectation:
     """Return what a member is expected to gain and to take; one that is finished takes no time.
 
     Args:
         earlier: the ledger; entries of a member with the same name and backend show its gain over the prior of their
             competition. Without one, typical figures of its backend count.
+        folds: a number of folds that the competition is not prepared with.
     """
     config = read_table(toml)
     backend = str(config.get("backend", {}).get("name", ""))
     gain, per_answer = _TYPICAL.get(f"{backend} tuned" if is_tuned(toml) else backend, _UNKNOWN)
     own = [one for one in earlier if one.name == toml.stem and _backend_of(one.config) == backend and not one.members]
-    repeats = prepared.folds + 1 if prepared.folds > 1 and is_tuned(toml) else 1
     gains = [one.held_out.value - prior for one in own if (prior := _find_prior(one, earlier)) is not None]
-    # per held-out answer, with its share of the test answers
-    times = [one.seconds / one.held_out.n for one in own if one.held_out.n and one.folds == prepared.folds]
     record = read_step_record(prepared.workspace.run(prepared.name, toml.stem).path)
-    first = repeats * ((2 if is_tuned(toml) else 1) * _START + per_answer * _count_answers(prepared))
-    seconds = median(times) * len(prepared.held_out) if times else first
-    return Expectation(fmean(gains) if gains else gain, 0.0 if record and record.outputs else seconds)
+    finished = record and record.outputs and folds in (None, prepared.folds)
+    held_out = len(prepared.held_out) if folds in (None, prepared.folds) else len(prepared.split.fold_of)
+    work = _Work(len(prepared.test), held_out, folds or prepared.folds, is_tuned(toml))
+    seconds = 0.0 if finished else work.expect_seconds(per_answer, own)
+    return Expectation(fmean(gains) if gains else gain, seconds)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The numbers of test and held-out questions that a member answers, in how many folds, and whether it is tuned."""
+
+    test: int
+    held_out: int
+    folds: int
+    tuned: bool
+
+    def expect_seconds(self, per_answer: float, own: Sequence[Entry]) -> float:
+        """Return the time by the member's own earlier runs with as many folds, else with one, else by typical ones.
+
+        With K folds a tuned member is trained K + 1 times.
+        """
+        if times := _list_times(own, self.folds):
+            return median(times) * self.held_out
+        if self.folds == 1:
+            return (2 if self.tuned else 1) * _START + per_answer * (self.test + self.held_out)
+        one = replace(self, folds=1, held_out=round(HELD_OUT_SHARE * self.held_out))
+        seconds = one.expect_seconds(per_answer, own)
+        if self.tuned:
+            return (self.folds + 1) * seconds
+        return self.folds * _START + seconds * (self.test + self.held_out) / max(one.test + one.held_out, 1)
+
+
+def _list_times(entries: Sequence[Entry], folds: int) -> list[float]:
+    """Return the seconds per held-out answer, with its share of the test answers."""
+    return [one.seconds / one.held_out.n for one in entries if one.held_out.n and one.folds == folds]
+
+
+def _count_answers(prepared: PreparedCompetition) -> int:
+    return len(prepared.test) + len(prepared.held_out)
 
 
 def _backend_of(config: Mapping[str, Any]) -> str:

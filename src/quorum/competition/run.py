@@ -20,6 +20,7 @@ from quorum.question import Question
 
 PRIOR = "prior"
 VOTE = "vote"
+CHEAP_VOTE = "cheap-vote"  # of the members without a cascade, for those with one
 MEMBERS = ("encoder", "neighbour", "encoder-tuned")
 MEMBERS_WITH_BACKGROUND = ("encoder", "neighbour", "encoder-rag", "encoder-rag-tuned")
 RESERVED_NAMES = (
@@ -27,6 +28,7 @@ RESERVED_NAMES = (
     "ablate",
     "ladder",
     "members",
+    CHEAP_VOTE,
     PRIOR,
     VOTE,
 )  # names of our own folders beside those of the members
@@ -87,8 +89,10 @@ def find_training_toml(toml: Path) -> Path:
 def forget_members(prepared: PreparedCompetition, tomls: Sequence[Path], report: Callable[[str], None]) -> None:
     """Make the members, their trainings and the vote start again from nothing."""
     trainings = [find_training_toml(toml) for toml in tomls if is_tuned(toml)]
-    for toml in [*tomls, *trainings, find_kernel_toml(VOTE)]:
+    for toml in [*tomls, *trainings]:
         forget_step(prepared.run(toml.stem).path, toml, report)
+    for name in (VOTE, CHEAP_VOTE):
+        forget_step(prepared.run(name).path, find_kernel_toml(VOTE), report)
 
 
 def read_member_settings(toml: Path, overrides: Mapping[str, Any]) -> RunSettings:
@@ -113,17 +117,24 @@ def run_prior(prepared: PreparedCompetition) -> CompetitionRun:
 
 
 def run_member(
-    prepared: PreparedCompetition, toml: Path, report: Callable[[str], None], with_train: bool = True
+    prepared: PreparedCompetition,
+    toml: Path,
+    report: Callable[[str], None],
+    with_train: bool = True,
+    more: Mapping[str, Any] | None = None,
 ) -> CompetitionRun:
     """Let one member answer the test and the held-out questions; train its model first if it is a tuned one.
 
     Args:
         with_train: False for a member that uses no solved questions: it does not get them.
+        more: further overrides of its settings.
     """
     config = read_table(toml)
     folder, counts = prepared.run(toml.stem), {"test": len(prepared.test), "held-out": len(prepared.held_out)}
     files = {"test": prepared.test_file, "held-out": prepared.files.held_out}
-    settings = make_member_settings(prepared, config, [files[part] for part in prepared.asked], folder)
+    settings = make_member_settings(prepared, config, [files[part] for part in prepared.asked], folder) | dict(
+        more or {}
+    )
     if not with_train:
         settings["train"] = ""
     seconds = 0.0
@@ -161,13 +172,13 @@ def train_member(prepared: PreparedCompetition, toml: Path, report: Callable[[st
 
 
 def run_vote(
-    prepared: PreparedCompetition, runs: Sequence[CompetitionRun], report: Callable[[str], None]
+    prepared: PreparedCompetition, runs: Sequence[CompetitionRun], report: Callable[[str], None], name: str = VOTE
 ) -> CompetitionRun:
     """Let the members vote by a rule that is selected on the held-out questions.
 
     The votes on the held-out questions are cross-fitted: the rule for a question is selected without that question.
     """
-    folder = prepared.run(VOTE)
+    folder = prepared.run(name)
     settings = {
         "runs": [str(run.folder.test) for run in runs],
         "labelled": [str(run.folder.held_out) for run in runs],
@@ -179,9 +190,9 @@ def run_vote(
     done = run_step(KernelStep(story="vote", toml=find_kernel_toml(VOTE), settings=settings), report)
     if not done.reused:
         count = len(prepared.test) + len(prepared.held_out)
-        report(f"{VOTE}: {count} answers of {len(runs)} members in {done.seconds:.0f} s")
+        report(f"{name}: {count} answers of {len(runs)} members in {done.seconds:.0f} s")
     return CompetitionRun(
-        name=VOTE,
+        name=name,
         folder=folder,
         config=settings,
         members=tuple(run.name for run in runs),

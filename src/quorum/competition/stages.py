@@ -7,10 +7,12 @@ from typing import Any
 
 from quorum.model.backend import KINDS, backend_name
 
+FOLDS_STAGE = "folds"
+CASCADE_STAGE = "cascade"
 VOTE_STAGE = "vote of the members"
+_FOLD_COUNT = 5  # of the stage of folds
 _WORDING_COUNT = 4  # in which the stage of wordings asks each question
 _WITHOUT_LETTERS = ("option", "bare")  # prompt styles without letters
-_REASONING_TOKENS = 512
 _VOTING_TEMPERATURE = 0.7  # of self-consistency, Wang et al. (2023), arXiv:2203.11171
 _TRAINABLE = {"encoder": ("encoder",), "sft": ("transformers", "vllm"), "seq2seq": ("seq2seq",)}  # backends by trainer
 _MEMORISED = "it is fitted on train, which the trained model may have memorised"
@@ -30,17 +32,20 @@ class Stage:
 
     Attributes:
         training: a training whose model or adapter answers instead of the member's.
+        folds: above 0: the held-out questions are divided into so many folds, and each is answered by the member that
+            learns from all other folds too.
     """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted name
     not_for: str = ""
     training: Training | None = None
+    folds: int = 0
 
     @property
-    def votes(self) -> bool:
-        """Whether the members tried so far vote; the stage has no settings then."""
-        return self.name == VOTE_STAGE
+    def combines(self) -> bool:
+        """Whether the stage combines answers of the members tried so far; it has no settings then."""
+        return self.name in (CASCADE_STAGE, VOTE_STAGE)
 
     @property
     def rehearses(self) -> bool:
@@ -57,6 +62,8 @@ class StageOptions:
         passages: number of passages to retrieve.
         examples: number of solved questions to retrieve.
         rehearse: number of solved questions to fit on.
+        votes: most sampled replies per question.
+        reply_tokens: longest reply of the stages that let the model write, in tokens.
         verifier: the table of the backend that verifies; by default the member's own model verifies.
         verdict: the settings of the verifier's prompts.
         metric: the competition's metric.
@@ -69,6 +76,8 @@ class StageOptions:
     passages: int = 1
     examples: int = 3
     rehearse: int = 200
+    votes: int = 10
+    reply_tokens: int = 512
     verifier: Mapping[str, Any] | None = None
     verdict: Mapping[str, Any] | None = None
     metric: str = "accuracy"
@@ -81,8 +90,9 @@ def list_stages(member: Mapping[str, Any], options: StageOptions | None = None) 
     """Return the built-in stages for a member, in the order in which they are tried.
 
     Models come first, because all else is tuned to the model; then what costs no training: priors, wordings, option
-    orders and retrieval; then training, which learns with the retrieved context; then more calls per question, and the
-    vote of all members tried. Nothing is fitted on train for a trained model, which probably knows these questions.
+    orders and retrieval; then training, which learns with the retrieved context; then more calls per question; then the
+    labels of all other folds; last the cascade and the vote of the members tried. Nothing is fitted on train for a
+    trained model, which probably knows these questions.
 
     Args:
         member: the member's TOML table.
@@ -96,6 +106,8 @@ def list_stages(member: Mapping[str, Any], options: StageOptions | None = None) 
         *_list_training_stages(facts, options),
         *_list_reasoning_stages(facts, options),
         _make_verifier_stage(facts, options),
+        Stage(FOLDS_STAGE, folds=_FOLD_COUNT),
+        Stage(CASCADE_STAGE),
         Stage(VOTE_STAGE),
     ]
 
@@ -172,9 +184,9 @@ def _list_training_stages(facts: _MemberFacts, options: StageOptions) -> list[St
 
 def _list_reasoning_stages(facts: _MemberFacts, options: StageOptions) -> list[Stage]:
     model = facts.table
-    reasoning = {f"{model}.method": "generate", f"{model}.max_new_tokens": _REASONING_TOKENS}
+    reasoning = {f"{model}.method": "generate", f"{model}.max_new_tokens": options.reply_tokens}
     paying = {"prompt.style": "letter", "refine.reason": True, "refine.rehearse": options.rehearse, **reasoning}
-    sampling = {"refine.votes.most": 10, f"{model}.method": "generate", f"{model}.temperature": _VOTING_TEMPERATURE}
+    sampling = {"refine.votes.most": options.votes, f"{model}.temperature": _VOTING_TEMPERATURE, **reasoning}
     return [
         Stage("chain-of-thought", {"prompt.style": "cot", "refine.reason": False, **reasoning}, facts.no_text),
         Stage("chain-of-thought, where it pays", paying, facts.no_text or facts.memorised),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.competition.ablation import describe_difference
+from quorum.competition.cascade_members import run_cascade_member, separate_cascades
 from quorum.competition.climb_ladder import climb_known_runs
 from quorum.competition.folder import find_competition
 from quorum.competition.folds import TestBy, divide_into_parts, forget_folded_members, run_folded_member
@@ -14,7 +15,7 @@ from quorum.competition.kernel_process import OutOfTime
 from quorum.competition.ladder import Ladder
 from quorum.competition.language_models import propose_model_members
 from quorum.competition.machine import inspect_machine
-from quorum.competition.planner import Budget, expect_member, make_budget, run_within_budget
+from quorum.competition.planner import Budget, choose_folds, expect_member, make_budget, run_within_budget
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, find_best_entry, list_own_boards, record_run
 from quorum.competition.run import (
@@ -27,6 +28,7 @@ from quorum.competition.run import (
     run_vote,
 )
 from quorum.competition.workspace import Workspace
+from quorum.errors import BadInput
 from quorum.evaluation.compare import compare_runs
 from quorum.evaluation.ledger import Board, Entry, read_ledger
 from quorum.evaluation.metrics import lower_is_better
@@ -69,7 +71,7 @@ def submit_competition(
     models: Sequence[str] = (),
     hours: float | None = None,
     fresh: bool = False,
-    folds: int = 1,
+    folds: int | None = None,
     test_by: TestBy = "refit",
     report: Callable[[str], None] = lambda line: None,
 ) -> SubmissionResult:
@@ -89,7 +91,8 @@ def submit_competition(
         hours: most hours that this may take: members run in the order of what they are expected to gain per second, and
             those that would take longer than what is left are not started. None: no limit.
         fresh: repeat everything, even what an earlier call finished.
-        folds: 2 or more: hold out every labelled question once, in one of so many folds, instead of `held_out`.
+        folds: 2 or more: hold out every labelled question once, in one of so many folds, instead of `held_out`. None:
+            1; with `hours`, more if all members are expected to finish in time.
         test_by: with folds, who answers the test questions: a member that learns from all labels ("refit"), or the
             members of all folds, whose answers are averaged ("average").
         report: is called with one line after each step.
@@ -105,16 +108,45 @@ def submit_competition(
     if models or not members:
         own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
         chosen = choose_members([*chosen, *own], False)
-    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds)
+    plain, cascades = separate_cascades(chosen, folds or 1)
+    prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds or 1)
     budget = make_budget(hours, len(chosen), prepared, start) if hours is not None else None
+    if budget and folds is None and not cascades:
+        prepared = _divide_if_in_time(prepared, chosen, budget, seed, report)
     limited = replace(prepared, until=budget.end if budget else None)
     run = _choose_way(limited, chosen, test_by, seed, fresh=fresh, report=report)
-    answered = _run_in_time(prepared, chosen, run, budget, report) if budget else [run(toml) for toml in chosen]
+
+    def run_all(members: Sequence[Path], run: Callable[[Path], CompetitionRun | None]) -> list[CompetitionRun]:
+        if budget:
+            return _run_in_time(prepared, members, run, budget, report)
+        return [done for toml in members if (done := run(toml))]
+
+    cheap = run_all(plain, run)
+    for toml in [] if cheap else cascades:
+        report(f"{toml.stem}: not started: no cheaper member is finished")
+    asked = run_all(cascades, lambda toml: run_cascade_member(limited, toml, cheap, report)) if cheap else []
+    answered = [*cheap, *asked]
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
     differences = tuple(compare_additions(prepared, answered))
     return replace(result, differences=differences, ladder=climb_known_runs(prepared, answered, report))
+
+
+def _divide_if_in_time(
+    prepared: PreparedCompetition, members: Sequence[Path], budget: Budget, seed: int, report: Callable[[str], None]
+) -> PreparedCompetition:
+    """Prepare a competition with folds if all members are expected to finish in time and its questions allow it."""
+    folds = choose_folds(prepared, members, read_ledger(prepared.workspace.ledger), budget)
+    if folds == 1:
+        return prepared
+    try:
+        divided = prepare_competition(prepared.competition, prepared.workspace, seed=seed, folds=folds)
+    except BadInput as error:
+        report(f"no folds, although there is time: {error}")
+        return prepared
+    report(f"folds: {folds}, because all members are expected to finish in time; --folds 1 holds out one part of train")
+    return divided
 
 
 def _choose_way(
@@ -140,7 +172,7 @@ def _choose_way(
 def _run_in_time(
     prepared: PreparedCompetition,
     members: Sequence[Path],
-    run: Callable[[Path], CompetitionRun],
+    run: Callable[[Path], CompetitionRun | None],
     budget: Budget,
     report: Callable[[str], None],
 ) -> list[CompetitionRun]:

@@ -37,7 +37,7 @@ from quorum.train.sampling import (
 )
 
 WEAK = "weak subjects"
-_GIVEN = "given rows"
+_GIVEN_ROWS = "given rows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def compare_weak_subjects(
     for arm, settings in _list_trainings(plan, samples, split, solved, is_open).items():
         adapter = arms.train(arm, settings, report)
         arms.ask(arm, {"backend.adapter": str(adapter)}, report)
-    names = ["base", *samples, *([_GIVEN] if plan.rows else [])]
+    names = ["base", *samples, *([_GIVEN_ROWS] if plan.rows else [])]
     table, differences = compare_arms(held_out, {arm: arms.read(arm) for arm in names}, plan.train.stem)
     return WeakSubjectResult(
         quotas=sample.quotas, table=table, differences=differences, page=_write_page(plan, table, differences)
@@ -175,12 +175,12 @@ def _list_trainings(
         ids, file = (plan.out / f"{name_folder(arm)}.{suffix}" for suffix in ("csv", "json"))
         write_sample_file(drawn, ids)
         table = {"sampling": {"ids": str(ids)}, "rows": rows}
-        export_rows(split.train, file, form, split.split, False, table)
+        export_rows(split.train, file, form, split=split.split, everything=False, table=table)
         trainings[arm] = {"train": str(file), "rows": {}}
     if plan.rows is not None:
         questions = plan.out / "split" / "questions.parquet"
         write_questions(list(solved), questions)
-        trainings[_GIVEN] = {"train": str(plan.rows), "split.questions": str(questions), "rows": {}}
+        trainings[_GIVEN_ROWS] = {"train": str(plan.rows), "split.questions": str(questions), "rows": {}}
     return trainings
 
 

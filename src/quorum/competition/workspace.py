@@ -11,6 +11,7 @@ from quorum.files.run_folder import RunFolder
 GOLD = "gold"  # the name, among runs, of the folder of the right answers
 # Parts of a competition, each with a folder of its own among its splits and among its runs.
 FOLD = "fold"  # "fold-1-of-5": the fold is held out, and members learn from the others
+OF_HELD_OUT = "-held-out"  # "fold-1-of-5-held-out": a part of the held-out fold, for a ladder
 ALL_LABELS = "all-labels"  # no question is held out
 
 
@@ -110,6 +111,16 @@ class Workspace:
         return self.root / "build" / "report"
 
     @property
+    def benchmark(self) -> Path:
+        """The folder of answers to benchmarks, with their tables and page."""
+        return self.root / "build" / "benchmark"
+
+    @property
+    def exploration(self) -> Path:
+        """The folder of the page on a data file, and its charts."""
+        return self.root / "build" / "explore"
+
+    @property
     def built_kernels(self) -> Path:
         """The folder of kernels bundled for Kaggle, one subfolder each."""
         return self.root / "build" / "kernels"
@@ -127,7 +138,7 @@ class Workspace:
 
 def is_part(name: str) -> bool:
     """Return whether a folder of a competition has the name of one of its parts."""
-    return name == ALL_LABELS or re.fullmatch(rf"{FOLD}-\d+-of-\d+", name) is not None
+    return name == ALL_LABELS or re.fullmatch(rf"{FOLD}-\d+-of-\d+({OF_HELD_OUT})?", name) is not None
 
 
 def _check_competition_name(name: str) -> str:

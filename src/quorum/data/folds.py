@@ -1,7 +1,8 @@
 """Divide questions into folds of which each is held out once, so that every label is used to learn and to score.
 
 `split_into_folds` draws the folds and holds none of them out. `hold_out_fold` makes of it an ordinary split for each
-fold: what is trained, searched or fitted with that split cannot contain a question of the fold.
+fold: what is trained, searched or fitted with that split cannot contain a question of the fold. `divide_held_out` does
+the same for the held-out questions of an ordinary split, so that each is answered by what learns from all others.
 """
 
 from collections.abc import Sequence
@@ -50,10 +51,36 @@ def hold_out_fold(split: Split, questions: Sequence[Question], fold: int | None,
     Raises:
         BadInput: too few clusters are left for the training folds.
     """
+    return _hold_out(split, questions, [own == fold for own in split.frame["fold"].to_list()], seed)
+
+
+def divide_held_out(split: Split, questions: Sequence[Question], folds: int, seed: int = 42) -> list[Split]:
+    """Return splits of the same questions and clusters, of which each holds out one part of the held-out questions.
+
+    Args:
+        questions: the questions of the split, in any order.
+        folds: the number of parts, of about equal size; near-duplicates are in one part.
+
+    Raises:
+        BadInput: there are fewer clusters of held-out questions than parts.
+    """
     by_id = {question.id: question for question in questions}
-    ids, clusters, folds = (split.frame[name].to_list() for name in ("id", "cluster", "fold"))
-    rest = [index for index, own in enumerate(folds) if own != fold]
+    ids, clusters, own = (split.frame[name].to_list() for name in ("id", "cluster", "fold"))
+    held = [index for index, fold in enumerate(own) if fold == HELD_OUT]
+    parts = stratify([by_id[ids[index]] for index in held], [clusters[index] for index in held], folds, seed)
+    part_of = dict(zip(held, parts, strict=True))
+    return [
+        _hold_out(split, questions, [part_of.get(index) == part for index in range(len(ids))], seed)
+        for part in range(folds)
+    ]
+
+
+def _hold_out(split: Split, questions: Sequence[Question], held: Sequence[bool], seed: int) -> Split:
+    """Return a split that holds out the marked rows of the frame; all others are in new training folds."""
+    by_id = {question.id: question for question in questions}
+    ids, clusters = (split.frame[name].to_list() for name in ("id", "cluster"))
+    rest = [index for index, out in enumerate(held) if not out]
     parts = stratify([by_id[ids[index]] for index in rest], [clusters[index] for index in rest], _TRAINING_FOLDS, seed)
     training = dict(zip(rest, (part + 1 for part in parts), strict=True))
-    held = [training.get(index, HELD_OUT) for index in range(len(ids))]
-    return Split(pl.DataFrame({"id": ids, "cluster": clusters, "fold": held}, schema=SPLIT))
+    fold = [training.get(index, HELD_OUT) for index in range(len(ids))]
+    return Split(pl.DataFrame({"id": ids, "cluster": clusters, "fold": fold}, schema=SPLIT))

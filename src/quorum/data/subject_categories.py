@@ -66,10 +66,11 @@ _TABLES: tuple[Mapping[str, str], ...] = tuple(
 
 
 def categorise_subjects(subjects: Iterable[str]) -> dict[str, str]:
-    """Return the category of each subject that is in the benchmark with most of these subjects; empty if none is."""
+    """Return the category of each subject in the benchmark that has most of them; empty if it has less than half."""
     names = {subject: re.sub(r"[^a-z0-9]+", "_", subject.lower()).strip("_") for subject in subjects}
     table = max(_TABLES, key=lambda each: sum(name in each for name in names.values()))
-    return {subject: table[name] for subject, name in names.items() if name in table}
+    found = {subject: table[name] for subject, name in names.items() if name in table}
+    return found if 2 * len(found) > len(names) else {}
 
 
 def find_vmlu_subject(id: str) -> str | None:

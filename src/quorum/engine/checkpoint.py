@@ -1,6 +1,6 @@
 """Load a model and its tokenizer from the hub or a folder."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -82,6 +82,24 @@ def load_checkpoint(
     if checkpoint.adapter is not None:
         model = _apply_adapter(model, checkpoint.adapter)
     return tokenizer, model.eval()
+
+
+def load_token_counter(model: str) -> Callable[[Sequence[str]], list[int]]:
+    """Return a function that counts the tokens of texts, special tokens left out, by the tokenizer of a model.
+
+    Raises:
+        BadInput: the tokenizer cannot be loaded; with a hint.
+    """
+    import transformers
+
+    with translate_loading_errors(model):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+
+    def count_tokens_of(texts: Sequence[str]) -> list[int]:
+        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [len(ids) for ids in encoded]
+
+    return count_tokens_of
 
 
 def make_four_bit_config(dtype: str = "auto", device: str = "auto") -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from quorum.evaluation.benchmark_table import BenchmarkRow, BenchmarkTable, Level
 from quorum.evaluation.report.charts import Chart, DotRow, draw_dot_chart
-from quorum.evaluation.report.document import Cell, Document, DocumentTable, KeyFigure, Section, render_document
+from quorum.evaluation.report.document import Document, DocumentCell, DocumentTable, KeyFigure, Section, render_document
 from quorum.evaluation.report.text import format_signed, make_printable
 from quorum.evaluation.report_page import Page
 
@@ -46,7 +46,7 @@ def render_benchmark_page(table: BenchmarkTable, model: str, made_by: str) -> Pa
         text = [_METHOD] if level == "all" else [_SHRUNK] if level == "subject" else []
         notes = list(table.notes) if level == "all" else []
         columns = list_columns(table, level, heading)
-        cells = [[Cell(text, key) for text, key in row] for row in list_cells(table, level)]
+        cells = [[DocumentCell(text, key) for text, key in row] for row in list_cells(table, level)]
         caption = f"{title}: {len(rows)} rows. Click on a heading to sort."
         tables = [DocumentTable(caption=caption, columns=columns, rows=cells)]
         sections.append(Section(id=level, title=title, text=[*text, *notes], charts=drawn, tables=tables))
@@ -135,20 +135,20 @@ def _draw_level(table: BenchmarkTable, level: Level) -> list[Chart]:
     if level not in ("all", "subject", "language"):
         return []
     if level == "all":
-        return [_draw_gains(table, table.select("all"), "all", 0, "")] if len(table.arms) > 1 else []
+        return [_draw_arm_gains(table, table.select("all"), "all", 0, "")] if len(table.arms) > 1 else []
     charts = []
     keys = dict.fromkeys((row.benchmark, row.mode) for row in table.select(level))
     for benchmark, mode in keys:
         rows = [row for row in table.select(level) if (row.benchmark, row.mode) == (benchmark, mode)]
         what = f"{benchmark}, {mode}"
         if len(table.arms) > 1:
-            charts += [_draw_gains(table, rows, level, place, what) for place in range(len(table.arms) - 1)]
+            charts += [_draw_arm_gains(table, rows, level, place, what) for place in range(len(table.arms) - 1)]
         else:
             charts.append(_draw_scores_of(rows, level, what))
     return charts
 
 
-def _draw_gains(table: BenchmarkTable, rows: Sequence[BenchmarkRow], level: Level, place: int, what: str) -> Chart:
+def _draw_arm_gains(table: BenchmarkTable, rows: Sequence[BenchmarkRow], level: Level, place: int, what: str) -> Chart:
     arm = table.arms[place + 1]
     shown = sorted(rows, key=lambda row: -row.gains[place].difference)
     if len(shown) > _MAX_ROWS:

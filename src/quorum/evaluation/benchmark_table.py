@@ -80,7 +80,7 @@ class BenchmarkTable:
 
 def make_benchmark_table(asked: Sequence[AskedBenchmark]) -> BenchmarkTable:
     """Score and compare the arms; every question counts, and an unread one is wrong."""
-    rows = [row for one in asked for row in _make_rows(one)]
+    rows = [row for one in asked for row in _score_benchmark(one)]
     means: dict[tuple[str, str], tuple[float, ...]] = {}
     for row in rows:
         if row.level == "subject":
@@ -97,23 +97,23 @@ def make_benchmark_table(asked: Sequence[AskedBenchmark]) -> BenchmarkTable:
     )
 
 
-def _make_rows(one: AskedBenchmark) -> Iterator[BenchmarkRow]:
+def _score_benchmark(one: AskedBenchmark) -> Iterator[BenchmarkRow]:
     subjects = {question.subject for question in one.questions if question.subject is not None}
     category = categorise_subjects(subjects)
     parts: dict[Level, dict[str, list[Question]]] = {"all": {"": list(one.questions)}}
     if category:
-        parts["category"] = _divide(
+        parts["category"] = _divide_questions(
             one.questions, {q.id: category.get(q.subject or "", "no category") for q in one.questions}
         )
     if one.language:
-        parts["language"] = _divide(one.questions, one.language)
+        parts["language"] = _divide_questions(one.questions, one.language)
     if len(subjects) > 1:
-        parts["subject"] = _divide(one.questions, {q.id: q.subject or UNNAMED for q in one.questions})
+        parts["subject"] = _divide_questions(one.questions, {q.id: q.subject or UNNAMED for q in one.questions})
     for level, divided in parts.items():
         yield from _score_level(one, level, divided)
 
 
-def _divide(questions: Sequence[Question], name_of: Mapping[str, str]) -> dict[str, list[Question]]:
+def _divide_questions(questions: Sequence[Question], name_of: Mapping[str, str]) -> dict[str, list[Question]]:
     divided: dict[str, list[Question]] = {}
     for question in questions:
         divided.setdefault(name_of[question.id], []).append(question)

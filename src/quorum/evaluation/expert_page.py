@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 
 from quorum.evaluation.report.charts import Chart, LinePoint, draw_line_chart
-from quorum.evaluation.report.document import Cell, Document, DocumentTable, KeyFigure, Section, render_document
+from quorum.evaluation.report.document import Document, DocumentCell, DocumentTable, KeyFigure, Section, render_document
 from quorum.evaluation.report.heat_map import HeatMap, draw_heat_map
 from quorum.evaluation.report.text import make_printable
 from quorum.evaluation.report_page import Page
 from quorum.train.expert_map import TOP, ExpertMap
 from quorum.train.expert_profile import ExpertPeak, ExpertProfile, find_super_experts, format_experts, rank_candidates
 
-_METHOD = (
+_CRITERION_TEXT = (
     "The largest absolute output of each expert's down_proj over all tokens. Super experts exceed the {percentile:g}th "
     "percentile and {share:g} of the largest among the experts of the first {depth:.0%} of the layers (Su et al. 2025, "
     "arXiv:2507.23279)."
 )
-_FEW = (
+_FEW_EXPERTS = (
     "With fewer than 200 experts the largest one is always above the percentile: judge it by its multiple of the "
     "median."
 )
@@ -28,8 +28,8 @@ def render_expert_page(found: ExpertMap, model: str, made_by: str) -> Page:
     lines = [_draw_line(kind, profile, by) for by in ("layer", "expert") for kind, profile in kinds.items()]
     criterion = found.whole.criterion
     text = [
-        _METHOD.format(percentile=criterion.percentile, share=criterion.share, depth=criterion.depth),
-        *([_FEW] if len(rank_candidates(found.whole)) < 200 else []),
+        _CRITERION_TEXT.format(percentile=criterion.percentile, share=criterion.share, depth=criterion.depth),
+        *([_FEW_EXPERTS] if len(rank_candidates(found.whole)) < 200 else []),
     ]
     sections = [
         Section(id="experts", title="Super experts", text=text, tables=[_list_super_experts(found)]),
@@ -45,13 +45,13 @@ def render_expert_page(found: ExpertMap, model: str, made_by: str) -> Page:
         lead=f"{len(found.whole.peaks):,} experts while reading {found.whole.tokens:,} tokens of "
         f"{', '.join(found.kinds)}.",
         sections=sections,
-        key_figures=_list_figures(found),
+        key_figures=_list_expert_figures(found),
         footer=made_by,
     )
     return Page(render_document(document), (*lines, *maps))
 
 
-def _list_figures(found: ExpertMap) -> list[KeyFigure]:
+def _list_expert_figures(found: ExpertMap) -> list[KeyFigure]:
     figures = [
         KeyFigure(kind, str(len(find_super_experts(profile))), f"super experts, {profile.tokens:,} tokens")
         for kind, profile in found.kinds.items()
@@ -105,11 +105,15 @@ def _list_super_experts(found: ExpertMap) -> DocumentTable:
     rows = []
     for peak in [peak for peak in rank_candidates(found.whole) if peak.place in places]:
         share = peak.tokens / found.whole.tokens
-        cells = [Cell(peak.place.name), Cell(f"{peak.output_max:.4g}", peak.output_max), Cell(f"{share:.1%}", share)]
+        cells = [
+            DocumentCell(peak.place.name),
+            DocumentCell(f"{peak.output_max:.4g}", peak.output_max),
+            DocumentCell(f"{share:.1%}", share),
+        ]
         for kind in found.kinds:
             value = outputs[kind][peak.place].output_max
             mark = " super" if peak.place in super_in[kind] else ""
-            cells.append(Cell("" if value is None else f"{value:.4g}{mark}", value))
+            cells.append(DocumentCell("" if value is None else f"{value:.4g}{mark}", value))
         rows.append(cells)
     columns = ["layer/expert", "largest output", "tokens", *found.kinds]
     return DocumentTable(caption=f"{len(rows)} experts, largest first", columns=columns, rows=rows)
@@ -118,10 +122,10 @@ def _list_super_experts(found: ExpertMap) -> DocumentTable:
 def _list_overlaps(found: ExpertMap) -> DocumentTable:
     rows = [
         [
-            Cell(each.first),
-            Cell(each.second),
-            Cell("" if each.jaccard is None else f"{each.jaccard:.2f}", each.jaccard),
-            Cell(f"{each.jaccard_of_top:.2f}", each.jaccard_of_top),
+            DocumentCell(each.first),
+            DocumentCell(each.second),
+            DocumentCell("" if each.jaccard is None else f"{each.jaccard:.2f}", each.jaccard),
+            DocumentCell(f"{each.jaccard_of_top:.2f}", each.jaccard_of_top),
         ]
         for each in found.overlaps
     ]
@@ -135,7 +139,7 @@ def _list_perplexities(found: ExpertMap) -> DocumentTable:
     rows = []
     for kind in found.kinds:
         own = [value[kind, arm] for arm in arms]
-        rows.append([Cell(kind), *(Cell(_format(each.value, each.error), each.value) for each in own)])
+        rows.append([DocumentCell(kind), *(DocumentCell(_format(each.value, each.error), each.value) for each in own)])
     names = "; ".join(f"{arm}: {format_experts(places)}" for arm, places in found.pruned.items())
     caption = f"Perplexity per token ± standard error over sequences. {names}"
     return DocumentTable(caption=caption, columns=["kind", *arms], rows=rows)

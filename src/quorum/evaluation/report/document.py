@@ -1,4 +1,4 @@
-"""Render a page of sections, each with text, charts and tables, in the look of the report."""
+"""Render a page of sections, each with text, charts and tables, styled like the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _MAX_NAME, _MAX_TEXT = 80, 600  # characters shown
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class DocumentCell:
     """A cell of a table; `key` is what the table is sorted by, if that is not the text."""
 
     text: str
@@ -26,7 +26,7 @@ class DocumentTable:
 
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[DocumentCell]]
     words: Sequence[str] = ()
 
 
