@@ -13,6 +13,7 @@ from quorum.errors import BadInput
 if TYPE_CHECKING:
     from quorum.competition.experiment import Experiment
 
+_PRESET_NAMES = "simple, medium, strong, kmmlu-strategic, mmmlu-qlora, flan-t5 or codemmlu."
 _Learn = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Override for kernels/train.py; may be repeated.")
 ]
@@ -28,15 +29,8 @@ _Test = Annotated[Path | None, typer.Option(metavar="FILE", help="More solved qu
 
 
 def experiment_command(
-    preset: Annotated[
-        str,
-        typer.Argument(
-            metavar="PRESET", help="simple, medium, strong, kmmlu-strategic, mmmlu-qlora, flan-t5, codemmlu."
-        ),
-    ],
-    train: Annotated[
-        Path, typer.Option(metavar="FILE", help="Solved questions: a file, or a folder of subject files.")
-    ],
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help=_PRESET_NAMES)],
+    train: Annotated[Path, typer.Option(metavar="FILE", help="Solved questions: a file, or a folder.")],
     test: _Test = None,
     model: Annotated[str, typer.Option(metavar="MODEL", help="Hub id or folder.", show_default="the preset's")] = "",
     smoke: Annotated[bool, typer.Option("--smoke", help="Few questions and steps, to try it in minutes.")] = False,

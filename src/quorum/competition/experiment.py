@@ -44,9 +44,9 @@ PRESETS: Mapping[str, tuple[str, str]] = {  # the TOMLs of the training and of t
     "flan-t5": ("train-flan-t5", "flan-t5"),
     "codemmlu": ("train-codemmlu-7b-t4", "causal"),
 }
-_SMOKE_QUESTIONS = 80
+_SMOKE_QUESTIONS, _SMOKE_TEST = 80, 10
 _SMOKE_TRAINING: Mapping[str, Any] = {"trainer.smoke": True, "trainer.save_every": 2, "trainer.keep": 2}
-_SMOKE_REPLY = 32  # tokens
+_SMOKE_REPLY = 24  # tokens
 _WEAK_BUDGET = 500  # training questions of kmmlu-strategic, at most half of those that there are
 
 
@@ -148,7 +148,7 @@ class _Runner:
         }
         if plan.test:
             test = [question for question in read_clean_questions(plan.test) if question.answer is not None]
-            parts["test"] = draw_questions(test, _SMOKE_QUESTIONS // 2, plan.seed) if plan.smoke else test
+            parts["test"] = draw_questions(test, _SMOKE_TEST, plan.seed) if plan.smoke else test
         if empty := [name for name, questions in parts.items() if not questions]:
             raise BadInput(f"{plan.train}: {len(solved)} solved questions are too few; none is left for {empty[0]}")
         self.folds = select_training_folds(split, solved)
