@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,9 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.support.bench import Bench
+
+# figures and texts of tests are the same on every machine: a CPU with units for bfloat16 would choose it
+os.environ.setdefault("QUORUM_CPU_DTYPE", "float32")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ def read_table(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also numbers of more digits than Python converts
         raise BadInput(f"{path}: not a TOML file: {error}") from None
 
 
@@ -110,7 +111,7 @@ def from_table(
     Raises:
         BadInput: a setting is unknown, renamed, missing or has the wrong type.
     """
-    parameters = inspect.signature(kind, eval_str=True).parameters
+    parameters = _read_parameters(kind)
     allowed = [name for name in parameters if name not in given]
     renamed: Mapping[str, str] = getattr(kind, "RENAMED", {})
     for name in table:
@@ -126,6 +127,11 @@ def from_table(
         for name, value in table.items()
     }
     return kind(**values, **given)
+
+
+@cache
+def _read_parameters(kind: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(kind, eval_str=True).parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ def _parse_override(text: str) -> tuple[str, Any]:
         raise BadInput(f"{text!r} is not a setting; expected is key=value")
     try:
         return name, tomllib.loads(f"value = {given}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError: also numbers of more digits than Python converts
         return name, given  # text without quotes, as in out=answers.parquet
 
 

@@ -3,25 +3,31 @@
 import argparse
 import errno
 import inspect
+import io
 import json
 import logging
 import os
 import re
 import sys
+import tempfile
 import textwrap
 import threading
+import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, TextIO
 
 from quorum.config import Settings, describe_settings, read_config
 from quorum.disk import find_system_error
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact, remember_secret
 
-DONE, FOUND, BAD_INPUT = 0, 1, 2  # exit codes: done, found something wrong, bad input
+# Exit codes: done; found something wrong; bad input; an error that is a fault of Quorum's own.
+DONE, FOUND, BAD_INPUT, SURPRISE = 0, 1, 2, 3
+_LONGEST_SURPRISE = 300  # characters of an unexpected error's message
 PARENT_VARIABLE = "QUORUM_PARENT"  # in the environment of a kernel whose standard input ends with its parent
 _STOPPED_BY_USER = 130
 
@@ -36,12 +42,16 @@ _LOG_SECONDS = 180.0  # between two lines in a log
 # C0 and C1 controls without tab and line feed, marks of direction, separators of lines, surrogates
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
+# Threads of OpenMP that wait sleep instead of spinning: next to other work, two that spin took 20 CPU seconds for what
+# one does in 5.5, and two that sleep take 5.5 (the packaged encoder, 128 questions with passages).
+PASSIVE_THREADS = {} if "OMP_WAIT_POLICY" in os.environ else {"OMP_WAIT_POLICY": "PASSIVE"}
+
 # On import, bitsandbytes warns that one of its faster kernels is missing, even if no model is in 4 bits.
 _IDLE_LOGGER = "bitsandbytes.backends.cpu.ops"
 
 
 def run_program(main: Callable[[], int]) -> None:
-    """Run a program and exit with its code; bad input is reported in one line and with code 2, without a traceback."""
+    """Run a program and exit with its code; an error is reported in one line, without a traceback."""
     run_first(main)
     sys.exit(DONE)
 
@@ -49,9 +59,12 @@ def run_program(main: Callable[[], int]) -> None:
 def run_first(main: Callable[[], int]) -> None:
     """Run the first part of a program as `run_program` does, but return if its code is DONE.
 
-    An error of the operating system, such as a full disk, is reported as bad input is.
+    An error of the operating system, such as a full disk, is reported as bad input is. Any other error is a surprise:
+    one line names the file with its traceback, and the exit code is SURPRISE.
     """
+    _escape_unencodable()
     logging.getLogger(_IDLE_LOGGER).setLevel(logging.ERROR)
+    os.environ.update(PASSIVE_THREADS)  # before a library reads it
     try:
         code = main()
         _flush_output()
@@ -61,14 +74,37 @@ def run_first(main: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         code = _STOPPED_BY_USER
         _print_last_line("stopped")
-    except Exception as error:  # libraries report a full disk as errors of their own; others are raised again
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 (the top level; a panic of a library in Rust is no Exception)
+        # libraries report a full disk as errors of their own
         found = error if isinstance(error, BadInput) else find_system_error(error)
-        if found is None:
-            raise
-        code = BAD_INPUT
-        _print_last_line(f"error: {_format_error(found)}")
+        code = SURPRISE if found is None else BAD_INPUT
+        _print_last_line(f"error: {_format_surprise(error) if found is None else _format_error(found)}")
     if code:
         sys.exit(code)
+
+
+def _escape_unencodable() -> None:
+    """Write characters that the output's encoding lacks as \\xe9, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _format_surprise(error: BaseException) -> str:
+    """Return one line on an error that is no wrong input, and write its traceback into a file that the line names.
+
+    The file is in the current directory, or in the one for temporary files if that is read-only.
+    """
+    trace = redact("".join(traceback.format_exception(error))).encode(errors="backslashreplace")
+    what = f"unexpected {type(error).__name__}: {_put_on_one_line(str(error))[:_LONGEST_SURPRISE]}"
+    for folder in (Path(), Path(tempfile.gettempdir())):
+        path = folder / f"quorum-error-{os.getpid()}-{time.time_ns():x}.txt"
+        with suppress(OSError):
+            path.write_bytes(trace)
+            return f"{what}; the traceback is in {path}; please report it"
+    return f"{what}; its traceback cannot be written"
 
 
 def _flush_output() -> None:
@@ -86,7 +122,7 @@ def _flush_output() -> None:
 def _print_last_line(text: str) -> None:
     """Print a line on standard error, and drop output that cannot be written, which Python would try again at exit."""
     with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print_text(text, sys.stderr)
     try:
         sys.stdout.flush()
     except (OSError, AttributeError):
@@ -162,8 +198,9 @@ def format_settings(title: str, kind: type) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    """Print one JSON document on standard output; characters that a terminal may obey are written as \\u202e."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    print(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def escape_controls(text: str) -> str:
@@ -174,9 +211,17 @@ def escape_controls(text: str) -> str:
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def print_text(text: str, file: TextIO | None = None) -> None:
+    """Print a text, by default on standard output, without secrets and without what a terminal may obey.
+
+    Every text from outside goes through here or `print_json`: ids, names of columns and files, replies, errors.
+    """
+    print(escape_controls(redact(text)), file=file or sys.stdout, flush=True)
+
+
 def print_status(text: str) -> None:
     """Print one line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print_text(text, sys.stderr)
 
 
 def print_warning(text: str) -> None:
@@ -200,6 +245,7 @@ def read_environment_key(variable: str) -> str:
         raise BadInput(
             f"the environment variable {variable} is not a key: an HTTP header does not allow its characters"
         )
+    remember_secret(key)
     return key
 
 
@@ -207,7 +253,11 @@ def _format_error(error: Exception) -> str:
     """Return an error as one line, an OSError with the file first."""
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
-    return " ".join(str(error).split()) if isinstance(error, OSError) else str(error)
+    return _put_on_one_line(str(error))
+
+
+def _put_on_one_line(text: str) -> str:
+    return re.sub(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]+\s*", " ", text.strip())
 
 
 @contextmanager
@@ -225,7 +275,13 @@ def progress_bar(caption: str, clock: Callable[[], float] = monotonic) -> Iterat
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    caption = escape_controls(caption)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+    )
     calls: list[tuple[float, int]] = []  # the first and the latest: time, and items done
     printed = clock()
     with Bar(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ LONGEST_NAME = 120  # bytes: two such names, a hyphen and an ending still make o
 
 _PART_NAME = re.compile(r"\..*\.(?P<process>\d+)-\d+\.part", re.DOTALL)
 _LONGEST_PART = 80  # bytes of the target's name that the name of its temporary file repeats
+_ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
 _part_numbers = itertools.count()
 # How libraries in C++ and Rust report an error of the operating system in a text.
 _SYSTEM_ERROR = re.compile(r"\(os error (?P<number>\d+)\)")
@@ -153,24 +154,75 @@ def _is_running(process: int) -> bool:
     return True
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be written at `path`; create its folder, and leave a file that is there as it is.
+
+    Raises:
+        OSError: it cannot; the error names `path`, or the folder that cannot be created.
+    """
+    with name_file_in_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        part = _make_part_path(Path(os.path.realpath(path)))
+        part.touch()
+        part.unlink()
+
+
 def replace_folder(path: Path) -> None:
     """Create a folder with only a marker file at `path`; an older folder is removed first if it has the marker.
 
     Raises:
         BadInput: a file, a symbolic link, or a non-empty folder without the marker is at `path`.
     """
+    check_replaceable(path)
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    text = "Quorum created this folder and removes it before it creates it again.\n"
+    (path / FOLDER_MARKER).write_text(text, encoding="utf-8")
+
+
+def check_replaceable(path: Path) -> None:
+    """Check that nothing but a folder of Quorum's own is at `path`, or nothing at all.
+
+    Raises:
+        BadInput: a file, a symbolic link, or a non-empty folder without the marker is there.
+    """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise BadInput(f"{path}: not a folder that Quorum created, so it is not replaced; move it or delete it")
     marker = path / FOLDER_MARKER
-    if path.exists():
-        if any(path.iterdir()) and (marker.is_symlink() or not marker.is_file()):
-            raise BadInput(
-                f"{path}: this folder was not created by Quorum (it has no {FOLDER_MARKER}), so it is not replaced; "
-                "move it or delete it"
-            )
-        shutil.rmtree(path)
-    path.mkdir(parents=True)
-    marker.write_text("Quorum created this folder and removes it before it creates it again.\n", encoding="utf-8")
+    if path.exists() and any(path.iterdir()) and (marker.is_symlink() or not marker.is_file()):
+        raise BadInput(
+            f"{path}: this folder was not created by Quorum (it has no {FOLDER_MARKER}), so it is not replaced; "
+            "move it or delete it"
+        )
+
+
+@contextmanager
+def hold_lock(file: Path, on_wait: Callable[[], None]) -> Iterator[tuple[int, ...]]:
+    """Lock a file, or a folder that exists, and wait if another process has it; yield the descriptors of the lock.
+
+    A process that inherits them keeps the lock until it ends, so a kernel that outlives a killed parent keeps it too.
+    On a file system without locks nothing is locked.
+
+    Args:
+        on_wait: called once before waiting.
+    """
+    import fcntl
+
+    make_folder(file.parent)
+    how = os.O_RDONLY if file.is_dir() else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    held = os.open(file, how | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _ORDINARY_LOCK_ERRORS:
+                on_wait()
+                fcntl.flock(held, fcntl.LOCK_EX)
+        yield (held,)
+    finally:
+        os.close(held)
 
 
 def check_file_name(name: str, what: str) -> str:

@@ -183,3 +183,57 @@ def test_an_index_over_no_texts_is_refused():
 def test_one_vector_is_enough_for_every_kind():
     for kind in ("flat", "hnsw", "ivf"):
         assert build_index([hashed(["one"]).astype(np.float16)], kind).ntotal == 1
+
+
+def tamper(path, content):
+    before = path.read_bytes()
+    for change in content:
+        path.write_bytes(change(before))
+        yield
+    path.write_bytes(before)
+
+
+CHANGES = (
+    lambda content: b"",
+    lambda content: content[: len(content) // 2],
+    lambda content: bytes(len(content)),
+    lambda content: content[:-8] + b"\xff" * 8,
+    lambda content: b"\x80\x04\x95 a pickle",
+)
+
+
+def test_a_tampered_index_of_words_is_one_line_or_harmless(tmp_path):
+    texts = [f"red house {n}" for n in range(40)]
+    expected = LexicalSearch(texts, tmp_path).search(["red 7"], 3)
+    (folder,) = tmp_path.iterdir()
+    refused = []
+    for path in sorted(folder.iterdir()):
+        for _ in tamper(path, CHANGES):
+            try:
+                assert len(LexicalSearch(texts, tmp_path).search(["red 7"], 3)[0]) <= 3
+            except BadInput as error:
+                refused.append(str(error))
+    assert len(refused) >= 8
+    assert all("delete it to build it again" in message and "\n" not in message for message in refused)
+    assert LexicalSearch(texts, tmp_path).search(["red 7"], 3) == expected
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_tampered_embeddings_and_indexes_are_one_line_or_harmless(kind, tmp_path):
+    def make():
+        rng = np.random.default_rng(0)
+        index = make_vector_index(
+            [f"text {n}" for n in range(60)], lambda texts: rng.random((len(texts), 8), np.float32), "m", tmp_path, kind
+        )
+        return index.search(np.ones((1, 8), np.float32), 3)
+
+    make()
+    refused = []
+    for path in sorted(tmp_path.iterdir()):
+        for _ in tamper(path, CHANGES):
+            try:
+                make()
+            except BadInput as error:
+                refused.append(str(error))
+    assert len(refused) >= 4 * (1 if kind == "flat" else 2)
+    assert all("delete it" in message for message in refused)

@@ -1,13 +1,17 @@
 """A kernel's process: its settings, progress, warnings, log and failure."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -35,8 +39,11 @@ run_program(main)
 """
 
 
-@pytest.fixture
-def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(params=["alone", "forked"])
+def story(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    libraries = ("colorsys", "no_such_library") if request.param == "forked" else ()
+    monkeypatch.setattr(kernel_process, "_list_libraries", lambda *_: libraries)
+    monkeypatch.setattr(kernel_process, "_may_fork", lambda: True)
     (tmp_path / "tell.py").write_text(STORY)
     monkeypatch.setattr(kernel_process, "find_kernels", lambda: tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -59,6 +66,39 @@ def test_settings_arrive_as_toml_whatever_is_in_them(story: Path) -> None:
 
     assert sent[0] == "x.toml"
     assert apply_overrides({}, sent[1:], "test") == settings
+
+
+def test_a_fork_has_the_libraries_and_a_new_process_has_not(story: Path, request: pytest.FixtureRequest) -> None:
+    forked = "forked" in request.node.name
+    run(story, "print('imported:', 'colorsys' in sys.modules, os.getcwd(), __name__)")
+    log = (story / "runs" / "mine.log").read_text()
+    assert f"imported: {forked} {Path.cwd()} __main__" in log
+
+
+def test_a_fork_holds_the_locks_it_is_given_until_it_ends(story: Path) -> None:
+    with (story / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        then = f"import time; open({str(story / 'started')!r}, 'w').close(); time.sleep(1.5)"
+        settings = {"out": str(story / "runs" / "mine"), "then": then}
+        thread = threading.Thread(
+            target=run_kernel_process,
+            args=("tell", Path("x.toml"), settings, print, (held.fileno(),)),
+        )
+        thread.start()
+        wait_until((story / "started").exists, 30)
+    with (story / "lock").open("a") as other:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        thread.join()
+        wait_until(lambda: locks(other), 10)
+
+
+def locks(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_warnings_are_reported_and_the_rest_is_in_the_log(story: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -90,8 +130,8 @@ def test_a_terminal_sees_the_progress_of_the_kernel_and_then_nothing_of_it(
         ),
         (
             "raise ValueError('a surprise')",
-            1,
-            r"tell.py x.toml failed with exit code 1: ValueError: a surprise; its out",
+            3,
+            r"unexpected ValueError: a surprise; the traceback is in \S*quorum-error-\S+; please report it",
         ),
         ("sys.exit(7)", 7, r"tell.py x.toml failed with exit code 7: warning: two prompts were cut; its output is in"),
         (
@@ -103,7 +143,7 @@ def test_a_terminal_sees_the_progress_of_the_kernel_and_then_nothing_of_it(
     ],
 )
 def test_a_failing_kernel_raises_its_own_message_and_exit_code(story: Path, then: str, code: int, message: str) -> None:
-    with pytest.raises(KernelFailed, match=message) as failed:
+    with pytest.raises(KernelFailed, match=message) as failed, chdir(story):
         run(story, then)
     assert failed.value.exit_code == code
     assert signal.SIGKILL + 128 == 137
@@ -115,6 +155,8 @@ from pathlib import Path
 from quorum.competition import kernel_process
 folder = Path(sys.argv[1])
 kernel_process.find_kernels = lambda: folder
+kernel_process._list_libraries = lambda *_: tuple(sys.argv[2:])
+kernel_process._may_fork = lambda: True
 kernel_process.run_kernel_process("wait", Path("x.toml"), {"out": str(folder / "runs" / "mine")}, print)
 """
 WAIT = """
@@ -136,9 +178,14 @@ def test_a_kernel_is_killed_when_its_time_is_up(story: Path) -> None:
     assert run_kernel_process("tell", Path("x.toml"), {"out": settings["out"]}, print, seconds=300.0) > 0
 
 
-def test_a_kernel_ends_when_its_parent_is_killed(story: Path) -> None:
+@pytest.mark.parametrize("libraries", [(), ("colorsys",)])
+def test_a_kernel_ends_when_its_parent_is_killed(
+    libraries: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story = tmp_path
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     (story / "wait.py").write_text(WAIT)
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(story)])
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(story), *libraries])
     pid = story / "kernel.pid"
     wait_until(lambda: pid.exists() and pid.read_text() != "")
     parent.kill()
@@ -189,3 +236,11 @@ def test_stories_and_settings_are_found_beside_the_sources() -> None:
     assert {"infer.py", "train.py", "vote.py", "encoder.toml", "kaggle.toml"} <= {
         path.name for path in find_kernels().iterdir()
     }
+
+
+def test_the_log_of_a_kernel_that_never_stops_writing_is_cut(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel_process, "MOST_LOG_BYTES", 200_000)
+    run(story, "[print('z' * 100_000) for _ in range(20)]; print('q' * 3_000_000, end='')")
+    log = (story / "runs" / "mine.log").read_text()
+    assert len(log) < 400_000
+    assert log.endswith("more than 200,000 characters; the rest is left out\n")

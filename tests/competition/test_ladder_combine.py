@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quorum.competition.climb import Attempt, StageFailed
+from quorum.competition.climb import Attempt, Combination, StageFailed
 from quorum.competition.folder import find_competition
 from quorum.competition.ladder import CrossFit, Ladder, climb_ladder
 from quorum.competition.ladder_runs import LadderRuns
@@ -29,6 +29,10 @@ SOLUTION = [SolvedRow(id=f"q{number}", answer="A") for number in range(200)]
 def right_on(count: int) -> Attempt:
     """Answers of which the first `count` are right."""
     return Attempt({row.id: {"A" if n < count else "B": 1.0} for n, row in enumerate(SOLUTION)}, 1.0, 0.1)
+
+
+def join(attempt: Attempt, members: tuple[str, ...]) -> Combination:
+    return Combination(attempt.ballots, attempt.calls, attempt.seconds, attempt.settings, members)
 
 
 @pytest.fixture
@@ -92,10 +96,10 @@ def test_a_cascade_takes_confident_cheap_answers_and_costs_less_than_the_last_ke
 def test_a_kept_cascade_is_the_winner_with_its_cheap_members_and_without_further_combinations() -> None:
     combined: list[list[str]] = []
 
-    def combine(stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
+    def combine(stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Combination:
         combined.append(list(attempts))
         settings = {**attempts["x"].settings, "limits.cascade.run": "vote"}
-        return replace(right_on(180), settings=settings, members=("base",)) if last == "x" else right_on(180)
+        return join(replace(right_on(180), settings=settings), ("base",))
 
     def attempt(on: tuple[Stage, ...]) -> Attempt:
         return replace(right_on(100 + 40 * len(on)), settings={f"{each.name}.on": True for each in on})
@@ -131,7 +135,7 @@ def test_in_folds_a_held_out_question_is_answered_by_what_learns_from_all_others
     member = Path("member.toml")
     member.write_text(member.read_text().replace('"fake"', '"encoder"'))
     runs = LadderRuns(prepared=prepared, member=member, report=print)
-    folds = Stage(FOLDS_STAGE, folds=5)
+    folds = Stage(FOLDS_STAGE)
     with pytest.raises(StageFailed, match="learns from no label"):
         runs.attempt((folds,))
     found = runs.attempt((Stage("retrieval", {"retrieval.examples": 3}), folds))
@@ -151,15 +155,15 @@ def test_in_folds_a_held_out_question_is_answered_by_what_learns_from_all_others
 def test_folds_that_are_kept_vote_in_place_of_the_member_they_are_of() -> None:
     seen: list[list[str]] = []
 
-    def combine(stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
+    def combine(stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Combination:
         seen.append(list(attempts))
-        return right_on(100)
+        return join(right_on(100), tuple(attempts))
 
     def climb(gain: int) -> Ladder:
         def attempt(on: tuple[Stage, ...]) -> Attempt:
             return right_on(100 + (40 if on else 0) + (gain if on and on[-1].folds else 0))
 
-        stages = [Stage("x"), Stage(FOLDS_STAGE, folds=5), Stage(VOTE_STAGE)]
+        stages = [Stage("x"), Stage(FOLDS_STAGE), Stage(VOTE_STAGE)]
         return climb_ladder(stages, attempt, SOLUTION, "accuracy", combine=combine)
 
     assert (climb(0).folds, climb(40).folds) == (0, 5)
@@ -169,10 +173,10 @@ def test_folds_that_are_kept_vote_in_place_of_the_member_they_are_of() -> None:
 def test_members_that_were_tried_vote_at_the_end_and_are_the_winner_together() -> None:
     seen: list[tuple[int, list[str]]] = []
 
-    def combine(stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
+    def combine(stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Combination:
         assert (stage.name, last) == (VOTE_STAGE, "base")
         seen.append((len(solution), list(attempts)))
-        return replace(right_on(190), members=tuple(attempts))
+        return join(right_on(190), tuple(attempts))
 
     clusters = {row.id: number for number, row in enumerate(SOLUTION)}
     stages = [Stage("x", {"x.on": True}), Stage("y", {"y.on": True}), Stage(VOTE_STAGE)]

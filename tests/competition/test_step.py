@@ -18,10 +18,10 @@ from quorum.competition.step import (
     StepResult,
     find_trained,
     forget_step,
-    hold_lock,
     run_step,
 )
 from quorum.competition.step_inputs import describe_inputs, list_changes
+from quorum.disk import hold_lock
 from quorum.errors import BadInput
 
 # A kernel that notes each start, and writes what the steps of its kind write.
@@ -294,7 +294,7 @@ def test_a_second_process_waits_for_the_first_and_reuses_its_result(folder: Path
     results: list[tuple[StepResult, list[str]]] = []
     Path("runs").mkdir()
     second = threading.Thread(target=lambda: results.append(run()))
-    with hold_lock(Path("runs/mine.log"), print):
+    with hold_lock(Path("runs/mine.log"), lambda: None):
         second.start()
         time.sleep(0.3)
         assert not results

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import os
 import resource
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,17 @@ def test_a_line_that_cannot_be_written_to_its_end_is_removed(tmp_path: Path) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert path.read_bytes() == before
+
+
+def test_the_leaderboard_takes_linear_time():
+    def measure(size):
+        entries = [entry(f"m{n}", value=(n * 7919 % size) / size, sha256=str(n)) for n in range(size)]
+        start = time.process_time()
+        (board,) = make_leaderboard(entries)
+        took = time.process_time() - start
+        assert [row.rank for row in board.standings] == list(range(1, size + 1))
+        assert sorted(row.evaluations for row in board.standings) == list(range(1, size + 1))
+        return took
+
+    small = measure(2000)
+    assert measure(20_000) < 10 * max(small, 0.05) * 3  # a quadratic one takes 100 times as long

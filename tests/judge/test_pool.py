@@ -1,3 +1,6 @@
+from unittest import mock
+
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -5,7 +8,9 @@ from hypothesis import strategies as st
 
 from quorum.ballot import rank_labels
 from quorum.files.answers import ANSWERS, ballots_from_answers, check_answers, make_answers
+from quorum.judge.ensemble import unsupervised
 from quorum.judge.ensemble.pool import POOLING_DEPTH, average_probabilities, pool_logprobs, vote_majority
+from quorum.judge.ensemble.unsupervised import vote_dawid_skene
 
 
 def frame_of(**runs):
@@ -84,3 +89,35 @@ def test_the_majority_is_what_counting_says(labels):
     assert first_labels(vote_majority(answers))["q"] == max(
         labels, key=lambda label: (labels.count(label), -labels.index(label))
     )
+
+
+def test_runs_in_the_same_order_of_questions_vote_as_runs_in_any_other():
+    ids = [f"q{number}" for number in range(30)]
+    runs = {
+        name: {id: {"ABC"[(3 * place + shift) % 5 % 3]: 1.0} for place, id in enumerate(ids)}
+        for shift, name in enumerate("xyz")
+    }
+    ordered = frame_of(**runs)
+    moved = frame_of(**{**runs, "y": dict(reversed(runs["y"].items()))})
+    assert ballots_from_answers(vote_majority(ordered)) == ballots_from_answers(vote_majority(moved))
+    repeated = pl.concat([frame_of(x={"q": {"A": 1.0, "B": 0.5}, "p": {"B": 1.0}}), frame_of(y={"q": {"B": 1.0}})])
+    assert first_labels(vote_majority(repeated)) == {"q": "A", "p": "B"}
+    assert len(vote_majority(ordered.clear())) == 0
+
+
+def test_dawid_skene_stops_where_fifty_steps_end():
+    random = np.random.default_rng(0)
+    gold = random.integers(4, size=300)
+    runs = {
+        f"run{number}": {
+            f"q{place}": {"ABCD"[right if random.random() < 0.4 + number / 20 else random.integers(4)]: 1.0}
+            for place, right in enumerate(gold)
+        }
+        for number in range(6)
+    }
+    found = vote_dawid_skene(frame_of(**runs))
+    with mock.patch.object(unsupervised, "SETTLED", -1.0):
+        whole = vote_dawid_skene(frame_of(**runs))
+    both = found.join(whole, on=["id", "label"], suffix="_whole")
+    assert len(both) == len(whole) == len(found)
+    assert both.select((pl.col("weight") - pl.col("weight_whole")).abs().max()).item() < 1e-6

@@ -1,12 +1,14 @@
 import json
 import subprocess
 import threading
+from dataclasses import replace
 
 import pytest
 
 from quorum.errors import BadInput
 from quorum.kaggle.client import KaggleError, RetryPolicy, make_dry_run_policy, sign_in
-from quorum.kaggle.metadata import KernelMetadata, read_json_object, write_kernel_metadata
+from quorum.kaggle.fetch import find_version_folder, is_read_back, read_back
+from quorum.kaggle.metadata import KernelMetadata, read_json_object, read_kernel_metadata, write_kernel_metadata
 from quorum.kaggle.push import PushedVersion, fetch_kernel, find_likely_cause, parse_log, push_kernel, wait_for_kernel
 from quorum.kaggle.upload import write_dataset_metadata
 from tests.support.kaggle_stub import USER, Clock, KaggleStub, Refusal, Trouble, patient
@@ -600,3 +602,70 @@ def test_a_folder_without_metadata_is_refused_with_what_it_needs(stub, tmp_path)
     done = run_push(stub, tmp_path, tmp_path)
     assert done.returncode == 2
     assert "holds no metadata; needed is one of kernel-metadata.json (quorum bundle)" in done.stderr
+
+
+# --- a push that was killed after Kaggle had it ---------------------------------------------------------------------
+
+
+def test_a_version_that_was_pushed_and_not_read_back_is_not_pushed_again(stub, kaggle, tmp_path):
+    folder, out = built(tmp_path / "k"), tmp_path / "out"
+
+    def push():
+        return push_kernel(kaggle, folder, patient(), is_read=lambda pushed: is_read_back(out, pushed))
+
+    first = push()  # and killed while it waited
+    assert (push(), stub.count("SaveKernel")) == (first, 1)
+    read_back(kaggle, first, patient(), out)
+    assert push().version == 2  # the first was read back, so this is a push of its own
+    (folder / "answer.py").write_text("print('another')\n")
+    assert push().version == 3
+    write_kernel_metadata(replace(read_kernel_metadata(folder), competition_sources=("letters",)), folder)
+    assert push().version == 4
+    assert (push().version, stub.count("SaveKernel")) == (4, 4)
+
+
+def test_outputs_that_a_killed_push_has_read_in_part_are_read_again(stub, kaggle, tmp_path, monkeypatch):
+    folder, out = built(tmp_path / "k"), tmp_path / "out"
+    pushed = push_kernel(kaggle, folder, patient())
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quorum.kaggle.fetch.fetch_kernel", kill)
+    with pytest.raises(KeyboardInterrupt):
+        read_back(kaggle, pushed, patient(), out)
+    assert (find_version_folder(out, pushed) / "pushed.json").is_file()
+    assert not is_read_back(out, pushed)
+
+
+def test_two_processes_that_push_one_folder_make_one_version(stub, kaggle, tmp_path):
+    folder, versions = built(tmp_path / "k"), []
+    stub.troubles["SaveKernel"] = [Trouble(503, done=True, seconds=0.3)]
+    threads = [
+        threading.Thread(
+            target=lambda: versions.append(push_kernel(kaggle, folder, patient(), is_read=lambda pushed: False))
+        )
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [one.version for one in versions] == [1, 1, 1]
+    assert stub.count("SaveKernel") == 1
+
+
+def test_outputs_and_logs_that_are_too_large_are_cut_and_said_so(stub, kaggle, tmp_path, monkeypatch):
+    monkeypatch.setattr("quorum.kaggle.push.MOST_OUTPUT_BYTES", 1500)
+    monkeypatch.setattr("quorum.kaggle.push.MOST_LOG_CHARACTERS", 1000)
+    stub.outputs = {"a.bin": b"x" * 1000, "b.bin": b"x" * 1000, "c.csv": b"1"}
+    stub.log = "first line\n" + "y" * 5000 + "\nlast line"
+    pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())
+    with pytest.raises(BadInput, match=r"cannot be written here: b.bin \(File too large\)"):
+        fetch_kernel(kaggle, pushed, tmp_path / "out", patient())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.bin", "answer-letters.log", "c.csv"]
+    log = (tmp_path / "out" / "answer-letters.log").read_text()
+    assert len(log) < 1200
+    assert log.startswith("first line")
+    assert log.rstrip().endswith("last line")
+    assert "characters left out" in log

@@ -372,7 +372,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(monkeypatch, caplog, capfd,
     out = "".join(
         [*traceback.format_exception(told.value), repr(backend), *backend.failures, caplog.text, *capfd.readouterr()]
     )
-    assert "wrong key [key]" in out
+    assert "wrong key [secret]" in out
     assert KEY[:8] not in out
     assert not any(KEY.encode() in data for data in written)
 

@@ -564,3 +564,14 @@ def test_each_benchmark_at_hand_is_profiled_on_its_training_folds(
     ran(*arguments, "--out", tmp_path / "experts.json")
     assert json.loads(capsys.readouterr().out)["prompts"] == 6
     assert PLANTED in [peak.place for peak in find_super_experts(read_profile(tmp_path / "experts.json"))]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[" * 100_000, b"{}", b"[]", b'{"criterion": {}, "peaks": [1]}', b"1e999"]
+)
+def test_a_tampered_profile_is_one_line(content, tmp_path):
+    path = tmp_path / "profile.json"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="not an expert profile") as refused:
+        read_profile(path)
+    assert "\n" not in str(refused.value)

@@ -62,7 +62,8 @@ class Retriever:
         embed = load_embed(settings.model) if settings.embeds else None
         # after loading: a hub model's commit is known only once the model is in the cache
         # "whole": vectors of an older cache are those of the beginning of a long text
-        self.model_key = f"whole {make_model_key(settings.model)}" if embed and settings.cache else ""
+        kind = "whole bfloat16" if getattr(embed, "dtype", "") == "bfloat16" else "whole"
+        self.model_key = f"{kind} {make_model_key(settings.model)}" if embed and settings.cache else ""
         self.rerank = load_rerank(settings.reranker) if settings.reranks else None
         self._models = (embed, self.rerank)
         self.example_index = self._make_index([_join_similarity_text(question) for question in self.solved], embed)

@@ -50,15 +50,17 @@ def ablate_command(
     from quorum.competition.ablation import make_retrieval_arms, parse_arm, run_ablation
     from quorum.competition.arms import UNCHANGED, Arm
     from quorum.competition.folder import find_competition
+    from quorum.competition.lock import lock_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml
 
     member = member or find_kernel_toml("encoder")
     own = [parse_arm(text, member) for text in arm or []]
-    prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
-    background = prepared.competition.background
-    built_in = [] if only else make_retrieval_arms(member, background, passages, examples, reranker)
-    results = run_ablation(prepared, [Arm(UNCHANGED, member, {}), *built_in, *own], anyway, report_line)
+    competition = find_competition(folder)
+    built_in = [] if only else make_retrieval_arms(member, competition.background, passages, examples, reranker)
+    with lock_competition(Workspace(), competition.name, report_line):
+        prepared = prepare_competition(competition, Workspace(), held_out, seed, report_line)
+        results = run_ablation(prepared, [Arm(UNCHANGED, member, {}), *built_in, *own], anyway, report_line)
     size, metric = len(prepared.held_out), prepared.metric
     if as_json:
         print_json({"n": size, "metric": metric, "arms": [asdict(result) for result in results]})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quorum.cli.options import WORKSPACE, AsJson
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, print_text
 
 
 def bundle_command(
@@ -39,5 +39,5 @@ def bundle_command(
         print_json([{"name": one.name, "folder": str(one.folder), "bytes": one.size} for one in built])
     else:
         for one in built:
-            print(f"{one.script}  {one.size} bytes")
+            print_text(f"{one.script}  {one.size} bytes")
     return DONE

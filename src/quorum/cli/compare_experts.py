@@ -8,7 +8,7 @@ import typer
 from quorum.cli.board import print_differences
 from quorum.cli.options import AsJson, check_seed
 from quorum.cli.tables import print_table, report_line
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, print_text
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -69,5 +69,5 @@ def print_compared_experts(result: "ComparedExperts") -> None:
         error = "" if score.error is None else f" ± {score.error:.3f}"
         rows.append([arm, f"{score.value:.3f}{error}", str(score.unread)])
     print_table(["arm", f"accuracy (n = {result.scores['base'].n})", "unread"], rows)
-    print()
+    print_text("")
     print_differences(result.pairs)

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from quorum.console import print_text
+
 if TYPE_CHECKING:
     from quorum.kaggle.client import Kaggle, RetryPolicy
 
@@ -21,6 +23,6 @@ def open_kaggle(user: str, wait: float, dry_run: bool) -> "tuple[Kaggle, RetryPo
     from quorum.kaggle.client import RetryPolicy, make_dry_run_client, make_dry_run_policy, sign_in
 
     if dry_run:
-        return make_dry_run_client(user, partial(print, file=sys.stdout, flush=True)), make_dry_run_policy()
+        return make_dry_run_client(user, partial(print_text, file=sys.stdout)), make_dry_run_policy()
     policy = RetryPolicy(clock=time.monotonic, sleep=time.sleep, total=wait * 3600)
     return sign_in(policy), policy

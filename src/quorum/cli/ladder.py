@@ -40,6 +40,11 @@ _Folds = Annotated[
         metavar="K", min=0, help="Cross-fit the winner's value over K folds of the held-out questions; 0: do not."
     ),
 ]
+_Rehearse = Annotated[int, typer.Option(metavar="N", help="Number of solved questions to fit on.")]
+_Votes = Annotated[int, typer.Option(metavar="N", min=1, help="Most sampled replies per question.")]
+_ReplyTokens = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Longest reply of the stages that let the model write, in tokens.")
+]
 _Winner = Annotated[
     Path | None, typer.Option(metavar="TOML", help="Write the member with the kept stages to this file.")
 ]
@@ -57,11 +62,9 @@ def ladder_command(
     passages: Passages = 1,
     examples: Examples = 3,
     verifier: _Verifier = None,
-    rehearse: Annotated[int, typer.Option(metavar="N", help="Number of solved questions to fit on.")] = 200,
-    votes: Annotated[int, typer.Option(metavar="N", min=1, help="Most sampled replies per question.")] = 10,
-    reply_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Longest reply of the stages that let the model write, in tokens.")
-    ] = 512,
+    rehearse: _Rehearse = 200,
+    votes: _Votes = 10,
+    reply_tokens: _ReplyTokens = 512,
     folds: _Folds = 5,
     winner: _Winner = None,
     held_out: HeldOut = 0.25,
@@ -77,31 +80,28 @@ def ladder_command(
 
     Each rung is printed when it is finished. Killed at any point and started again, the ladder goes on where it was.
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from quorum.competition.ablation import parse_arm
     from quorum.competition.climb_ladder import LadderPlan, add_stages, choose_stages, run_ladder, write_winner
     from quorum.competition.folder import find_competition
+    from quorum.competition.lock import lock_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.run import find_kernel_toml
     from quorum.competition.stages import StageOptions
 
     member = member or find_kernel_toml("encoder")
     stages = add_stages(member, [parse_arm(text, member, "--stage") for text in stage or []])
-    prepared = prepare_competition(find_competition(folder), Workspace(), held_out, seed, report_line)
-    if not only:
-        options = StageOptions(
-            passages=passages,
-            examples=examples,
-            rehearse=rehearse,
-            votes=votes,
-            reply_tokens=reply_tokens,
-            models=model or (),
-        )
-        trainings = None if no_training else train or ()
-        stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
-    plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
-    result = run_ladder(prepared, plan, report_line)
+    competition = find_competition(folder)
+    with lock_competition(Workspace(), competition.name, report_line):
+        prepared = prepare_competition(competition, Workspace(), held_out, seed, report_line)
+        if not only:
+            limits = StageOptions(rehearse=rehearse, votes=votes, reply_tokens=reply_tokens)
+            options = replace(limits, passages=passages, examples=examples, models=model or ())
+            trainings = None if no_training else train or ()
+            stages = choose_stages(prepared, member, options, verifier=verifier, trainings=trainings, own=stages)
+        plan = LadderPlan(member=member, stages=stages, skip=skip or (), folds=folds, seed=seed)
+        result = run_ladder(prepared, plan, report_line)
     if winner:
         how = f", with --folds {result.folds}" if result.folds else ""
         report_line(f"winner: {', '.join(map(str, write_winner(member, result, winner)))}{how}")

@@ -3,7 +3,7 @@
 from quorum.cli.board import print_boards
 from quorum.cli.options import WORKSPACE, AsJson, Ledger
 from quorum.cli.tables import report_line
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, print_text
 
 
 def leaderboard_command(ledger: Ledger = WORKSPACE.ledger, as_json: AsJson = False) -> int:
@@ -21,5 +21,5 @@ def leaderboard_command(ledger: Ledger = WORKSPACE.ledger, as_json: AsJson = Fal
     elif boards:
         print_boards(boards)
     else:
-        print(f"{ledger}: no submissions yet; `quorum submit` makes the first")
+        print_text(f"{ledger}: no submissions yet; `quorum submit` makes the first")
     return DONE

@@ -44,7 +44,7 @@ from quorum.cli.sweep import sweep_command
 from quorum.cli.vote import vote_command
 from quorum.cli.weak_subjects import weak_subjects_command
 from quorum.cli.wheels import wheels_command
-from quorum.console import BAD_INPUT, DONE, print_status, run_program
+from quorum.console import BAD_INPUT, DONE, print_status, print_text, run_program
 
 VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     "Submit": {
@@ -90,8 +90,8 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
     "Kaggle": {"bundle": bundle_command, "wheels": wheels_command, "push": push_command, "send": send_command},
 }
 _EPILOG = (
-    "Exit codes: 0 success, 1 a problem in a file or a failed kernel, 2 invalid input or a disk error, 130 stopped by "
-    "the user."
+    "Exit codes: 0 success, 1 a problem in a file or a failed kernel, 2 invalid input or a disk error, 3 an unexpected "
+    "error, whose traceback is in the file that is named, 130 stopped by the user."
 )
 _STOPPED = 130
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
@@ -174,7 +174,7 @@ def _print_version(requested: bool) -> None:
     if requested:
         from importlib.metadata import version
 
-        print(f"quorum {version('quorum')}")
+        print_text(f"quorum {version('quorum')}")
         raise typer.Exit(DONE)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from quorum.cli.options import AsJson, check_seed
-from quorum.console import DONE, print_json, progress_bar
+from quorum.console import DONE, print_json, print_text, progress_bar
 from quorum.errors import BadInput
 
 
@@ -67,5 +67,5 @@ def profile_experts_command(
         super_experts = [asdict(peak) for peak in find_super_experts(profile)]
         print_json({"out": str(out), **asdict(profile), "super_experts": super_experts})
     else:
-        print(make_profile_table(profile))
+        print_text(make_profile_table(profile))
     return DONE

@@ -7,7 +7,7 @@ import typer
 
 from quorum.cli.kaggle_client import open_kaggle
 from quorum.cli.options import WORKSPACE, AsJson, DryRun, Wait, check_hours
-from quorum.console import DONE, FOUND, print_json, progress_bar
+from quorum.console import DONE, FOUND, print_json, print_text, progress_bar
 
 if TYPE_CHECKING:
     from quorum.kaggle.fetch import EndedVersion
@@ -42,9 +42,12 @@ def push_command(
     Waits for a kernel to end, and downloads its outputs. Requires Kaggle credentials and the packages of
     locks/kaggle.txt.
 
+    Killed and started again, it does not push twice: if the newest version has the same source and inputs and was not
+    read back into --out, that version is waited for and read back.
+
     Exit code 1: the kernel failed.
     """
-    from quorum.kaggle.fetch import find_metadata_file, read_back, read_owner, rehearse_reading_back
+    from quorum.kaggle.fetch import find_metadata_file, is_read_back, read_back, read_owner, rehearse_reading_back
     from quorum.kaggle.metadata import METADATA_FILE, read_kernel_metadata
     from quorum.kaggle.push import PushedVersion, push_kernel
     from quorum.kaggle.upload import DATASET_FILE, upload_dataset, upload_model
@@ -55,17 +58,18 @@ def push_command(
         upload = upload_dataset if kind == DATASET_FILE else upload_model
         id = upload(kaggle, folder, notes, policy)
         if not dry_run:
-            print_json({"id": id}) if as_json else print(f"{id} is ready")
+            print_json({"id": id}) if as_json else print_text(f"{id} is ready")
         return DONE
     if version is not None:
         pushed = PushedVersion(read_kernel_metadata(folder).id, version)
     else:
-        pushed = push_kernel(kaggle, folder, policy, session * 3600 if session else None)
+        seconds = session * 3600 if session else None
+        pushed = push_kernel(kaggle, folder, policy, seconds, lambda pushed: dry_run or is_read_back(out, pushed))
     if dry_run:
         rehearse_reading_back(kaggle, pushed, policy)
         return DONE
     if not as_json:
-        print(f"version {pushed.version} runs at {pushed.url}", flush=True)
+        print_text(f"version {pushed.version} runs at {pushed.url}")
     with progress_bar("running at Kaggle") as progress:
         ended = read_back(kaggle, pushed, policy, out, progress)
     print_ended(ended, as_json)
@@ -81,8 +85,8 @@ def print_ended(ended: "EndedVersion", as_json: bool) -> None:
         print_json(describe_version(ended.version, ended.failure) | {"cause": ended.cause, "files": files})
         return
     for path in files:
-        print(path)
+        print_text(str(path))
     if ended.failure:
-        print("\n".join(ended.outputs.lines[-_LAST_LINES:]))
+        print_text("\n".join(ended.outputs.lines[-_LAST_LINES:]))
         cause = ended.cause or "unknown; read the log"
-        print(f"{ended.failure}\nlikely cause: {cause} ({ended.folder})")
+        print_text(f"{ended.failure}\nlikely cause: {cause} ({ended.folder})")

@@ -36,12 +36,15 @@ def record_command(
     from dataclasses import asdict
 
     from quorum.competition.folder import find_competition
+    from quorum.competition.lock import lock_competition
     from quorum.competition.prepare import prepare_competition
     from quorum.competition.record import read_finished_run
     from quorum.competition.submit import record_runs
 
     workspace = Workspace(submissions_folder=submissions)
-    prepared = prepare_competition(find_competition(folder, form), workspace, held_out, seed, report_line)
-    result = record_runs(prepared, [read_finished_run(path) for path in runs], report_line)
+    competition = find_competition(folder, form)
+    with lock_competition(workspace, competition.name, report_line):
+        prepared = prepare_competition(competition, workspace, held_out, seed, report_line)
+        result = record_runs(prepared, [read_finished_run(path) for path in runs], report_line)
     print_json([asdict(entry) for entry in result.entries]) if as_json else print_result(result)
     return DONE if result.complete else FOUND

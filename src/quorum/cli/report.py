@@ -8,7 +8,7 @@ import typer
 from quorum.cli.options import WORKSPACE, AsJson, Folder, Submissions
 from quorum.cli.tables import report_line
 from quorum.competition.workspace import Workspace
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, print_text
 
 
 def report_command(
@@ -44,5 +44,5 @@ def report_command(
         print_json({"files": [str(path) for path in files], "facts": asdict(facts)})
     else:
         counts = f"{len(facts.runs)} runs, {len(facts.questions)} questions, {len(page.charts)} charts"
-        print(f"{files[0]}: {counts}")
+        print_text(f"{files[0]}: {counts}")
     return DONE

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quorum.cli.options import AsJson
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, print_text
 
 if TYPE_CHECKING:
     from quorum.ask.retrieve import RetrievedContext
@@ -91,10 +91,10 @@ def make_context_document(question: "Question", context: "RetrievedContext") -> 
 
 def print_context(document: dict[str, Any]) -> None:
     """Print a question with its retrieved examples and passages."""
-    print(f"{document['id']}: {document['question']}")
+    print_text(f"{document['id']}: {document['question']}")
     for example in document["examples"]:
-        print(f"  {example['similarity']:.3f} {example['id']}: {example['question']} -> {example['answer']}")
+        print_text(f"  {example['similarity']:.3f} {example['id']}: {example['question']} -> {example['answer']}")
     for passage in document["passages"]:
-        print(f"  {passage['similarity']:.3f} {passage['source']}: {passage['text']}")
+        print_text(f"  {passage['similarity']:.3f} {passage['source']}: {passage['text']}")
     if not document["examples"] and not document["passages"]:
-        print("  nothing was retrieved")
+        print_text("  nothing was retrieved")

@@ -9,7 +9,7 @@ import typer
 
 from quorum.cli.kaggle_client import open_kaggle
 from quorum.cli.options import WORKSPACE, AsJson, DryRun, Ledger, Wait
-from quorum.console import DONE, print_json, print_status, print_warning
+from quorum.console import DONE, print_json, print_status, print_text, print_warning
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def print_score(done: "SubmittedFile", entry: "Entry | None", as_json: bool) -> 
         return
     shown = "not scored yet" if done.public_score is None else f"public score {done.public_score}"
     here = f"held out: {entry.held_out.value:.4f}" if entry is not None else "this file is not in the ledger"
-    print(f"submission {done.ref} to {done.competition}: {shown} ({here})")
+    print_text(f"submission {done.ref} to {done.competition}: {shown} ({here})")

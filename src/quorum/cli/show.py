@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from quorum.cli.options import WORKSPACE, AsJson
-from quorum.console import DONE, escape_controls, print_json
+from quorum.console import DONE, print_json, print_text
 
 
 def show_command(
@@ -29,10 +29,10 @@ def show_command(
         print_json([asdict(question) for question in found])
         return DONE
     for question in found:
-        print(escape_controls(f"question {question.id} of run {question.run}, {question.file}"))
+        print_text(f"question {question.id} of run {question.run}, {question.file}")
         for part in question.parts:
-            print(escape_controls(f"\n{part.title}{': ' if part.note else ''}{part.note}"))
+            print_text(f"\n{part.title}{': ' if part.note else ''}{part.note}")
             for line in part.text.split("\n") if part.text else ():
-                print(escape_controls(f"    {line}".rstrip()))
-        print(flush=True)
+                print_text(f"    {line}".rstrip())
+        print_text("")
     return DONE

@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from quorum.console import print_status
+from quorum.console import escape_controls, print_status, print_text
+from quorum.errors import redact
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ def report_line(text: str) -> None:
 
 def print_line(text: str) -> None:
     """Print one or more lines on standard output; on a terminal they are wrapped between words."""
-    print(wrap_lines(text) if sys.stdout.isatty() else text)
+    print_text(wrap_lines(text) if sys.stdout.isatty() else text)
 
 
 def print_table(
@@ -47,9 +48,9 @@ def print_table(
     from rich.text import Text
 
     table = Table(
-        title=Text(title, style="bold") if title else None,
+        title=Text(escape_controls(title), style="bold") if title else None,
         title_justify="left",
-        caption=Text(caption) if caption else None,
+        caption=Text(escape_controls(caption)) if caption else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         show_edge=False,
@@ -58,12 +59,14 @@ def print_table(
     )
     for heading in headings:
         names = heading in _LEFT
-        table.add_column(Text(heading), justify="left" if names else "right", no_wrap=not names, overflow="fold")
+        table.add_column(
+            Text(escape_controls(heading)), justify="left" if names else "right", no_wrap=not names, overflow="fold"
+        )
     for row in rows:
         if row is None:
             table.add_section()
         else:
-            table.add_row(*map(Text, row))
+            table.add_row(*(Text(escape_controls(redact(cell))) for cell in row))
     (console or Console()).print(table)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from quorum.cli.options import WORKSPACE, AsJson
-from quorum.console import DONE, print_json
+from quorum.console import DONE, print_json, print_text
 
 _LARGEST = 5  # number of wheels to print
 
@@ -40,6 +40,8 @@ def wheels_command(
         print_json({"folder": str(out), "bytes": total, "wheels": [asdict(wheel) for wheel in wheels]})
         return DONE
     for wheel in sorted(wheels, key=lambda wheel: -wheel.bytes)[:_LARGEST]:
-        print(f"{wheel.bytes / 1e6:10.1f} MB  {wheel.name}")
-    print(f"{total / 1e6:10.1f} MB  in total, {len(wheels)} wheels in {out}; next: quorum push {shlex.quote(str(out))}")
+        print_text(f"{wheel.bytes / 1e6:10.1f} MB  {wheel.name}")
+    print_text(
+        f"{total / 1e6:10.1f} MB  in total, {len(wheels)} wheels in {out}; next: quorum push {shlex.quote(str(out))}"
+    )
     return DONE

@@ -28,6 +28,11 @@ def find_cheap_run(toml: Path) -> str | None:
     return str(cascade["run"])
 
 
+def needs_gold(toml: Path) -> bool:
+    """Return whether the confidence of the member's cascade is fitted on the held-out questions."""
+    return find_cheap_run(toml) is not None and read_table(toml)["limits"]["cascade"].get("sure") is None
+
+
 def separate_cascades(tomls: Sequence[Path], folds: int = 1) -> tuple[list[Path], list[Path]]:
     """Return the members without, and those with a cascade from other members of the competition.
 
@@ -48,7 +53,8 @@ def separate_cascades(tomls: Sequence[Path], folds: int = 1) -> tuple[list[Path]
                 )
             plain.append(toml)
             continue
-        if folds > 1 and uses_labels(toml, {"limits.cascade.sure": 1.0}):
+        fitted = {"limits.cascade.gold": "heldout.parquet"} if needs_gold(toml) else {}
+        if folds > 1 and uses_labels(toml, fitted):
             raise BadInput(f"{toml}: a cascade whose model learns from labels cannot run in folds; leave out --folds")
         cascades.append(toml)
     if cascades and not plain:
@@ -72,7 +78,7 @@ def run_cascade_member(
     known = [run for run in runs if run.name == name] or runs
     cheap = known[0] if len(known) == 1 else run_vote(prepared, known, report, CHEAP_VOTE)
     settings: dict[str, Any] = {"limits.cascade.run": str(cheap.folder.path)}
-    if read_table(toml)["limits"]["cascade"].get("sure") is None:
+    if needs_gold(toml):
         settings["limits.cascade.gold"] = str(prepared.gold)
     if prepared.until is not None:
         settings["limits.deadline"] = max(_ASKING * (prepared.until - time.monotonic()) / 60, 0.0)

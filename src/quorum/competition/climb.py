@@ -22,16 +22,18 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A member's ballots with some stages, and their cost per question.
-
-    Attributes:
-        members: of a combination, the names of the attempts that it combines and that `settings` are not of.
-    """
+    """A member's ballots with some stages, and their cost per question."""
 
     ballots: Mapping[str, Ballot]
     calls: float  # prompts to any model, per question
     seconds: float  # per question, loading and training included
     settings: Mapping[str, Any] = field(default_factory=dict)  # overrides of the member's settings, by dotted names
+
+
+@dataclass(frozen=True, slots=True)
+class Combination(Attempt):
+    """Several attempts combined into one; `members` are the names of those whose settings are not in `settings`."""
+
     members: tuple[str, ...] = ()
 
 
@@ -43,7 +45,7 @@ class StageFailed(Exception):
 MakeAttempt = Callable[[tuple[Stage, ...]], Attempt]
 # Combines the attempts, by the names of their last stages, as the stage demands, into one by a rule fitted on the
 # solution: the last kept one is named. The ballots on the solution's questions are cross-fitted.
-CombineAttempts = Callable[[Stage, str, Mapping[str, Attempt], Sequence[SolvedRow]], Attempt]
+CombineAttempts = Callable[[Stage, str, Mapping[str, Attempt], Sequence[SolvedRow]], Combination]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from quorum.competition.stages import Stage, StageOptions, list_stages
 from quorum.competition.trainings import FINE_TUNED, choose_trainings
 from quorum.config import apply_overrides, read_table, write_table
 from quorum.disk import replace_file
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact_table
 from quorum.evaluation.report_page import draw_ladder
 from quorum.files.solution import make_solution
 
@@ -182,7 +182,7 @@ def write_ladder(ladder: Ladder, name: str, path: Path) -> None:
         "total": (gain.value, gain.low, gain.high) if gain else None,
     }
     with replace_file(path) as part:
-        part.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(redact_table(table), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if chart := draw_ladder(read_ladder_table(path)):
         with replace_file(path.with_suffix(".png")) as part:
             part.write_bytes(chart.png)

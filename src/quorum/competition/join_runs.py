@@ -10,11 +10,11 @@ from quorum.ballot import Ballot, average_ballots
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.run import CompetitionRun
 from quorum.data.read import read_questions
-from quorum.disk import replace_file
 from quorum.files.answers import ballots_from_answers, make_answers, read_answers, write_answers
 from quorum.files.kept_replies import remove_kept
 from quorum.files.manifest import RunManifest, fingerprint_questions, read_manifest, write_manifest
 from quorum.files.run_folder import RunFolder
+from quorum.tables.parquet import read_parquet_file, write_parquet_file
 
 
 def join_runs(
@@ -61,12 +61,12 @@ def _join_kept(parts: Sequence[RunFolder], folder: RunFolder, file: str) -> None
         return
     replies, prompts, background, first = [], [], [], 0
     for part in parts:
-        own = pl.read_parquet(part.prompts(file), glob=False)
+        own = read_parquet_file(part.prompts(file))
         number = pl.col("prompt") + pl.lit(first, pl.UInt32)
         prompts.append(own.with_columns(number))
-        replies.append(pl.read_parquet(part.replies(file), glob=False).with_columns(number))
+        replies.append(read_parquet_file(part.replies(file)).with_columns(number))
         if part.background(file).is_file():
-            background.append(pl.read_parquet(part.background(file), glob=False))
+            background.append(read_parquet_file(part.background(file)))
         first = 1 + max(prompts[-1]["prompt"].to_list(), default=first)
     for frames, path in (
         (replies, folder.replies(file)),
@@ -74,8 +74,7 @@ def _join_kept(parts: Sequence[RunFolder], folder: RunFolder, file: str) -> None
         (background, folder.background(file)),
     ):
         if frames:
-            with replace_file(path) as part_file:
-                pl.concat(frames).write_parquet(part_file)
+            write_parquet_file(pl.concat(frames), path)
 
 
 def _join_manifests(parts: Sequence[RunManifest], prepared: PreparedCompetition) -> RunManifest:

@@ -9,17 +9,33 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TextIO
 
-from quorum.console import FOUND, PARENT_VARIABLE, PROGRESS_VARIABLE, parse_progress, progress_bar
+from quorum.competition.kernel_server import ForkedKernel, KernelServer
+from quorum.competition.machine import inspect_machine
+from quorum.config import apply_overrides, read_table
+from quorum.console import (
+    FOUND,
+    PARENT_VARIABLE,
+    PASSIVE_THREADS,
+    PROGRESS_VARIABLE,
+    parse_progress,
+    progress_bar,
+)
 from quorum.disk import make_folder, name_file_in_errors
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact
+from quorum.model.backend import KINDS
 
 _ERROR = "error: "  # prefix of the line that a kernel prints when it stops with an error
+MOST_LOG_BYTES = 100_000_000  # of a kernel's output that its log keeps
+_LONGEST_LINE = 1 << 16  # characters of output that are read at a time
 _ERROR_LINES = 3  # in which that line is; libraries may print something as the process ends
+_servers: list[KernelServer] = []  # the one that runs, if any
+_one_server = threading.Lock()
 _SHOWN = ("warning: ", "note: ")  # prefixes of the lines that are passed to the user
 
 
@@ -75,26 +91,18 @@ def run_kernel_process(
     overrides = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]  # JSON is TOML
     log = Path(f"{settings['out']}.log")
     make_folder(log.parent)
-    command = [sys.executable, str(find_kernels() / f"{story}.py"), str(toml), *overrides]
+    command = [str(find_kernels() / f"{story}.py"), str(toml), *overrides]
+    libraries = _list_libraries(toml, overrides)
     start = time.monotonic()
     with (
         name_file_in_errors(log),
         log.open("w", encoding="utf-8", errors="backslashreplace") as copy,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,  # ends with this process; the kernel waits for its end
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="backslashreplace",
-            env={**os.environ, PROGRESS_VARIABLE: "1", PARENT_VARIABLE: "1"},
-            pass_fds=keep_open,
-        ) as process,
+        _start_process(command, libraries, keep_open) as process,
     ):
         assert process.stdout is not None
         with _limit_time(process, seconds) as late:
             try:
-                _follow_output(process.stdout, copy, report)
+                _follow_output(iter(partial(process.stdout.readline, _LONGEST_LINE), ""), copy, report)
                 process.wait()
             except BaseException:  # Ctrl-C too: the kernel must not outlive us
                 process.kill()
@@ -106,8 +114,49 @@ def run_kernel_process(
     return time.monotonic() - start
 
 
+def _list_libraries(toml: Path, overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the slow libraries of the kernel's backend or trainer; empty if none is known."""
+    try:
+        table = apply_overrides(read_table(toml), overrides, str(toml))
+    except (BadInput, OSError):  # the kernel reports it
+        return ()
+    named = table.get("backend") or table.get("trainer") or {}
+    kind = KINDS.get(str(named.get("name"))) if isinstance(named, Mapping) else None
+    return kind.libraries if kind else ()
+
+
+def _start_process(
+    command: Sequence[str], libraries: Sequence[str], keep_open: Sequence[int]
+) -> "subprocess.Popen[str] | ForkedKernel":
+    """Start a kernel: as a fork of a process with its libraries where that is possible, else as a new process."""
+    environment = {**os.environ, **PASSIVE_THREADS, PROGRESS_VARIABLE: "1", PARENT_VARIABLE: "1"}
+    if libraries and _may_fork():
+        with _one_server, suppress(OSError):  # without a server the kernel starts alone
+            if _servers and not (_servers[0].alive and _servers[0].environment == environment):
+                _servers.pop().close()
+            if not _servers:
+                _servers.append(KernelServer(environment))
+            return _servers[0].start(command, libraries, keep_open)
+    return subprocess.Popen(
+        [sys.executable, *command],
+        stdin=subprocess.PIPE,  # ends with this process; the kernel waits for its end
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="backslashreplace",
+        env=environment,
+        pass_fds=keep_open,
+    )
+
+
+@cache
+def _may_fork() -> bool:
+    """Return whether a process may fork after its imports; a GPU's libraries forbid it, and so do other systems."""
+    return sys.platform == "linux" and not inspect_machine().gpus
+
+
 @contextmanager
-def _limit_time(process: "subprocess.Popen[str]", seconds: float | None) -> Iterator[threading.Event]:
+def _limit_time(process: "subprocess.Popen[str] | ForkedKernel", seconds: float | None) -> Iterator[threading.Event]:
     """Kill a process after so many seconds; the event is then set."""
     late = threading.Event()
 
@@ -126,12 +175,15 @@ def _limit_time(process: "subprocess.Popen[str]", seconds: float | None) -> Iter
 
 def _follow_output(lines: Iterable[str], copy: TextIO, report: Callable[[str], None]) -> None:
     """Copy a kernel's output to its log, show its progress and report its warnings and notes, until it ends."""
-    shown, progress = "", None
+    shown, progress, room = "", None, MOST_LOG_BYTES
     with ExitStack() as bar:
         for line in lines:
             update = parse_progress(line.rstrip("\n"))
             if update is None:
-                copy.write(line)
+                if room > 0:
+                    copy.write(redact(line))
+                    room -= len(line)
+                    copy.write("" if room > 0 else f"\nmore than {MOST_LOG_BYTES:,} characters; the rest is left out\n")
                 if line.startswith(_SHOWN):
                     report(line.rstrip("\n"))
                 continue

@@ -7,7 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from quorum.competition.climb import BASE, Attempt, Climb, CombineAttempts, MakeAttempt, Rung, climb_stages, orient_gain
+from quorum.competition.climb import (
+    BASE,
+    Attempt,
+    Climb,
+    Combination,
+    CombineAttempts,
+    MakeAttempt,
+    Rung,
+    climb_stages,
+    orient_gain,
+)
 from quorum.competition.stages import Stage
 from quorum.evaluation.certainty import Z95, compute_wilson_interval
 from quorum.evaluation.compare import compare_runs
@@ -253,5 +263,7 @@ def forecast_score(score: Score, metric: str, clusters: int, test: int) -> Forec
 
 def _list_voters(climb: Climb) -> dict[str, Mapping[str, Any]]:
     winner = climb.winner
+    if not isinstance(winner, Combination):
+        return {}
     voters = {name: climb.attempts[name].settings for name in winner.members}
-    return voters | {climb.kept[-1].name: winner.settings} if voters and winner.settings else voters
+    return voters | {climb.kept[-1].name: winner.settings} if winner.settings else voters

@@ -10,7 +10,7 @@ import polars as pl
 
 from quorum.ballot import is_right
 from quorum.competition.arms import Arm, check_comparable, run_arm
-from quorum.competition.climb import BASE, Attempt, StageFailed
+from quorum.competition.climb import BASE, Attempt, Combination, StageFailed
 from quorum.competition.folds import divide_held_out_questions, uses_labels
 from quorum.competition.kernel_process import KernelFailed
 from quorum.competition.prepare import PreparedCompetition
@@ -89,7 +89,7 @@ class LadderRuns:
 
     def combine(
         self, stage: Stage, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]
-    ) -> Attempt:
+    ) -> Combination:
         """Combine attempts as the stage demands: a vote of all, or a cascade from the cheap ones to the last kept one.
 
         Raises:
@@ -99,7 +99,7 @@ class LadderRuns:
             return self._cascade(last, attempts, solution)
         return self.vote(attempts, solution)
 
-    def _cascade(self, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
+    def _cascade(self, last: str, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Combination:
         """Take the confident answers of the cheap attempts, or of their vote; the others are the last kept attempt's.
 
         The confidence for a question of the solution is fitted on the other clusters.
@@ -127,7 +127,7 @@ class LadderRuns:
         crossed = {row.id: bool(took) for row, took in zip(solution, taken, strict=True)}
         cheap_ids = {id for id in vote.ballots if crossed.get(id, confidence[id] >= rule.sure)}
         asked = 1 - len(cheap_ids) / len(vote.ballots)
-        return Attempt(
+        return Combination(
             {id: (vote if id in cheap_ids else expensive).ballots[id] for id in expensive.ballots},
             vote.calls + asked * expensive.calls,
             vote.seconds + asked * expensive.seconds,
@@ -135,7 +135,7 @@ class LadderRuns:
             tuple(cheap),
         )
 
-    def vote(self, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Attempt:
+    def vote(self, attempts: Mapping[str, Attempt], solution: Sequence[SolvedRow]) -> Combination:
         """Let attempts vote by a rule that is selected on the solution's questions.
 
         Each of the solution's questions is voted on by a rule that was selected without it and its cluster; all other
@@ -152,7 +152,7 @@ class LadderRuns:
         found = poll(answers if others.is_empty() else others, gold, labels=labels, cross_fit=True)
         ballots = {} if others.is_empty() else ballots_from_answers(found.ballots)
         crossed = found.ballots.filter(solved) if found.crossed is None else found.crossed
-        return Attempt(
+        return Combination(
             ballots | ballots_from_answers(crossed),
             sum(each.calls for each in attempts.values()),
             sum(each.seconds for each in attempts.values()),

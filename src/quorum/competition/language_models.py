@@ -47,8 +47,9 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
     """Return how a model runs on a machine.
 
     On GPUs vLLM runs models that follow instructions, over as many GPUs as divide the attention heads; transformers
-    runs the others. The weights are in 16 bits, or in 4 bits if they do not fit otherwise. On a CPU they are float32,
-    its fast type. Models that follow instructions answer with a letter; for others each option's text is scored.
+    runs the others. The weights are in 16 bits, or in 4 bits if they do not fit otherwise. On a CPU they have
+    its fast type, and must fit in float32. Models that follow instructions answer with a letter; for others each
+    option's text is scored.
 
     Raises:
         BadInput: the model does not fit in the memory; with what it would need.
@@ -58,8 +59,8 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
         needed = model.weigh("float32") + _RUNTIME
         _check_memory(model, needed, machine.memory, "in float32 on a CPU")
         fits = needed + _TRAINING <= _USABLE * machine.memory
-        training = {"dtype": "float32"} if fits and not model.quantised else None
-        return Placement(backend="transformers", settings={"method": method, "dtype": "float32"}, training=training)
+        training = {"dtype": "auto"} if fits and not model.quantised else None
+        return Placement(backend="transformers", settings={"method": method, "dtype": "auto"}, training=training)
     gpu = machine.gpus[0]
     settings: dict[str, Any] = {"method": method, "dtype": gpu.dtype}
     serves = model.chats and _has_vllm()

@@ -31,7 +31,7 @@ _UNKNOWN = (0.1, 0.5)  # of other backends
 _SECOND_BEST = 0.1  # what a member adds to a vote, as a share of its gain, if another one is better
 _VOTE, _VOTE_PER_ANSWER = 30.0, 0.001  # seconds that the vote and the records take
 _LONGER = 1.25  # a member is started only if this many times its expected time is left
-_FOLDS = (5, 3)  # the numbers of folds to choose from, the best one first
+_FOLD_COUNTS = (5, 3)  # the numbers of folds to choose from, the best one first
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def choose_folds(
     Args:
         prepared: the competition with one held-out fold.
     """
-    for folds in _FOLDS:
+    for folds in _FOLD_COUNTS:
         seconds = sum(expect_member(prepared, toml, earlier, folds).seconds for toml in members)
         if _LONGER * seconds <= budget.left():
             return folds

@@ -1,6 +1,7 @@
 """Prepare a competition: read, repair and split its questions, so that no member sees a held-out answer."""
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -252,14 +253,37 @@ def read_known_solution(competition: Competition, report: Callable[[str], None])
 
 
 def _choose_metric(competition: Competition, sample: Sample, report: Callable[[str], None]) -> str:
-    """Return the metric of quorum.toml, else the one that the sample submission suggests, which is reported."""
+    """Return the metric of quorum.toml, else the one that the sample submission suggests, which is reported.
+
+    Raises:
+        BadInput: the sample submission has no room for what the metric needs.
+    """
     if competition.metric is not None:
+        _check_metric_of_sample(competition.metric, sample)
         return competition.metric
     if sample.metric is None:
         return "accuracy"
     shown = f"lists {sample.k} labels" if sample.form == "ranked" else "holds probabilities"
     report(f"metric: {sample.metric}, because the sample {shown}; set metric in {DESCRIPTION_FILE} to change it")
     return sample.metric
+
+
+def _check_metric_of_sample(metric: str, sample: Sample) -> None:
+    """Refuse a metric that needs more than the sample submission has room for.
+
+    Raises:
+        BadInput: the metric is log-loss and the sample has no probabilities, or it is map@K and the sample ranks fewer
+            than K labels.
+    """
+    has_shares = sample.form in ("probability", "probabilities")
+    most = re.fullmatch(r"map@(\d+)", metric)
+    if metric == "log-loss" and not has_shares:
+        needed = "probabilities"
+    elif most and not has_shares and int(most[1]) > (sample.k if sample.form == "ranked" else 1):
+        needed = f"{most[1]} labels in each row"
+    else:
+        return
+    raise BadInput(f"{DESCRIPTION_FILE}: metric {metric!r} needs {needed}, and the sample has {sample.describe()}")
 
 
 def fingerprint_data(competition: Competition) -> str:

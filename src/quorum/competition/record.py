@@ -11,7 +11,7 @@ from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.run import CompetitionRun
 from quorum.disk import check_file_name, fingerprint
 from quorum.errors import BadInput
-from quorum.evaluation.ledger import Board, Entry, append_entry, is_recorded, make_leaderboard, read_ledger
+from quorum.evaluation.ledger import Board, Entry, append_new_entries, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import lower_is_better, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.check import check_submission
@@ -106,23 +106,17 @@ def accept_entries(
 
     Only what is in the ledger can be sent to Kaggle. An entry that is in the ledger already is not added again.
     """
-    known = read_ledger(prepared.workspace.ledger)
     labels = {question.id: question.labels for question in prepared.test}
     choices = {question.id: question.choices for question in prepared.test}
-    legal, wrong, unchanged = [], 0, 0
+    legal, wrong = [], 0
     for entry in entries:
         path = prepared.workspace.submissions / entry.submission
         problems = check_submission(path, prepared.sample, labels, choices)
         for problem in problems:
             report(f"{entry.submission}: {problem.message}")
         wrong += len(problems)
-        if problems:
-            continue
-        legal.append(entry)
-        if is_recorded(entry, known):
-            unchanged += 1
-        else:
-            append_entry(prepared.workspace.ledger, entry)
+        legal += [] if problems else [entry]
+    unchanged = len(legal) - len(append_new_entries(prepared.workspace.ledger, legal))
     report(f"checked against the sample submission: {len(entries)} files, {wrong} problems")
     if unchanged:
         report(f"{prepared.workspace.ledger}: {unchanged} of {len(legal)} entries are in it already, none is repeated")

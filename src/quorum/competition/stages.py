@@ -32,15 +32,17 @@ class Stage:
 
     Attributes:
         training: a training whose model or adapter answers instead of the member's.
-        folds: above 0: the held-out questions are divided into so many folds, and each is answered by the member that
-            learns from all other folds too.
     """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)  # by dotted name
     not_for: str = ""
     training: Training | None = None
-    folds: int = 0
+
+    @property
+    def folds(self) -> int:
+        """Above 0: the held-out questions are in so many folds, each answered by what learns from all others."""
+        return _FOLD_COUNT if self.name == FOLDS_STAGE else 0
 
     @property
     def combines(self) -> bool:
@@ -106,7 +108,7 @@ def list_stages(member: Mapping[str, Any], options: StageOptions | None = None) 
         *_list_training_stages(facts, options),
         *_list_reasoning_stages(facts, options),
         _make_verifier_stage(facts, options),
-        Stage(FOLDS_STAGE, folds=_FOLD_COUNT),
+        Stage(FOLDS_STAGE),
         Stage(CASCADE_STAGE),
         Stage(VOTE_STAGE),
     ]

@@ -4,11 +4,9 @@ Each step keeps `step.json` in its folder: its inputs from the start on, and fin
 finished.
 """
 
-import errno
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +16,8 @@ from quorum.competition.kernel_process import run_kernel_process
 from quorum.competition.step_inputs import Inputs, describe_inputs, has_unknown, list_changes, resolve_downloads
 from quorum.config import apply_overrides, read_table
 from quorum.data.split_folder import HELD_OUT_FILE, TEST_FILE
-from quorum.disk import fingerprint_tree, make_folder, replace_file, replace_folder
-from quorum.errors import list_some
+from quorum.disk import fingerprint_tree, hold_lock, replace_file, replace_folder
+from quorum.errors import list_some, redact_table, remember_secrets
 from quorum.files.manifest import read_manifest
 from quorum.files.run_folder import RunFolder
 from quorum.model.backend import KINDS, backend_name
@@ -28,7 +26,6 @@ from quorum.train.resume import list_complete_checkpoints
 RECORD_FILE = "step.json"
 JOURNAL_FILE = "journal.sqlite"
 TRAINED_FOLDERS = ("adapter", "model")  # what a training leaves in its folder: one of these
-_ORDINARY_LOCK_ERRORS = (errno.EAGAIN, errno.EACCES)  # another process holds the lock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +49,10 @@ class KernelStep:
 
     def describe(self) -> Inputs:
         """Return what the step's result depends on, as it is now."""
-        return describe_inputs(self.read_settings(), "rows" if self.story == "train" else "questions")
+        settings = self.read_settings()
+        remember_secrets(settings)
+        inputs: Inputs = redact_table(describe_inputs(settings, "rows" if self.story == "train" else "questions"))
+        return inputs
 
     def list_outputs(self) -> list[Path]:
         """Return the files and folders that make the step's result."""
@@ -105,7 +105,8 @@ def run_step(step: KernelStep, report: Callable[[str], None]) -> StepResult:
         KernelFailed: the process failed.
     """
     name = step.out.name
-    with hold_lock(Path(f"{step.out}.log"), report) as lock:
+    waiting = f"{name}: waits for another process that works on it"
+    with hold_lock(Path(f"{step.out}.log"), lambda: report(waiting)) as lock:
         inputs = step.describe()
         record = read_step_record(step.out)
         if record and not record.outputs:
@@ -154,26 +155,6 @@ def forget_step(folder: Path, toml: Path, report: Callable[[str], None]) -> None
         if (path := Path(own + tail)).exists():
             path.replace(f"{own}.old{tail}")
     report(f"{own}: moved to {own}.old, so that everything is asked again")
-
-
-@contextmanager
-def hold_lock(file: Path, report: Callable[[str], None]) -> Iterator[tuple[int, ...]]:
-    """Lock a file, and wait if another process has it; yield the descriptors that hold the lock.
-
-    A process that inherits them keeps the lock until it ends, so a kernel that outlives a killed parent keeps it too.
-    On a file system without locks nothing is locked.
-    """
-    import fcntl
-
-    make_folder(file.parent)
-    with file.open("a", encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _ORDINARY_LOCK_ERRORS:
-                report(f"{file.stem}: waits for another process that works on it")
-                fcntl.flock(held, fcntl.LOCK_EX)
-        yield (held.fileno(),)
 
 
 def _record_finished(step: KernelStep, inputs: Inputs, seconds: float) -> None:

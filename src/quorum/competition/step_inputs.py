@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from quorum.disk import fingerprint_tree
+from quorum.engine.cpu_speed import choose_cpu_dtype
 
 Inputs = Mapping[str, Mapping[str, Any]]  # part -> name -> value
 
@@ -130,6 +131,8 @@ def _list_versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if choose_cpu_dtype() != "float32":
+        found["the CPU's number type"] = choose_cpu_dtype()
     return found | {"Quorum's code": _fingerprint_sources()}
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from quorum.competition.ablation import describe_difference
 from quorum.competition.cascade_members import run_cascade_member, separate_cascades
 from quorum.competition.climb_ladder import climb_known_runs
-from quorum.competition.folder import find_competition
+from quorum.competition.early import check_members
+from quorum.competition.folder import Competition, find_competition
 from quorum.competition.folds import TestBy, divide_into_parts, forget_folded_members, run_folded_member
 from quorum.competition.kernel_process import OutOfTime
 from quorum.competition.ladder import Ladder
 from quorum.competition.language_models import propose_model_members
+from quorum.competition.lock import lock_competition
 from quorum.competition.machine import inspect_machine
 from quorum.competition.planner import Budget, choose_folds, expect_member, make_budget, run_within_budget
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
@@ -98,34 +100,65 @@ def submit_competition(
         report: is called with one line after each step.
 
     Raises:
-        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or two members have the same
-            name.
+        BadInput: a file is missing or wrong, `hours` is not above 0, a model does not fit, or a name is taken.
         KernelFailed: a member's process failed.
     """
-    start = time.monotonic()
     competition = find_competition(folder, form)
+    with lock_competition(workspace, competition.name, report):
+        chosen = _choose_all_members(competition, workspace, members, models, folds or 1, report)
+        return _submit_locked(
+            competition,
+            workspace,
+            chosen,
+            held_out=held_out,
+            seed=seed,
+            hours=hours,
+            fresh=fresh,
+            folds=folds,
+            test_by=test_by,
+            report=report,
+        )
+
+
+def _choose_all_members(
+    competition: Competition,
+    workspace: Workspace,
+    members: Sequence[Path],
+    models: Sequence[str],
+    folds: int,
+    report: Callable[[str], None],
+) -> list[Path]:
+    """Return the TOML files of all members, with those of language models, after checking what can be checked."""
     chosen = choose_members(members, competition.background is not None)
     if models or not members:
         own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
         chosen = choose_members([*chosen, *own], False)
-    plain, cascades = separate_cascades(chosen, folds or 1)
+    check_members(competition, workspace, chosen)
+    separate_cascades(chosen, folds)
+    return chosen
+
+
+def _submit_locked(
+    competition: Competition,
+    workspace: Workspace,
+    chosen: Sequence[Path],
+    *,
+    held_out: float,
+    seed: int,
+    hours: float | None,
+    fresh: bool,
+    folds: int | None,
+    test_by: TestBy,
+    report: Callable[[str], None],
+) -> SubmissionResult:
+    start = time.monotonic()
     prepared = prepare_competition(competition, workspace, held_out, seed, report, folds=folds or 1)
     budget = make_budget(hours, len(chosen), prepared, start) if hours is not None else None
-    if budget and folds is None and not cascades:
+    if budget and folds is None and not separate_cascades(chosen)[1]:
         prepared = _divide_if_in_time(prepared, chosen, budget, seed, report)
     limited = replace(prepared, until=budget.end if budget else None)
     run = _choose_way(limited, chosen, test_by, seed, fresh=fresh, report=report)
-
-    def run_all(members: Sequence[Path], run: Callable[[Path], CompetitionRun | None]) -> list[CompetitionRun]:
-        if budget:
-            return _run_in_time(prepared, members, run, budget, report)
-        return [done for toml in members if (done := run(toml))]
-
-    cheap = run_all(plain, run)
-    for toml in [] if cheap else cascades:
-        report(f"{toml.stem}: not started: no cheaper member is finished")
-    asked = run_all(cascades, lambda toml: run_cascade_member(limited, toml, cheap, report)) if cheap else []
-    answered = [*cheap, *asked]
+    answered = _run_all_members(limited, chosen, run, budget, report)
     vote = [run_vote(prepared, answered, report)] if len(answered) > 1 else []
     report(f"logs: {prepared.workspace.run(prepared.name, '*').path}.log")
     result = record_runs(prepared, [run_prior(prepared), *answered, *vote], report)
@@ -169,14 +202,34 @@ def _choose_way(
     return lambda toml: run_folded_member(whole, toml, report)
 
 
-def _run_in_time(
+def _run_all_members(
     prepared: PreparedCompetition,
     members: Sequence[Path],
-    run: Callable[[Path], CompetitionRun | None],
-    budget: Budget,
+    run: Callable[[Path], CompetitionRun],
+    budget: Budget | None,
     report: Callable[[str], None],
 ) -> list[CompetitionRun]:
-    """Run members within a time budget, the most promising one first, and record each as soon as it is finished."""
+    """Run the members without a cascade, and then those whose cascade takes answers of the former."""
+    plain, cascades = separate_cascades(members, prepared.folds)
+    cheap = _run_members(prepared, plain, run, budget, report)
+    if not cheap:
+        return []
+    asked = _run_members(
+        prepared, cascades, lambda toml: run_cascade_member(prepared, toml, cheap, report), budget, report
+    )
+    return [*cheap, *asked]
+
+
+def _run_members(
+    prepared: PreparedCompetition,
+    members: Sequence[Path],
+    run: Callable[[Path], CompetitionRun],
+    budget: Budget | None,
+    report: Callable[[str], None],
+) -> list[CompetitionRun]:
+    """Run members; within a time budget, the most promising one first, and record each as soon as it is finished."""
+    if budget is None:
+        return [run(toml) for toml in members]
     earlier, sign = read_ledger(prepared.workspace.ledger), -1 if lower_is_better(prepared.metric) else 1
 
     def score(finished: CompetitionRun) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from quorum.ballot import Ballot
 from quorum.competition.arms import Arm
 from quorum.competition.folder import find_competition
+from quorum.competition.lock import lock_competition
 from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompetition, prepare_competition
 from quorum.competition.record import accept_entries, record_run
 from quorum.competition.run import CompetitionRun, make_member_settings
@@ -129,12 +130,14 @@ def run_sweep(
     Raises:
         BadInput: the training held out other questions than those scored here.
     """
-    prepared = prepare_competition(find_competition(folder), workspace, held_out, seed, report)
-    if plan.trained is not None:
-        check_held_out(prepared.split.fingerprint, plan.trained)
-    sweep = _try_candidates(prepared, plan, report)
-    entry = record_run(prepared, _answer_test(prepared, plan, sweep, report))
-    return sweep, accept_entries(prepared, [replace(entry, evaluations=len(plan.candidates))], report)
+    competition = find_competition(folder)
+    with lock_competition(workspace, competition.name, report):
+        prepared = prepare_competition(competition, workspace, held_out, seed, report)
+        if plan.trained is not None:
+            check_held_out(prepared.split.fingerprint, plan.trained)
+        sweep = _try_candidates(prepared, plan, report)
+        entry = record_run(prepared, _answer_test(prepared, plan, sweep, report))
+        return sweep, accept_entries(prepared, [replace(entry, evaluations=len(plan.candidates))], report)
 
 
 def check_held_out(split: str, trained: Path) -> None:

@@ -55,6 +55,10 @@ class Workspace:
         """Return the folder of members that Quorum writes itself, as TOML files."""
         return self.runs / _check_competition_name(competition) / "members"
 
+    def lock(self, competition: str) -> Path:
+        """Return the file that a process locks while it works on the competition."""
+        return self.runs / _check_competition_name(competition) / ".lock"
+
     def list_runs(self) -> list[RunFolder]:
         """Return the folders of all runs that have answers, those of ladders and other groups included."""
         depths = ("*/*", "*/*/*", "*/*/*/*")  # a run of its own, of a competition, of a group

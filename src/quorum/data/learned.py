@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from quorum.data.split import Split
-from quorum.disk import replace_file
 from quorum.errors import BadInput
+from quorum.tables.parquet import read_parquet_file, write_parquet_file
 
 LEARNED = pl.Schema({"id": pl.String, "learned": pl.Boolean})
 _RECORD = "learned.parquet"
@@ -46,15 +46,11 @@ def read_learned(folder: Path) -> Mapping[str, bool] | None:
     path = folder / _RECORD
     if not path.is_file():
         return None
-    try:
-        frame = pl.read_parquet(path, glob=False)
-    except pl.exceptions.PolarsError as error:
-        raise BadInput(f"{path}: not a Parquet file: {error}") from None
+    frame = read_parquet_file(path)
     if frame.schema != LEARNED:
         raise BadInput(f"{path}: columns are {dict(frame.schema)}; expected are {dict(LEARNED)}")
     return dict(frame.iter_rows())
 
 
 def _write_record(learned: Mapping[str, bool], folder: Path) -> None:
-    with replace_file(folder / _RECORD) as part:
-        pl.DataFrame(list(learned.items()), schema=LEARNED, orient="row").write_parquet(part)
+    write_parquet_file(pl.DataFrame(list(learned.items()), schema=LEARNED, orient="row"), folder / _RECORD)

@@ -26,6 +26,7 @@ from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.question import Question, letters
 from quorum.tables.open import TableFormat, read_raw_table
+from quorum.tables.parquet import write_parquet_file
 from quorum.tables.raw_table import Line
 
 # Our own layout: `write_questions` writes it, and it is read back without detection.
@@ -191,12 +192,12 @@ def write_questions(questions: Sequence[Question], path: Path) -> None:
     names = ["id", "text", *list(QUESTIONS)[2:]]
     columns = {column: [getattr(q, name) for q in questions] for column, name in zip(QUESTIONS, names, strict=True)}
     frame = pl.DataFrame(columns, schema=QUESTIONS)
-    with replace_file(path) as part:
-        if path.suffix == ".parquet":
-            frame.write_parquet(part)
-        else:
-            texts = [json.dumps(question.choices, ensure_ascii=False) for question in questions]
-            frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(part)
+    if path.suffix == ".parquet":
+        write_parquet_file(frame, path)
+        return
+    texts = [json.dumps(question.choices, ensure_ascii=False) for question in questions]
+    with replace_file(path) as part, part.open("wb") as file:
+        frame.with_columns(pl.Series("choices", texts, pl.String)).write_csv(file)
 
 
 _OURS = Layout(

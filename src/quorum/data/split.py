@@ -16,9 +16,9 @@ from quorum.console import Progress
 from quorum.data.duplicates import cluster_duplicates
 from quorum.data.records import pause_collection
 from quorum.data.stratify import stratify
-from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
 from quorum.question import Question
+from quorum.tables.parquet import read_parquet_file, write_parquet_file
 
 SPLIT = pl.Schema({"id": pl.String, "cluster": pl.UInt32, "fold": pl.UInt8})
 HELD_OUT = 0  # the fold that is never used for training; the training folds are 1, 2, 3 …
@@ -197,8 +197,7 @@ def estimate_random_leak(split: Split) -> float:
 
 def write_split(split: Split, path: Path) -> None:
     """Write a split as Parquet, atomically."""
-    with replace_file(path) as part:
-        split.frame.write_parquet(part)
+    write_parquet_file(split.frame, path)
 
 
 def read_split(path: Path) -> Split:
@@ -207,9 +206,10 @@ def read_split(path: Path) -> Split:
     Raises:
         BadInput: the file is not a Parquet file or not a split.
     """
+    frame = read_parquet_file(path)
     try:
-        return Split(pl.read_parquet(path, glob=False))
-    except (pl.exceptions.ComputeError, BadInput) as error:
+        return Split(frame)
+    except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
 
 

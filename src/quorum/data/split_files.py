@@ -50,8 +50,8 @@ def write_questions_of_folds(split: Split, questions: Sequence[Question], folder
 def write_held_out_solution(split: Split, questions: Sequence[Question], folder: SplitFolder) -> None:
     """Write the answers to the held-out questions as a CSV of id and answer."""
     rows = [(question.id, question.answer) for question in select_held_out(split, questions)]
-    with replace_file(folder.solution) as part:
-        pl.DataFrame(rows, ["id", "answer"], orient="row").write_csv(part)
+    with replace_file(folder.solution) as part, part.open("wb") as file:
+        pl.DataFrame(rows, ["id", "answer"], orient="row").write_csv(file)
 
 
 def summarize_split(split: Split, questions: Sequence[Question]) -> SplitSummary:

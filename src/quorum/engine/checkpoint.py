@@ -1,14 +1,23 @@
 """Load a model and its tokenizer from the hub or a folder."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+from quorum.engine.cpu_speed import choose_cpu_dtype
+from quorum.engine.loading_limits import check_model_config, read_model_config
 from quorum.errors import BadInput
 
+# What libraries raise for files that are not what they should be. Not RuntimeError, which means other things too.
+LOADING_ERRORS = (
+    *(OSError, ValueError, LookupError, ImportError, TypeError, AttributeError, ArithmeticError, AssertionError),
+    *(RecursionError, NotImplementedError, UnpicklingError),
+)
 _HUB = (
     "of the hub (owner/name); a gated one needs accepted terms and `hf auth login`, and without a network it has to be "
     "downloaded before"
@@ -77,8 +86,10 @@ def load_checkpoint(
     if quantization is not None:
         placement["quantization_config"] = quantization
     with translate_loading_errors(checkpoint.model):
+        check_model_config(read_model_config(checkpoint.model, checkpoint.revision), checkpoint.model)
         tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.model, **origin)
-        model: Any = getattr(transformers, kind).from_pretrained(checkpoint.model, **origin, **placement)
+        with _translate_wrong_weights(checkpoint.model):
+            model: Any = getattr(transformers, kind).from_pretrained(checkpoint.model, **origin, **placement)
     if checkpoint.adapter is not None:
         model = _apply_adapter(model, checkpoint.adapter)
     return tokenizer, model.eval()
@@ -157,12 +168,13 @@ def choose_device() -> str:
 
 
 def choose_dtype(device: str) -> str:
-    """Return bfloat16 for GPUs that support it, float16 for older ones (T4: capability 7.5), float32 for a CPU."""
+    """Return the fast type: of a GPU bfloat16, or float16 if it is an older one (T4: capability 7.5); of a CPU bfloat16
+    if it has units for it, else float32 (see `choose_cpu_dtype`)."""
     import torch
 
     if device.startswith("cuda"):
         return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
-    return "float16" if device == "mps" else "float32"
+    return "float16" if device == "mps" else choose_cpu_dtype()
 
 
 def _check_adapter(adapter: str) -> None:
@@ -196,6 +208,20 @@ def _check_folder(name: str, hint: str) -> None:
 
 
 @contextmanager
+def _translate_wrong_weights(name: str) -> Iterator[None]:
+    """Turn the RuntimeError for weights of another shape, or in a damaged file, into a BadInput."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if not re.search(
+            r"mismatch|corrupt|central directory|unpickl|weights_only|invalid header", text, re.IGNORECASE
+        ):
+            raise
+        raise BadInput(f"{name} cannot be loaded: {text[:200]}; {_MODEL_HINT}") from None
+
+
+@contextmanager
 def translate_loading_errors(name: str, hint: str = _MODEL_HINT) -> Iterator[None]:
     """Turn an error while loading `name` into a BadInput that says how to fix it."""
     from safetensors import SafetensorError
@@ -203,6 +229,8 @@ def translate_loading_errors(name: str, hint: str = _MODEL_HINT) -> Iterator[Non
     _check_folder(name, hint)
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
+    except BadInput:
+        raise
+    except (*LOADING_ERRORS, SafetensorError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise BadInput(f"{name} cannot be loaded: {reason.rstrip('.:')}; {hint}") from None

@@ -11,6 +11,8 @@ from typing import Any
 from quorum.console import Progress
 from quorum.engine.prefixes import CACHE_FACTOR, PrefixNode, TokenSequence, list_ancestors, plan_blocks
 
+_MIN_SAVED_BY_SAMPLES = 32  # tokens that samples of one prompt do not read again, for a forward pass of its own
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingSettings:
@@ -79,9 +81,12 @@ def generate_after(
     """
     outputs: list[list[int]] = [[] for _ in requests]
     done = 0
+    above: tuple[PrefixNode | None, Any] = (None, None)  # the latest node with children, and its cache
     for node, indices in _group_by_prefix(requests, batch_tokens if share else None).items():
         prefix = tuple(token for part in list_ancestors(node) for token in part.tokens)
-        cache = _read_prefix(model, prefix) if prefix else None
+        if node is not None and node.parent is not above[0]:
+            above = (node.parent, _read_prefix(model, node.parent, None))
+        cache = _read_prefix(model, node, above[1]) if prefix else None
         lengths = {index: len(requests[index].context) - len(prefix) for index in indices}
         for batch in _plan_batches(lengths, len(prefix), sampling, batch_tokens):
             generated = _generate_batch(
@@ -107,9 +112,18 @@ def _group_by_prefix(
     for block in plan_blocks(sequences, max_tokens):
         members = sequences[block.first : block.first + len(block.scored_rows)]
         prefix_of |= dict.fromkeys(members, block.prefix)
-    groups: dict[PrefixNode | None, list[int]] = {}
+    samples = Counter(of_request)
+    for sequence in sequences:
+        begun = sum(len(node.tokens) for node in list_ancestors(prefix_of[sequence]))
+        rest = sequence.tokens[begun:-1]
+        if len(rest) * (samples[sequence] - 1) >= _MIN_SAVED_BY_SAMPLES:
+            prefix_of[sequence] = PrefixNode(prefix_of[sequence], begun, rest)
+    indices_of: dict[TokenSequence, list[int]] = {}
     for index, sequence in enumerate(of_request):
-        groups.setdefault(prefix_of[sequence], []).append(index)
+        indices_of.setdefault(sequence, []).append(index)
+    groups: dict[PrefixNode | None, list[int]] = {}
+    for sequence in sequences:  # sorted: nodes below the same one are neighbours
+        groups.setdefault(prefix_of[sequence], []).extend(indices_of[sequence])
     return groups
 
 
@@ -129,14 +143,18 @@ def _plan_batches(lengths: dict[int, int], prefix: int, sampling: SamplingSettin
     return batches
 
 
-def _read_prefix(model: Any, prefix: tuple[int, ...]) -> Any:
-    """Compute the keys and values of a shared prefix."""
+def _read_prefix(model: Any, node: PrefixNode | None, above: Any) -> Any:
+    """Compute the keys and values of a shared prefix; `above` are those of the parent, or None to compute them too."""
     import torch
     from transformers import DynamicCache
 
-    cache = DynamicCache(config=model.config)
+    if node is None:
+        return None
+    nodes = [node] if above is not None else list_ancestors(node)
+    tokens = [token for part in nodes for token in part.tokens]
+    cache = DynamicCache(config=model.config) if above is None else deepcopy(above)
     with torch.inference_mode():
-        model(torch.tensor([prefix], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
+        model(torch.tensor([tokens], device=model.device), past_key_values=cache, use_cache=True, logits_to_keep=1)
     return cache
 
 
@@ -162,6 +180,7 @@ def _generate_batch(
     if cache is not None:
         settings["past_key_values"] = deepcopy(cache)
         settings["past_key_values"].batch_repeat_interleave(len(requests))
+        _reserve_room(settings["past_key_values"], width - len(prefix) + sampling.max_new_tokens)
     with torch.inference_mode():
         ids = model.generate(
             torch.tensor(rows, device=model.device),
@@ -176,6 +195,41 @@ def _generate_batch(
         )
     generated: list[list[int]] = ids[:, width:].tolist()
     return generated
+
+
+def _reserve_room(cache: Any, tokens: int) -> None:
+    """Make a cache write new keys and values into memory reserved for `tokens` of them, instead of copying all of it.
+
+    Layers with a sliding window, which forget tokens, stay as they are.
+    """
+    from transformers.cache_utils import DynamicLayer
+
+    class RoomyLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+        memory: list[Any]  # of keys and of values; the layer's own are the written part of it
+
+        def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+            known, more = self.get_seq_length(), key_states.shape[-2]
+            if known + more > self.memory[0].shape[-2]:
+                self.reserve(known + 2 * more)
+            for memory, states in zip(self.memory, (key_states, value_states), strict=True):
+                memory[..., known : known + more, :] = states
+            self.keys, self.values = (memory[..., : known + more, :] for memory in self.memory)
+            return self.keys, self.values
+
+        def reserve(self, room: int) -> None:
+            self.memory = []
+            for states in (self.keys, self.values):
+                assert states is not None
+                memory = states.new_empty(*states.shape[:-2], room, states.shape[-1])
+                memory[..., : states.shape[-2], :] = states
+                self.memory.append(memory)
+
+    for number, layer in enumerate(cache.layers):
+        if type(layer) is DynamicLayer and layer.is_initialized:
+            roomy = RoomyLayer()  # type: ignore[no-untyped-call]
+            roomy.__dict__.update(layer.__dict__)
+            roomy.reserve(layer.get_seq_length() + tokens)
+            cache.layers[number] = roomy
 
 
 class SeededSampler:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quorum.engine.loading_limits import check_chat_template, list_chat_templates
 from quorum.engine.prefixes import count_shared_tokens
 from quorum.engine.thoughts import begins_with_reasoning, find_opened_tag, make_closing_tag
 from quorum.errors import BadInput
@@ -16,6 +17,8 @@ _HEAD_SHARE = 0.25
 _TEXT_TAIL = 120
 # ... and at least this many tokens before the answer have to equal those of the whole text.
 _SEAM = 8
+# What a broken chat template raises besides the errors of Jinja.
+_TEMPLATE_FAULTS = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,16 @@ class RenderedPrompt:
 
 
 class PromptTokenizer:
-    """Renders prompts and encodes them with their answers by a model's tokenizer."""
+    """Renders prompts and encodes them with their answers by a model's tokenizer.
+
+    Raises:
+        BadInput: the tokenizer's chat template does not end, or fills the memory.
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        for template in list_chat_templates(tokenizer.chat_template):
+            check_chat_template(template, str(tokenizer.name_or_path))
         # tokens that it adds before every text (a BOS, or none); tokens added after a text must not precede an answer
         bare, whole = tokenizer("a", add_special_tokens=False).input_ids, tokenizer("a").input_ids
         self._opening = tuple(whole[: whole.index(bare[0])])
@@ -176,6 +185,8 @@ class PromptTokenizer:
             system, first, *rest = turns
             merged = Message(first.role, f"{system.content}\n\n{first.content}")
             return self._apply_chat_template((merged, *rest), thinking)
+        except _TEMPLATE_FAULTS as error:
+            raise BadInput(f"the model's chat template is broken: {type(error).__name__}: {error}") from None
         return text
 
 

@@ -2,14 +2,16 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.config import from_table
 from quorum.disk import make_folder, name_file_in_errors
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact_table
 from quorum.evaluation.certainty import Z95
 from quorum.evaluation.metrics import Score, check_metric, lower_is_better
 
@@ -25,7 +27,7 @@ class Entry:
         name: name of the run.
         submission: file of the submission.
         sha256: hash of that file.
-        config: settings of the run.
+        config: settings of the run, without secrets.
         commit: commit of the code.
         data: fingerprint of the data.
         split: fingerprint of the split that the held-out score belongs to.
@@ -63,6 +65,7 @@ class Entry:
 
     def __post_init__(self) -> None:
         check_metric(self.metric)
+        object.__setattr__(self, "config", redact_table(self.config))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +103,60 @@ def append_entry(path: Path, entry: Entry) -> None:
     Raises:
         BadInput: the entry has a value that JSON cannot represent.
     """
-    import fcntl
-    import os
+    with _lock_ledger(path) as file:
+        _append_line(file, _format_entry(entry, path))
 
+
+def append_new_entries(path: Path, entries: Iterable[Entry]) -> list[Entry]:
+    """Append the entries that are not in the ledger yet (`is_recorded`), under one lock, and return them.
+
+    Two processes that record the same submission at the same time write one line.
+
+    Raises:
+        BadInput: an entry has a value that JSON cannot represent, or the ledger cannot be read.
+    """
+    new: list[Entry] = []
+    with _lock_ledger(path) as file:
+        known = read_ledger(path)
+        for entry in entries:
+            if not is_recorded(entry, known):
+                _append_line(file, _format_entry(entry, path))
+                new.append(entry)
+                known.append(entry)
+    return new
+
+
+def _format_entry(entry: Entry, path: Path) -> bytes:
     try:
-        line = json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False).encode()
+        return json.dumps(asdict(entry), ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise BadInput(f"{path}: entry {entry.name}: {error}") from None
+
+
+@contextmanager
+def _lock_ledger(path: Path) -> "Iterator[RawIOBase]":
+    """Open the ledger to append to it, and wait until no other process does."""
+    import fcntl
+
     make_folder(path.parent)
     with name_file_in_errors(path), path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if size := file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else b"\n" + line
-        try:
-            _write_all(file, line + b"\n")
-            os.fsync(file.fileno())
-        except OSError:
-            file.truncate(size)
-            raise
+        yield file
+
+
+def _append_line(file: "RawIOBase", line: bytes) -> None:
+    """Append a line and sync it to disk, whole or not at all."""
+    import os
+
+    if size := file.seek(0, os.SEEK_END):
+        file.seek(-1, os.SEEK_END)
+        line = line if file.read(1) == b"\n" else b"\n" + line
+    try:
+        _write_all(file, line + b"\n")
+        os.fsync(file.fileno())
+    except OSError:
+        file.truncate(size)
+        raise
 
 
 def _write_all(file: "RawIOBase", data: bytes) -> None:
@@ -185,11 +223,10 @@ def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
         boards[key] = latest  # moves the key to the end: most recently used
         file = (entry.name, entry.sha256)
         before = latest.get(file, entry)
-        latest[file] = replace(
-            entry,
-            public=before.public if entry.public is None else entry.public,
-            private=before.private if entry.private is None else entry.private,
-        )
+        public = before.public if entry.public is None else entry.public
+        private = before.private if entry.private is None else entry.private
+        known = (public, private) == (entry.public, entry.private)
+        latest[file] = entry if known else replace(entry, public=public, private=private)
     return [
         Board(
             data=data,
@@ -214,23 +251,29 @@ def _rank_entries(entries: list[Entry]) -> tuple[BoardRow, ...]:
     sign = 1 if lower_is_better(entries[0].metric) else -1
     order = sorted(range(len(entries)), key=lambda number: sign * entries[number].held_out.value)
     best = entries[order[0]].held_out
-    values = [sign * entry.held_out.value for entry in entries]
+    values = sorted(sign * entry.held_out.value for entry in entries)
+    evaluations = _count_evaluations(entries)
     return tuple(
         BoardRow(
-            rank=1 + sum(value < values[number] for value in values),
+            rank=1 + bisect_left(values, sign * entries[number].held_out.value),
             tied=index > 0 and _is_within_error(best, entries[number].held_out),
-            evaluations=_count_evaluations(entries[: number + 1]),
+            evaluations=evaluations[number],
             entry=entries[number],
         )
         for index, number in enumerate(order)
     )
 
 
-def _count_evaluations(entries: list[Entry]) -> int:
-    evaluations: dict[str, int] = {}
+def _count_evaluations(entries: Sequence[Entry]) -> list[int]:
+    """Return the number of evaluations up to and including each entry; a file counts as often as its largest entry."""
+    most: dict[str, int] = {}
+    totals, total = [], 0
     for entry in entries:
-        evaluations[entry.sha256] = max(entry.evaluations, evaluations.get(entry.sha256, 1))
-    return sum(evaluations.values())
+        before = most.get(entry.sha256, 0)
+        most[entry.sha256] = max(entry.evaluations, before or 1)
+        total += most[entry.sha256] - before
+        totals.append(total)
+    return totals
 
 
 def _is_within_error(one: Score, other: Score) -> bool:

@@ -12,6 +12,7 @@ from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.kept_replies import KeptReplies, read_kept_replies
 from quorum.files.run_folder import RunFolder
 from quorum.files.verifier_log import VERIFIER_LOG
+from quorum.tables.parquet import read_parquet_file
 
 _ELIMINATED = VERIFIER_LOG.names()[-1]
 _NO_REPLIES = 'none were kept: the run has limits.keep = "answers", is a vote, or is of an older version'
@@ -147,7 +148,7 @@ def _read_verdicts(folder: RunFolder, file: str, ids: Sequence[str]) -> dict[str
     path = folder.verdicts(file)
     if not path.is_file():
         return {}
-    frame = pl.read_parquet(path, glob=False)
+    frame = read_parquet_file(path)
     return _group_by_id(frame.filter(pl.col("id").is_in(ids))) if frame.schema == VERIFIER_LOG else {}
 
 

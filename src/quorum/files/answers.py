@@ -10,8 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from quorum.ballot import Ballot
-from quorum.disk import replace_file
 from quorum.errors import BadInput, list_some
+from quorum.tables.parquet import read_parquet_file, write_parquet_file
 
 ANSWERS = pl.Schema({"run": pl.String, "id": pl.String, "label": pl.String, "weight": pl.Float64})
 
@@ -65,8 +65,7 @@ def check_answers(answers: pl.DataFrame, where: str) -> pl.DataFrame:
 
 def write_answers(answers: pl.DataFrame, path: Path) -> None:
     """Write answers as Parquet, atomically."""
-    with replace_file(path) as part:
-        answers.write_parquet(part)
+    write_parquet_file(answers, path)
 
 
 def read_answers(path: Path) -> pl.DataFrame:
@@ -75,11 +74,7 @@ def read_answers(path: Path) -> pl.DataFrame:
     Raises:
         BadInput: it is not a Parquet file, or its rows are not answers.
     """
-    try:
-        answers = pl.read_parquet(path, glob=False)
-    except pl.exceptions.ComputeError as error:
-        raise BadInput(f"{path}: not a Parquet file: {error}") from None
-    return check_answers(answers, str(path))
+    return check_answers(read_parquet_file(path), str(path))
 
 
 def ballots_from_answers(answers: pl.DataFrame) -> dict[str, Ballot]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import polars as pl
 
-from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.files.run_folder import RunFolder
+from quorum.tables.parquet import read_parquet_columns, scan_parquet_files, write_parquet_file
 
 REPLIES = pl.Schema(
     [
@@ -92,8 +92,7 @@ class ReplyLog:
         folder = self.folder.parts(self.file)
         for kind, path in (("prompts", self.folder.prompts(self.file)), ("replies", self.folder.replies(self.file))):
             if parts := _list_parts(folder, kind):
-                with replace_file(path) as part:
-                    pl.scan_parquet(parts, glob=False).sink_parquet(part, data_page_size=_PAGE)
+                write_parquet_file(scan_parquet_files(parts), path, data_page_size=_PAGE)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -145,12 +144,9 @@ def _scan_kept(path: Path, parts: Path, kind: str, schema: pl.Schema) -> pl.Lazy
     paths = [path] if path.is_file() else _list_parts(parts, kind)
     if not paths:
         return None
-    try:
-        if pl.read_parquet_schema(paths[0]) != schema:
-            raise BadInput(f"{paths[0]}: these are not kept {kind}: the columns differ")
-    except pl.exceptions.PolarsError as error:
-        raise BadInput(f"{paths[0]}: not a Parquet file: {error}") from None
-    return pl.scan_parquet(paths, glob=False)
+    if read_parquet_columns(paths[0]) != schema:
+        raise BadInput(f"{paths[0]}: these are not kept {kind}: the columns differ")
+    return scan_parquet_files(paths)
 
 
 def _list_parts(folder: Path, kind: str) -> list[Path]:
@@ -158,5 +154,4 @@ def _list_parts(folder: Path, kind: str) -> list[Path]:
 
 
 def _write_frame(frame: pl.DataFrame, path: Path) -> None:
-    with replace_file(path) as part:
-        frame.write_parquet(part, data_page_size=_PAGE)
+    write_parquet_file(frame, path, data_page_size=_PAGE)

@@ -13,7 +13,7 @@ from typing import Any
 
 from quorum.data.learned import read_learned
 from quorum.disk import replace_file
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact_table
 from quorum.files.pass_result import PassResult
 from quorum.question import Question
 
@@ -127,7 +127,9 @@ def fingerprint_questions(questions: Sequence[Question]) -> str:
 def write_manifest(manifest: RunManifest, path: Path) -> None:
     """Write a manifest as JSON, atomically."""
     with replace_file(path) as part:
-        part.write_text(json.dumps(asdict(manifest), indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8")
+        part.write_text(
+            json.dumps(redact_table(asdict(manifest)), indent=2, sort_keys=True, default=str) + "\n", encoding="utf-8"
+        )
 
 
 def read_manifest(path: Path) -> RunManifest:

@@ -12,6 +12,7 @@ from quorum.files.answers import ANSWERS, check_answers, read_answers
 from quorum.files.cells import is_null
 from quorum.files.form_setting import RankedStyle
 from quorum.files.sample_columns import parse_share
+from quorum.tables.parquet import read_parquet_columns
 
 REPEAT = "(repeat {})"  # takes the place of a label that a ranked cell lists again, as on Kaggle
 _REPEATS = r"^\(repeat \d+\)$"
@@ -86,10 +87,7 @@ def _read_file(path: Path, name: str, column: str | None, report: Callable[[str]
 
 def _read_answers_file(path: Path) -> pl.DataFrame | None:
     """Return the answers in a Parquet file; None if it is another table."""
-    try:
-        names = pl.read_parquet_schema(path)
-    except (pl.exceptions.PolarsError, OSError):
-        return read_answers(path)  # raises, with the reason
+    names = read_parquet_columns(path)
     return read_answers(path) if {"run", "label", "weight"} <= names.keys() else None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from quorum.disk import replace_file
+from quorum.tables.parquet import write_parquet_file
 
 VERIFIER_LOG = pl.Schema(
     {"id": pl.String, "round": pl.UInt8, "label": pl.String, "p_true": pl.Float64, "taken": pl.Boolean}
@@ -35,5 +35,4 @@ class Verdict:
 def write_verifier_log(verdicts: Sequence[Verdict], path: Path) -> None:
     """Write the verdicts atomically."""
     rows = [(one.question_id, one.round, one.label, one.p_true, one.eliminated) for one in verdicts]
-    with replace_file(path) as part:
-        pl.DataFrame(rows, schema=VERIFIER_LOG, orient="row").write_parquet(part)
+    write_parquet_file(pl.DataFrame(rows, schema=VERIFIER_LOG, orient="row"), path)

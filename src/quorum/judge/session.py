@@ -187,7 +187,7 @@ class Session:
                 settings.run,
                 self.files,
                 prompt=_describe_prompt(settings),
-                backend=settings.backend,
+                backend=models["answerer"].table,
                 calls=calls,
                 replies={part: model.counts.record for part, model in models.items()},
                 results=self.results,

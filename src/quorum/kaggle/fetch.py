@@ -70,17 +70,36 @@ def read_back(
     Raises:
         BadInput: Kaggle does not answer, or an output cannot be written; the message says how to read it back later.
     """
-    folder = out / version.id.split("/")[1] / f"v{version.version}"
+    folder = find_version_folder(out, version)
     try:
         failure = wait_for_kernel(kaggle, version, patience, progress)
-        with replace_file(folder / PUSHED_FILE) as part:
-            record = describe_version(version, failure)
-            part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        _write_record_of_version(version, failure, folder, downloaded=False)
         outputs = fetch_kernel(kaggle, version, folder, patience)
+        _write_record_of_version(version, failure, folder, downloaded=True)
     except BadInput as error:
         raise BadInput(f"{error}; read it back with --version {version.version}") from None
     cause = find_likely_cause(outputs.lines, failure) if failure else None
     return EndedVersion(version=version, folder=folder, failure=failure, cause=cause, outputs=outputs)
+
+
+def find_version_folder(out: Path, version: PushedVersion) -> Path:
+    """Return the folder of a version's outputs."""
+    return out / version.id.split("/")[1] / f"v{version.version}"
+
+
+def is_read_back(out: Path, version: PushedVersion) -> bool:
+    """Return whether all outputs of a version have been downloaded."""
+    try:
+        record = json.loads((find_version_folder(out, version) / PUSHED_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.get("downloaded", True) is not False  # older records do not say
+
+
+def _write_record_of_version(version: PushedVersion, failure: str, folder: Path, downloaded: bool) -> None:
+    with replace_file(folder / PUSHED_FILE) as part:
+        record = describe_version(version, failure) | {"downloaded": downloaded}
+        part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def describe_version(version: PushedVersion, failure: str) -> dict[str, object]:

@@ -1,12 +1,13 @@
 """Push a built kernel, wait for it, and read its outputs back."""
 
+import errno
 import hashlib
 import json
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from quorum.console import Progress
-from quorum.disk import replace_file
+from quorum.disk import hold_lock, replace_file
 from quorum.errors import BadInput, list_some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
@@ -26,6 +27,8 @@ _NAME_PARTS = {"dataset_sources": 2, "competition_sources": 1, "kernel_sources":
 _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": nothing was saved
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 _NO_STATE = "unseen"
+MOST_OUTPUT_BYTES = 21_000_000_000  # of all outputs of a version; /kaggle/working holds 20 GB
+MOST_LOG_CHARACTERS = 50_000_000  # of a log that are kept, half of them from its end
 PUSHED_FILE = "pushed.json"  # in the folder of the outputs: the version, and why it failed
 
 # Patterns in a kernel's last lines, with the likely cause and a hint.
@@ -69,8 +72,18 @@ class FetchedOutputs:
     lines: tuple[str, ...]
 
 
-def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: float | None = None) -> PushedVersion:
+def push_kernel(
+    kaggle: Kaggle,
+    folder: Path,
+    policy: RetryPolicy,
+    session: float | None = None,
+    is_read: Callable[[PushedVersion], bool] = lambda version: True,
+) -> PushedVersion:
     """Save the built kernel in `folder` as a new version and start it, for at most `session` seconds.
+
+    Nothing is pushed if the newest version at Kaggle has the same source and inputs and `is_read` returns False for it:
+    an earlier push was killed after Kaggle had it, and that version is returned. Two processes that push one folder
+    take turns.
 
     A push whose outcome is unknown is looked up and never repeated, because two sessions would run. A push that Kaggle
     refuses for now (too many requests, too many sessions) is tried `policy.tries` times.
@@ -86,7 +99,31 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
     source = (folder / metadata.code_file).read_text(encoding="utf-8")
     if secrets := find_secrets(source):
         raise BadInput(f"{folder / metadata.code_file}: a possible secret would be pushed: {list_some(secrets)}")
-    before = find_latest_version(kaggle, metadata, policy)
+    with hold_lock(folder, lambda: None):
+        newest = _get_kernel(kaggle, metadata, policy)
+        before = newest.metadata.current_version_number if newest else 0
+        pushed = PushedVersion(metadata.id, before)
+        if newest and _is_same_kernel(newest, metadata, source) and not is_read(pushed):
+            return pushed
+        return _push_source(kaggle, folder, metadata, policy, source=source, before=before, session=session)
+
+
+def _is_same_kernel(newest: Any, metadata: KernelMetadata, source: str) -> bool:
+    """Return whether the newest version at Kaggle has this source and all inputs of the metadata."""
+    missing = _find_missing_sources(metadata, newest.metadata)
+    return _same_source(newest.blob.source, source) and not any(missing.values())
+
+
+def _push_source(
+    kaggle: Kaggle,
+    folder: Path,
+    metadata: KernelMetadata,
+    policy: RetryPolicy,
+    *,
+    source: str,
+    before: int,
+    session: float | None,
+) -> PushedVersion:
     waits = policy.waits()
     for left in range(policy.tries - 1, -1, -1):
         try:
@@ -97,12 +134,6 @@ def push_kernel(kaggle: Kaggle, folder: Path, policy: RetryPolicy, session: floa
             if not left or not policy.wait_to_retry(waits, error):
                 raise
     raise AssertionError("tries is at least 1")
-
-
-def find_latest_version(kaggle: Kaggle, metadata: KernelMetadata, policy: RetryPolicy) -> int:
-    """Return the number of the kernel's newest version; 0 if Kaggle shows none."""
-    kernel = _get_kernel(kaggle, metadata, policy)
-    return kernel.metadata.current_version_number if kernel else 0
 
 
 def wait_for_kernel(
@@ -139,7 +170,7 @@ def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: Re
     """
     pages = list(_list_output_pages(kaggle, pushed, policy))
     files = [(_safe_path(folder, file.file_name), file.url) for page in pages for file in page.files or []]
-    lines = parse_log(next((page.log for page in pages if page.log), ""))
+    lines = parse_log(_shorten_log(next((page.log for page in pages if page.log), "")))
     log = _safe_path(folder, f"{pushed.id.split('/')[1]}.log")
     paths = [path for path, _ in files]
     names = Counter([*paths, log, folder / PUSHED_FILE])
@@ -148,8 +179,9 @@ def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: Re
     with replace_file(log) as part:
         part.write_text("\n".join([*lines, ""]), encoding="utf-8", errors="backslashreplace")
     unwritten = []
+    budget = _DownloadBudget(MOST_OUTPUT_BYTES)
     for path, address in files:
-        download = partial(_download, path, address, policy.timeout)
+        download = partial(_download, path, address, policy.timeout, budget)
         problem = ask_kaggle(f"downloading {path.name}", download, policy, policy.tries, policy.transfer_timeout)
         unwritten += [f"{path.relative_to(folder)} ({problem})"] if problem else []
     if unwritten:
@@ -166,6 +198,14 @@ def parse_log(log: str) -> list[str]:
     except (ValueError, TypeError, KeyError, RecursionError):
         text = log
     return text.splitlines()
+
+
+def _shorten_log(log: str) -> str:
+    """Return a log that is not too long; the middle of a longer one is left out, and it is read as plain text."""
+    if len(log) <= MOST_LOG_CHARACTERS:
+        return log
+    half, left_out = MOST_LOG_CHARACTERS // 2, len(log) - MOST_LOG_CHARACTERS
+    return f"{log[:half]}\n({left_out:,} characters left out)\n{log[-half:]}"
 
 
 def find_likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
@@ -292,7 +332,14 @@ def _safe_path(folder: Path, name: str) -> Path:
     raise BadInput(f"an output is named {name!r}, which leads out of {folder}; nothing was downloaded")
 
 
-def _download(path: Path, address: str, timeout: float) -> str:
+@dataclass
+class _DownloadBudget:
+    """The number of bytes that may still be downloaded of a version's outputs."""
+
+    left: int
+
+
+def _download(path: Path, address: str, timeout: float, budget: _DownloadBudget) -> str:
     """Write the bytes at `address` to `path`; return the system's error, or an empty text.
 
     The address is signed, so it must not occur in a message.
@@ -305,7 +352,11 @@ def _download(path: Path, address: str, timeout: float) -> str:
         try:
             with replace_file(path) as part, part.open("wb") as file:
                 for piece in answer.iter_content(1 << 20):
+                    if file.tell() + len(piece) > budget.left:
+                        raise OSError(errno.EFBIG, f"all outputs have more than {MOST_OUTPUT_BYTES / 1e9:.0f} GB")
                     file.write(piece)
+                written = file.tell()
+            budget.left -= written
         except requests.RequestException:  # a subclass of OSError, but no problem with the file
             raise
         except OSError as error:

@@ -3,6 +3,11 @@
 import math
 import re
 from collections import Counter
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from quorum.errors import KEY_SHAPES
 
 # The name of a secret, perhaps quoted as a key or with a type annotation, and a text of eight characters or more.
 # Not secrets: a NAME_IN_CAPITALS, which is a variable with a secret, and a <token> of a vocabulary.
@@ -10,25 +15,25 @@ _CONFIDENTIAL = r"(?i:passwo?r?d\w*|passphrase\w*|secret\w*|api_?key\w*|token(?!
 _NAMED = rf"(?:['\"]\w*{_CONFIDENTIAL}['\"]\]?|{_CONFIDENTIAL})\s*(?::[\w\s|.]+=|[:=]=?)\s*"
 _GIVEN = r"(?i:[fbru]{0,2})(?P<quote>['\"])(?![A-Z_]+['\"]|[\s,)\]}<\[])(?:(?!(?P=quote)).){8,}(?P=quote)"
 _SHAPES = {
-    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----",
-    "a Kaggle token": r"\bKGAT_\w{16,}",
-    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
-    "an API key": r"\bsk-[A-Za-z0-9_-]{20,}",
-    "a GitHub token": r"\b(gh[opsur]_[A-Za-z0-9]{30,}|github_pat_\w{30,})",
-    "a service's token": r"\b(glpat-|npm_|pypi-|dckr_pat_|[rs]k_live_)[\w-]{16,}",
-    "a bearer's token": r"\bBearer\s+[\w.~+/-]{16,}",
-    "an AWS key": r"\b(AKIA|ASIA)[0-9A-Z]{16}\b",
-    "a Google key": r"\bAIza[\w-]{35}",
-    "a Slack token": r"\bxox[abprs]-[\w-]{10,}",
-    "a signed token": r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}",
+    **KEY_SHAPES,
     "a password in an address": r"://[^/\s:@'\"{}]*:[^/\s:@'\"{}]+@",
     "a token in an address": r"://(?=[^/@]*\d)[^/\s:@'\"{}]{8,}@",
     "a password": _NAMED + _GIVEN,
 }
-# Keys of Kaggle have 32 hexadecimal digits, those of Weights & Biases 40; so have checksums and commits, but their line
-# names them.
-_HEX = r"(?i)(?<![0-9a-f])(?=[a-f]*\d)(?=\d*[a-f])(?:[0-9a-f]{32}|[0-9a-f]{40})(?![0-9a-f])"
-_CHECKSUM = r"(?i)md5|sha_?1|revision|commit|hash|digest|checksum|etag"
+# Rules of detect-secrets that know the form of a service's keys; its rules by entropy and by names report too much.
+_RULES = (
+    *("artifactory.ArtifactoryDetector", "aws.AWSKeyDetector", "azure_storage_key.AzureStorageKeyDetector"),
+    *("cloudant.CloudantDetector", "discord.DiscordBotTokenDetector", "github_token.GitHubTokenDetector"),
+    *("gitlab_token.GitLabTokenDetector", "ibm_cloud_iam.IbmCloudIamDetector", "ibm_cos_hmac.IbmCosHmacDetector"),
+    *("jwt.JwtTokenDetector", "mailchimp.MailchimpDetector", "npm.NpmDetector", "openai.OpenAIDetector"),
+    *("private_key.PrivateKeyDetector", "pypi_token.PypiTokenDetector", "sendgrid.SendGridDetector"),
+    *("slack.SlackDetector", "softlayer.SoftlayerDetector", "square_oauth.SquareOAuthDetector"),
+    *("stripe.StripeDetector", "telegram_token.TelegramBotTokenDetector", "twilio.TwilioKeyDetector"),
+)
+# Keys of Kaggle have 32 hexadecimal digits, those of Weights & Biases 40, others 64; so have checksums and commits, but
+# their line names them.
+_HEX = r"(?i)(?<![0-9a-z])(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{32,}(?![0-9a-z])"
+_CHECKSUM = r"(?i)md5|sha_?(?:1|224|256|384|512)|revision|commit|hash|digest|checksum|etag"
 _KEY = r"(?i)key|token(?![a-z])|wandb|secret|passw"
 _ALLOWED = r"#.*\bno secret\b"  # a comment on the line itself
 
@@ -44,15 +49,26 @@ def find_secrets(text: str) -> list[str]:
             continue
         for kind, shape in _SHAPES.items():
             secrets += [f"line {number}: {kind} ({match[0][:4]}…)" for match in re.finditer(shape, line)]
+        secrets += [f"line {number}: {kind} ({found[:4]}…)" for kind, found in _apply_rules_of_services(line)]
         secrets += [f"line {number}: a key in hexadecimal ({run[:4]}…)" for run in _find_hex_keys(line)]
         secrets += [f"line {number}: a random text ({run[:4]}…)" for run in _find_long_runs(line) if _is_random(run)]
     return list(dict.fromkeys(secrets))
 
 
+@cache
+def _load_rules() -> tuple[Any, ...]:
+    """Return the rules of detect-secrets, as `_RULES` names them."""
+    names = [rule.split(".") for rule in _RULES]
+    return tuple(getattr(import_module(f"detect_secrets.plugins.{module}"), rule)() for module, rule in names)
+
+
+def _apply_rules_of_services(line: str) -> list[tuple[str, str]]:
+    return [(f"a key ({rule.secret_type})", found) for rule in _load_rules() for found in rule.analyze_string(line)]
+
+
 def _find_hex_keys(line: str) -> list[str]:
-    """Return all hexadecimal runs if the line names a key; otherwise those of 32 digits, unless it names a checksum."""
-    names_key, names_checksum = re.search(_KEY, line), re.search(_CHECKSUM, line)
-    return [run for run in re.findall(_HEX, line) if names_key or (len(run) == 32 and not names_checksum)]
+    """Return the runs of 32 or more hexadecimal digits, unless the line names a checksum and no key."""
+    return re.findall(_HEX, line) if re.search(_KEY, line) or not re.search(_CHECKSUM, line) else []
 
 
 def _find_long_runs(line: str) -> list[str]:

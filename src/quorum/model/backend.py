@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from quorum.config import from_table
+from quorum.engine.checkpoint import choose_device
+from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.errors import BadInput
 from quorum.question import Prompt, Question, Reply
 
@@ -28,13 +30,14 @@ class Kind:
     sees_train: bool = False  # answers from the solved questions
     wraps: bool = False  # runs the backend of its table `inner`
     remote: bool = False  # a server answers: no library of this machine changes a reply
+    libraries: tuple[str, ...] = ()  # that take seconds to import, on a machine without a GPU
 
 
 KINDS: dict[str, Kind] = {
     "fake": Kind(sees_train=True),
-    "encoder": Kind(reads_prompt=False),
-    "neighbour": Kind(reads_prompt=False, sees_train=True),
-    "transformers": Kind(generates=True),
+    "encoder": Kind(reads_prompt=False, libraries=("sentence_transformers", "transformers.trainer")),
+    "neighbour": Kind(reads_prompt=False, sees_train=True, libraries=("sklearn.feature_extraction.text",)),
+    "transformers": Kind(generates=True, libraries=("torch", "transformers")),
     "seq2seq": Kind(generates=True),
     "endpoint": Kind(generates=True, remote=True),
     "vllm": Kind(generates=True),
@@ -84,6 +87,22 @@ def read_backend_settings(table: Mapping[str, Any]) -> Any:
     if KINDS[name].wraps:
         read_backend_settings(table["inner"])
     return from_table(settings, {key: value for key, value in table.items() if key != "name"}, f"backend {name!r}")
+
+
+def resolve_number_type(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a `[backend]` table with the number type that `dtype` auto is on this CPU, if that is not float32.
+
+    The type is then part of all that is derived from the table: the journal's key and the manifest. A table of a
+    backend on a GPU, where auto depends on the GPU alone, is returned as it is.
+    """
+    settings = read_backend_settings(table)
+    if KINDS[str(table["name"])].wraps:
+        return {**table, "inner": resolve_number_type(table["inner"])}
+    if getattr(settings, "dtype", None) != "auto" or choose_cpu_dtype() == "float32":
+        return table
+    device = getattr(settings, "device", "auto")
+    on_cpu = (choose_device() if device == "auto" else device) == "cpu"
+    return {**table, "dtype": choose_cpu_dtype()} if on_cpu else table
 
 
 def list_backend_settings() -> dict[str, type]:

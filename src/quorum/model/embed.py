@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, cast
 from quorum.ask.encoders import Embed, Rerank
 from quorum.errors import BadInput
 from quorum.model.shorten import shorten_pairs
-from quorum.model.similarity import PACKAGED, fit_sentence_model, load_sentence_model
+from quorum.model.similarity import (
+    PACKAGED,
+    choose_encoder_dtype,
+    compute_in_bfloat16,
+    fit_sentence_model,
+    load_sentence_model,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,15 +35,28 @@ class SentenceEmbedder:
 
     def __init__(self, model: str, device: str) -> None:
         self._encoder = load_sentence_model(model or PACKAGED, device)
+        self.dtype = choose_encoder_dtype("auto", device)
+        if self.dtype == "bfloat16":
+            compute_in_bfloat16(self._encoder)
         self.shortened = 0  # texts that lost their middle
 
     def __call__(self, texts: Sequence[str]) -> "NDArray[np.float32]":
+        import numpy as np
+
         fitted = fit_sentence_model(self._encoder, texts)
-        self.shortened += sum(one != other for one, other in zip(texts, fitted, strict=True))
-        vectors = self._encoder.encode(
-            fitted, normalize_embeddings=True, batch_size=_EMBEDDING_BATCH, show_progress_bar=False
-        )
-        return cast("NDArray[np.float32]", vectors)
+        self.shortened += sum(fitted[text] != text for text in texts)
+        read = list(fitted.values())
+        vectors = [
+            self._encoder.encode(
+                read[start : start + _EMBEDDING_BATCH],
+                normalize_embeddings=True,
+                batch_size=_EMBEDDING_BATCH,
+                show_progress_bar=False,
+            )
+            for start in range(0, max(1, len(read)), _EMBEDDING_BATCH)
+        ]
+        row = {text: number for number, text in enumerate(fitted)}
+        return cast("NDArray[np.float32]", np.concatenate(vectors)[[row[text] for text in texts]])
 
 
 def load_reranker(model: str, device: str = "cpu") -> Rerank:

@@ -7,11 +7,17 @@ kernels/train.py wrote is opened by the name of its folder.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from quorum.engine.scores import make_scored_reply
 from quorum.model.choice_head import ChoiceHeadScorer
-from quorum.model.similarity import PACKAGED, SimilarityScorer, is_sentence_model
+from quorum.model.similarity import (
+    PACKAGED,
+    SimilarityScorer,
+    choose_encoder_dtype,
+    compute_in_bfloat16,
+    is_sentence_model,
+)
 from quorum.question import Prompt, Reply
 
 if TYPE_CHECKING:
@@ -60,6 +66,10 @@ class EncoderSettings:
     )
     scale: float = field(default=20.0, metadata={"help": "Factor on cosine similarities before the softmax."})
     device: str = field(default="cpu", metadata={"help": "Torch device."})
+    dtype: Literal["auto", "float32", "bfloat16"] = field(
+        default="auto",
+        metadata={"help": "Number type of computations; auto: bfloat16 on a CPU that is fast in it, else float32."},
+    )
     batch: int = field(default=64, metadata={"help": "Texts in a batch."})
 
 
@@ -79,6 +89,8 @@ class Encoder:
         settings = settings or EncoderSettings()
         self.scorer = open_scorer(settings.model, settings.device, settings.scale, settings.batch)
         self.scorer.module.eval()
+        if choose_encoder_dtype(settings.dtype, settings.device) == "bfloat16":
+            compute_in_bfloat16(self.scorer.module)
 
     @property
     def shortened(self) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from quorum.console import read_environment_key
 from quorum.engine.thoughts import begins_with_reasoning
-from quorum.errors import BadInput
+from quorum.errors import BadInput, redact, redact_known, remember_secrets
 from quorum.question import FINISHES, Message, Prompt, Reply
 
 _FIRST_WAIT = 0.5  # seconds before the first retry; doubled before each further one
@@ -58,8 +58,9 @@ class EndpointSettings:
     timeout: float = field(default=120.0, metadata={"help": "Seconds to wait for a response."})
 
     def __post_init__(self) -> None:
+        remember_secrets({"base_url": self.base_url, "extra": self.extra})
         if not self.base_url.startswith(("http://", "https://")):
-            raise BadInput(f"endpoint: base_url is {self.base_url!r}; allowed is http://… or https://…")
+            raise BadInput(f"endpoint: base_url is {redact(self.base_url)!r}; allowed is http://… or https://…")
         if self.concurrency < 1 or self.retries < 0 or self.timeout <= 0:
             raise BadInput(
                 f"endpoint: concurrency {self.concurrency}, retries {self.retries}, timeout {self.timeout}; allowed are"
@@ -115,7 +116,7 @@ class Endpoint:
         finally:
             pool.shutdown(cancel_futures=True)  # on Ctrl-C, do not wait for requests that have not started
         if self._given_up or (not self._answered and (self._refused or len(prompts) > 1)):
-            raise BadInput(f"{self.settings.base_url} does not answer; the last failure: {self.failures[-1]}")
+            raise BadInput(f"{redact(self.settings.base_url)} does not answer; the last failure: {self.failures[-1]}")
         return replies
 
     def _answer_one(self, prompt: Prompt) -> Reply:
@@ -183,16 +184,15 @@ class Endpoint:
             extra_body=extra,
             **fields,
         )
-        return _parse_completion(response.text, labels)
+        return _parse_completion(redact_known(response.text), labels)
 
     def _scored_labels(self, prompt: Prompt) -> tuple[str, ...]:
         """Return the labels whose probabilities are requested; none for method generate."""
         return prompt.labels if self.settings.method == "letter" else ()
 
     def _one_line(self, error: Exception) -> str:
-        """Return the message of an error in one line; the key is removed before the message is truncated."""
-        message = f"{error} {error.__cause__ or ''}".replace(self._client.api_key, "[key]")
-        return " ".join(message.split())[:_MESSAGE_LENGTH]
+        """Return the message of an error in one line; secrets are removed before the message is truncated."""
+        return " ".join(redact(f"{error} {error.__cause__ or ''}").split())[:_MESSAGE_LENGTH]
 
 
 def _parse_completion(body: str, labels: Sequence[str]) -> Reply:

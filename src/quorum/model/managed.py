@@ -10,7 +10,7 @@ from quorum.errors import list_some
 from quorum.model.around.deadline import DeadlineBackend
 from quorum.model.around.isolate import IsolatingBackend
 from quorum.model.around.journal import JournalBackend, make_journal_key
-from quorum.model.backend import Backend, open_backend
+from quorum.model.backend import Backend, open_backend, resolve_number_type
 from quorum.model.reply_counts import ReplyCounts
 from quorum.question import Prompt, Question, Reply
 
@@ -41,6 +41,7 @@ class ManagedBackend:
         files: Sequence[Path] = (),
         report: Callable[[str], None] = print_status,
     ) -> None:
+        self.table = table
         self._inner = inner
         self._prompts = 0
         self.counts = ReplyCounts()
@@ -132,9 +133,8 @@ def open_managed(
     Raises:
         BadInput: a backend or one of its settings is unknown, or it cannot be loaded.
     """
-    return {
-        part: ManagedBackend(open_backend(table, solved), table, **limits) for part, table in tables.items() if table
-    }
+    resolved = {part: resolve_number_type(table) for part, table in tables.items() if table}
+    return {part: ManagedBackend(open_backend(table, solved), table, **limits) for part, table in resolved.items()}
 
 
 def open_journaled(
@@ -149,4 +149,5 @@ def open_journaled(
     Raises:
         BadInput: the backend or one of its settings is unknown, or the backend or the journal cannot be opened.
     """
+    table = resolve_number_type(table)
     return JournalBackend(open_backend(table, solved), journal, f"{make_journal_key(table, *files)} {part}")

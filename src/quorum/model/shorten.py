@@ -1,5 +1,6 @@
 """Shorten texts for encoders: a long text keeps its beginning and its end, as the prompts of other backends do."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,13 +11,18 @@ _CHUNK = 512  # texts tokenized at a time
 
 def shorten_texts(tokenizer: Any, texts: Sequence[str], limit: int) -> list[str]:
     """Return the texts without the middle of those that have more than `limit` tokens, special tokens not counted."""
-    limit = max(1, limit)
+    return [text for text, _ in shorten_and_count(tokenizer, texts, limit)]
+
+
+def shorten_and_count(tokenizer: Any, texts: Sequence[str], limit: int | None) -> list[tuple[str, int]]:
+    """Return what `shorten_texts` returns, each text with its number of tokens, at most `limit`; None: no limit."""
+    limit = sys.maxsize if limit is None else max(1, limit)
     shortened = []
     for start in range(0, len(texts), _CHUNK):
         chunk = list(texts[start : start + _CHUNK])
         lengths = [len(ids) for ids in _tokenize(tokenizer, chunk).input_ids]
         shortened += [
-            text if length <= limit else _cut_middle(tokenizer, text, limit)
+            (text, length) if length <= limit else (_cut_middle(tokenizer, text, limit), limit)
             for text, length in zip(chunk, lengths, strict=True)
         ]
     return shortened

@@ -3,13 +3,15 @@
 import hashlib
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from quorum.engine.checkpoint import LOADING_ERRORS, choose_dtype
+from quorum.engine.loading_limits import check_model_config, read_model_config
 from quorum.errors import BadInput
-from quorum.model.shorten import shorten_texts
+from quorum.model.shorten import shorten_and_count
 from quorum.question import Message, Prompt
 
 if TYPE_CHECKING:
@@ -82,13 +84,12 @@ class SimilarityScorer:
         return max(16, int(0.75 * (self.module.max_seq_length or 512)))
 
     def _prepare(self, prompts: Sequence[Prompt]) -> "tuple[list[_PromptTexts], dict[str, str]]":
-        """Return the texts of each prompt, and what the model reads of each distinct text, the shortest first."""
+        """Return the texts of each prompt, and what the model reads of each distinct text, as `fit_sentence_model`."""
         parts = [_split_prompt(prompt, self.window_words) for prompt in prompts]
-        distinct = sorted({text for each in parts for text in each.texts}, key=lambda text: (len(text), text))
-        return parts, dict(zip(distinct, fit_sentence_model(self.module, distinct), strict=True))
+        return parts, fit_sentence_model(self.module, [text for each in parts for text in each.texts])
 
     def _embed(self, texts: Sequence[str]) -> "torch.Tensor":
-        """Return the texts' unit vectors, one per row; texts sorted by length need little padding."""
+        """Return the texts' unit vectors, one per row; texts sorted by tokens need little padding."""
         import torch
         from torch.nn.functional import normalize
 
@@ -151,13 +152,19 @@ def _cut_sentences(passages: Sequence[str], window_words: int) -> tuple[str, ...
     return tuple(dict.fromkeys(windows))
 
 
-def fit_sentence_model(module: "SentenceTransformer", texts: Sequence[str]) -> list[str]:
-    """Return the texts, without the middle of those that are longer than the model reads."""
-    tokenizer, most = module.tokenizer, module.max_seq_length
-    if not most or not hasattr(tokenizer, "num_special_tokens_to_add"):  # no limit; or a table of word vectors
-        return list(texts)
+def fit_sentence_model(module: "SentenceTransformer", texts: Iterable[str]) -> dict[str, str]:
+    """Return what the model reads of each distinct text, that is, all of it or all but its middle.
+
+    The texts with the fewest tokens come first, so that batches of neighbours need little padding: in order of their
+    characters, 65 % of a batch may be padding.
+    """
+    tokenizer, most, distinct = module.tokenizer, module.max_seq_length, sorted(set(texts))
+    if not hasattr(tokenizer, "num_special_tokens_to_add"):  # a table of word vectors, which pads nothing
+        return {text: text for text in distinct}
     before = tokenizer(_default_prompt(module) or "", add_special_tokens=False).input_ids
-    return shorten_texts(tokenizer, texts, int(most) - tokenizer.num_special_tokens_to_add() - len(before))
+    limit = int(most) - tokenizer.num_special_tokens_to_add() - len(before) if most else None
+    fitted = dict(zip(distinct, shorten_and_count(tokenizer, distinct, limit), strict=True))
+    return {text: fitted[text][0] for text in sorted(distinct, key=lambda text: fitted[text][1])}
 
 
 def _default_prompt(module: "SentenceTransformer") -> str | None:
@@ -177,9 +184,44 @@ def load_sentence_model(model: str, device: str) -> "SentenceTransformer":
     disable_progress_bar()  # type: ignore[no-untyped-call]  # loading the weights takes a fraction of a second
     path = str(find_packaged_weights()) if model == PACKAGED else model
     try:
+        if (Path(path) / "config.json").is_file():
+            check_model_config(read_model_config(path), model)
         return SentenceTransformer(path, device=device)
-    except (OSError, ValueError) as error:
+    except BadInput:
+        raise
+    except LOADING_ERRORS as error:
         raise make_encoder_error(model, error) from None
+
+
+def choose_encoder_dtype(dtype: str, device: str) -> str:
+    """Return the number type of an encoder: `dtype`, or if it is auto, bfloat16 on a CPU that is fast in it."""
+    if dtype != "auto":
+        return dtype
+    return choose_dtype(device) if device == "cpu" else "float32"
+
+
+def compute_in_bfloat16(module: "torch.nn.Module") -> None:
+    """Let a model compute in bfloat16; a sentence model adds up its tokens' vectors in float32.
+
+    Adding many bfloat16 numbers would lose digits; sums of the products inside the layers are float32 anyway.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    reader = module[0] if isinstance(module, SentenceTransformer) else module
+    reader.to(torch.bfloat16)
+    if reader is not module:
+        reader.register_forward_hook(_to_float32)
+
+
+def _to_float32(_: Any, __: Any, features: dict[str, Any]) -> dict[str, Any]:
+    """Return what a sentence model's first part gives, numbers of 16 bits as float32."""
+    import torch
+
+    return {
+        name: value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 else value
+        for name, value in features.items()
+    }
 
 
 def is_sentence_model(model: str) -> bool:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.engine.generate import PromptSeeds
 from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
@@ -252,7 +253,7 @@ def _engine_arguments(settings: VllmSettings) -> dict[str, Any]:
         "revision": settings.revision,
         "tokenizer_revision": settings.revision,
         "quantization": settings.quantization,
-        "dtype": dtype if dtype != "auto" else "float32" if on_cpu else "half" if old_gpu else "auto",
+        "dtype": dtype if dtype != "auto" else choose_cpu_dtype() if on_cpu else "half" if old_gpu else "auto",
         "tensor_parallel_size": settings.tensor_parallel_size,
         "disable_custom_all_reduce": settings.disable_custom_all_reduce,
         "distributed_executor_backend": settings.distributed_executor_backend,

@@ -9,6 +9,7 @@ from quorum.console import Progress
 from quorum.engine.checkpoint import choose_device
 from quorum.errors import BadInput
 from quorum.model.encoder import OptionScorer, open_scorer
+from quorum.model.similarity import choose_encoder_dtype
 from quorum.train.callbacks import TrainingResult, make_callback, make_result
 from quorum.train.card import write_card
 from quorum.train.resume import last_checkpoint
@@ -90,7 +91,7 @@ def _select_device(tuning: EncoderTuning) -> str:
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BadInput(f"device {device!r}: CUDA finds no GPU; allowed are auto and cpu")
     if device == "cpu" and tuning.dtype == "float16":
-        raise BadInput("dtype float16 needs a GPU; allowed on a CPU are float32 and the slower bfloat16")
+        raise BadInput("dtype float16 needs a GPU; allowed on a CPU are auto, float32 and bfloat16")
     return device
 
 
@@ -179,7 +180,7 @@ def _make_arguments(tuning: EncoderTuning, device: str, out: Path) -> "TrainingA
         weight_decay=tuning.weight_decay,
         lr_scheduler_type="linear",
         seed=tuning.seed,
-        bf16=tuning.dtype == "bfloat16",
+        bf16=choose_encoder_dtype(tuning.dtype, device) == "bfloat16",
         fp16=tuning.dtype == "float16",
         use_cpu=device == "cpu",
         save_strategy="steps" if tuning.save_every else "epoch",

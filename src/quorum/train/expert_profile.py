@@ -162,7 +162,7 @@ def read_profile(path: Path) -> ExpertProfile:
         return ExpertProfile(
             model=str(table["model"]), layers=layers, prompts=prompts, tokens=tokens, criterion=criterion, peaks=peaks
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise BadInput(
             f"{path}: not an expert profile ({type(error).__name__}: {error}); "
             "`quorum profile-experts MODEL QUESTIONS` writes one"

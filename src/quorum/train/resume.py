@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from quorum.disk import replace_file
+from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.errors import BadInput
 from quorum.train.row import TrainingRow
 
@@ -29,6 +30,8 @@ def last_checkpoint(
         BadInput: the checkpoints are those of another training.
     """
     identity = {"trainer": type(tuning).__name__, "rows": fingerprint_rows(rows), **_as_json(tuning)}
+    if identity.get("dtype") == "auto" and choose_cpu_dtype() != "float32":
+        identity["dtype"] = f"auto, {choose_cpu_dtype()} on a CPU"
     if adapter is not None:
         identity |= {"experts": _as_json(adapter)}
     path = out / _IDENTITY_FILE

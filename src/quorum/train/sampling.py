@@ -123,8 +123,8 @@ def find_wrong_answers(training: TrainingFolds, ballots: Mapping[str, Ballot]) -
 
 def write_sample_file(drawn: pl.DataFrame, path: Path) -> None:
     """Write the drawn questions as CSV; the file is written completely or not at all."""
-    with replace_file(path) as part:
-        drawn.write_csv(part)
+    with replace_file(path) as part, part.open("wb") as file:
+        drawn.write_csv(file)
 
 
 def read_sample_file(path: Path) -> list[str]:
@@ -134,7 +134,7 @@ def read_sample_file(path: Path) -> list[str]:
         BadInput: the file is not CSV, it has no such column, or an id occurs twice.
     """
     try:
-        ids = pl.read_csv(path, infer_schema=False).get_column("id").drop_nulls().to_list()
+        ids = pl.read_csv(path.read_bytes(), infer_schema=False).get_column("id").drop_nulls().to_list()
     except pl.exceptions.PolarsError as error:
         raise BadInput(f"{path}: not a CSV file with a column id: {str(error).splitlines()[0]}") from None
     if repeated := [id for id, count in Counter(ids).items() if count > 1]:

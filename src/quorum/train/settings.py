@@ -157,8 +157,11 @@ class EncoderTuning:
     )
     scale: float = field(default=20.0, metadata={"help": "Factor on cosine similarities, as in the encoder backend."})
     device: str = field(default="auto", metadata={"help": "Torch device; auto: a GPU if there is one."})
-    dtype: Literal["float32", "float16", "bfloat16"] = field(
-        default="float32", metadata={"help": "Number type of computations; weights are float32."}
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = field(
+        default="auto",
+        metadata={
+            "help": "Number type of computations; weights are float32. auto: bfloat16 on a CPU that is fast in it."
+        },
     )
     seed: int = field(default=42, metadata={"help": "Seed of the order of rows and of new weights."})
     log_every: int = field(default=5, metadata={"help": "Steps between two points of the loss curve."})

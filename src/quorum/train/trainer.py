@@ -24,6 +24,33 @@ def list_trainer_settings() -> dict[str, type]:
     }
 
 
+def read_trainer_settings(table: Mapping[str, Any]) -> EncoderTuning | CausalTuning | Seq2seqTuning | GrpoTuning:
+    """Return the settings in a `[trainer]` table, without loading anything.
+
+    Raises:
+        BadInput: there is no such trainer, or a setting is unknown, missing or of the wrong type.
+    """
+    rest = {name: value for name, value in table.items() if name != "name"}
+    where = f"trainer {table.get('name')!r}"
+    match table.get("name"):
+        case "encoder":
+            return from_table(EncoderTuning, rest, where)
+        case "sft":
+            _read_experts(table)
+            return from_table(CausalTuning, {name: value for name, value in rest.items() if name != "experts"}, where)
+        case "seq2seq":
+            return from_table(Seq2seqTuning, rest, where)
+        case "grpo":
+            return from_table(GrpoTuning, rest, where)
+        case _:
+            raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq, grpo")
+
+
+def _read_experts(table: Mapping[str, Any]) -> ExpertAdapterSettings | None:
+    """Return the settings in the inner table `experts`, if there is one."""
+    return from_table(ExpertsTable, {"experts": table.get("experts", "")}, f"trainer {table.get('name')!r}").experts
+
+
 def train_model(
     table: Mapping[str, Any],
     rows: Sequence[TrainingRow],
@@ -56,28 +83,24 @@ def _run_trainer(
     progress: Progress,
     report: Callable[[str], None],
 ) -> TrainingResult:
-    rest = {name: value for name, value in table.items() if name != "name"}
-    where = f"trainer {table.get('name')!r}"
-    match table.get("name"):
-        case "encoder":
+    settings = read_trainer_settings(table)
+    match settings:
+        case EncoderTuning():
             from quorum.train.encoder import tune_encoder
 
-            return tune_encoder(from_table(EncoderTuning, rest, where), rows, out, progress, report)
-        case "sft":
+            return tune_encoder(settings, rows, out, progress, report)
+        case CausalTuning():
             from quorum.train.expert_adapter import ExpertAdapter
             from quorum.train.sft import tune_causal
 
-            experts = from_table(ExpertsTable, {"experts": rest.pop("experts", "")}, where).experts
-            tuning = from_table(CausalTuning, rest, where)
-            adapter = ExpertAdapter(experts, tuning) if experts else None
-            return tune_causal(tuning, rows, out=out, progress=progress, report=report, adapter=adapter)
-        case "seq2seq":
+            experts = _read_experts(table)
+            adapter = ExpertAdapter(experts, settings) if experts else None
+            return tune_causal(settings, rows, out=out, progress=progress, report=report, adapter=adapter)
+        case Seq2seqTuning():
             from quorum.train.seq2seq import tune_seq2seq
 
-            return tune_seq2seq(from_table(Seq2seqTuning, rest, where), rows, out, progress, report)
-        case "grpo":
+            return tune_seq2seq(settings, rows, out, progress, report)
+        case GrpoTuning():
             from quorum.train.grpo import tune_by_reward
 
-            return tune_by_reward(from_table(GrpoTuning, rest, where), rows, out, progress, report)
-        case _:
-            raise BadInput(f"{where} is unknown; allowed are encoder, sft, seq2seq, grpo")
+            return tune_by_reward(settings, rows, out, progress, report)

@@ -159,7 +159,16 @@ def _load_or_build_index(shards: Sequence[Shard], kind: IndexKind, path: Path) -
     if not path.exists():
         with replace_file(path) as part:
             faiss.write_index(build_index(shards, kind), str(part))
-    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP if kind.startswith("ivf") else 0)
+    try:
+        index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP if kind.startswith("ivf") else 0)
+    except RuntimeError:
+        raise BadInput(f"{path}: not a FAISS index, or a damaged one; delete it to build it again") from None
+    count, width = sum(map(len, shards)), shards[0].shape[1]
+    if (index.ntotal, index.d) != (count, width):
+        raise BadInput(
+            f"{path}: an index of {index.ntotal} vectors of width {index.d}, expected are {count} of {width}; delete it"
+        )
+    return index
 
 
 def _split_batches(texts: Iterable[str]) -> Iterator[list[str]]:
@@ -174,7 +183,15 @@ def _load_or_embed_shard(texts: Sequence[str], embed: Embed, path: Path | None) 
     if not path.exists():
         with replace_file(path) as part, part.open("wb") as file:
             np.save(file, embed(texts).astype(np.float16), allow_pickle=False)
-    return cast(Shard, np.load(path, mmap_mode="r", allow_pickle=False))
+    try:
+        shard = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, TypeError, SyntaxError):
+        raise BadInput(
+            f"{path}: not a file of embeddings, or a damaged one; delete it to embed the texts again"
+        ) from None
+    if getattr(shard, "dtype", None) != np.float16 or shard.ndim != 2 or len(shard) != len(texts):
+        raise BadInput(f"{path}: not the embeddings of {len(texts)} texts; delete it to embed the texts again")
+    return cast(Shard, shard)
 
 
 def _sample_vectors(shards: Sequence[Shard], count: int) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from quorum.ask.encoders import Embed, Rerank
 from quorum.ask.search.index import VectorIndex
 from quorum.ask.search.sources import tokenize_words
 from quorum.disk import create_folder
+from quorum.errors import BadInput
 
 RANK_CONSTANT = 60  # of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
 POOL = 50  # hits of each search that are fused and reranked
@@ -57,7 +58,7 @@ class LexicalSearch:
         self.count = len(words)
         cached = folder and folder / f"bm25-{digest.hexdigest()[:32]}"
         if cached and cached.exists():
-            self.index: Any = BM25.load(cached, mmap=True, allow_pickle=False)
+            self.index: Any = _load_word_index(cached, len(vocabulary), self.count)
             return
         self.index = BM25(method="lucene")
         documents = words if len(vocabulary) > 1 else [[0]]  # if no text has a word, bm25s would divide by 0
@@ -92,6 +93,30 @@ class LexicalSearch:
         starts = self.index.scores["indptr"]
         documents = int(starts[word + 1] - starts[word])
         return math.log(1 + (self.count - documents + 0.5) / (documents + 0.5))
+
+
+def _load_word_index(folder: Path, words: int, texts: int) -> Any:
+    """Load the index of so many words and texts that bm25s has saved.
+
+    Raises:
+        BadInput: the files are damaged, or another index.
+    """
+    from bm25s import BM25
+
+    fault = f"{folder}: not the index of these texts, or a damaged one; delete it to build it again"
+    try:
+        index = BM25.load(folder, mmap=True, allow_pickle=False)
+        starts, places, weights = (np.asarray(index.scores[name]) for name in ("indptr", "indices", "data"))
+        size = int(starts[-1])
+        fits = len(starts) >= words and size == len(places) == len(weights) and starts[0] == 0
+        inside = not size or bool(places.min() >= 0 and places.max() < max(texts, 1) and np.isfinite(weights).all())
+        numbers = sorted(index.vocab_dict.values())
+    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(fault) from error
+    ordered = bool((np.diff(starts) >= 0).all())
+    if not (fits and inside and ordered) or numbers != list(range(len(numbers))) or len(numbers) >= len(starts):
+        raise BadInput(fault)
+    return index
 
 
 class DenseSearch:

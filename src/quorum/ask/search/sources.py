@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.errors import BadInput
+from quorum.tables.parquet import collect_rows, read_parquet_columns, scan_parquet_files
 
 BACKGROUND_SUFFIXES = (".jsonl", ".md", ".parquet", ".txt")
 _EAST_ASIAN = (
@@ -134,20 +135,15 @@ def _read_jsonl_paragraphs(path: Path) -> Iterator[_Paragraph]:
 def _read_parquet_paragraphs(path: Path) -> Iterator[_Paragraph]:
     import polars as pl
 
-    try:
-        table = pl.scan_parquet(path, glob=False)
-        schema = table.collect_schema()
-        if schema.get("text") != pl.String:
-            raise BadInput(f"{path}: found columns {', '.join(schema)}; expected a column 'text' of strings")
-        selected = table.select(
-            pl.col("title").cast(pl.String) if "title" in schema else pl.lit("").alias("title"), "text"
-        )
-        for start in range(0, table.select(pl.len()).collect().item(), _PARQUET_BATCH):
-            rows = selected.slice(start, _PARQUET_BATCH).collect()
-            for number, (title, text) in enumerate(rows.iter_rows(), start + 1):
-                yield from _make_row_paragraphs(number, title, text or "")
-    except pl.exceptions.ComputeError as error:
-        raise BadInput(f"{path}: not a Parquet file: {error}") from None
+    schema = read_parquet_columns(path)
+    if schema.get("text") != pl.String:
+        raise BadInput(f"{path}: found columns {', '.join(schema)}; expected a column 'text' of strings")
+    table = scan_parquet_files([path])
+    selected = table.select(pl.col("title").cast(pl.String) if "title" in schema else pl.lit("").alias("title"), "text")
+    for start in range(0, collect_rows(table.select(pl.len()), path).item(), _PARQUET_BATCH):
+        rows = collect_rows(selected.slice(start, _PARQUET_BATCH), path)
+        for number, (title, text) in enumerate(rows.iter_rows(), start + 1):
+            yield from _make_row_paragraphs(number, title, text or "")
 
 
 def _make_row_paragraphs(number: int, title: object, text: str) -> Iterable[_Paragraph]:

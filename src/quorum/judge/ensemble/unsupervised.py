@@ -13,6 +13,7 @@ from quorum.judge.ensemble.weighting import PRIOR_ASKED, PRIOR_RIGHT
 from quorum.question import MOST_CHOICES
 
 STEPS = 50  # of expectation maximisation
+SETTLED = 1e-8  # largest change of a probability after which Dawid-Skene stops
 QUESTIONS_JUDGED = 20_000
 CONFUSION_PRIOR = 0.01  # of one vote, for each pair of labels
 
@@ -56,11 +57,16 @@ def vote_dawid_skene(answers: pl.DataFrame, run: str = "dawid-skene") -> pl.Data
     _, labels, ballots = _make_all_ballots(answers, None)
     truth = ballots.sum(axis=1) + 1e-9
     truth /= truth.sum(axis=1, keepdims=True)
+    count, runs, width = ballots.shape
+    flat = ballots.reshape(count, runs * width)
     for _ in range(STEPS):
-        confusion = np.einsum("qt,qmk->mtk", truth, ballots) + CONFUSION_PRIOR
+        confusion = (truth.T @ flat).reshape(width, runs, width) + CONFUSION_PRIOR  # [truth, member, label]
         confusion /= confusion.sum(axis=2, keepdims=True)
         prior = truth.mean(axis=0) + 1e-12
-        truth = softmax_rows(np.einsum("qmk,mtk->qt", ballots, np.log(confusion)) + np.log(prior))
+        before = truth
+        truth = softmax_rows(flat @ np.log(confusion).reshape(width, runs * width).T + np.log(prior))
+        if np.abs(truth - before).max() < SETTLED:
+            break
     truth[~ballots.any(axis=(1, 2))] = 0.0
     return _to_answers(run, answers["id"].unique(maintain_order=True), labels, truth)
 
