@@ -28,7 +28,7 @@ def agreement_command(
     """Compare raters' labels with human ones: Cohen's kappa.
 
     \b
-      quorum agreement labels_5models.csv --human final_label --rater strmatch_label --by model --group id
+      quorum agreement labels.csv --human final_label --rater strmatch_label
     """
     from dataclasses import asdict
 

@@ -1,7 +1,7 @@
 """`quorum weak-subjects`: train on a sample of weak subjects, beside random samples, and compare by subject."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,8 +47,6 @@ def weak_subjects_command(
     From out-of-fold errors to a sample, to Alpaca rows, to a LoRA adapter, to gains by subject. The controls are
     random samples of the same size.
     """
-    from dataclasses import asdict
-
     from quorum.competition.expert_arms import parse_settings
     from quorum.competition.weak_subjects import WeakSubjectPlan, compare_weak_subjects
     from quorum.train.sampling import SamplingStrategy
@@ -71,13 +69,21 @@ def weak_subjects_command(
     )
     with progress_bar("out-of-fold answers") as progress:
         result = compare_weak_subjects(plan, report_line, progress)
-    if as_json:
-        table = {"arms": result.table.arms, "rows": [asdict(row) for row in result.table.rows]}
-        differences = [asdict(pair) for pair in result.differences]
-        print_json({"page": str(result.page), "quotas": result.quotas.to_dicts(), **table, "differences": differences})
-    else:
-        print_weak_subjects(result)
+    print_json(describe_weak_subjects(result)) if as_json else print_weak_subjects(result)
     return DONE
+
+
+def describe_weak_subjects(result: "WeakSubjectResult") -> dict[str, Any]:
+    """Return the result as a JSON document."""
+    from dataclasses import asdict
+
+    return {
+        "page": str(result.page),
+        "quotas": result.quotas.to_dicts(),
+        "arms": result.table.arms,
+        "rows": [asdict(row) for row in result.table.rows],
+        "differences": [asdict(pair) for pair in result.differences],
+    }
 
 
 def print_weak_subjects(result: "WeakSubjectResult") -> None:

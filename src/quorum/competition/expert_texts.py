@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from quorum.competition.report_data import write_report
 from quorum.console import Progress
@@ -51,17 +52,24 @@ def map_experts_on_texts(
     kinds = [parse_kind(text) for text in settings.texts]
     if len({kind.name for kind in kinds} | {"all"}) <= len(kinds):
         raise BadInput(f"--text: names have to be different, and not 'all'; found {', '.join(k.name for k in kinds)}")
-    offload = _parse_memory(settings.memory, settings.out / "offload")
-    if offload is not None and settings.perplexity:
+    limits = _parse_memory(settings.memory)
+    if limits and settings.perplexity:
         report("note: with --memory the perplexity of the model without experts is not measured")
-    tokenizer, network = load_checkpoint(Checkpoint(settings.model), settings.dtype, settings.device, offload=offload)
-    tokens = PromptTokenizer(tokenizer)
-    length = min(settings.length, find_max_length(network, tokenizer))
-    sequences = {
-        kind.name: read_sequences(kind, tokens, length=length, most=settings.limit, seed=settings.seed)
-        for kind in kinds
-    }
     with ExitStack() as stack:
+        offload = None
+        if limits:
+            make_folder(settings.out)
+            folder = stack.enter_context(TemporaryDirectory(dir=settings.out, prefix="offload-"))
+            offload = Offload(limits, Path(folder))
+        tokenizer, network = load_checkpoint(
+            Checkpoint(settings.model), settings.dtype, settings.device, offload=offload
+        )
+        tokens = PromptTokenizer(tokenizer)
+        length = min(settings.length, find_max_length(network, tokenizer))
+        sequences = {
+            kind.name: read_sequences(kind, tokens, length=length, most=settings.limit, seed=settings.seed)
+            for kind in kinds
+        }
         found = map_experts(
             network,
             sequences,
@@ -80,15 +88,12 @@ def map_experts_on_texts(
     return found
 
 
-def _parse_memory(texts: Sequence[str], folder: Path) -> Offload | None:
-    """Return the limits of DEVICE=SIZE, and the folder for the layers that do not fit; None without limits."""
-    if not texts:
-        return None
+def _parse_memory(texts: Sequence[str]) -> dict[int | str, str]:
+    """Return the limits of DEVICE=SIZE by device."""
     limits: dict[int | str, str] = {}
     for text in texts:
         device, equals, size = text.partition("=")
         if not (equals and size and (device == "cpu" or device.isdecimal())):
             raise BadInput(f"--memory {text!r} is not DEVICE=SIZE, such as 0=20GiB or cpu=8GiB")
         limits[device if device == "cpu" else int(device)] = size
-    make_folder(folder)
-    return Offload(limits, folder)
+    return limits

@@ -2,13 +2,14 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
 from quorum.ballot import Ballot
+from quorum.competition.expert_arms import adjust_pairs
 from quorum.competition.out_of_fold import answer_out_of_fold, read_ask_settings, read_single_run
 from quorum.competition.report_data import write_report
 from quorum.competition.run import find_kernel_toml
@@ -23,7 +24,7 @@ from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.evaluation.benchmark_page import format_csv, format_markdown, render_benchmark_page
 from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, make_benchmark_table
-from quorum.evaluation.compare import PairedDifference, adjust_by_holm, compare_runs
+from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.solution import make_solution
 from quorum.question import Question
@@ -36,7 +37,7 @@ from quorum.train.sampling import (
 )
 
 WEAK = "weak subjects"
-_GIVEN = "given rows"
+_GIVEN_ROWS = "given rows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +114,7 @@ def compare_weak_subjects(
     for arm, settings in _list_trainings(plan, samples, split, solved, is_open).items():
         adapter = arms.train(arm, settings, report)
         arms.ask(arm, {"backend.adapter": str(adapter)}, report)
-    names = ["base", *samples, *([_GIVEN] if plan.rows else [])]
+    names = ["base", *samples, *([_GIVEN_ROWS] if plan.rows else [])]
     table, differences = compare_arms(held_out, {arm: arms.read(arm) for arm in names}, plan.train.stem)
     return WeakSubjectResult(
         quotas=sample.quotas, table=table, differences=differences, page=_write_page(plan, table, differences)
@@ -131,8 +132,7 @@ def compare_arms(
         for arm in ballots
         if arm not in ("base", WEAK)
     ]
-    adjusted = adjust_by_holm([pair.p for pair in pairs])
-    return make_benchmark_table([asked]), [replace(pair, adjusted=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    return make_benchmark_table([asked]), adjust_pairs(pairs)
 
 
 def _answer(plan: WeakSubjectPlan, folds: TrainingFolds, progress: Progress) -> dict[str, Ballot]:
@@ -175,12 +175,12 @@ def _list_trainings(
         ids, file = (plan.out / f"{name_folder(arm)}.{suffix}" for suffix in ("csv", "json"))
         write_sample_file(drawn, ids)
         table = {"sampling": {"ids": str(ids)}, "rows": rows}
-        export_rows(split.train, file, form, split.split, False, table)
+        export_rows(split.train, file, form, split=split.split, everything=False, table=table)
         trainings[arm] = {"train": str(file), "rows": {}}
     if plan.rows is not None:
         questions = plan.out / "split" / "questions.parquet"
         write_questions(list(solved), questions)
-        trainings[_GIVEN] = {"train": str(plan.rows), "split.questions": str(questions), "rows": {}}
+        trainings[_GIVEN_ROWS] = {"train": str(plan.rows), "split.questions": str(questions), "rows": {}}
     return trainings
 
 

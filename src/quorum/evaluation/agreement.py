@@ -13,7 +13,7 @@ from quorum.tables.raw_table import cell_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+class LabelAgreement:
     """The agreement of a rater with the human labels of `n` rows.
 
     Attributes:
@@ -46,7 +46,7 @@ class LabelColumns:
     merge: Mapping[str, str]  # a label, and the one that it counts as
 
 
-def measure_agreement(path: Path, columns: LabelColumns, seed: int = 42) -> list[Agreement]:
+def measure_agreement(path: Path, columns: LabelColumns, seed: int = 42) -> list[LabelAgreement]:
     """Return the agreement of each rater with the human labels, over all rows and for each part.
 
     Raises:
@@ -84,7 +84,7 @@ def compute_agreement(
     rater: str = "",
     part: str = "",
     seed: int = 42,
-) -> Agreement:
+) -> LabelAgreement:
     """Return the agreement of two raters' labels of the same rows, with a seeded bootstrap over whole groups."""
     names = {name: code for code, name in enumerate(sorted({*human, *other}))}
     size = len(names)
@@ -99,7 +99,7 @@ def compute_agreement(
     known = sampled[~np.isnan(sampled)]
     certain = not np.isnan(kappa) and len(codes) > 1
     low, high = (float(end) for end in np.percentile(known, (2.5, 97.5))) if certain else (None, None)
-    return Agreement(
+    return LabelAgreement(
         rater=rater,
         part=part,
         n=len(human),

@@ -10,12 +10,12 @@ from quorum.evaluation.report_page import Page
 from quorum.train.expert_map import TOP, ExpertMap
 from quorum.train.expert_profile import ExpertPeak, ExpertProfile, find_super_experts, format_experts, rank_candidates
 
-_METHOD = (
+_CRITERION_TEXT = (
     "The largest absolute output of each expert's down_proj over all tokens. Super experts exceed the {percentile:g}th "
     "percentile and {share:g} of the largest among the experts of the first {depth:.0%} of the layers (Su et al. 2025, "
     "arXiv:2507.23279)."
 )
-_FEW = (
+_FEW_EXPERTS = (
     "With fewer than 200 experts the largest one is always above the percentile: judge it by its multiple of the "
     "median."
 )
@@ -25,15 +25,15 @@ def render_expert_page(found: ExpertMap, model: str, made_by: str) -> Page:
     """Return the page: a heat map and a line for each kind of text, and the tables."""
     kinds = {**found.kinds, "all texts": found.whole} if len(found.kinds) > 1 else dict(found.kinds)
     maps = [_draw_map(kind, profile) for kind, profile in kinds.items()]
-    lines = [_draw_lines(found, "layer"), _draw_lines(found, "expert")]
+    lines = [_draw_line(kind, profile, by) for by in ("layer", "expert") for kind, profile in kinds.items()]
     criterion = found.whole.criterion
     text = [
-        _METHOD.format(percentile=criterion.percentile, share=criterion.share, depth=criterion.depth),
-        *([_FEW] if len(rank_candidates(found.whole)) < 200 else []),
+        _CRITERION_TEXT.format(percentile=criterion.percentile, share=criterion.share, depth=criterion.depth),
+        *([_FEW_EXPERTS] if len(rank_candidates(found.whole)) < 200 else []),
     ]
     sections = [
         Section(id="experts", title="Super experts", text=text, tables=[_list_super_experts(found)]),
-        Section(id="lines", title="Largest outputs", charts=lines),
+        Section(id="lines", title="Largest output by layer, and by expert", charts=lines),
         Section(id="maps", title="Largest output by layer and expert", charts=maps),
     ]
     if found.overlaps:
@@ -45,13 +45,13 @@ def render_expert_page(found: ExpertMap, model: str, made_by: str) -> Page:
         lead=f"{len(found.whole.peaks):,} experts while reading {found.whole.tokens:,} tokens of "
         f"{', '.join(found.kinds)}.",
         sections=sections,
-        key_figures=_list_figures(found),
+        key_figures=_list_expert_figures(found),
         footer=made_by,
     )
     return Page(render_document(document), (*lines, *maps))
 
 
-def _list_figures(found: ExpertMap) -> list[KeyFigure]:
+def _list_expert_figures(found: ExpertMap) -> list[KeyFigure]:
     figures = [
         KeyFigure(kind, str(len(find_super_experts(profile))), f"super experts, {profile.tokens:,} tokens")
         for kind, profile in found.kinds.items()
@@ -76,27 +76,25 @@ def _draw_map(kind: str, profile: ExpertProfile) -> Chart:
         values={cell(peak): peak.output_max for peak in profile.peaks if peak.output_max is not None},
         marked=[cell(peak) for peak in profile.peaks if peak.place in super_experts],
         row_name="layer",
-        column_name="expert, the last one shared" if has_shared else "expert",
+        column_name=f"expert, {kind}{', the last one shared' if has_shared else ''}",
     )
     alt = f"Largest output of each expert on {kind}, darker for larger (logarithm); super experts have a frame."
     return draw_heat_map(f"map-{kind.replace(' ', '-')}", alt, heat)
 
 
-def _draw_lines(found: ExpertMap, by: str) -> Chart:
-    """Return a line for each kind: the largest output in each layer, or of the experts of one number in all layers."""
-    lines: dict[str, list[LinePoint]] = {}
-    for kind, profile in found.kinds.items():
-        largest: dict[int, float] = {}
-        for peak in profile.peaks:
-            place = peak.place.layer if by == "layer" else peak.place.expert
-            if peak.output_max is not None and place is not None:
-                largest[place] = max(largest.get(place, 0.0), peak.output_max)
-        lines[kind] = [
-            LinePoint(x=place, y=value, name=kind, text=f"{kind}, {by} {place}: {value:.4g}")
-            for place, value in sorted(largest.items())
-        ]
-    alt = f"Largest output by {by}, a line for each kind of text."
-    return draw_line_chart(f"largest-by-{by}", alt, f"{by} (largest output)", lines)
+def _draw_line(kind: str, profile: ExpertProfile, by: str) -> Chart:
+    """Return the largest output in each layer, or of the experts of one number in all layers, as a line."""
+    largest: dict[int, float] = {}
+    for peak in profile.peaks:
+        place = peak.place.layer if by == "layer" else peak.place.expert
+        if peak.output_max is not None and place is not None:
+            largest[place] = max(largest.get(place, 0.0), peak.output_max)
+    points = [
+        LinePoint(x=place, y=value, name=kind, text=f"{by} {place}: {value:.4g}")
+        for place, value in sorted(largest.items())
+    ]
+    alt = f"Largest output by {by} on {kind}."
+    return draw_line_chart(f"by-{by}-{kind.replace(' ', '-')}", alt, f"{by}, {kind}", {kind: points})
 
 
 def _list_super_experts(found: ExpertMap) -> DocumentTable:

@@ -11,7 +11,7 @@ from quorum.tables.open import read_raw_table
 from quorum.tables.raw_table import RawTable, cell_text
 
 # Names of columns by role, without case and punctuation: AILuminate's, XSTest's, and those of similar sets.
-_NAMES: Mapping[str, tuple[str, ...]] = {
+_PROMPT_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "prompt": ("prompt", "prompttext", "input", "instruction", "question", "goal", "text"),
     "response": ("response", "completion", "output", "reply", "generation"),
     "id": ("id", "releasepromptid", "promptid", "uid"),
@@ -53,12 +53,12 @@ def read_prompt_set(
         BadInput: the file cannot be read, a column or a prompt is missing, or an id occurs twice.
     """
     table = read_raw_table(path)
-    columns = {role: _find_column(table, names) for role, names in _NAMES.items()}
+    columns = {role: _find_column(table, names) for role, names in _PROMPT_COLUMNS.items()}
     if column is not None:
         columns["prompt"] = column if column in table.columns else None
     for role in ("prompt", "response") if responses else ("prompt",):
         if columns[role] is None:
-            sought = column if role == "prompt" and column else " or ".join(_NAMES[role])
+            sought = column if role == "prompt" and column else " or ".join(_PROMPT_COLUMNS[role])
             raise BadInput(f"{path}: no column {sought}; the columns are {', '.join(table.columns)}")
     prompts = []
     for number, row in enumerate(table.rows, 1):

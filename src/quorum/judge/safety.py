@@ -15,7 +15,7 @@ from quorum.judge.safety_judge import Exchange, SafetyJudge
 from quorum.model.managed import open_journaled
 from quorum.question import Prompt
 
-_BATCH = 16  # prompts between two commits of the journal
+_RESPONSE_BATCH = 16  # prompts between two commits of the journal
 # Phrases of a refusal as in Zou et al. 2023 (arXiv:2307.15043), whose list also counts replies that only mention a law
 # or ethics; we leave those words out, and search the beginning of the response, where a refusal is.
 _REFUSALS = (
@@ -77,8 +77,11 @@ def respond(
     """
     backend = open_journaled(table, (), journal, files=(), part="responses")
     responses: list[tuple[str, str]] = []
-    for start in range(0, len(prompts), _BATCH):
-        batch = [Prompt(question_id=each.id, content=each.text, labels=()) for each in prompts[start : start + _BATCH]]
+    for start in range(0, len(prompts), _RESPONSE_BATCH):
+        batch = [
+            Prompt(question_id=each.id, content=each.text, labels=())
+            for each in prompts[start : start + _RESPONSE_BATCH]
+        ]
         responses += [(reply.text, reply.finish) for reply in backend.answer(batch)]
         progress(len(responses), len(prompts))
     return responses

@@ -20,7 +20,11 @@ from quorum.train.expert_profile import (
 from quorum.train.mixture import measure_perplexity, profile_sequences, silence_experts
 
 TOP = 10  # experts whose overlap is also shown, because few experts can be super ones
-_CONTROLS: Mapping[str, Chosen] = {"without super": "super", "without matched": "matched", "without random": "random"}
+_PRUNED_ARMS: Mapping[str, Chosen] = {
+    "without super": "super",
+    "without matched": "matched",
+    "without random": "random",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,7 @@ def map_experts(
     whole = merge_profiles(list(kinds.values()))
     pruned: dict[str, Sequence[Expert]] = {}
     if perplexity and find_super_experts(whole):
-        for arm, what in _CONTROLS.items():
+        for arm, what in _PRUNED_ARMS.items():
             pruned[arm] = choose_experts(whole, what, seed)
     found = []
     for arm, experts in {"base": (), **pruned}.items() if perplexity else ():

@@ -58,7 +58,7 @@ def read_sequences(
 
 
 def _cut_texts(path: Path, tokens: PromptTokenizer, length: int) -> Iterator[tuple[int, ...]]:
-    texts = _read_texts(path)
+    texts = _read_kind_texts(path)
     if texts is None:
         for question in read_clean_questions(path):
             prompt = render_prompt(question, "letter" if question.choices else "cot")
@@ -71,7 +71,7 @@ def _cut_texts(path: Path, tokens: PromptTokenizer, length: int) -> Iterator[tup
         yield from (piece for piece in pieces if len(piece) > 1 and (2 * len(piece) >= length or len(pieces) == 1))
 
 
-def _read_texts(path: Path) -> Sequence[str] | None:
+def _read_kind_texts(path: Path) -> Sequence[str] | None:
     """Return the texts of a file; None if it holds questions."""
     if path.suffix.lower() in (".txt", ".md"):
         return [decode_text(unpack_file(path).content, str(path)).text]

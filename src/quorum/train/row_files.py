@@ -19,7 +19,7 @@ from quorum.train.rows.overlap import TextOverlap, find_text_overlap
 
 RowFormat = Literal["prompt", "chat", "alpaca"]
 
-_UNNAMED = "row "  # begins the name of a row without an id
+_NO_ID_PREFIX = "row "  # begins the name of a row without an id
 _FORMAT_FIELDS: dict[RowFormat, tuple[str, ...]] = {
     "prompt": ("prompt", "completion"),
     "chat": ("messages",),
@@ -85,10 +85,10 @@ def read_rows(path: Path, numbered: bool = True) -> list[TrainingRow]:
     Raises:
         BadInput: the file is not JSON, or a field of a row is missing or has the wrong type.
     """
-    return _read_rows(path, lambda number: str(number) if numbered else None)
+    return _read_named_rows(path, lambda number: str(number) if numbered else None)
 
 
-def _read_rows(path: Path, name: Callable[[int], str | None]) -> list[TrainingRow]:
+def _read_named_rows(path: Path, name: Callable[[int], str | None]) -> list[TrainingRow]:
     rows = []
     for number, document in enumerate(_read_documents(path), 1):
         try:
@@ -135,8 +135,8 @@ def read_unnamed_rows(path: Path, split: Split, questions: Sequence[Question]) -
     Raises:
         BadInput: the file has no rows, a row's id is held out or not in the split, or no row is left.
     """
-    rows = _read_rows(path, lambda number: f"{_UNNAMED}{number}")
-    named = [row for row in rows if not row.prompt.question_id.startswith(_UNNAMED)]
+    rows = _read_named_rows(path, lambda number: f"{_NO_ID_PREFIX}{number}")
+    named = [row for row in rows if not row.prompt.question_id.startswith(_NO_ID_PREFIX)]
     _check_folds(path, named, split)
     overlap = find_text_overlap(rows, questions, split.held_out)
     kept = [row for number, row in enumerate(rows) if number not in overlap.held_out]

@@ -14,7 +14,7 @@ from quorum.evaluation.report.svg import ACCENT, INK
 _LEFT, _RIGHT, _TOP = 40, 10, 8  # points
 _ROW_HEIGHTS = (6, 18)  # points: the smallest and the largest
 _TALLEST = 400  # points: of all rows, as long as they are not smaller than that
-_MOST_SPOTS = 2_000  # cells with a tip
+_MOST_CELLS = 2_000  # cells with a tip
 _LEAST_SHADE = 0.06
 
 
@@ -56,7 +56,7 @@ def draw_heat_map(name: str, alt: str, heat: HeatMap) -> Chart:
         axes.tick_params(length=0)
         axes.set_xlabel(heat.column_name)
         axes.set_ylabel(heat.row_name)
-        shown = sorted(heat.values.items(), key=lambda item: -item[1])[:_MOST_SPOTS]
+        shown = sorted(heat.values.items(), key=lambda item: -item[1])[:_MOST_CELLS]
         spots = [
             _make_spot(
                 axes,

@@ -1,4 +1,4 @@
-"""Find training rows that contain the text of a question, whatever surrounds it."""
+"""Find training rows that contain the text of a question, also in other words around it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
