@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quorum.competition.sweep import (
+from quorum.competition.trials import check_held_out, parse_grid
+from quorum.data.split import split_questions, write_split
+from quorum.errors import BadInput
+from quorum.evaluation.ledger import Entry, make_leaderboard, read_ledger
+from quorum.evaluation.metrics import Score
+from quorum.evaluation.sweep import (
     Candidate,
     Trial,
     estimate_nested_accuracy,
@@ -18,11 +23,6 @@ from quorum.competition.sweep import (
     pick_trial,
     write_checkpoint_scores,
 )
-from quorum.competition.trials import check_held_out, parse_grid
-from quorum.data.split import split_questions, write_split
-from quorum.errors import BadInput
-from quorum.evaluation.ledger import Entry, make_leaderboard, read_ledger
-from quorum.evaluation.metrics import Score
 from quorum.question import Question
 from tests.support.paths import ROOT
 from tests.support.tiny_t5 import taking, tuning_of

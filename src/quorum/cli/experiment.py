@@ -44,7 +44,7 @@ def experiment_command(
     out: Annotated[Path | None, typer.Option(metavar="FOLDER", show_default="build/experiment/PRESET")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Train, pick a checkpoint, evaluate and compare, in one command.
+    """Train, pick a checkpoint, evaluate and compare.
 
     Checkpoints are picked by accuracy on half of the held-out questions, then by safety. The pick is compared with the
     base on the other half. Writes summary.csv, settings.toml and items.csv. Killed and started again, it goes on.

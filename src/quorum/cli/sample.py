@@ -56,10 +56,10 @@ def sample_command(
     if (answers is None) == (backend is None):
         raise BadInput("give --answers (out-of-fold answers) or --backend (settings to make them with), and not both")
 
-    from quorum.competition.out_of_fold import read_single_run
     from quorum.data.repair import read_clean_questions
     from quorum.data.split import read_split, select_training_folds, split_questions, write_split
     from quorum.data.split_folder import SplitFolder
+    from quorum.judge.out_of_fold import read_single_run
     from quorum.train.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file
 
     strategy = SamplingStrategy(
@@ -85,8 +85,8 @@ def ask_backend(
     toml: Path | None, folds: "TrainingFolds", journal: Path | None, train: Path, out: Path
 ) -> "dict[str, Ballot]":
     """Make out-of-fold answers with a progress bar, and write them to OUT/answers.parquet."""
-    from quorum.competition.out_of_fold import answer_out_of_fold, read_ask_settings
     from quorum.files.answers import make_answers, write_answers
+    from quorum.judge.out_of_fold import answer_out_of_fold, read_ask_settings
 
     assert toml is not None
     settings = read_ask_settings(toml)

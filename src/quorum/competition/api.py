@@ -205,10 +205,10 @@ def vote(
     Raises:
         BadInput: a file cannot be read, or the method is unknown or needs `gold`.
     """
-    from quorum.competition.vote_files import VoteFiles, write_vote
     from quorum.files.runs import read_labels, read_runs, read_runs_and_solution
     from quorum.files.solution import read_solution
     from quorum.judge.poll import GoldQuestions, poll
+    from quorum.judge.vote_files import VoteFiles, write_vote
 
     files = VoteFiles.read(questions, sample, train, form)
     options = files.reading_options(column, form, report)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from quorum.competition.file_roles import FileRoles, find_roles
 from quorum.config import from_table, read_config
+from quorum.data.file_roles import FileRoles, find_roles
 from quorum.data.layout import Layout
 from quorum.disk import check_file_name
 from quorum.errors import BadInput

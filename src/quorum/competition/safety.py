@@ -77,7 +77,7 @@ def measure_safety(
     """
     asked = {name: _read_prompts(test, Path(model["model"])) for name, model in models.items()}
     for model in models.values():
-        _check_model(model)
+        _check_model_folder(model)
     accuracy = _compare_accuracy(test.accuracy) if test.accuracy else None
     classifier = check_judge(test.judge)
     items: dict[str, list[SafetyItem]] = {}
@@ -123,7 +123,7 @@ def _read_prompts(test: SafetyTest, model: Path) -> list[SafetyPrompt]:
     return prompts
 
 
-def _check_model(model: Mapping[str, str]) -> None:
+def _check_model_folder(model: Mapping[str, str]) -> None:
     """Refuse a folder that is not there, before anything is loaded; a name with at most one slash may be a hub id."""
     for what, file in (("model", "config.json"), ("adapter", "adapter_config.json")):
         path = Path(model.get(what, ""))

@@ -16,15 +16,6 @@ from quorum.competition.prepare import HELD_OUT_SHARE, SPLIT_SEED, PreparedCompe
 from quorum.competition.record import accept_entries, record_run
 from quorum.competition.run import CompetitionRun, make_member_settings
 from quorum.competition.step import KernelStep, run_step
-from quorum.competition.sweep import (
-    Candidate,
-    Trial,
-    estimate_nested_accuracy,
-    list_candidates,
-    pick_trial,
-    reaches_floor,
-    write_checkpoint_scores,
-)
 from quorum.competition.workspace import Workspace
 from quorum.config import apply_overrides, read_table
 from quorum.data.read import write_questions
@@ -36,6 +27,15 @@ from quorum.errors import BadInput
 from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.evaluation.ledger import Entry
 from quorum.evaluation.metrics import score_answers, score_question
+from quorum.evaluation.sweep import (
+    Candidate,
+    Trial,
+    estimate_nested_accuracy,
+    list_candidates,
+    pick_trial,
+    reaches_floor,
+    write_checkpoint_scores,
+)
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
 from quorum.files.solution import make_solution

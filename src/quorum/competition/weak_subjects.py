@@ -10,7 +10,6 @@ import polars as pl
 
 from quorum.ballot import Ballot
 from quorum.competition.expert_arms import adjust_pairs
-from quorum.competition.out_of_fold import answer_out_of_fold, read_ask_settings, read_single_run
 from quorum.competition.report_data import write_report
 from quorum.competition.run import find_kernel_toml
 from quorum.competition.split_arms import SplitArms, name_folder
@@ -27,6 +26,7 @@ from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, ma
 from quorum.evaluation.compare import PairedDifference, compare_runs
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.solution import make_solution
+from quorum.judge.out_of_fold import answer_out_of_fold, read_ask_settings, read_single_run
 from quorum.question import Question
 from quorum.train.export import export_rows
 from quorum.train.sampling import (

@@ -33,7 +33,7 @@ from quorum.evaluation.exploration_facts import (
 from quorum.question import Question
 
 _LEAST_GROUP = 10  # questions of a subject whose letters are shown on their own
-_MOST_SHOWN = 10  # families, pairs and reasons with their texts
+_MOST_EXAMPLES = 10  # families, pairs and reasons with their texts
 
 
 def read_parts(path: Path, scratch: Path) -> dict[str, Table]:
@@ -114,7 +114,7 @@ def _describe_part(
         questions=len(questions),
         labelled=sum(question.answer is not None for question in questions),
         dropped=reasons.total(),
-        reasons=tuple(reasons.most_common(_MOST_SHOWN)),
+        reasons=tuple(reasons.most_common(_MOST_EXAMPLES)),
         roles=table.roles,
     )
 
@@ -218,7 +218,9 @@ def _show_families(families: Sequence[Sequence[Question]]) -> tuple[FamilyFacts,
     return tuple(
         FamilyFacts(
             len(family),
-            tuple((question.id, question.text) for question in family[:_MOST_SHOWN]) if place < _MOST_SHOWN else (),
+            tuple((question.id, question.text) for question in family[:_MOST_EXAMPLES])
+            if place < _MOST_EXAMPLES
+            else (),
         )
         for place, family in enumerate(families)
     )
@@ -253,6 +255,6 @@ def _describe_overlaps(questions_of: Mapping[str, Sequence[Question]]) -> Iterat
                     questions_of[large][each.other].id,
                     each.similarity,
                 )
-                for each in found[:_MOST_SHOWN]
+                for each in found[:_MOST_EXAMPLES]
             ),
         )
