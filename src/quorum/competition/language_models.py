@@ -7,17 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.machine import GIB, Machine
-from quorum.competition.model_files import (
-    BYTES_PER_PARAMETER,
-    LanguageModel,
-    list_cached_models,
-    read_language_model,
-)
+from quorum.competition.machine import Machine
 from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
 from quorum.config import apply_overrides, read_table, write_table
 from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.errors import BadInput
+from quorum.model.model_files import (
+    BYTES_PER_PARAMETER,
+    GIB,
+    LanguageModel,
+    list_cached_models,
+    read_language_model,
+)
 
 # Instructed models to suggest, by their parameters in billions.
 _SUGGESTED = (
@@ -62,9 +63,7 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
         fits = needed + _TRAINING <= _USABLE * machine.memory
         dtype = choose_cpu_dtype()
         training = {"dtype": dtype} if fits and not model.quantised else None
-        return Placement(
-            backend="transformers", settings={"method": method, "dtype": choose_cpu_dtype()}, training=training
-        )
+        return Placement(backend="transformers", settings={"method": method, "dtype": dtype}, training=training)
     gpu = machine.gpus[0]
     settings: dict[str, Any] = {"method": method, "dtype": gpu.dtype}
     serves = model.chats and _has_vllm()
