@@ -80,6 +80,11 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
     )
 
 
+def find_model_template(backend: str) -> Path:
+    """Return the TOML of kernels/infer.py that Quorum ships for language models on a backend."""
+    return find_kernel_toml(_TEMPLATES[backend])
+
+
 def _has_vllm() -> bool:
     return find_spec("vllm") is not None
 
@@ -125,9 +130,7 @@ def write_model_members(model: LanguageModel, machine: Machine, folder: Path) ->
     plain = folder / f"{model.name}.toml"
     style = "letter" if placed.settings["method"] == "letter" else "option"
     backend = {"model": model.source, **placed.settings}
-    _write_model_member(
-        plain, find_kernel_toml(_TEMPLATES[placed.backend]), {"prompt.style": style}, "backend", backend
-    )
+    _write_model_member(plain, find_model_template(placed.backend), {"prompt.style": style}, "backend", backend)
     if placed.training is None:
         return [plain]
     tuned = folder / f"{model.name}{TUNED}.toml"
