@@ -63,9 +63,7 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
         fits = needed + _TRAINING <= _USABLE * machine.memory
         dtype = choose_cpu_dtype()
         training = {"dtype": dtype} if fits and not model.quantised else None
-        return Placement(
-            backend="transformers", settings={"method": method, "dtype": choose_cpu_dtype()}, training=training
-        )
+        return Placement(backend="transformers", settings={"method": method, "dtype": dtype}, training=training)
     gpu = machine.gpus[0]
     settings: dict[str, Any] = {"method": method, "dtype": gpu.dtype}
     serves = model.chats and _has_vllm()
