@@ -42,6 +42,14 @@ def draw_examples(pool: Sequence[Question], question: Question, count: int, seed
     return random.Random(f"{seed}/{question.id}").sample(pool, count)
 
 
+def _choose_examples(pool: Sequence[Question], question: Question, shots: ExampleSettings) -> list[Question]:
+    """Return the examples of `shots` for a question."""
+    if not shots.by_subject:
+        return draw_examples(pool, question, shots.count, shots.seed)
+    own = [example for example in pool if example.subject == question.subject]
+    return own[: shots.count or None]
+
+
 def make_asker(
     retriever: Retriever,
     questions: Sequence[Question],
@@ -80,7 +88,7 @@ def make_styled_asker(
         context = context_of.get(question.id, RetrievedContext())
         key = exact_key(question) if pool else ""
         others = [example for example, example_key in pool if example_key != key]
-        examples = draw_examples(others, question, shots.count, shots.seed)
+        examples = _choose_examples(others, question, shots)
         examples += [make_example(example, question) for example in context.examples]
         passages = [passage.prompt_text for passage in context.passages]
         return render_prompt(question, style, examples, passages, template)

@@ -91,7 +91,8 @@ def format_answer(question: Question, style: Style, template: Template = BUILT_I
 
 def _render_instruction(question: Question, style: Style, template: Template) -> str:
     if template.instruction is not None:
-        return template.instruction.format(labels=", ".join(question.labels))
+        subject = (question.subject or "").replace("_", " ")
+        return template.instruction.format(labels=", ".join(question.labels), subject=subject)
     words = template.wording(question)
     if style == "cot":
         return words.reasoned_letter if question.choices else words.reasoned_number

@@ -25,6 +25,13 @@ class ExampleSettings:
         default=0, metadata={"help": "Examples to draw for each question; 0: all of them, always in the same order."}
     )
     seed: int = field(default=42, metadata={"help": "Seed of the draw; set it to the seed of the training."})
+    by_subject: bool = field(
+        default=False,
+        metadata={
+            "help": "Show only examples of the question's own subject, the first `count` of them (0: all), as in"
+            " benchmarks with dev files."
+        },
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from quorum.question import Question, ReasoningMarkers
 
 ANY_SUBJECT = "*"  # key of the hint for subjects without their own
 TEMPLATE_FIELDS = {  # per text: the fields allowed in {curly} brackets, and the required ones
-    "instruction": (("labels",), ()),
+    "instruction": (("labels", "subject"), ()),
     "question": (("context", "text", "choices"), ("context", "text", "choices")),
     "choice": (("label", "choice"), ("label", "choice")),
     "example": (("question", "answer", "rationale"), ("question", "answer")),
@@ -35,7 +35,8 @@ class Template:
         default="en", metadata={"help": "Language of the built-in words; auto: by the question's script."}
     )
     instruction: str | None = field(
-        default=None, metadata={"help": "First lines of the prompt; may contain {labels}. Built in if not set."}
+        default=None,
+        metadata={"help": "First lines of the prompt; may contain {labels} and {subject}. Built in if not set."},
     )
     question: str | None = field(
         default=None, metadata={"help": "The question with {context}, {text}, {choices} and the cue for the answer."}

@@ -12,7 +12,7 @@ from quorum.console import DONE, print_json, print_text
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
-    from quorum.competition.expert_arms import ComparedExperts
+    from quorum.competition.expert_arms import ComparedExperts, ExpertComparison
 
 
 def compare_experts_command(
@@ -29,6 +29,16 @@ def compare_experts_command(
     draws: Annotated[
         int, typer.Option(metavar="N", help="Number of random choices of experts; each is an arm of its own.")
     ] = 1,
+    matched: Annotated[
+        bool, typer.Option("--matched", help="Also compare with experts that see similar shares of tokens.")
+    ] = False,
+    on: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Ask these benchmarks (see quorum benchmark), not the split.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="Folder with the benchmarks; may be repeated.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="Most questions of each benchmark.")] = None,
     seed: Annotated[
         int, typer.Option(metavar="N", callback=check_seed, help="Seed of the first random choice.")
     ] = 3407,
@@ -53,12 +63,40 @@ def compare_experts_command(
         split=SplitFolder(split),
         out=out,
         draws=draws,
+        matched=matched,
         seed=seed,
         train_settings=parse_settings(learn or []),
         infer_settings=parse_settings(ask or []),
     )
+    if on is not None:
+        return print_benchmarks(comparison, on, data or [Path()], limit, as_json)
     result = compare_experts(comparison, report_line)
     print_json(asdict(result)) if as_json else print_compared_experts(result)
+    return DONE
+
+
+def print_benchmarks(
+    comparison: "ExpertComparison", on: str, folders: list[Path], limit: int | None, as_json: bool
+) -> int:
+    """Let all arms answer the benchmarks, and print one table of all, and super experts minus each control."""
+    from dataclasses import asdict
+
+    from quorum.competition.expert_arms import benchmark_experts
+
+    names = [name.strip() for name in on.split(",") if name.strip()]
+    table, pairs, files = benchmark_experts(comparison, names, folders, limit, report_line)
+    if as_json:
+        print_json({"rows": [asdict(row) for row in table.rows], "pairs": [asdict(pair) for pair in pairs]})
+        return DONE
+    rows = [["base", *(f"{row.scores[0].value:.3f}" for row in table.select("all"))]]
+    for place, arm in enumerate(table.arms[1:]):
+        gains = [row.gains[place] for row in table.select("all")]
+        rows.append([arm, *(f"{gain.difference:+.3f} ± {gain.error:.3f}" for gain in gains)])
+    heads = [f"{row.benchmark} (n = {row.n})" for row in table.select("all")]
+    print_table(["arm", *heads], rows, title="accuracy of the base, and differences from it")
+    print()
+    print_differences(pairs)
+    report_line(f"page: {files[0]}")
     return DONE
 
 

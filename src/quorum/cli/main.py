@@ -9,14 +9,19 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from quorum.cli.ablate import ablate_command
+from quorum.cli.agreement import agreement_command
+from quorum.cli.benchmark import benchmark_command
 from quorum.cli.bundle import bundle_command
 from quorum.cli.check import check_command
 from quorum.cli.compare import compare_command
 from quorum.cli.compare_experts import compare_experts_command
 from quorum.cli.doctor import doctor_command
+from quorum.cli.experiment import experiment_command
+from quorum.cli.explore import explore_command
 from quorum.cli.ladder import ladder_command
 from quorum.cli.leaderboard import leaderboard_command
 from quorum.cli.letter_bias import letter_bias_command
+from quorum.cli.map_experts import map_experts_command
 from quorum.cli.merge import merge_command
 from quorum.cli.profile_experts import profile_experts_command
 from quorum.cli.prune_experts import prune_experts_command
@@ -28,6 +33,7 @@ from quorum.cli.report import report_command
 from quorum.cli.retrieve import retrieve_command
 from quorum.cli.rows import rows_command
 from quorum.cli.run import run_command
+from quorum.cli.safety import safety_command
 from quorum.cli.sample import sample_command
 from quorum.cli.score import score_command
 from quorum.cli.send import send_command
@@ -36,6 +42,7 @@ from quorum.cli.split import split_command
 from quorum.cli.submit import submit_command
 from quorum.cli.sweep import sweep_command
 from quorum.cli.vote import vote_command
+from quorum.cli.weak_subjects import weak_subjects_command
 from quorum.cli.wheels import wheels_command
 from quorum.console import BAD_INPUT, DONE, print_status, print_text, run_program
 
@@ -51,23 +58,34 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "show": show_command,
         "report": report_command,
     },
-    "Data": {"doctor": doctor_command, "split": split_command, "retrieve": retrieve_command},
+    "Data": {
+        "doctor": doctor_command,
+        "explore": explore_command,
+        "split": split_command,
+        "retrieve": retrieve_command,
+    },
     "Models": {
         "run": run_command,
         "rows": rows_command,
         "sample": sample_command,
+        "weak-subjects": weak_subjects_command,
         "merge": merge_command,
         "quantise": quantise_command,
         "profile-experts": profile_experts_command,
+        "map-experts": map_experts_command,
         "prune-experts": prune_experts_command,
         "compare-experts": compare_experts_command,
     },
     "Evaluation": {
+        "experiment": experiment_command,
+        "benchmark": benchmark_command,
         "score": score_command,
         "compare": compare_command,
         "check": check_command,
         "read-replies": read_replies_command,
         "letter-bias": letter_bias_command,
+        "safety": safety_command,
+        "agreement": agreement_command,
     },
     "Kaggle": {"bundle": bundle_command, "wheels": wheels_command, "push": push_command, "send": send_command},
 }

@@ -15,8 +15,8 @@ def prune_experts_command(
     experts: Annotated[Path, typer.Argument(metavar="PROFILE", help="File that quorum profile-experts wrote.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write the pruned model to.")],
     what: Annotated[
-        Literal["super", "random"],
-        typer.Option(help="Experts to prune: the super experts, or as many random ones in each layer."),
+        Literal["super", "random", "matched"],
+        typer.Option(help="The super experts, or as many others: random, or with similar shares of tokens."),
     ] = "super",
     seed: Annotated[
         int, typer.Option(metavar="N", callback=check_seed, help="Seed of the choice of random experts.")

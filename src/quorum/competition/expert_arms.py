@@ -1,26 +1,37 @@
 """Compare a mixture with its pruned and its trained super experts; random experts are the control."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from quorum.ballot import Ballot
 from quorum.competition.ablation import parse_json_or_text
-from quorum.competition.kernel_process import run_kernel_process
-from quorum.competition.run import find_kernel_toml
+from quorum.competition.benchmark import BenchmarkPlan, make_table, prepare_all, run_benchmarks, write_benchmark
+from quorum.competition.split_arms import SplitArms, has_open_questions, name_folder
+from quorum.competition.step_inputs import fingerprint_model
+from quorum.data.duplicates import find_duplicates
 from quorum.data.read import read_questions
 from quorum.data.split_folder import SplitFolder
-from quorum.disk import replace_folder
 from quorum.errors import BadInput
-from quorum.evaluation.compare import PairedDifference, compare_runs
+from quorum.evaluation.benchmark_table import BenchmarkTable
+from quorum.evaluation.compare import PairedDifference, adjust_by_holm, compare_runs
 from quorum.evaluation.metrics import Score, score_answers
 from quorum.files.answers import ballots_from_answers, read_answers
-from quorum.files.run_folder import RunFolder
-from quorum.files.solution import read_solution
-from quorum.train.expert_profile import Chosen, ExpertProfile, choose_experts, read_profile, write_profile
+from quorum.files.solution import SolvedRow, make_solution, read_solution
+from quorum.train.expert_profile import (
+    Chosen,
+    ExpertProfile,
+    choose_experts,
+    format_experts,
+    read_profile,
+    write_profile,
+)
 from quorum.train.mixture import prune_experts
 
 _MAX_SEEDS = 1000
+PROFILE_FILE = "experts.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,13 +43,21 @@ class ExpertComparison:
     split: SplitFolder
     out: Path
     draws: int = 1  # number of random choices of experts; each is an arm
+    matched: bool = False  # also experts with shares of tokens like those of the super experts
     seed: int = 3407  # of the first random choice
     train_settings: Mapping[str, Any]  # of kernels/train.py
     infer_settings: Mapping[str, Any]  # of kernels/infer.py
 
-    def folder(self, arm: str) -> RunFolder:
-        """Return the folder of an arm's answers and model."""
-        return RunFolder(self.out / arm.replace(" ", "-").lower())
+    def make_arms(self) -> SplitArms:
+        """Return what trains and asks the arms."""
+        return SplitArms(
+            model=self.model,
+            split=self.split,
+            out=self.out,
+            train_settings=self.train_settings,
+            infer_settings=self.infer_settings,
+            open=has_open_questions(self.split),
+        )
 
 
 @dataclass(frozen=True)
@@ -64,45 +83,30 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
 def compare_experts(comparison: ExpertComparison, report: Callable[[str], None]) -> ComparedExperts:
     """Let every arm answer the same held-out questions; an unread reply counts as wrong.
 
+    A killed comparison goes on: finished trainings and answers are reused, interrupted ones resume.
+
     Raises:
         BadInput: the folder has arms of another profile, or there are too few different random choices.
         KernelFailed: a training or an arm failed.
     """
-    profile = copy_profile(comparison.profile, comparison.out / "experts.json")
-    split = comparison.split
-    asking: dict[str, Any] = {
-        "questions": [str(split.held_out)],
-        "train": str(split.train),
-        "sample": "",
-        "limits.journal": "",
-    }
-    training: dict[str, Any] = {
-        "train": str(split.train),
-        "split.file": str(split.split),
-        "trainer.model": comparison.model,
-    }
-    if not any(question.choices for question in read_questions(split.held_out)):
-        asking |= {"prompt.style": "cot", "backend.method": "generate"}
-        training |= {"rows.style": "cot", "rows.target": "rationale"}
-    arms = {
-        "base": {"backend.model": comparison.model},
-        **_prune_arms(comparison, profile),
-        **_train_arms(comparison, profile, training, report),
-    }
-    answers = {}
-    for arm, model in arms.items():
-        folder = comparison.folder(arm)
-        run = {"run": arm, "out": str(folder.path), **model}
-        settings = {**asking, **run, **comparison.infer_settings}
-        seconds = run_kernel_process("infer", find_kernel_toml("causal"), settings, report)
-        report(f"{arm}: answered in {seconds:.0f} s")
-        answers[arm] = folder.held_out
-    return score_arms(answers, split.solution, comparison.draws)
+    profile = copy_profile(comparison.profile, comparison.out / PROFILE_FILE)
+    arms = comparison.make_arms()
+    models = prepare_expert_models(comparison, profile, arms, report)
+    answers = {arm: arms.ask(arm, model, report) for arm, model in models.items()}
+    return score_arms(answers, comparison.split.solution, comparison.draws, comparison.matched)
 
 
-def list_expert_pairs(draws: int) -> list[tuple[str, str]]:
+def prepare_expert_models(
+    comparison: ExpertComparison, profile: ExpertProfile, arms: SplitArms, report: Callable[[str], None]
+) -> dict[str, dict[str, str]]:
+    """Prune and train the models of all arms, and return the backend settings of each, the base first."""
+    return {"base": {}, **_prune_arms(comparison, profile), **_train_arms(comparison, profile, arms, report)}
+
+
+def list_expert_pairs(draws: int, matched: bool = False) -> list[tuple[str, str]]:
     """Return the pairs of arms to compare: each arm with the base, and super experts with every control."""
-    prunes, trains = _name_random_arms("prune", draws), [*_name_random_arms("LoRA", draws), "LoRA attention"]
+    prunes = [*_name_random_arms("prune", draws), *(["prune matched"] if matched else [])]
+    trains = [*_name_random_arms("LoRA", draws), *(["LoRA matched"] if matched else []), "LoRA attention"]
     return [
         *((arm, "base") for arm in ("prune super", *prunes, "LoRA super", *trains)),
         *(("prune super", control) for control in prunes),
@@ -138,40 +142,41 @@ def copy_profile(path: Path, copy: Path) -> ExpertProfile:
 
 
 def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[str, dict[str, str]]:
-    """Write the pruned models; return the backend settings of each arm."""
-    choices: list[tuple[str, Chosen, int]] = [("prune super", "super", comparison.seed)]
-    seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
-    choices += [
-        (arm, "random", seed) for arm, seed in zip(_name_random_arms("prune", comparison.draws), seeds, strict=True)
-    ]
+    """Write the pruned models, unless an earlier run has; return the backend settings of each arm."""
     arms = {}
-    for arm, what, seed in choices:
-        folder = comparison.folder(arm).path
-        replace_folder(folder)
-        prune_experts(comparison.model, choose_experts(profile, what, seed), folder / "model")
-        arms[arm] = {"backend.model": str(folder / "model")}
+    for arm, what, seed in _list_choices(comparison, profile, "prune"):
+        experts = choose_experts(profile, what, seed)
+        key = f"{fingerprint_model(comparison.model, 'main')} {format_experts(experts)}"
+        folder = comparison.out / "pruned" / hashlib.sha256(key.encode()).hexdigest()[:12] / name_folder(arm)
+        if not folder.exists():
+            prune_experts(comparison.model, experts, folder)
+        arms[arm] = {"backend.model": str(folder)}
     return arms
 
 
 def _train_arms(
-    comparison: ExpertComparison, profile: ExpertProfile, training: Mapping[str, Any], report: Callable[[str], None]
+    comparison: ExpertComparison, profile: ExpertProfile, arms: SplitArms, report: Callable[[str], None]
 ) -> dict[str, dict[str, str]]:
     """Train one adapter for each choice of experts on the same rows; return the backend settings of each arm."""
-    choices = [("LoRA super", "super", comparison.seed)]
-    seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
-    choices += [
-        (arm, "random", seed) for arm, seed in zip(_name_random_arms("LoRA", comparison.draws), seeds, strict=True)
-    ]
-    arms = {}
+    choices: list[tuple[str, str, int]] = [*_list_choices(comparison, profile, "LoRA")]
+    adapters = {}
     for arm, adapt, draw in [*choices, ("LoRA attention", "attention", comparison.seed)]:
-        out = comparison.folder(arm).path
-        run = {"run": arm, "out": str(out), "trainer.experts.adapt": adapt, "trainer.experts.draw": draw}
-        run["trainer.experts.profile"] = str(comparison.profile)
-        settings = {**training, **run, **comparison.train_settings}
-        seconds = run_kernel_process("train", find_kernel_toml("train-causal"), settings, report)
-        report(f"{arm}: trained in {seconds:.0f} s")
-        arms[arm] = {"backend.model": comparison.model, "backend.adapter": str(out / "adapter")}
-    return arms
+        experts = {"adapt": adapt, "draw": draw, "profile": str(comparison.out / PROFILE_FILE)}
+        settings = {f"trainer.experts.{name}": value for name, value in experts.items()}
+        adapters[arm] = {"backend.adapter": str(arms.train(arm, settings, report))}
+    return adapters
+
+
+def _list_choices(comparison: ExpertComparison, profile: ExpertProfile, method: str) -> list[tuple[str, Chosen, int]]:
+    """Return the arms of a method: their names, which experts they choose, and the seed of the choice."""
+    seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
+    choices: list[tuple[str, Chosen, int]] = [(f"{method} super", "super", comparison.seed)]
+    choices += [
+        (arm, "random", seed) for arm, seed in zip(_name_random_arms(method, comparison.draws), seeds, strict=True)
+    ]
+    if comparison.matched:
+        choices.append((f"{method} matched", "matched", comparison.seed))
+    return choices
 
 
 def _name_random_arms(method: str, draws: int) -> list[str]:
@@ -179,16 +184,64 @@ def _name_random_arms(method: str, draws: int) -> list[str]:
     return [f"{method} random" + (f" {number}" if number > 1 else "") for number in range(1, draws + 1)]
 
 
-def score_arms(answers: Mapping[str, Path], solution: Path, draws: int) -> ComparedExperts:
+def score_arms(answers: Mapping[str, Path], solution: Path, draws: int, matched: bool = False) -> ComparedExperts:
     """Score all arms on every question of the solution, and test the differences."""
-    from statsmodels.stats.multitest import multipletests  # type: ignore[import-untyped]
-
     gold = read_solution(solution).rows
     ballots = {arm: ballots_from_answers(read_answers(path)) for arm, path in answers.items()}
-    pairs = [
-        compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0]
-        for first, second in list_expert_pairs(draws)
-    ]
-    adjusted = multipletests([pair.p for pair in pairs], method="holm")[1]
+    pairs = _compare_pairs(ballots, gold, list_expert_pairs(draws, matched))
     scores = {arm: score_answers(own, gold).overall for arm, own in ballots.items()}
-    return ComparedExperts(scores, [replace(pair, adjusted=float(p)) for pair, p in zip(pairs, adjusted, strict=True)])
+    return ComparedExperts(scores, adjust_pairs(pairs))
+
+
+def benchmark_experts(
+    comparison: ExpertComparison,
+    names: Sequence[str],
+    folders: Sequence[Path],
+    limit: int | None,
+    report: Callable[[str], None],
+) -> tuple[BenchmarkTable, list[PairedDifference], list[Path]]:
+    """Let every arm answer the same benchmarks; return the table, super experts minus each control, and the files.
+
+    Questions that are near-duplicates of training questions are left out.
+
+    Raises:
+        BadInput: there is no such benchmark, or as `compare_experts`.
+        KernelFailed: a training or an arm failed.
+    """
+    plan = BenchmarkPlan(model=comparison.model, settings=comparison.infer_settings, out=comparison.out / "benchmarks")
+    known = read_questions(comparison.split.train)
+    benchmarks = []
+    for each in prepare_all(names, folders, plan, limit=limit, shots=0):
+        learnt = {found.question for found in find_duplicates(each.questions, known)}
+        if learnt:
+            report(f"{each.name}: {len(learnt)} of {len(each.questions)} questions are in the training, left out")
+        rest = [question for number, question in enumerate(each.questions) if number not in learnt]
+        benchmarks.append(replace(each, questions=rest))
+    profile = copy_profile(comparison.profile, comparison.out / PROFILE_FILE)
+    models = prepare_expert_models(comparison, profile, comparison.make_arms(), report)
+    tuned = [Path(folder) for settings in models.values() for folder in settings.values()]
+    plan = replace(plan, tuned=tuple(tuned))
+    answers = run_benchmarks(plan, benchmarks, report)
+    table = make_table(answers)
+    controls = [
+        (name_folder(first), name_folder(second))
+        for first, second in list_expert_pairs(comparison.draws, comparison.matched)
+        if second != "base"
+    ]
+    pairs = []
+    for one in answers:
+        for pair in _compare_pairs(one.ballots, make_solution(one.benchmark.questions), controls):
+            pairs.append(replace(pair, first=f"{one.benchmark.name}: {pair.first}"))
+    return table, adjust_pairs(pairs), write_benchmark(table, plan)
+
+
+def _compare_pairs(
+    ballots: Mapping[str, Mapping[str, Ballot]], gold: Sequence[SolvedRow], pairs: Sequence[tuple[str, str]]
+) -> list[PairedDifference]:
+    return [compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0] for first, second in pairs]
+
+
+def adjust_pairs(pairs: Sequence[PairedDifference]) -> list[PairedDifference]:
+    """Return the differences with Holm's p over all of them."""
+    adjusted = adjust_by_holm([pair.p for pair in pairs])
+    return [replace(pair, adjusted=p) for pair, p in zip(pairs, adjusted, strict=True)]

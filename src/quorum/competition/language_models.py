@@ -10,6 +10,7 @@ from typing import Any
 from quorum.competition.machine import Machine
 from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
 from quorum.config import apply_overrides, read_table, write_table
+from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.errors import BadInput
 from quorum.model.model_files import (
     BYTES_PER_PARAMETER,
@@ -60,8 +61,11 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
         needed = model.weigh("float32") + _RUNTIME
         _check_memory(model, needed, machine.memory, "in float32 on a CPU")
         fits = needed + _TRAINING <= _USABLE * machine.memory
-        training = {"dtype": "auto"} if fits and not model.quantised else None
-        return Placement(backend="transformers", settings={"method": method, "dtype": "auto"}, training=training)
+        dtype = choose_cpu_dtype()
+        training = {"dtype": dtype} if fits and not model.quantised else None
+        return Placement(
+            backend="transformers", settings={"method": method, "dtype": choose_cpu_dtype()}, training=training
+        )
     gpu = machine.gpus[0]
     settings: dict[str, Any] = {"method": method, "dtype": gpu.dtype}
     serves = model.chats and _has_vllm()
@@ -76,6 +80,11 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
     return Placement(
         backend="vllm" if serves else "transformers", settings=settings, training=_place_training(model, machine)
     )
+
+
+def find_model_template(backend: str) -> Path:
+    """Return the TOML of kernels/infer.py that Quorum ships for language models on a backend."""
+    return find_kernel_toml(_TEMPLATES[backend])
 
 
 def _has_vllm() -> bool:
@@ -123,9 +132,7 @@ def write_model_members(model: LanguageModel, machine: Machine, folder: Path) ->
     plain = folder / f"{model.name}.toml"
     style = "letter" if placed.settings["method"] == "letter" else "option"
     backend = {"model": model.source, **placed.settings}
-    _write_model_member(
-        plain, find_kernel_toml(_TEMPLATES[placed.backend]), {"prompt.style": style}, "backend", backend
-    )
+    _write_model_member(plain, find_model_template(placed.backend), {"prompt.style": style}, "backend", backend)
     if placed.training is None:
         return [plain]
     tuned = folder / f"{model.name}{TUNED}.toml"

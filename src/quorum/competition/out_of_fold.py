@@ -10,7 +10,7 @@ from quorum.ask.reply import ballot_from_reply
 from quorum.ask.retrieve import Retriever
 from quorum.ask.settings import PromptSettings, RetrievalSettings
 from quorum.ballot import Ballot
-from quorum.config import from_table, read_table
+from quorum.config import apply_overrides, from_table, read_table
 from quorum.console import Progress
 from quorum.data.split import TrainingFolds, iterate_folds, strip_answers
 from quorum.errors import BadInput, list_some
@@ -35,10 +35,11 @@ class AskSettings:
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
 
 
-def read_ask_settings(path: Path) -> AskSettings:
-    """Read these settings from a kernel's TOML; its other settings are ignored."""
+def read_ask_settings(path: Path, overrides: Sequence[str] = ()) -> AskSettings:
+    """Read these settings from a kernel's TOML with overrides; its other settings are ignored."""
     known = {each.name for each in fields(AskSettings)} | set(AskSettings.RENAMED)
-    table = {name: value for name, value in read_table(path).items() if name in known}
+    whole = apply_overrides(read_table(path), overrides, str(path))
+    table = {name: value for name, value in whole.items() if name in known}
     return from_table(AskSettings, table, str(path))
 
 

@@ -42,7 +42,7 @@ def describe_inputs(settings: Mapping[str, Any], data: str) -> Inputs:
     for name, value in texts.items():
         last = name.rpartition(".")[2]
         if last in _MODEL_SETTINGS and value:
-            inputs["base model"][name] = _fingerprint_model(str(value), str(texts.get(f"{name[: -len(last)]}revision")))
+            inputs["base model"][name] = fingerprint_model(str(value), str(texts.get(f"{name[: -len(last)]}revision")))
         elif last not in _NO_FILES and (path := _find_path(value)):
             inputs[data][name] = fingerprint_tree(path)
         inputs["settings"][name] = value
@@ -111,7 +111,7 @@ def _find_path(value: Any) -> Path | None:
         return None
 
 
-def _fingerprint_model(name: str, revision: str) -> str:
+def fingerprint_model(name: str, revision: str) -> str:
     """Return the fingerprint of a model's folder or file, or the commit of the hub's model in the local cache."""
     if len(name) < _LONGEST_NAMED_PATH and Path(name).exists():
         return fingerprint_tree(Path(name))

@@ -69,7 +69,7 @@ def list_candidates(trained: Path | None, grid: Mapping[str, Sequence[Any]]) -> 
                 " number to keep"
             )
         found = [
-            Candidate(path.name, {_find_checkpoint_setting(path): str(path), **combination}, combination)
+            Candidate(path.name, {find_checkpoint_setting(path): str(path), **combination}, combination)
             for path in checkpoints
             for combination in combinations
         ]
@@ -139,5 +139,6 @@ def write_checkpoint_scores(path: Path, trials: Sequence[Trial]) -> None:
             rows.writerow([trial.candidate.checkpoint, grid, *cells, *([trial.second] if second else [])])
 
 
-def _find_checkpoint_setting(checkpoint: Path) -> str:
+def find_checkpoint_setting(checkpoint: Path) -> str:
+    """Return the setting of kernels/infer.py that names a checkpoint: an adapter, or a whole model."""
     return "backend.adapter" if (checkpoint / "adapter_config.json").exists() else "backend.model"

@@ -115,6 +115,16 @@ class Workspace:
         return self.root / "build" / "report"
 
     @property
+    def benchmark(self) -> Path:
+        """The folder of answers to benchmarks, with their tables and page."""
+        return self.root / "build" / "benchmark"
+
+    @property
+    def exploration(self) -> Path:
+        """The folder of the page on a data file, and its charts."""
+        return self.root / "build" / "explore"
+
+    @property
     def built_kernels(self) -> Path:
         """The folder of kernels bundled for Kaggle, one subfolder each."""
         return self.root / "build" / "kernels"

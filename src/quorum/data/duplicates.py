@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quorum.console import Progress
 from quorum.data.propose import BANDS, propose_pairs
+from quorum.data.translations import align_translations
 from quorum.data.word_table import Integers, WordTable, make_word_table
 from quorum.question import Question, fold_text
 
@@ -62,10 +63,11 @@ def exact_key(question: Question) -> str:
 def cluster_duplicates(questions: Sequence[Question], progress: Progress | None = None) -> list[int]:
     """Return the cluster number of each question; a cluster must stay on one side of a split.
 
-    Exact duplicates, near-duplicates and questions of one `group` are linked. Clusters are the connected components:
-    no linked pair is ever divided, even if this joins the ends of a chain that are not similar. They are numbered from
-    0 in order of appearance; their members do not depend on that order.
+    Exact duplicates, near-duplicates, translations with aligned numbers and questions of one `group` are linked.
+    Clusters are the connected components: no linked pair is ever divided, even if this joins the ends of a chain that
+    are not similar. They are numbered from 0 in order of appearance; their members do not depend on that order.
     """
+    questions = align_translations(questions)
     families = _find_families(questions)
     clusters = _Clusters(len(families.firsts))
     clusters.join(*_link_equal_texts(families.firsts))

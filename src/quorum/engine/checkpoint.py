@@ -1,7 +1,7 @@
 """Load a model and its tokenizer from the hub or a folder."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -37,12 +37,24 @@ class Checkpoint:
     trust_remote_code: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Offload:
+    """Which memory the weights may take, such as 8GiB of the first GPU and 20GiB of the CPU; the rest is in a folder.
+
+    `limits` are by device as accelerate takes them: the number of a GPU, or "cpu".
+    """
+
+    limits: Mapping[int | str, str]
+    folder: Path
+
+
 def load_checkpoint(
     checkpoint: Checkpoint,
     dtype: str = "auto",
     device: str = "auto",
     kind: str = "AutoModelForCausalLM",
     quantization: Any = None,
+    offload: Offload | None = None,
 ) -> tuple[Any, Any]:
     """Load the tokenizer, and the model on its device in evaluation mode.
 
@@ -52,6 +64,7 @@ def load_checkpoint(
         device: A torch device; auto is a GPU if there is one.
         kind: The class of transformers that loads the model.
         quantization: A quantization configuration of transformers, applied while the weights are loaded.
+        offload: Keep the layers that do not fit into memory on disk; accelerate loads each when it is used.
 
     Raises:
         BadInput: the model or adapter does not exist or cannot be loaded, or the dtype is unknown; with a hint.
@@ -68,6 +81,8 @@ def load_checkpoint(
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # progress is our callback
     origin: dict[str, Any] = {"revision": checkpoint.revision, "trust_remote_code": checkpoint.trust_remote_code}
     placement: dict[str, Any] = {"dtype": getattr(torch, dtype), "device_map": {"": device}}
+    if offload is not None:
+        placement |= {"device_map": "auto", "max_memory": offload.limits, "offload_folder": str(offload.folder)}
     if quantization is not None:
         placement["quantization_config"] = quantization
     with translate_loading_errors(checkpoint.model):
@@ -78,6 +93,24 @@ def load_checkpoint(
     if checkpoint.adapter is not None:
         model = _apply_adapter(model, checkpoint.adapter)
     return tokenizer, model.eval()
+
+
+def load_token_counter(model: str) -> Callable[[Sequence[str]], list[int]]:
+    """Return a function that counts the tokens of texts, special tokens left out, by the tokenizer of a model.
+
+    Raises:
+        BadInput: the tokenizer cannot be loaded; with a hint.
+    """
+    import transformers
+
+    with translate_loading_errors(model):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+
+    def count_tokens_of(texts: Sequence[str]) -> list[int]:
+        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [len(ids) for ids in encoded]
+
+    return count_tokens_of
 
 
 def make_four_bit_config(dtype: str = "auto", device: str = "auto") -> Any:

@@ -42,6 +42,9 @@ class TransformersSettings:
     load_in_4bit: bool = field(
         default=False, metadata={"help": "Quantise the weights to 4 bits (nf4) as they are loaded; needs bitsandbytes."}
     )
+    chat: bool = field(
+        default=True, metadata={"help": "Use the model's chat template, if it has one; false: prompts are plain text."}
+    )
     adapter: str | None = field(default=None, metadata={"help": "Folder of a LoRA adapter in PEFT's format."})
     revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the model."})
@@ -84,6 +87,8 @@ class Transformers:
         checkpoint = Checkpoint(settings.model, settings.revision, settings.adapter, settings.trust_remote_code)
         quantization = make_four_bit_config(settings.dtype, settings.device) if settings.load_in_4bit else None
         tokenizer, self.model = load_checkpoint(checkpoint, settings.dtype, settings.device, quantization=quantization)
+        if not settings.chat:
+            tokenizer.chat_template = None
         self.tokens = PromptTokenizer(tokenizer)
         self.context_tokens = find_max_length(self.model, tokenizer, settings.context_tokens)
         self.why_plain = find_sharing_obstacle(self.model)

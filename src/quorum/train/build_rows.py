@@ -19,11 +19,11 @@ from quorum.data.learned import write_learned
 from quorum.data.read import write_questions
 from quorum.data.repair import read_clean_questions
 from quorum.data.split import TrainingFolds, read_split, select_training_folds, split_questions, write_split
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 from quorum.model.embed import load_embedder, load_reranker
 from quorum.question import Question
 from quorum.train.row import TrainingRow
-from quorum.train.row_files import detect_row_format, read_split_rows
+from quorum.train.row_files import detect_row_format, read_split_rows, read_unnamed_rows
 from quorum.train.rows.pool import ExamplePool, reserve_examples
 from quorum.train.rows.replies import WorkedSolution, select_replies
 from quorum.train.selection import hold_out_validation, select_folds
@@ -137,9 +137,17 @@ def _rows_from_file(settings: TrainSettings, out: Path, report: Callable[[str], 
             f"{file or 'none'}), so that no held-out question is trained on, or name the questions"
         )
     parts = read_split(file)
-    rows = read_split_rows(settings.train, parts)
+    learned: frozenset[str] = frozenset()
+    if settings.split.questions is None:
+        rows = read_split_rows(settings.train, parts)
+    else:
+        rows, overlap = read_unnamed_rows(settings.train, parts, read_clean_questions(settings.split.questions))
+        learned = overlap.learned
+        if overlap.held_out:
+            numbers = list_some([str(number + 1) for number in overlap.held_out])
+            report(f"warning: {len(overlap.held_out)} rows have the text of held-out questions, left out: {numbers}")
     write_split(parts, out / "split.parquet")
-    write_learned(out, parts, {row.prompt.question_id for row in rows})
+    write_learned(out, parts, ({row.prompt.question_id for row in rows} & parts.fold_of.keys()) | learned)
     report(f"{settings.run}: {len(rows)} rows of {settings.train}, unchanged")
     return rows
 

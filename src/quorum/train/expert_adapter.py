@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from quorum.errors import BadInput
-from quorum.train.expert_profile import Expert, choose_experts, format_experts, read_profile
+from quorum.train.expert_profile import Chosen, Expert, choose_experts, format_experts, read_profile
 from quorum.train.experts.layers import check_expert_exists, find_fused_experts, find_shared_experts, layer_of
 from quorum.train.settings import CausalTuning, ExpertAdapterSettings
 
 if TYPE_CHECKING:
     import torch
 
-Adapt = Literal["super", "random", "attention"]
+Adapt = Literal["super", "random", "matched", "attention"]
 _FUSED = ("gate_up_proj", "down_proj")
 
 
@@ -30,7 +30,7 @@ class ExpertAdapter:
                 f"trainer 'sft': experts needs engine auto or trl, method lora (bitsandbytes has no 4 bits for fused"
                 f" experts), dropout 0 and no targets; change {', '.join(wrong)}"
             )
-        chosen: Literal["super", "random"] = "random" if settings.adapt == "random" else "super"
+        chosen: Chosen = "super" if settings.adapt == "attention" else settings.adapt
         self.experts = choose_experts(read_profile(settings.profile), chosen, settings.draw)
 
     def attach(self, model: Any, tuning: CausalTuning) -> tuple[Any, str]:
@@ -53,8 +53,8 @@ def add_expert_adapter(model: Any, places: Sequence[Expert], adapt: Adapt, *, ra
     neither ever has a gradient.
 
     Args:
-        adapt: *super* and *random* train the projections of the experts; *attention* trains the linear layers of
-            attention in the experts' layers.
+        adapt: *super*, *random* and *matched* train the projections of the experts; *attention* trains the linear
+            layers of attention in the experts' layers.
 
     Raises:
         BadInput: the model has no such experts.

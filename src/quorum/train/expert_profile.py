@@ -14,7 +14,7 @@ import numpy as np
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 
-Chosen = Literal["super", "random"]
+Chosen = Literal["super", "random", "matched"]
 DRAW_SEED = 3407  # the default everywhere, so that the random experts to prune are those to adapt
 
 
@@ -101,9 +101,11 @@ def find_super_experts(profile: ExpertProfile) -> list[ExpertPeak]:
 
 
 def choose_experts(profile: ExpertProfile, what: Chosen, seed: int = DRAW_SEED) -> list[Expert]:
-    """Return the super experts, or their control: as many random experts of the same layers.
+    """Return the super experts, or their control: as many other experts of the same layers.
 
-    Random experts are drawn from the routed experts that saw a token and are not super experts.
+    Controls are routed experts that saw a token and are not super experts. *random* ones are drawn. *matched* ones are
+    those whose numbers of tokens are nearest to those of the super experts, each of which gets its own in order of
+    rank; a shared super expert, which sees every token, gets the one with most.
 
     Raises:
         BadInput: there is no super expert, or a layer has too few other experts.
@@ -113,7 +115,8 @@ def choose_experts(profile: ExpertProfile, what: Chosen, seed: int = DRAW_SEED) 
         raise BadInput(f"the profile of {profile.model} has no super expert: no peak is above the thresholds")
     if what == "super":
         return super_experts
-    rng, drawn = random.Random(seed), []
+    rng, drawn = random.Random(seed), list[Expert]()
+    tokens = {peak.place: peak.tokens for peak in profile.peaks}
     for layer, count in sorted(Counter(place.layer for place in super_experts).items()):
         others = [
             peak.place
@@ -127,7 +130,13 @@ def choose_experts(profile: ExpertProfile, what: Chosen, seed: int = DRAW_SEED) 
             raise BadInput(
                 f"layer {layer} has {len(others)} other experts that saw a token; {count} are needed as random experts"
             )
-        drawn += rng.sample(others, count)
+        if what == "random":
+            drawn += rng.sample(others, count)
+            continue
+        for place in (each for each in super_experts if each.layer == layer):
+            nearest = min(others, key=lambda each, place=place: abs(tokens[each] - tokens[place]))  # type: ignore[misc]
+            others.remove(nearest)
+            drawn.append(nearest)
     return drawn
 
 

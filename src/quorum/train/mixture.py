@@ -1,6 +1,8 @@
-"""Profile the experts of a mixture model, and prune chosen ones."""
+"""Profile the experts of a mixture model, prune chosen ones, and measure the perplexity without them."""
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,27 +31,46 @@ def profile_experts(
 ) -> ExpertProfile:
     """Return the largest activations of each expert while the model reads the prompts as a backend sends them.
 
-    The maxima are of values in the model's own type. A prompt that is longer than the model's limit loses its middle.
-
-    Args:
-        model: loaded, in eval mode.
-        batch_tokens: most tokens in a batch, padding included; a longer prompt is a batch of its own.
+    A prompt that is longer than the model's limit loses its middle; otherwise as `profile_sequences`.
 
     Raises:
         BadInput: there are no prompts or no fused experts, or a maximum is not finite.
     """
-    import torch
-
     if not prompts:
         raise BadInput("there are no prompts to profile the experts on")
     room = find_max_length(model, tokens.tokenizer)
     sequences = [truncate_middle(tokens.encode(tokens.render(prompt.content)), room) for prompt in prompts]
+    return profile_sequences(model, sequences, criterion, pad=tokens.pad, batch_tokens=batch_tokens, progress=progress)
+
+
+def profile_sequences(
+    model: Any,
+    sequences: Sequence[tuple[int, ...]],
+    criterion: Criterion,
+    *,
+    pad: int,
+    batch_tokens: int = 2048,
+    progress: Progress = lambda done, total: None,
+) -> ExpertProfile:
+    """Return the largest activations of each expert while the model reads sequences of tokens.
+
+    The maxima are of values in the model's own type.
+
+    Args:
+        model: loaded, in eval mode; its layers may be offloaded by accelerate.
+        batch_tokens: most tokens in a batch, padding included; a longer sequence is a batch of its own.
+
+    Raises:
+        BadInput: there are no fused experts, or a maximum is not finite.
+    """
+    import torch
+
     routed, shared = make_recorders(model)
     real: list[torch.Tensor] = []
     done = 0
     with record_experts(model, routed, shared, real), torch.inference_mode():
         for batch in _length_batches(sequences, batch_tokens):
-            ids, mask = _pad_right(batch, tokens.pad, model.device)
+            ids, mask = _pad_right(batch, pad, _find_device(model))
             real[:] = [mask.flatten().bool()]
             model.base_model(input_ids=ids, attention_mask=mask, use_cache=False)
             progress(done := done + len(batch), len(sequences))
@@ -69,6 +90,52 @@ def profile_experts(
     )
 
 
+def measure_perplexity(
+    model: Any, sequences: Sequence[tuple[int, ...]], *, pad: int, batch_tokens: int = 2048
+) -> tuple[float, float]:
+    """Return the perplexity per token, and its standard error over sequences (delta method).
+
+    Each token but the first of a sequence is predicted from those before it.
+    """
+    import torch
+
+    losses: list[float] = []
+    counts: list[int] = []
+    with torch.inference_mode():
+        for batch in _length_batches(sequences, batch_tokens):
+            ids, mask = _pad_right(batch, pad, _find_device(model))
+            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1].float()
+            loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+            losses += (loss * mask[:, 1:]).sum(1).tolist()
+            counts += mask[:, 1:].sum(1).tolist()
+    mean = sum(losses) / sum(counts)
+    deviations = [loss - mean * count for loss, count in zip(losses, counts, strict=True)]
+    factor = len(losses) / max(1, len(losses) - 1)
+    error = math.sqrt(factor * sum(each**2 for each in deviations)) / sum(counts)
+    return math.exp(mean), math.exp(mean) * error
+
+
+@contextmanager
+def silence_experts(model: Any, places: Sequence[Expert]) -> Iterator[None]:
+    """Set the down_proj of the given experts to zero while the context is open, in memory only.
+
+    Raises:
+        BadInput: the model has no such experts.
+    """
+    import torch
+
+    kept = [(each, each.detach().clone()) for place in places for each in _list_down_weights(model, place)]
+    with torch.no_grad():
+        for weight, _ in kept:
+            weight.zero_()
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, values in kept:
+                weight.copy_(values)
+
+
 def prune_experts(model: str, places: Sequence[Expert], out: Path) -> None:
     """Write the model and its tokenizer to the folder OUT, with the down_proj of the given experts set to zero.
 
@@ -86,21 +153,33 @@ def prune_experts(model: str, places: Sequence[Expert], out: Path) -> None:
     with translate_loading_errors(model):
         stored = transformers.AutoConfig.from_pretrained(model).get_text_config().dtype
     tokenizer, network = load_checkpoint(Checkpoint(model), str(stored or torch.float32).removeprefix("torch."), "cpu")
-    routed, shared = find_fused_experts(network), find_shared_experts(network)
     with torch.no_grad():
         for place in places:
-            check_expert_exists(place, network, routed, shared)
-            if place.expert is None:
-                for parameter in shared[place.layer].down_proj.parameters():
-                    parameter.zero_()
-                continue
-            experts = routed[place.layer]
-            experts.down_proj[place.expert] = 0
-            if experts.has_bias:
-                experts.down_proj_bias[place.expert] = 0
+            for weight in _list_down_weights(network, place):
+                weight.zero_()
     with create_folder(out) as part:
         network.save_pretrained(part)
         tokenizer.save_pretrained(part)
+
+
+def _list_down_weights(model: Any, place: Expert) -> list[Any]:
+    """Return the weights, as views, of an expert's down_proj.
+
+    Raises:
+        BadInput: the model has no such expert.
+    """
+    routed, shared = find_fused_experts(model), find_shared_experts(model)
+    check_expert_exists(place, model, routed, shared)
+    if place.expert is None:
+        return [parameter.data for parameter in shared[place.layer].down_proj.parameters()]
+    experts = routed[place.layer]
+    bias = [experts.down_proj_bias.data[place.expert]] if experts.has_bias else []
+    return [experts.down_proj.data[place.expert], *bias]
+
+
+def _find_device(model: Any) -> Any:
+    """Return the device that the model reads tokens on; offloaded weights are on none."""
+    return next((weight.device for weight in model.parameters() if weight.device.type != "meta"), "cpu")
 
 
 def _length_batches(sequences: Sequence[tuple[int, ...]], most: int) -> Iterator[list[tuple[int, ...]]]:

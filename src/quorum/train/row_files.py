@@ -5,7 +5,7 @@ options and the answer) are added as more fields, which trainers ignore, so that
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,11 @@ from quorum.errors import BadInput, list_some
 from quorum.question import Message, Prompt, Question
 from quorum.tables.strict_json import parse_json
 from quorum.train.row import TrainingRow
+from quorum.train.rows.overlap import TextOverlap, find_text_overlap
 
 RowFormat = Literal["prompt", "chat", "alpaca"]
 
+_NO_ID_PREFIX = "row "  # begins the name of a row without an id
 _FORMAT_FIELDS: dict[RowFormat, tuple[str, ...]] = {
     "prompt": ("prompt", "completion"),
     "chat": ("messages",),
@@ -83,10 +85,14 @@ def read_rows(path: Path, numbered: bool = True) -> list[TrainingRow]:
     Raises:
         BadInput: the file is not JSON, or a field of a row is missing or has the wrong type.
     """
+    return _read_named_rows(path, lambda number: str(number) if numbered else None)
+
+
+def _read_named_rows(path: Path, name: Callable[[int], str | None]) -> list[TrainingRow]:
     rows = []
     for number, document in enumerate(_read_documents(path), 1):
         try:
-            rows.append(_make_training_row(document, str(number) if numbered else None))
+            rows.append(_make_training_row(document, name(number)))
         except (BadInput, KeyError) as error:
             problem = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
             raise BadInput(f"{path}, row {number}: {problem}") from None
@@ -102,6 +108,12 @@ def read_split_rows(path: Path, split: Split) -> list[TrainingRow]:
         BadInput: the file has no rows, a row has no id, or its question is held out or not in the split.
     """
     rows = read_rows(path, numbered=False)
+    _check_folds(path, rows, split)
+    return rows
+
+
+def _check_folds(path: Path, rows: Sequence[TrainingRow], split: Split) -> None:
+    """Raise BadInput if a row's question is held out or not in the split."""
     ids = list(dict.fromkeys(row.prompt.question_id for row in rows))
     held_out = [id for id in ids if split.fold_of.get(id) == HELD_OUT]
     if wrong := held_out or [id for id in ids if id not in split.fold_of]:
@@ -110,7 +122,27 @@ def read_split_rows(path: Path, split: Split) -> list[TrainingRow]:
             f"{path}: rows must be of questions in the training folds, but {len(wrong)} of {len(ids)} questions"
             f" {problem}: {list_some(wrong)}; name the split that they were made with, or give the questions"
         )
-    return rows
+
+
+def read_unnamed_rows(path: Path, split: Split, questions: Sequence[Question]) -> tuple[list[TrainingRow], TextOverlap]:
+    """Read rows of which some have no id, without those whose text has a held-out question.
+
+    A row with an id is checked as by `read_split_rows`; a row without one gets a name that is no id.
+
+    Args:
+        questions: all questions of the split.
+
+    Raises:
+        BadInput: the file has no rows, a row's id is held out or not in the split, or no row is left.
+    """
+    rows = _read_named_rows(path, lambda number: f"{_NO_ID_PREFIX}{number}")
+    named = [row for row in rows if not row.prompt.question_id.startswith(_NO_ID_PREFIX)]
+    _check_folds(path, named, split)
+    overlap = find_text_overlap(rows, questions, split.held_out)
+    kept = [row for number, row in enumerate(rows) if number not in overlap.held_out]
+    if not kept:
+        raise BadInput(f"{path}: each of the {len(rows)} rows has the text of a held-out question")
+    return kept, overlap
 
 
 def _make_document(row: TrainingRow, form: RowFormat) -> dict[str, Any]:

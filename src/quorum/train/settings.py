@@ -91,6 +91,13 @@ class SplitSettings:
     file: Path | None = field(
         default=None, metadata={"help": "split.parquet of `quorum split`; without it the same split is drawn here."}
     )
+    questions: Path | None = field(
+        default=None,
+        metadata={
+            "help": "Question file of the split: rows without ids may be trained on, except those with the text of a"
+            " held-out question."
+        },
+    )
     held_out: float = field(default=0.25, metadata={"help": "Share held out, when the split is drawn here."})
     seed: int = field(default=42, metadata={"help": "Seed of the split, when it is drawn here."})
 
@@ -230,9 +237,10 @@ class ExpertAdapterSettings:
     """Settings of an adapter on chosen experts of a mixture, in place of ordinary LoRA: `[trainer.experts]`."""
 
     profile: Path = field(metadata={"help": "Profile written by `quorum profile-experts`."})
-    adapt: Literal["super", "random", "attention"] = field(
+    adapt: Literal["super", "random", "matched", "attention"] = field(
         metadata={
-            "help": "The super experts; as many random ones of the same layers; or the attention of those layers."
+            "help": "The super experts; as many others of the same layers, random or with similar shares of tokens; or"
+            " the attention of those layers."
         }
     )
     draw: int = field(default=3407, metadata={"help": "Seed of adapt = random; `quorum prune-experts` uses the same."})

@@ -35,6 +35,7 @@ from quorum.train.validate import check_optimizer, explain_out_of_memory
 
 _CHECKED_BATCHES = 4  # batches in which the label mask is checked
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
+_SMOKE_BYTES = 2  # of a completion in a token, at least
 
 
 def tune_causal(
@@ -241,9 +242,11 @@ def _save_weights(trainer: Any, tuning: CausalTuning, out: Path) -> Path:
 def _limit_to_smoke(tuning: CausalTuning, rows: Sequence[TrainingRow]) -> tuple[CausalTuning, list[TrainingRow]]:
     """Return settings and rows for a run of a few minutes: a few steps on the shortest rows.
 
-    Rows are sorted by completion first, because a completion is never cut, while a prompt may lose its middle.
+    Rows are sorted by completion first, because a completion is never cut, while a prompt may lose its middle; where
+    even the shortest ones are long, sequences are longer.
     """
     shortest = sorted(rows, key=lambda row: (len(row.completion), len(str(row.prompt.content))))[:_SMOKE_ROWS]
-    tokens, batch = min(tuning.max_tokens, _SMOKE_TOKENS), min(tuning.batch, 4)
+    longest = max(len(row.completion.encode()) for row in shortest) // _SMOKE_BYTES + _SMOKE_TOKENS
+    tokens, batch = min(tuning.max_tokens, max(_SMOKE_TOKENS, longest)), min(tuning.batch, 4)
     few = replace(tuning, steps=_SMOKE_STEPS, max_tokens=tokens, batch=batch, accumulate=1, log_every=1)
     return replace(few, dtype="auto", optimizer="auto"), shortest

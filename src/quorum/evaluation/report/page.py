@@ -32,7 +32,7 @@ def render_html(facts: Facts, charts: Sequence[Chart], load_views: LoadViews | N
     The content security policy in the head has the hashes of the page's one script and one style sheet: nothing else
     runs, and nothing is fetched.
     """
-    style, script = _read_part("page.css"), _read_part("page.js")
+    style, script = read_part("page.css"), read_part("page.js")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "name": lambda text: make_printable(text, _MAX_NAME),
@@ -42,12 +42,12 @@ def render_html(facts: Facts, charts: Sequence[Chart], load_views: LoadViews | N
     }
     best = facts.board.standings[0].entry.held_out
     views = pack_views(facts, load_views, MAX_QUESTIONS)
-    return environment.from_string(_read_part("page.html")).render(
+    return environment.from_string(read_part("page.html")).render(
         facts=facts,
         charts={chart.name: chart for chart in charts},
         style=style,
         script=script,
-        policy=f"default-src 'none'; style-src {_hash_for_policy(style)}; script-src {_hash_for_policy(script)}; "
+        policy=f"default-src 'none'; style-src {hash_for_policy(style)}; script-src {hash_for_policy(script)}; "
         "base-uri 'none'; form-action 'none'",
         hardest=[_make_card(one) for one in facts.questions[:HARDEST]],
         data=_dump_json_for_html(_make_filter_data(facts) | {"views": asdict(views)}),
@@ -152,9 +152,11 @@ def _dump_json_for_html(value: object) -> str:
     return text
 
 
-def _read_part(name: str) -> str:
+def read_part(name: str) -> str:
+    """Return a file of the page: its template, style sheet or script."""
     return files("quorum.evaluation.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash_for_policy(text: str) -> str:
+def hash_for_policy(text: str) -> str:
+    """Return the hash of a script or style sheet for the content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

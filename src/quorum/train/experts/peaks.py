@@ -104,11 +104,14 @@ def _record_routed(
         hidden: shape (tokens, width).
         routes: the experts of each token, shape (tokens, experts per token).
     """
+    from accelerate.utils import align_module_device  # type: ignore[import-untyped]
+
     hidden, routes = hidden.reshape(len(real), -1)[real], routes.reshape(len(real), -1)[real]
-    for expert in sorted(set(routes.flatten().tolist())):
-        inputs = hidden[(routes == expert).any(1)]
-        inner = experts._apply_gate(_project(experts, "gate_up_proj", expert, inputs))
-        recorders[expert].record(inner, _project(experts, "down_proj", expert, inner))
+    with align_module_device(experts):  # loads offloaded weights
+        for expert in sorted(set(routes.flatten().tolist())):
+            inputs = hidden[(routes == expert).any(1)]
+            inner = experts._apply_gate(_project(experts, "gate_up_proj", expert, inputs))
+            recorders[expert].record(inner, _project(experts, "down_proj", expert, inner))
 
 
 def _project(experts: Any, name: str, expert: int, inputs: "torch.Tensor") -> "torch.Tensor":

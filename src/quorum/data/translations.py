@@ -1,0 +1,167 @@
+"""Find translations of the same question, so that they are in one group and never on both sides of a split.
+
+Files of one benchmark in several languages (MMMLU, Global-MMLU) have the same questions in the same order: then the
+numbers in the files are aligned. Otherwise a multilingual encoder proposes pairs of questions in different languages.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+from quorum.question import Question
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
+
+EmbedTexts = Callable[[Sequence[str]], "Vectors"]
+
+_LEAST_SHARED = 8  # numbers that two files have in common
+_LEAST_AGREEMENT = 0.9  # of the answers beyond chance (Cohen's kappa)
+_MOST_SAME_TEXT = 0.5  # share of equal texts above which two files are copies, not translations
+_LEAST_SIMILARITY, _LEAST_MARGIN = 0.75, 1.05  # of embeddings; the margin is that of Artetxe and Schwenk 2019
+_NEIGHBOURS = 4
+_BLOCK_ROWS = 1024  # of the matrix of cosines in memory
+
+
+def align_translations(questions: Sequence[Question]) -> list[Question]:
+    """Return the questions; those with the same number in aligned files are in one group, unless they have one already.
+
+    Two files are aligned if the questions with the same number (the part of the id after "/") have the same subjects
+    and the same answers, with an agreement beyond chance of at least .9 over at least 8 numbers.
+    """
+    groups = {
+        question.id: f"translation of {number}"
+        for number, members in _list_aligned(questions).items()
+        for question in members
+    }
+    return [
+        replace(question, group=groups[question.id]) if question.id in groups and question.group is None else question
+        for question in questions
+    ]
+
+
+def group_translations(
+    questions: Sequence[Question], languages: Sequence[str], embed: EmbedTexts | None = None
+) -> list[Question]:
+    """Return the questions with translations in one group: by aligned numbers, and by an encoder if there is one.
+
+    Args:
+        languages: the language of each question; only questions in different languages can be translations.
+        embed: turns texts of many languages into unit vectors.
+    """
+    aligned = align_translations(questions)
+    if embed is None:
+        return aligned
+    open_places = [place for place, question in enumerate(aligned) if question.group is None]
+    pairs = _find_similar([aligned[place] for place in open_places], [languages[place] for place in open_places], embed)
+    first: dict[int, int] = {}
+    for one, other in pairs:
+        root = min(_find_root(first, open_places[one]), _find_root(first, open_places[other]))
+        for place in (open_places[one], open_places[other]):
+            first[_find_root(first, place)] = root
+    roots = {
+        place: _find_root(first, place) for pair in pairs for place in (open_places[pair[0]], open_places[pair[1]])
+    }
+    return [
+        replace(question, group=f"translation of {aligned[roots[place]].id}") if place in roots else question
+        for place, question in enumerate(aligned)
+    ]
+
+
+def _list_aligned(questions: Sequence[Question]) -> dict[str, list[Question]]:
+    """Return the questions of aligned files that are translations of each other, by the number of the first."""
+    files: dict[str, dict[str, Question]] = defaultdict(dict)
+    for question in questions:
+        file, slash, number = question.id.rpartition("/")
+        if slash and question.answer is not None:
+            files[file][number] = question
+    found: dict[str, list[Question]] = {}
+    for names in _join_aligned_files(files):
+        for name in names:
+            for number, question in files[name].items():
+                found.setdefault(f"{names[0]}/{number}", []).append(question)
+    return {id: _keep_consistent(members) for id, members in found.items() if len(_keep_consistent(members)) > 1}
+
+
+def _join_aligned_files(files: dict[str, dict[str, Question]]) -> list[list[str]]:
+    """Return the groups of files that are aligned with the first file of their group."""
+    groups: list[list[str]] = []
+    for name, own in files.items():
+        home = next((group for group in groups if _are_aligned(files[group[0]], own)), None)
+        if home is None:
+            groups.append([name])
+        else:
+            home.append(name)
+    return [group for group in groups if len(group) > 1]
+
+
+def _are_aligned(one: dict[str, Question], other: dict[str, Question]) -> bool:
+    shared = [(one[number], other[number]) for number in one.keys() & other.keys()]
+    if len(shared) < _LEAST_SHARED:
+        return False
+    keys = [(_make_answer_key(first), _make_answer_key(second)) for first, second in shared]
+    agreement = sum(first == second for first, second in keys) / len(keys)
+    left, right = (Counter(pair[side] for pair in keys) for side in (0, 1))
+    chance = sum(left[key] * right[key] for key in left) / len(keys) ** 2
+    same_text = sum(first.text == second.text for first, second in shared) / len(shared)
+    return same_text <= _MOST_SAME_TEXT and chance < 1 and (agreement - chance) / (1 - chance) >= _LEAST_AGREEMENT
+
+
+def _make_answer_key(question: Question) -> tuple[str | None, str | None, int]:
+    return question.subject, question.answer, len(question.choices)
+
+
+def _keep_consistent(members: Sequence[Question]) -> list[Question]:
+    """Return the questions that agree with most of the others in subject, answer and number of choices."""
+    usual = Counter(map(_make_answer_key, members)).most_common(1)[0][0]
+    return [question for question in members if _make_answer_key(question) == usual]
+
+
+def _find_similar(questions: Sequence[Question], languages: Sequence[str], embed: EmbedTexts) -> list[tuple[int, int]]:
+    """Return the pairs in two languages that are each other's nearest neighbours, by a clear margin.
+
+    The margin is the cosine over the mean cosine to the nearest neighbours of both (arXiv:1811.01136). A pair has the
+    same number of choices too.
+    """
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, language in enumerate(languages):
+        places[language].append(place)
+    if len(places) < 2:
+        return []
+    vectors = embed(["\n".join((question.text, *question.choices)) for question in questions])
+    found = []
+    for one, other in combinations(places, 2):
+        best, cosine, down = _find_nearest(vectors[places[one]], vectors[places[other]])
+        back, _, across = _find_nearest(vectors[places[other]], vectors[places[one]])
+        for row, column in enumerate(best.tolist()):
+            margin = 2 * cosine[row] / (down[row] + across[column])
+            near = cosine[row] >= _LEAST_SIMILARITY and margin >= _LEAST_MARGIN and back[column] == row
+            first, second = places[one][row], places[other][column]
+            if near and len(questions[first].choices) == len(questions[second].choices):
+                found.append((first, second))
+    return found
+
+
+def _find_nearest(ones: "Vectors", others: "Vectors") -> "tuple[NDArray[np.int64], Vectors, Vectors]":
+    """Return for each vector the nearest of the others, its cosine, and the mean cosine of the nearest few."""
+    import numpy as np
+
+    depth = min(_NEIGHBOURS, len(others))
+    best, cosine, means = [], [], []
+    for start in range(0, len(ones), _BLOCK_ROWS):
+        block = ones[start : start + _BLOCK_ROWS] @ others.T
+        best.append(block.argmax(axis=1))
+        cosine.append(block.max(axis=1))
+        means.append(np.partition(block, -depth, axis=1)[:, -depth:].mean(axis=1))
+    return np.concatenate(best), np.concatenate(cosine), np.concatenate(means)
+
+
+def _find_root(first: dict[int, int], place: int) -> int:
+    while first.get(place, place) != place:
+        place = first[place]
+    return place

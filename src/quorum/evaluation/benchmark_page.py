@@ -1,0 +1,201 @@
+"""Show a benchmark's table: as a page with charts of the gains by subject, as Markdown and as CSV."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from quorum.evaluation.benchmark_table import BenchmarkRow, BenchmarkTable, Level
+from quorum.evaluation.report.charts import Chart, DotRow, draw_dot_chart
+from quorum.evaluation.report.document import Document, DocumentCell, DocumentTable, KeyFigure, Section, render_document
+from quorum.evaluation.report.text import format_signed, make_printable
+from quorum.evaluation.report_page import Page
+
+_MAX_ROWS = 60  # of a chart
+_LEVELS: tuple[tuple[Level, str, str], ...] = (
+    ("all", "Benchmarks", "benchmark"),
+    ("category", "Categories", "category"),
+    ("language", "Languages", "language"),
+    ("subject", "Subjects", "subject"),
+)
+_METHOD = (
+    "Accuracy with one standard error; every question counts, and an unread answer is wrong. p is of the exact "
+    "McNemar test on the same questions (clustered where questions come in groups), with Holm's correction over all "
+    "rows of the table."
+)
+_SHRUNK = (
+    "Shrunk values are moved towards the mean of all rows, the more the fewer questions a row has (Morris 1983): a "
+    "small subject far from the mean is mostly chance."
+)
+CSV_COLUMNS = (
+    *("benchmark", "mode", "level", "name", "n", "arm", "accuracy", "error", "low", "high", "unread", "shrunk"),
+    *("gain", "gain_error", "gain_low", "gain_high", "only_arm", "only_base", "test", "p", "holm_p", "shrunk_gain"),
+)
+
+
+def render_benchmark_page(table: BenchmarkTable, model: str, made_by: str) -> Page:
+    """Return the page: a table for each level, and a chart of the gains (or scores) by subject."""
+    charts: list[Chart] = []
+    sections = []
+    for level, title, heading in _LEVELS:
+        rows = table.select(level)
+        if not rows:
+            continue
+        drawn = _draw_level(table, level)
+        charts += drawn
+        text = [_METHOD] if level == "all" else [_SHRUNK] if level == "subject" else []
+        notes = list(table.notes) if level == "all" else []
+        columns = list_columns(table, level, heading)
+        cells = [[DocumentCell(text, key) for text, key in row] for row in list_cells(table, level)]
+        caption = f"{title}: {len(rows)} rows. Click on a heading to sort."
+        tables = [DocumentTable(caption=caption, columns=columns, rows=cells)]
+        sections.append(Section(id=level, title=title, text=[*text, *notes], charts=drawn, tables=tables))
+    document = Document(
+        title=f"Benchmarks of {make_printable(model)}",
+        lead=f"{' and '.join(table.arms)} on the same questions.",
+        sections=sections,
+        key_figures=[_make_figure(table, row) for row in table.select("all")],
+        footer=made_by,
+    )
+    return Page(render_document(document), tuple(charts))
+
+
+def format_markdown(table: BenchmarkTable, model: str) -> str:
+    """Return all levels as tables in Markdown."""
+    lines = [f"# Benchmarks of {model}", "", _METHOD, *table.notes, ""]
+    for level, title, heading in _LEVELS:
+        if not table.select(level):
+            continue
+        columns = list_columns(table, level, heading)
+        lines += [f"## {title}", "", f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
+        lines += [f"| {' | '.join(_escape(text) for text, _ in row)} |" for row in list_cells(table, level)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def format_csv(table: BenchmarkTable) -> str:
+    """Return one line for each row and arm, with all numbers unrounded."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for row in table.rows:
+        for place, (arm, score) in enumerate(zip(table.arms, row.scores, strict=True)):
+            gain = row.gains[place - 1] if place else None
+            cells: list[object] = [row.benchmark, row.mode, row.level, row.name, row.n, arm, score.value, score.error]
+            cells += [score.low, score.high, score.unread, row.shrunk[place]]
+            if gain:
+                cells += [gain.difference, gain.error, gain.low, gain.high, gain.only_first, gain.only_second]
+                cells += [gain.test, gain.p, gain.adjusted, row.shrunk_gains[place - 1]]
+            writer.writerow(["" if cell is None else cell for cell in cells] + [""] * (len(CSV_COLUMNS) - len(cells)))
+    return text.getvalue()
+
+
+def list_columns(table: BenchmarkTable, level: Level, heading: str) -> list[str]:
+    """Return the headings of a level's table."""
+    means = level == "all" and bool(table.subject_means)
+    columns = ["benchmark"] if level == "all" else [heading, "benchmark"]
+    columns += ["mode", "n"]
+    for arm in table.arms:
+        columns += [arm, *(["shrunk"] if level == "subject" else []), *([f"{arm}, mean of subjects"] if means else [])]
+    for _ in table.arms[1:]:
+        columns += ["gain", "95 %", *(["shrunk gain"] if level == "subject" else []), "only one right", "Holm p"]
+    return columns
+
+
+def list_cells(table: BenchmarkTable, level: Level) -> Iterator[list[tuple[str, float | str | None]]]:
+    """Yield the cells of each row of a level's table: the text, and what to sort by."""
+    means = level == "all" and bool(table.subject_means)
+    for row in table.select(level):
+        cells: list[tuple[str, float | str | None]] = [] if level == "all" else [(row.name, None)]
+        cells += [(row.benchmark, None), (row.mode, None), (f"{row.n:,}", row.n)]
+        for place, score in enumerate(row.scores):
+            error = "" if score.error is None else f" ± {score.error:.3f}"
+            cells.append((f"{score.value:.3f}{error}", score.value))
+            if level == "subject":
+                cells.append(_show(row.shrunk[place]))
+            if means:
+                own = table.subject_means.get((row.benchmark, row.mode))
+                cells.append(_show(own[place] if own else None))
+        for gain, shrunk in zip(row.gains, row.shrunk_gains, strict=True):
+            cells.append((f"{format_signed(gain.difference)} ± {gain.error:.3f}", gain.difference))
+            cells.append((f"{format_signed(gain.low)} to {format_signed(gain.high)}", gain.low))
+            if level == "subject":
+                cells.append(("" if shrunk is None else format_signed(shrunk), shrunk))
+            cells.append((f"{gain.only_first} : {gain.only_second}", gain.only_first))
+            cells.append((f"{gain.adjusted:.2g}", gain.adjusted))
+        yield cells
+
+
+def _show(value: float | None) -> tuple[str, float | str | None]:
+    return ("", "") if value is None else (f"{value:.3f}", value)
+
+
+def _draw_level(table: BenchmarkTable, level: Level) -> list[Chart]:
+    """Return a chart for each benchmark and mode: gains if there is something to compare with, else scores."""
+    if level not in ("all", "subject", "language"):
+        return []
+    if level == "all":
+        return [_draw_arm_gains(table, table.select("all"), "all", 0, "")] if len(table.arms) > 1 else []
+    charts = []
+    keys = dict.fromkeys((row.benchmark, row.mode) for row in table.select(level))
+    for benchmark, mode in keys:
+        rows = [row for row in table.select(level) if (row.benchmark, row.mode) == (benchmark, mode)]
+        what = f"{benchmark}, {mode}"
+        if len(table.arms) > 1:
+            charts += [_draw_arm_gains(table, rows, level, place, what) for place in range(len(table.arms) - 1)]
+        else:
+            charts.append(_draw_scores_of(rows, level, what))
+    return charts
+
+
+def _draw_arm_gains(table: BenchmarkTable, rows: Sequence[BenchmarkRow], level: Level, place: int, what: str) -> Chart:
+    arm = table.arms[place + 1]
+    shown = sorted(rows, key=lambda row: -row.gains[place].difference)
+    if len(shown) > _MAX_ROWS:
+        shown = shown[: _MAX_ROWS // 2] + shown[-_MAX_ROWS // 2 :]
+    dots = [
+        DotRow(
+            name=make_printable(row.name or f"{row.benchmark}, {row.mode}"),
+            value=row.gains[place].difference,
+            text=f"{format_signed(row.gains[place].difference)}  n {row.n}",
+            interval=(row.gains[place].low, row.gains[place].high),
+            tick=row.shrunk_gains[place],
+            strong=row.gains[place].adjusted < 0.05,
+        )
+        for row in shown
+    ]
+    alt = (
+        f"Gain of {arm} over base by {level}, {what or 'all benchmarks'}, with 95 % intervals; blue: Holm p below .05."
+    )
+    tick = ", shrunk (tick)" if level != "all" else ""
+    return draw_dot_chart(_make_id("gains", level, what, arm), alt, f"{arm} minus base (dot){tick}", dots, line=0.0)
+
+
+def _draw_scores_of(rows: Sequence[BenchmarkRow], level: Level, what: str) -> Chart:
+    dots = [
+        DotRow(
+            name=make_printable(row.name),
+            value=row.scores[0].value,
+            text=f"{row.scores[0].value:.2f}  n {row.n}",
+            interval=(row.scores[0].low or 0.0, row.scores[0].high or 1.0),
+            tick=row.shrunk[0],
+            strong=True,
+        )
+        for row in sorted(rows, key=lambda row: -row.scores[0].value)[:_MAX_ROWS]
+    ]
+    alt = f"Accuracy by {level}, {what}, with 95 % intervals."
+    return draw_dot_chart(_make_id("scores", level, what, ""), alt, f"{what} (dot), shrunk (tick)", dots)
+
+
+def _make_figure(table: BenchmarkTable, row: BenchmarkRow) -> KeyFigure:
+    values = " → ".join(f"{score.value:.3f}" for score in row.scores)
+    gain = f"; gain {format_signed(row.gains[0].difference)}, p {row.gains[0].adjusted:.2g}" if row.gains else ""
+    return KeyFigure(f"{row.benchmark}, {row.mode}", values, f"n {row.n:,}{gain}")
+
+
+def _make_id(*parts: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
+
+
+def _escape(text: str) -> str:
+    return make_printable(text).replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,139 @@
+"""`quorum experiment` trains, picks a checkpoint, evaluates, compares and decides; a second run repeats nothing."""
+
+import csv
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from quorum.competition.experiment import Experiment, ExperimentPlan, run_experiment
+from quorum.competition.safety import SafetyTest
+from quorum.config import read_table
+from quorum.data.read import read_questions
+from quorum.errors import BadInput
+from quorum.evaluation.compare import PairedDifference
+from quorum.evaluation.experiment_summary import ArmSafety, ExperimentRow, decide_experiment
+from quorum.evaluation.metrics import Score
+from quorum.judge.safety_judge import JudgeSettings
+from tests.support.tiny import tiny_model, tiny_tokenizer
+
+
+def write_judge(folder: Path) -> Path:
+    """Write a classifier with random weights."""
+    import torch
+    import transformers
+
+    sizes: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 16,
+    }
+    labels: Any = {0: "safe", 1: "unsafe"}
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        config = transformers.BertConfig(
+            vocab_size=len(tiny_tokenizer()), id2label=labels, max_position_embeddings=512, **sizes
+        )
+        transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> ExperimentPlan:
+    """Sums with worked solutions, like GSM8K, and prompts for a safety test."""
+    folder, chance = tmp_path_factory.mktemp("experiment"), random.Random(4)
+    rows = []
+    for _ in range(40):
+        one, other, thing = chance.randrange(90), chance.randrange(90), f"{chance.getrandbits(40):x}"
+        solution = f"{one} and {other} make {one + other}.\n#### {one + other}"
+        rows.append({"question": f"Ann has {one} {thing} and buys {other} more. How many?", "answer": solution})
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "prompts.csv").write_text("prompt\n" + "".join(f"say {n}\n" for n in range(6)))
+    judge = JudgeSettings(folder=write_judge(folder / "judge"))
+    safety = SafetyTest(
+        prompts=(folder / "prompts.csv",), judge=judge, margin=1.0, backend={"max_new_tokens": 4}, out=folder
+    )
+    return ExperimentPlan(
+        preset="strong",
+        train=folder / "train.jsonl",
+        model=str(tiny_model("llama", chat=True)),
+        smoke=True,
+        safety=safety,
+        infer_settings={"backend.max_new_tokens": 8},
+        out=folder / "out",
+    )
+
+
+@pytest.fixture(scope="module")
+def found(plan: ExperimentPlan) -> Experiment:
+    return run_experiment(plan, lambda line: None)
+
+
+@pytest.mark.slow  # a training and five kernels
+def test_checkpoints_are_compared_on_one_half_and_the_pick_on_the_other(
+    plan: ExperimentPlan, found: Experiment
+) -> None:
+    parts = {part: [row.arm for row in found.rows if row.part == part] for part in ("validation", "held-out")}
+    assert parts["validation"] == ["base", "checkpoint-2", "checkpoint-4"]
+    assert parts["held-out"] == ["base", found.picked]
+    ids = {part: {each.id for each in read_questions(plan.out / "questions" / f"{part}.parquet")} for part in parts}
+    trained = {each.id for each in read_questions(plan.out / "split" / "train.parquet")}
+    assert ids["validation"] & ids["held-out"] == (ids["validation"] | ids["held-out"]) & trained == set()
+    assert len(ids["validation"]) + len(ids["held-out"]) == 10
+    assert found.kept is False
+    assert (plan.out / "safety" / f"{found.picked}.jsonl").read_text().count("\n") == 6
+
+
+@pytest.mark.slow  # a training and five kernels
+def test_the_summary_the_settings_and_the_texts_of_every_item_are_written(
+    plan: ExperimentPlan, found: Experiment
+) -> None:
+    with (plan.out / "summary.csv").open(newline="") as file:
+        summary = list(csv.DictReader(file))
+    assert [(row["part"], row["arm"]) for row in summary] == [(row.part, row.arm) for row in found.rows]
+    picked = next(row for row in summary if row["picked"] == "1")
+    assert (picked["arm"], picked["safety_gate"]) == (found.picked, "pass")
+    with (plan.out / "items.csv").open(newline="") as file:
+        items = list(csv.DictReader(file))
+    assert len(items) == sum(row.score.n for row in found.rows)
+    assert all(item["question"].startswith("Ann has") and item["reply"] for item in items)
+    used = read_table(plan.out / "settings.toml")
+    assert used["training"]["trainer"]["rank"] == 32
+    assert used["training"]["rows"]["pool"] == 4
+    assert used["asking"]["prompt"]["style"] == "cot"
+
+
+@pytest.mark.slow  # a training and five kernels
+def test_a_second_run_reuses_every_step(plan: ExperimentPlan, found: Experiment) -> None:
+    lines: list[str] = []
+    again = run_experiment(plan, lines.append)
+    assert sum("unchanged since" in line for line in lines) == 6
+    assert again.rows == found.rows
+
+
+def make_row(difference: float, p: float, passes: bool) -> ExperimentRow:
+    score = Score(value=0.5, error=0.01, low=0.4, high=0.6, n=100, unread=0)
+    gain = PairedDifference(
+        first="c", second="base", difference=difference, error=0.01, low=0.0, high=0.1, only_first=9, only_second=1,
+        test="exact McNemar", p=p, adjusted=p, smallest=0.03,
+    )  # fmt: skip
+    safety = ArmSafety(safe=score, passes=passes)
+    return ExperimentRow(part="test", arm="c", picked=True, score=score, gain=gain, safety=safety, seconds=1.0)
+
+
+def test_a_tuned_model_is_kept_if_it_gains_and_is_as_safe() -> None:
+    assert decide_experiment([make_row(0.08, 0.02, True)], "c", 0.05)[0] is True
+    assert "a gain of at least 0.1" in decide_experiment([make_row(0.08, 0.02, True)], "c", 0.1)[1]
+    assert decide_experiment([make_row(0.08, 0.2, True)], "c", 0.05)[0] is False
+    assert "safety gate" in decide_experiment([make_row(0.08, 0.02, False)], "c", 0.05)[1]
+    assert decide_experiment([], "", 0.0) == (False, "no checkpoint passes the safety gate")
+
+
+def test_an_unknown_preset_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    plan = ExperimentPlan(preset="huge", train=tmp_path / "none.csv", out=tmp_path)
+    with pytest.raises(BadInput, match="preset 'huge' is unknown; there are simple, medium, strong, kmmlu-strategic"):
+        run_experiment(plan, lambda line: None)
