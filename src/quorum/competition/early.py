@@ -32,23 +32,23 @@ def check_members(competition: Competition, workspace: Workspace, tomls: Sequenc
         sample = {"sample": str(competition.sample or "sample_submission.csv")}
         settings = read_member_settings(toml, sample | fitted)
         refine = settings.refine
-        _check_backend(settings.backend, f"{toml}: backend", trained=is_tuned(toml))
+        _check_backend_files(settings.backend, f"{toml}: backend", trained=is_tuned(toml))
         for name, table in (("refine.verify.backend", refine.verify.backend), ("refine.reader", refine.reader)):
             if table:
-                _check_backend(table, f"{toml}: {name}")
+                _check_backend_files(table, f"{toml}: {name}")
         if is_tuned(toml):
             _check_training(find_training_toml(toml), competition.name, workspace)
     _check_outputs(competition.name, workspace, [*(toml.stem for toml in tomls), VOTE])
 
 
-def _check_backend(table: Mapping[str, Any], where: str, trained: bool = False) -> None:
+def _check_backend_files(table: Mapping[str, Any], where: str, trained: bool = False) -> None:
     """Check that the key and the model's folder of a `[backend]` table exist, as far as it is no hub id.
 
     Args:
         trained: the adapter, or without one the model, is made by a training.
     """
     if isinstance(inner := table.get("inner"), Mapping):
-        _check_backend(inner, where, trained)
+        _check_backend_files(inner, where, trained)
     if table.get("key_variable"):
         read_environment_key(str(table["key_variable"]))
     if table["name"] == "endpoint":  # the name of its model means something to the server only
@@ -69,7 +69,7 @@ def _check_training(toml: Path, name: str, workspace: Workspace) -> None:
     given = {"train": "train.parquet", "out": str(out)}
     settings = from_table(TrainSettings, {**read_table(toml), **given}, str(toml))
     read_trainer_settings(settings.trainer)
-    _check_backend({"name": "", "model": settings.trainer.get("model")}, f"{toml}: trainer")
+    _check_backend_files({"name": "", "model": settings.trainer.get("model")}, f"{toml}: trainer")
     check_replaceable(out)
 
 

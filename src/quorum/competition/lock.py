@@ -14,7 +14,7 @@ from quorum.competition.workspace import Workspace
 from quorum.disk import hold_lock
 from quorum.errors import redact
 
-_LONGEST_HOLDER = 200  # characters of the command of another process
+_LONGEST_COMMAND = 200  # characters of the command of another process
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def lock_competition(workspace: Workspace, name: str, report: Callable[[str], No
             "process": os.getpid(),
             "host": platform.node(),
             "since": now,
-            "command": redact(command)[:_LONGEST_HOLDER],
+            "command": redact(command)[:_LONGEST_COMMAND],
         }
         path.write_text(json.dumps(holder) + "\n", encoding="utf-8", errors="backslashreplace")
         yield
