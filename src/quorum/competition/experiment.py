@@ -7,7 +7,6 @@ from typing import Any
 
 from quorum.competition.model_files import read_language_model
 from quorum.competition.run import find_kernel_toml
-from quorum.competition.safety import SafetyTest, measure_safety
 from quorum.competition.step import KernelStep, find_trained, run_step
 from quorum.competition.sweep import find_checkpoint_setting
 from quorum.config import read_table, write_table
@@ -28,6 +27,7 @@ from quorum.evaluation.experiment_summary import (
     format_summary_csv,
     make_experiment_rows,
 )
+from quorum.evaluation.safety_run import SafetyTest, measure_safety
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.kept_replies import read_kept_replies
 from quorum.files.run_folder import RunFolder
