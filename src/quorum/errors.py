@@ -74,7 +74,7 @@ def remember_secrets(table: Mapping[str, Any]) -> None:
 def redact(text: str) -> str:
     """Return a text without secrets, for messages, logs and records.
 
-    Removed are the secrets that `remember_secret` was told, also percent-encoded or in base64, user names and passwords
+    Removed are the secrets given to `remember_secret`, also percent-encoded or in base64, user names and passwords
     in addresses, values of Authorization headers, and texts with the shape of a key.
     """
     text = redact_known(text)
@@ -84,7 +84,7 @@ def redact(text: str) -> str:
 
 
 def redact_known(text: str) -> str:
-    """Return a text without the secrets that `remember_secret` was told, in any encoding; all else stays as it is."""
+    """Return a text without the secrets given to `remember_secret`, in any encoding; all else stays as it is."""
     for secret in sorted(_known_secrets, key=len, reverse=True):
         for form in (secret, quote(secret, safe="")):
             text = text.replace(form, REDACTED)

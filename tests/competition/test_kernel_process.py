@@ -18,6 +18,7 @@ import pytest
 from quorum.cli.main import run_command_line
 from quorum.competition import kernel_process
 from quorum.competition.kernel_process import KernelFailed, OutOfTime, find_kernels, run_kernel_process
+from quorum.competition.kernel_server import measure_kernel_cpu
 
 STORY = """
 import json, os, signal, sys
@@ -73,6 +74,12 @@ def test_a_fork_has_the_libraries_and_a_new_process_has_not(story: Path, request
     run(story, "print('imported:', 'colorsys' in sys.modules, os.getcwd(), __name__)")
     log = (story / "runs" / "mine.log").read_text()
     assert f"imported: {forked} {Path.cwd()} __main__" in log
+
+
+def test_the_cpu_seconds_of_a_kernel_are_measured(story: Path) -> None:
+    before = measure_kernel_cpu()
+    run(story, "import time\nwhile time.process_time() < 0.5: pass")
+    assert 0.4 < measure_kernel_cpu() - before < 60
 
 
 def test_a_fork_holds_the_locks_it_is_given_until_it_ends(story: Path) -> None:

@@ -11,12 +11,12 @@ from quorum.competition.language_models import (
     write_model_members,
 )
 from quorum.competition.machine import Gpu, Machine
-from quorum.competition.model_files import LanguageModel, read_language_model
 from quorum.competition.run import choose_members, find_training_toml, is_tuned
 from quorum.config import from_table, read_table
 from quorum.errors import BadInput
 from quorum.judge.settings import RunSettings
 from quorum.model.backend import read_backend_settings
+from quorum.model.model_files import LanguageModel, read_language_model
 from quorum.train.settings import CausalTuning, TrainSettings
 from tests.support.tiny import tiny_model
 

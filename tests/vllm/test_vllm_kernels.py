@@ -19,7 +19,8 @@ if find_spec("vllm") is None:
     )
 
 from quorum.model.transformers import Transformers, TransformersSettings
-from quorum.model.vllm import Vllm, VllmSettings
+from quorum.model.vllm import Vllm
+from quorum.model.vllm_settings import VllmSettings
 from tests.support import built_kernels
 from tests.support.awq import write_awq
 from tests.support.built_kernels import (

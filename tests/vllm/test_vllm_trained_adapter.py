@@ -16,7 +16,8 @@ if find_spec("vllm") is None:
     )
 
 from quorum.model.transformers import Transformers, TransformersSettings
-from quorum.model.vllm import Vllm, VllmSettings
+from quorum.model.vllm import Vllm
+from quorum.model.vllm_settings import VllmSettings
 from tests.support.largest import largest_rows, write_largest
 from tests.support.paths import ROOT
 from tests.support.tiny import tiny_model

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import re
-import resource
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from quorum.competition.kernel_server import measure_kernel_cpu
 from quorum.competition.prepare import PreparedCompetition
 from quorum.competition.run import CompetitionRun
 from quorum.competition.step import KernelStep, run_step
@@ -72,12 +72,12 @@ def run_arm(
         "limits.journal": "",  # a journal of the member's own would hide the cost
         **arm.settings,
     }
-    before = _measure_child_cpu()
+    before = measure_kernel_cpu()
     done = run_step(KernelStep(story="infer", toml=arm.toml, settings=settings), report)
     run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=done.seconds)
     cost = _read_cost(out.path / _COST_FILE) if done.reused else None
     if cost is None:
-        cpu = done.seconds if done.reused else round(_measure_child_cpu() - before, 1)
+        cpu = done.seconds if done.reused else round(measure_kernel_cpu() - before, 1)
         cost = ArmCost(read_manifest(out.manifest).calls_per_question, done.seconds, cpu)
         with replace_file(out.path / _COST_FILE) as part:
             part.write_text(json.dumps(asdict(cost)) + "\n", encoding="utf-8")
@@ -108,9 +108,3 @@ def _read_cost(path: Path) -> ArmCost | None:
         return from_table(ArmCost, json.loads(path.read_text(encoding="utf-8")), str(path))
     except (OSError, ValueError):
         return None
-
-
-def _measure_child_cpu() -> float:
-    """Return the CPU seconds of all ended child processes."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 from quorum.ballot import Ballot
 from quorum.competition.language_models import find_model_template, place_model
 from quorum.competition.machine import inspect_machine
-from quorum.competition.model_files import read_language_model
 from quorum.competition.report_data import write_report
 from quorum.competition.step import KernelStep, run_step
 from quorum.config import read_table
@@ -23,6 +22,7 @@ from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, ma
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.run_folder import RunFolder
 from quorum.model.backend import KINDS, backend_name, list_backend_settings
+from quorum.model.model_files import read_language_model
 
 Mode = Literal["zero-shot", "few-shot", "cot"]
 PromptKind = Literal["quorum", "lm-eval"]

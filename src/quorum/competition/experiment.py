@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.model_files import read_language_model
 from quorum.competition.run import find_kernel_toml
 from quorum.competition.step import KernelStep, find_trained, run_step
 from quorum.competition.sweep import find_checkpoint_setting
@@ -31,6 +30,7 @@ from quorum.evaluation.safety_run import SafetyTest, measure_safety
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.kept_replies import read_kept_replies
 from quorum.files.run_folder import RunFolder
+from quorum.model.model_files import read_language_model
 from quorum.question import Question
 from quorum.train.resume import list_complete_checkpoints
 from quorum.train.sampling import SamplingStrategy, draw_sample, find_wrong_answers, write_sample_file

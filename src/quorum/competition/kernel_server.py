@@ -6,11 +6,13 @@ is a process of its own all the same: it can be killed, and it leaves nothing be
 
 import json
 import os
+import resource
 import runpy
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +23,17 @@ from typing import Any, TextIO
 _HEADER = 8  # bytes with the length of a request
 _MOST_DESCRIPTORS = 16
 _COMMAND = "from quorum.competition.kernel_server import serve_kernels; serve_kernels({})"
+
+
+_cpu_seconds: list[float] = []  # of the forks that have ended
+_adding = threading.Lock()
+
+
+def measure_kernel_cpu() -> float:
+    """Return the CPU seconds of all kernels, and other child processes, that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with _adding:
+        return used.ru_utime + used.ru_stime + sum(_cpu_seconds)
 
 
 @dataclass
@@ -43,8 +56,10 @@ class ForkedKernel:
     def wait(self) -> int:
         """Wait for the end of the process, and return its exit code, or minus the signal that killed it."""
         if self.returncode is None:
-            ended = self._status.readline()
+            ended, _, used = self._status.readline().partition(" ")
             self.returncode = os.waitstatus_to_exitcode(int(ended)) if ended else -signal.SIGKILL
+            with _adding:
+                _cpu_seconds.append(float(used or 0))
         return self.returncode
 
     def kill(self) -> None:
@@ -148,22 +163,27 @@ def _receive(requests: socket.socket, count: int) -> bytes:
 
 
 def _run_watched(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
-    """Run a kernel in a child, and write its number and then its exit status; return in the child only."""
+    """Run a kernel in a child, and write its number, then its exit status and CPU seconds; return in the child only."""
     stdin, stdout, status, *locks = descriptors
     child = os.fork()
     if child:
         os.write(status, f"{child}\n".encode())
         for each in (stdin, stdout, *locks):
             os.close(each)
-        _, ended = os.waitpid(child, 0)
+        _, ended, used = os.wait4(child, 0)
         with suppress(OSError):
-            os.write(status, f"{ended}\n".encode())
+            os.write(status, f"{ended} {used.ru_utime + used.ru_stime}\n".encode())
         os._exit(0)
     os.close(status)
     for target, source in ((0, stdin), (1, stdout), (2, stdout)):
         os.dup2(source, target)
     for each in {stdin, stdout} - {0, 1, 2}:
         os.close(each)
+    # The server's streams were opened on other files.
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    sys.stdout, sys.stderr = (
+        os.fdopen(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False) for number in (1, 2)
+    )
     os.chdir(request["folder"])
     sys.argv = list(request["command"])
     sys.path[0] = str(Path(sys.argv[0]).parent)

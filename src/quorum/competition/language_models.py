@@ -7,16 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.machine import GIB, Machine
-from quorum.competition.model_files import (
+from quorum.competition.machine import Machine
+from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
+from quorum.config import apply_overrides, read_table, write_table
+from quorum.engine.cpu_speed import choose_cpu_dtype
+from quorum.errors import BadInput
+from quorum.model.model_files import (
     BYTES_PER_PARAMETER,
+    GIB,
     LanguageModel,
     list_cached_models,
     read_language_model,
 )
-from quorum.competition.run import TUNED, find_kernel_toml, find_training_toml
-from quorum.config import apply_overrides, read_table, write_table
-from quorum.errors import BadInput
 
 # Instructed models to suggest, by their parameters in billions.
 _SUGGESTED = (
@@ -59,8 +61,11 @@ def place_model(model: LanguageModel, machine: Machine) -> Placement:
         needed = model.weigh("float32") + _RUNTIME
         _check_memory(model, needed, machine.memory, "in float32 on a CPU")
         fits = needed + _TRAINING <= _USABLE * machine.memory
-        training = {"dtype": "auto"} if fits and not model.quantised else None
-        return Placement(backend="transformers", settings={"method": method, "dtype": "auto"}, training=training)
+        dtype = choose_cpu_dtype()
+        training = {"dtype": dtype} if fits and not model.quantised else None
+        return Placement(
+            backend="transformers", settings={"method": method, "dtype": choose_cpu_dtype()}, training=training
+        )
     gpu = machine.gpus[0]
     settings: dict[str, Any] = {"method": method, "dtype": gpu.dtype}
     serves = model.chats and _has_vllm()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quorum.kaggle.mount import list_gpus
+from quorum.model.model_files import GIB
 
-GIB = 2**30
 _CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _BFLOAT16_CAPABILITY = 8.0  # a T4 has 7.5
 

@@ -105,7 +105,7 @@ def submit_competition(
     """
     competition = find_competition(folder, form)
     with lock_competition(workspace, competition.name, report):
-        chosen = _choose_all_members(competition, workspace, members, models, folds or 1, report)
+        chosen = _choose_all_members(competition, workspace, members, models=models, folds=folds or 1, report=report)
         return _submit_locked(
             competition,
             workspace,
@@ -124,6 +124,7 @@ def _choose_all_members(
     competition: Competition,
     workspace: Workspace,
     members: Sequence[Path],
+    *,
     models: Sequence[str],
     folds: int,
     report: Callable[[str], None],

@@ -158,7 +158,8 @@ def _backend_classes(name: str) -> tuple[type, Callable[..., Any]]:
 
             return EndpointSettings, Endpoint
         case "vllm":
-            from quorum.model.vllm import Vllm, VllmSettings
+            from quorum.model.vllm import Vllm
+            from quorum.model.vllm_settings import VllmSettings
 
             return VllmSettings, Vllm
         case "ray":

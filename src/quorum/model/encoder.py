@@ -56,7 +56,7 @@ class OptionScorer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderSettings:
     """Settings of an encoder."""
 

@@ -6,11 +6,11 @@ sets environment variables: before that import, and never if the user has set th
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from quorum.engine.cpu_speed import choose_cpu_dtype
 from quorum.engine.generate import PromptSeeds
@@ -18,6 +18,7 @@ from quorum.engine.scores import make_scored_reply
 from quorum.engine.tokens import Continuation, PromptTokenizer, RenderedPrompt, truncate_middle
 from quorum.errors import BadInput
 from quorum.model.lora import FoldAdapters, average_replies, find_lora_rank
+from quorum.model.vllm_settings import VllmSettings
 from quorum.question import FINISHES, Prompt, Reply
 
 _VLLM_ENVIRONMENT = {
@@ -34,61 +35,6 @@ _CPU_BLOCK = 32  # tokens; prefixes are cached in whole blocks, and the CPU's de
 
 # One thing to run: token ids, vLLM's SamplingParams, and its LoRARequest or None.
 _Request = tuple[tuple[int, ...], Any, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class VllmSettings:
-    """Settings of a model served by vLLM: the checkpoint, devices and memory, and sampling."""
-
-    model: str = field(metadata={"help": "Hub id or folder."})
-    method: Literal["letter", "generate"] = field(
-        default="letter",
-        metadata={"help": "letter: probability of each label as the next token. generate: write text and parse it."},
-    )
-    revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit at the hub."})
-    dtype: str = field(
-        default="auto",
-        metadata={"help": "auto: float32 on a CPU, half on a GPU below capability 8 (T4), else the checkpoint's own."},
-    )
-    quantization: str | None = field(
-        default=None, metadata={"help": "awq, gptq, bitsandbytes …; the checkpoint's own when not set."}
-    )
-    adapter: str | None = field(default=None, metadata={"help": "Folder of a LoRA adapter in PEFT's format."})
-    adapters: tuple[str, ...] = field(
-        default=(),
-        metadata={
-            "help": "Folders of adapters that were trained without one fold each, in place of `adapter`. A training"
-            " question is answered by the adapter that has not seen it, any other by the mean of all."
-        },
-    )
-    tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that share the model."})
-    disable_custom_all_reduce: bool = field(
-        default=False, metadata={"help": "For GPUs without peer access, where tensor parallelism hangs at the start."}
-    )
-    distributed_executor_backend: Literal["mp", "ray"] | None = field(
-        default=None, metadata={"help": "mp, or ray for a model wider than a machine; vLLM chooses when not set."}
-    )
-    gpu_memory_utilization: float = field(
-        default=0.9, metadata={"help": "Share of each GPU's memory for weights and cache."}
-    )
-    kv_cache_memory_bytes: int | None = field(
-        default=None, metadata={"help": "Size of the cache, in place of that share; 1 GiB on a CPU when not set."}
-    )
-    max_model_len: int | None = field(
-        default=None,
-        metadata={"help": "Longest prompt and reply together, in tokens; fitted to the memory when not set."},
-    )
-    enforce_eager: bool = field(
-        default=False, metadata={"help": "No CUDA graphs and no compilation, for a faster start; always on for a CPU."}
-    )
-    structured: bool = field(default=False, metadata={"help": "For method generate: restrict the text to the labels."})
-    max_new_tokens: int = field(default=256, metadata={"help": "Longest generated text."})
-    temperature: float = field(default=0.0, metadata={"help": "Sampling temperature; 0: greedy."})
-    top_p: float = field(
-        default=1.0, metadata={"help": "Sample from the likeliest tokens with this total probability."}
-    )
-    top_k: int = field(default=0, metadata={"help": "Sample from this many of the likeliest tokens; 0: from all."})
-    seed: int = field(default=0, metadata={"help": "Seed of sampling."})
 
 
 class Vllm:
@@ -134,10 +80,10 @@ class Vllm:
         self._loras: list[Any] = [None]
         if adapters:
             rank = max(find_lora_rank(Path(adapter)) for adapter in adapters)
-            engine |= {"enable_lora": True, "max_loras": len(adapters), "max_lora_rank": rank}
+            engine |= {"enable_lora": True, "max_loras": settings.max_loras or len(adapters), "max_lora_rank": rank}
             request = import_module("vllm.lora.request").LoRARequest
             self._loras = [request(f"adapter-{number}", number, name) for number, name in enumerate(adapters, 1)]
-        self.engine = _start_engine(engine)
+        self.engine = _start_engine(engine | dict(settings.engine))
         self.max_model_len: int = self.engine.model_config.max_model_len
         self.tokens = PromptTokenizer(self.engine.get_tokenizer())
 
@@ -264,6 +210,8 @@ def _engine_arguments(settings: VllmSettings) -> dict[str, Any]:
         "enable_prefix_caching": True,
         "seed": settings.seed,
     }
+    if settings.attention_backend is not None:
+        arguments["attention_backend"] = settings.attention_backend
     return arguments | ({"block_size": _CPU_BLOCK} if on_cpu else {})
 
 

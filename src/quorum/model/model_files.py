@@ -6,9 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from quorum.competition.machine import GIB
 from quorum.errors import BadInput
 
+GIB = 2**30  # bytes
 BYTES_PER_PARAMETER = {
     "float32": 4.0,
     "bfloat16": 2.0,
