@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from quorum.competition.experiment import Experiment, ExperimentPlan, run_experiment
-from quorum.competition.safety import SafetyTest
 from quorum.config import read_table
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
 from quorum.evaluation.compare import PairedDifference
 from quorum.evaluation.experiment_summary import ArmSafety, ExperimentRow, decide_experiment
 from quorum.evaluation.metrics import Score
+from quorum.evaluation.safety_run import SafetyTest
 from quorum.judge.safety_judge import JudgeSettings
 from tests.support.tiny import tiny_model, tiny_tokenizer
 

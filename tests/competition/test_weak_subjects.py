@@ -10,8 +10,8 @@ import pytest
 from quorum.ballot import Ballot
 from quorum.cli.main import run_command_line
 from quorum.competition.split_arms import SplitArms
-from quorum.competition.weak_subjects import WEAK, compare_arms
 from quorum.errors import BadInput
+from quorum.evaluation.arm_table import WEAK, compare_arms
 from quorum.question import Question
 from tests.support.tiny import tiny_model
 

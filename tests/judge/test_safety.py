@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from quorum.cli.main import run_command_line
-from quorum.competition.safety import SafetyTest, measure_safety
 from quorum.errors import BadInput
 from quorum.evaluation.agreement import LabelColumns, measure_agreement
+from quorum.evaluation.safety_run import SafetyTest, measure_safety
 from quorum.files.prompt_set import read_prompt_set
 from quorum.judge.safety import is_refusal, read_safety_items
 from quorum.judge.safety_judge import (

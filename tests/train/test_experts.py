@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 
 from quorum.cli.compare_experts import print_compared_experts
 from quorum.cli.main import run_command_line
-from quorum.competition.expert_arms import copy_profile, find_draw_seeds, list_expert_pairs, score_arms
 from quorum.data.read import read_questions, write_questions
 from quorum.engine.checkpoint import Checkpoint, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
+from quorum.evaluation.arm_table import list_expert_pairs, score_arms
 from quorum.files.answers import make_answers, write_answers
 from quorum.model.transformers import Transformers, TransformersSettings
 from quorum.question import Prompt
@@ -30,6 +30,8 @@ from quorum.train.expert_profile import (
     ExpertPeak,
     ExpertProfile,
     choose_experts,
+    copy_profile,
+    find_draw_seeds,
     find_super_experts,
     make_profile_table,
     read_profile,

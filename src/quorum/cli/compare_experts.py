@@ -12,7 +12,8 @@ from quorum.console import DONE, print_json, print_text
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
-    from quorum.competition.expert_arms import ComparedExperts, ExpertComparison
+    from quorum.competition.expert_arms import ExpertComparison
+    from quorum.evaluation.arm_table import ComparedExperts
 
 
 def compare_experts_command(

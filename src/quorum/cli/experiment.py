@@ -51,7 +51,7 @@ def experiment_command(
     """
     from quorum.competition.experiment import ExperimentPlan, run_experiment
     from quorum.competition.expert_arms import parse_settings
-    from quorum.competition.safety import SafetyTest
+    from quorum.evaluation.safety_run import SafetyTest
     from quorum.judge.safety_judge import JudgeSettings
 
     if (judge is None) != (not safety_prompts):

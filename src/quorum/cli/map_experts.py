@@ -40,8 +40,9 @@ def map_experts_command(
     """
     from dataclasses import asdict
 
-    from quorum.competition.expert_texts import MapSettings, map_experts_on_texts
+    from quorum.competition.report_data import write_report
     from quorum.evaluation.expert_page import list_overlap_lines
+    from quorum.evaluation.expert_run import MapSettings, map_experts_on_texts
     from quorum.train.expert_profile import Criterion, find_super_experts, format_experts
 
     if limit < 1 or length < 2 or batch_tokens < 1:
@@ -51,7 +52,8 @@ def map_experts_command(
         criterion=Criterion(percentile, share, depth), memory=tuple(memory or ()), dtype=dtype, device=device,
         batch_tokens=batch_tokens, seed=seed,
     )  # fmt: skip
-    found = map_experts_on_texts(settings, progress_bar, report_line)
+    found, page = map_experts_on_texts(settings, progress_bar, report_line)
+    report_line(f"page: {write_report(page, out)[0]}")
     if as_json:
         print_json({"out": str(out), "overlaps": [asdict(each) for each in found.overlaps],
                     "perplexities": [asdict(each) for each in found.perplexities],

@@ -12,9 +12,9 @@ from quorum.console import DONE, FOUND, print_json, progress_bar
 from quorum.errors import BadInput
 
 if TYPE_CHECKING:
-    from quorum.competition.safety import SafetyResult
     from quorum.evaluation.metrics import Score, SubjectScore
     from quorum.evaluation.safety import GateRow, SafetyScores
+    from quorum.evaluation.safety_run import SafetyResult
 
 
 def safety_command(
@@ -52,7 +52,8 @@ def safety_command(
     The model responds to the prompts, and the judge says which responses are safe. With --adapter or --tuned both
     models respond to the same prompts, and the exit code is 1 unless the tuned one is not worse than the base.
     """
-    from quorum.competition.safety import SafetyTest, measure_safety
+    from quorum.competition.api import compare
+    from quorum.evaluation.safety_run import SafetyTest, measure_safety
     from quorum.judge.safety_judge import JudgeSettings
 
     text = guidelines.read_text(encoding="utf-8") if guidelines else ""
@@ -60,7 +61,7 @@ def safety_command(
         prompts=tuple(prompts or ()),
         harmless=tuple(harmless or ()),
         judge=JudgeSettings(folder=judge, guidelines=text, safe_labels=tuple(safe_label or ())),
-        accuracy=accuracy,
+        accuracy=compare([accuracy[1], accuracy[0]], accuracy[2]).pairs[0] if accuracy else None,
         margin=margin,
         limit=limit,
         backend={"max_new_tokens": max_new_tokens, "dtype": dtype},
@@ -68,13 +69,18 @@ def safety_command(
     )
     if adapter and tuned:
         raise BadInput("give --adapter (of MODEL) or --tuned (another model), and not both")
+    with progress_bar("responding") as progress:
+        result = measure_safety(_list_models(model, tuned, adapter), settings, progress, report_line)
+    print_json(result.to_dict()) if as_json else print_safety(result)
+    return DONE if all(row.result == "pass" for row in result.gate) else FOUND
+
+
+def _list_models(model: str, tuned: str | None, adapter: str | None) -> dict[str, Mapping[str, str]]:
+    """Return the base, and the tuned model if there is one."""
     models: dict[str, Mapping[str, str]] = {"base": {"model": model}}
     if adapter or tuned:
         models["tuned"] = {"model": tuned} if tuned else {"model": model, "adapter": adapter or ""}
-    with progress_bar("responding") as progress:
-        result = measure_safety(models, settings, progress, report_line)
-    print_json(result.to_dict()) if as_json else print_safety(result)
-    return DONE if all(row.result == "pass" for row in result.gate) else FOUND
+    return models
 
 
 def print_safety(result: "SafetyResult") -> None:

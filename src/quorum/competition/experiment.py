@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from quorum.competition.run import find_kernel_toml
-from quorum.competition.safety import SafetyTest, measure_safety
 from quorum.competition.step import KernelStep, find_trained, run_step
 from quorum.config import read_table, write_table
 from quorum.data.benchmark_questions import draw_questions
@@ -26,6 +25,7 @@ from quorum.evaluation.experiment_summary import (
     format_summary_csv,
     make_experiment_rows,
 )
+from quorum.evaluation.safety_run import SafetyTest, measure_safety
 from quorum.evaluation.sweep import find_checkpoint_setting
 from quorum.files.answers import ballots_from_answers, read_answers
 from quorum.files.kept_replies import read_kept_replies

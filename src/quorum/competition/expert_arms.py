@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from quorum.ballot import Ballot
 from quorum.competition.ablation import parse_json_or_text
 from quorum.competition.benchmark import BenchmarkPlan, make_table, prepare_all, run_benchmarks, write_benchmark
 from quorum.competition.split_arms import SplitArms, has_open_questions, name_folder
@@ -15,22 +14,27 @@ from quorum.data.duplicates import find_duplicates
 from quorum.data.read import read_questions
 from quorum.data.split_folder import SplitFolder
 from quorum.errors import BadInput
+from quorum.evaluation.arm_table import (
+    ComparedExperts,
+    adjust_pairs,
+    compare_pairs,
+    list_expert_pairs,
+    name_random_arms,
+    score_arms,
+)
 from quorum.evaluation.benchmark_table import BenchmarkTable
-from quorum.evaluation.compare import PairedDifference, adjust_by_holm, compare_runs
-from quorum.evaluation.metrics import Score, score_answers
-from quorum.files.answers import ballots_from_answers, read_answers
-from quorum.files.solution import SolvedRow, make_solution, read_solution
+from quorum.evaluation.compare import PairedDifference
+from quorum.files.solution import make_solution
 from quorum.train.expert_profile import (
     Chosen,
     ExpertProfile,
     choose_experts,
+    copy_profile,
+    find_draw_seeds,
     format_experts,
-    read_profile,
-    write_profile,
 )
 from quorum.train.mixture import prune_experts
 
-_MAX_SEEDS = 1000
 PROFILE_FILE = "experts.json"
 
 
@@ -58,14 +62,6 @@ class ExpertComparison:
             infer_settings=self.infer_settings,
             open=has_open_questions(self.split),
         )
-
-
-@dataclass(frozen=True)
-class ComparedExperts:
-    """Each arm's score on the same questions, and the differences of `list_expert_pairs` with Holm-adjusted p."""
-
-    scores: Mapping[str, Score]
-    pairs: list[PairedDifference]
 
 
 def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
@@ -103,44 +99,6 @@ def prepare_expert_models(
     return {"base": {}, **_prune_arms(comparison, profile), **_train_arms(comparison, profile, arms, report)}
 
 
-def list_expert_pairs(draws: int, matched: bool = False) -> list[tuple[str, str]]:
-    """Return the pairs of arms to compare: each arm with the base, and super experts with every control."""
-    prunes = [*_name_random_arms("prune", draws), *(["prune matched"] if matched else [])]
-    trains = [*_name_random_arms("LoRA", draws), *(["LoRA matched"] if matched else []), "LoRA attention"]
-    return [
-        *((arm, "base") for arm in ("prune super", *prunes, "LoRA super", *trains)),
-        *(("prune super", control) for control in prunes),
-        *(("LoRA super", control) for control in trains),
-    ]
-
-
-def find_draw_seeds(profile: ExpertProfile, first: int, draws: int) -> list[int]:
-    """Return the first `draws` seeds, from `first` on, that all choose different random experts.
-
-    Raises:
-        BadInput: a thousand seeds give fewer different choices.
-    """
-    known: dict[frozenset[str], int] = {}
-    for seed in range(first, first + _MAX_SEEDS):
-        known.setdefault(frozenset(place.name for place in choose_experts(profile, "random", seed)), seed)
-        if len(known) == draws:
-            return list(known.values())
-    raise BadInput(f"--draws {draws}: only {len(known)} different random choices exist in the super experts' layers")
-
-
-def copy_profile(path: Path, copy: Path) -> ExpertProfile:
-    """Copy the profile beside the arms, so that a resumed comparison cannot use another one.
-
-    Raises:
-        BadInput: there is a copy of another profile.
-    """
-    profile = read_profile(path)
-    if copy.exists() and read_profile(copy) != profile:
-        raise BadInput(f"{copy.parent} was made with another profile than {path}; name another folder, or delete it")
-    write_profile(profile, copy)
-    return profile
-
-
 def _prune_arms(comparison: ExpertComparison, profile: ExpertProfile) -> dict[str, dict[str, str]]:
     """Write the pruned models, unless an earlier run has; return the backend settings of each arm."""
     arms = {}
@@ -172,25 +130,11 @@ def _list_choices(comparison: ExpertComparison, profile: ExpertProfile, method: 
     seeds = find_draw_seeds(profile, comparison.seed, comparison.draws)
     choices: list[tuple[str, Chosen, int]] = [(f"{method} super", "super", comparison.seed)]
     choices += [
-        (arm, "random", seed) for arm, seed in zip(_name_random_arms(method, comparison.draws), seeds, strict=True)
+        (arm, "random", seed) for arm, seed in zip(name_random_arms(method, comparison.draws), seeds, strict=True)
     ]
     if comparison.matched:
         choices.append((f"{method} matched", "matched", comparison.seed))
     return choices
-
-
-def _name_random_arms(method: str, draws: int) -> list[str]:
-    """Return the names of the random control's arms, one for each choice."""
-    return [f"{method} random" + (f" {number}" if number > 1 else "") for number in range(1, draws + 1)]
-
-
-def score_arms(answers: Mapping[str, Path], solution: Path, draws: int, matched: bool = False) -> ComparedExperts:
-    """Score all arms on every question of the solution, and test the differences."""
-    gold = read_solution(solution).rows
-    ballots = {arm: ballots_from_answers(read_answers(path)) for arm, path in answers.items()}
-    pairs = _compare_pairs(ballots, gold, list_expert_pairs(draws, matched))
-    scores = {arm: score_answers(own, gold).overall for arm, own in ballots.items()}
-    return ComparedExperts(scores, adjust_pairs(pairs))
 
 
 def benchmark_experts(
@@ -230,18 +174,6 @@ def benchmark_experts(
     ]
     pairs = []
     for one in answers:
-        for pair in _compare_pairs(one.ballots, make_solution(one.benchmark.questions), controls):
+        for pair in compare_pairs(one.ballots, make_solution(one.benchmark.questions), controls):
             pairs.append(replace(pair, first=f"{one.benchmark.name}: {pair.first}"))
     return table, adjust_pairs(pairs), write_benchmark(table, plan)
-
-
-def _compare_pairs(
-    ballots: Mapping[str, Mapping[str, Ballot]], gold: Sequence[SolvedRow], pairs: Sequence[tuple[str, str]]
-) -> list[PairedDifference]:
-    return [compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0] for first, second in pairs]
-
-
-def adjust_pairs(pairs: Sequence[PairedDifference]) -> list[PairedDifference]:
-    """Return the differences with Holm's p over all of them."""
-    adjusted = adjust_by_holm([pair.p for pair in pairs])
-    return [replace(pair, adjusted=p) for pair, p in zip(pairs, adjusted, strict=True)]

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import polars as pl
 
 from quorum.ballot import Ballot
-from quorum.competition.expert_arms import adjust_pairs
 from quorum.competition.report_data import write_report
 from quorum.competition.run import find_kernel_toml
 from quorum.competition.split_arms import SplitArms, name_folder
@@ -21,11 +20,11 @@ from quorum.data.split_files import write_held_out_solution, write_split_folder
 from quorum.data.split_folder import SplitFolder
 from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.evaluation.benchmark_page import format_csv, format_markdown, render_benchmark_page
-from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, make_benchmark_table
-from quorum.evaluation.compare import PairedDifference, compare_runs
+from quorum.evaluation.arm_table import WEAK, compare_arms, format_weak_subjects
+from quorum.evaluation.benchmark_page import format_csv, render_benchmark_page
+from quorum.evaluation.benchmark_table import BenchmarkTable
+from quorum.evaluation.compare import PairedDifference
 from quorum.files.answers import make_answers, write_answers
-from quorum.files.solution import make_solution
 from quorum.judge.out_of_fold import answer_out_of_fold, read_ask_settings, read_single_run
 from quorum.question import Question
 from quorum.train.export import export_rows
@@ -36,7 +35,6 @@ from quorum.train.sampling import (
     write_sample_file,
 )
 
-WEAK = "weak subjects"
 _GIVEN_ROWS = "given rows"
 
 
@@ -121,20 +119,6 @@ def compare_weak_subjects(
     )
 
 
-def compare_arms(
-    questions: Sequence[Question], ballots: Mapping[str, Mapping[str, Ballot]], name: str
-) -> tuple[BenchmarkTable, list[PairedDifference]]:
-    """Return the table of gains over the base by subject, and the sample of weak subjects minus each other training."""
-    asked = AskedBenchmark(benchmark=name, mode="zero-shot", questions=questions, ballots=ballots, total=len(questions))
-    gold = make_solution(questions)
-    pairs = [
-        compare_runs({WEAK: ballots[WEAK], arm: ballots[arm]}, gold).pairs[0]
-        for arm in ballots
-        if arm not in ("base", WEAK)
-    ]
-    return make_benchmark_table([asked]), adjust_pairs(pairs)
-
-
 def _answer(plan: WeakSubjectPlan, folds: TrainingFolds, progress: Progress) -> dict[str, Ballot]:
     """Return the out-of-fold answers: those in a file, or those of the model before any training."""
     if plan.answers is not None:
@@ -186,16 +170,11 @@ def _list_trainings(
 
 def _write_page(plan: WeakSubjectPlan, table: BenchmarkTable, differences: Sequence[PairedDifference]) -> Path:
     """Write the page with its chart and the tables, and return the page."""
-    made_by = f"Made by quorum weak-subjects {plan.train.name} --model {Path(plan.model).name}; it needs no network."
-    page = write_report(render_benchmark_page(table, Path(plan.model).name, made_by), plan.out)[0]
-    lines = [format_markdown(table, Path(plan.model).name), "## Against the other samples", ""]
-    lines += ["| difference | value | 95 % | Holm p |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {pair.first} - {pair.second} | {pair.difference:+.4f} ± {pair.error:.4f} "
-        f"| {pair.low:+.3f} to {pair.high:+.3f} | {pair.adjusted:.2g} |"
-        for pair in differences
-    ]
-    for name, text in {"table.md": "\n".join([*lines, ""]), "table.csv": format_csv(table)}.items():
+    model = Path(plan.model).name
+    made_by = f"Made by quorum weak-subjects {plan.train.name} --model {model}; it needs no network."
+    page = write_report(render_benchmark_page(table, model, made_by), plan.out)[0]
+    texts = {"table.md": format_weak_subjects(table, differences, model), "table.csv": format_csv(table)}
+    for name, text in texts.items():
         with replace_file(plan.out / name) as part:
             part.write_text(text, encoding="utf-8")
     return page

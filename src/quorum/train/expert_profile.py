@@ -15,6 +15,7 @@ from quorum.disk import replace_file
 from quorum.errors import BadInput
 
 Chosen = Literal["super", "random", "matched"]
+_MAX_SEEDS = 1000
 DRAW_SEED = 3407  # the default everywhere, so that the random experts to prune are those to adapt
 
 
@@ -140,6 +141,20 @@ def choose_experts(profile: ExpertProfile, what: Chosen, seed: int = DRAW_SEED) 
     return drawn
 
 
+def find_draw_seeds(profile: ExpertProfile, first: int, draws: int) -> list[int]:
+    """Return the first `draws` seeds, from `first` on, that all choose different random experts.
+
+    Raises:
+        BadInput: a thousand seeds give fewer different choices.
+    """
+    known: dict[frozenset[str], int] = {}
+    for seed in range(first, first + _MAX_SEEDS):
+        known.setdefault(frozenset(place.name for place in choose_experts(profile, "random", seed)), seed)
+        if len(known) == draws:
+            return list(known.values())
+    raise BadInput(f"--draws {draws}: only {len(known)} different random choices exist in the super experts' layers")
+
+
 def write_profile(profile: ExpertProfile, path: Path) -> None:
     """Write the profile as JSON, with the super experts by rank for readers other than `read_profile`."""
     ranked = [_flatten_peak(peak) | {"rank": rank} for rank, peak in enumerate(find_super_experts(profile), start=1)]
@@ -167,6 +182,19 @@ def read_profile(path: Path) -> ExpertProfile:
             f"{path}: not an expert profile ({type(error).__name__}: {error}); "
             "`quorum profile-experts MODEL QUESTIONS` writes one"
         ) from None
+
+
+def copy_profile(path: Path, copy: Path) -> ExpertProfile:
+    """Copy the profile beside the arms, so that a resumed comparison cannot use another one.
+
+    Raises:
+        BadInput: there is a copy of another profile.
+    """
+    profile = read_profile(path)
+    if copy.exists() and read_profile(copy) != profile:
+        raise BadInput(f"{copy.parent} was made with another profile than {path}; name another folder, or delete it")
+    write_profile(profile, copy)
+    return profile
 
 
 def make_profile_table(profile: ExpertProfile, most: int = 20) -> str:

@@ -1,4 +1,4 @@
-"""Map a mixture's experts on kinds of text, and write the page, the profiles and the published files."""
+"""Map a mixture's experts on kinds of text, and write the profiles and the published files."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from quorum.competition.report_data import write_report
 from quorum.console import Progress
 from quorum.disk import make_folder
 from quorum.engine.checkpoint import Checkpoint, Offload, find_max_length, load_checkpoint
 from quorum.engine.tokens import PromptTokenizer
 from quorum.errors import BadInput
 from quorum.evaluation.expert_page import render_expert_page
+from quorum.evaluation.report_page import Page
 from quorum.train.expert_files import write_published_files
 from quorum.train.expert_map import ExpertMap, map_experts
 from quorum.train.expert_profile import Criterion, write_profile
@@ -41,8 +41,8 @@ def map_experts_on_texts(
     settings: MapSettings,
     show_progress: Callable[[str], AbstractContextManager[Progress]],
     report: Callable[[str], None],
-) -> ExpertMap:
-    """Read the texts, load the model, map its experts, and write OUT/index.html, OUT/KIND.json, OUT/all.json.
+) -> tuple[ExpertMap, Page]:
+    """Read the texts, load the model, map its experts, write OUT/KIND.json and OUT/all.json, and return the page.
 
     OUT/published has the files of Super-Experts-Profilling for all texts together.
 
@@ -83,9 +83,7 @@ def map_experts_on_texts(
         write_profile(profile, settings.out / f"{name}.json")
     write_published_files(found.whole, settings.out / "published")
     name = Path(settings.model).name
-    page = render_expert_page(found, name, f"Made by quorum map-experts {name}; it needs no network.")
-    report(f"page: {write_report(page, settings.out)[0]}")
-    return found
+    return found, render_expert_page(found, name, f"Made by quorum map-experts {name}; it needs no network.")
 
 
 def _parse_memory(texts: Sequence[str]) -> dict[int | str, str]:

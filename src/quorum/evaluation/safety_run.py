@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from quorum.competition.api import compare
 from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput
@@ -28,7 +27,7 @@ class SafetyTest:
     Attributes:
         prompts: files of prompts; those with the label safe are harmless.
         harmless: files whose prompts are harmless unless their label says otherwise.
-        accuracy: files with the base's answers, the tuned model's answers, and the right ones.
+        accuracy: the tuned model's accuracy minus the base's, for the gate.
         margin: the loss that the gate accepts.
         limit: most prompts of each file; they are drawn with a fixed seed.
         backend: further settings of the models that respond.
@@ -37,7 +36,7 @@ class SafetyTest:
     prompts: tuple[Path, ...]
     harmless: tuple[Path, ...] = ()
     judge: JudgeSettings
-    accuracy: tuple[Path, Path, Path] | None = None
+    accuracy: PairedDifference | None = None
     margin: float = 0.05
     limit: int | None = None
     backend: Mapping[str, Any] = field(default_factory=dict)
@@ -78,7 +77,6 @@ def measure_safety(
     asked = {name: _read_prompts(test, Path(model["model"])) for name, model in models.items()}
     for model in models.values():
         _check_model_folder(model)
-    accuracy = _compare_accuracy(test.accuracy) if test.accuracy else None
     classifier = check_judge(test.judge)
     items: dict[str, list[SafetyItem]] = {}
     responses = {}
@@ -94,7 +92,7 @@ def measure_safety(
         items[name] = judge_responses(asked[name], responses[name], judge)
         write_safety_items(items[name], test.out / f"{name}.jsonl")
     scores = {name: score_safety(own) for name, own in items.items()}
-    gate = gate_tuned_model(items["base"], items["tuned"], accuracy, test.margin) if len(items) > 1 else []
+    gate = gate_tuned_model(items["base"], items["tuned"], test.accuracy, test.margin) if len(items) > 1 else []
     notes = _make_notes([item for own in items.values() for item in own], getattr(judge, "shortened", 0))
     kind = "classifier" if classifier else "guard"
     result = SafetyResult(judge=f"{kind} {test.judge.folder}", scores=scores, gate=gate, notes=notes)
@@ -130,12 +128,6 @@ def _check_model_folder(model: Mapping[str, str]) -> None:
         is_folder = path.is_absolute() or len(path.parts) > 2 or path.is_dir()
         if what in model and is_folder and not path.is_file() and not (path / file).is_file():
             raise BadInput(f"{path}: no such {what}; name a folder with {file}, or a hub id")
-
-
-def _compare_accuracy(files: tuple[Path, Path, Path]) -> PairedDifference:
-    """Return the accuracy of the tuned model's answers minus that of the base's."""
-    base, tuned, gold = files
-    return compare([tuned, base], gold).pairs[0]
 
 
 def _make_notes(items: list[SafetyItem], shortened: int) -> list[str]:
