@@ -60,6 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for story in ("infer", "train", "vote"):
         (tmp_path / "kernels" / f"{story}.py").write_text(STORY)
     monkeypatch.setattr(kernel_process, "find_kernels", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(kernel_process, "_list_libraries", lambda *_: ())  # these kernels import nothing
     monkeypatch.setattr(step_inputs, "_list_versions", lambda: {"torch": "2.0"})
     Path("base").mkdir()
     Path("base/weights").write_text("base")
