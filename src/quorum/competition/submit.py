@@ -104,12 +104,17 @@ def submit_competition(
         KernelFailed: a member's process failed.
     """
     competition = find_competition(folder, form)
+    named = choose_members(members, competition.background is not None)
     with lock_competition(workspace, competition.name, report):
-        chosen = _choose_all_members(competition, workspace, members, models=models, folds=folds or 1, report=report)
+        if models or not members:
+            own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
+            named = choose_members([*named, *own], False)
+        check_members(competition, workspace, named)
+        separate_cascades(named, folds or 1)
         return _submit_locked(
             competition,
             workspace,
-            chosen,
+            named,
             held_out=held_out,
             seed=seed,
             hours=hours,
@@ -118,25 +123,6 @@ def submit_competition(
             test_by=test_by,
             report=report,
         )
-
-
-def _choose_all_members(
-    competition: Competition,
-    workspace: Workspace,
-    members: Sequence[Path],
-    *,
-    models: Sequence[str],
-    folds: int,
-    report: Callable[[str], None],
-) -> list[Path]:
-    """Return the TOML files of all members, with those of language models, after checking what can be checked."""
-    chosen = choose_members(members, competition.background is not None)
-    if models or not members:
-        own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
-        chosen = choose_members([*chosen, *own], False)
-    check_members(competition, workspace, chosen)
-    separate_cascades(chosen, folds)
-    return chosen
 
 
 def _submit_locked(
