@@ -82,6 +82,28 @@ def test_the_cpu_seconds_of_a_kernel_are_measured(story: Path) -> None:
     assert 0.4 < measure_kernel_cpu() - before < 60
 
 
+def test_a_kernel_has_the_environment_of_its_start(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("first", "second"):
+        monkeypatch.setenv("SOME_KEY", value)
+        run(story, "print('key:', os.environ['SOME_KEY'])")
+        assert f"key: {value}" in (story / "runs" / "mine.log").read_text()
+
+
+def test_a_server_is_used_again_unless_libraries_would_see_another_environment(
+    story: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "alone" in request.node.name:
+        return
+    run(story)
+    before = kernel_process._servers[0]
+    monkeypatch.setenv("SOME_KEY", "other")
+    run(story)
+    assert kernel_process._servers[0] is before
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    run(story)
+    assert kernel_process._servers[0] is not before
+
+
 def test_a_fork_holds_the_locks_it_is_given_until_it_ends(story: Path) -> None:
     with (story / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

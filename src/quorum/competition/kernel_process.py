@@ -132,11 +132,11 @@ def _start_process(
     environment = {**os.environ, **PASSIVE_THREADS, PROGRESS_VARIABLE: "1", PARENT_VARIABLE: "1"}
     if libraries and _may_fork():
         with _one_server, suppress(OSError):  # without a server the kernel starts alone
-            if _servers and not (_servers[0].alive and _servers[0].environment == environment):
+            if _servers and not (_servers[0].alive and _servers[0].suits(environment)):
                 _servers.pop().close()
             if not _servers:
                 _servers.append(KernelServer(environment))
-            return _servers[0].start(command, libraries, keep_open)
+            return _servers[0].start(command, libraries, keep_open, environment)
     return subprocess.Popen(
         [sys.executable, *command],
         stdin=subprocess.PIPE,  # ends with this process; the kernel waits for its end

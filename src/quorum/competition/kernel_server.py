@@ -20,6 +20,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
+# Starts of the names of variables that libraries read when they are imported; the others may change between kernels.
+_READ_BY_LIBRARIES = (
+    *("ACCELERATE", "CUDA", "GOMP", "HF_", "KMP_", "MKL_", "NUMEXPR_", "OMP_", "ONEDNN_", "OPENBLAS_", "POLARS_"),
+    *("PYTHON", "QUORUM_", "RAYON_", "TOKENIZERS_", "TORCH", "TRANSFORMERS_", "LD_", "PATH", "HOME"),
+)
 _HEADER = 8  # bytes with the length of a request
 _MOST_DESCRIPTORS = 16
 _COMMAND = "from quorum.competition.kernel_server import serve_kernels; serve_kernels({})"
@@ -79,14 +84,10 @@ class ForkedKernel:
 
 
 class KernelServer:
-    """The process of which kernels are forks; it ends with this one.
-
-    Args:
-        environment: of the server and of its kernels.
-    """
+    """The process of which kernels are forks; it ends with this one."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.environment = dict(environment)
+        self._environment = dict(environment)
         self._control, other = socket.socketpair()
         with other:
             self._process = subprocess.Popen(
@@ -94,7 +95,7 @@ class KernelServer:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=self.environment,
+                env=self._environment,
                 pass_fds=(other.fileno(),),
             )
 
@@ -103,13 +104,25 @@ class KernelServer:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def start(self, command: Sequence[str], libraries: Sequence[str], keep_open: Sequence[int]) -> ForkedKernel:
+    def suits(self, environment: Mapping[str, str]) -> bool:
+        """Return whether a kernel may have this environment: libraries see no difference."""
+        both = self._environment.items() ^ environment.items()
+        return not any(name.startswith(_READ_BY_LIBRARIES) for name, _ in both)
+
+    def start(
+        self,
+        command: Sequence[str],
+        libraries: Sequence[str],
+        keep_open: Sequence[int],
+        environment: Mapping[str, str],
+    ) -> ForkedKernel:
         """Start a kernel: a Python script with its arguments, after the libraries are imported.
 
         Raises:
             OSError: the server has ended.
         """
-        request = json.dumps({"command": command, "libraries": libraries, "folder": str(Path.cwd())}).encode()
+        asked = {"command": command, "libraries": libraries, "folder": str(Path.cwd()), "environment": environment}
+        request = json.dumps(asked).encode()
         input_end, stdin = os.pipe()
         stdout, output_end = os.pipe()
         status, status_end = os.pipe()
@@ -185,6 +198,8 @@ def _run_watched(request: Mapping[str, Any], descriptors: Sequence[int]) -> None
         os.fdopen(number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False) for number in (1, 2)
     )
     os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
     sys.argv = list(request["command"])
     sys.path[0] = str(Path(sys.argv[0]).parent)
     runpy.run_path(sys.argv[0], run_name="__main__")

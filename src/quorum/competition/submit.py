@@ -107,8 +107,7 @@ def submit_competition(
     named = choose_members(members, competition.background is not None)
     with lock_competition(workspace, competition.name, report):
         if models or not members:
-            own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
-            named = choose_members([*named, *own], False)
+            named = _add_models(competition, workspace, named, models, report)
         check_members(competition, workspace, named)
         separate_cascades(named, folds or 1)
         return _submit_locked(
@@ -123,6 +122,18 @@ def submit_competition(
             test_by=test_by,
             report=report,
         )
+
+
+def _add_models(
+    competition: Competition,
+    workspace: Workspace,
+    members: Sequence[Path],
+    models: Sequence[str],
+    report: Callable[[str], None],
+) -> list[Path]:
+    """Return the members and those that language models make."""
+    own = propose_model_members(models, inspect_machine(), workspace.members(competition.name), report)
+    return choose_members([*members, *own], False)
 
 
 def _submit_locked(
