@@ -14,13 +14,17 @@ from quorum.competition.ladder import CrossFit, Ladder, climb_ladder
 from quorum.competition.ladder_runs import LadderRuns
 from quorum.competition.prepare import PreparedCompetition, prepare_competition
 from quorum.competition.run import CompetitionRun
-from quorum.competition.stages import CASCADE_STAGE, FOLDS_STAGE, VOTE_STAGE, Stage
+from quorum.competition.stages import CASCADE_STAGE, FOLDS_STAGE, VOTE_STAGE, Stage, Training
+from quorum.competition.step import KernelStep, StepResult
 from quorum.competition.workspace import Workspace
+from quorum.config import from_table
 from quorum.data.read import read_questions
+from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.manifest import RunManifest, write_manifest
 from quorum.files.run_folder import RunFolder
 from quorum.files.solution import SolvedRow, make_solution
+from quorum.train.settings import TrainSettings
 from tests.support.competitions import write_random_competition
 
 SOLUTION = [SolvedRow(id=f"q{number}", answer="A") for number in range(200)]
@@ -193,3 +197,35 @@ def test_members_that_were_tried_vote_at_the_end_and_are_the_winner_together() -
     assert seen == [(200, ["base", "x", "y"]), *[(150, ["base", "x", "y"])] * 4]
     alone = climb_ladder(stages[2:], lambda on: right_on(100), SOLUTION, "accuracy", combine=combine)
     assert alone.skipped == {VOTE_STAGE: "there is no second member"}
+
+
+@pytest.mark.parametrize(("style", "target"), [("option", "option"), ("letter", None)])
+def test_a_model_that_scores_the_texts_of_options_learns_to_write_them(
+    prepared: PreparedCompetition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: str, target: str | None
+) -> None:
+    settings: list[Mapping[str, Any]] = []
+
+    def run(step: KernelStep, report: Any) -> StepResult:
+        settings.append(step.settings)
+        from_table(TrainSettings, step.read_settings(), "the step")
+        return StepResult(1.0, True)
+
+    monkeypatch.setattr("quorum.competition.ladder_runs.run_step", run)
+    monkeypatch.setattr("quorum.competition.ladder_runs.find_trained", lambda out: Path(out) / "adapter")
+    member, toml = Path("causal.toml"), tmp_path / "lora.toml"
+    member.write_text(f'prompt.style = "{style}"\n[backend]\nname = "transformers"\nmodel = "m"\n')
+    toml.write_text('run = "lora"\n[trainer]\nname = "sft"\nmodel = "other"\n')
+    runs = LadderRuns(prepared=prepared, member=member, report=print)
+    stage = Stage("lora", training=Training(toml))
+    with pytest.raises(StageFailed):  # there is no such adapter
+        runs.attempt((stage,))
+    (given,) = settings
+    assert (given["trainer.model"], given.get("rows.style", "letter"), given.get("rows.target")) == ("m", style, target)
+
+
+@pytest.mark.parametrize("style", ["option", "bare"])
+def test_letters_are_not_learned_from_prompts_without_them(style: str) -> None:
+    table = {"run": "r", "train": "t.csv", "out": "o", "rows": {"style": style}}
+    with pytest.raises(BadInput, match=r'set rows.target = "option"'):
+        from_table(TrainSettings, {**table, "trainer": {"name": "sft", "model": "m"}}, "x.toml")
+    from_table(TrainSettings, {**table, "trainer": {"name": "encoder"}}, "x.toml")

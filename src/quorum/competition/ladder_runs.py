@@ -196,6 +196,12 @@ class LadderRuns:
         style = settings.get("prompt.style", member.get("prompt", {}).get("style", "letter"))
         if "style" not in toml.get("rows", {}) and style != "cot":
             overrides["rows.style"] = style
+            if (
+                style in ("option", "bare")
+                and toml["trainer"]["name"] != "encoder"
+                and "target" not in toml.get("rows", {})
+            ):
+                overrides["rows.target"] = "option"
         retrieval = {f"retrieval.{name}": value for name, value in member.get("retrieval", {}).items()}
         retrieval |= {name: value for name, value in settings.items() if name.startswith("retrieval.")}
         background = make_background_settings(self.prepared, toml)

@@ -130,6 +130,14 @@ class TrainSettings:
         default=False, metadata={"help": "A few steps on the shortest rows, into OUT-smoke, as a test run."}
     )
 
+    def __post_init__(self) -> None:
+        writes, rows = self.trainer.get("name") in ("sft", "seq2seq"), self.rows
+        if writes and rows.style in ("option", "bare") and rows.target == "letter":
+            raise BadInput(
+                f"rows: style {rows.style!r} shows no letters, so a model that learns to write one learns nothing about"
+                ' the options; set rows.target = "option"'
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderTuning:
