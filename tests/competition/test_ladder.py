@@ -452,7 +452,8 @@ def test_a_training_is_a_stage_whose_model_answers_and_it_is_reused(competition:
     assert "small: trained in" in done.stderr
     assert "small: accuracy" in done.stderr
     table = json.loads(next((competition / "runs" / competition.name).glob("ladder-bare.json")).read_text())
-    assert [stage[0] for stage in table["stages"]] == ["base", "small", "folds", VOTE_STAGE]
+    assert [stage[0] for stage in table["stages"]] == ["base", "small", VOTE_STAGE]
+    assert "folds (the member learns from no label)" in " ".join(table["notes"])
     assert next((competition / "runs" / competition.name).glob("ladder-bare.png")).read_bytes().startswith(b"\x89PNG")
     manifests = sorted((competition / "runs" / competition.name / "ladder").glob("*/heldout.replies.parquet"))
     assert len(manifests) == 2

@@ -77,7 +77,8 @@ def run_alone(
     (code / "other_name.py").write_text((kernels / name / f"{name}.py").read_text())
     code.chmod(0o555)
     command = [python, "-I", str(folder / "guard.py"), str(code / "other_name.py"), f"kaggle={root}"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), **_ONE_THREAD, **(environment or {})}
+    given = {name: os.environ[name] for name in ("PATH", "QUORUM_CPU_DTYPE")}
+    env = {**given, "HOME": str(folder / "home"), **_ONE_THREAD, **(environment or {})}
     done = subprocess.run([*command, *overrides], cwd=work, capture_output=True, text=True, check=False, env=env)
     assert [path.name for path in (*code.iterdir(), *work.iterdir())] == ["other_name.py"]
     return done

@@ -3,8 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 
+@lru_cache(maxsize=8192)
 def plain_name(column: str) -> str:
     """Return a column's name for comparison: "Option A", "option_a" and "OptionA" are equal, accents are removed."""
     spread = unicodedata.normalize("NFKD", column.casefold())
@@ -12,6 +14,7 @@ def plain_name(column: str) -> str:
     return re.sub(r"[^\w.]+|_+", "", unicodedata.normalize("NFC", bare))
 
 
+@lru_cache(maxsize=8192)
 def name_words(column: str) -> tuple[str, ...]:
     """Return the words of a column's name: "flores_passage" and "floresPassage" are "flores", "passage"."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column)

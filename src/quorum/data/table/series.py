@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from string import ascii_lowercase
 
 from quorum.data.table.alphabet import ALPHABETS, find_alphabet
@@ -12,6 +13,7 @@ _LABELS = sorted({label for alphabet in ALPHABETS for label in alphabet}, key=le
 _LABEL = re.compile("|".join(map(re.escape, [r for r in _LABELS if not r.isdigit()])))
 _ROLES = frozenset({"q", "y"})  # names of one letter for the question and the answer
 _DIGITS = re.compile(r"\d{1,2}")
+_LONGEST_NAME = 200  # characters of a column of a series
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,16 @@ class Series:
 
 def find_series(columns: Sequence[str]) -> list[Series]:
     """Return the series of at least two columns that begin with the first label of an alphabet and have no gap."""
+    return list(_group_series(tuple(columns)))
+
+
+@lru_cache(maxsize=64)
+def _group_series(columns: tuple[str, ...]) -> tuple[Series, ...]:
     groups: dict[tuple[str, str, bool], dict[str, str]] = {}
     for column in columns:
         plain = plain_name(column)
+        if len(plain) > _LONGEST_NAME:
+            continue
         for pattern, digits in ((_DIGITS, True), (_LABEL, False)):
             for start in range(len(plain)):
                 match = pattern.match(plain, start)
@@ -53,7 +62,7 @@ def find_series(columns: Sequence[str]) -> list[Series]:
     for series in largest:  # "answer_a_1", "answer_a_2" … are also in the series of their other label
         if not any(set(series.columns) <= set(other.columns) for other in kept):
             kept.append(series)
-    return [series for series in found if series in kept]
+    return tuple(series for series in found if series in kept)
 
 
 def _strip_zero(label: str) -> str:

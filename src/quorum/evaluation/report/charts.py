@@ -1,6 +1,7 @@
 """Draw charts as SVG and PNG: rows of dots with intervals, bars, and reliability diagrams."""
 
 import io
+import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -259,7 +260,8 @@ def _make_chart(figure: Figure, name: str, alt: str, spots: Sequence[Spot] = ())
 
 def _measure_widest(texts: Sequence[str]) -> float:
     """Return the width of the widest text in points, in a font wider than most: readers' own fonts fit as well."""
-    return max(float(TextPath((0, 0), text, size=_FONT_SIZE).get_extents().width) for text in texts)
+    seen = [text for text in texts if any(unicodedata.category(letter)[0] not in "CZ" for letter in text)]
+    return max((float(TextPath((0, 0), text, size=_FONT_SIZE).get_extents().width) for text in seen), default=0.0)
 
 
 def _shorten(name: str) -> str:
