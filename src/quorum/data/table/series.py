@@ -13,7 +13,7 @@ _LABELS = sorted({label for alphabet in ALPHABETS for label in alphabet}, key=le
 _LABEL = re.compile("|".join(map(re.escape, [r for r in _LABELS if not r.isdigit()])))
 _ROLES = frozenset({"q", "y"})  # names of one letter for the question and the answer
 _DIGITS = re.compile(r"\d{1,2}")
-_LONGEST_NAME = 200  # characters of a column of a series
+_LONGEST_SERIES_NAME = 200  # characters of a column of a series
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def _group_series(columns: tuple[str, ...]) -> tuple[Series, ...]:
     groups: dict[tuple[str, str, bool], dict[str, str]] = {}
     for column in columns:
         plain = plain_name(column)
-        if len(plain) > _LONGEST_NAME:
+        if len(plain) > _LONGEST_SERIES_NAME:
             continue
         for pattern, digits in ((_DIGITS, True), (_LABEL, False)):
             for start in range(len(plain)):
