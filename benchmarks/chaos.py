@@ -76,17 +76,24 @@ def run_chaos(targets: Any, kills: int, seed: int) -> dict[str, Chaos]:
     return found
 
 
-def attack_submit(root: Path, most: int, draw: random.Random, train: bool) -> Chaos:
-    """Kill `quorum submit` with its kernels, and with `train` its training, as benchmarks/resume.py does."""
-    model, chaos = CountedModel(0.01), Chaos()
+def run_whole(root: Path, train: bool) -> tuple[KilledSubmit, float, Callable[[Path], KilledSubmit]]:
+    """Run `quorum submit` once without a kill; return it, its seconds, and what makes another one in a workspace."""
+    model = CountedModel(0.01)
     write_competition(root / "toys", 60)
     members = write_members(root / "members", model, train, 4, False)
-    whole = KilledSubmit(root / "whole", root / "toys", members, model)
+    make = partial(KilledSubmit, competition=root / "toys", members=members, model=model)
+    whole = make(root / "whole")
     start = time.monotonic()
     whole.finish()
-    longest = time.monotonic() - start
+    return whole, time.monotonic() - start, make
+
+
+def attack_submit(root: Path, most: int, draw: random.Random, train: bool) -> Chaos:
+    """Kill `quorum submit` with its kernels, and with `train` its training, as benchmarks/resume.py does."""
+    whole, longest, make = run_whole(root, train)
+    chaos = Chaos()
     while chaos.kills < most:
-        killed = KilledSubmit(root / f"round{chaos.rounds}", root / "toys", members, model)
+        killed = make(root / f"round{chaos.rounds}")
         done = run_round(killed, whole, longest, draw, most - chaos.kills)
         chaos.kills, chaos.rounds = chaos.kills + done.kills, chaos.rounds + 1
         chaos.problems += done.lost
@@ -96,15 +103,10 @@ def attack_submit(root: Path, most: int, draw: random.Random, train: bool) -> Ch
 
 def attack_two_submits(root: Path, most: int, draw: random.Random) -> Chaos:
     """Start `quorum submit` twice in one workspace, and kill one of the two, or both, until both are finished."""
-    model, chaos = CountedModel(0.01), Chaos()
-    write_competition(root / "toys", 60)
-    members = write_members(root / "members", model, False, 4, False)
-    whole = KilledSubmit(root / "whole", root / "toys", members, model)
-    start = time.monotonic()
-    whole.finish()
-    longest = time.monotonic() - start
+    whole, longest, make = run_whole(root, False)
+    chaos = Chaos()
     while chaos.kills < most:
-        killed = KilledSubmit(root / f"round{chaos.rounds}", root / "toys", members, model)
+        killed = make(root / f"round{chaos.rounds}")
         for _ in range(min(6, most - chaos.kills)):
             both = [killed.start(), killed.start()]
             time.sleep(draw.uniform(0, longest))
