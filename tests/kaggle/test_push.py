@@ -8,8 +8,9 @@ import pytest
 from quorum.errors import BadInput
 from quorum.kaggle.client import KaggleError, RetryPolicy, make_dry_run_policy, sign_in
 from quorum.kaggle.fetch import find_version_folder, is_read_back, read_back
+from quorum.kaggle.kernel_log import find_likely_cause, parse_log
 from quorum.kaggle.metadata import KernelMetadata, read_json_object, read_kernel_metadata, write_kernel_metadata
-from quorum.kaggle.push import PushedVersion, fetch_kernel, find_likely_cause, parse_log, push_kernel, wait_for_kernel
+from quorum.kaggle.push import PushedVersion, fetch_kernel, push_kernel, wait_for_kernel
 from quorum.kaggle.upload import write_dataset_metadata
 from tests.support.kaggle_stub import USER, Clock, KaggleStub, Refusal, Trouble, patient
 from tests.support.paths import ROOT
@@ -657,7 +658,7 @@ def test_two_processes_that_push_one_folder_make_one_version(stub, kaggle, tmp_p
 
 def test_outputs_and_logs_that_are_too_large_are_cut_and_said_so(stub, kaggle, tmp_path, monkeypatch):
     monkeypatch.setattr("quorum.kaggle.push.MOST_OUTPUT_BYTES", 1500)
-    monkeypatch.setattr("quorum.kaggle.push.MOST_LOG_CHARACTERS", 1000)
+    monkeypatch.setattr("quorum.kaggle.kernel_log.MOST_LOG_CHARACTERS", 1000)
     stub.outputs = {"a.bin": b"x" * 1000, "b.bin": b"x" * 1000, "c.csv": b"1"}
     stub.log = "first line\n" + "y" * 5000 + "\nlast line"
     pushed = push_kernel(kaggle, built(tmp_path / "k"), patient())

@@ -9,13 +9,13 @@ from quorum.console import Progress
 from quorum.disk import replace_file
 from quorum.errors import BadInput
 from quorum.kaggle.client import Kaggle, RetryPolicy
+from quorum.kaggle.kernel_log import find_likely_cause
 from quorum.kaggle.metadata import METADATA_FILE, read_json_object
 from quorum.kaggle.push import (
     PUSHED_FILE,
     FetchedOutputs,
     PushedVersion,
     fetch_kernel,
-    find_likely_cause,
     wait_for_kernel,
 )
 from quorum.kaggle.upload import DATASET_FILE, VARIATION_FILE

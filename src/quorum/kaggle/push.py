@@ -2,12 +2,10 @@
 
 import errno
 import hashlib
-import json
 import math
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -18,6 +16,7 @@ from quorum.console import Progress
 from quorum.disk import hold_lock, replace_file
 from quorum.errors import BadInput, list_some
 from quorum.kaggle.client import KAGGLE_SITE, Kaggle, KaggleError, RetryPolicy, ask_kaggle, ask_service, poll_until
+from quorum.kaggle.kernel_log import parse_log, shorten_log
 from quorum.kaggle.metadata import KernelMetadata, read_kernel_metadata
 from quorum.kaggle.secret import find_secrets
 
@@ -28,28 +27,7 @@ _BUSY = "session count"  # "Maximum batch GPU session count of 2 reached.": noth
 _ENDED = ("COMPLETE", "ERROR", "CANCEL_ACKNOWLEDGED")
 _NO_STATE = "unseen"
 MOST_OUTPUT_BYTES = 21_000_000_000  # of all outputs of a version; /kaggle/working holds 20 GB
-MOST_LOG_CHARACTERS = 50_000_000  # of a log that are kept, half of them from its end
 PUSHED_FILE = "pushed.json"  # in the folder of the outputs: the version, and why it failed
-
-# Patterns in a kernel's last lines, with the likely cause and a hint.
-_CAUSES = (
-    (r"CUDA out of memory|OutOfMemoryError", "out of GPU memory: use a smaller model, batch or context length"),
-    (r"allocate more memory than is available|exit code 137|\bKilled\b", "out of memory: load one model at a time"),
-    (r"No space left on device", "the disk is full: write less to /kaggle/working"),
-    (r"Bfloat16 is only supported", "the T4 has no bfloat16: set the type to float16"),
-    (r"no kernel image is available", "another GPU than the wheels were built for: check machine_shape"),
-    (r"No module named|ModuleNotFoundError", "a package is neither in the image nor in the wheels"),
-    (r"No matching distribution found", "the wheels lack a package: quorum wheels checks the closure"),
-    (
-        r"name resolution|Max retries exceeded|NewConnectionError",
-        "it needs the network, which is off: mount the files that it loads",
-    ),
-    (
-        r"/kaggle/input.*(No such file|not found)|FileNotFoundError",
-        "an input is missing: compare the mounts in the log",
-    ),
-    (r"[Tt]imed? ?out|exceeded the maximum (run)?time", "out of time: set an earlier deadline, or use a smaller model"),
-)
 
 
 @dataclass(frozen=True)
@@ -170,7 +148,7 @@ def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: Re
     """
     pages = list(_list_output_pages(kaggle, pushed, policy))
     files = [(_safe_path(folder, file.file_name), file.url) for page in pages for file in page.files or []]
-    lines = parse_log(_shorten_log(next((page.log for page in pages if page.log), "")))
+    lines = parse_log(shorten_log(next((page.log for page in pages if page.log), "")))
     log = _safe_path(folder, f"{pushed.id.split('/')[1]}.log")
     paths = [path for path, _ in files]
     names = Counter([*paths, log, folder / PUSHED_FILE])
@@ -189,32 +167,6 @@ def fetch_kernel(kaggle: Kaggle, pushed: PushedVersion, folder: Path, policy: Re
             f"{folder}: outputs cannot be written here: {list_some(unwritten)}; the others and the log were written"
         )
     return FetchedOutputs(tuple(paths), tuple(lines))
-
-
-def parse_log(log: str) -> list[str]:
-    """Return the lines that a kernel printed, from Kaggle's log: a JSON list of pieces, otherwise plain text."""
-    try:
-        text = "".join(str(piece["data"]) for piece in json.loads(log))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        text = log
-    return text.splitlines()
-
-
-def _shorten_log(log: str) -> str:
-    """Return a log that is not too long; the middle of a longer one is left out, and it is read as plain text."""
-    if len(log) <= MOST_LOG_CHARACTERS:
-        return log
-    half, left_out = MOST_LOG_CHARACTERS // 2, len(log) - MOST_LOG_CHARACTERS
-    return f"{log[:half]}\n({left_out:,} characters left out)\n{log[-half:]}"
-
-
-def find_likely_cause(lines: Iterable[str], reason: str = "") -> str | None:
-    """Return the likely cause of a kernel's failure, from its lines and Kaggle's reason; the last match wins."""
-    for line in reversed([*lines, reason]):
-        for pattern, cause in _CAUSES:
-            if re.search(pattern, line):
-                return cause
-    return None
 
 
 def _save_version(
