@@ -18,7 +18,7 @@ from quorum.data.read import write_questions
 from quorum.errors import BadInput
 from quorum.question import Question
 from quorum.train.build_rows import build_rows
-from quorum.train.settings import RowSettings
+from quorum.train.settings import RowSettings, TrainSettings
 from tests.support.folds import make_folds
 from tests.support.real import real_data
 from tests.support.verb import run_verb
@@ -197,6 +197,16 @@ def test_row_settings_that_contradict_each_other_are_refused(table, found):
     with pytest.raises(BadInput) as caught:
         from_table(RowSettings, table, "rows")
     assert found in str(caught.value)
+
+
+def test_a_writer_of_letters_is_refused_where_no_prompt_shows_them(tmp_path):
+    table = {"run": "r", "train": "t.csv", "out": str(tmp_path), "rows": {"style": "option", "target": "letter"}}
+    for trainer in "sft", "seq2seq":
+        with pytest.raises(BadInput, match="style 'option' shows no letters"):
+            from_table(TrainSettings, {**table, "trainer": {"name": trainer}}, "train")
+    from_table(TrainSettings, {**table, "trainer": {"name": "encoder"}}, "train")
+    bare = {"style": "bare", "target": "letter"}  # a question's text may list its options
+    from_table(TrainSettings, {**table, "trainer": {"name": "sft"}, "rows": bare}, "train")
 
 
 def test_folds_without_an_answer_are_refused():

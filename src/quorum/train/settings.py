@@ -132,9 +132,9 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         writes, rows = self.trainer.get("name") in ("sft", "seq2seq"), self.rows
-        if writes and rows.style in ("option", "bare") and rows.target == "letter":
+        if writes and rows.style == "option" and rows.target == "letter":  # a bare question may list its options itself
             raise BadInput(
-                f"rows: style {rows.style!r} shows no letters, so a model that learns to write one learns nothing about"
+                "rows: style 'option' shows no letters, so a model that learns to write one learns nothing about"
                 ' the options; set rows.target = "option"'
             )
 
