@@ -15,6 +15,7 @@ from quorum.cli.bundle import bundle_command
 from quorum.cli.check import check_command
 from quorum.cli.compare import compare_command
 from quorum.cli.compare_experts import compare_experts_command
+from quorum.cli.compare_methods import compare_methods_command
 from quorum.cli.doctor import doctor_command
 from quorum.cli.experiment import experiment_command
 from quorum.cli.explore import explore_command
@@ -52,6 +53,7 @@ VERBS: Mapping[str, Mapping[str, Callable[..., int]]] = {
         "vote": vote_command,
         "ladder": ladder_command,
         "ablate": ablate_command,
+        "compare-methods": compare_methods_command,
         "sweep": sweep_command,
         "record": record_command,
         "leaderboard": leaderboard_command,

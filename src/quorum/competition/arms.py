@@ -75,15 +75,30 @@ def run_arm(
     before = measure_kernel_cpu()
     done = run_step(KernelStep(story="infer", toml=arm.toml, settings=settings), report)
     run = CompetitionRun(name=arm.name, folder=out, config=settings, seconds=done.seconds)
-    cost = _read_cost(out.path / _COST_FILE) if done.reused else None
-    if cost is None:
-        cpu = done.seconds if done.reused else round(measure_kernel_cpu() - before, 1)
-        cost = ArmCost(read_manifest(out.manifest).calls_per_question, done.seconds, cpu)
-        with replace_file(out.path / _COST_FILE) as part:
-            part.write_text(json.dumps(asdict(cost)) + "\n", encoding="utf-8")
+    cost = keep_cost(run, done.seconds if done.reused else measure_kernel_cpu() - before, new=not done.reused)
     if not done.reused:
         report(f"{arm.name}: {len(prepared.held_out)} answers in {done.seconds:.0f} s")
     return run, cost
+
+
+def run_with_cost(answer: Callable[[], CompetitionRun]) -> tuple[CompetitionRun, ArmCost]:
+    """Return a run and what it costs, its training included; the cost of a run that is reused is the one it had."""
+    before = measure_kernel_cpu()
+    run = answer()
+    used = measure_kernel_cpu() - before
+    return run, keep_cost(run, used or run.seconds, new=used > 0)
+
+
+def keep_cost(run: CompetitionRun, cpu_seconds: float, new: bool) -> ArmCost:
+    """Return the cost that is kept beside a run's answers; a new run's, or one that is missing, is written first."""
+    path = run.folder.path / _COST_FILE
+    cost = None if new else _read_cost(path)
+    if cost is None or cost.seconds != run.seconds:  # another command has answered again since
+        calls = read_manifest(run.folder.manifest).calls_per_question
+        cost = ArmCost(calls, run.seconds, round(cpu_seconds, 1))
+        with replace_file(path) as part:
+            part.write_text(json.dumps(asdict(cost)) + "\n", encoding="utf-8")
+    return cost
 
 
 def check_comparable(

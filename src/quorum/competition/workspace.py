@@ -124,6 +124,14 @@ class Workspace:
         """The folder of the page on a data file, and its charts."""
         return self.root / "build" / "explore"
 
+    def method_table(self, competition: str) -> Path:
+        """Return the folder of the page on a competition's models and methods, and of its tables."""
+        return self.root / "build" / "methods" / _check_competition_name(competition)
+
+    def limited(self, competition: str) -> Path:
+        """Return the folder of questions drawn from a competition, to try something on."""
+        return self.root / "data" / "limited" / _check_competition_name(competition)
+
     @property
     def built_kernels(self) -> Path:
         """The folder of kernels bundled for Kaggle, one subfolder each."""

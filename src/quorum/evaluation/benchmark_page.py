@@ -68,7 +68,7 @@ def format_markdown(table: BenchmarkTable, model: str) -> str:
             continue
         columns = list_columns(table, level, heading)
         lines += [f"## {title}", "", f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-        lines += [f"| {' | '.join(_escape(text) for text, _ in row)} |" for row in list_cells(table, level)]
+        lines += [f"| {' | '.join(escape_markdown(text) for text, _ in row)} |" for row in list_cells(table, level)]
         lines.append("")
     return "\n".join(lines)
 
@@ -197,5 +197,6 @@ def _make_id(*parts: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(part for part in parts if part).lower()).strip("-")
 
 
-def _escape(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """Return a text as it is written in a cell of a Markdown table."""
     return make_printable(text).replace("|", "\\|").replace("\n", " ")
