@@ -13,6 +13,7 @@ from quorum.ask.judge_prompt import (
 )
 from quorum.ask.prompt import Style, format_answer, render_prompt
 from quorum.ask.reply import parse_reply
+from quorum.ask.role_prompt import ROLE_ANSWER, ROLE_VERDICT
 from quorum.ask.template import Template
 from quorum.ask.wording import WORDINGS, detect_language
 from quorum.config import from_table
@@ -54,6 +55,8 @@ OWN = Template(
 OWN_VERDICT = VerdictTemplate(
     instruction="Right?", question="{context}{text} {choices}{proposed}?", choice="{label}:{choice} "
 )
+ROLE = Template(**{name.removeprefix("prompt.template."): text for name, text in ROLE_ANSWER.items()})
+ROLE_CHECK = VerdictTemplate(**{name.removeprefix("refine.verdict."): text for name, text in ROLE_VERDICT.items()})
 STYLES: tuple[Style, ...] = ("letter", "cot")
 BACKGROUND = ["Orla lies on an island.", "{passage} {0}"]
 
@@ -96,6 +99,8 @@ def reading_of(question: Question, reply: str) -> Prompt:
         ("cot_open", render_prompt(OPEN, "cot")),
         ("hint", render_prompt(WORKED, "letter", template=Template(hints={"*": "It is about {subject}."}))),
         ("own_template", render_prompt(PASSAGE, "letter", [WORKED, HOSTILE], BACKGROUND, OWN)),
+        ("role", render_prompt(CODE, "letter", template=ROLE)),
+        ("role_verdict", render_verdict_prompt(CODE, "B", ROLE_CHECK)),
         ("verdict", render_verdict_prompt(CODE, "B")),
         ("verdict_context", render_verdict_prompt(PASSAGE, "A")),
         ("verdict_open", render_verdict_prompt(OPEN, "16")),

@@ -44,9 +44,9 @@ PRESETS: Mapping[str, tuple[str, str]] = {  # the TOMLs of the training and of t
     "flan-t5": ("train-flan-t5", "flan-t5"),
     "codemmlu": ("train-codemmlu-7b-t4", "causal"),
 }
-_SMOKE_QUESTIONS, _SMOKE_TEST = 80, 10
+_SMOKE_QUESTIONS, _SMOKE_TEST = 48, 6
 _SMOKE_TRAINING: Mapping[str, Any] = {"trainer.smoke": True, "trainer.save_every": 2, "trainer.keep": 2}
-_SMOKE_REPLY = 24  # tokens
+_SMOKE_REPLY = 16  # tokens
 _WEAK_BUDGET = 500  # training questions of kmmlu-strategic, at most half of those that there are
 
 
