@@ -21,7 +21,6 @@ from quorum.judge.settings import RunSettings
 from quorum.model.model_files import read_language_model
 from quorum.train.settings import TrainSettings
 from tests.support.competitions import write_random_competition
-from tests.support.spy import run_kernel_here
 from tests.support.tiny import tiny_model
 
 CPU = Machine(cores=2, memory=24.0)
@@ -69,12 +68,11 @@ def found(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Method
     write_random_competition(folder / "toy", train=40)
     skip = [method for method in METHODS[1:] if method not in ("agent", "vote")]
     plan = MethodPlan(models=[str(model)], options=replace(PLAIN, skip=skip), limit=8, made_by="Made here.")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(step, "run_kernel_process", run_kernel_here)
-        table, files = compare_methods(folder / "toy", Workspace(folder), plan, lambda line: None)
+    table, files = compare_methods(folder / "toy", Workspace(folder), plan, lambda line: None)
     return table, files, folder, plan
 
 
+@pytest.mark.slow  # three kernels
 def test_each_cell_has_a_score_and_a_submission(found: tuple[MethodTable, list[Path], Path, MethodPlan]) -> None:
     table, files, folder, _ = found
     assert [cell.method for cell in table.cells] == ["plain", "agent", "vote"]
@@ -92,6 +90,7 @@ def test_each_cell_has_a_score_and_a_submission(found: tuple[MethodTable, list[P
     assert {"index.html", "methods-0.png", "table.md", "table.csv"} <= names
 
 
+@pytest.mark.slow  # three kernels
 def test_a_second_call_reuses_every_cell_with_its_cost(
     found: tuple[MethodTable, list[Path], Path, MethodPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +100,7 @@ def test_a_second_call_reuses_every_cell_with_its_cost(
     assert again == table
 
 
+@pytest.mark.slow  # three kernels
 def test_the_table_shows_failed_and_missing_cells(found: tuple[MethodTable, list[Path], Path, MethodPlan]) -> None:
     table = found[0]
     failed = replace(table.cells[1], model="other", score=None, gain=None, note="failed")
@@ -116,6 +116,7 @@ def test_the_table_shows_failed_and_missing_cells(found: tuple[MethodTable, list
     assert "failed" in page.html
 
 
+@pytest.mark.slow  # three kernels
 def test_a_limit_that_leaves_nothing_to_score_is_refused(
     found: tuple[MethodTable, list[Path], Path, MethodPlan],
 ) -> None:

@@ -44,7 +44,7 @@ PRESETS: Mapping[str, tuple[str, str]] = {  # the TOMLs of the training and of t
     "flan-t5": ("train-flan-t5", "flan-t5"),
     "codemmlu": ("train-codemmlu-7b-t4", "causal"),
 }
-_SMOKE_QUESTIONS, _SMOKE_TEST = 48, 6
+_SMOKE_QUESTIONS, _SMOKE_ASKED = 80, 6  # drawn, and of these in each part that is asked
 _SMOKE_TRAINING: Mapping[str, Any] = {"trainer.smoke": True, "trainer.save_every": 2, "trainer.keep": 2}
 _SMOKE_REPLY = 16  # tokens
 _WEAK_BUDGET = 500  # training questions of kmmlu-strategic, at most half of those that there are
@@ -115,6 +115,8 @@ class _Runner:
     def run(self) -> Experiment:
         plan = self.plan
         split, folds, parts = self._divide()
+        if "sampling" in self.table and not any(question.subject for question in self.folds.questions):
+            raise BadInput(f"{plan.train}: no subjects; preset {plan.preset} samples more questions of weak ones")
         extra = self._sample_weak(split, folds) if "sampling" in self.table else {}
         run_step(self._make_training(folds, extra), self.report)
         arms: dict[str, dict[str, str]] = {"base": {}}
@@ -147,8 +149,9 @@ class _Runner:
             "held-out": [question for question in held_out if cluster[question.id] not in first],
         }
         if plan.test:
-            test = [question for question in read_clean_questions(plan.test) if question.answer is not None]
-            parts["test"] = draw_questions(test, _SMOKE_TEST, plan.seed) if plan.smoke else test
+            parts["test"] = [question for question in read_clean_questions(plan.test) if question.answer is not None]
+        if plan.smoke:
+            parts = {part: draw_questions(questions, _SMOKE_ASKED, plan.seed) for part, questions in parts.items()}
         if empty := [name for name, questions in parts.items() if not questions]:
             raise BadInput(f"{plan.train}: {len(solved)} solved questions are too few; none is left for {empty[0]}")
         self.folds = select_training_folds(split, solved)

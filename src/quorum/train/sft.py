@@ -35,7 +35,7 @@ from quorum.train.validate import check_optimizer, explain_out_of_memory
 
 _CHECKED_BATCHES = 4  # batches in which the label mask is checked
 _SMOKE_ROWS, _SMOKE_STEPS, _SMOKE_TOKENS = 32, 4, 256
-_SMOKE_BYTES = 2  # of a completion in a token, at least
+_SMOKE_BYTES = 1  # of a completion in a token, at least: many tokenizers split numbers into digits
 
 
 def tune_causal(
