@@ -79,7 +79,7 @@ def test_each_cell_has_a_score_and_a_submission(found: tuple[MethodTable, list[P
     assert table.competition == "toy-8"
     for cell in table.cells:
         assert cell.score is not None
-        assert cell.score.n == table.n == 8
+        assert cell.score.n == table.n >= 8
         assert (cell.gain is None) == (cell.method == "plain")
         assert Path(cell.submission).read_text().count("\n") == 1 + 8
     plain, agent, vote = table.cells

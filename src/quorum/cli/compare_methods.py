@@ -1,7 +1,9 @@
 """`quorum compare-methods`: a table of models and methods, with a submission for each cell."""
 
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -63,7 +65,7 @@ def compare_methods_command(
         held_out=held_out,
         seed=seed,
         limit=limit,
-        made_by=_describe_call(folder, model, limit, skip or []),
+        made_by=_describe_call(folder, model, limit, {"skip": skip, "learn": learn, "ask": ask}),
     )
     table, files = compare_methods(folder, Workspace(), plan, report_line)
     if as_json:
@@ -87,8 +89,8 @@ def print_methods(table: "MethodTable", files: list[Path]) -> None:
     print_line(f"page: {files[0]}; submissions: {Path(table.cells[0].submission).parent}")
 
 
-def _describe_call(folder: Path, models: list[str], limit: int | None, skip: list[str]) -> str:
-    words: list[Any] = ["quorum compare-methods", folder.name, *(f"--model {Path(name).name}" for name in models)]
+def _describe_call(folder: Path, models: list[str], limit: int | None, options: Mapping[str, list[str] | None]) -> str:
+    words = ["quorum compare-methods", folder.name, *(f"--model {Path(name).name}" for name in models)]
     words += [f"--limit {limit}"] if limit else []
-    words += [f'--skip "{name}"' for name in skip]
+    words += [f"--{option} {shlex.quote(value)}" for option, values in options.items() for value in values or []]
     return f"Made by {' '.join(words)}; it needs no network."

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from quorum.evaluation.compare import PairedDifference
 from quorum.evaluation.metrics import Score
@@ -79,10 +80,10 @@ def render_method_page(table: MethodTable, made_by: str) -> Page:
     text = [_METHOD_TEXT.format(metric=table.metric, n=f"{table.n:,}")]
     tables = [DocumentTable(caption="Models and methods.", columns=["model", *table.methods], rows=grid)]
     caption = f"{len(details)} cells. Click on a heading to sort."
-    cells = DocumentTable(caption=caption, columns=_DETAILS, rows=details, words=("submission",))
+    cells = DocumentTable(caption=caption, columns=_DETAILS, rows=details, words=("method", "submission"))
     document = Document(
         title=f"Models and methods on {make_printable(table.competition)}",
-        lead=f"{len(table.models)} rows of {len(table.methods)} methods, on the same {table.n:,} held-out questions.",
+        lead=f"{', '.join(table.models)}: {len(table.cells)} cells on the same {table.n:,} held-out questions.",
         sections=[
             Section(id="table", title="Table", text=text, charts=shown, tables=tables),
             Section(id="cells", title="Cells", tables=[cells]),
@@ -141,7 +142,14 @@ def _list_details(cell: MethodCell) -> list[tuple[str, float | str | None]]:
         (f"{cell.calls:.2f}", cell.calls),
         (f"{cell.cpu_seconds:.0f}", cell.cpu_seconds),
     ]
-    return [(cell.model, None), (cell.method, None), _show_cell(cell), *change, *cost, (cell.submission, None)]
+    return [
+        (cell.model, None),
+        (cell.method, None),
+        _show_cell(cell),
+        *change,
+        *cost,
+        (Path(cell.submission).name, None),
+    ]
 
 
 def _list_figures(table: MethodTable) -> list[KeyFigure]:
