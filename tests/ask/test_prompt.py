@@ -55,8 +55,8 @@ OWN = Template(
 OWN_VERDICT = VerdictTemplate(
     instruction="Right?", question="{context}{text} {choices}{proposed}?", choice="{label}:{choice} "
 )
-ROLE = Template(**{name.removeprefix("prompt.template."): text for name, text in ROLE_ANSWER.items()})
-ROLE_CHECK = VerdictTemplate(**{name.removeprefix("refine.verdict."): text for name, text in ROLE_VERDICT.items()})
+ROLE = from_table(Template, {name.rpartition(".")[2]: text for name, text in ROLE_ANSWER.items()}, "role")
+ROLE_CHECK = from_table(VerdictTemplate, {name.rpartition(".")[2]: text for name, text in ROLE_VERDICT.items()}, "role")
 STYLES: tuple[Style, ...] = ("letter", "cot")
 BACKGROUND = ["Orla lies on an island.", "{passage} {0}"]
 

@@ -92,6 +92,8 @@ def compare_weak_subjects(
     write_split_folder(parts, solved, split)
     write_held_out_solution(parts, solved, split)
     folds, held_out = select_training_folds(parts, solved), select_held_out(parts, solved)
+    if not any(question.subject for question in folds.questions):
+        raise BadInput(f"{plan.train}: no question has a subject, so none is weak; name the subjects' column `subject`")
     if plan.strategy.budget >= len(folds.questions):
         raise BadInput(
             f"--budget {plan.strategy.budget} is not below the {len(folds.questions)} questions to sample from, so that"
