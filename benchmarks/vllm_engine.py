@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,11 @@ def main() -> int:
 def compare_sides(args: argparse.Namespace, dtype: str) -> list[dict[str, Any]]:
     """Return one row for each kind of work: seconds of each side per prompt, ratios and the share of equal answers."""
     from quorum.model.transformers import Transformers, TransformersSettings
-    from quorum.model.vllm import Vllm, VllmSettings
+    from quorum.model.vllm import Vllm
+    from quorum.model.vllm_settings import VllmSettings
 
     clock = time.perf_counter if args.gpu else time.process_time
-    sizes = {} if args.gpu else {"kv_cache_memory_bytes": 2**30, "enforce_eager": True}
+    sizes: dict[str, Any] = {} if args.gpu else {"kv_cache_memory_bytes": 2**30, "enforce_eager": True}
     ours = Vllm(VllmSettings(model=str(args.model), dtype=dtype, max_model_len=2048, **sizes))
     own = Transformers(TransformersSettings(model=str(args.model), dtype=dtype))
     rows = []
@@ -100,9 +102,9 @@ def make_sides(ours: Any, own: Any, texts: list[str], votes: int) -> dict[str, C
     """Return the function of each side that answers all `texts`, `votes` times each; 0: letters."""
     from dataclasses import replace
 
-    from vllm import SamplingParams
-
     from quorum.question import Prompt
+
+    SamplingParams = import_module("vllm").SamplingParams  # noqa: N806
 
     sampling = {"max_new_tokens": TOKENS, "temperature": 1.0 if votes > 1 else 0.0}
     repeats = [None] if votes < 2 else range(votes)
