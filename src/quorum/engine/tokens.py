@@ -15,7 +15,7 @@ from quorum.question import Message, Reply
 # A prompt that is too long keeps its beginning (the instruction) in this share of its tokens, and its end in the rest.
 _HEAD_SHARE = 0.25
 # For further answers only this many characters of a long text are tokenized again ...
-_TEXT_TAIL = 120
+_TEXT_TAIL = 64
 # ... and at least this many tokens before the answer have to equal those of the whole text.
 _SEAM = 8
 # What a broken chat template raises besides the errors of Jinja.
