@@ -28,6 +28,7 @@ HEAVY = {"torch", "transformers", "vllm", "unsloth", "trl", "peft", "faiss", "se
 # Small files with one importer, and why each is a file of its own.
 SMALL_FILES = {
     "ask/exact_match.py": "an answer without a model, which a setting switches on",
+    "ask/role_prompt.py": "prompts, which are in ask",
     "data/text_language.py": "the one place that knows the language detector",
     "ask/parse/verdict.py": "one form of reply, as every file of ask/parse",
     "tables/spreadsheet.py": "one format, as every reader of tables",

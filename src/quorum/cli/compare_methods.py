@@ -15,29 +15,29 @@ from quorum.console import DONE, FOUND, print_json
 if TYPE_CHECKING:
     from quorum.evaluation.method_page import MethodTable
 
-_Models = Annotated[
+_MethodModels = Annotated[
     list[str], typer.Option("--model", metavar="FOLDER|HUB_ID", help="A causal language model; may be repeated.")
 ]
-_Skip = Annotated[list[str] | None, typer.Option(metavar="METHOD", help="Leave a method out; may be repeated.")]
-_Limit = Annotated[
+_SkipMethod = Annotated[list[str] | None, typer.Option(metavar="METHOD", help="Leave a method out; may be repeated.")]
+_MethodLimit = Annotated[
     int | None, typer.Option(metavar="N", help="Try it on N held-out and N test questions, drawn.", show_default="all")
 ]
-_Learn = Annotated[
+_LearnMethod = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Override for kernels/train.py; may be repeated.")
 ]
-_Ask = Annotated[
+_AskMethod = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Override for kernels/infer.py; may be repeated.")
 ]
 
 
 def compare_methods_command(
     folder: Folder,
-    model: _Models,
-    skip: _Skip = None,
-    limit: _Limit = None,
+    model: _MethodModels,
+    skip: _SkipMethod = None,
+    limit: _MethodLimit = None,
     examples: Examples = 3,
-    learn: _Learn = None,
-    ask: _Ask = None,
+    learn: _LearnMethod = None,
+    ask: _AskMethod = None,
     held_out: HeldOut = 0.25,
     seed: SplitSeed = 42,
     as_json: AsJson = False,
@@ -65,7 +65,7 @@ def compare_methods_command(
         held_out=held_out,
         seed=seed,
         limit=limit,
-        made_by=_describe_call(folder, model, limit, {"skip": skip, "learn": learn, "ask": ask}),
+        made_by=_describe_method_call(folder, model, limit, {"skip": skip, "learn": learn, "ask": ask}),
     )
     table, files = compare_methods(folder, Workspace(), plan, report_line)
     if as_json:
@@ -89,7 +89,9 @@ def print_methods(table: "MethodTable", files: list[Path]) -> None:
     print_line(f"page: {files[0]}; submissions: {Path(table.cells[0].submission).parent}")
 
 
-def _describe_call(folder: Path, models: list[str], limit: int | None, options: Mapping[str, list[str] | None]) -> str:
+def _describe_method_call(
+    folder: Path, models: list[str], limit: int | None, options: Mapping[str, list[str] | None]
+) -> str:
     words = ["quorum compare-methods", folder.name, *(f"--model {Path(name).name}" for name in models)]
     words += [f"--limit {limit}"] if limit else []
     words += [f"--{option} {shlex.quote(value)}" for option, values in options.items() for value in values or []]

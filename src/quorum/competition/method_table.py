@@ -36,7 +36,7 @@ from quorum.files.solution import make_solution
 from quorum.model.model_files import read_language_model
 
 ALL_MODELS = "all models"
-_STOPPED_BY_USER = 128 + signal.SIGINT  # exit code of a kernel
+_STOPPED_CELL = 128 + signal.SIGINT  # exit code of a kernel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ class MethodPlan:
     made_by: str = ""
 
 
-@dataclass(frozen=True)
-class _Answered:
+@dataclass(frozen=True, kw_only=True)
+class _AnsweredCell:
     """A cell's run and what it cost; no run if it failed."""
 
     model: str
@@ -84,11 +84,11 @@ def compare_methods(
     if plan.limit is not None:
         competition = limit_competition(competition, workspace, plan)
     with lock_competition(workspace, competition.name, report):
-        members = _write_members(competition, workspace, plan)
+        members = _write_all_members(competition, workspace, plan)
         prepared = prepare_competition(competition, workspace, plan.held_out, plan.seed, report)
-        answered = _answer(prepared, members, plan, report)
-        table = _make_table(prepared, answered, report)
-    return table, _write_table(table, workspace, plan.made_by)
+        answered = _answer_cells(prepared, members, plan, report)
+        table = _make_method_table(prepared, answered, report)
+    return table, _write_method_table(table, workspace, plan.made_by)
 
 
 def limit_competition(competition: Competition, workspace: Workspace, plan: MethodPlan) -> Competition:
@@ -113,7 +113,7 @@ def limit_competition(competition: Competition, workspace: Workspace, plan: Meth
     )
 
 
-def _write_members(competition: Competition, workspace: Workspace, plan: MethodPlan) -> list[MethodMember]:
+def _write_all_members(competition: Competition, workspace: Workspace, plan: MethodPlan) -> list[MethodMember]:
     """Write the members of all models, and check them before anything runs."""
     machine, own = inspect_machine(), workspace.members(competition.name)
     models = [read_language_model(source) for source in plan.models]
@@ -122,51 +122,53 @@ def _write_members(competition: Competition, workspace: Workspace, plan: MethodP
     return members
 
 
-def _answer(
+def _answer_cells(
     prepared: PreparedCompetition, members: Sequence[MethodMember], plan: MethodPlan, report: Callable[[str], None]
-) -> list[_Answered]:
+) -> list[_AnsweredCell]:
     """Run every cell, and the votes of each model's cells and of all."""
-    found: list[_Answered] = []
+    found: list[_AnsweredCell] = []
     models = list(dict.fromkeys(member.model for member in members))
     for model in models:
-        cells = [_run_cell(prepared, member, report) for member in members if member.model == model]
+        cells = [_run_method(prepared, member, report) for member in members if member.model == model]
         found += cells
         if VOTE_METHOD not in plan.options.skip:
-            found += _vote(prepared, model, cells, f"{model}-vote", report)
+            found += _vote_cells(prepared, model, cells, f"{model}-vote", report)
     if len(models) > 1 and VOTE_METHOD not in plan.options.skip:
-        found += _vote(prepared, ALL_MODELS, [one for one in found if one.method != VOTE_METHOD], VOTE, report)
+        found += _vote_cells(prepared, ALL_MODELS, [one for one in found if one.method != VOTE_METHOD], VOTE, report)
     return found
 
 
-def _run_cell(prepared: PreparedCompetition, member: MethodMember, report: Callable[[str], None]) -> _Answered:
+def _run_method(prepared: PreparedCompetition, member: MethodMember, report: Callable[[str], None]) -> _AnsweredCell:
     try:
         run, cost = run_with_cost(lambda: run_member(prepared, member.toml, report))
     except KernelFailed as error:
-        if error.exit_code == _STOPPED_BY_USER:
+        if error.exit_code == _STOPPED_CELL:
             raise
         report(f"{member.model}, {member.method}: failed: {error}")
-        return _Answered(member.model, member.method, note="failed")
-    return _Answered(member.model, member.method, run, cost.calls, cost.cpu_seconds)
+        return _AnsweredCell(model=member.model, method=member.method, note="failed")
+    return _AnsweredCell(
+        model=member.model, method=member.method, run=run, calls=cost.calls, cpu_seconds=cost.cpu_seconds
+    )
 
 
-def _vote(
+def _vote_cells(
     prepared: PreparedCompetition,
     model: str,
-    cells: Sequence[_Answered],
+    cells: Sequence[_AnsweredCell],
     name: str,
     report: Callable[[str], None],
-) -> list[_Answered]:
+) -> list[_AnsweredCell]:
     """Return the vote of the cells that were answered; none of fewer than two."""
     voters = [cell for cell in cells if cell.run]
     if len(voters) < 2:
         return []
     run = run_vote(prepared, [cell.run for cell in voters if cell.run], report, name)
     calls, seconds = (sum(values) for values in zip(*((c.calls, c.cpu_seconds) for c in voters), strict=True))
-    return [_Answered(model, VOTE_METHOD, run, calls, seconds)]
+    return [_AnsweredCell(model=model, method=VOTE_METHOD, run=run, calls=calls, cpu_seconds=seconds)]
 
 
-def _make_table(
-    prepared: PreparedCompetition, answered: Sequence[_Answered], report: Callable[[str], None]
+def _make_method_table(
+    prepared: PreparedCompetition, answered: Sequence[_AnsweredCell], report: Callable[[str], None]
 ) -> MethodTable:
     """Record the runs, and compare each with the plain prompt of its model."""
     solution = make_solution(prepared.held_out)
@@ -198,7 +200,7 @@ def _make_table(
     )
 
 
-def _write_table(table: MethodTable, workspace: Workspace, made_by: str) -> list[Path]:
+def _write_method_table(table: MethodTable, workspace: Workspace, made_by: str) -> list[Path]:
     folder = workspace.method_table(table.competition)
     files = write_report(render_method_page(table, made_by), folder)
     texts = {"table.md": format_method_markdown(table, made_by), "table.csv": format_method_csv(table)}

@@ -88,7 +88,7 @@ def render_method_page(table: MethodTable, made_by: str) -> Page:
             Section(id="table", title="Table", text=text, charts=shown, tables=tables),
             Section(id="cells", title="Cells", tables=[cells]),
         ],
-        key_figures=_list_figures(table),
+        key_figures=_list_best_cells(table),
         footer=made_by,
     )
     return Page(render_document(document), tuple(shown))
@@ -152,7 +152,7 @@ def _list_details(cell: MethodCell) -> list[tuple[str, float | str | None]]:
     ]
 
 
-def _list_figures(table: MethodTable) -> list[KeyFigure]:
+def _list_best_cells(table: MethodTable) -> list[KeyFigure]:
     """Return the best cell of each model."""
     figures = []
     for model in table.models:
