@@ -42,7 +42,7 @@ def compare_methods_command(
     seed: SplitSeed = 42,
     as_json: AsJson = False,
 ) -> int:
-    """Make the table of models and methods, with a submission for each cell.
+    """Compare models and methods.
 
     The methods: plain, role prompt (another wording), RAG (solved questions are shown), agent (verify, and choose again
     if FALSE), agent with role prompts, tuned, RAG + tuned, and the vote of all. Writes build/methods/NAME with the
