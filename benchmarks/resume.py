@@ -175,8 +175,12 @@ def check_end(killed: KilledSubmit, whole: KilledSubmit) -> list[str]:
     problems = []
     if killed.read_submissions() != whole.read_submissions():
         problems.append("the submissions differ from those of the uninterrupted run")
-    if killed.read_ledger() != whole.read_ledger():
-        problems.append("the ledger differs from that of the uninterrupted run")
+    found, expected = killed.read_ledger(), whole.read_ledger()
+    if found != expected:
+        missing = [entry for entry in expected if entry not in found]
+        more = [entry for entry in found if entry not in expected]
+        names = [entry["name"] for entry in found]
+        problems.append(f"the ledger differs from that of the uninterrupted run: {names}, lacks {missing}, has {more}")
     if parts := [str(path) for path in killed.workspace.rglob("*.part")]:
         problems.append(f"temporary files remain: {parts}")
     calls, ledger, finished = killed.model.calls.total(), killed.read_ledger(), killed.read_finished()
