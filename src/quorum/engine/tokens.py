@@ -7,6 +7,7 @@ from typing import Any
 
 from quorum.engine.loading_limits import check_chat_template, list_chat_templates
 from quorum.engine.prefixes import count_shared_tokens
+from quorum.engine.shared_text import SharedTextTokenizer
 from quorum.engine.thoughts import begins_with_reasoning, find_opened_tag, make_closing_tag
 from quorum.errors import BadInput
 from quorum.question import Message, Reply
@@ -14,7 +15,7 @@ from quorum.question import Message, Reply
 # A prompt that is too long keeps its beginning (the instruction) in this share of its tokens, and its end in the rest.
 _HEAD_SHARE = 0.25
 # For further answers only this many characters of a long text are tokenized again ...
-_TEXT_TAIL = 120
+_TEXT_TAIL = 64
 # ... and at least this many tokens before the answer have to equal those of the whole text.
 _SEAM = 8
 # What a broken chat template raises besides the errors of Jinja.
@@ -53,6 +54,7 @@ class PromptTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self._texts = SharedTextTokenizer(tokenizer)
         for template in list_chat_templates(tokenizer.chat_template):
             check_chat_template(template, str(tokenizer.name_or_path))
         # tokens that it adds before every text (a BOS, or none); tokens added after a text must not precede an answer
@@ -112,7 +114,8 @@ class PromptTokenizer:
     def encode(self, rendered: RenderedPrompt, answer: str | None = None) -> tuple[int, ...]:
         """Tokenize a prompt together with its answer, if given, so that tokens across their border are merged."""
         text = rendered.text if answer is None else rendered.text + rendered.glue + self.escape_special_tokens(answer)
-        return self._tokenize(text) if rendered.templated else self._opening + self._tokenize(text)
+        ids = self._texts.tokenize(text)
+        return ids if rendered.templated else self._opening + ids
 
     def encode_labels(self, rendered: RenderedPrompt, labels: Sequence[str]) -> list[Continuation]:
         """Return one continuation per label: the first token in which the labels differ, after their common prefix.
@@ -144,7 +147,7 @@ class PromptTokenizer:
         if len(rendered.text) <= _TEXT_TAIL:
             return sequences + [self.encode(rendered, answer) for answer in answers[1:]]
         tail = rendered.text[-_TEXT_TAIL:] + rendered.glue
-        first, *others = (self._tokenize(tail + self.escape_special_tokens(answer)) for answer in answers)
+        first, *others = self._texts.tokenize_all([tail + self.escape_special_tokens(answer) for answer in answers])
         for answer, tokens in zip(answers[1:], others, strict=True):
             common = count_shared_tokens(first, tokens)
             seam = first[max(0, common - _SEAM) :]
@@ -153,10 +156,6 @@ class PromptTokenizer:
             else:
                 sequences.append(self.encode(rendered, answer))
         return sequences
-
-    def _tokenize(self, text: str) -> tuple[int, ...]:
-        # not verbose: we truncate long prompts ourselves, and the tokenizer would warn about their length
-        return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
 
     def _split_at(self, sequences: Sequence[tuple[int, ...]], common: int) -> list[Continuation]:
         # both parts need a token: an empty option has to be scored too, and no model predicts the first token

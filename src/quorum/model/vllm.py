@@ -7,6 +7,7 @@ sets environment variables: before that import, and never if the user has set th
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -123,9 +124,7 @@ class Vllm:
     def _label_requests(self, labels: Sequence[Continuation], lora: Any) -> list[_Request]:
         """Return the requests of one question: one, or one per label if a label has several tokens."""
         if _one_token_each(labels):
-            ids = [each.following[0] for each in labels]
-            params = _make_sampling_params(max_tokens=1, temperature=0.0, logprob_token_ids=ids)
-            return [(labels[0].context, params, lora)]
+            return [(labels[0].context, _make_label_params(tuple(each.following[0] for each in labels)), lora)]
         read = _make_sampling_params(max_tokens=1, temperature=0.0, prompt_logprobs=0)  # 0: no alternatives to them
         return [(each.context + each.following, read, lora) for each in labels]
 
@@ -249,6 +248,12 @@ def _start_engine(engine: dict[str, Any]) -> Any:
 
 def _make_sampling_params(**settings: Any) -> Any:
     return import_module("vllm").SamplingParams(**settings)
+
+
+@cache
+def _make_label_params(ids: tuple[int, ...]) -> Any:
+    """Return the sampling parameters that score `ids` as the next token; most questions have the same labels."""
+    return _make_sampling_params(max_tokens=1, temperature=0.0, logprob_token_ids=list(ids))
 
 
 def _one_token_each(labels: Iterable[Continuation]) -> bool:
