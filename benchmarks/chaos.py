@@ -5,9 +5,9 @@ python benchmarks/chaos.py --kills 40 --targets vote push
 
 Each target gets its share of the kills, in rounds: a round starts a verb again until nothing kills it any more, and
 then compares what is on disk, or at the stub for Kaggle, with what one uninterrupted run makes. Half of the kills hit
-the whole process group, half the verb's process alone. Promises: nothing that was stored is lost, nothing is asked,
-recorded or pushed twice, and every file is at every moment the old or the new one, whole. Prints JSON; exit code 1: a
-promise is broken.
+the whole process group, half the verb's process alone; verbs are forks (see forked_verbs.py). Promises: nothing that
+was stored is lost, nothing is asked, recorded or pushed twice, and every file is at every moment the old or the new
+one, whole. Totals are printed after every turn of a target, and JSON at the end; exit code 1: a promise is broken.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,11 +27,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from counted_server import CountedModel
+from forked_verbs import ForkedVerb, VerbServer
 from resume import KilledSubmit, check_end, run_round, write_competition, write_members
 
 from quorum.console import DONE, FOUND, print_json, print_status, run_program
 
 TARGETS = ("submit", "train", "two submits", "vote", "push")
+TURN = 20  # kills of a target before the next one has its turn
 
 
 @dataclass
@@ -42,6 +43,11 @@ class Chaos:
     kills: int = 0
     rounds: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def add(self, other: "Chaos") -> None:
+        """Add what happened in another turn."""
+        self.kills, self.rounds = self.kills + other.kills, self.rounds + other.rounds
+        self.problems += other.problems
 
 
 def main() -> int:
@@ -56,41 +62,45 @@ def main() -> int:
 
 
 def run_chaos(targets: Any, kills: int, seed: int) -> dict[str, Chaos]:
-    """Give each target its share of the kills; return what happened, by target."""
-    attacks: Mapping[str, Callable[[Path, int, random.Random], Chaos]] = {
-        "submit": lambda root, most, draw: attack_submit(root, most, draw, train=False),
-        "train": lambda root, most, draw: attack_submit(root, most, draw, train=True),
+    """Give each target its share of the kills, some at a time; return what happened, by target."""
+    attacks: Mapping[str, Callable[[Path, int, random.Random, VerbServer], Chaos]] = {
+        "submit": partial(attack_submit, train=False),
+        "train": partial(attack_submit, train=True),
         "two submits": attack_two_submits,
         "vote": attack_vote,
         "push": attack_push,
     }
-    found = {}
-    for place, name in enumerate(targets):
-        root = Path(tempfile.mkdtemp(prefix="quorum-chaos-"))
-        try:
-            share = kills // len(targets) + (place < kills % len(targets))
-            found[name] = attacks[name](root, share, random.Random(seed + place))
-        finally:
-            shutil.rmtree(root, ignore_errors=True)
-        print_status(f"{name}: {found[name]}")
+    server, draw = VerbServer("train" in targets), random.Random(seed)
+    found = {name: Chaos() for name in targets}
+    shares = {name: kills // len(targets) + (place < kills % len(targets)) for place, name in enumerate(targets)}
+    while waiting := [name for name in targets if found[name].kills < shares[name]]:
+        for name in waiting:
+            root = Path(tempfile.mkdtemp(prefix="quorum-chaos-"))
+            try:
+                found[name].add(attacks[name](root, min(TURN, shares[name] - found[name].kills), draw, server))
+            finally:
+                shutil.rmtree(root, ignore_errors=True)
+            print_status(f"{sum(each.kills for each in found.values())} kills: {found}")
     return found
 
 
-def run_whole(root: Path, train: bool) -> tuple[KilledSubmit, float, Callable[[Path], KilledSubmit]]:
+def run_whole(
+    root: Path, train: bool, server: VerbServer
+) -> tuple[KilledSubmit, float, Callable[[Path], KilledSubmit]]:
     """Run `quorum submit` once without a kill; return it, its seconds, and what makes another one in a workspace."""
     model = CountedModel(0.01)
     write_competition(root / "toys", 60)
     members = write_members(root / "members", model, train, 4, False)
-    make = partial(KilledSubmit, competition=root / "toys", members=members, model=model)
+    make = partial(KilledSubmit, competition=root / "toys", members=members, model=model, server=server)
     whole = make(root / "whole")
     start = time.monotonic()
     whole.finish()
     return whole, time.monotonic() - start, make
 
 
-def attack_submit(root: Path, most: int, draw: random.Random, train: bool) -> Chaos:
+def attack_submit(root: Path, most: int, draw: random.Random, server: VerbServer, *, train: bool) -> Chaos:
     """Kill `quorum submit` with its kernels, and with `train` its training, as benchmarks/resume.py does."""
-    whole, longest, make = run_whole(root, train)
+    whole, longest, make = run_whole(root, train, server)
     chaos = Chaos()
     while chaos.kills < most:
         killed = make(root / f"round{chaos.rounds}")
@@ -101,9 +111,9 @@ def attack_submit(root: Path, most: int, draw: random.Random, train: bool) -> Ch
     return chaos
 
 
-def attack_two_submits(root: Path, most: int, draw: random.Random) -> Chaos:
+def attack_two_submits(root: Path, most: int, draw: random.Random, server: VerbServer) -> Chaos:
     """Start `quorum submit` twice in one workspace, and kill one of the two, or both, until both are finished."""
-    whole, longest, make = run_whole(root, False)
+    whole, longest, make = run_whole(root, False, server)
     chaos = Chaos()
     while chaos.kills < most:
         killed = make(root / f"round{chaos.rounds}")
@@ -111,8 +121,7 @@ def attack_two_submits(root: Path, most: int, draw: random.Random) -> Chaos:
             both = [killed.start(), killed.start()]
             time.sleep(draw.uniform(0, longest))
             for process in draw.sample(both, draw.choice((1, 2))):
-                chaos.kills += process.poll() is None
-                kill(process, draw)
+                chaos.kills += process.kill(draw.random() < 0.5)
             finish_all(both, chaos)
         both = [killed.start(), killed.start()]
         if codes := [code for code in finish_all(both, chaos) if code]:
@@ -123,7 +132,7 @@ def attack_two_submits(root: Path, most: int, draw: random.Random) -> Chaos:
     return chaos
 
 
-def attack_vote(root: Path, most: int, draw: random.Random) -> Chaos:
+def attack_vote(root: Path, most: int, draw: random.Random, server: VerbServer) -> Chaos:
     """Kill `quorum vote`, which writes over the vote of other runs; the file is always one of the two votes, whole."""
     chaos = Chaos()
     for name in ("one", "two", "three"):
@@ -132,28 +141,27 @@ def attack_vote(root: Path, most: int, draw: random.Random) -> Chaos:
     votes = (["one.csv", "two.csv", "three.csv"], ["one.csv"])
     expected = []
     for number, runs in enumerate(votes):
-        run_quorum(["vote", *runs, "--method", "mean", "--out", f"whole{number}.csv"], root)
+        server.run(["vote", *runs, "--method", "mean", "--out", f"whole{number}.csv"], root)
         expected.append((root / f"whole{number}.csv").read_bytes())
-    longest = 1.5 * measure(lambda: run_quorum(["vote", *votes[0], "--method", "mean", "--out", "v.csv"], root))
+    longest = 1.5 * measure(lambda: server.run(["vote", *votes[0], "--method", "mean", "--out", "v.csv"], root))
     while chaos.kills < most:
         command = ["vote", *votes[chaos.rounds % 2], "--method", "mean", "--out", "v.csv"]
-        both = [start_quorum(command, root) for _ in range(draw.choice((1, 2)))]
+        both = [server.start(command, root) for _ in range(draw.choice((1, 2)))]
         time.sleep(draw.uniform(0, longest))
         for process in both:
-            chaos.kills += process.poll() is None
-            kill(process, draw)
+            chaos.kills += process.kill(draw.random() < 0.5)
         chaos.rounds += 1
         if (root / "v.csv").read_bytes() not in expected:
             chaos.problems.append("v.csv is neither of the two votes")
         if chaos.rounds % 5 == 0:
-            run_quorum(command, root)
+            server.run(command, root)
             if (root / "v.csv").read_bytes() != expected[(chaos.rounds - 1) % 2]:
                 chaos.problems.append("the finished vote differs")
             chaos.problems += [f"{path.name} remains" for path in root.glob(".*.part")]
     return chaos
 
 
-def attack_push(root: Path, most: int, draw: random.Random) -> Chaos:
+def attack_push(root: Path, most: int, draw: random.Random, server: VerbServer) -> Chaos:
     """Kill `quorum push`, one or two at once, until it is finished; Kaggle, a stub, has to have one version each."""
     from tests.support.kaggle_stub import USER, Trouble, kaggle_stub
 
@@ -162,7 +170,7 @@ def attack_push(root: Path, most: int, draw: random.Random) -> Chaos:
     chaos = Chaos()
     with kaggle_stub() as stub:
         stub.states = ["COMPLETE"]
-        environment = {**os.environ, **stub.environment(root / "home"), "PATH": os.environ["PATH"]}
+        environment = {**stub.environment(root / "home"), "PATH": os.environ["PATH"]}
         longest = 5.0
         while chaos.kills < most:
             folder = root / f"k{chaos.rounds}"
@@ -175,13 +183,12 @@ def attack_push(root: Path, most: int, draw: random.Random) -> Chaos:
             if chaos.rounds % 2:
                 stub.troubles["SaveKernel"] = [Trouble(503, done=True, seconds=0.5)]
             for _ in range(min(4, most - chaos.kills)):
-                both = [start_quorum(command, root, environment) for _ in range(draw.choice((1, 2)))]
+                both = [server.start(command, root, environment) for _ in range(draw.choice((1, 2)))]
                 time.sleep(draw.uniform(0.2, 1.0) * longest)
                 for process in both:
-                    chaos.kills += process.poll() is None
-                    kill(process, draw)
+                    chaos.kills += process.kill(draw.random() < 0.5)
             if not stub.kernels[f"{USER}/{slug}"] or not (root / "out" / slug / "v1" / "submission.csv").exists():
-                longest = measure(partial(run_quorum, command, root, environment))
+                longest = measure(partial(server.run, command, root, environment))
             if (versions := len(stub.kernels[f"{USER}/{slug}"])) != 1:
                 chaos.problems.append(f"{slug}: {versions} versions")
             if not (root / "out" / slug / "v1" / "submission.csv").is_file():
@@ -191,39 +198,14 @@ def attack_push(root: Path, most: int, draw: random.Random) -> Chaos:
     return chaos
 
 
-def start_quorum(words: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
-    """Start a verb in a process group of its own."""
-    command = [sys.executable, "-m", "quorum.cli", *words]
-    output: Any = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=cwd, env=env, stdout=output, stderr=output, text=True, start_new_session=True)
-
-
-def run_quorum(words: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> None:
-    """Run a verb to its end; stop with its errors if it fails."""
-    command = [sys.executable, "-m", "quorum.cli", *words]
-    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"quorum {words[0]} ended with code {done.returncode}: {done.stderr[-2000:]}")
-
-
-def kill(process: "subprocess.Popen[str]", draw: random.Random) -> None:
-    """Kill a process if it still runs, half of the time with all processes of its group."""
-    if process.poll() is None:
-        if draw.random() < 0.5:
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-    process.wait()
-
-
-def finish_all(processes: "list[subprocess.Popen[str]]", chaos: Chaos) -> list[int]:
+def finish_all(processes: list[ForkedVerb], chaos: Chaos) -> list[int | None]:
     """Wait for processes, and return their exit codes; one that was not killed has to end well."""
     codes = []
     for process in processes:
-        _, printed = process.communicate(timeout=300)
-        codes.append(process.returncode)
-        if process.returncode not in (0, -signal.SIGKILL):
-            chaos.problems.append(f"exit code {process.returncode}: {(printed or '')[-300:]}")
+        code = process.wait(300)
+        codes.append(code)
+        if code not in (0, -signal.SIGKILL):
+            chaos.problems.append(f"exit code {code}: {process.printed[-300:]}")
     return codes
 
 

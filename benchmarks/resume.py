@@ -13,13 +13,9 @@ is broken.
 
 import argparse
 import json
-import os
 import random
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -29,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from counted_server import CountedModel
+from forked_verbs import ForkedVerb, VerbServer
 
 from quorum.console import DONE, FOUND, print_json, print_status, run_program
 
@@ -82,45 +79,33 @@ class Round:
 class KilledSubmit:
     """`quorum submit` in a workspace of its own."""
 
-    def __init__(self, workspace: Path, competition: Path, members: list[Path], model: CountedModel) -> None:
-        self.workspace, self.model = workspace, model
+    def __init__(
+        self, workspace: Path, competition: Path, members: list[Path], model: CountedModel, server: VerbServer
+    ) -> None:
+        self.workspace, self.model, self.server = workspace, model, server
         workspace.mkdir(parents=True)
-        self.command = [sys.executable, "-m", "quorum.cli", "submit", str(competition)]
+        self.words = ["submit", str(competition)]
         for member in members:
-            self.command += ["--member", str(member)]
+            self.words += ["--member", str(member)]
 
-    def start(self) -> "subprocess.Popen[str]":
+    def start(self) -> ForkedVerb:
         """Start it in a process group of its own."""
-        return subprocess.Popen(
-            self.command,
-            cwd=self.workspace,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        return self.server.start(self.words, self.workspace)
 
     def finish(self) -> str:
-        """Run it to its end; return what it printed on standard error."""
-        process = self.start()
-        _, printed = process.communicate()
-        if process.returncode:
-            raise SystemExit(f"quorum submit ended with code {process.returncode}: {printed[-2000:]}")
+        """Run it to its end; return what it printed."""
+        printed: str = self.server.run(self.words, self.workspace)
         return printed
 
     def kill_after(self, seconds: float, kernel_too: bool) -> bool:
         """Start it and kill it; return False if it was finished before."""
         process = self.start()
-        try:
-            process.communicate(timeout=seconds)
-            return False
-        except subprocess.TimeoutExpired:
-            if kernel_too:
-                os.killpg(process.pid, signal.SIGKILL)
-            else:
-                process.kill()
-            process.communicate()
+        code = process.wait(seconds)
+        if code is None and process.kill(kernel_too):
             return True
+        if code := process.poll():
+            raise SystemExit(f"quorum submit ended with code {code}: {process.printed[-2000:]}")
+        return False
 
     def read_replies(self) -> dict[bytes, str]:
         """Return the stored replies of all journals by their keys."""
@@ -190,8 +175,12 @@ def check_end(killed: KilledSubmit, whole: KilledSubmit) -> list[str]:
     problems = []
     if killed.read_submissions() != whole.read_submissions():
         problems.append("the submissions differ from those of the uninterrupted run")
-    if killed.read_ledger() != whole.read_ledger():
-        problems.append("the ledger differs from that of the uninterrupted run")
+    found, expected = killed.read_ledger(), whole.read_ledger()
+    if found != expected:
+        missing = [entry for entry in expected if entry not in found]
+        more = [entry for entry in found if entry not in expected]
+        names = [entry["name"] for entry in found]
+        problems.append(f"the ledger differs from that of the uninterrupted run: {names}, lacks {missing}, has {more}")
     if parts := [str(path) for path in killed.workspace.rglob("*.part")]:
         problems.append(f"temporary files remain: {parts}")
     calls, ledger, finished = killed.model.calls.total(), killed.read_ledger(), killed.read_finished()
@@ -251,20 +240,20 @@ def main() -> int:
     parser.add_argument("--train", action="store_true", help="with the fine-tuned encoder")
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    draw, model = random.Random(args.seed), CountedModel(0.02)
+    draw, model, server = random.Random(args.seed), CountedModel(0.02), VerbServer(args.train)
     root = Path(tempfile.mkdtemp(prefix="quorum-resume-"))
     try:
         competition = args.competition.resolve() if args.competition else root / "toys"
         if args.competition is None:
             write_competition(competition, args.rows)
         members = write_members(root / "members", model, args.train, args.batch, args.competition is not None)
-        whole = KilledSubmit(root / "whole", competition, members, model)
+        whole = KilledSubmit(root / "whole", competition, members, model, server)
         start = time.monotonic()
         whole.finish()
         uninterrupted, expected = time.monotonic() - start, len(model.calls)
         rounds: list[Round] = []
         while sum(each.kills for each in rounds) < args.kills:
-            killed = KilledSubmit(root / f"round{len(rounds)}", competition, members, model)
+            killed = KilledSubmit(root / f"round{len(rounds)}", competition, members, model, server)
             rest = args.kills - sum(each.kills for each in rounds)
             rounds.append(run_round(killed, whole, args.longest or uninterrupted, draw, rest))
             shutil.rmtree(killed.workspace)

@@ -228,6 +228,7 @@ def test_a_plain_name_is_returned_as_it_is(name: str) -> None:
         (".", "starts with a dot"),
         ("..", "starts with a dot"),
         (".hidden", "starts with a dot"),
+        (" ", "is blank"),
         ("a\0b", "contains a control character"),
         ("a\nb", "contains a control character"),
         ("a\x1b[2Jb", "contains a control character"),

@@ -1,5 +1,6 @@
 """Quorum works without a home, for a user without rights, in a read-only checkout, and in folders of any name."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,10 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support.paths import ROOT, SOURCES
 
 WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-all", "--inh-caps", "-all")  # root that may do no more than others
 NAMES = ["plain", "a b", "[1]*?", "é漢😀", "~", "-x", "%41", "'\"", "{x}"]
+CLOCK = """
+import time
+
+def read_clock(last=[time.time()]):
+    last[0] -= 3600  # every reading is an hour before the last one
+    return last[0]
+
+time.time, time.time_ns = read_clock, lambda: int(read_clock() * 1e9)
+"""
 VERBS = """
 $QUORUM doctor train.csv --repair clean.parquet && $QUORUM split train.csv --out split &&
 $QUORUM vote one.csv two.csv --method mean --out vote.csv && $QUORUM score vote.csv one.csv &&
@@ -56,6 +66,23 @@ def test_every_folder_name_works_without_a_home(tmp_path: Path) -> None:
     run_all(folder, ROOT)
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)]
     assert outside == []
+
+
+def test_a_clock_that_steps_back_changes_no_duration(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    (tmp_path / "clock").mkdir()
+    (tmp_path / "clock" / "sitecustomize.py").write_text(CLOCK)  # in the verb's process and in its kernel's
+    (tmp_path / "test.csv").write_text("id,question,A,B\nx1,Which is number 5?,one 5,two 5\n")
+    (tmp_path / "sample_submission.csv").write_text("id,answer\nx1,A\n")
+    environment = {**os.environ, "PYTHONPATH": f"{SOURCES}:{tmp_path / 'clock'}", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "quorum.cli", "submit", ".", "--member", str(ROOT / "kernels" / "neighbour.toml")]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    entries = [json.loads(line) for line in (tmp_path / "submissions" / "ledger.jsonl").read_text().splitlines()]
+    assert {entry["name"] for entry in entries} >= {"neighbour", "prior"}
+    assert all(0 <= entry["seconds"] < 300 for entry in entries)
+    assert len({entry["name"] for entry in entries}) == len(entries), "the second call recorded a submission again"
 
 
 @pytest.mark.slow

@@ -224,3 +224,17 @@ def test_nothing_that_a_run_leaves_behind_repeats_a_key(tmp_path: Path) -> None:
     assert b"ledger.jsonl" in left
     assert b"run.json" in left
     assert {form for secret in (KEY, PASSWORD, INNER) for form in list_forms(secret) if form in left} == set()
+
+
+@pytest.mark.parametrize("query", ["?key=SECRETQ", "?v=1&api_key=SECRETQ", "?x-api-key=SECRETQ&v=1", "?sig=SECRETQ#a"])
+def test_a_short_key_in_an_address_is_removed(query: str) -> None:
+    address = f"http://host:9/v1{query}"
+    assert "SECRETQ" not in redact(f"error: {address} does not answer")
+    assert "v=1" in redact(address) or "v=1" not in query
+    assert redact_table({"backend": {"base_url": address}})["backend"]["base_url"].startswith("http://host:9/v1?")
+    assert redact("is 1+1?monkey=banana&n=2") == "is 1+1?monkey=banana&n=2"
+
+
+def test_a_key_in_the_address_of_a_server_is_removed_wherever_it_is_echoed() -> None:
+    remember_secrets({"base_url": "http://host:9/v1?key=qzjxwvkp1%2B2"})
+    assert "qzjxwvkp" not in redact("no such user: qzjxwvkp1+2, qzjxwvkp1%2B2")

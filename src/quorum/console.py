@@ -27,6 +27,7 @@ from quorum.errors import BadInput, redact, remember_secret
 
 # Exit codes: done; found something wrong; bad input; an error that is a fault of Quorum's own.
 DONE, FOUND, BAD_INPUT, SURPRISE = 0, 1, 2, 3
+_LONGEST_ERROR = 4000  # characters of an error that is printed
 _LONGEST_SURPRISE = 300  # characters of an unexpected error's message
 PARENT_VARIABLE = "QUORUM_PARENT"  # in the environment of a kernel whose standard input ends with its parent
 _STOPPED_BY_USER = 130
@@ -41,6 +42,8 @@ _LOG_SECONDS = 180.0  # between two lines in a log
 
 # C0 and C1 controls without tab and line feed, marks of direction, separators of lines, surrogates
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+_broken_names: dict[str, str] = {}  # names of files with line ends, and how they are shown
 
 # Threads of OpenMP that wait sleep instead of spinning: next to other work, two that spin took 20 CPU seconds for what
 # one does in 5.5, and two that sleep take 5.5 (the packaged encoder, 128 questions with passages).
@@ -208,7 +211,15 @@ def escape_controls(text: str) -> str:
     surrogates are written as \\x1b or \\u202e; line ends and tabs stay."""
     if text.isprintable():
         return text
+    for name, shown in _broken_names.items():
+        text = text.replace(name, shown)
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def escape_breaks_in(name: str) -> None:
+    """Let this name of a file be printed with \\n for its line ends from now on, so that it forges no line."""
+    if "\n" in name:
+        _broken_names[name] = name.replace("\n", "\\n")
 
 
 def print_text(text: str, file: TextIO | None = None) -> None:
@@ -253,7 +264,10 @@ def _format_error(error: Exception) -> str:
     """Return an error as one line, an OSError with the file first."""
     if isinstance(error, OSError) and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
-    return _put_on_one_line(str(error))
+    line = _put_on_one_line(str(error))
+    end = _LONGEST_ERROR // 4
+    left_out = len(line) - _LONGEST_ERROR
+    return f"{line[: 3 * end]} … ({left_out:,} characters left out) … {line[-end:]}" if left_out > 0 else line
 
 
 def _put_on_one_line(text: str) -> str:

@@ -233,8 +233,8 @@ def check_file_name(name: str, what: str) -> str:
         what: the kind of name and its location, for the message.
 
     Raises:
-        BadInput: the name is empty or too long, starts with a dot, or contains a path separator, a control character
-            or bytes that are not UTF-8.
+        BadInput: the name is empty, blank or too long, starts with a dot, or contains a path separator, a control
+            character or bytes that are not UTF-8.
     """
     try:
         size = len(name.encode())
@@ -244,6 +244,8 @@ def check_file_name(name: str, what: str) -> str:
         fault = "is empty"
     elif "/" in name or "\\" in name:
         fault = "contains a path separator"
+    elif not name.strip():
+        fault = "is blank"
     elif name.startswith("."):
         fault = "starts with a dot"
     elif any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):

@@ -39,6 +39,11 @@ KEY_SHAPES = {
 }
 _SECRET_SHAPE = re.compile("|".join(f"(?:{shape})" for shape in KEY_SHAPES.values()))
 _ADDRESS = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^/\s@'\"<>]+@", re.IGNORECASE)
+_QUERY = re.compile(  # a key among the parameters of an address, of any length
+    r"(?P<name>[?&;](?:[\w.%-]*[_.-])?(?:api_?key|key|token|secret|passw(?:or)?d|pwd|sig|signature|auth|credential)=)"
+    r"(?P<value>[^\s&;#'\"<>)]+)",
+    re.IGNORECASE,
+)
 _BASIC = re.compile(r"(?P<kind>\bBasic\s+)[A-Za-z0-9+/=_-]{8,}")
 _ENCODED = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 _SECRET_NAME = re.compile(
@@ -60,7 +65,7 @@ def remember_secret(text: str) -> None:
 
 
 def remember_secrets(table: Mapping[str, Any]) -> None:
-    """Remember the values of settings that are named as secrets are, and passwords in addresses."""
+    """Remember the values of settings that are named as secrets are, and passwords and keys in addresses."""
     for name, value in _walk_texts("", table):
         if _SECRET_NAME.search(name):
             remember_secret(value)
@@ -69,16 +74,20 @@ def remember_secrets(table: Mapping[str, Any]) -> None:
             inside = found[0][len(found["scheme"]) : -1]
             for part in (inside, unquote(inside), *inside.split(":", 1)[1:], *unquote(inside).split(":", 1)[1:]):
                 remember_secret(part)
+        for found in _QUERY.finditer(value):
+            for part in (found["value"], unquote(found["value"])):
+                remember_secret(part)
 
 
 def redact(text: str) -> str:
     """Return a text without secrets, for messages, logs and records.
 
-    Removed are the secrets given to `remember_secret`, also percent-encoded or in base64, user names and passwords
-    in addresses, values of Authorization headers, and texts with the shape of a key.
+    Removed are the secrets given to `remember_secret`, also percent-encoded or in base64, user names, passwords and
+    keys in addresses, values of Authorization headers, and texts with the shape of a key.
     """
     text = redact_known(text)
     text = _ADDRESS.sub(rf"\g<scheme>{REDACTED}@", text)
+    text = _QUERY.sub(rf"\g<name>{REDACTED}", text)
     text = _BASIC.sub(rf"\g<kind>{REDACTED}", text)
     return _SECRET_SHAPE.sub(REDACTED, text)
 

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quorum.errors import BadInput
-from quorum.evaluation.ledger import Entry, append_entry, is_recorded, make_leaderboard, read_ledger
+from quorum.evaluation.ledger import (
+    Entry,
+    append_entry,
+    is_recorded,
+    list_latest_entries,
+    make_leaderboard,
+    read_ledger,
+)
 from quorum.evaluation.metrics import Score
 from tests.support.verb import run_verb
 
@@ -291,3 +298,14 @@ def test_the_leaderboard_takes_linear_time():
 
     small = measure(2000)
     assert measure(20_000) < 10 * max(small, 0.05) * 3  # a quadratic one takes 100 times as long
+
+
+def test_the_latest_entry_is_the_last_one_in_the_ledger_though_the_clock_was_set_back():
+    entries = [
+        entry(when="2026-11-21T03:00:00Z", sha256="first", value=0.9),
+        entry("other", when="2026-11-21T04:00:00Z"),
+        entry(when="2020-01-01T00:00:00Z", sha256="second", value=0.4),
+    ]
+    (board,) = make_leaderboard(entries)
+    latest = {each.name: each.sha256 for each in list_latest_entries(board, entries)}
+    assert latest == {"encoder": "second", "other": "hash of other"}

@@ -9,6 +9,7 @@ from quorum.errors import BadInput
 from quorum.evaluation.ledger import Entry, append_entry, read_ledger
 from quorum.evaluation.metrics import Score
 from quorum.files.answers import make_answers, write_answers
+from quorum.kaggle.approve import find_best_file
 from quorum.kaggle.client import KaggleError
 from quorum.kaggle.push import PushedVersion
 from quorum.kaggle.submit import SubmittedFile, read_score, submit_file, submit_kernel
@@ -519,3 +520,13 @@ def test_a_run_without_held_out_answers_cannot_be_scored(letters, tmp_path):
     done = run_record(tmp_path, "letters", "v1")
     assert done.returncode == 2
     assert "v1: heldout.parquet is missing: the kernel answers the held-out questions too" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["../outside.csv", "/outside.csv", ".."])
+def test_a_ledger_leads_to_no_file_outside_its_folder(stub, submission, tmp_path, name):
+    ledger = ledger_of(tmp_path, SHA)
+    (tmp_path / "outside.csv").write_bytes(submission.read_bytes())
+    entry = json.loads(ledger.read_text())
+    ledger.write_text(json.dumps(entry | {"submission": name}) + "\n")
+    with pytest.raises(BadInput, match=r"submission '.*' is not a plain file name beside the ledger"):
+        find_best_file(read_ledger(ledger), "letters", ledger)

@@ -19,6 +19,7 @@ from quorum.cli.compare_methods import compare_methods_command
 from quorum.cli.doctor import doctor_command
 from quorum.cli.experiment import experiment_command
 from quorum.cli.explore import explore_command
+from quorum.cli.guard import guard_files, refuse_empty_paths
 from quorum.cli.ladder import ladder_command
 from quorum.cli.leaderboard import leaderboard_command
 from quorum.cli.letter_bias import letter_bias_command
@@ -139,7 +140,7 @@ def make_app() -> typer.Typer:
     for verbs in VERBS.values():
         for name, verb in verbs.items():
             app.command(name, cls=VerbCommand, context_settings=_PASS_OPTIONS if verb is run_command else _CONTEXT)(
-                verb
+                guard_files(verb)
             )
     return app
 
@@ -149,6 +150,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
     An error in the arguments, or a failed kernel, is printed as one line on standard error.
     """
+    refuse_empty_paths(arguments)
     command = get_command(make_app())
     try:
         code: int = command.main(list(arguments) or ["--help"], prog_name="quorum", standalone_mode=False)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quorum.cli.guard import refuse_overwriting
 from quorum.cli.options import WORKSPACE, AsJson, LayoutFile, SplitSeed
 from quorum.cli.tables import print_line, print_table
 from quorum.console import DONE, print_json, progress_bar
@@ -39,13 +40,16 @@ def split_command(
     from quorum.data.split_folder import SplitFolder
     from quorum.errors import BadInput
 
+    folder = SplitFolder(out)
+    written = (folder.split, folder.train, folder.held_out, folder.solution)
+    refuse_overwriting([file, *(file.iterdir() if file.is_dir() else ())], written, "--out")
     questions = read_questions(file, read_config(Layout, layout) if layout else None)
     if all(question.answer is None for question in questions):
         raise BadInput(f"{file}: none of its {len(questions)} questions has an answer, so none can be held out")
     with progress_bar("finding near-duplicates") as progress:
         split = split_questions(questions, held_out, folds, seed, progress=progress)
-    write_split_folder(split, questions, SplitFolder(out))
-    write_held_out_solution(split, questions, SplitFolder(out))
+    write_split_folder(split, questions, folder)
+    write_held_out_solution(split, questions, folder)
     summary = summarize_split(split, questions)
     print_json(asdict(summary) | {"out": str(out)}) if as_json else print_split(summary, out)
     return DONE

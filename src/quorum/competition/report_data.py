@@ -15,7 +15,7 @@ from quorum.data.repair import read_clean_questions
 from quorum.data.split import read_split
 from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.evaluation.ledger import Board, Entry, make_leaderboard, read_ledger
+from quorum.evaluation.ledger import Board, Entry, list_latest_entries, make_leaderboard, read_ledger
 from quorum.evaluation.metrics import score_answers
 from quorum.evaluation.report_facts import Facts, RunAnswers, collect_facts
 from quorum.evaluation.report_page import Page
@@ -38,9 +38,10 @@ def collect_report(
     Raises:
         BadInput: the ledger has no submission for the competition's current files.
     """
-    boards = list_boards(competition, workspace.ledger, report)
+    ledger = read_ledger(workspace.ledger, report)
+    boards = list_boards(competition, workspace.ledger, ledger)
     questions = find_held_out(competition, workspace, boards[0], report)
-    answers = find_answers(competition, workspace, boards[0], questions, report)
+    answers = find_answers(competition, workspace, list_latest_entries(boards[0], ledger), questions, report)
     parts = find_test_parts(competition, public_share, report)
     facts = collect_facts(competition.name, boards, questions if answers else [], answers, parts)
     return replace(facts, extras=collect_extras(competition, workspace, report))
@@ -56,13 +57,13 @@ def write_report(page: Page, folder: Path) -> list[Path]:
     return list(files)
 
 
-def list_boards(competition: Competition, ledger: Path, report: Callable[[str], None]) -> list[Board]:
+def list_boards(competition: Competition, ledger: Path, entries: Sequence[Entry]) -> list[Board]:
     """Return the ledger's boards, first the board of the competition's current files.
 
     Raises:
         BadInput: there is no such board.
     """
-    boards = make_leaderboard(read_ledger(ledger, report))
+    boards = make_leaderboard(entries)
     if not boards:
         raise BadInput(f"{ledger}: no submissions yet; `quorum submit` makes the first")
     data = fingerprint_data(competition)
@@ -87,17 +88,13 @@ def find_held_out(
 def find_answers(
     competition: Competition,
     workspace: Workspace,
-    board: Board,
+    latest: Sequence[Entry],
     questions: Sequence[Question],
     report: Callable[[str], None],
 ) -> list[RunAnswers]:
-    """Return the latest run of each name, if its files still give the score in the ledger."""
-    latest: dict[str, Entry] = {}
-    for entry in sorted((standing.entry for standing in board.standings), key=lambda entry: entry.when):
-        latest[entry.name] = entry
+    """Return the answers of the latest entry of each run, if its files still give the score in the ledger."""
     found = [
-        _read_scored_answers(entry, workspace.run(competition.name, entry.name), questions, report)
-        for entry in latest.values()
+        _read_scored_answers(entry, workspace.run(competition.name, entry.name), questions, report) for entry in latest
     ]
     return [run for run in found if run]
 

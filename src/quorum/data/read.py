@@ -217,8 +217,8 @@ def _refuse_unread_choices(
     lost = list_unused(found, columns)
     if all(re.fullmatch(r"\s*[A-Za-z]\s*", raw) for raw in answers) and (answers or lost):
         raise BadInput(
-            f"{path}: no choices among the columns {', '.join(map(repr, columns))}; expected a list in one of "
-            f"{', '.join(CHOICE_LISTS[:8])}, or columns like A, B, C; option_a, option_b; choice1, choice2. "
+            f"{path}: no choices among the columns {list_some(list(map(repr, columns)), 20)}; expected a list in one "
+            f"of {', '.join(CHOICE_LISTS[:8])}, or columns like A, B, C; option_a, option_b; choice1, choice2. "
             'Name them in the layout: choices = ["…", "…"], or choices = [] for open questions, '
             'or answer_kind = "boolean" for yes/no questions'
         )

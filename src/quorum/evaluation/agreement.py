@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 from quorum.evaluation.certainty import RESAMPLES, Values
 from quorum.tables.open import read_raw_table
 from quorum.tables.raw_table import cell_text
@@ -55,7 +55,9 @@ def measure_agreement(path: Path, columns: LabelColumns, seed: int = 42) -> list
     table = read_raw_table(path)
     named = [columns.human, *columns.raters, *filter(None, (columns.by, columns.group))]
     if missing := [name for name in named if name not in table.columns]:
-        raise BadInput(f"{path}: no column {', '.join(missing)}; the columns are {', '.join(table.columns)}")
+        raise BadInput(f"{path}: no column {', '.join(missing)}; the columns are {list_some(list(table.columns), 20)}")
+    if not table.rows:
+        raise BadInput(f"{path}: the file has no rows")
     rows = [{name: cell_text(row.get(name)).strip() for name in named} for row in table.rows]
     for number, row in enumerate(rows, 1):
         if empty := [name for name in (columns.human, *columns.raters) if not row[name]]:

@@ -239,6 +239,23 @@ def make_leaderboard(entries: Iterable[Entry]) -> list[Board]:
     ]
 
 
+def list_latest_entries(board: Board, entries: Iterable[Entry]) -> list[Entry]:
+    """Return the latest entry of each run on a board, by the order of the ledger: a clock may have been set back.
+
+    Args:
+        entries: the whole ledger.
+    """
+    place = {_identify_entry(entry): number for number, entry in enumerate(entries)}
+    latest: dict[str, Entry] = {}
+    for entry in sorted((row.entry for row in board.standings), key=lambda entry: place[_identify_entry(entry)]):
+        latest[entry.name] = entry
+    return list(latest.values())
+
+
+def _identify_entry(entry: Entry) -> tuple[str, ...]:
+    return (entry.data, entry.split, entry.metric, entry.name, entry.sha256)
+
+
 def find_shared_names(boards: Iterable[Board]) -> list[str]:
     """Return the names of competitions that have boards of different data: two folders, or files that changed."""
     data: dict[str, set[str]] = {}

@@ -37,6 +37,8 @@ def find_best_file(entries: Sequence[Entry], competition: str, ledger: Path) -> 
         known = _describe_competitions(entries)
         raise BadInput(f"{ledger}: no submission for {competition}; it has {known}. {_OTHER_NAME}")
     first = boards[0].standings[0].entry
+    if first.submission in ("", ".", "..") or Path(first.submission).name != first.submission:
+        raise BadInput(f"{ledger}: submission {first.submission!r} is not a plain file name beside the ledger")
     path = ledger.parent / first.submission
     if fingerprint(path) != first.sha256:
         shown = f"{first.name} ({first.held_out.value:.4f})"

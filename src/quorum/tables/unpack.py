@@ -57,6 +57,8 @@ def unpack_file(path: Path) -> Unpacked:
     """
     if path.is_dir():
         raise BadInput(f"{path}: a folder; expected a file")
+    if path.exists() and not path.is_file():  # a device or a pipe may never end
+        raise BadInput(f"{path}: not a regular file; save the table as a file first")
     return _unpack(path.read_bytes(), path.name, str(path), ())
 
 

@@ -10,9 +10,10 @@ import polars as pl
 from quorum.config import from_table
 from quorum.data.duplicates import cluster_duplicates
 from quorum.data.layout import Layout
-from quorum.data.repair import read_clean_questions
+from quorum.data.read import read_records
+from quorum.data.repair import repair_table
 from quorum.data.split import SPLIT, Split, TrainingFolds, read_split, select_training_folds
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 from quorum.question import Question
 from quorum.train.build_rows import build_rows, read_teaching
 from quorum.train.row import TrainingRow
@@ -62,7 +63,7 @@ def export_rows(
         raise BadInput(f"setting `{old[0]}` is now called `{TrainSettings.RENAMED[old[0]]}`")
     if detect_row_format(file) is not None:
         return _convert_rows(file, out, format)
-    folds = _select_questions(file, split, everything, table)
+    folds = _select_questions(file, split, everything, table, report)
     if format == "explain":
         solved = [question for question in folds.questions if question.answer is not None]
         write_explanations(solved, out)
@@ -92,10 +93,18 @@ def _convert_rows(file: Path, out: Path, format: ExportFormat) -> ExportedRows:
     return ExportedRows(rows=len(rows), out=str(out), format=format, words=_count_words(rows))
 
 
-def _select_questions(file: Path, split: Path | None, everything: bool, table: Mapping[str, Any]) -> TrainingFolds:
+def _select_questions(
+    file: Path, split: Path | None, everything: bool, table: Mapping[str, Any], report: Callable[[str], None]
+) -> TrainingFolds:
     if (split is None) == (not everything):
         raise BadInput("name the split with --split, or give --all if every question may be trained on")
-    questions = read_clean_questions(file, from_table(Layout, table.get("layout", {}), "layout"))
+    repaired = repair_table(read_records(file, from_table(Layout, table.get("layout", {}), "layout")))
+    questions, dropped = repaired.questions, repaired.dropped
+    if dropped:
+        shown = list_some([f"row {remark.row} ({remark.id}): {remark.what}" for remark in dropped], 3)
+        report(f"{file}: {len(dropped)} of {len(dropped) + len(questions)} rows left out: {shown}")
+    if unsolved := sum(question.answer is None for question in questions):
+        report(f"{file}: {unsolved} of {len(questions)} questions have no answer and become no rows")
     parts = read_split(split) if split is not None else _make_single_fold(questions)
     folds = select_training_folds(parts, questions)
     return select_folds(folds, from_table(SelectionSettings, table.get("sampling", {}), "sampling"))

@@ -15,7 +15,7 @@ from quorum.data.table.names import (
     name_words,
     plain_name,
 )
-from quorum.errors import BadInput
+from quorum.errors import BadInput, list_some
 
 _FIRST_CELLS = 1000  # among which one of the sample submission's ids has to be
 _MOST_REPEATED = 0.4  # least share of different cells in a column of ids, some of which are duplicated by mistake
@@ -215,4 +215,4 @@ def _is_same(table: ColumnTable, first: str, second: str) -> bool:
 
 
 def _list(columns: Sequence[str]) -> str:
-    return ", ".join(map(repr, columns))
+    return list_some(list(map(repr, columns)), 20)

@@ -1,0 +1,63 @@
+"""Guard the files that a verb is given: no output replaces an input, and no path is empty or forges a line."""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from quorum.console import escape_breaks_in
+from quorum.errors import BadInput
+
+_OUTPUTS = ("out", "repair", "grouped", "plot", "winner")  # parameters of verbs that are files or folders to write
+_PATH_OPTIONS = tuple(f"--{name}" for name in (*_OUTPUTS, "submissions", "ledger"))
+
+
+def guard_files(verb: Callable[..., int]) -> Callable[..., int]:
+    """Return the verb with a check before it: none of its outputs is one of its inputs."""
+
+    @wraps(verb)
+    def guarded(**given: Any) -> int:
+        paths = {name: _list_paths(value) for name, value in given.items()}
+        for path in chain(*paths.values()):
+            escape_breaks_in(str(path))
+        inputs = [path for name, found in paths.items() if name not in _OUTPUTS for path in found]
+        for name in _OUTPUTS:
+            refuse_overwriting(inputs, paths.get(name, []), f"--{name}")
+        return verb(**given)
+
+    return guarded
+
+
+def refuse_overwriting(inputs: Iterable[Path], outputs: Iterable[Path], option: str) -> None:
+    """Refuse an output that is an input too, also through links; folders are no such outputs.
+
+    Raises:
+        BadInput: an output is the same file as an input.
+    """
+    known = {_identify(path): path for path in inputs if path.is_file()}
+    for path in outputs:
+        if path.is_file() and (found := known.get(_identify(path))):
+            raise BadInput(f"{option}: {path} is the input {found}, which would be lost; name another place")
+
+
+def refuse_empty_paths(arguments: Sequence[str]) -> None:
+    """Refuse an empty path as an output: it would be the current folder.
+
+    Raises:
+        BadInput: an option for an output has no value, as with an unset variable of a shell.
+    """
+    for option, value in zip(arguments, [*arguments[1:], "-"], strict=True):
+        name, equals, joined = option.partition("=")
+        if name in _PATH_OPTIONS and not (joined if equals else value):
+            raise BadInput(f"{name}: the path is empty; name a file or folder, such as . for this one")
+
+
+def _identify(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _list_paths(value: Any) -> list[Path]:
+    values = value if isinstance(value, list | tuple) else [value]
+    return [each for each in values if isinstance(each, Path)]
