@@ -16,6 +16,7 @@ from quorum.data.layout import Layout
 from quorum.data.read import read_records
 from quorum.errors import BadInput
 from quorum.tables.open import read_raw_table
+from quorum.tables.unpack import unpack_file
 from tests.support.workbook import write_workbook
 
 PLAIN = "id,question,A,B,answer\n1,Is 1 odd?,yes,no,A\n2,Is 2 odd?,yes,no,B\n"
@@ -135,6 +136,32 @@ def test_a_file_is_read_whatever_it_is_packed_and_written_in(tmp_path, name, con
     assert is_plain(table)
     assert table.source.startswith(source)
     assert bool(table.source) == bool(source)
+
+
+def zip_one(name, content):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, lambda raw: zip_one("q.csv", raw)])
+def test_an_archive_that_fills_the_memory_is_refused_before_it_does(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr("quorum.tables.unpack._ALWAYS_UNPACKED", 2**16)
+    path = tmp_path / "q.packed"
+    path.write_bytes(pack(PLAIN.encode() + b"x" * 2**24))
+    with pytest.raises(BadInput, match=r"q\.packed: .* unpack to more than 200 times as many"):
+        read_raw_table(path)
+    path.write_bytes(pack(PLAIN.encode() + b"x" * 2**10))
+    assert b"Is 1 odd" in unpack_file(path).content
+
+
+def test_a_workbook_that_fills_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("quorum.tables.unpack._ALWAYS_UNPACKED", 2**16)
+    path = tmp_path / "q.xlsx"
+    path.write_bytes(zip_one("xl/workbook.xml", b" " * 2**24))
+    with pytest.raises(BadInput, match="unpack to more than 200 times"):
+        unpack_file(path)
 
 
 def test_a_workbook_is_read_from_its_first_sheet_with_data(tmp_path):

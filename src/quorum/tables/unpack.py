@@ -17,10 +17,10 @@ from quorum.errors import BadInput, list_some
 _PACKED_SUFFIXES = frozenset((".gz", ".zip", ".bz2", ".xz", ".tgz"))
 _TEXT_SUFFIXES = frozenset((".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson"))
 TABLE_SUFFIXES = _PACKED_SUFFIXES | _TEXT_SUFFIXES | {".parquet", ".xlsx", ".xls", ".ods"}
-_COMPRESSED: tuple[tuple[bytes, str, Callable[[bytes], bytes]], ...] = (
-    (b"\x1f\x8b", "gzip", gzip.decompress),
-    (b"BZh", "bzip2", bz2.decompress),
-    (b"\xfd7zXZ\x00", "xz", lzma.decompress),
+_COMPRESSED: tuple[tuple[bytes, str, Callable[[io.BytesIO], io.BufferedIOBase]], ...] = (
+    (b"\x1f\x8b", "gzip", lambda packed: gzip.GzipFile(fileobj=packed)),
+    (b"BZh", "bzip2", bz2.BZ2File),
+    (b"\xfd7zXZ\x00", "xz", lzma.LZMAFile),
 )
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
@@ -32,6 +32,8 @@ _ARCHIVE_ERRORS = (
     *(zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
 )
 _MOST_LAYERS = 4  # levels of archives in archives
+_ALWAYS_UNPACKED = 2**28  # bytes that any archive may hold
+_MOST_GROWTH = 200  # of a larger one: its content to its own size; tables shrink to a 3rd or a 30th, a bomb to a 1000th
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +87,19 @@ def _unpack(raw: bytes, name: str, where: str, notes: tuple[str, ...]) -> Unpack
     if len(notes) > _MOST_LAYERS:
         raise BadInput(f"{where}: more than {_MOST_LAYERS} archives inside each other")
     try:
-        for magic, kind, decompress in _COMPRESSED:
+        for magic, kind, opener in _COMPRESSED:
             if raw.startswith(magic):
-                return _unpack(decompress(raw), PurePosixPath(name).stem, where, (*notes, kind))
+                with opener(io.BytesIO(raw)) as stream:
+                    content = _read_limited(stream.read, len(raw), where)
+                return _unpack(content, PurePosixPath(name).stem, where, (*notes, kind))
         if raw.startswith((_ZIP, _EMPTY_ZIP)):
             return _unpack_zip(raw, name, where, notes)
         if raw[257:262] == b"ustar":
             with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
                 files = {member.name: member for member in archive.getmembers() if member.isfile()}
                 inner = _choose_member(list(files), where)
-                content = archive.extractfile(files[inner])
-                return _unpack(content.read() if content else b"", inner, where, (*notes, f"tar, {inner}"))
+                stored = archive.extractfile(files[inner])
+                return _unpack(stored.read() if stored else b"", inner, where, (*notes, f"tar, {inner}"))
     except BadInput:
         raise
     except _ARCHIVE_ERRORS as error:
@@ -110,9 +114,31 @@ def _unpack_zip(raw: bytes, name: str, where: str, notes: tuple[str, ...]) -> Un
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
         for part, kind in _SPREADSHEETS.items():
             if part in names:
+                _check_growth(sum(info.file_size for info in archive.infolist()), len(raw), where)
                 return Unpacked(raw, kind, name, notes)
         inner = _choose_member(names, where)
-        return _unpack(archive.read(inner), inner, where, (*notes, f"zip, {inner}"))
+        with archive.open(inner) as stream:
+            content = _read_limited(stream.read, len(raw), where)
+        return _unpack(content, inner, where, (*notes, f"zip, {inner}"))
+
+
+def _read_limited(read: Callable[[int], bytes], packed: int, where: str) -> bytes:
+    """Return what an archive of `packed` bytes holds.
+
+    Raises:
+        BadInput: it is so much more that the file was made to fill the memory.
+    """
+    content = read(max(_ALWAYS_UNPACKED, _MOST_GROWTH * packed) + 1)
+    _check_growth(len(content), packed, where)
+    return content
+
+
+def _check_growth(size: int, packed: int, where: str) -> None:
+    if size > max(_ALWAYS_UNPACKED, _MOST_GROWTH * packed):
+        raise BadInput(
+            f"{where}: {packed:,} bytes that unpack to more than {_MOST_GROWTH} times as many; unpack the file yourself"
+            " if this is right"
+        )
 
 
 def _choose_member(names: list[str], where: str) -> str:
