@@ -19,7 +19,6 @@ from quorum.competition.step import KernelStep, StepResult
 from quorum.competition.workspace import Workspace
 from quorum.config import from_table
 from quorum.data.read import read_questions
-from quorum.errors import BadInput
 from quorum.files.answers import make_answers, write_answers
 from quorum.files.manifest import RunManifest, write_manifest
 from quorum.files.run_folder import RunFolder
@@ -221,11 +220,3 @@ def test_a_model_that_scores_the_texts_of_options_learns_to_write_them(
         runs.attempt((stage,))
     (given,) = settings
     assert (given["trainer.model"], given.get("rows.style", "letter"), given.get("rows.target")) == ("m", style, target)
-
-
-@pytest.mark.parametrize("style", ["option", "bare"])
-def test_letters_are_not_learned_from_prompts_without_them(style: str) -> None:
-    table = {"run": "r", "train": "t.csv", "out": "o", "rows": {"style": style}}
-    with pytest.raises(BadInput, match=r'set rows.target = "option"'):
-        from_table(TrainSettings, {**table, "trainer": {"name": "sft", "model": "m"}}, "x.toml")
-    from_table(TrainSettings, {**table, "trainer": {"name": "encoder"}}, "x.toml")

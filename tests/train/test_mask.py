@@ -134,8 +134,10 @@ def test_a_tokenizer_whose_words_do_not_decode_to_the_answer_is_refused() -> Non
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
 
-        def __call__(self, text: str, **settings: Any) -> Any:
-            return self.real(text.replace("B", "A"), **settings)
+        def __call__(self, texts: str | list[str], **settings: Any) -> Any:
+            if isinstance(texts, str):
+                return self.real(texts.replace("B", "A"), **settings)
+            return self.real([text.replace("B", "A") for text in texts], **settings)
 
     lossy = PromptTokenizer(Lossy(tiny_tokenizer(chat=True)))
     row = replace(ROW, completion="Answer: B")
