@@ -20,6 +20,17 @@ def test_a_long_name_is_folded_and_numbers_are_kept_whole(
     assert "".join(shown.split()).count("a-run-with-a-") == 2
 
 
+def test_numbers_that_are_too_many_for_the_width_are_wrapped_and_not_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    cells = ["arc-c", "0.283 ± 0.059", "0.300 ± 0.060", "−0.178 to +0.212", "18 : 17"]
+    print_table(["benchmark", "base", "tuned", "95 %", "only one right"], [cells])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 40
+    assert all(part in shown.split() for cell in cells for part in cell.split())
+
+
 def test_markup_in_a_name_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["run", "n"], [["[red]x[/red]", "1"]], title="[bold]", caption="[x]")
     shown = capsys.readouterr().out

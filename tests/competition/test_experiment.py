@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,3 +138,18 @@ def test_an_unknown_preset_is_refused_with_those_that_there_are(tmp_path: Path) 
     plan = ExperimentPlan(preset="huge", train=tmp_path / "none.csv", out=tmp_path)
     with pytest.raises(BadInput, match="preset 'huge' is unknown; there are simple, medium, strong, kmmlu-strategic"):
         run_experiment(plan, lambda line: None)
+
+
+def test_a_preset_that_samples_weak_subjects_refuses_questions_without_them_before_a_model_answers(
+    plan: ExperimentPlan, tmp_path: Path
+) -> None:
+    train, out, steps = tmp_path / "train.csv", tmp_path / "out", list[str]()
+    rows = "".join(f"Is {number:x} {number**5:x}?,{number},{number**3},{'AB'[number % 2]}\n" for number in range(40))
+    train.write_text("question,A,B,answer\n" + rows)
+    sampling = replace(plan, preset="kmmlu-strategic", train=train, safety=None, out=out)
+    with pytest.raises(
+        BadInput, match=r"train\.csv: no subjects; preset kmmlu-strategic samples more questions of weak"
+    ):
+        run_experiment(sampling, steps.append)
+    assert steps == []
+    assert [path.name for path in out.iterdir()] == ["split"]

@@ -92,3 +92,15 @@ def test_a_budget_that_takes_every_question_and_rows_without_permission_are_refu
         run_command_line(command)
     with pytest.raises(BadInput, match="--all checks them by text"):
         run_command_line([*command, "--rows", str(train)])
+
+
+def test_questions_without_subjects_are_refused_before_the_base_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, out = write_train(tmp_path), tmp_path / "out"
+    train.write_text("".join(line.rpartition(",")[0] + "\n" for line in train.read_text().splitlines()))
+    command = ["weak-subjects", str(train), "--model", str(tiny_model("llama")), "--budget", "9", "--out", str(out)]
+    with pytest.raises(BadInput, match=r"train\.csv: no question has a subject, so none is weak; name the subjects'"):
+        run_command_line(command)
+    assert capsys.readouterr().out == ""
+    assert [path.name for path in out.iterdir()] == ["split"]

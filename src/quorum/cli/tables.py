@@ -4,6 +4,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from quorum.console import escape_controls, print_status, print_text
@@ -38,6 +39,8 @@ def print_table(
 ) -> None:
     """Print a table on standard output: columns of names are wrapped if necessary, numbers are right-aligned.
 
+    Numbers are wrapped only where the table would be too wide otherwise.
+
     Args:
         rows: one cell for each heading; None draws a line.
         console: print here instead of on standard output.
@@ -57,17 +60,29 @@ def print_table(
         pad_edge=False,
         padding=0,
     )
+    console = console or Console()
+    narrow = _measure_table(headings, rows) > console.width
     for heading in headings:
         names = heading in _LEFT
         table.add_column(
-            Text(escape_controls(heading)), justify="left" if names else "right", no_wrap=not names, overflow="fold"
+            Text(escape_controls(heading)),
+            justify="left" if names else "right",
+            no_wrap=not (names or narrow),
+            overflow="fold",
         )
     for row in rows:
         if row is None:
             table.add_section()
         else:
             table.add_row(*(Text(escape_controls(redact(cell))) for cell in row))
-    (console or Console()).print(table)
+    console.print(table)
+
+
+def _measure_table(headings: Sequence[str], rows: Sequence[Sequence[str] | None]) -> int:
+    """Return the width with which numbers stay whole, and names have ten columns or what they need."""
+    lines = [headings, *(row for row in rows if row is not None)]
+    widths = [(column[0] in _LEFT, max(map(len, column))) for column in zip_longest(*lines, fillvalue="")]
+    return sum(min(width, 10) if names else width for names, width in widths) + len(widths) - 1
 
 
 def wrap_lines(text: str, width: int | None = None) -> str:
