@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from quorum.engine.shared_text import SharedTextTokenizer, count_common_characters
+from quorum.engine.shared_text import SharedTextTokenizer
 from tests.support.tiny import tiny_tokenizer
 
 KINDS = ["bytes", "words of digits", "unigram", "prepended", "wordpiece"]
@@ -103,10 +103,3 @@ def test_of_few_shot_prompts_only_the_last_question_is_read(kind):
     found = [shared.tokenize(text) for text in texts]
     assert counting.read < len(texts[0]) + 50 * 400 < sum(map(len, texts)) / 4
     assert found == [tuple(make_tokenizer(kind)(text, add_special_tokens=False).input_ids) for text in texts]
-
-
-@given(st.text("ab", max_size=9), st.text("ab", max_size=9))
-def test_the_common_beginning_is_the_longest(one, other):
-    common = count_common_characters(one, other)
-    assert one[:common] == other[:common]
-    assert common == min(len(one), len(other)) or one[common] != other[common]

@@ -23,8 +23,7 @@ from quorum.data.read import write_questions
 from quorum.data.repair import read_clean_questions
 from quorum.disk import replace_file
 from quorum.errors import BadInput
-from quorum.evaluation.arm_table import adjust_pairs
-from quorum.evaluation.compare import PairedDifference, compare_runs
+from quorum.evaluation.arm_table import adjust_pairs, compare_pairs
 from quorum.evaluation.method_page import (
     MethodCell,
     MethodTable,
@@ -176,13 +175,12 @@ def _make_method_table(
     legal = {entry.name for entry in accept_entries(prepared, list(entries.values()), report)}
     ballots = {one.run.name: read_held_out_answers(one.run.folder, prepared.held_out) for one in answered if one.run}
     plain = {one.model: one.run.name for one in answered if one.run and one.method == PLAIN}
-    pairs: list[PairedDifference] = []
-    for one in answered:
-        base = plain.get(one.model)
-        if one.run and base and one.run.name != base:
-            both = {one.run.name: ballots[one.run.name], base: ballots[base]}
-            pairs.append(compare_runs(both, solution, prepared.metric).pairs[0])
-    gains = {pair.first: pair for pair in adjust_pairs(pairs)}
+    compared = [
+        (one.run.name, plain[one.model])
+        for one in answered
+        if one.run and one.model in plain and one.run.name != plain[one.model]
+    ]
+    gains = {pair.first: pair for pair in adjust_pairs(compare_pairs(ballots, solution, compared, prepared.metric))}
     cells = []
     for one in answered:
         cell = MethodCell(

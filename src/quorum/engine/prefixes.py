@@ -62,8 +62,8 @@ class SuffixBlock:
     scored_rows: tuple[tuple[int, ...], ...]
 
 
-def count_shared_tokens(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the length of the common prefix, by bisection, because comparing slices is fast."""
+def count_shared_tokens(one: Sequence[int] | str, other: Sequence[int] | str) -> int:
+    """Return the length of the common prefix, of tokens or characters, by bisection: comparing slices is fast."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from quorum.engine.prefixes import count_shared_tokens
+
 # A text is worth the comparison if it shares this many characters with the one before it.
 _WORTH_SHARING = 800
 # The text is tokenized again from this many characters before the first difference ...
@@ -32,7 +34,7 @@ class SharedTextTokenizer:
         """Return the token ids of `text`."""
         if len(text) < _WORTH_SHARING or not self._tokenizer.is_fast:
             return self.tokenize_all([text])[0]
-        common = count_common_characters(self._text, text)
+        common = count_shared_tokens(self._text, text)
         found = self._continue(text, common) if common >= _WORTH_SHARING else None
         if found is None:
             encoded = self._encode([text]).encodings[0]
@@ -59,15 +61,3 @@ class SharedTextTokenizer:
     def _encode(self, texts: list[str]) -> Any:
         # not verbose: we truncate long prompts ourselves, and the tokenizer would warn about their length
         return self._tokenizer(texts, add_special_tokens=False, verbose=False)
-
-
-def count_common_characters(one: str, other: str) -> int:
-    """Return the length of the common beginning of two texts."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

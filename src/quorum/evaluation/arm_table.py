@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quorum.ballot import Ballot
-from quorum.evaluation.benchmark_page import format_markdown
+from quorum.evaluation.benchmark_page import format_markdown, format_markdown_rows
 from quorum.evaluation.benchmark_table import AskedBenchmark, BenchmarkTable, make_benchmark_table
 from quorum.evaluation.compare import PairedDifference, adjust_by_holm, compare_runs
 from quorum.evaluation.metrics import Score, score_answers
@@ -50,10 +50,15 @@ def score_arms(answers: Mapping[str, Path], solution: Path, draws: int, matched:
 
 
 def compare_pairs(
-    ballots: Mapping[str, Mapping[str, Ballot]], gold: Sequence[SolvedRow], pairs: Sequence[tuple[str, str]]
+    ballots: Mapping[str, Mapping[str, Ballot]],
+    gold: Sequence[SolvedRow],
+    pairs: Sequence[tuple[str, str]],
+    metric: str = "accuracy",
 ) -> list[PairedDifference]:
     """Return the first minus the second arm of each pair, without a correction for their number."""
-    return [compare_runs({first: ballots[first], second: ballots[second]}, gold).pairs[0] for first, second in pairs]
+    return [
+        compare_runs({first: ballots[first], second: ballots[second]}, gold, metric).pairs[0] for first, second in pairs
+    ]
 
 
 def adjust_pairs(pairs: Sequence[PairedDifference]) -> list[PairedDifference]:
@@ -75,10 +80,14 @@ def compare_arms(
 def format_weak_subjects(table: BenchmarkTable, differences: Sequence[PairedDifference], model: str) -> str:
     """Return the table, and the differences from the other samples, in Markdown."""
     lines = [format_markdown(table, model), "## Against the other samples", ""]
-    lines += ["| difference | value | 95 % | Holm p |", "| --- | --- | --- | --- |"]
-    lines += [
-        f"| {pair.first} - {pair.second} | {pair.difference:+.4f} ± {pair.error:.4f} "
-        f"| {pair.low:+.3f} to {pair.high:+.3f} | {pair.adjusted:.2g} |"
+    rows = [
+        [
+            f"{pair.first} - {pair.second}",
+            f"{pair.difference:+.4f} ± {pair.error:.4f}",
+            f"{pair.low:+.3f} to {pair.high:+.3f}",
+            f"{pair.adjusted:.2g}",
+        ]
         for pair in differences
     ]
+    lines += format_markdown_rows(["difference", "value", "95 %", "Holm p"], rows)
     return "\n".join([*lines, ""])

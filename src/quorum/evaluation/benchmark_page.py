@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from quorum.evaluation.benchmark_table import BenchmarkRow, BenchmarkTable, Level
 from quorum.evaluation.report.charts import Chart, DotRow, draw_dot_chart
@@ -67,9 +67,8 @@ def format_markdown(table: BenchmarkTable, model: str) -> str:
         if not table.select(level):
             continue
         columns = list_columns(table, level, heading)
-        lines += [f"## {title}", "", f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-        lines += [f"| {' | '.join(escape_markdown(text) for text, _ in row)} |" for row in list_cells(table, level)]
-        lines.append("")
+        rows = [[text for text, _ in row] for row in list_cells(table, level)]
+        lines += [f"## {title}", "", *format_markdown_rows(columns, rows), ""]
     return "\n".join(lines)
 
 
@@ -200,3 +199,9 @@ def _make_id(*parts: str) -> str:
 def escape_markdown(text: str) -> str:
     """Return a text as it is written in a cell of a Markdown table."""
     return make_printable(text).replace("|", "\\|").replace("\n", " ")
+
+
+def format_markdown_rows(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = [f"| {' | '.join(map(escape_markdown, cells))} |" for cells in (columns, *rows)]
+    return [lines[0], f"|{' --- |' * len(columns)}", *lines[1:]]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quorum.evaluation.benchmark_page import format_markdown_rows
 from quorum.evaluation.compare import PairedDifference
 from quorum.evaluation.metrics import Score
 from quorum.evaluation.report.charts import Chart, DotRow, draw_dot_chart
@@ -98,11 +99,11 @@ def format_method_markdown(table: MethodTable, made_by: str) -> str:
     """Return the table of models and methods and the details of each cell in Markdown."""
     text = _METHOD_TEXT.format(metric=table.metric, n=f"{table.n:,}")
     lines = [f"# Models and methods on {table.competition}", "", text, ""]
-    lines += _format_rows(
+    lines += format_markdown_rows(
         ["model", *table.methods],
         [[model, *(_show_cell(table.find(model, method))[0] for method in table.methods)] for model in table.models],
     )
-    lines += ["", *_format_rows(_DETAILS, [[text for text, _ in _list_details(cell)] for cell in table.cells])]
+    lines += ["", *format_markdown_rows(_DETAILS, [[text for text, _ in _list_details(cell)] for cell in table.cells])]
     return "\n".join([*lines, "", made_by, ""])
 
 
@@ -185,10 +186,3 @@ def _draw_model(table: MethodTable, model: str, number: int) -> Chart | None:
         return None
     alt = f"Held-out {table.metric} of {model} by method, with 95 % intervals; blue: differs from plain, Holm p < .05."
     return draw_dot_chart(f"methods-{number}", alt, f"{make_printable(model)}: {table.metric}", dots, line=plain)
-
-
-def _format_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f"| {' | '.join(columns)} |", f"|{' --- |' * len(columns)}"]
-    return lines + [
-        f"| {' | '.join(make_printable(cell).replace('|', chr(92) + '|') for cell in row)} |" for row in rows
-    ]

@@ -1,6 +1,7 @@
 """Parse JSON without losing digits."""
 
 import json
+from collections import Counter
 from typing import Any
 
 
@@ -21,6 +22,6 @@ def parse_json(text: str) -> Any:
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"an object has the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+        key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"an object has the key {key!r} twice")
     return found
