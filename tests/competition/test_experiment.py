@@ -5,11 +5,12 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from quorum.competition.experiment import Experiment, ExperimentPlan, run_experiment
+from quorum.competition.experiment import Experiment, ExperimentPlan, _Runner, run_experiment
 from quorum.config import read_table
 from quorum.data.read import read_questions
 from quorum.errors import BadInput
@@ -18,6 +19,8 @@ from quorum.evaluation.experiment_summary import ArmSafety, ExperimentRow, decid
 from quorum.evaluation.metrics import Score
 from quorum.evaluation.safety_run import SafetyTest
 from quorum.judge.safety_judge import JudgeSettings
+from quorum.question import Question
+from tests.support.folds import make_folds
 from tests.support.tiny import tiny_model, tiny_tokenizer
 
 
@@ -153,3 +156,21 @@ def test_a_preset_that_samples_weak_subjects_refuses_questions_without_them_befo
         run_experiment(sampling, steps.append)
     assert steps == []
     assert [path.name for path in out.iterdir()] == ["split"]
+
+
+def test_a_sample_of_few_questions_of_many_subjects_is_drawn_from_the_weak_ones(tmp_path):
+    questions = [
+        Question(id=f"q{n}", text=f"{n}?", choices=("a", "b"), answer="A", subject=f"s{n % 20}") for n in range(40)
+    ]
+    right = {question.id: {"A" if question.subject != "s3" else "B": 1.0} for question in questions}
+    run: Any = SimpleNamespace(
+        plan=SimpleNamespace(out=tmp_path, seed=1),
+        folds=make_folds(questions),
+        _ask=lambda *given, **settings: SimpleNamespace(ballots=right),
+        report=lambda line: None,
+    )
+    none: Any = None
+    (ids,) = _Runner._sample_weak(run, none, none).values()
+    drawn = {row["id"] for row in csv.DictReader(Path(ids).read_text().splitlines())}
+    assert {"q3", "q23"} <= drawn
+    assert len(drawn) == 20

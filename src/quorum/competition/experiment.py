@@ -167,8 +167,9 @@ class _Runner:
         asked = self._ask("base", {}, "training", training, keep=False)
         budget = min(_WEAK_BUDGET, len(training) // 2)
         subjects = len({question.subject for question in training})
-        least = min(SamplingStrategy.least, budget // subjects)  # few questions of many subjects, as in a smoke run
-        strategy = SamplingStrategy(budget=budget, least=least, seed=self.plan.seed)
+        strategy = SamplingStrategy(budget=budget, seed=self.plan.seed)
+        if strategy.least * subjects > budget:  # few questions of many subjects, as in a smoke run
+            strategy = replace(strategy, least=round((1 - strategy.weak_share) * budget) // subjects)
         sample = draw_sample(self.folds, find_wrong_answers(self.folds, asked.ballots), strategy)
         write_sample_file(sample.questions, ids)
         self.report(f"{ids}: {len(sample.questions)} of {len(training)} training questions")
